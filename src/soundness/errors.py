@@ -1,0 +1,59 @@
+"""Every error that soundness raises on purpose.
+
+::
+
+    SoundnessError
+    ├── DataError               a data set, a folder or the set of clips in it
+    │   └── AudioError          one recording that cannot be used
+    ├── SettingsError           a setting: unknown, of the wrong type, out of range
+    ├── BundleError             a file that should hold a detector, and does not
+    ├── ScoresError             a folder of scores, or the truth it is compared with
+    ├── OutputError             somewhere to write that cannot be written
+    └── MissingExtraError       a feature whose optional packages are not installed
+
+The message of each is one line: what was expected, what came, and where. The command line prints it and exits with
+status 2. Any other exception is a bug and keeps its traceback.
+"""
+
+__all__ = [
+    "AudioError",
+    "BundleError",
+    "DataError",
+    "MissingExtraError",
+    "OutputError",
+    "ScoresError",
+    "SettingsError",
+    "SoundnessError",
+]
+
+
+class SoundnessError(Exception):
+    """Root of all errors that soundness raises on purpose."""
+
+
+class DataError(SoundnessError):
+    """A data set, a folder or the set of clips in it cannot be used."""
+
+
+class AudioError(DataError):
+    """One recording cannot be used: unreadable, empty, not finite, too short, or recorded too slowly."""
+
+
+class SettingsError(SoundnessError):
+    """A setting is unknown, of the wrong type or out of range."""
+
+
+class BundleError(SoundnessError):
+    """A file does not hold the intact detector that was expected."""
+
+
+class ScoresError(SoundnessError):
+    """A folder of scores, or the truth that it is compared with, cannot be used."""
+
+
+class OutputError(SoundnessError):
+    """A place to write to exists already, or cannot be written."""
+
+
+class MissingExtraError(SoundnessError):
+    """A feature needs packages of an extra that is not installed."""

@@ -1,11 +1,27 @@
-"""What is known of a recording without listening to it: the DCASE metadata in its name."""
+"""What is known of a recording without listening: what its name and ``attributes_*.csv`` say."""
 
+import csv
 import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["DOMAINS", "Clip", "Domain", "Label", "NameParts", "Split", "SupplementalKind", "parse_name"]
+from soundness.errors import DataError
+
+__all__ = [
+    "DOMAINS",
+    "Clip",
+    "Domain",
+    "Label",
+    "NameParts",
+    "Split",
+    "SupplementalKind",
+    "describe_clip",
+    "parse_name",
+    "read_attributes",
+    "supplemental_kind",
+]
 
 Domain = Literal["source", "target"]
 Label = Literal["normal", "anomaly"]
@@ -13,6 +29,18 @@ Split = Literal["train", "test", "supplemental"]
 SupplementalKind = Literal["machine", "noise"]
 
 DOMAINS: tuple[Domain, ...] = ("source", "target")
+
+# 2020: [label_]id_MM_NNNNNNNN
+_ID_NAME = re.compile(r"(?:(?P<label>normal|anomaly)_)?(?P<section>id_\d+)_\d+")
+
+# 2021 and later: section_SS[_word...]_NNNN[_attributes]. The words come in several orders, and any may be
+# missing: the truth of 2024 RoboticArm lacks "test", blind clips lack all, supplemental clips add a kind.
+_WORDS = r"source|target|train|test|supplemental|normal|anomaly|machine|noise"
+_SECTION_NAME = re.compile(
+    rf"(?P<section>section_\d+)(?P<words>(?:_(?:{_WORDS}))*)_\d+(?:_(?P<attributes>.*))?", re.DOTALL
+)
+
+_NO_ATTRIBUTE = "noAttribute"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +52,7 @@ class Clip:
     path
         The audio file.
     machine_type
-        The machine's name, such as ``fan``.
+        The machine's name, such as ``fan``; ``""`` where a recording was given without its machine.
     split
         ``train``, ``test`` or ``supplemental``.
     section
@@ -59,3 +87,146 @@ class NameParts:
     label: Label | None
     attributes: str
     supplemental: SupplementalKind | None
+
+
+def parse_name(stem: str) -> NameParts | None:
+    """What a file name of the challenge says, of any year from 2020 to 2026.
+
+    Parameters
+    ----------
+    stem
+        The file's name without folder and suffix, such as ``section_00_source_train_normal_0003_vel_6``.
+
+    Returns
+    -------
+    NameParts or None
+        ``None`` where this is no name of the challenge, or one that contradicts itself.
+    """
+    if (match := _ID_NAME.fullmatch(stem)) is not None:
+        return NameParts(match["section"], None, None, _label({match["label"]}), "", None)
+    if (match := _SECTION_NAME.fullmatch(stem)) is None:
+        return None
+    words = frozenset(match["words"].split("_"))
+    if any(pair <= words for pair in ({"source", "target"}, {"normal", "anomaly"}, {"train", "test"})):
+        return None
+    split = _split(words)
+    return NameParts(
+        section=match["section"],
+        split=split,
+        domain=_domain(words),
+        label=_label(words),
+        attributes=_attributes(match["attributes"]),
+        supplemental=supplemental_kind(stem) if split == "supplemental" else None,
+    )
+
+
+def describe_clip(
+    path: Path,
+    *,
+    machine_type: str,
+    split: Split,
+    domain: Domain | None = None,
+    label: Label | None = None,
+) -> Clip:
+    """A clip from its place and its name; the name has precedence where it is one of the challenge.
+
+    Parameters
+    ----------
+    path
+        The audio file.
+    machine_type, split
+        What its place says; see `Clip`.
+    domain, label
+        What its place says, used where the name says nothing.
+    """
+    kind = supplemental_kind(path.stem) if split == "supplemental" else None
+    if (name := parse_name(path.stem)) is None:
+        return Clip(path, machine_type, split, domain=domain, label=label, supplemental=kind)
+    return Clip(
+        path=path,
+        machine_type=machine_type,
+        split=split,
+        section=name.section,
+        domain=domain if name.domain is None else name.domain,
+        label=label if name.label is None else name.label,
+        attributes=name.attributes,
+        supplemental=kind,
+    )
+
+
+def supplemental_kind(stem: str) -> SupplementalKind | None:
+    """Whether a supplemental clip's name calls it the machine alone or noise alone.
+
+    Parameters
+    ----------
+    stem
+        Any file name without folder and suffix. In a name of the challenge, what stands before the number
+        decides where it tells; otherwise the word may stand anywhere, and upper case does not matter.
+
+    Returns
+    -------
+    {"machine", "noise"} or None
+        ``None`` where the name holds neither word, or both.
+    """
+    match = _SECTION_NAME.fullmatch(stem)
+    heads = [] if match is None else [match["words"]]
+    for text in (*heads, stem):
+        words = set(re.split("[^a-z]+", text.lower()))
+        if ("machine" in words) != ("noise" in words):
+            return "machine" if "machine" in words else "noise"
+    return None
+
+
+def read_attributes(path: Path) -> dict[str, str]:
+    """Read the attribute strings of an ``attributes_*.csv``.
+
+    Parameters
+    ----------
+    path
+        A table with the columns ``file_name,d1p,d1v,d2p,d2v...``; all but the first may be missing.
+
+    Returns
+    -------
+    dict
+        By file name as written, parameters and values joined: ``d1p_d1v_d2p_d2v``; ``""`` where none are.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read, or has no column ``file_name``.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            table = csv.DictReader(file)
+            if "file_name" not in (table.fieldnames or ()):
+                raise DataError(f"{path}: no column file_name; expected file_name,d1p,d1v,...")
+            rows = list(table)
+    except (OSError, csv.Error) as error:
+        raise DataError(f"{path}: attributes cannot be read ({error})") from error
+    return {row["file_name"].strip(): _joined(row) for row in rows if row["file_name"]}
+
+
+def _joined(row: Mapping[str, str | None]) -> str:
+    values = (value or "" for name, value in row.items() if re.fullmatch(r"d\d+[pv]", name or ""))
+    return "_".join(value.strip() for value in values if value.strip() not in ("", _NO_ATTRIBUTE))
+
+
+def _domain(words: Collection[str]) -> Domain | None:
+    return "source" if "source" in words else "target" if "target" in words else None
+
+
+def _label(words: Collection[str | None]) -> Label | None:
+    return "normal" if "normal" in words else "anomaly" if "anomaly" in words else None
+
+
+def _split(words: frozenset[str]) -> Split | None:
+    if "train" in words:
+        return "train"
+    if "test" in words:
+        return "test"
+    return "supplemental" if words & {"supplemental", "machine", "noise"} else None
+
+
+def _attributes(text: str | None) -> str:
+    attributes = "" if text is None else text.strip("_")
+    return "" if attributes == _NO_ATTRIBUTE else attributes

@@ -1,0 +1,292 @@
+"""Recordings in files and folders: samples at the rate that is asked for, or one line that says why not."""
+
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import soundfile  # type: ignore[import-untyped]  # it ships no types
+import soxr  # type: ignore[import-untyped]  # likewise
+from numpy.typing import NDArray
+
+from soundness.errors import AudioError, DataError
+
+__all__ = [
+    "AUDIO_SUFFIXES",
+    "AudioInfo",
+    "list_audio",
+    "list_entries",
+    "read_blocks",
+    "read_info",
+    "read_waveform",
+]
+
+# The formats of libsndfile that hold recordings, with the suffixes they go by. Left out: header-less data,
+# and .mat, which is mostly no audio.
+_SUFFIXES_OF_FORMAT = {
+    "AIFF": (".aif", ".aifc", ".aiff"),
+    "AU": (".au", ".snd"),
+    "AVR": (".avr",),
+    "CAF": (".caf",),
+    "FLAC": (".flac",),
+    "IRCAM": (".sf",),
+    "MP3": (".mp3",),
+    "NIST": (".nist", ".sph"),
+    "OGG": (".oga", ".ogg", ".opus"),
+    "RF64": (".rf64",),
+    "SVX": (".8svx", ".iff", ".svx"),
+    "VOC": (".voc",),
+    "W64": (".w64",),
+    "WAV": (".wav", ".wave"),
+}
+
+AUDIO_SUFFIXES: frozenset[str] = frozenset(
+    suffix for name in soundfile.available_formats() for suffix in _SUFFIXES_OF_FORMAT.get(name, ())
+)
+"""The suffixes, in lower case and with their dot, of the files that are taken for recordings."""
+
+_BLOCK_SAMPLES = 2**18
+_UNKNOWN_LENGTH = 2**62  # libsndfile gives such counts where a stream does not say how long it is
+_STREAMED_BYTES = 0x7FFF0000  # programs that write WAV to a pipe give a size of this or more, or 0
+
+
+@dataclass(frozen=True, slots=True)
+class AudioInfo:
+    """What a recording's header says.
+
+    Parameters
+    ----------
+    sample_rate
+        In Hz.
+    n_channels
+        Number of channels.
+    n_samples
+        Samples per channel.
+    """
+
+    sample_rate: int
+    n_channels: int
+    n_samples: int
+
+    @property
+    def seconds(self) -> float:
+        """Duration in seconds."""
+        return self.n_samples / self.sample_rate
+
+
+def list_entries(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The folders and the files in a folder by name; none where there is no such folder.
+
+    Hidden ones are left out, and those that macOS leaves in archives.
+
+    Raises
+    ------
+    DataError
+        The folder may not be listed.
+    """
+    found: tuple[list[Path], list[Path]] = [], []
+    try:
+        for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+            if not entry.name.startswith((".", "__MACOSX")):
+                found[not entry.is_dir()].append(folder / entry.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return [], []
+    except PermissionError as error:
+        raise DataError(f"{folder}: no permission to list this folder") from error
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be listed ({error.strerror})") from error
+    return found
+
+
+def list_audio(folder: Path) -> list[Path]:
+    """The recordings among the files that `list_entries` gives."""
+    return [path for path in list_entries(folder)[1] if path.suffix.lower() in AUDIO_SUFFIXES]
+
+
+def read_info(path: Path) -> AudioInfo:
+    """Read a recording's header.
+
+    Parameters
+    ----------
+    path
+        The audio file.
+
+    Raises
+    ------
+    AudioError
+        The file is missing, not readable, empty, not audio, or a WAV shorter than its header says.
+    """
+    with _opened(path) as file:
+        return AudioInfo(file.samplerate, file.channels, file.frames)
+
+
+def read_blocks(path: Path, *, block_samples: int = _BLOCK_SAMPLES) -> Iterator[NDArray[np.float32]]:
+    """Read a recording block by block, at its own rate; memory does not grow with its length.
+
+    Parameters
+    ----------
+    path
+        The audio file.
+    block_samples
+        Most samples per channel in one block, at least 1.
+
+    Yields
+    ------
+    ndarray
+        Samples, shape ``(time, channel)``: integers divided by their full scale, floats as they are.
+
+    Raises
+    ------
+    AudioError
+        As for `read_info`; or no samples, fewer samples than the header says, or samples that are not finite.
+    """
+    with _opened(path) as file:
+        yield from _blocks(file, path, block_samples)
+
+
+def read_waveform(path: Path, *, sample_rate: int, fmax: float, min_samples: int = 1) -> NDArray[np.float32]:
+    """Read a recording at a given rate.
+
+    A recording of another rate is resampled (soxr, high quality) while it is read, so that its original is
+    never held whole. Where the rates agree the samples are exact.
+
+    Parameters
+    ----------
+    path
+        The audio file.
+    sample_rate
+        Rate of the result in Hz.
+    fmax
+        Highest frequency in Hz that the listener uses; the recording's own rate must reach it.
+    min_samples
+        Fewest samples per channel, at `sample_rate`, that are of use.
+
+    Returns
+    -------
+    ndarray
+        Waveform, shape ``(channel, time)``, full scale at -1 and 1.
+
+    Raises
+    ------
+    AudioError
+        As for `read_blocks`; or recorded at less than twice `fmax`, or fewer than `min_samples` samples.
+    """
+    with _opened(path) as file:
+        if file.samplerate < 2 * fmax:
+            raise AudioError(
+                f"{path}: recorded at {file.samplerate} Hz, so nothing above {file.samplerate / 2:g} Hz; "
+                f"the detector listens up to {fmax:g} Hz"
+            )
+        blocks = _blocks(file, path, _BLOCK_SAMPLES)
+        if file.samplerate != sample_rate:
+            blocks = _resampled(blocks, soxr.ResampleStream(file.samplerate, sample_rate, file.channels))
+        waveform = _joined(list(blocks))
+    n_samples = waveform.shape[1]
+    if n_samples < min_samples:
+        raise AudioError(
+            f"{path}: {n_samples:,} samples at {sample_rate} Hz; a clip needs at least {min_samples:,}"
+        )
+    return waveform
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
+    """A sound file that was found, and found whole as far as its header tells."""
+    _check_file(path)
+    try:
+        file = soundfile.SoundFile(path)
+    except soundfile.SoundFileError as error:
+        raise AudioError(f"{path}: not audio, or damaged; expected a format that libsndfile reads") from error
+    with file:
+        yield file
+
+
+def _check_file(path: Path) -> None:
+    try:
+        if path.exists() and not path.is_file():
+            raise AudioError(f"{path}: expected an audio file, found {_kind(path)}")
+        with path.open("rb") as file:
+            n_bytes = path.stat().st_size
+            if n_bytes == 0:
+                raise AudioError(f"{path}: empty file (0 bytes); expected audio")
+            _check_wav_size(file, path, n_bytes)
+    except FileNotFoundError as error:
+        raise AudioError(f"{path}: no such file; expected an audio file") from error
+    except PermissionError as error:
+        raise AudioError(f"{path}: no permission to read it") from error
+    except OSError as error:
+        raise AudioError(f"{path}: cannot be read ({error.strerror})") from error
+    if path.suffix.lower() == ".raw":  # soundfile takes the suffix's word for it, and asks for a rate
+        raise AudioError(f"{path}: header-less audio; expected a format with a header, such as WAV")
+
+
+def _kind(path: Path) -> str:
+    return "a folder" if path.is_dir() else "neither file nor folder"
+
+
+def _check_wav_size(file: BinaryIO, path: Path, n_bytes: int) -> None:
+    """Refuse a WAV file that ends before its data do: libsndfile would shorten the recording silently."""
+    head = file.read(12)
+    if head[:4] not in (b"RIFF", b"RIFX") or head[8:] != b"WAVE":
+        return
+    layout = "<4sI" if head[:4] == b"RIFF" else ">4sI"
+    while len(chunk := file.read(8)) == 8:
+        name, size = struct.unpack(layout, chunk)
+        if name == b"data":
+            found = n_bytes - file.tell()
+            if found < size < _STREAMED_BYTES:
+                raise AudioError(
+                    f"{path}: truncated; its header says {size:,} bytes of sound, it holds {found:,}"
+                )
+            return
+        file.seek(size + size % 2, 1)
+
+
+def _blocks(file: soundfile.SoundFile, path: Path, block_samples: int) -> Iterator[NDArray[np.float32]]:
+    n_read = 0
+    while len(block := _next_block(file, path, block_samples)) > 0:
+        is_finite = np.isfinite(block).all(axis=1)
+        if not is_finite.all():
+            position = (n_read + int(np.argmin(is_finite))) / file.samplerate
+            raise AudioError(
+                f"{path}: holds samples that are no numbers (NaN or infinite), at {position:.3f} s"
+            )
+        n_read += len(block)
+        yield block
+    if n_read == 0:
+        raise AudioError(f"{path}: 0 samples; a clip needs at least 1")
+    if n_read < file.frames < _UNKNOWN_LENGTH:
+        raise AudioError(f"{path}: truncated; its header says {file.frames:,} samples, it holds {n_read:,}")
+
+
+def _next_block(file: soundfile.SoundFile, path: Path, block_samples: int) -> NDArray[np.float32]:
+    try:
+        block: NDArray[np.float32] = file.read(block_samples, dtype="float32", always_2d=True)
+    except soundfile.SoundFileError as error:
+        raise AudioError(f"{path}: damaged or truncated; its sound cannot be decoded to the end") from error
+    return block
+
+
+def _resampled(
+    blocks: Iterator[NDArray[np.float32]], stream: soxr.ResampleStream
+) -> Iterator[NDArray[np.float32]]:
+    """Blocks at the stream's other rate; each is passed on one late, for the last must be announced."""
+    held = next(blocks)
+    for block in blocks:
+        yield stream.resample_chunk(held)
+        held = block
+    yield stream.resample_chunk(held, last=True)
+
+
+def _joined(blocks: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Blocks of shape ``(time, channel)`` as one contiguous array of shape ``(channel, time)``."""
+    waveform = np.empty((blocks[0].shape[1], sum(map(len, blocks))), dtype=np.float32)
+    stop = 0
+    for block in blocks:
+        start, stop = stop, stop + len(block)
+        waveform[:, start:stop] = block.T
+    return waveform

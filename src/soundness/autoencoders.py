@@ -1,0 +1,251 @@
+"""Networks that reconstruct normal sound, and the error vectors they leave of a clip."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Protocol, Self
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from soundness.errors import SettingsError
+from soundness.settings import AutoencoderSettings, SystemSettings
+
+__all__ = [
+    "AUTOENCODERS",
+    "Autoencoder",
+    "ConvolutionalAutoencoder",
+    "ReconstructionError",
+    "Reconstructor",
+    "new_reconstructor",
+    "split_into_segments",
+]
+
+_ROWS_AT_A_TIME = 256  # of an hour-long clip, so that its feature maps fit into memory
+
+
+class Autoencoder(Protocol):
+    """What stands in `AUTOENCODERS`: a `torch.nn.Module` of this shape."""
+
+    def __init__(self, settings: AutoencoderSettings, *, n_mels: int, n_conditions: int) -> None: ...
+
+    def forward(self, segments: Tensor, conditions: Tensor) -> Tensor:
+        """Reconstruct standardised segments.
+
+        Parameters
+        ----------
+        segments
+            Log-mel in units of each band's deviation, shape ``(batch, mel, frame)``.
+        conditions
+            Encoded conditions, shape ``(batch, n_conditions)``.
+
+        Returns
+        -------
+        Tensor
+            Shape ``(batch, mel, frame)``.
+        """
+
+
+class ConvolutionalAutoencoder(nn.Module):
+    """The report's autoencoder: strided 2-D convolutions around a narrow linear bottleneck.
+
+    Each layer of the encoder halves both axes, so mel bands and frames must be multiples of ``2 ** n_layers``. The
+    condition is concatenated with the input: one constant map per feature.
+    """
+
+    def __init__(self, settings: AutoencoderSettings, *, n_mels: int, n_conditions: int) -> None:
+        super().__init__()
+        channels, factor = settings.channels, 2 ** len(settings.channels)
+        for name, size in (("log_mel.n_mels", n_mels), ("autoencoder.segment_frames", settings.segment_frames)):
+            if size % factor != 0:
+                raise SettingsError(f"{name} is {size}; {len(channels)} layers need a multiple of {factor}")
+        self.inner = (channels[-1], n_mels // factor, settings.segment_frames // factor)
+        flat, latent = math.prod(self.inner), settings.latent_features
+        self.encoder = nn.Sequential(*_encoder_layers(1 + n_conditions, channels))
+        self.to_latent = nn.Linear(flat, latent)
+        self.from_latent = nn.Sequential(nn.Linear(latent, flat), nn.ReLU())
+        self.decoder = nn.Sequential(*_decoder_layers(channels))
+
+    def forward(self, segments: Tensor, conditions: Tensor) -> Tensor:
+        """See `Autoencoder.forward`."""
+        maps = conditions[:, :, None, None].expand(-1, -1, *segments.shape[1:])
+        hidden = self.encoder(torch.cat([segments[:, None], maps], dim=1))  # (batch, channel, mel', frame')
+        latent = self.to_latent(hidden.flatten(1))  # (batch, latent)
+        hidden = self.from_latent(latent).unflatten(1, self.inner)
+        reconstruction: Tensor = self.decoder(hidden)
+        return reconstruction[:, 0]
+
+
+AUTOENCODERS: dict[str, type[Autoencoder]] = {"convolutional": ConvolutionalAutoencoder}
+
+
+class Reconstructor(nn.Module):
+    """An autoencoder with the scale on which it hears: each band in units of its deviation in the training.
+
+    Parameters
+    ----------
+    autoencoder
+        The network.
+    mean, deviation
+        Of each band over all training frames, dB, shape ``(mel,)``.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, autoencoder: nn.Module, *, mean: Tensor, deviation: Tensor) -> None:
+        super().__init__()
+        self.autoencoder = autoencoder
+        self.register_buffer("mean", mean)
+        self.register_buffer("deviation", deviation)
+
+    def forward(self, segments: Tensor, conditions: Tensor) -> Tensor:
+        """Residual of each segment, in deviations of its band.
+
+        Parameters
+        ----------
+        segments
+            dB, shape ``(batch, mel, frame)``.
+        conditions
+            Shape ``(batch, feature)``.
+
+        Returns
+        -------
+        Tensor
+            Input less reconstruction, shape ``(batch, mel, frame)``.
+        """
+        standardised = (segments - self.mean[:, None]) / self.deviation[:, None]
+        residual: Tensor = standardised - self.autoencoder(standardised, conditions)
+        return residual
+
+
+class ReconstructionError:
+    """A clip becomes its squared reconstruction error per mel band, once under each training condition.
+
+    Parameters
+    ----------
+    reconstructor
+        Trained, in evaluation mode.
+    conditions
+        Encoded conditions under which a clip is reconstructed, shape ``(condition, feature)``.
+    segment_frames
+        Frames that the network reconstructs at a time.
+    """
+
+    def __init__(self, reconstructor: Reconstructor, conditions: Tensor, *, segment_frames: int) -> None:
+        self.reconstructor = reconstructor.eval()
+        self.conditions = conditions
+        self.segment_frames = segment_frames
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: SystemSettings) -> Self:
+        """Rebuild from `arrays`, for a system with an autoencoder."""
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        conditions = tensors.pop("conditions")
+        reconstructor = new_reconstructor(
+            settings, n_conditions=conditions.shape[1], mean=tensors["mean"], deviation=tensors["deviation"]
+        )
+        reconstructor.load_state_dict(tensors)
+        return cls(reconstructor, conditions, segment_frames=_autoencoder_settings(settings).segment_frames)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Weights, scale and encoded conditions, by name."""
+        weights = {name: tensor.numpy() for name, tensor in self.reconstructor.state_dict().items()}
+        return {**weights, "conditions": self.conditions.numpy()}
+
+    def vectors(self, log_mel: Tensor) -> Tensor:
+        """Mean squared error of each band, shape ``(condition, mel)``, of a log-mel of shape ``(mel, frame)``."""
+        return self.error_maps(log_mel).mean(dim=-1)
+
+    def error_map(self, log_mel: Tensor) -> Tensor:
+        """Squared error under the condition that explains the clip best, shape ``(mel, frame)``."""
+        maps = self.error_maps(log_mel)
+        return maps[maps.mean(dim=(1, 2)).argmin()]
+
+    @torch.inference_mode()
+    def error_maps(self, log_mel: Tensor) -> Tensor:
+        """Squared error of each band and frame under each condition, shape ``(condition, mel, frame)``."""
+        segments = split_into_segments(log_mel, n_frames=self.segment_frames)  # (segment, mel, frame)
+        n_segments, n_conditions = len(segments), len(self.conditions)
+        pairs = zip(
+            segments.repeat(n_conditions, 1, 1).split(_ROWS_AT_A_TIME),
+            self.conditions.repeat_interleave(n_segments, dim=0).split(_ROWS_AT_A_TIME),
+            strict=True,
+        )
+        residual = torch.cat([self.reconstructor(*pair) for pair in pairs])
+        errors = residual.square().unflatten(0, (n_conditions, n_segments))
+        return _join_segments(errors, n_frames=log_mel.shape[-1])
+
+
+def new_reconstructor(
+    settings: SystemSettings, *, n_conditions: int, mean: Tensor, deviation: Tensor
+) -> Reconstructor:
+    """An untrained network of a system, on the scale of its training data; see `Reconstructor`.
+
+    Raises
+    ------
+    SettingsError
+        If the system has no network, or none of the name it asks for.
+    """
+    autoencoder = _autoencoder_settings(settings)
+    if autoencoder.name not in AUTOENCODERS:
+        raise SettingsError(f"no autoencoder {autoencoder.name!r}; there are {', '.join(AUTOENCODERS)}")
+    network = AUTOENCODERS[autoencoder.name](
+        autoencoder, n_mels=settings.log_mel.n_mels, n_conditions=n_conditions
+    )
+    return Reconstructor(network, mean=mean, deviation=deviation)
+
+
+def _autoencoder_settings(settings: SystemSettings) -> AutoencoderSettings:
+    if settings.autoencoder is None:
+        raise SettingsError(f"representation {settings.representation!r} needs a network; autoencoder is false")
+    return settings.autoencoder
+
+
+def split_into_segments(log_mel: Tensor, *, n_frames: int) -> Tensor:
+    """Segments that cover a spectrogram: one after the other, the last aligned with the end.
+
+    A spectrogram shorter than a segment is repeated until it fills one.
+
+    Parameters
+    ----------
+    log_mel
+        Shape ``(mel, frame)``.
+    n_frames
+        Frames of a segment.
+
+    Returns
+    -------
+    Tensor
+        Shape ``(segment, mel, n_frames)``.
+    """
+    if log_mel.shape[-1] < n_frames:
+        log_mel = log_mel.repeat(1, -(-n_frames // log_mel.shape[-1]))[:, :n_frames]
+    last = log_mel.shape[-1] - n_frames
+    starts = [*range(0, last, n_frames), last]
+    return torch.stack([log_mel[:, start : start + n_frames] for start in starts])
+
+
+def _join_segments(segments: Tensor, *, n_frames: int) -> Tensor:
+    """Undo `split_into_segments`: ``(condition, segment, mel, frame)`` to ``(condition, mel, n_frames)``."""
+    whole = segments[:, :-1].transpose(1, 2).flatten(2)  # (condition, mel, frame of all but the last segment)
+    rest = n_frames - whole.shape[-1]
+    last = segments[:, -1, :, :rest] if whole.shape[-1] == 0 else segments[:, -1, :, -rest:]
+    return torch.cat([whole, last], dim=-1)
+
+
+def _encoder_layers(n_inputs: int, channels: tuple[int, ...]) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for index, (n_in, n_out) in enumerate(zip((n_inputs, *channels), channels, strict=False)):
+        size = 5 if index == 0 else 3
+        convolution = nn.Conv2d(n_in, n_out, size, stride=2, padding=size // 2, bias=False)
+        layers += [convolution, nn.BatchNorm2d(n_out), nn.ReLU()]
+    return layers
+
+
+def _decoder_layers(channels: tuple[int, ...]) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for n_in, n_out in zip(channels[::-1], channels[-2::-1], strict=False):
+        convolution = nn.ConvTranspose2d(n_in, n_out, 4, stride=2, padding=1, bias=False)
+        layers += [convolution, nn.BatchNorm2d(n_out), nn.ReLU()]
+    return [*layers, nn.ConvTranspose2d(channels[0], 1, 4, stride=2, padding=1)]

@@ -1,0 +1,146 @@
+r"""One file per detector: weights, memory bank, settings, normalisation, threshold and training summary.
+
+The first line says what the file is, ``soundness detector FORMAT N_BYTES SHA256``; what follows it is a safetensors file
+of ``N_BYTES`` bytes with that checksum, whose metadata hold the settings as JSON. Nothing in it is ever executed.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
+
+from soundness.detector import REPRESENTATIONS, Detector, TrainingSummary
+from soundness.errors import BundleError, OutputError
+from soundness.scoring import SCORERS, Threshold
+from soundness.settings import SystemSettings
+
+__all__ = ["FORMAT", "SUFFIX", "load_detector", "load_detectors", "save_detector"]
+
+FORMAT = 1
+SUFFIX = ".soundness"
+_LONGEST_FIRST_LINE = 256
+
+
+def save_detector(detector: Detector, path: Path) -> None:
+    """Write a detector to one file; a file is there whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    arrays = {f"representation.{name}": array for name, array in detector.representation.arrays().items()}
+    arrays |= {f"scorer.{name}": array for name, array in detector.scorer.arrays().items()}
+    about = {
+        "machine_type": detector.machine_type,
+        "settings": detector.settings.model_dump(mode="json"),
+        "threshold": asdict(detector.threshold),
+        "summary": detector.summary.model_dump(mode="json"),
+    }
+    _write(path, kind="detector", about=about, arrays=arrays)
+
+
+def load_detector(path: Path) -> Detector:
+    """Read a detector; its scores are those of the detector that was saved, to the last bit.
+
+    Raises
+    ------
+    BundleError
+        If the file holds no detector, was cut or altered, or is of a newer format.
+    """
+    about, arrays = _read(path, kind="detector")
+    try:
+        settings = SystemSettings.model_validate(about["settings"])
+        threshold = about["threshold"]
+        return Detector(
+            about["machine_type"],
+            settings=settings,
+            representation=REPRESENTATIONS[settings.representation].from_arrays(
+                _below("representation", arrays), settings
+            ),
+            scorer=SCORERS[settings.scorer.name].from_arrays(_below("scorer", arrays), settings.scorer),
+            threshold=Threshold(threshold["value"], threshold["domains"], tuple(threshold["notes"])),
+            summary=TrainingSummary.model_validate(about["summary"]),
+        )
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise BundleError(f"{path}: its settings do not fit this version of soundness: {first['msg']}") from None
+    except KeyError as error:
+        raise BundleError(f"{path}: needs a part that this version of soundness lacks: {error}") from None
+
+
+def load_detectors(path: Path) -> dict[str, Detector]:
+    """Detectors of one file or of a run folder, by machine type.
+
+    Raises
+    ------
+    BundleError
+        If there is no detector there, or one of them cannot be read.
+    """
+    if not path.exists():
+        raise BundleError(f"{path}: no such file or folder; expected a detector ({SUFFIX}) or a run folder")
+    files = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
+    if not files:
+        raise BundleError(f"{path}: holds no detector; expected files that end in {SUFFIX}")
+    detectors = [load_detector(file) for file in files]
+    return {detector.machine_type: detector for detector in detectors}
+
+
+def _write(path: Path, *, kind: str, about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    payload = save_arrays(contiguous, metadata={"soundness": json.dumps(about)})
+    first_line = f"soundness {kind} {FORMAT} {len(payload)} {hashlib.sha256(payload).hexdigest()}\n"
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(first_line.encode("ascii") + payload)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _read(path: Path, *, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read: {error.strerror}; expected a {kind}") from None
+    first_line, _, payload = content.partition(b"\n")
+    words = first_line[:_LONGEST_FIRST_LINE].decode("ascii", errors="replace").split(" ")
+    if len(words) != 5 or words[0] != "soundness" or not words[2].isdecimal() or not words[3].isdecimal():
+        raise BundleError(f"{path}: not a {kind} of soundness")
+    if words[1] != kind:
+        raise BundleError(f"{path}: holds a {words[1]}; expected a {kind}")
+    if int(words[2]) > FORMAT:
+        raise BundleError(f"{path}: format {words[2]}; this version of soundness reads up to format {FORMAT}")
+    if len(payload) != int(words[3]):
+        raise BundleError(f"{path}: cut short: {len(payload):,} bytes of {int(words[3]):,} are there")
+    if hashlib.sha256(payload).hexdigest() != words[4]:
+        raise BundleError(f"{path}: altered since it was written: its checksum does not fit")
+    return _unpacked(path, payload)
+
+
+def _unpacked(path: Path, payload: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    try:
+        arrays = load_arrays(payload)
+        header = json.loads(payload[8 : 8 + int.from_bytes(payload[:8], "little")])
+        return json.loads(header["__metadata__"]["soundness"]), arrays
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise BundleError(f"{path}: not a readable safetensors file: {error}") from None
+
+
+def _below(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    start = f"{prefix}."
+    return {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}

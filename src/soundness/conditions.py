@@ -1,0 +1,65 @@
+"""The operating condition that a network is told: machine type, attributes and domain as one vector."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from soundness.clips import Clip
+
+__all__ = ["Condition", "ConditionEncoder", "condition_of"]
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Condition:
+    """What is known of how a training clip was recorded; ``""`` for what is not."""
+
+    machine_type: str
+    domain: str
+    section: str
+    attributes: str
+
+    def __str__(self) -> str:
+        known = (self.domain, "" if self.section == "section_00" else self.section, self.attributes)
+        return " ".join(part for part in known if part) or "unknown"
+
+
+def condition_of(clip: Clip) -> Condition:
+    """Condition of a training clip; a test clip's is never asked for."""
+    return Condition(clip.machine_type, clip.domain or "", clip.section, clip.attributes)
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionEncoder:
+    """Turns a condition into three one-hot blocks: machine type, attributes (with their section), domain.
+
+    A block whose value is the same everywhere says nothing and has no features.
+
+    Parameters
+    ----------
+    conditions
+        All that occur in the training, without repetition.
+    """
+
+    conditions: tuple[Condition, ...]
+
+    @property
+    def n_features(self) -> int:
+        """Length of an encoded condition; 0 where there is nothing to tell."""
+        return sum(len(block) for block in self._blocks())
+
+    def encode(self, conditions: Iterable[Condition]) -> Tensor:
+        """Each condition as a row of zeros and ones, shape ``(condition, feature)``."""
+        blocks = self._blocks()
+        rows = [[float(value in _values(condition)) for block in blocks for value in block] for condition in conditions]
+        return torch.tensor(rows, dtype=torch.float32).reshape(len(rows), self.n_features)
+
+    def _blocks(self) -> list[list[tuple[str, ...]]]:
+        blocks = [sorted(set(values)) for values in zip(*map(_values, self.conditions), strict=True)]
+        return [block for block in blocks if len(block) > 1]
+
+
+def _values(condition: Condition) -> tuple[tuple[str, ...], ...]:
+    attributes = ("attributes", condition.machine_type, condition.section, condition.attributes)
+    return ("machine_type", condition.machine_type), attributes, ("domain", condition.domain)

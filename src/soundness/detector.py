@@ -1,0 +1,147 @@
+"""A detector: everything between a waveform and its anomaly score, in one object that is ready to use."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from soundness.autoencoders import ReconstructionError
+from soundness.errors import AudioError
+from soundness.features import LogMel
+from soundness.log_mel_statistics import MeanLogMel
+from soundness.scoring import Scorer, Threshold
+from soundness.settings import SystemSettings
+
+__all__ = ["REPRESENTATIONS", "Detector", "Representation", "TrainingSummary"]
+
+
+class Representation(Protocol):
+    """What stands in `REPRESENTATIONS`: what a clip becomes before it is scored."""
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: SystemSettings) -> Self:
+        """Rebuild a representation from `arrays`."""
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All that was learned, by name."""
+
+    def vectors(self, log_mel: Tensor) -> Tensor:
+        """Vectors of one clip, shape ``(condition, feature)``, from its log-mel in dB, shape ``(mel, frame)``."""
+
+    def error_map(self, log_mel: Tensor) -> Tensor:
+        """How odd each band and frame is, shape ``(mel, frame)``; higher is odder."""
+
+
+REPRESENTATIONS: dict[str, type[Representation]] = {
+    "reconstruction-error": ReconstructionError,
+    "mean-log-mel": MeanLogMel,
+}
+
+
+class TrainingSummary(BaseModel):
+    """What a detector was made from, and what a person should know of it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    system: str
+    seed: int
+    n_clips: dict[str, int]
+    """Training clips by domain; ``""`` where there are no domains."""
+    conditions: tuple[str, ...]
+    """What the network was told, in words; empty in a system that is told nothing."""
+    conditioned_on: tuple[str, ...]
+    """Which of machine type, attributes and domain differ between the training clips."""
+    n_parameters: int
+    n_steps: int
+    """Batches that the network was trained for; 0 without a network."""
+    train_loss: float | None
+    held_out_loss: float | None
+    """The smallest seen, in squared deviations of a band; its weights are the ones kept."""
+    seconds: dict[str, float]
+    """Wall-clock time of reading, of training the network and of fitting the scorer."""
+    notes: tuple[str, ...]
+    versions: dict[str, str]
+
+
+class Detector:
+    """Scores one recording of one machine at a time; a score depends on nothing else.
+
+    Parameters
+    ----------
+    machine_type
+        The machine it listens to.
+    settings
+        Of the whole system.
+    representation
+        What a clip becomes.
+    scorer
+        Compares it with the normal clips.
+    threshold
+        Above which score a clip is called anomalous.
+    summary
+        What it was made from.
+    """
+
+    def __init__(
+        self,
+        machine_type: str,
+        *,
+        settings: SystemSettings,
+        representation: Representation,
+        scorer: Scorer,
+        threshold: Threshold,
+        summary: TrainingSummary,
+    ) -> None:
+        self.machine_type = machine_type
+        self.settings = settings
+        self.representation = representation
+        self.scorer = scorer
+        self.threshold = threshold
+        self.summary = summary
+        self._log_mel = LogMel(settings.log_mel, sample_rate=settings.audio.sample_rate)
+
+    def score(self, waveform: NDArray[np.float32]) -> float:
+        """Anomaly score of a recording; higher is more anomalous.
+
+        Parameters
+        ----------
+        waveform
+            In [-1, 1] at the detector's sample rate, shape ``(channel, time)``.
+
+        Raises
+        ------
+        AudioError
+            If the recording lacks the channel that the detector listens to.
+        """
+        vectors = self.representation.vectors(self.log_mel(waveform))
+        return self.scorer.score(vectors.numpy().astype(np.float64))
+
+    def decide(self, anomaly_score: float) -> int:
+        """1 if a score lies above the threshold, else 0."""
+        return int(anomaly_score > self.threshold.value)
+
+    def log_mel(self, waveform: NDArray[np.float32]) -> Tensor:
+        """Log-mel in dB of the channel that the detector listens to, shape ``(mel, frame)``; see `score`."""
+        return channel_log_mel(self._log_mel, waveform, channel=self.settings.audio.channel)
+
+    def error_map(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+        """How odd each band and frame of a recording is, shape ``(mel, frame)``; see `score`."""
+        return self.representation.error_map(self.log_mel(waveform)).numpy()
+
+
+@torch.inference_mode()
+def channel_log_mel(log_mel: LogMel, waveform: NDArray[np.float32], *, channel: int) -> Tensor:
+    """Log-mel in dB of one channel, shape ``(mel, frame)``, of a waveform of shape ``(channel, time)``.
+
+    Raises
+    ------
+    AudioError
+        If there is no such channel.
+    """
+    if channel >= len(waveform):
+        raise AudioError(f"{len(waveform)} channel(s); audio.channel {channel} (counted from 0) is listened to")
+    return log_mel(torch.from_numpy(waveform[channel]))

@@ -1,0 +1,183 @@
+"""The seven machine types of 2025: their operating conditions by domain, and what their data set supplies."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Protocol
+
+import numpy as np
+
+from soundness.clips import Domain, SupplementalKind
+from soundness.errors import SettingsError
+from soundness.factory.cyclic import Slider, SliderSetting, Valve, ValveSetting
+from soundness.factory.faults import Machine
+from soundness.factory.rotating import Bearing, BearingSetting, Fan, FanSetting, Gearbox, GearboxSetting
+from soundness.factory.signals import generator
+from soundness.factory.toys import ToyCar, ToyCarSetting, ToyTrain, ToyTrainSetting
+
+__all__ = ["MACHINES", "Condition", "MachineType", "fault_kinds", "machine_type"]
+
+
+class _Builder(Protocol):
+    def __call__(self, *, n_samples: int, rng: np.random.Generator) -> Machine: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One operating condition: its attributes (parameter, value), empty where hidden, and how to start the machine."""
+
+    attributes: tuple[tuple[str, str], ...]
+    build: _Builder
+
+    @property
+    def name(self) -> str:
+        """The last part of a file's name, such as ``car_A1_spd_28V_mic_1``."""
+        return "_".join(f"{key}_{value}" for key, value in self.attributes) or "noAttribute"
+
+
+@dataclass(frozen=True, slots=True)
+class MachineType:
+    """A machine type of the challenge.
+
+    Parameters
+    ----------
+    conditions
+        Operating conditions of each domain.
+    supplemental
+        Whether its supplemental clips are clean machine sound or noise.
+    supplemental_name
+        Their file names, a format of ``index``: in the real data they differ from machine to machine.
+    snr_db
+        Middle of the ratio of machine to noise in the source domain; in the target it is 2 dB lower.
+    """
+
+    conditions: Mapping[Domain, tuple[Condition, ...]]
+    supplemental: SupplementalKind
+    supplemental_name: str
+    snr_db: float
+
+
+def _fan(name: str, shaft_hz: float, n_blades: int, flow_db: float) -> Condition:
+    return Condition((("n", name),), partial(Fan, FanSetting(shaft_hz, n_blades, flow_db)))
+
+
+def _gearbox(name: str, shaft_hz: float, n_teeth: tuple[int, int], load: float) -> Condition:
+    return Condition((("pro", name),), partial(Gearbox, GearboxSetting(shaft_hz, n_teeth, load)))
+
+
+def _bearing(shaft_hz: float, whine: float) -> Condition:
+    return Condition((), partial(Bearing, BearingSetting(shaft_hz, whine)))
+
+
+def _slider(stroke_seconds: float, speed: float, friction: float) -> Condition:
+    return Condition((), partial(Slider, SliderSetting(stroke_seconds, speed, friction)))
+
+
+def _valve(first: str, second: str) -> Condition:
+    attributes = (("v1pat", first), ("v2pat", second))
+    return Condition(attributes, partial(Valve, ValveSetting((first, second))))
+
+
+def _toy_car(car: str, volts: int, mic: str, n_teeth: int, tyres: float) -> Condition:
+    attributes = (("car", car), ("spd", f"{volts}V"), ("mic", mic))
+    return Condition(attributes, partial(ToyCar, ToyCarSetting(float(volts), n_teeth, tyres)))
+
+
+def _toy_train(speed: float, n_teeth: int, rolling: float) -> Condition:
+    return Condition((), partial(ToyTrain, ToyTrainSetting(speed, n_teeth, rolling)))
+
+
+MACHINES: Mapping[str, MachineType] = {
+    "ToyCar": MachineType(
+        conditions={
+            "source": (
+                _toy_car("B1", 31, "1", 9, 1.0),
+                _toy_car("C1", 34, "1", 10, 0.8),
+                _toy_car("B2", 40, "1", 9, 1.0),
+                _toy_car("D2", 34, "1", 11, 1.2),
+            ),
+            "target": (_toy_car("A1", 28, "2", 10, 1.3), _toy_car("E2", 37, "2", 9, 0.7)),
+        },
+        supplemental="noise",
+        supplemental_name="section_00_noise_supplemental_normal_{index:04d}.wav",
+        snr_db=0.0,
+    ),
+    "ToyTrain": MachineType(
+        conditions={
+            "source": (_toy_train(0.42, 8, 0.8), _toy_train(0.50, 8, 0.9), _toy_train(0.58, 9, 1.0)),
+            "target": (_toy_train(0.46, 9, 1.1), _toy_train(0.64, 8, 0.8)),
+        },
+        supplemental="noise",
+        supplemental_name="section_00_noise_{index:04d}_.wav",
+        snr_db=0.0,
+    ),
+    "bearing": MachineType(
+        conditions={
+            "source": (_bearing(14.0, 0.8), _bearing(18.0, 0.7), _bearing(22.0, 0.6)),
+            "target": (_bearing(11.0, 0.9), _bearing(26.0, 0.5)),
+        },
+        supplemental="machine",
+        supplemental_name="section_00_machine_source_{index:04d}_noAttribute.wav",
+        snr_db=0.0,
+    ),
+    "fan": MachineType(
+        conditions={
+            "source": (_fan("A", 46.0, 5, -1.0), _fan("B", 41.0, 5, 0.0), _fan("C", 48.5, 7, 1.0)),
+            "target": (_fan("D", 36.0, 7, 0.0), _fan("E", 52.0, 5, 2.0)),
+        },
+        supplemental="noise",
+        supplemental_name="section_00_noise_supplemental_normal_{index:04d}.wav",
+        snr_db=0.0,
+    ),
+    "gearbox": MachineType(
+        conditions={
+            "source": (
+                _gearbox("A", 17.0, (23, 51), 0.3),
+                _gearbox("B", 20.0, (23, 51), 0.5),
+                _gearbox("C", 17.0, (29, 45), 0.4),
+            ),
+            "target": (_gearbox("X", 23.0, (23, 51), 0.4), _gearbox("Y", 20.0, (29, 45), 0.6)),
+        },
+        supplemental="machine",
+        supplemental_name="section_00_machine_{index:04d}_.wav",
+        snr_db=0.0,
+    ),
+    "slider": MachineType(
+        conditions={
+            "source": (_slider(0.9, 1.0, 1.0), _slider(1.1, 0.85, 0.9), _slider(1.3, 0.7, 0.8)),
+            "target": (_slider(1.0, 1.15, 1.2), _slider(1.5, 0.6, 0.9)),
+        },
+        supplemental="machine",
+        supplemental_name="section_00_machine_source_{index:04d}_.wav",
+        snr_db=0.0,
+    ),
+    "valve": MachineType(
+        conditions={
+            "source": (_valve("00", "05"), _valve("04", "00"), _valve("05", "00")),
+            "target": (_valve("04", "05"), _valve("05", "05")),
+        },
+        supplemental="machine",
+        supplemental_name="section_00_machine_source_{index:04d}.wav",
+        snr_db=0.0,
+    ),
+}
+
+
+def machine_type(name: str) -> MachineType:
+    """Give a machine type by its name.
+
+    Raises
+    ------
+    SettingsError
+        If there is none of that name.
+    """
+    if name not in MACHINES:
+        raise SettingsError(f"machine {name!r} is unknown; the factory makes {', '.join(MACHINES)}")
+    return MACHINES[name]
+
+
+@cache
+def fault_kinds(name: str) -> tuple[str, ...]:
+    """Names of the faults that a machine type can have."""
+    condition = machine_type(name).conditions["source"][0]
+    return tuple(condition.build(n_samples=4096, rng=generator(0)).faults)

@@ -1,0 +1,228 @@
+"""Write a factory data set, and the truth about it where nothing that scores looks."""
+
+import csv
+import multiprocessing
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from soundness.errors import OutputError
+from soundness.factory.plan import ClipPlan, plan_machine
+from soundness.factory.render import Stems, render
+from soundness.factory.settings import FactorySettings
+from soundness.factory.signals import SAMPLE_RATE, FloatArray
+
+__all__ = ["FactoryResult", "make_data"]
+
+_ANOMALY_COLUMNS = ("file_name", "kind", "severity", "fmin", "fmax", "start_seconds", "end_seconds")
+_CLIPS_A_TASK = 4
+
+_AnomalyRow = tuple[str, str, str, str, str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class FactoryResult:
+    """What was written.
+
+    Parameters
+    ----------
+    root
+        The data set: a folder for each machine.
+    truth
+        Stems and anomalies, in the same folders.
+    n_clips
+        Clips of the data set, without the stems.
+    """
+
+    root: Path
+    truth: Path
+    n_clips: int
+
+
+def make_data(
+    out: Path,
+    *,
+    settings: FactorySettings,
+    truth: Path | None = None,
+    overwrite: bool = False,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> FactoryResult:
+    """Make the sounds of a factory in the layout of DCASE 2025.
+
+    Nothing appears under ``out`` before all is made; an interruption leaves no trace.
+
+    Parameters
+    ----------
+    out
+        The data set goes here: ``<machine>/{train,test,supplemental}/*.wav`` and ``<machine>/attributes_00.csv``.
+    settings
+        What to make.
+    truth
+        Folder for ``<machine>/<split>/<stem>_{machine,noise}.wav`` and ``<machine>/anomalies.csv``; by default beside
+        ``out``, with ``_truth`` added to its name.
+    overwrite
+        Replace the folders of these machines in ``out`` and ``truth``; else both must be empty or absent.
+    progress
+        Called with machine, clips of it that are done, and clips of it in all.
+
+    Returns
+    -------
+    FactoryResult
+        What was written, and where.
+
+    Raises
+    ------
+    OutputError
+        If ``out`` or ``truth`` cannot be written, holds something already, or one lies inside the other.
+    """
+    out = out.absolute()
+    truth = out.with_name(out.name + "_truth") if truth is None else truth.absolute()
+    _refuse_bad_folders(out, truth, overwrite=overwrite)
+    n_clips = 0
+    with _staged(out) as new_out, _staged(truth) as new_truth:
+        with _mapper(settings.n_workers) as each:
+            for machine in settings.machines:
+                plans = plan_machine(machine, settings)
+                _make_machine(machine, plans, (new_out, new_truth), each, progress)
+                n_clips += len(plans)
+        for machine in settings.machines:
+            _replace(new_out / machine, out / machine)
+            _replace(new_truth / machine, truth / machine)
+    return FactoryResult(out, truth, n_clips)
+
+
+def _refuse_bad_folders(out: Path, truth: Path, *, overwrite: bool) -> None:
+    if out.is_relative_to(truth) or truth.is_relative_to(out):
+        raise OutputError(
+            f"{truth}: the truth must lie outside the data set {out}, and the data set outside of it"
+        )
+    for folder in (out, truth):
+        if folder.exists() and not folder.is_dir():
+            raise OutputError(f"{folder}: expected a folder, or nothing, but it is a file")
+        if folder.is_dir() and any(folder.iterdir()) and not overwrite:
+            raise OutputError(
+                f"{folder}: expected an empty folder, or none, but it holds files; overwrite replaces them"
+            )
+
+
+@contextmanager
+def _staged(folder: Path) -> Iterator[Path]:
+    """Give a fresh folder beside another, which is gone afterwards."""
+    staging = folder.with_name(folder.name + ".partial")
+    try:
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+        yield staging
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written: {error}") from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _replace(new: Path, old: Path) -> None:
+    if old.exists():
+        shutil.rmtree(old)
+    old.parent.mkdir(parents=True, exist_ok=True)
+    new.rename(old)
+
+
+_Each = Callable[[Callable[[ClipPlan], _AnomalyRow | None], list[ClipPlan]], Iterator[_AnomalyRow | None]]
+
+
+@contextmanager
+def _mapper(n_workers: int | None) -> Iterator[_Each]:
+    """Give a ``map`` that keeps the order: in this process for one worker, else in others."""
+    n_workers = (os.cpu_count() or 1) if n_workers is None else n_workers
+    if n_workers == 1:
+        yield map
+        return
+    context = multiprocessing.get_context("spawn")  # a fork of a process with threads (torch) may hang
+    pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=_leave_interrupts_to_the_parent)
+    try:
+        yield partial(pool.map, chunksize=_CLIPS_A_TASK)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _make_machine(
+    machine: str,
+    plans: list[ClipPlan],
+    roots: tuple[Path, Path],
+    each: _Each,
+    progress: Callable[[str, int, int], None] | None,
+) -> None:
+    """Write one machine's clips, stems and tables."""
+    for root in roots:
+        for split in ("train", "test", "supplemental"):
+            (root / machine / split).mkdir(parents=True)
+    (roots[1] / machine / "supplemental").rmdir()
+    rows: list[_AnomalyRow] = []
+    for n_done, row in enumerate(each(partial(_write_clip, roots=roots), plans), start=1):
+        if row is not None:
+            rows.append(row)
+        if progress is not None:
+            progress(machine, n_done, len(plans))
+    _write_table(roots[0] / machine / "attributes_00.csv", _attribute_table(plans))
+    _write_table(roots[1] / machine / "anomalies.csv", [_ANOMALY_COLUMNS, *rows])
+
+
+def _write_clip(plan: ClipPlan, *, roots: tuple[Path, Path]) -> _AnomalyRow | None:
+    """Write a clip and its stems; give the anomaly's row."""
+    stems = render(plan)
+    _write_wav(roots[0] / plan.path, stems.machine + stems.noise)
+    if plan.split != "supplemental":
+        stem = roots[1] / plan.path.with_suffix("")
+        _write_wav(stem.with_name(f"{stem.name}_machine.wav"), stems.machine)
+        _write_wav(stem.with_name(f"{stem.name}_noise.wav"), stems.noise)
+    return _anomaly_row(plan, stems)
+
+
+def _anomaly_row(plan: ClipPlan, stems: Stems) -> _AnomalyRow | None:
+    trouble = stems.trouble
+    if plan.fault is None or trouble is None:
+        return None
+    band = (f"{trouble.fmin:.1f}", f"{trouble.fmax:.1f}")
+    return (
+        plan.path.name,
+        plan.fault,
+        f"{plan.severity:.4f}",
+        *band,
+        f"{trouble.start:.3f}",
+        f"{trouble.end:.3f}",
+    )
+
+
+def _write_wav(path: Path, waveform: FloatArray) -> None:
+    """Write 16-bit samples, rounded to the nearest."""
+    samples: npt.NDArray[np.int16] = np.rint(waveform * 32768.0).astype(np.int16)
+    soundfile.write(path, samples, SAMPLE_RATE, subtype="PCM_16")
+
+
+def _attribute_table(plans: list[ClipPlan]) -> list[tuple[str, ...]]:
+    """Header, then a row for each training and test clip; without attributes there are only names."""
+    listed = [plan for plan in plans if plan.split != "supplemental"]
+    n_attributes = max((len(plan.condition.attributes) for plan in listed), default=0)
+    columns = [f"d{number}{letter}" for number in range(1, n_attributes + 1) for letter in "pv"]
+    rows = [
+        (str(plan.path), *(word for pair in plan.condition.attributes for word in pair)) for plan in listed
+    ]
+    return [("file_name", *columns), *rows]
+
+
+def _write_table(path: Path, rows: list[tuple[str, ...]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)

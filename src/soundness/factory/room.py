@@ -1,0 +1,89 @@
+"""The way from a machine to the microphone: a room and a frequency response, both of one domain."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from soundness.clips import Domain
+from soundness.factory.signals import SAMPLE_RATE, FloatArray, fast_length, response
+
+__all__ = ["Room", "draw_room", "impulse_response", "record"]
+
+_LENGTH_SECONDS = 0.24
+_N_REFLECTIONS = 8
+
+# Response of each domain's microphone: dB at Hz.
+_MICROPHONES: Mapping[Domain, Mapping[float, float]] = {
+    "source": {20.0: -12.0, 60.0: -3.0, 120.0: 0.0, 2000.0: 0.0, 5000.0: 1.5, 8000.0: -1.0},
+    "target": {20.0: -18.0, 60.0: -6.0, 150.0: -1.0, 1000.0: 0.0, 3000.0: -1.5, 5500.0: -4.0, 8000.0: -8.0},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """The room that a domain's recordings share.
+
+    Parameters
+    ----------
+    delays, gains
+        Seconds and amplitudes of the early reflections, shape ``(reflection,)``; the direct sound has amplitude 1.
+    tail
+        Reverberation, shape ``(time,)``.
+    """
+
+    delays: FloatArray
+    gains: FloatArray
+    tail: FloatArray
+
+
+def draw_room(rng: np.random.Generator) -> Room:
+    """Draw the room in which all clips of a domain are recorded."""
+    seconds = np.arange(int(_LENGTH_SECONDS * SAMPLE_RATE)) / SAMPLE_RATE
+    reverberation_seconds = rng.uniform(0.25, 0.55)
+    tail = rng.standard_normal(seconds.size) * 10.0 ** (-3.0 * seconds / reverberation_seconds)
+    tail[: int(0.006 * SAMPLE_RATE)] = 0.0
+    delays = np.sort(rng.uniform(0.001, 0.025, _N_REFLECTIONS))
+    gains = rng.choice([-1.0, 1.0], _N_REFLECTIONS) * rng.uniform(0.1, 0.4, _N_REFLECTIONS)
+    return Room(delays, gains, tail * (0.5 / np.linalg.norm(tail)))
+
+
+def impulse_response(room: Room, rng: np.random.Generator) -> FloatArray:
+    """Response of the room at one clip: people and doors move, so reflections change a little; unit energy."""
+    taps = np.array(room.tail)
+    positions = (room.delays * SAMPLE_RATE).astype(np.int64)
+    changes = 1.0 + 0.08 * rng.standard_normal(positions.size)
+    np.add.at(taps, positions, room.gains * changes)
+    taps[0] += 1.0
+    return np.asarray(taps / np.linalg.norm(taps))
+
+
+def record(waveforms: FloatArray, domain: Domain, *, room: FloatArray | None) -> FloatArray:
+    """Pass sounds through a room, if any, and the microphone of a domain.
+
+    Parameters
+    ----------
+    waveforms
+        Shape ``(..., time)``.
+    domain
+        Whose microphone.
+    room
+        Impulse response, shape ``(tap,)``; ``None`` for a sound that has its room already.
+
+    Returns
+    -------
+    FloatArray
+        Shape ``(..., time)``.
+    """
+    n_samples = waveforms.shape[-1]
+    n_fft = fast_length(n_samples + int(_LENGTH_SECONDS * SAMPLE_RATE))
+    spectrum = np.fft.rfft(waveforms, n_fft) * _microphone(domain, n_fft)
+    if room is not None:
+        spectrum *= np.fft.rfft(room, n_fft)
+    return np.fft.irfft(spectrum, n_fft)[..., :n_samples]
+
+
+@lru_cache(maxsize=4)
+def _microphone(domain: Domain, n_fft: int) -> FloatArray:
+    return response(_MICROPHONES[domain], n_fft)

@@ -1,0 +1,237 @@
+"""The few signals that every machine and every background is built from, at `SAMPLE_RATE`, in float64."""
+
+import math
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "SAMPLE_RATE",
+    "FloatArray",
+    "Mode",
+    "band_noise",
+    "convolve",
+    "detuned",
+    "fast_length",
+    "from_db",
+    "generator",
+    "response",
+    "ring_at",
+    "rms",
+    "rotation",
+    "shaped_noise",
+    "tones",
+    "turning_times",
+    "wander",
+    "window",
+]
+
+FloatArray = npt.NDArray[np.float64]
+
+SAMPLE_RATE = 16000
+_TABLE_SIZE = 8192
+_SLOPE_OCTAVES = 0.15
+_RAMP_SECONDS = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """A resonance: it rings at ``hz`` with amplitude ``gain`` and falls to 1/e within ``decay_seconds``."""
+
+    hz: float
+    decay_seconds: float
+    gain: float = 1.0
+
+
+def generator(*words: int | str) -> np.random.Generator:
+    """Give the random generator that belongs to these words: always the same one, and unlike that of other words."""
+    entropy = [word if isinstance(word, int) else zlib.crc32(word.encode()) for word in words]
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy)))
+
+
+def from_db(level_db: float) -> float:
+    """Amplitude ratio of a level in dB."""
+    return float(10.0 ** (level_db / 20.0))
+
+
+def rms(waveform: FloatArray) -> float:
+    """Root mean square of a waveform, shape ``(time,)``."""
+    return float(np.sqrt(np.mean(waveform**2)))
+
+
+def wander(n_samples: int, rng: np.random.Generator, *, spread: float, rate_hz: float = 1.5) -> FloatArray:
+    """Slow random walk around 1, shape ``(n_samples,)``, deviation ``spread``, about ``rate_hz`` turns a second."""
+    n_knots = int(n_samples / SAMPLE_RATE * rate_hz) + 2
+    knots = np.clip(rng.standard_normal(n_knots), -2.5, 2.5)
+    at = np.arange(n_samples) * (rate_hz / SAMPLE_RATE)
+    return np.asarray(1.0 + spread * np.interp(at, np.arange(n_knots), knots))
+
+
+def rotation(n_samples: int, rng: np.random.Generator, *, hz: float, spread: float = 0.002) -> FloatArray:
+    """Revolutions made by a shaft at each sample, shape ``(n_samples,)``: mean speed ``hz``, which wanders."""
+    return rng.random() + np.cumsum(hz * wander(n_samples, rng, spread=spread)) / SAMPLE_RATE
+
+
+def tones(turns: FloatArray, amplitudes: Mapping[int, float], rng: np.random.Generator) -> FloatArray:
+    """Harmonics of a rotation, in random phases.
+
+    Parameters
+    ----------
+    turns
+        Revolutions at each sample, shape ``(time,)``.
+    amplitudes
+        Amplitude of each order (1 is once a revolution).
+    rng
+        Draws the phases.
+
+    Returns
+    -------
+    FloatArray
+        Shape ``(time,)``.
+    """
+    spectrum = np.zeros(_TABLE_SIZE // 2 + 1, dtype=np.complex128)
+    phases = rng.uniform(0.0, 2.0 * np.pi, len(amplitudes))
+    spectrum[list(amplitudes)] = 0.5 * _TABLE_SIZE * np.array(list(amplitudes.values())) * np.exp(1j * phases)
+    table = np.fft.irfft(spectrum, _TABLE_SIZE)
+    position = turns * _TABLE_SIZE
+    whole = np.floor(position)
+    left = whole.astype(np.int64) & (_TABLE_SIZE - 1)
+    step = np.roll(table, -1) - table
+    return table[left] + step[left] * (position - whole)
+
+
+def shaped_noise(n_samples: int, rng: np.random.Generator, *, curve: Mapping[float, float]) -> FloatArray:
+    """Gaussian noise of unit rms whose density follows a curve.
+
+    Parameters
+    ----------
+    n_samples
+        Length.
+    rng
+        Draws the noise.
+    curve
+        Density in dB at frequencies in Hz, ascending; between them straight in dB over log frequency.
+
+    Returns
+    -------
+    FloatArray
+        Shape ``(n_samples,)``.
+    """
+    shape = response(curve, n_samples)
+    spectrum = rng.standard_normal(2 * shape.size).view(np.complex128) * shape
+    spectrum[0] = 0.0
+    noise = np.fft.irfft(spectrum, n_samples)
+    return noise / rms(noise)
+
+
+def response(curve: Mapping[float, float], n_fft: int) -> FloatArray:
+    """Amplitudes of a curve (dB at Hz, ascending) at the bins of a real FFT, in steps of four bins."""
+    n_bins = n_fft // 2 + 1
+    hz = np.arange(1.5, n_bins + 4, 4) * (SAMPLE_RATE / n_fft)
+    levels = np.interp(np.log2(hz), np.log2(list(curve)), list(curve.values()))
+    return np.repeat(10.0 ** (levels / 20.0), 4)[:n_bins]
+
+
+def band_noise(n_samples: int, rng: np.random.Generator, *, fmin: float, fmax: float) -> FloatArray:
+    """Gaussian noise of unit rms between ``fmin`` and ``fmax`` (Hz), falling steeply outside."""
+    slope = 2.0**_SLOPE_OCTAVES
+    curve = {fmin / slope: -80.0, fmin * slope**0.3: 0.0, fmax / slope**0.3: 0.0, fmax * slope: -80.0}
+    return shaped_noise(n_samples, rng, curve=curve)
+
+
+def convolve(waveform: FloatArray, kernel: FloatArray) -> FloatArray:
+    """Causal convolution along the last axis, cut to the waveform's length."""
+    n_samples = waveform.shape[-1]
+    n_fft = fast_length(n_samples + kernel.shape[-1] - 1)
+    product = np.fft.rfft(waveform, n_fft) * np.fft.rfft(kernel, n_fft)
+    return np.fft.irfft(product, n_fft)[..., :n_samples]
+
+
+def fast_length(minimum: int) -> int:
+    """Smallest even product of twos, threes and fives that is at least ``minimum``."""
+    odds = (1, 3, 5, 9, 15, 25, 27, 45, 75, 81, 125)
+    return min(odd * 2 ** max(1, math.ceil(math.log2(minimum / odd))) for odd in odds)
+
+
+def detuned(modes: Sequence[Mode], rng: np.random.Generator, *, spread: float = 0.01) -> tuple[Mode, ...]:
+    """Resonances of one mounting of a machine: frequencies off by the deviation ``spread``, gains by about 1 dB."""
+    shifts = 1.0 + spread * np.clip(rng.standard_normal(len(modes)), -2.5, 2.5)
+    gains = np.exp(0.1 * np.clip(rng.standard_normal(len(modes)), -2.5, 2.5))
+    return tuple(
+        Mode(mode.hz * float(shift), mode.decay_seconds, mode.gain * float(gain))
+        for mode, shift, gain in zip(modes, shifts, gains, strict=True)
+    )
+
+
+def ring_at(n_samples: int, times: FloatArray, gains: FloatArray, modes: Sequence[Mode]) -> FloatArray:
+    """Impacts that make resonances ring.
+
+    Parameters
+    ----------
+    n_samples
+        Length.
+    times, gains
+        Second and strength of each impact, shape ``(impact,)``; those outside the clip are left out.
+    modes
+        What rings.
+
+    Returns
+    -------
+    FloatArray
+        Shape ``(n_samples,)``.
+    """
+    positions = times * SAMPLE_RATE
+    inside = (positions >= 0) & (positions < n_samples)
+    kernel = _ringing(modes)
+    steps = np.diff(kernel, append=0.0)
+    sound = np.zeros(n_samples + kernel.size + 1)
+    for position, gain in zip(positions[inside].tolist(), gains[inside].tolist(), strict=True):
+        left = int(position) + 1  # the kernel, delayed by a fraction of a sample
+        sound[left : left + kernel.size] += gain * (kernel + (1.0 - position + int(position)) * steps)
+    return sound[:n_samples]
+
+
+def _ringing(modes: Sequence[Mode]) -> FloatArray:
+    """Sum of the decaying sinusoids, down to -70 dB, shape ``(time,)``."""
+    seconds = np.arange(int(8.0 * max(mode.decay_seconds for mode in modes) * SAMPLE_RATE)) / SAMPLE_RATE
+    kernel = np.zeros_like(seconds)
+    for mode in modes:
+        kernel += mode.gain * np.exp(-seconds / mode.decay_seconds) * np.sin(2.0 * np.pi * mode.hz * seconds)
+    return kernel
+
+
+def turning_times(
+    turns: FloatArray, *, per_turn: float, jitter: float, rng: np.random.Generator
+) -> FloatArray:
+    """Seconds at which something happens ``per_turn`` times a revolution.
+
+    Parameters
+    ----------
+    turns
+        Revolutions at each sample, shape ``(time,)``, increasing.
+    per_turn
+        Events a revolution; any positive number.
+    jitter
+        Deviation of an event, as a share of the distance to the next: rolling elements slip.
+    rng
+        Draws the jitter.
+
+    Returns
+    -------
+    FloatArray
+        Shape ``(event,)``.
+    """
+    counts = np.arange(np.ceil(turns[0] * per_turn), turns[-1] * per_turn)
+    counts = counts + jitter * rng.standard_normal(counts.size)
+    return np.interp(counts / per_turn, turns, np.arange(turns.size) / SAMPLE_RATE)
+
+
+def window(n_samples: int, start: float, end: float) -> FloatArray:
+    """One from ``start`` to ``end`` (seconds), zero elsewhere, with ramps of 10 ms inside; shape ``(n_samples,)``."""
+    seconds = np.arange(n_samples) / SAMPLE_RATE
+    rise = np.clip((seconds - start) / _RAMP_SECONDS, 0.0, 1.0)
+    fall = np.clip((end - seconds) / _RAMP_SECONDS, 0.0, 1.0)
+    return np.asarray(rise * fall)

@@ -1,0 +1,106 @@
+"""Log-mel spectrograms in torch: batched, on any device, equal to librosa's."""
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from soundness.settings import LogMelSettings
+
+__all__ = ["LogMel", "mel_filterbank"]
+
+
+class LogMel(nn.Module):
+    """Log-mel spectrogram of waveforms.
+
+    Frames are centred on multiples of ``hop_length``, the edges padded with zeros, the window is a periodic Hann
+    window of ``n_fft`` samples and the filters are Slaney's: as in librosa, and in the official baseline.
+
+    Parameters
+    ----------
+    settings
+        Frame, bands and floor.
+    sample_rate
+        Hz.
+    """
+
+    window: Tensor
+    filters: Tensor
+
+    def __init__(self, settings: LogMelSettings, *, sample_rate: int) -> None:
+        super().__init__()
+        self.settings = settings
+        filters = mel_filterbank(settings, sample_rate=sample_rate)
+        self.register_buffer("window", torch.hann_window(settings.n_fft), persistent=False)
+        self.register_buffer("filters", torch.from_numpy(filters), persistent=False)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Log-mel spectrogram in dB, ``10 log10`` of the mel bands, never below ``floor_db``.
+
+        Parameters
+        ----------
+        waveform
+            float32 in [-1, 1], shape ``(..., time)``.
+
+        Returns
+        -------
+        Tensor
+            dB, shape ``(..., mel, frame)`` with ``1 + time // hop_length`` frames.
+        """
+        settings = self.settings
+        spectrum = torch.stft(
+            waveform.reshape(-1, waveform.shape[-1]),
+            settings.n_fft,
+            settings.hop_length,
+            window=self.window,
+            center=True,
+            pad_mode="constant",
+            return_complex=True,
+        )  # (batch, bin, frame)
+        magnitude = spectrum.real.square() + spectrum.imag.square()
+        if settings.power != 2.0:
+            magnitude = magnitude.pow(settings.power / 2)
+        bands = self.filters @ magnitude  # (batch, mel, frame)
+        log_mel = bands.clamp(min=10 ** (settings.floor_db * settings.power / 20)).log10() * (20 / settings.power)
+        return log_mel.reshape(*waveform.shape[:-1], *log_mel.shape[-2:])
+
+
+def mel_filterbank(settings: LogMelSettings, *, sample_rate: int) -> NDArray[np.float32]:
+    """Triangular filters of unit area on Slaney's mel scale.
+
+    Returns
+    -------
+    NDArray[np.float32]
+        Shape ``(mel, bin)`` with ``1 + n_fft // 2`` bins.
+
+    References
+    ----------
+    .. [1] M. Slaney, "Auditory Toolbox, version 2", Interval Research, 1998: linear below 1 kHz, logarithmic above.
+    """
+    lowest, highest = _hz_to_mel(settings.fmin), _hz_to_mel(settings.fmax)
+    edges = np.array([_mel_to_hz(mel) for mel in np.linspace(lowest, highest, settings.n_mels + 2)])
+    bins = np.linspace(0.0, sample_rate / 2, 1 + settings.n_fft // 2)
+    ramps = edges[:, None] - bins  # (mel + 2, bin)
+    widths = np.diff(edges)[:, None]
+    triangles = np.maximum(0.0, np.minimum(-ramps[:-2] / widths[:-1], ramps[2:] / widths[1:]))
+    return (triangles * (2.0 / (edges[2:] - edges[:-2]))[:, None]).astype(np.float32)
+
+
+_HZ_PER_MEL = 200 / 3
+_LOG_START_HZ = 1_000.0
+_LOG_STEP = math.log(6.4) / 27
+
+
+def _hz_to_mel(hz: float) -> float:
+    if hz < _LOG_START_HZ:
+        return hz / _HZ_PER_MEL
+    return _LOG_START_HZ / _HZ_PER_MEL + math.log(hz / _LOG_START_HZ) / _LOG_STEP
+
+
+def _mel_to_hz(mel: float) -> float:
+    log_start_mel = _LOG_START_HZ / _HZ_PER_MEL
+    if mel < log_start_mel:
+        return mel * _HZ_PER_MEL
+    return _LOG_START_HZ * math.exp(_LOG_STEP * (mel - log_start_mel))

@@ -1,0 +1,277 @@
+"""Training of the network with Lightning: batches, held-out clips, checkpoints, logs."""
+
+import shutil
+import signal
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.loggers import CSVLogger
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+
+from soundness.autoencoders import Reconstructor, new_reconstructor, split_into_segments
+from soundness.log_mel_statistics import band_statistics
+from soundness.settings import SystemSettings, TrainingSettings
+
+__all__ = ["FitResult", "TrainingClips", "fit_reconstructor"]
+
+_FEWEST_TO_HOLD_OUT = 5
+_EVALUATION_ROWS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingClips:
+    """The normal clips that a network is trained on.
+
+    Parameters
+    ----------
+    log_mels
+        dB, each of shape ``(mel, frame)``; lengths may differ.
+    conditions
+        Encoded condition of each clip, shape ``(clip, feature)``.
+    groups
+        What the clips are held out by, so that each is represented: machine and domain, say. One entry a clip.
+    """
+
+    log_mels: Sequence[Tensor]
+    conditions: Tensor
+    groups: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class FitResult:
+    """A trained network and how its training went; losses in squared deviations of a band."""
+
+    reconstructor: Reconstructor
+    n_steps: int
+    train_loss: float
+    held_out_loss: float | None
+
+
+def fit_reconstructor(
+    clips: TrainingClips,
+    settings: SystemSettings,
+    *,
+    seed: int,
+    folder: Path,
+    resume: bool = False,
+    show_progress: bool = False,
+) -> FitResult:
+    """Train a system's network.
+
+    The same clips, settings and seed give the same network on the same machine, whether or not the training was
+    interrupted and resumed.
+
+    Parameters
+    ----------
+    clips
+        Normal clips; a share of them is held out to stop early.
+    settings
+        Of a system with a network.
+    seed
+        Of the weights, the batches and the choice of held-out clips.
+    folder
+        Checkpoints and logs go below it.
+    resume
+        Go on from the last checkpoint in ``folder``, where there is one.
+    show_progress
+        Draw a progress bar.
+
+    Raises
+    ------
+    SettingsError
+        If the system has no network or its network does not fit the settings.
+    """
+    training = settings.training or TrainingSettings()
+    mean, deviation = band_statistics(clips.log_mels)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        reconstructor = new_reconstructor(
+            settings, n_conditions=clips.conditions.shape[1], mean=mean, deviation=deviation
+        )
+    held_out = _choose_held_out(clips.groups, share=training.held_out, seed=seed)
+    module = _Training(reconstructor, clips, held_out, settings, seed=seed)
+    checkpoints = folder / "checkpoints"
+    last = checkpoints / "last.ckpt"
+    if not resume:
+        shutil.rmtree(folder, ignore_errors=True)
+    trainer = _new_trainer(training, folder, checkpoints, has_held_out=len(held_out) > 0, show_progress=show_progress)
+    _run(trainer, module, checkpoint=last if last.exists() else None)
+    return _best(trainer, module)
+
+
+class _SegmentBatches(Dataset[tuple[Tensor, Tensor]]):
+    """The batches of one epoch; each depends on the seed and on its number alone.
+
+    The frames of all clips lie in one tensor, so that a batch is one look-up.
+    """
+
+    def __init__(
+        self, frames: Tensor, clips: "_ClipTable", *, batch_size: int, n_frames: int, steps: range, seed: int
+    ) -> None:
+        self.frames = frames  # (frame, mel)
+        self.clips = clips
+        self.batch_size = batch_size
+        self.n_frames = n_frames
+        self.steps = steps
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        rng = np.random.default_rng((self.seed, self.steps[index]))
+        chosen = rng.integers(len(self.clips.starts), size=self.batch_size)
+        positions = rng.integers(self.clips.lengths[chosen] - self.n_frames + 1)
+        first = torch.from_numpy(self.clips.starts[chosen] + positions)
+        segments = self.frames[first[:, None] + torch.arange(self.n_frames)]  # (batch, frame, mel)
+        return segments.transpose(1, 2), self.clips.conditions[torch.from_numpy(chosen)]
+
+
+@dataclass(frozen=True, slots=True)
+class _ClipTable:
+    """Where each clip starts among the frames of all, how long it is, and its condition."""
+
+    starts: np.ndarray[Any, np.dtype[np.int64]]
+    lengths: np.ndarray[Any, np.dtype[np.int64]]
+    conditions: Tensor
+
+
+class _Training(pl.LightningModule):
+    """Mean squared error on random segments; the held-out clips are cut into segments once."""
+
+    def __init__(
+        self,
+        reconstructor: Reconstructor,
+        clips: TrainingClips,
+        held_out: Sequence[int],
+        settings: SystemSettings,
+        *,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        assert settings.autoencoder is not None and settings.training is not None  # a reconstructor was built from it
+        self.reconstructor = reconstructor
+        self.training_settings = settings.training
+        self.n_frames = settings.autoencoder.segment_frames
+        self.seed = seed
+        kept = [index for index in range(len(clips.log_mels)) if index not in set(held_out)]
+        self._frames, self._table = _table(clips, kept, n_frames=self.n_frames)
+        self._held_out = _held_out_segments(clips, held_out, n_frames=self.n_frames)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:  # noqa: ARG002  # Lightning's
+        loss = self.reconstructor(*batch).square().mean()
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch[0]), prog_bar=True)
+        return loss  # type: ignore[no-any-return]  # torch types Module.__call__ as Any
+
+    def validation_step(self, batch: list[Tensor], index: int) -> None:  # noqa: ARG002  # Lightning's
+        loss = self.reconstructor(*batch).square().mean()
+        self.log("held_out_loss", loss, batch_size=len(batch[0]), prog_bar=True)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.parameters(), lr=self.training_settings.learning_rate, fused=True)
+
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+        n_steps = self.training_settings.steps_per_epoch
+        first = self.current_epoch * n_steps
+        batches = _SegmentBatches(
+            self._frames,
+            self._table,
+            batch_size=self.training_settings.batch_size,
+            n_frames=self.n_frames,
+            steps=range(first, first + n_steps),
+            seed=self.seed,
+        )
+        return DataLoader(batches, batch_size=None)
+
+    def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
+        return DataLoader(TensorDataset(*self._held_out), batch_size=_EVALUATION_ROWS)
+
+
+def _table(clips: TrainingClips, kept: Sequence[int], *, n_frames: int) -> tuple[Tensor, _ClipTable]:
+    """All frames of some clips, shape ``(frame, mel)``; a clip shorter than a segment is repeated to fill one."""
+    log_mels = [clips.log_mels[index] for index in kept]
+    log_mels = [split_into_segments(log_mel, n_frames=n_frames)[0] if log_mel.shape[-1] < n_frames else log_mel for log_mel in log_mels]
+    lengths = np.array([log_mel.shape[-1] for log_mel in log_mels], dtype=np.int64)
+    frames = torch.cat([log_mel.T for log_mel in log_mels])
+    return frames, _ClipTable(np.cumsum(lengths) - lengths, lengths, clips.conditions[list(kept)])
+
+
+def _held_out_segments(clips: TrainingClips, held_out: Sequence[int], *, n_frames: int) -> tuple[Tensor, Tensor]:
+    if not held_out:
+        return torch.empty(0, clips.log_mels[0].shape[0], n_frames), clips.conditions[:0]
+    segments = [split_into_segments(clips.log_mels[index], n_frames=n_frames) for index in held_out]
+    counts = torch.tensor([len(group) for group in segments])
+    return torch.cat(segments), clips.conditions[list(held_out)].repeat_interleave(counts, dim=0)
+
+
+def _choose_held_out(groups: Sequence[str], *, share: float, seed: int) -> list[int]:
+    """At least one clip of each group that has five or more, so that each is heard when training is stopped."""
+    rng = np.random.default_rng((seed, len(groups)))
+    chosen: list[int] = []
+    for group in sorted(set(groups)):
+        members = [index for index, name in enumerate(groups) if name == group]
+        if share > 0.0 and len(members) >= _FEWEST_TO_HOLD_OUT:
+            count = max(1, round(share * len(members)))
+            chosen += [int(index) for index in rng.choice(members, size=count, replace=False)]
+    return sorted(chosen)
+
+
+def _new_trainer(
+    training: TrainingSettings, folder: Path, checkpoints: Path, *, has_held_out: bool, show_progress: bool
+) -> pl.Trainer:
+    monitor = "held_out_loss" if has_held_out else None
+    callbacks: list[Callback] = [ModelCheckpoint(checkpoints, "best", monitor=monitor, save_last=True)]
+    if monitor is not None:
+        callbacks.append(EarlyStopping(monitor, patience=training.patience))
+    if show_progress:
+        callbacks.append(RichProgressBar(leave=False))
+    return pl.Trainer(
+        accelerator=training.accelerator,
+        devices=1,
+        max_steps=training.max_steps,
+        callbacks=callbacks,
+        logger=CSVLogger(folder, name="", version="logs"),
+        enable_progress_bar=show_progress,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        limit_val_batches=None if has_held_out else 0,
+        log_every_n_steps=training.steps_per_epoch,
+        reload_dataloaders_every_n_epochs=1,
+    )
+
+
+def _run(trainer: pl.Trainer, module: _Training, *, checkpoint: Path | None) -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        with warnings.catch_warnings():
+            _ignore_what_does_not_apply()
+            trainer.fit(module, ckpt_path=None if checkpoint is None else str(checkpoint))
+    except SystemExit:  # Lightning's answer to Ctrl-C
+        raise KeyboardInterrupt from None
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+def _ignore_what_does_not_apply() -> None:
+    warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)  # Lightning's own use of torch
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")  # a batch is one look-up in memory
+    warnings.filterwarnings("ignore", ".*exists and is not empty.*")  # on purpose, when a training is resumed
+
+
+def _best(trainer: pl.Trainer, module: _Training) -> FitResult:
+    """The weights with the smallest held-out loss; the last ones where nothing is held out."""
+    callback = trainer.checkpoint_callback
+    assert isinstance(callback, ModelCheckpoint)
+    train_loss = float(trainer.callback_metrics["train_loss"])
+    held_out_loss = None if callback.monitor is None else float(callback.best_model_score or np.nan)
+    if held_out_loss is not None:
+        module.load_state_dict(torch.load(callback.best_model_path, weights_only=True)["state_dict"])
+    return FitResult(module.reconstructor.cpu().eval(), trainer.global_step, train_loss, held_out_loss)

@@ -1,0 +1,369 @@
+"""What a data set holds and what is wrong with it, found by listening to all of it before any training."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soundness.audio import read_blocks, read_info
+from soundness.clips import DOMAINS, Clip, Split
+from soundness.datasets import Dataset, Machine, Problem
+from soundness.errors import AudioError
+
+__all__ = [
+    "COLUMNS",
+    "ClipMeasures",
+    "Inspection",
+    "SplitReport",
+    "Spread",
+    "inspect_dataset",
+    "measure_clip",
+    "table_rows",
+]
+
+COLUMNS = (
+    "machine",
+    "split",
+    "clips",
+    "domains",
+    "labels",
+    "conditions",
+    "supplemental",
+    "total s",
+    "clip s",
+    "Hz",
+    "channels",
+    "level dBFS",
+)
+"""The columns of `table_rows`."""
+
+_SPLITS: tuple[Split, ...] = ("train", "test", "supplemental")
+_UNKNOWN = "unknown"
+_FULL_SCALE = 32767 / 32768  # the largest sample of 16 bits
+_CLIPPED_RUN = 3  # samples in a row at full scale; one alone is a recording that was normalised
+_FEWEST_TRAINING_CLIPS = 3
+_CONDITIONS_SHOWN = 4
+
+Key = TypeVar("Key", str, int)
+
+
+@dataclass(frozen=True, slots=True)
+class ClipMeasures:
+    """What listening to one clip tells.
+
+    Parameters
+    ----------
+    seconds
+        Duration.
+    sample_rate
+        In Hz.
+    level_dbfs
+        Root mean square over all channels, in dB re a full-scale square wave; ``None`` for digital silence.
+    silent_channels
+        For each channel, whether all its samples are equal.
+    is_clipped
+        Whether some channel stays at full scale for three samples or more.
+    """
+
+    seconds: float
+    sample_rate: int
+    level_dbfs: float | None
+    silent_channels: tuple[bool, ...]
+    is_clipped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Smallest, middle and largest of some values, in the values' unit."""
+
+    minimum: float
+    median: float
+    maximum: float
+
+
+@dataclass(frozen=True, slots=True)
+class SplitReport:
+    """What one split of one machine holds.
+
+    Parameters
+    ----------
+    machine_type, split
+        See `soundness.clips.Clip`.
+    n_clips, n_unreadable
+        All clips, and those among them that cannot be read; the audio figures below leave the latter out.
+    labels
+        Number of clips by domain and by label; ``unknown`` where either is not known.
+    conditions
+        Number of clips by attribute string and by domain; ``""`` where there are no attributes.
+    sections
+        Number of clips by section or machine id.
+    supplemental
+        Number of clips by kind: ``machine``, ``noise``, ``unknown``; empty for the other splits.
+    total_seconds, seconds
+        Duration of all clips together, and of one clip; ``None`` where none can be read.
+    sample_rates, channels
+        Number of clips by rate in Hz and by number of channels.
+    level_dbfs
+        Root mean square of a clip, as in `ClipMeasures`, silent clips left out.
+    n_silent, n_clipped
+        Clips of digital silence, and clips that reach full scale.
+    """
+
+    machine_type: str
+    split: Split
+    n_clips: int
+    n_unreadable: int
+    labels: dict[str, dict[str, int]]
+    conditions: dict[str, dict[str, int]]
+    sections: dict[str, int]
+    supplemental: dict[str, int]
+    total_seconds: float
+    seconds: Spread | None
+    sample_rates: dict[int, int]
+    channels: dict[int, int]
+    level_dbfs: Spread | None
+    n_silent: int
+    n_clipped: int
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What `inspect_dataset` found.
+
+    Parameters
+    ----------
+    root
+        The data set's folder.
+    splits
+        One report for each split that a machine has, in the order of machines.
+    problems
+        Those of the data set itself, then those that listening found.
+    """
+
+    root: Path
+    splits: tuple[SplitReport, ...]
+    problems: tuple[Problem, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """All of it in types that `json.dumps` takes."""
+        problems = [asdict(problem) | {"path": str(problem.path)} for problem in self.problems]
+        return {
+            "root": str(self.root),
+            "splits": [asdict(split) for split in self.splits],
+            "problems": problems,
+        }
+
+
+def inspect_dataset(dataset: Dataset, *, progress: Callable[[int, int], None] | None = None) -> Inspection:
+    """Listen to every clip of a data set.
+
+    Parameters
+    ----------
+    dataset
+        From `soundness.datasets.open_dataset`.
+    progress
+        Called after each clip, in the caller's thread, with the number of clips done and of all.
+    """
+    clips = [clip for machine in dataset.machines.values() for clip in machine.clips]
+    measures: dict[Path, ClipMeasures] = {}
+    problems = list(dataset.problems)
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        for i, (clip, heard) in enumerate(zip(clips, pool.map(_try_to_measure, clips), strict=True)):
+            if isinstance(heard, ClipMeasures):
+                measures[clip.path] = heard
+                problems += _clip_problems(clip, heard)
+            else:
+                problems.append(Problem.of(clip.path, heard))
+            if progress is not None:
+                progress(i + 1, len(clips))
+    splits = []
+    for machine in dataset.machines.values():
+        splits += [_report(machine.machine_type, split, machine.clips, measures) for split in _SPLITS]
+        problems += _machine_problems(machine, measures)
+    return Inspection(dataset.root, tuple(report for report in splits if report.n_clips > 0), tuple(problems))
+
+
+def measure_clip(path: Path) -> ClipMeasures:
+    """Listen to one clip, block by block.
+
+    Parameters
+    ----------
+    path
+        The audio file.
+
+    Raises
+    ------
+    AudioError
+        It cannot be read to its end, or holds samples that are no numbers.
+    """
+    info = read_info(path)
+    n_samples, energy, is_clipped = 0, 0.0, False
+    low, high = np.full(info.n_channels, np.inf), np.full(info.n_channels, -np.inf)
+    for block in read_blocks(path):
+        n_samples += len(block)
+        energy += float(np.square(block, dtype=np.float64).sum())
+        low, high = np.minimum(low, block.min(axis=0)), np.maximum(high, block.max(axis=0))
+        is_clipped = is_clipped or _is_clipped(block)
+    is_silent = tuple(bool(flag) for flag in low == high)
+    level = None if all(is_silent) else 10 * float(np.log10(energy / (n_samples * info.n_channels)))
+    return ClipMeasures(n_samples / info.sample_rate, info.sample_rate, level, is_silent, is_clipped)
+
+
+def table_rows(inspection: Inspection) -> list[tuple[str, ...]]:
+    """The splits as rows of text, one cell for each of `COLUMNS`; empty where nothing is known."""
+    return [_row(report) for report in inspection.splits]
+
+
+def _try_to_measure(clip: Clip) -> ClipMeasures | AudioError:
+    try:
+        return measure_clip(clip.path)
+    except AudioError as error:
+        return error
+
+
+def _is_clipped(block: NDArray[np.float32]) -> bool:
+    is_full = np.abs(block) >= _FULL_SCALE
+    if not is_full.any():
+        return False
+    runs = np.lib.stride_tricks.sliding_window_view(is_full, min(_CLIPPED_RUN, len(block)), axis=0)
+    return len(block) >= _CLIPPED_RUN and bool(runs.all(axis=-1).any())
+
+
+def _report(
+    machine_type: str, split: Split, all_clips: Iterable[Clip], measures: Mapping[Path, ClipMeasures]
+) -> SplitReport:
+    clips = [clip for clip in all_clips if clip.split == split]
+    heard = [measures[clip.path] for clip in clips if clip.path in measures]
+    levels = [each.level_dbfs for each in heard if each.level_dbfs is not None]
+    kinds = [_word(clip.supplemental) for clip in clips if split == "supplemental"]
+    return SplitReport(
+        machine_type=machine_type,
+        split=split,
+        n_clips=len(clips),
+        n_unreadable=len(clips) - len(heard),
+        labels=_cross_counts((_word(clip.domain), _word(clip.label)) for clip in clips),
+        conditions=_cross_counts((clip.attributes, _word(clip.domain)) for clip in clips),
+        sections=_counts(clip.section for clip in clips),
+        supplemental=_counts(kinds),
+        total_seconds=sum(each.seconds for each in heard),
+        seconds=_spread([each.seconds for each in heard]),
+        sample_rates=_counts(each.sample_rate for each in heard),
+        channels=_counts(len(each.silent_channels) for each in heard),
+        level_dbfs=_spread(levels),
+        n_silent=len(heard) - len(levels),
+        n_clipped=sum(each.is_clipped for each in heard),
+    )
+
+
+def _word(value: str | None) -> str:
+    return _UNKNOWN if value is None else value
+
+
+def _counts(keys: Iterable[Key]) -> dict[Key, int]:
+    return dict(sorted(Counter(keys).items()))
+
+
+def _cross_counts(pairs: Iterable[tuple[str, str]]) -> dict[str, dict[str, int]]:
+    table: dict[str, dict[str, int]] = {}
+    for (first, second), count in sorted(Counter(pairs).items()):
+        table.setdefault(first, {})[second] = count
+    return table
+
+
+def _spread(values: Sequence[float]) -> Spread | None:
+    return Spread(min(values), median(values), max(values)) if values else None
+
+
+def _clip_problems(clip: Clip, heard: ClipMeasures) -> list[Problem]:
+    messages = []
+    if all(heard.silent_channels):
+        messages.append("digital silence: all samples are equal")
+    elif any(heard.silent_channels):
+        silent = ", ".join(str(i) for i, flag in enumerate(heard.silent_channels) if flag)
+        messages.append(f"digital silence in channel {silent} of 0 to {len(heard.silent_channels) - 1}")
+    if heard.is_clipped:
+        messages.append(f"clipped: at full scale for {_CLIPPED_RUN} samples or more in a row")
+    return [Problem(clip.path, message, "warning") for message in messages]
+
+
+def _machine_problems(machine: Machine, measures: Mapping[Path, ClipMeasures]) -> list[Problem]:
+    heard = [measures[clip.path] for clip in machine.clips if clip.path in measures]
+    n_train = sum(clip.path in measures for clip in machine.train)
+    warnings = _domain_warnings(machine) + _label_warnings(machine)
+    if len(rates := _counts(each.sample_rate for each in heard)) > 1:
+        warnings.append("sample rates differ: " + _listed({f"at {rate} Hz": n for rate, n in rates.items()}))
+    if len(channels := _counts(len(each.silent_channels) for each in heard)) > 1:
+        warnings.append("channels differ: " + _listed({f"with {n}": count for n, count in channels.items()}))
+    problems = [Problem(machine.root, message, "warning") for message in warnings]
+    if n_train < _FEWEST_TRAINING_CLIPS:
+        message = f"{n_train} readable training clips; training needs at least {_FEWEST_TRAINING_CLIPS}"
+        problems.append(Problem(machine.root, message))
+    return problems
+
+
+def _domain_warnings(machine: Machine) -> list[str]:
+    present = {clip.domain for clip in machine.train} - {None}
+    missing = [domain for domain in DOMAINS if domain not in present]
+    return [f"no training clip of the {missing[0]} domain"] if len(missing) == 1 else []
+
+
+def _label_warnings(machine: Machine) -> list[str]:
+    labels = {clip.label for clip in machine.test} - {None}
+    if not machine.test or len(labels) == 2:
+        return []
+    if not labels:
+        return ["no test clip is labelled; they can be scored, but not evaluated"]
+    return [f"all labelled test clips are labelled {labels.pop()}; an evaluation needs both labels"]
+
+
+def _row(report: SplitReport) -> tuple[str, ...]:
+    domains = {domain: sum(by_label.values()) for domain, by_label in report.labels.items()}
+    labels: Counter[str] = Counter()
+    for by_label in report.labels.values():
+        labels.update(by_label)
+    unreadable = f" ({report.n_unreadable} unreadable)" if report.n_unreadable else ""
+    return (
+        report.machine_type,
+        report.split,
+        f"{report.n_clips:,}{unreadable}",
+        _known(domains),
+        _known(dict(sorted(labels.items()))),
+        _condition_cell(report.conditions),
+        _listed(report.supplemental),
+        f"{report.total_seconds:,.1f}",
+        _range(report.seconds),
+        ", ".join(map(str, report.sample_rates)),
+        ", ".join(map(str, report.channels)),
+        _range(report.level_dbfs),
+    )
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items())
+
+
+def _known(counts: Mapping[str, int]) -> str:
+    return "" if set(counts) <= {_UNKNOWN} else _listed(counts)
+
+
+def _condition_cell(conditions: Mapping[str, object]) -> str:
+    names = [name for name in conditions if name != ""]
+    if not names:
+        return ""
+    more = ", ..." if len(names) > _CONDITIONS_SHOWN else ""
+    return f"{len(names)}: {', '.join(names[:_CONDITIONS_SHOWN])}{more}"
+
+
+def _range(spread: Spread | None) -> str:
+    """``min / median / max``, or one figure where they agree."""
+    if spread is None:
+        return ""
+    cells = [f"{value:.1f}" for value in (spread.minimum, spread.median, spread.maximum)]
+    return cells[0] if len(set(cells)) == 1 else " / ".join(cells)

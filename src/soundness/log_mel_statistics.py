@@ -1,0 +1,68 @@
+"""What a clip becomes without a network: statistics of its log-mel spectrogram over time."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from soundness.settings import SystemSettings
+
+__all__ = ["MeanLogMel", "band_statistics"]
+
+_SMALLEST_DEVIATION_DB = 1.0
+
+
+class MeanLogMel:
+    """A clip becomes its mean log-mel: one vector, whatever the condition.
+
+    Parameters
+    ----------
+    mean, deviation
+        Of each band over all training frames, dB, shape ``(mel,)``; they scale the error map, not the vector.
+    """
+
+    def __init__(self, *, mean: Tensor, deviation: Tensor) -> None:
+        self.mean = mean
+        self.deviation = deviation
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: SystemSettings) -> Self:  # noqa: ARG003  # the protocol passes settings to all
+        """Rebuild from `arrays`."""
+        return cls(mean=torch.from_numpy(arrays["mean"]), deviation=torch.from_numpy(arrays["deviation"]))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Mean and deviation, by name."""
+        return {"mean": self.mean.numpy(), "deviation": self.deviation.numpy()}
+
+    def vectors(self, log_mel: Tensor) -> Tensor:
+        """Mean of each band in dB, shape ``(1, mel)``, of a log-mel of shape ``(mel, frame)``."""
+        return log_mel.mean(dim=-1)[None]
+
+    def error_map(self, log_mel: Tensor) -> Tensor:
+        """Squared distance from the band's mean, in its deviations, shape ``(mel, frame)``."""
+        return ((log_mel - self.mean[:, None]) / self.deviation[:, None]).square()
+
+
+def band_statistics(log_mels: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of each band over all frames of all clips, in dB.
+
+    A deviation is at least 1 dB, so that a band in which nothing ever happened (above a microphone's cut-off, say) does
+    not drown the others.
+
+    Parameters
+    ----------
+    log_mels
+        dB, each of shape ``(mel, frame)``.
+
+    Returns
+    -------
+    tuple[Tensor, Tensor]
+        Shape ``(mel,)`` each.
+    """
+    n_frames = sum(log_mel.shape[-1] for log_mel in log_mels)
+    mean = sum((log_mel.double().sum(dim=-1) for log_mel in log_mels), torch.zeros(())) / n_frames
+    squares = sum(((log_mel - mean[:, None]).square().sum(dim=-1) for log_mel in log_mels), torch.zeros(()))
+    deviation = (squares / n_frames).sqrt().clamp(min=_SMALLEST_DEVIATION_DB)
+    return mean.float(), deviation.float()

@@ -1,0 +1,359 @@
+"""The challenge's score files: a row per clip, written as clips finish, read back with every row checked.
+
+A folder of scores holds two files without a header for each machine and section (2020: machine id)::
+
+    anomaly_score_<machine>_<section>_test.csv      file.wav,<float>
+    decision_result_<machine>_<section>_test.csv    file.wav,<0 or 1>
+
+and, where recordings could not be scored, ``failed.csv`` with the header ``path,message``. While a run is
+under way each of them has ``.partial`` behind its name; rows of a run that died stay there, and are never
+taken for scores.
+"""
+
+import csv
+import math
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soundness.errors import OutputError, ScoresError
+
+__all__ = [
+    "FAILED_FILE",
+    "ClipScore",
+    "MachineScores",
+    "ScoreWriter",
+    "files_by_machine",
+    "read_binary",
+    "read_scores",
+    "write_scores",
+]
+
+FAILED_FILE = "failed.csv"
+_SCORE_PREFIX = "anomaly_score"
+_DECISION_PREFIX = "decision_result"
+_PARTIAL_SUFFIX = ".partial"
+_SECTION = r"(?:section|id)_\d+"
+_EXPECTED_NAME = "{prefix}_<machine>_<section_NN or id_NN>_test.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class ClipScore:
+    """What a detector says of one clip.
+
+    Parameters
+    ----------
+    file_name
+        The clip's name, suffix included; unique within a machine and section, so with its folder in front
+        (``abnormal/0001.wav``) where one name occurs in several folders.
+    anomaly_score
+        Finite; higher is more anomalous.
+    decision
+        1 where the clip is called anomalous, otherwise 0.
+    """
+
+    file_name: str
+    anomaly_score: float
+    decision: int
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.anomaly_score):
+            raise ScoresError(f"{self.file_name}: an anomaly score must be finite, got {self.anomaly_score}")
+        if self.decision not in (0, 1):
+            raise ScoresError(f"{self.file_name}: a decision must be 0 or 1, got {self.decision}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MachineScores:
+    """All scores of one section (2020: machine id) of one machine, in the order of their file.
+
+    Parameters
+    ----------
+    machine_type, section
+        As in the file's name: ``ToyCar`` and ``section_00``.
+    file_names
+        One for each clip, each different.
+    anomaly_scores
+        Finite, float64, shape ``(clip,)``; higher is more anomalous.
+    decisions
+        0 or 1, int64, shape ``(clip,)``; ``None`` where there is no file of decisions.
+    """
+
+    machine_type: str
+    section: str
+    file_names: tuple[str, ...]
+    anomaly_scores: NDArray[np.float64]
+    decisions: NDArray[np.int64] | None
+
+
+class ScoreWriter:
+    """Writes a folder of scores row by row; what it keeps in memory does not grow with the number of clips.
+
+    A context manager. Rows go to ``.partial`` files, each closed after its row, so that a crash loses nothing
+    that was computed. Leaving the block without an error gives the files their names, each replacing an
+    earlier one in one step, and removes an earlier run's ``failed.csv`` if nothing failed in this one.
+    Leaving it with an error keeps the rows under ``.partial``, until a later run starts the same file anew.
+
+    Parameters
+    ----------
+    folder
+        Where the files go; made if it does not exist.
+
+    Raises
+    ------
+    OutputError
+        Where the folder or a file in it cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._machines: dict[tuple[str, str], _MachineFiles] = {}
+        self._failures: _RowFile | None = None
+        with _output_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def __enter__(self) -> Self:
+        """The writer itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Give the files their names, unless an error ended the block."""
+        if kind is None:
+            self._complete()
+
+    def add(self, machine_type: str, section: str, score: ClipScore) -> None:
+        """Append one clip to the two files of its machine and section; rows keep the order of the calls."""
+        key = (machine_type, section)
+        if key not in self._machines:
+            self._machines[key] = _MachineFiles(self._folder, machine_type, section)
+        self._machines[key].append(score)
+
+    def add_failure(self, path: Path, message: str) -> None:
+        """Append a recording that could not be scored, and why, to ``failed.csv``."""
+        if self._failures is None:
+            self._failures = _RowFile(self._folder / FAILED_FILE)
+            self._failures.append(("path", "message"))
+        self._failures.append((str(path), message))
+
+    def _complete(self) -> None:
+        for files in self._machines.values():
+            files.complete()
+        if self._failures is not None:
+            self._failures.complete()
+            return
+        stale = self._folder / FAILED_FILE
+        with _output_errors(stale):
+            stale.unlink(missing_ok=True)
+
+
+def write_scores(folder: Path, machine_type: str, section: str, scores: Iterable[ClipScore]) -> None:
+    """Write the two score files of one machine and section, replacing earlier ones in one step each.
+
+    Parameters
+    ----------
+    folder
+        Where the files go; made if it does not exist. ``failed.csv`` is left as it is.
+    machine_type, section
+        Such as ``fan`` and ``section_00``, or ``id_00`` for the data of 2020.
+    scores
+        Rows keep this order. A number is written with the digits that give back the same float64.
+
+    Raises
+    ------
+    OutputError
+        Where the folder or a file in it cannot be written.
+    """
+    files = _MachineFiles(folder, machine_type, section)
+    for score in scores:
+        files.append(score)
+    files.complete()
+
+
+def read_scores(folder: Path) -> list[MachineScores]:
+    """Every machine's scores in a folder, with their decisions where there are any.
+
+    Parameters
+    ----------
+    folder
+        A folder of score files, of this or any other system of the challenge; other files in it are ignored.
+
+    Returns
+    -------
+    list of MachineScores
+        Sorted by machine type, then section; never empty.
+
+    Raises
+    ------
+    ScoresError
+        Where there are no score files, a name or a row of one is not as it should be, or a file of decisions
+        does not hold the clips of its file of scores.
+    """
+    if not folder.is_dir():
+        raise ScoresError(f"{folder}: expected a folder of score files, but there is no such folder")
+    score_files = files_by_machine(folder, _SCORE_PREFIX)
+    decision_files = files_by_machine(folder, _DECISION_PREFIX)
+    for key in sorted(decision_files.keys() - score_files.keys()):
+        raise ScoresError(f"{decision_files[key]}: decisions without the file of scores that belongs to them")
+    if not score_files:
+        raise ScoresError(_no_scores_message(folder))
+    return [_read_machine(*key, path, decision_files.get(key)) for key, path in sorted(score_files.items())]
+
+
+def read_binary(path: Path) -> dict[str, int]:
+    """The 0 or 1 of each clip in a file without a header: decisions, or labels of the official evaluator.
+
+    Raises
+    ------
+    ScoresError
+        Where a row is not a file name and 0 or 1, a file name is there twice, or there are no rows.
+    """
+    return {name: int(value) for name, value in _read_rows(path, expected="0 or 1", accept=_is_binary)}
+
+
+def files_by_machine(folder: Path, prefix: str) -> dict[tuple[str, str], Path]:
+    """The files ``<prefix>_<machine>_<section>_test.csv`` of a folder, by machine type and section.
+
+    Raises
+    ------
+    ScoresError
+        Where a csv file begins with the prefix but has no such name.
+    """
+    files: dict[tuple[str, str], Path] = {}
+    for path in sorted(folder.glob(f"{prefix}_*.csv")):
+        match = re.fullmatch(rf"{prefix}_(?P<machine>.+)_(?P<section>{_SECTION})_test\.csv", path.name)
+        if match is None:
+            raise ScoresError(f"{path}: expected a name like {_EXPECTED_NAME.format(prefix=prefix)}")
+        files[match["machine"], match["section"]] = path
+    return files
+
+
+class _RowFile:
+    """A csv file that grows under another name until it is complete."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._partial = path.with_name(path.name + _PARTIAL_SUFFIX)
+        with _output_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._partial.write_bytes(b"")
+
+    def append(self, row: Sequence[str]) -> None:
+        # Opened anew for each row: handed over after every clip, and no limit on the number of machines.
+        with _output_errors(self._partial), _open_text(self._partial, mode="a") as stream:
+            writer = csv.writer(stream, lineterminator="\n")
+            if any("\r" in field for field in row):  # csv quotes it only where lines end with it
+                writer = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
+            writer.writerow(row)
+
+    def complete(self) -> None:
+        with _output_errors(self._path):
+            with self._partial.open("rb+") as stream:
+                os.fsync(stream.fileno())
+            self._partial.replace(self._path)
+
+
+class _MachineFiles:
+    """The two files of one machine and section while they grow."""
+
+    def __init__(self, folder: Path, machine_type: str, section: str) -> None:
+        self._decisions = _RowFile(folder / _file_name(_DECISION_PREFIX, machine_type, section))
+        self._scores = _RowFile(folder / _file_name(_SCORE_PREFIX, machine_type, section))
+
+    def append(self, score: ClipScore) -> None:
+        self._decisions.append((score.file_name, str(int(score.decision))))
+        self._scores.append((score.file_name, repr(float(score.anomaly_score))))
+
+    def complete(self) -> None:
+        self._decisions.complete()
+        self._scores.complete()
+
+
+@contextmanager
+def _output_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _open_text(path: Path, *, mode: Literal["r", "a"]) -> TextIO:
+    """A csv file; names that are no UTF-8 pass unchanged, a byte-order mark in front is dropped."""
+    encoding = "utf-8-sig" if mode == "r" else "utf-8"
+    return path.open(mode, encoding=encoding, errors="surrogateescape", newline="")
+
+
+def _file_name(prefix: str, machine_type: str, section: str) -> str:
+    if re.fullmatch(_SECTION, section) is None:
+        raise ScoresError(f"{machine_type}: expected a section such as section_00 or id_00, got {section!r}")
+    if machine_type == "" or Path(machine_type).name != machine_type:
+        raise ScoresError(f"{machine_type!r}: a machine type must be usable within a file name")
+    return f"{prefix}_{machine_type}_{section}_test.csv"
+
+
+def _no_scores_message(folder: Path) -> str:
+    message = f"{folder}: no score files; expected {_EXPECTED_NAME.format(prefix=_SCORE_PREFIX)}"
+    n_partial = sum(1 for _ in folder.glob(f"{_SCORE_PREFIX}_*{_PARTIAL_SUFFIX}"))
+    return f"{message}, found {n_partial} unfinished (*{_PARTIAL_SUFFIX})" if n_partial > 0 else message
+
+
+def _read_machine(machine_type: str, section: str, path: Path, decision_path: Path | None) -> MachineScores:
+    scores = dict(_read_rows(path, expected="a finite number", accept=math.isfinite))
+    decisions = None
+    if decision_path is not None:
+        by_name = read_binary(decision_path)
+        for name in sorted(scores.keys() ^ by_name.keys()):
+            lacking = decision_path if name in scores else path
+            raise ScoresError(f"{lacking}: expected the same clips as its counterpart, but {name} is missing")
+        decisions = np.array([by_name[name] for name in scores], dtype=np.int64)
+    values = np.array(list(scores.values()), dtype=np.float64)
+    return MachineScores(machine_type, section, tuple(scores), values, decisions)
+
+
+def _read_rows(path: Path, *, expected: str, accept: Callable[[float], bool]) -> Iterator[tuple[str, float]]:
+    seen: set[str] = set()
+    for number, row in _csv_rows(path):
+        if len(row) != 2:
+            raise ScoresError(f"{path}:{number}: expected a file name and {expected}, got {len(row)} columns")
+        name, text = row
+        if name in seen:
+            raise ScoresError(f"{path}:{number}: expected each file name once, got {name} again")
+        seen.add(name)
+        value = _number(text)
+        if not accept(value):
+            raise ScoresError(f"{path}:{number}: expected {expected} for {name}, got {text.strip()!r}")
+        yield name, value
+    if not seen:
+        raise ScoresError(f"{path}: expected a row for each clip, but the file is empty")
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Number and fields of each line that is not blank."""
+    try:
+        with _open_text(path, mode="r") as stream:
+            reader = csv.reader(stream)
+            for row in reader:
+                if row:
+                    yield reader.line_num, row
+    except (OSError, csv.Error) as error:
+        raise ScoresError(f"{path}: cannot be read: {error}") from error
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _is_binary(value: float) -> bool:
+    return value in (0, 1)

@@ -1,0 +1,243 @@
+"""Every setting of a system, each with its one default, its unit and its range.
+
+A system is these defaults with a few lines changed: the files in ``systems/``, a user's own file of the same form, or
+``--set key=value`` on the command line. `load_settings` puts the three together.
+"""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from soundness.errors import SettingsError
+
+__all__ = [
+    "AudioSettings",
+    "AutoencoderSettings",
+    "LogMelSettings",
+    "ScorerSettings",
+    "SystemSettings",
+    "TrainingSettings",
+    "load_settings",
+    "system_names",
+]
+
+PositiveInt = Annotated[int, Field(ge=1)]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class AudioSettings(_Settings):
+    """How a recording is read."""
+
+    sample_rate: int = Field(default=16_000, ge=1_000, le=384_000)
+    """Hz; every recording is resampled to it."""
+    channel: int = Field(default=0, ge=0)
+    """Which channel of a recording is listened to, from 0."""
+
+
+class LogMelSettings(_Settings):
+    """The log-mel spectrogram; the defaults are the official baseline's."""
+
+    n_fft: int = Field(default=1024, ge=32)
+    """Samples in a frame; its window is of this length, too."""
+    hop_length: PositiveInt = 512
+    """Samples from one frame to the next."""
+    n_mels: PositiveInt = 128
+    fmin: float = Field(default=0.0, ge=0.0)
+    """Hz, lower edge of the lowest band."""
+    fmax: float = Field(default=8_000.0, gt=0.0)
+    """Hz, upper edge of the highest band; at most half the sample rate."""
+    power: float = Field(default=2.0, gt=0.0)
+    """Exponent of the magnitude: 2 for power, 1 for magnitude."""
+    floor_db: float = Field(default=-90.0, ge=-200.0, le=0.0)
+    """dB; nothing is quieter. The noise of 16-bit samples lies at about -87 dB, so the floor is heard only in digital
+    silence, which then differs from a quiet recording by a few dB and not by the 70 dB of a floor at float epsilon."""
+
+
+class AutoencoderSettings(_Settings):
+    """The network that reconstructs segments of a log-mel spectrogram."""
+
+    name: str = "convolutional"
+    """A key of `soundness.autoencoders.AUTOENCODERS`."""
+    is_conditional: bool = True
+    """Whether the condition (machine type, attributes, domain) is concatenated with the input."""
+    segment_frames: int = Field(default=32, ge=1)
+    """Frames in a segment."""
+    channels: tuple[PositiveInt, ...] = Field(default=(8, 16, 32, 32), min_length=1)
+    """Feature maps of the encoder's layers, each of which halves both axes; the decoder mirrors them."""
+    latent_features: PositiveInt = 8
+    """Width of the bottleneck: narrow, so that an anomaly cannot be copied through."""
+
+
+class TrainingSettings(_Settings):
+    """How the network is trained."""
+
+    batch_size: PositiveInt = 256
+    """Segments in a batch, at random overlapping positions."""
+    learning_rate: float = Field(default=1e-3, gt=0.0)
+    """Of Adam."""
+    max_steps: PositiveInt = 600
+    """Batches after which training ends at the latest."""
+    steps_per_epoch: PositiveInt = 50
+    """Batches from one look at the held-out clips, and one checkpoint, to the next."""
+    patience: PositiveInt = 4
+    """Looks at the held-out clips without an improvement after which training stops early."""
+    held_out: float = Field(default=0.1, ge=0.0, lt=1.0)
+    """Share of the training clips of each domain that is held out to stop early; 0 holds out none."""
+    accelerator: str = "cpu"
+    """Any accelerator that Lightning knows: ``cpu``, ``gpu``, ``mps``, ``auto``."""
+
+
+class ScorerSettings(_Settings):
+    """How a test clip's vectors become an anomaly score."""
+
+    name: str = "nearest-neighbors"
+    """A key of `soundness.scoring.SCORERS`."""
+    n_neighbors: PositiveInt = 1
+    """Neighbours whose distances are averaged; fewer where a domain has fewer clips."""
+    whitening: Literal["none", "shrunk"] = "none"
+    """``shrunk``: vectors are multiplied by the inverse square root of the within-domain covariance."""
+    shrinkage: float = Field(default=0.1, gt=0.0, le=1.0)
+    """Share of the covariance that is replaced by its mean variance, where vectors are whitened."""
+
+
+class SystemSettings(_Settings):
+    """A whole system, from the recording to the decision."""
+
+    description: str = ""
+    """One line that says what the system is."""
+    audio: AudioSettings = AudioSettings()
+    log_mel: LogMelSettings = LogMelSettings()
+    representation: str = "reconstruction-error"
+    """What a clip becomes: a key of `soundness.detector.REPRESENTATIONS`."""
+    autoencoder: AutoencoderSettings | None = AutoencoderSettings()
+    """``None`` in a system without a network."""
+    training: TrainingSettings | None = TrainingSettings()
+    """``None`` in a system without a network."""
+    scorer: ScorerSettings = ScorerSettings()
+    scope: Literal["machine", "shared"] = "machine"
+    """One network per machine, or one shared by all machines."""
+    false_alarm_rate: float = Field(default=0.1, gt=0.0, lt=1.0)
+    """Share of normal clips that the threshold is meant to flag."""
+
+    @model_validator(mode="after")
+    def _bands_fit_the_sample_rate(self) -> Self:
+        if self.log_mel.fmax > self.audio.sample_rate / 2:
+            raise ValueError(
+                f"log_mel.fmax is {self.log_mel.fmax:g} Hz; at most half of audio.sample_rate, "
+                f"{self.audio.sample_rate / 2:g} Hz, can be heard"
+            )
+        if self.log_mel.fmin >= self.log_mel.fmax:
+            raise ValueError(
+                f"log_mel.fmin ({self.log_mel.fmin:g} Hz) must lie below log_mel.fmax ({self.log_mel.fmax:g} Hz)"
+            )
+        return self
+
+
+def system_names() -> list[str]:
+    """Names of the systems that come with the package, in alphabetical order."""
+    files = resources.files("soundness").joinpath("systems").iterdir()
+    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+
+
+def load_settings(system: str = "conditional", *, overrides: Iterable[str] = ()) -> SystemSettings:
+    """Settings of a system, with some of them changed.
+
+    Parameters
+    ----------
+    system
+        A name of `system_names`, or the path of a TOML file of the same form.
+    overrides
+        ``key=value`` each, the key with dots (``scorer.n_neighbors=2``), the value as in TOML; a value that is no
+        TOML is taken as text.
+
+    Raises
+    ------
+    SettingsError
+        If the system, a key, the type of a value or its range is unknown to us; the message names it.
+    """
+    origin, tree = _read_system(system)
+    settings = _validated(tree, origin)
+    overrides = list(overrides)
+    for override in overrides:
+        key, value = _parse_override(override)
+        tree = _changed(tree, settings, key, value)
+    return _validated(tree, " ".join(f"--set {override}" for override in overrides)) if overrides else settings
+
+
+def _read_system(system: str) -> tuple[str, dict[str, Any]]:
+    path = Path(system)
+    if path.suffix == ".toml":
+        try:
+            return system, tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"{system}: not a readable settings file: {error}") from None
+    names = system_names()
+    if system not in names:
+        raise SettingsError(f"no system {system!r}{_suggestion(system, names)}; there are {', '.join(names)}")
+    text = resources.files("soundness").joinpath("systems", f"{system}.toml").read_text(encoding="utf-8")
+    return system, tomllib.loads(text)
+
+
+def _parse_override(override: str) -> tuple[list[str], Any]:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise SettingsError(f"--set {override}: expected key=value, such as scorer.n_neighbors=2")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    return key.strip().split("."), value
+
+
+def _changed(tree: Mapping[str, Any], settings: BaseModel | None, key: list[str], value: Any) -> dict[str, Any]:
+    """A copy of the tree with one value changed; the key is checked against the settings as they stand."""
+    name, rest = key[0], key[1:]
+    if settings is None or name not in type(settings).model_fields:
+        known = [] if settings is None else list(type(settings).model_fields)
+        where = f"; known here: {', '.join(known)}" if known else ": this system has no network"
+        raise SettingsError(f"unknown setting {name!r}{_suggestion(name, known)}{where}")
+    if not rest:
+        return {**tree, name: value}
+    below = getattr(settings, name)
+    if below is not None and not isinstance(below, BaseModel):
+        raise SettingsError(f"unknown setting {'.'.join(key)!r}: {name} has no settings of its own")
+    return {**tree, name: _changed(tree.get(name, {}), below, rest, value)}
+
+
+def _validated(tree: Mapping[str, Any], origin: str) -> SystemSettings:
+    try:
+        return SystemSettings.model_validate(_without_network(tree))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            names = _names_beside(first["loc"])
+            raise SettingsError(f"{origin}: unknown setting {key!r}{_suggestion(key.split('.')[-1], names)}") from None
+        message = first["msg"].removeprefix("Value error, ")
+        came = "" if not key else f"; {first['input']!r} came"
+        raise SettingsError(f"{origin}: {key or 'settings'}: {message}{came}") from None
+
+
+def _without_network(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """TOML has no null: ``autoencoder = false`` says that a system has no network."""
+    return {key: None if key in ("autoencoder", "training") and value is False else value for key, value in tree.items()}
+
+
+def _names_beside(location: tuple[int | str, ...]) -> list[str]:
+    model: Any = SystemSettings()
+    for part in location[:-1]:
+        model = getattr(model, str(part))
+    return list(type(model).model_fields)
+
+
+def _suggestion(name: str, known: list[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""

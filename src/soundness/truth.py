@@ -1,0 +1,110 @@
+"""What is true of test clips: from their names, a labelled data set, or the official evaluator's files."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from soundness.audio import AUDIO_SUFFIXES
+from soundness.clips import DOMAINS, Domain, parse_name
+from soundness.datasets import open_dataset
+from soundness.scores import files_by_machine, read_binary
+
+__all__ = [
+    "ClipTruth",
+    "Truth",
+    "clip_key",
+    "read_truth",
+    "truth_from_dataset",
+    "truth_from_evaluator",
+    "truth_from_names",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ClipTruth:
+    """What is true of one clip; ``domain`` is ``None`` without domains, ``is_test`` false in training."""
+
+    is_anomaly: bool
+    domain: Domain | None
+    is_test: bool = True
+
+
+Truth = Mapping[str, Mapping[str, ClipTruth]]
+"""By machine type, then by the clip's name without its suffix."""
+
+
+def truth_from_names(file_names: Iterable[str]) -> dict[str, ClipTruth]:
+    """The truth of one machine's clips that the challenge's names of labelled test clips tell.
+
+    Parameters
+    ----------
+    file_names
+        Such as ``section_00_source_test_anomaly_0003_vel_6.wav``; names that tell no label, and those of
+        training and supplemental clips, are left out.
+    """
+    truth: dict[str, ClipTruth] = {}
+    for stem in map(clip_key, file_names):
+        parts = parse_name(stem)
+        if parts is not None and parts.label is not None and parts.split in (None, "test"):
+            truth[stem] = ClipTruth(parts.label == "anomaly", parts.domain)
+    return truth
+
+
+def read_truth(path: Path) -> Truth:
+    """Labels and domains from a folder: the official evaluator's, or else a labelled data set.
+
+    Parameters
+    ----------
+    path
+        A folder that holds ``ground_truth_data`` or its files, or any folder that `open_dataset` reads.
+
+    Raises
+    ------
+    ScoresError
+        Where a file of the official evaluator has a bad name or row.
+    DataError
+        Where it is neither.
+    """
+    is_official = (path / "ground_truth_data").is_dir() or any(path.glob("ground_truth_*.csv"))
+    return truth_from_evaluator(path) if is_official else truth_from_dataset(path)
+
+
+def truth_from_evaluator(path: Path) -> Truth:
+    """Labels, and domains where ``ground_truth_domain`` gives them, of the official evaluator."""
+    label_folder = path / "ground_truth_data" if (path / "ground_truth_data").is_dir() else path
+    domain_files = files_by_machine(label_folder.parent / "ground_truth_domain", "ground_truth")
+    truth: dict[str, dict[str, ClipTruth]] = {}
+    for (machine_type, section), file in files_by_machine(label_folder, "ground_truth").items():
+        domain_file = domain_files.get((machine_type, section))
+        domains = {} if domain_file is None else read_binary(domain_file)
+        clips = truth.setdefault(machine_type, {})
+        for name, label in read_binary(file).items():
+            clips[clip_key(name)] = ClipTruth(label == 1, DOMAINS[domains[name]] if name in domains else None)
+    return truth
+
+
+def truth_from_dataset(path: Path) -> Truth:
+    """Labels and domains of a data set's clips; names with two different truths are left out."""
+    truth: dict[str, dict[str, ClipTruth]] = {}
+    for machine_type, machine in open_dataset(path).machines.items():
+        clips = truth.setdefault(machine_type, {})
+        contradicted = set()
+        for clip in machine.clips:
+            if clip.label is None or clip.split == "supplemental":
+                continue
+            key = clip_key(clip.path.name)
+            found = ClipTruth(clip.label == "anomaly", clip.domain, clip.split == "test")
+            known = clips.setdefault(key, found)
+            if (known.is_anomaly, known.domain) != (found.is_anomaly, found.domain):
+                contradicted.add(key)
+            if found.is_test:
+                clips[key] = found
+        for key in contradicted:
+            del clips[key]
+    return truth
+
+
+def clip_key(file_name: str) -> str:
+    """Name without folder and suffix; a name without suffix may hold dots, as in ``..._ac_0.11``."""
+    path = Path(file_name)
+    return path.stem if path.suffix.lower() in AUDIO_SUFFIXES else path.name

@@ -1,0 +1,470 @@
+"""Folders as data sets: every layout of the challenge, anybody's own, and what can be wrong with them."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from soundness.audio import list_audio
+from soundness.clips import Clip, describe_clip
+from soundness.datasets import LAYOUTS, FolderLayout, Machine, Place, Problem, list_clips, open_dataset
+from soundness.errors import AudioError, DataError
+
+
+def touch(root: Path, *names: str) -> Path:
+    """Empty files in a folder: a data set is told by its names alone."""
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+def counts(machine: Machine) -> tuple[int, int, int]:
+    return len(machine.train), len(machine.test), len(machine.supplemental)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that others may enter, unlike pytest's own."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+@contextmanager
+def unprivileged(forbidden: Path) -> Iterator[None]:
+    """Run as somebody to whom `forbidden` is closed; root may read everything."""
+    if os.geteuid() == 0:
+        os.seteuid(65534)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+    elif os.access(forbidden, os.R_OK):
+        pytest.skip("this user may read what it may not, so permissions cannot be tested")
+    else:
+        yield
+
+
+# files of each place, and the clip expected of each: split, section, domain, label, attributes, kind
+YEARS = {
+    "2020": {
+        "train/normal_id_02_00000000.wav": ("train", "id_02", None, "normal", "", None),
+        "test/anomaly_id_02_00000001.wav": ("test", "id_02", None, "anomaly", "", None),
+        "test/id_04_00000002.wav": ("test", "id_04", None, None, "", None),
+    },
+    "2021": {
+        "train/section_01_source_train_normal_0000_n_A.wav": (
+            "train", "section_01", "source", "normal", "n_A", None,
+        ),
+        "source_test/section_01_source_test_anomaly_0000.wav": (
+            "test", "section_01", "source", "anomaly", "", None,
+        ),
+        "target_test/section_01_target_test_normal_0000.wav": (
+            "test", "section_01", "target", "normal", "", None,
+        ),
+        "target_test/section_01_target_test_0001.wav": ("test", "section_01", "target", None, "", None),
+        "target_test/section_01_0002.wav": ("test", "section_01", "target", None, "", None),
+    },
+    "2022": {
+        "train/section_05_target_train_normal_0000_vel_6.wav": (
+            "train", "section_05", "target", "normal", "vel_6", None,
+        ),
+        "test/section_05_test_0000.wav": ("test", "section_05", None, None, "", None),
+    },
+    "2025": {
+        "train/section_00_source_train_normal_0000_noAttribute.wav": (
+            "train", "section_00", "source", "normal", "", None,
+        ),
+        "test/section_00_0001.wav": ("test", "section_00", None, None, "", None),
+        "supplemental/section_00_machine_source_0000_noAttribute.wav": (
+            "supplemental", "section_00", "source", None, "", "machine",
+        ),
+        "supplemental/section_00_noise_supplemental_normal_0000.wav": (
+            "supplemental", "section_00", None, "normal", "", "noise",
+        ),
+    },
+    "2026": {
+        "train/section_00_source_train_normal_0000_.wav": (
+            "train", "section_00", "source", "normal", "", None,
+        ),
+        "test/section_00_target_test_anomaly_0000_.wav": (
+            "test", "section_00", "target", "anomaly", "", None,
+        ),
+        "supplemental/section_00_machine_0001_.wav": (
+            "supplemental", "section_00", None, None, "", "machine",
+        ),
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("year", YEARS)
+@pytest.mark.parametrize(
+    "above", ["", "fan", "raw/fan", "dev_data/fan", "dev_data/raw/fan", "x/dev_data/raw/fan"]
+)
+def test_a_year_s_layout_is_read_from_its_root_or_any_folder_below(
+    tmp_path: Path, year: str, above: str
+) -> None:
+    root = tmp_path / ("set" if above else "fan")
+    touch(root / above, *YEARS[year], "train/notes.txt", "readme.md")
+    dataset = open_dataset(root)
+    assert list(dataset.machines) == ["fan"]
+    machine = dataset.machines["fan"]
+    assert machine.root == root / above
+    assert set(machine.clips) == {
+        Clip(root / above / name, "fan", *fields) for name, fields in YEARS[year].items()
+    }
+    assert dataset.problems == ()
+
+
+def test_machines_come_in_the_order_of_their_names(tmp_path: Path) -> None:
+    touch(tmp_path, "valve/train/a.wav", "ToyCar/train/a.wav", "fan/test/a.wav")
+    assert list(open_dataset(tmp_path).machines) == ["ToyCar", "fan", "valve"]
+
+
+def test_clips_come_in_the_order_of_split_and_name(tmp_path: Path) -> None:
+    touch(tmp_path, "test/a.wav", "train/c.flac", "train/b.WAV", "supplemental/machine.wav")
+    names = [clip.path.name for clip in open_dataset(tmp_path).machines[tmp_path.name].clips]
+    assert names == ["b.WAV", "c.flac", "a.wav", "machine.wav"]
+
+
+def test_a_path_may_be_text_and_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path / "fan", "train/a.wav")
+    monkeypatch.chdir(tmp_path / "fan" / "train")
+    assert list(open_dataset("..").machines) == ["fan"]
+    monkeypatch.chdir(tmp_path / "fan")
+    assert list(open_dataset(".").machines) == ["fan"]
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"), [("normal", "abnormal"), ("normal", "anomaly"), ("Normal", "Abnormal")]
+)
+def test_an_own_folder_trains_on_normal_and_tests_on_abnormal(tmp_path: Path, good: str, bad: str) -> None:
+    root = touch(
+        tmp_path / "pump", f"{good}/0.wav", f"{good}/1.wav", f"{bad}/0.wav", "supplemental/noise.wav"
+    )
+    dataset = open_dataset(root)
+    assert set(dataset.machines["pump"].clips) == {
+        Clip(root / good / "0.wav", "pump", "train", label="normal"),
+        Clip(root / good / "1.wav", "pump", "train", label="normal"),
+        Clip(root / bad / "0.wav", "pump", "test", label="anomaly"),
+        Clip(root / "supplemental/noise.wav", "pump", "supplemental", supplemental="noise"),
+    }
+    assert dataset.problems == ()
+
+
+def test_an_own_folder_needs_no_abnormal_recordings(tmp_path: Path) -> None:
+    root = touch(tmp_path / "pump", "normal/0.wav")
+    assert counts(open_dataset(root).machines["pump"]) == (1, 0, 0)
+
+
+def test_a_plain_folder_holds_normal_recordings(tmp_path: Path) -> None:
+    root = touch(tmp_path / "pump", "monday.wav", "tuesday.ogg")
+    machine = open_dataset(root).machines["pump"]
+    assert [(clip.split, clip.label) for clip in machine.clips] == [("train", "normal")] * 2
+
+
+def test_own_folders_may_lie_side_by_side(tmp_path: Path) -> None:
+    touch(tmp_path, "a/normal/0.wav", "a/abnormal/0.wav", "b/0.wav", "c/train/0.wav")
+    machines = open_dataset(tmp_path).machines
+    assert {name: counts(machine) for name, machine in machines.items()} == {
+        "a": (1, 1, 0),
+        "b": (1, 0, 0),
+        "c": (1, 0, 0),
+    }
+
+
+def test_dev_and_eval_data_of_one_machine_are_one_machine(tmp_path: Path) -> None:
+    touch(
+        tmp_path,
+        "dev_data/raw/fan/train/normal_id_00_00000000.wav",
+        "dev_data/raw/fan/test/normal_id_00_00000001.wav",
+        "eval_data/raw/fan/train/normal_id_01_00000000.wav",
+        "eval_data/raw/fan/test/id_01_00000000.wav",
+    )
+    dataset = open_dataset(tmp_path)
+    assert {name: counts(machine) for name, machine in dataset.machines.items()} == {"fan": (2, 2, 0)}
+    assert [clip.section for clip in dataset.machines["fan"].train] == ["id_00", "id_01"]
+    assert dataset.problems == ()
+
+
+def test_machines_of_one_name_in_different_places_are_kept_apart(tmp_path: Path) -> None:
+    touch(tmp_path, "fan/id_00/normal/0.wav", "pump/id_00/normal/0.wav", "pump/id_02/normal/0.wav")
+    machines = open_dataset(tmp_path).machines
+    assert list(machines) == ["fan_id_00", "id_02", "pump_id_00"]
+    assert all(clip.machine_type == name for name, machine in machines.items() for clip in machine.clips)
+
+
+def test_hidden_files_and_what_macos_leaves_are_ignored(tmp_path: Path) -> None:
+    touch(
+        tmp_path,
+        "fan/train/a.wav",
+        "fan/train/._a.wav",
+        "fan/train/.b.wav",
+        "__MACOSX/fan/train/a.wav",
+        ".git/x.wav",
+    )
+    machines = open_dataset(tmp_path).machines
+    assert [clip.path.name for clip in machines["fan"].clips] == ["a.wav"]
+    assert len(machines) == 1
+
+
+ROWS = {
+    "a folder": "fan/train/section_00_source_train_normal_0000_noAttribute.wav",
+    "a name": "section_00_source_train_normal_0000_noAttribute.wav",
+    "a stem": "section_00_source_train_normal_0000_noAttribute",
+}
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=list(ROWS))
+def test_attributes_come_from_the_table_where_the_name_hides_them(tmp_path: Path, row: str) -> None:
+    root = touch(tmp_path / "fan", "train/section_00_source_train_normal_0000_noAttribute.wav")
+    (root / "attributes_00.csv").write_text(f"file_name,d1p,d1v,d2p,d2v\n{row},car,A1,spd,28V\n")
+    dataset = open_dataset(root)
+    assert dataset.machines["fan"].clips[0].attributes == "car_A1_spd_28V"
+    assert dataset.problems == ()
+
+
+def test_a_stem_with_a_dot_is_joined_whole(tmp_path: Path) -> None:
+    root = touch(tmp_path / "slider", "train/run_0.05.wav", "train/run_0.30.wav")
+    (root / "attributes_00.csv").write_text("file_name,d1p,d1v\nrun_0.05,ac,low\nrun_0.30,ac,high\n")
+    assert [clip.attributes for clip in open_dataset(root).machines["slider"].clips] == ["ac_low", "ac_high"]
+
+
+def test_the_attributes_of_a_name_have_precedence_over_the_table(tmp_path: Path) -> None:
+    name = "section_00_source_train_normal_0000_n_B"
+    root = touch(tmp_path / "fan", f"train/{name}.wav")
+    (root / "attributes_00.csv").write_text(f"file_name,d1p,d1v\n{name}.wav,n,C\n")
+    assert open_dataset(root).machines["fan"].clips[0].attributes == "n_B"
+
+
+def test_a_table_without_file_names_is_a_problem_and_no_failure(tmp_path: Path) -> None:
+    root = touch(tmp_path / "fan", "train/a.wav")
+    table = root / "attributes_00.csv"
+    table.write_text("name,d1p\na,b\n")
+    dataset = open_dataset(root)
+    message = "no column file_name; expected file_name,d1p,d1v,..."
+    assert dataset.problems == (Problem(table, message, "warning"),)
+    assert len(dataset.machines["fan"].clips) == 1
+
+
+def test_rows_without_a_recording_are_counted_in_one_problem(tmp_path: Path) -> None:
+    root = touch(tmp_path / "fan", "train/a.wav")
+    (root / "attributes_00.csv").write_text("file_name\na.wav\nc.wav\nfan/train/b.wav\n")
+    (problem,) = open_dataset(root).problems
+    assert problem.path == root / "attributes_00.csv"
+    assert problem.message == f"2 rows name no recording in {root}, e.g. b"
+
+
+def test_a_supplemental_clip_of_unknown_kind_is_a_problem(tmp_path: Path) -> None:
+    root = touch(
+        tmp_path / "fan", "train/a.wav", "supplemental/x.wav", "supplemental/y.wav", "supplemental/noise.wav"
+    )
+    dataset = open_dataset(root)
+    assert [clip.supplemental for clip in dataset.machines["fan"].supplemental] == ["noise", None, None]
+    message = "2 clips with neither 'machine' nor 'noise' in their name, e.g. x.wav"
+    assert dataset.problems == (Problem(root / "supplemental", message, "warning"),)
+
+
+def test_two_clips_of_one_name_are_a_problem_that_names_both(tmp_path: Path) -> None:
+    root = touch(tmp_path / "fan", "train/a.wav", "train/a.flac", "test/a.wav")
+    (problem,) = open_dataset(root).problems
+    assert str(problem) == f"{root / 'train/a.wav'}: same name as {root / 'train/a.flac'}, also of fan"
+    assert problem.severity == "error"
+
+
+def test_an_anomalous_training_clip_is_a_problem(tmp_path: Path) -> None:
+    root = touch(tmp_path / "fan", "train/normal_id_00_00000000.wav", "train/anomaly_id_00_00000001.wav")
+    dataset = open_dataset(root)
+    assert [clip.label for clip in dataset.machines["fan"].train] == ["anomaly", "normal"]
+    (problem,) = dataset.problems
+    assert problem.path == root / "train"
+    assert "1 training clips are labelled anomalous, e.g. anomaly_id_00_00000001.wav" in problem.message
+
+
+def test_a_folder_called_abnormal_is_not_taken_for_normal_recordings(tmp_path: Path) -> None:
+    dataset = open_dataset(touch(tmp_path / "abnormal", "0.wav"))
+    assert dataset.machines["abnormal"].train[0].label == "anomaly"
+    assert len(dataset.problems) == 1
+
+
+def test_folders_beside_recordings_are_a_problem(tmp_path: Path) -> None:
+    dataset = open_dataset(touch(tmp_path / "set", "stray.wav", "fan/train/a.wav", "valve/train/a.wav"))
+    (problem,) = dataset.problems
+    assert str(problem) == f"{tmp_path / 'set'}: folders beside its recordings are not read: fan, valve"
+
+
+def test_a_problem_of_an_error_says_the_path_once(tmp_path: Path) -> None:
+    problem = Problem.of(tmp_path / "a.wav", AudioError(f"{tmp_path / 'a.wav'}: 0 samples"))
+    assert problem == Problem(tmp_path / "a.wav", "0 samples", "error")
+
+
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nowhere: no such folder; expected a folder of recordings"):
+        open_dataset(tmp_path / "nowhere")
+
+
+def test_a_file_is_refused(tmp_path: Path) -> None:
+    touch(tmp_path, "a.wav")
+    with pytest.raises(DataError, match=r"a\.wav: a file; expected a folder of recordings"):
+        open_dataset(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("names", [(), ("fan/train/notes.txt",), ("fan/supplemental/noise.txt",)])
+def test_a_folder_without_audio_is_refused_with_an_example(tmp_path: Path, names: tuple[str, ...]) -> None:
+    touch(tmp_path, *names)
+    with pytest.raises(DataError, match=r"no audio found; expected recordings .* e\.g\. .*fan/train/a\.wav"):
+        open_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("closed", [".", "fan", "fan/train"])
+@pytest.mark.parametrize("read", [open_dataset, lambda path: list_clips([path])])
+def test_a_folder_that_may_not_be_listed_is_named(
+    open_folder: Path, closed: str, read: Callable[[Path], object]
+) -> None:
+    touch(open_folder, "fan/train/a.wav", "valve/train/a.wav")
+    (open_folder / closed).chmod(0)
+    message = f"{open_folder / closed}: no permission to list this folder"
+    with unprivileged(open_folder / closed), pytest.raises(DataError, match=message):
+        read(open_folder)
+
+
+def test_a_folder_in_a_closed_folder_is_refused(open_folder: Path) -> None:
+    touch(open_folder, "closed/fan/train/a.wav")
+    (open_folder / "closed").chmod(0)
+    with unprivileged(open_folder / "closed"), pytest.raises(DataError, match="no permission to look into"):
+        open_dataset(open_folder / "closed" / "fan")
+
+
+def test_an_unreadable_table_is_a_problem_and_no_failure(open_folder: Path) -> None:
+    touch(open_folder, "fan/train/a.wav", "fan/attributes_00.csv")
+    (open_folder / "fan/attributes_00.csv").chmod(0)
+    with unprivileged(open_folder / "fan/attributes_00.csv"):
+        (problem,) = open_dataset(open_folder).problems
+    assert "attributes cannot be read" in problem.message
+
+
+class DatedLayout:
+    """Folders by date, such as ``press/2026-03-01/*.wav``, the last of them to test on."""
+
+    def read(self, folder: Path) -> list[Clip] | None:
+        days = sorted(day for day in folder.glob("2???-??-??") if day.is_dir())
+        return [
+            describe_clip(path, machine_type=folder.name, split="test" if day == days[-1] else "train")
+            for day in days
+            for path in list_audio(day)
+        ]
+
+
+def test_a_layout_of_ones_own_is_asked_first(tmp_path: Path) -> None:
+    root = touch(tmp_path / "press", "2026-03-01/a.wav", "2026-03-01/b.wav", "2026-03-02/a.wav", "stray.wav")
+    dataset = open_dataset(root, layouts={**LAYOUTS, "dated": DatedLayout()})
+    assert counts(dataset.machines["press"]) == (2, 1, 0)
+    clips = list_clips([root], layouts={**LAYOUTS, "dated": DatedLayout()})
+    assert [clip.path for clip in clips] == [root / "2026-03-02" / "a.wav"]
+
+
+def test_a_layout_of_other_folder_names_needs_no_code(tmp_path: Path) -> None:
+    root = touch(tmp_path / "press", "ok/a.wav", "ok/b.wav", "broken/a.wav")
+    layout = FolderLayout({"ok": Place("train", label="normal"), "broken": Place("test", label="anomaly")})
+    machine = open_dataset(root, layouts={**LAYOUTS, "ok-broken": layout}).machines["press"]
+    assert counts(machine) == (2, 1, 0)
+    assert {clip.label for clip in machine.test} == {"anomaly"}
+
+
+def test_a_layout_that_is_not_given_is_not_tried(tmp_path: Path) -> None:
+    touch(tmp_path, "a.wav")
+    with pytest.raises(DataError, match="no audio found"):
+        open_dataset(tmp_path, layouts={"dcase": LAYOUTS["dcase"]})
+
+
+def test_a_file_to_score_is_one_clip_of_no_machine(tmp_path: Path) -> None:
+    touch(tmp_path, "section_02_source_test_normal_0000_n_B.wav")
+    path = tmp_path / "section_02_source_test_normal_0000_n_B.wav"
+    assert list_clips([path]) == (Clip(path, "", "test", "section_02", "source", "normal", "n_B"),)
+
+
+def test_a_data_set_to_score_gives_its_test_clips(tmp_path: Path) -> None:
+    touch(tmp_path, "fan/train/a.wav", "fan/test/b.wav", "fan/supplemental/noise.wav", "new/normal/c.wav")
+    clips = list_clips([tmp_path])
+    assert [(clip.machine_type, clip.path.name) for clip in clips] == [("fan", "b.wav"), ("new", "c.wav")]
+
+
+@pytest.mark.parametrize("name", ["normal", "abnormal", "train", "inbox"])
+def test_a_plain_folder_to_score_gives_all_of_it(tmp_path: Path, name: str) -> None:
+    touch(tmp_path / name, "0.wav", "1.wav", "notes.txt")
+    assert list_clips([str(tmp_path / name)]) == tuple(
+        Clip(tmp_path / name / file, "", "test") for file in ("0.wav", "1.wav")
+    )
+
+
+def test_files_and_folders_to_score_keep_their_order_and_come_once(tmp_path: Path) -> None:
+    touch(tmp_path, "x/a.wav", "x/b.wav", "c.wav")
+    again = tmp_path / "x" / ".." / "c.wav"
+    clips = list_clips([tmp_path / "c.wav", tmp_path / "x" / "b.wav", tmp_path / "x", again])
+    assert [clip.path.name for clip in clips] == ["c.wav", "b.wav", "a.wav"]
+
+
+def test_two_clips_of_one_name_cannot_share_a_file_of_scores(tmp_path: Path) -> None:
+    touch(tmp_path, "x/a.wav", "y/a.wav")
+    with pytest.raises(DataError, match=r"y/a\.wav: same name as .*x/a\.wav"):
+        list_clips([tmp_path / "x", tmp_path / "y"])
+
+
+def test_clips_of_one_name_in_two_machines_are_scored_apart(tmp_path: Path) -> None:
+    touch(tmp_path, "fan/test/a.wav", "valve/test/a.wav")
+    assert [clip.machine_type for clip in list_clips([tmp_path])] == ["fan", "valve"]
+
+
+def test_nothing_to_score_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nowhere: no such folder"):
+        list_clips([tmp_path / "nowhere"])
+    with pytest.raises(DataError, match="no audio found"):
+        list_clips([tmp_path])
+
+
+REAL = {
+    "toycar": {"ToyCar": (210, 200, 0)},
+    "toycar/ToyCar": {"ToyCar": (210, 200, 0)},
+    "toycar_clean": {"toycar_clean": (50, 0, 0)},
+    "mimii_fan": {"mimii_fan": (20, 20, 0)},
+    "mimii_fan_8ch": {"mimii_fan_8ch": (1, 1, 0)},
+    "dcase2020_slider": {"slider": (75, 6, 0)},
+    "dcase2023_sample": dict.fromkeys(
+        ["ToyCar", "ToyTrain", "bearing", "fan", "gearbox", "slider", "valve"], (2, 2, 0)
+    ),
+    "background": {"background": (60, 0, 0)},
+    "compressor": {"off": (120, 0, 0), "rest": (120, 0, 0), "run": (160, 0, 0)},
+}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_data_sets_hold_what_their_description_says(name: str) -> None:
+    if "SOUNDNESS_DATA" not in os.environ:
+        pytest.skip("SOUNDNESS_DATA does not name the folder of real recordings")
+    dataset = open_dataset(Path(os.environ["SOUNDNESS_DATA"]) / name)
+    assert {machine: counts(found) for machine, found in dataset.machines.items()} == REAL[name]
+    assert dataset.problems == ()
+
+
+def test_the_real_toy_cars_have_two_domains_that_are_their_two_cars() -> None:
+    if "SOUNDNESS_DATA" not in os.environ:
+        pytest.skip("SOUNDNESS_DATA does not name the folder of real recordings")
+    machine = open_dataset(Path(os.environ["SOUNDNESS_DATA"]) / "toycar").machines["ToyCar"]
+    domains = [clip.domain for clip in machine.train]
+    assert (domains.count("source"), domains.count("target")) == (200, 10)
+    assert {(clip.domain, clip.attributes) for clip in machine.clips} == {
+        ("source", "car_1"),
+        ("target", "car_2"),
+    }
+    cells = [(clip.domain, clip.label) for clip in machine.test]
+    assert {cell: cells.count(cell) for cell in set(cells)} == {
+        (domain, label): 50 for domain in ("source", "target") for label in ("normal", "anomaly")
+    }

@@ -1,0 +1,312 @@
+"""Every clip of a data set heard before training: figures worked out by hand, and each kind of problem."""
+
+import json
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+
+from soundness.datasets import Problem, open_dataset
+from soundness.errors import AudioError
+from soundness.inspection import (
+    COLUMNS,
+    Inspection,
+    SplitReport,
+    Spread,
+    inspect_dataset,
+    measure_clip,
+    table_rows,
+)
+
+RATE = 16_000
+
+
+def tone(seconds: float = 0.1, peak: float = 0.5, rate: int = RATE) -> NDArray[np.float64]:
+    """A sine of 1 kHz, whose level is its peak's less 3.01 dB."""
+    return peak * np.sin(2 * math.pi * 1000 * np.arange(round(seconds * rate)) / rate)
+
+
+def wav(path: Path, samples: NDArray[np.float64], rate: int = RATE) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, samples, rate, subtype="FLOAT")
+    return path
+
+
+def machine(root: Path, n_source: int = 3, n_target: int = 1) -> Path:
+    """A machine's folder with which nothing is wrong."""
+    for domain, n_clips in (("source", n_source), ("target", n_target)):
+        for i in range(n_clips):
+            wav(root / f"train/section_00_{domain}_train_normal_{i:04d}_n_A.wav", tone())
+        for label in ("normal", "anomaly"):
+            wav(root / f"test/section_00_{domain}_test_{label}_0000_n_B.wav", tone())
+    return root
+
+
+def inspect(root: Path) -> Inspection:
+    return inspect_dataset(open_dataset(root))
+
+
+def report(inspection: Inspection, split: str) -> SplitReport:
+    (found,) = (each for each in inspection.splits if each.split == split)
+    return found
+
+
+def test_a_sine_has_its_peak_s_level_less_three_decibels(tmp_path: Path) -> None:
+    measures = measure_clip(wav(tmp_path / "a.wav", tone(0.5, peak=0.5)))
+    assert measures.seconds == 0.5
+    assert measures.sample_rate == RATE
+    assert measures.level_dbfs == pytest.approx(20 * math.log10(0.5 / math.sqrt(2)), abs=1e-4)
+    assert measures.silent_channels == (False,)
+    assert not measures.is_clipped
+
+
+def test_a_full_scale_square_wave_is_at_zero_decibels(tmp_path: Path) -> None:
+    measures = measure_clip(wav(tmp_path / "a.wav", np.tile([1.0, -1.0], 500)))
+    assert measures.level_dbfs == pytest.approx(0, abs=1e-6)
+
+
+def test_the_level_is_the_mean_power_of_all_channels(tmp_path: Path) -> None:
+    samples = np.stack([np.tile([0.8, -0.8], 50), np.tile([0.4, -0.4], 50)], axis=1)
+    measures = measure_clip(wav(tmp_path / "a.wav", samples))
+    assert measures.level_dbfs == pytest.approx(10 * math.log10((0.64 + 0.16) / 2), abs=1e-5)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.25])
+def test_equal_samples_are_silence_and_have_no_level(tmp_path: Path, value: float) -> None:
+    measures = measure_clip(wav(tmp_path / "a.wav", np.full(100, value)))
+    assert measures.level_dbfs is None
+    assert measures.silent_channels == (True,)
+
+
+def test_a_recording_longer_than_a_block_is_measured_whole(tmp_path: Path) -> None:
+    samples = np.concatenate([np.zeros(400_000), np.tile([0.5, -0.5], 200_000)])
+    measures = measure_clip(wav(tmp_path / "a.wav", samples))
+    assert measures.seconds == 50
+    assert measures.level_dbfs == pytest.approx(10 * math.log10(0.125), abs=1e-6)
+    assert measures.silent_channels == (False,)
+
+
+@pytest.mark.parametrize(
+    ("samples", "is_clipped"),
+    [
+        ([0.1, 1.0, 1.0, 1.0, 0.1], True),
+        ([0.1, -1.0, -1.0, -1.0, 0.1], True),
+        ([0.1, 1.0, 1.0, 0.1, 1.0], False),
+        ([0.1, 0.99, 0.99, 0.99, 0.1], False),
+        ([1.0, -0.5], False),
+    ],
+)
+def test_three_samples_in_a_row_at_full_scale_are_clipping(
+    tmp_path: Path, samples: list[float], is_clipped: bool
+) -> None:
+    assert measure_clip(wav(tmp_path / "a.wav", np.array(samples))).is_clipped == is_clipped
+
+
+def test_sixteen_bit_full_scale_counts_as_full_scale(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.array([0, 32767, 32767, 32767], dtype=np.int16), RATE)
+    assert measure_clip(tmp_path / "a.wav").is_clipped
+
+
+def test_a_broken_clip_raises_what_reading_it_would(tmp_path: Path) -> None:
+    with pytest.raises(AudioError, match="holds samples that are no numbers"):
+        measure_clip(wav(tmp_path / "a.wav", np.array([0.0, math.nan])))
+
+
+def test_nothing_is_wrong_with_good_data(tmp_path: Path) -> None:
+    assert inspect(machine(tmp_path / "fan")).problems == ()
+
+
+def test_a_report_counts_domains_labels_conditions_and_kinds(tmp_path: Path) -> None:
+    root = machine(tmp_path / "fan", n_source=4, n_target=2)
+    wav(root / "supplemental/section_00_noise_0000.wav", tone())
+    wav(root / "supplemental/section_00_machine_0000.wav", tone())
+    wav(root / "supplemental/section_00_machine_0001.wav", tone())
+    inspection = inspect(root)
+    train, test = report(inspection, "train"), report(inspection, "test")
+    assert [each.split for each in inspection.splits] == ["train", "test", "supplemental"]
+    assert train.n_clips == 6
+    assert train.labels == {"source": {"normal": 4}, "target": {"normal": 2}}
+    assert train.conditions == {"n_A": {"source": 4, "target": 2}}
+    assert train.supplemental == {}
+    assert test.labels == {"source": {"anomaly": 1, "normal": 1}, "target": {"anomaly": 1, "normal": 1}}
+    assert test.conditions == {"n_B": {"source": 2, "target": 2}}
+    assert report(inspection, "supplemental").supplemental == {"machine": 2, "noise": 1}
+
+
+def test_a_report_measures_durations_rates_channels_and_levels(tmp_path: Path) -> None:
+    root = tmp_path / "pump"
+    for i, (seconds, peak) in enumerate([(0.1, 0.1), (0.2, 0.4), (0.6, 0.2), (1.1, 0.8)]):
+        wav(root / f"{i}.wav", tone(seconds, peak))
+    wav(root / "4.wav", np.zeros((16_000, 2)), 8_000)
+    train = report(inspect(root), "train")
+    assert train.total_seconds == pytest.approx(4.0)
+    assert train.seconds == Spread(0.1, 0.6, 2.0)
+    assert train.sample_rates == {8_000: 1, 16_000: 4}
+    assert train.channels == {1: 4, 2: 1}
+    assert train.level_dbfs is not None
+    median = (20 * math.log10(0.2 / math.sqrt(2)) + 20 * math.log10(0.4 / math.sqrt(2))) / 2
+    assert train.level_dbfs.minimum == pytest.approx(20 * math.log10(0.1 / math.sqrt(2)), abs=1e-3)
+    assert train.level_dbfs.median == pytest.approx(median, abs=1e-3)
+    assert train.level_dbfs.maximum == pytest.approx(20 * math.log10(0.8 / math.sqrt(2)), abs=1e-3)
+    assert (train.n_silent, train.n_clipped) == (1, 0)
+
+
+def problems(root: Path) -> set[tuple[str, str, str]]:
+    found = inspect(root).problems
+    return {(str(each.path.relative_to(root)), each.message, each.severity) for each in found}
+
+
+def test_an_unreadable_clip_is_a_problem_and_left_out_of_the_figures(tmp_path: Path) -> None:
+    root = machine(tmp_path / "fan")
+    broken = "train/section_00_source_train_normal_0009_n_A.wav"
+    (root / broken).touch()
+    assert problems(root) == {(broken, "empty file (0 bytes); expected audio", "error")}
+    train = report(inspect(root), "train")
+    assert (train.n_clips, train.n_unreadable, train.total_seconds) == (5, 1, pytest.approx(0.4))
+
+
+def test_digital_silence_is_a_warning(tmp_path: Path) -> None:
+    root = machine(tmp_path / "fan")
+    silent = "train/section_00_source_train_normal_0009_n_A.wav"
+    wav(root / silent, np.zeros(100))
+    assert problems(root) == {(silent, "digital silence: all samples are equal", "warning")}
+
+
+def test_one_silent_channel_is_named(tmp_path: Path) -> None:
+    root = tmp_path / "fan"
+    for i in range(3):
+        wav(root / f"{i}.wav", np.stack([tone(), tone() * (i != 1)], axis=1))
+    assert problems(root) == {("1.wav", "digital silence in channel 1 of 0 to 1", "warning")}
+
+
+def test_clipping_is_a_warning(tmp_path: Path) -> None:
+    root = machine(tmp_path / "fan")
+    clipped = "train/section_00_source_train_normal_0009_n_A.wav"
+    wav(root / clipped, np.clip(tone(peak=4), -1, 1))
+    message = "clipped: at full scale for 3 samples or more in a row"
+    assert problems(root) == {(clipped, message, "warning")}
+
+
+def test_an_absent_domain_is_a_warning_where_the_other_is_present(tmp_path: Path) -> None:
+    root = machine(tmp_path / "fan", n_target=0)
+    assert problems(root) == {(".", "no training clip of the target domain", "warning")}
+    assert not problems(machine(tmp_path / "valve"))
+
+
+def test_mixed_rates_and_channels_are_warnings_with_counts(tmp_path: Path) -> None:
+    root = machine(tmp_path / "fan")
+    wav(root / "train/section_00_source_train_normal_0009_n_A.wav", np.stack([tone()] * 2, axis=1), 44_100)
+    assert problems(root) == {
+        (".", "sample rates differ: 8 at 16000 Hz, 1 at 44100 Hz", "warning"),
+        (".", "channels differ: 8 with 1, 1 with 2", "warning"),
+    }
+
+
+@pytest.mark.parametrize("n_clips", [1, 2])
+def test_fewer_than_three_training_clips_are_an_error(tmp_path: Path, n_clips: int) -> None:
+    root = tmp_path / "fan"
+    for i in range(n_clips):
+        wav(root / f"{i}.wav", tone())
+    message = f"{n_clips} readable training clips; training needs at least 3"
+    assert problems(root) == {(".", message, "error")}
+    wav(root / "2.wav", tone())
+    wav(root / "3.wav", tone())
+    assert problems(root) == set()
+
+
+def test_test_clips_without_labels_are_a_warning(tmp_path: Path) -> None:
+    root = tmp_path / "fan"
+    for name in ["train/a.wav", "train/b.wav", "train/c.wav", "test/d.wav"]:
+        wav(root / name, tone())
+    message = "no test clip is labelled; they can be scored, but not evaluated"
+    assert problems(root) == {(".", message, "warning")}
+
+
+def test_test_clips_of_one_label_are_a_warning(tmp_path: Path) -> None:
+    root = tmp_path / "fan"
+    for name in ["normal/a.wav", "normal/b.wav", "normal/c.wav", "abnormal/a.wav"]:
+        wav(root / name, tone())
+    message = "all labelled test clips are labelled anomaly; an evaluation needs both labels"
+    assert problems(root) == {(".", message, "warning")}
+
+
+def test_the_problems_of_the_data_set_itself_come_first(tmp_path: Path) -> None:
+    root = machine(tmp_path / "fan")
+    wav(root / "supplemental/what.wav", np.zeros(10))
+    found = inspect(root).problems
+    assert [each.path for each in found] == [root / "supplemental", root / "supplemental/what.wav"]
+    assert all(isinstance(each, Problem) for each in found)
+
+
+def test_progress_is_told_after_each_clip(tmp_path: Path) -> None:
+    calls: list[tuple[int, int]] = []
+    root = machine(tmp_path / "fan")
+    inspect_dataset(open_dataset(root), progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(i, 8) for i in range(1, 9)]
+
+
+def test_the_table_has_a_cell_for_each_column_and_a_row_for_each_split(tmp_path: Path) -> None:
+    root = machine(tmp_path / "fan")
+    (root / "train/section_00_source_train_normal_0009_n_C.wav").touch()
+    rows = [dict(zip(COLUMNS, row, strict=True)) for row in table_rows(inspect(root))]
+    assert rows[0] == {
+        "machine": "fan",
+        "split": "train",
+        "clips": "5 (1 unreadable)",
+        "domains": "4 source, 1 target",
+        "labels": "5 normal",
+        "conditions": "2: n_A, n_C",
+        "supplemental": "",
+        "total s": "0.4",
+        "clip s": "0.1",
+        "Hz": "16000",
+        "channels": "1",
+        "level dBFS": "-9.0",
+    }
+    assert [row["split"] for row in rows] == ["train", "test"]
+    assert rows[1]["labels"] == "2 anomaly, 2 normal"
+
+
+def test_what_is_not_known_leaves_a_cell_empty_and_a_spread_shows_three_figures(tmp_path: Path) -> None:
+    for i in range(3):
+        wav(tmp_path / "fan" / f"{i}.wav", tone((i + 1) * 0.1))
+    (row,) = table_rows(inspect(tmp_path / "fan"))
+    cells = dict(zip(COLUMNS, row, strict=True))
+    assert (cells["domains"], cells["conditions"]) == ("", "")
+    assert cells["clip s"] == "0.1 / 0.2 / 0.3"
+
+
+def test_an_inspection_is_json(tmp_path: Path) -> None:
+    root = machine(tmp_path / "fan")
+    wav(root / "train/section_00_source_train_normal_0009_n_A.wav", np.zeros(100))
+    content = json.loads(json.dumps(inspect(root).to_json(), allow_nan=False))
+    assert content["root"] == str(root)
+    assert content["problems"][0]["severity"] == "warning"
+    assert content["splits"][0]["seconds"]["maximum"] == pytest.approx(0.1)
+    assert content["splits"][0]["sample_rates"] == {"16000": 5}
+
+
+# clips, seconds of all, rate and channels of each split, from the description of the data
+REAL = {
+    "mimii_fan": {("mimii_fan", "train"): (20, 200, 1), ("mimii_fan", "test"): (20, 200, 1)},
+    "mimii_fan_8ch": {("mimii_fan_8ch", "train"): (1, 10, 8), ("mimii_fan_8ch", "test"): (1, 10, 8)},
+    "dcase2020_slider": {("slider", "train"): (75, 750, 1), ("slider", "test"): (6, 60, 1)},
+}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_data_sets_measure_what_their_description_says(name: str) -> None:
+    if "SOUNDNESS_DATA" not in os.environ:
+        pytest.skip("SOUNDNESS_DATA does not name the folder of real recordings")
+    inspection = inspect(Path(os.environ["SOUNDNESS_DATA"]) / name)
+    for each in inspection.splits:
+        n_clips, seconds, n_channels = REAL[name][each.machine_type, each.split]
+        assert (each.n_clips, each.n_unreadable) == (n_clips, 0)
+        assert each.total_seconds == pytest.approx(seconds, rel=0.01)
+        assert each.sample_rates == {16_000: n_clips}
+        assert each.channels == {n_channels: n_clips}
+    assert len(inspection.splits) == len(REAL[name])

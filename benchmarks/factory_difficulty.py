@@ -1,14 +1,15 @@
-"""How hard factory data are: AUC of two plain detectors for each machine, and by severity of the anomalies.
+"""How hard factory data are: AUC of two plain detectors for each machine, and by severity of anomalies.
 
-Run ``python benchmarks/factory_difficulty.py --seeds 0,3,11``. The target: on every machine both detectors lie
-between 60 and 90, the severest third of the anomalies is found and the mildest is not.
+Run ``python benchmarks/factory_difficulty.py --seeds 0,3,11``. The aim: on every machine both detectors lie between
+60 and 90, the severest third of the anomalies is found and the mildest is not.
 """
 
 import argparse
 import csv
+import itertools
 import tempfile
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,7 @@ class Recordings:
     is_anomaly: npt.NDArray[np.bool_]
 
 
+@cache
 def mel_filters(sample_rate: int) -> FloatArray:
     """Slaney's triangular filters of unit area, shape ``(mel, bin)``, as librosa has them."""
 
@@ -128,7 +130,7 @@ def dense_autoencoder() -> nn.Sequential:
     """Build the official baseline's network: 267,928 parameters."""
     widths = [N_MELS * N_STACKED, 128, 128, 128, 128, 8, 128, 128, 128, 128]
     layers: list[nn.Module] = []
-    for n_in, n_out in zip(widths[:-1], widths[1:], strict=True):
+    for n_in, n_out in itertools.pairwise(widths):
         layers += [nn.Linear(n_in, n_out), nn.BatchNorm1d(n_out, momentum=0.01, eps=1e-3), nn.ReLU()]
     return nn.Sequential(*layers, nn.Linear(widths[-1], widths[0]))
 
@@ -145,7 +147,9 @@ def _train(network: nn.Sequential, vectors: Tensor, n_epochs: int) -> None:
 
 def auc(normal: FloatArray, anomalous: FloatArray) -> float:
     """Share of pairs, in percent, in which the anomaly scores higher; ties count half."""
-    above = (anomalous[:, None] > normal[None, :]).mean() + 0.5 * (anomalous[:, None] == normal[None, :]).mean()
+    above = (anomalous[:, None] > normal[None, :]).mean() + 0.5 * (
+        anomalous[:, None] == normal[None, :]
+    ).mean()
     return 100.0 * float(above)
 
 
@@ -193,8 +197,11 @@ def main() -> None:
     parser.add_argument("--machines", default=",".join(MACHINES), help="comma-separated")
     parser.add_argument("--epochs", type=int, default=25, help="of the autoencoder; 0 leaves it out")
     arguments = parser.parse_args()
+    torch.set_num_threads(1)  # small layers: more threads only wait for each other
     for seed in arguments.seeds.split(","):
-        settings = FactorySettings(machines=tuple(arguments.machines.split(",")), seed=int(seed), n_supplemental=0)
+        settings = FactorySettings(
+            machines=tuple(arguments.machines.split(",")), seed=int(seed), n_supplemental=0
+        )
         measure(settings, n_epochs=arguments.epochs)
 
 

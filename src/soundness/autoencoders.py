@@ -56,7 +56,10 @@ class ConvolutionalAutoencoder(nn.Module):
     def __init__(self, settings: AutoencoderSettings, *, n_mels: int, n_conditions: int) -> None:
         super().__init__()
         channels, factor = settings.channels, 2 ** len(settings.channels)
-        for name, size in (("log_mel.n_mels", n_mels), ("autoencoder.segment_frames", settings.segment_frames)):
+        for name, size in (
+            ("log_mel.n_mels", n_mels),
+            ("autoencoder.segment_frames", settings.segment_frames),
+        ):
             if size % factor != 0:
                 raise SettingsError(f"{name} is {size}; {len(channels)} layers need a multiple of {factor}")
         self.inner = (channels[-1], n_mels // factor, settings.segment_frames // factor)
@@ -198,7 +201,9 @@ def new_reconstructor(
 
 def _autoencoder_settings(settings: SystemSettings) -> AutoencoderSettings:
     if settings.autoencoder is None:
-        raise SettingsError(f"representation {settings.representation!r} needs a network; autoencoder is false")
+        raise SettingsError(
+            f"representation {settings.representation!r} needs a network; autoencoder is false"
+        )
     return settings.autoencoder
 
 

@@ -74,7 +74,9 @@ def load_detector(path: Path) -> Detector:
         )
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise BundleError(f"{path}: its settings do not fit this version of soundness: {first['msg']}") from None
+        raise BundleError(
+            f"{path}: its settings do not fit this version of soundness: {first['msg']}"
+        ) from None
     except KeyError as error:
         raise BundleError(f"{path}: needs a part that this version of soundness lacks: {error}") from None
 

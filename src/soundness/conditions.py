@@ -39,7 +39,7 @@ class ConditionEncoder:
     Parameters
     ----------
     conditions
-        All that occur in the training, without repetition.
+        All that occur in the training, without repetition; empty for a network that is told nothing.
     """
 
     conditions: tuple[Condition, ...]
@@ -49,10 +49,18 @@ class ConditionEncoder:
         """Length of an encoded condition; 0 where there is nothing to tell."""
         return sum(len(block) for block in self._blocks())
 
+    @property
+    def told(self) -> tuple[str, ...]:
+        """Names of the blocks that have features."""
+        return tuple(block[0][0] for block in self._blocks())
+
     def encode(self, conditions: Iterable[Condition]) -> Tensor:
         """Each condition as a row of zeros and ones, shape ``(condition, feature)``."""
         blocks = self._blocks()
-        rows = [[float(value in _values(condition)) for block in blocks for value in block] for condition in conditions]
+        rows = [
+            [float(value in _values(condition)) for block in blocks for value in block]
+            for condition in conditions
+        ]
         return torch.tensor(rows, dtype=torch.float32).reshape(len(rows), self.n_features)
 
     def _blocks(self) -> list[list[tuple[str, ...]]]:
@@ -61,5 +69,8 @@ class ConditionEncoder:
 
 
 def _values(condition: Condition) -> tuple[tuple[str, ...], ...]:
-    attributes = ("attributes", condition.machine_type, condition.section, condition.attributes)
+    owner = (
+        condition.machine_type if condition.attributes else ""
+    )  # without attributes there is nothing to own
+    attributes = ("attributes", owner, condition.section, condition.attributes)
     return ("machine_type", condition.machine_type), attributes, ("domain", condition.domain)

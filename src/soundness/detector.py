@@ -120,6 +120,19 @@ class Detector:
         vectors = self.representation.vectors(self.log_mel(waveform))
         return self.scorer.score(vectors.numpy().astype(np.float64))
 
+    def remarks(self, waveform: NDArray[np.float32]) -> list[str]:
+        """What a person should know of a recording that can be scored all the same; see `score`."""
+        settings = self.settings
+        found = [] if waveform[settings.audio.channel].any() else ["digital silence"]
+        if settings.autoencoder is not None:
+            n_frames = 1 + waveform.shape[-1] // settings.log_mel.hop_length
+            if n_frames < settings.autoencoder.segment_frames:
+                found.append(
+                    f"{n_frames} frames, shorter than one segment of {settings.autoencoder.segment_frames}: "
+                    f"repeated to fill it"
+                )
+        return found
+
     def decide(self, anomaly_score: float) -> int:
         """1 if a score lies above the threshold, else 0."""
         return int(anomaly_score > self.threshold.value)
@@ -143,5 +156,7 @@ def channel_log_mel(log_mel: LogMel, waveform: NDArray[np.float32], *, channel: 
         If there is no such channel.
     """
     if channel >= len(waveform):
-        raise AudioError(f"{len(waveform)} channel(s); audio.channel {channel} (counted from 0) is listened to")
+        raise AudioError(
+            f"{len(waveform)} channel(s); audio.channel {channel} (counted from 0) is listened to"
+        )
     return log_mel(torch.from_numpy(waveform[channel]))

@@ -63,7 +63,9 @@ class LogMel(nn.Module):
         if settings.power != 2.0:
             magnitude = magnitude.pow(settings.power / 2)
         bands = self.filters @ magnitude  # (batch, mel, frame)
-        log_mel = bands.clamp(min=10 ** (settings.floor_db * settings.power / 20)).log10() * (20 / settings.power)
+        log_mel = bands.clamp(min=10 ** (settings.floor_db * settings.power / 20)).log10() * (
+            20 / settings.power
+        )
         return log_mel.reshape(*waveform.shape[:-1], *log_mel.shape[-2:])
 
 

@@ -54,6 +54,11 @@ class FitResult:
     train_loss: float
     held_out_loss: float | None
 
+    @property
+    def n_parameters(self) -> int:
+        """Trained parameters of the network."""
+        return sum(parameter.numel() for parameter in self.reconstructor.parameters())
+
 
 def fit_reconstructor(
     clips: TrainingClips,
@@ -102,7 +107,9 @@ def fit_reconstructor(
     last = checkpoints / "last.ckpt"
     if not resume:
         shutil.rmtree(folder, ignore_errors=True)
-    trainer = _new_trainer(training, folder, checkpoints, has_held_out=len(held_out) > 0, show_progress=show_progress)
+    trainer = _new_trainer(
+        training, folder, checkpoints, has_held_out=len(held_out) > 0, show_progress=show_progress
+    )
     _run(trainer, module, checkpoint=last if last.exists() else None)
     return _best(trainer, module)
 
@@ -157,7 +164,9 @@ class _Training(pl.LightningModule):
         seed: int,
     ) -> None:
         super().__init__()
-        assert settings.autoencoder is not None and settings.training is not None  # a reconstructor was built from it
+        assert (
+            settings.autoencoder is not None and settings.training is not None
+        )  # a reconstructor was built from it
         self.reconstructor = reconstructor
         self.training_settings = settings.training
         self.n_frames = settings.autoencoder.segment_frames
@@ -198,13 +207,18 @@ class _Training(pl.LightningModule):
 def _table(clips: TrainingClips, kept: Sequence[int], *, n_frames: int) -> tuple[Tensor, _ClipTable]:
     """All frames of some clips, shape ``(frame, mel)``; a clip shorter than a segment is repeated to fill one."""
     log_mels = [clips.log_mels[index] for index in kept]
-    log_mels = [split_into_segments(log_mel, n_frames=n_frames)[0] if log_mel.shape[-1] < n_frames else log_mel for log_mel in log_mels]
+    log_mels = [
+        split_into_segments(log_mel, n_frames=n_frames)[0] if log_mel.shape[-1] < n_frames else log_mel
+        for log_mel in log_mels
+    ]
     lengths = np.array([log_mel.shape[-1] for log_mel in log_mels], dtype=np.int64)
     frames = torch.cat([log_mel.T for log_mel in log_mels])
     return frames, _ClipTable(np.cumsum(lengths) - lengths, lengths, clips.conditions[list(kept)])
 
 
-def _held_out_segments(clips: TrainingClips, held_out: Sequence[int], *, n_frames: int) -> tuple[Tensor, Tensor]:
+def _held_out_segments(
+    clips: TrainingClips, held_out: Sequence[int], *, n_frames: int
+) -> tuple[Tensor, Tensor]:
     if not held_out:
         return torch.empty(0, clips.log_mels[0].shape[0], n_frames), clips.conditions[:0]
     segments = [split_into_segments(clips.log_mels[index], n_frames=n_frames) for index in held_out]

@@ -169,7 +169,9 @@ def load_settings(system: str = "conditional", *, overrides: Iterable[str] = ())
     for override in overrides:
         key, value = _parse_override(override)
         tree = _changed(tree, settings, key, value)
-    return _validated(tree, " ".join(f"--set {override}" for override in overrides)) if overrides else settings
+    return (
+        _validated(tree, " ".join(f"--set {override}" for override in overrides)) if overrides else settings
+    )
 
 
 def _read_system(system: str) -> tuple[str, dict[str, Any]]:
@@ -197,7 +199,9 @@ def _parse_override(override: str) -> tuple[list[str], Any]:
     return key.strip().split("."), value
 
 
-def _changed(tree: Mapping[str, Any], settings: BaseModel | None, key: list[str], value: Any) -> dict[str, Any]:
+def _changed(
+    tree: Mapping[str, Any], settings: BaseModel | None, key: list[str], value: Any
+) -> dict[str, Any]:
     """A copy of the tree with one value changed; the key is checked against the settings as they stand."""
     name, rest = key[0], key[1:]
     if settings is None or name not in type(settings).model_fields:
@@ -220,7 +224,9 @@ def _validated(tree: Mapping[str, Any], origin: str) -> SystemSettings:
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             names = _names_beside(first["loc"])
-            raise SettingsError(f"{origin}: unknown setting {key!r}{_suggestion(key.split('.')[-1], names)}") from None
+            raise SettingsError(
+                f"{origin}: unknown setting {key!r}{_suggestion(key.split('.')[-1], names)}"
+            ) from None
         message = first["msg"].removeprefix("Value error, ")
         came = "" if not key else f"; {first['input']!r} came"
         raise SettingsError(f"{origin}: {key or 'settings'}: {message}{came}") from None
@@ -228,7 +234,10 @@ def _validated(tree: Mapping[str, Any], origin: str) -> SystemSettings:
 
 def _without_network(tree: Mapping[str, Any]) -> dict[str, Any]:
     """TOML has no null: ``autoencoder = false`` says that a system has no network."""
-    return {key: None if key in ("autoencoder", "training") and value is False else value for key, value in tree.items()}
+    return {
+        key: None if key in ("autoencoder", "training") and value is False else value
+        for key, value in tree.items()
+    }
 
 
 def _names_beside(location: tuple[int | str, ...]) -> list[str]:

@@ -61,7 +61,7 @@ class Hall:
 
 def draw_hall(domain: Domain, rng: np.random.Generator) -> Hall:
     """Draw the hall in which all clips of a domain are recorded; the target's is brighter and busier."""
-    slope, busy = (-4.5, 0.2) if domain == "source" else (-3.0, 0.5)
+    slope, busy = (-4.5, 0.2) if domain == "source" else (-3.5, 1.2)
     knots = (40.0, 100.0, 250.0, 600.0, 1500.0, 3500.0, 8000.0)
     spectrum = {hz: slope * float(np.log2(hz / 40.0)) + rng.uniform(-3.0, 3.0) for hz in knots}
     pitches = rng.uniform(500.0, 1200.0) * np.array([1.0, 1.58, 2.24, 3.46])

@@ -37,7 +37,7 @@ _CYCLE_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class SliderSetting:
-    """How a slide rail runs: seconds a stroke (one way), top speed as a share of the drive's, share of friction."""
+    """How a slide rail runs: seconds a stroke (one way), top speed and friction as shares of the usual."""
 
     stroke_seconds: float
     speed: float
@@ -67,7 +67,7 @@ class Slider:
         strokes = rng.random() + np.arange(n_samples) / (SAMPLE_RATE * period)
         ramp = np.minimum(strokes % 1.0, 1.0 - strokes % 1.0)
         self._speed: FloatArray = np.clip(ramp / 0.18, 0.0, 1.0)
-        self._drive = np.cumsum(setting.speed * 62.0 * self._speed) / SAMPLE_RATE
+        self._drive: FloatArray = np.cumsum(setting.speed * 62.0 * self._speed) / SAMPLE_RATE
         crossings = np.flatnonzero(np.diff(np.floor(strokes)) > 0)
         self._ends = (crossings + 1) / SAMPLE_RATE + 0.002 * rng.standard_normal(crossings.size)
         middles = np.flatnonzero(np.diff(np.floor(strokes + 0.37)) > 0)
@@ -91,8 +91,8 @@ class Slider:
         """Each kind of fault, a function of severity and generator."""
         return {
             "squeak": self._squeak,
-            "damaged_rail": partial(self._strike, times=self._joints, modes=self._rattle, loud_db=5.0),
-            "hard_stop": partial(self._strike, times=self._ends, modes=self._stops, loud_db=8.0),
+            "damaged_rail": partial(self._strike, times=self._joints, modes=self._rattle, loud_db=19.0),
+            "hard_stop": partial(self._strike, times=self._ends, modes=self._stops, loud_db=16.0),
             "dry_rail": self._dry_rail,
             "loose_drive": self._loose_drive,
         }
@@ -103,7 +103,7 @@ class Slider:
         course = hz * (0.97 + 0.03 * self._speed)
         tone = np.sin(2.0 * np.pi * np.cumsum(course) / SAMPLE_RATE) * self._speed
         heard = tone * window(self._n_samples, start, end)
-        return Trouble(graded(heard, severity, loud_db=0.0), 0.9 * hz, 1.06 * hz, start, end)
+        return Trouble(graded(heard, severity, loud_db=8.0), 0.9 * hz, 1.06 * hz, start, end)
 
     def _strike(
         self,
@@ -121,13 +121,13 @@ class Slider:
     def _dry_rail(self, severity: float, rng: np.random.Generator) -> Trouble:
         band = (3200.0, 6800.0)
         scrape = band_noise(self._n_samples, rng, fmin=band[0], fmax=band[1]) * self._speed
-        heard = graded(scrape, severity, loud_db=-2.0)
+        heard = graded(scrape, severity, loud_db=6.0)
         return Trouble(heard, *band, 0.0, self._n_samples / SAMPLE_RATE)
 
     def _loose_drive(self, severity: float, rng: np.random.Generator) -> Trouble:
         hum = tones(self._drive, {k: 0.9**k for k in range(2, 20, 3)}, rng) * self._speed
         top = 20.0 * float(np.max(np.diff(self._drive))) * SAMPLE_RATE
-        return Trouble(graded(hum, severity, loud_db=3.0), 20.0, top, 0.0, self._n_samples / SAMPLE_RATE)
+        return Trouble(graded(hum, severity, loud_db=11.0), 20.0, top, 0.0, self._n_samples / SAMPLE_RATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +153,7 @@ class Valve:
         offset = rng.uniform(0.0, _CYCLE_SECONDS)
         self._openings = tuple(self._schedule(pattern, offset, rng) for pattern in setting.patterns)
         parts = [self._valve(which, times, rng) for which, times in enumerate(self._openings)]
-        coil = tones(
-            np.arange(n_samples) * (100.0 / SAMPLE_RATE) + rng.random(), {1: 1.0, 2: 0.6, 3: 0.4}, rng
-        )
+        coil = tones(_mains(n_samples) + rng.random(), {1: 1.0, 2: 0.6, 3: 0.4}, rng)
         raw = parts[0] + parts[1] + 0.02 * coil
         self._scale = 1.0 / rms(raw)
         self._parts = tuple(part * self._scale for part in parts)
@@ -165,7 +163,7 @@ class Valve:
         n_cycles = int(self._n_samples / SAMPLE_RATE / _CYCLE_SECONDS) + 2
         starts = np.arange(-1, n_cycles)[:, None] * _CYCLE_SECONDS + offset
         times = (starts + np.array(VALVE_PATTERNS[pattern])[None, :]).ravel()
-        return times + 0.004 * rng.standard_normal(times.size)
+        return np.asarray(times + 0.004 * rng.standard_normal(times.size))
 
     def _valve(self, which: int, times: FloatArray, rng: np.random.Generator) -> FloatArray:
         strength = np.exp(0.1 * rng.standard_normal(times.size))
@@ -191,8 +189,9 @@ class Valve:
     def faults(self) -> Mapping[str, Fault]:
         """Each kind of fault, a function of severity and generator."""
         return {
-            "leak": partial(noise_band, self._n_samples, band=(2500.0, 6500.0), loud_db=-4.0),
+            "leak": partial(noise_band, self._n_samples, band=(2500.0, 6500.0), loud_db=6.0),
             "weak_stroke": self._weak_stroke,
+            "sticking": self._sticking,
             "chatter": self._chatter,
             "contamination": self._contamination,
             "coil_hum": self._coil_hum,
@@ -202,18 +201,26 @@ class Valve:
         return np.sort(np.concatenate(self._openings))
 
     def _weak_stroke(self, severity: float, rng: np.random.Generator) -> Trouble:
-        """Take away ``severity`` of every actuation of the busier valve for part of the clip; at 1 they are missing."""
-        start, end = interval(self._n_samples, rng)
+        """Too little air: the busier valve loses ``severity`` of its sound for a while; at 1 it stays shut."""
         busier = max(range(2), key=lambda which: self._openings[which].size)
+        start, end = interval(self._n_samples, rng)
         lost = -severity * self._parts[busier] * window(self._n_samples, start, end)
         return Trouble(lost, 300.0, 7500.0, start, end)
+
+    def _sticking(self, severity: float, rng: np.random.Generator) -> Trouble:
+        """A disc that closes late: air escapes for another while after each opening."""
+        times = self._all_openings() + self._OPEN_SECONDS
+        both = np.concatenate([times, times + 0.1])
+        late = self._release(0, both, np.ones(both.size), rng)
+        fmin, fmax = self._HISS[0]
+        return Trouble(graded(late, severity, loud_db=8.0), fmin, fmax, 0.0, self._n_samples / SAMPLE_RATE)
 
     def _chatter(self, severity: float, rng: np.random.Generator) -> Trouble:
         """A disc that bounces: five more clicks after each opening."""
         bounces = 0.03 * np.arange(1, 6)[None, :] * rng.uniform(0.9, 1.1)
         times = (self._all_openings()[:, None] + bounces).ravel()
         ringing = ring_at(self._n_samples, times, np.ones(times.size), self._CLICK[0])
-        heard = graded(ringing, severity, loud_db=6.0)
+        heard = graded(ringing, severity, loud_db=17.0)
         return Trouble(heard, 1200.0, 5000.0, 0.0, self._n_samples / SAMPLE_RATE)
 
     def _contamination(self, severity: float, rng: np.random.Generator) -> Trouble:
@@ -221,11 +228,16 @@ class Valve:
         n_grains = int(40 * self._n_samples / SAMPLE_RATE)
         times = rng.uniform(0.0, self._n_samples / SAMPLE_RATE, n_grains)
         grit = ring_at(self._n_samples, times, rng.exponential(1.0, n_grains), (Mode(5200.0, 0.003),))
-        heard = graded(grit, severity, loud_db=-2.0)
+        heard = graded(grit, severity, loud_db=10.0)
         return Trouble(heard, 4300.0, 6300.0, 0.0, self._n_samples / SAMPLE_RATE)
 
     def _coil_hum(self, severity: float, rng: np.random.Generator) -> Trouble:
-        turns = np.arange(self._n_samples) * (100.0 / SAMPLE_RATE)
-        buzz = tones(turns, {k: 0.8**k for k in range(1, 9)}, rng)
-        heard = graded(buzz, severity, loud_db=1.0)
+        """A loose armature that buzzes at twice the mains frequency."""
+        buzz = tones(_mains(self._n_samples), {k: 0.8**k for k in range(1, 9)}, rng)
+        heard = graded(buzz, severity, loud_db=11.0)
         return Trouble(heard, 80.0, 850.0, 0.0, self._n_samples / SAMPLE_RATE)
+
+
+def _mains(n_samples: int) -> FloatArray:
+    """Periods of twice the mains frequency at each sample."""
+    return np.arange(n_samples, dtype=np.float64) * (100.0 / SAMPLE_RATE)

@@ -1,7 +1,7 @@
 """What an anomaly adds to the sound of a healthy machine, and the faults that several machines share.
 
-Everything is relative to a machine of unit rms. A fault's level falls by `FALL_DB` from severity 1, where it is
-obvious, to severity 0, where nothing can be heard of it.
+Everything is relative to a machine of unit rms. A fault's level falls by `FALL_DB` from severity 1, where
+it is obvious, to severity 0, where nothing can be heard of it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -41,7 +41,7 @@ __all__ = [
     "whistle",
 ]
 
-FALL_DB = 36.0
+FALL_DB = 42.0
 
 # A bearing of 9 balls, ball over pitch diameter 0.23, contact angle 0: impacts a revolution of the shaft.
 _N_BALLS, _BALL_RATIO = 9, 0.23
@@ -113,7 +113,7 @@ def orders(
     levels: Mapping[int, float],
     loud_db: float,
 ) -> Trouble:
-    """Harmonics of a rotation: imbalance (order 1), misalignment (2), looseness (many), sidebands of a gear mesh."""
+    """Harmonics of a rotation: imbalance (order 1), looseness (many), sidebands of a gear mesh."""
     raised = tones(turns, {order: from_db(level) for order, level in levels.items()}, rng)
     hz = (turns[-1] - turns[0]) * SAMPLE_RATE / (turns.size - 1)
     margin = 0.03 * max(levels) + 0.3
@@ -132,8 +132,8 @@ def impacts(
 ) -> Trouble:
     """Impacts at a fault's rate that make resonances ring.
 
-    ``rates`` holds the impacts a revolution, and how deeply (0 to 1) the load zone modulates them once a revolution:
-    0 for a fixed outer race, near 1 for an inner race that turns with the shaft.
+    ``rates`` holds the impacts a revolution, and how deeply (0 to 1) the load zone modulates them once a
+    revolution: 0 for a fixed outer race, near 1 for an inner race that turns with the shaft.
     """
     per_turn, depth = rates
     times = turning_times(turns, per_turn=per_turn, jitter=0.01, rng=rng)

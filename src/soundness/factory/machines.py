@@ -24,7 +24,7 @@ class _Builder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One operating condition: its attributes (parameter, value), empty where hidden, and how to start the machine."""
+    """One operating condition: its attributes (parameter, value), none where hidden, and its machine."""
 
     attributes: tuple[tuple[str, str], ...]
     build: _Builder
@@ -48,7 +48,7 @@ class MachineType:
     supplemental_name
         Their file names, a format of ``index``: in the real data they differ from machine to machine.
     snr_db
-        Middle of the ratio of machine to noise in the source domain; in the target it is 2 dB lower.
+        Middle of the ratio of machine to noise, which differs by up to 2 dB from clip to clip.
     """
 
     conditions: Mapping[Domain, tuple[Condition, ...]]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import soundfile
+import soundfile  # type: ignore[import-untyped]  # it ships no types
 
 from soundness.errors import OutputError
 from soundness.factory.plan import ClipPlan, plan_machine
@@ -64,12 +64,12 @@ def make_data(
     Parameters
     ----------
     out
-        The data set goes here: ``<machine>/{train,test,supplemental}/*.wav`` and ``<machine>/attributes_00.csv``.
+        The data set: ``<machine>/{train,test,supplemental}/*.wav`` and ``<machine>/attributes_00.csv``.
     settings
         What to make.
     truth
-        Folder for ``<machine>/<split>/<stem>_{machine,noise}.wav`` and ``<machine>/anomalies.csv``; by default beside
-        ``out``, with ``_truth`` added to its name.
+        Folder for ``<machine>/<split>/<stem>_{machine,noise}.wav`` and ``<machine>/anomalies.csv``; by
+        default beside ``out``, with ``_truth`` added to its name.
     overwrite
         Replace the folders of these machines in ``out`` and ``truth``; else both must be empty or absent.
     progress

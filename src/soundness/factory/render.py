@@ -15,8 +15,7 @@ __all__ = ["Stems", "render"]
 
 _NOISE_DB = -33.0
 _LEVEL_SPREAD_DB = 1.0
-_SNR_HALF_WIDTH_DB = 3.0
-_TARGET_SNR_DB = -2.0
+_SNR_HALF_WIDTH_DB = 2.0
 _SELF_NOISE_DB = -78.0
 _PEAK = 0.9
 
@@ -39,13 +38,11 @@ class Stems:
 
 
 def render(plan: ClipPlan) -> Stems:
-    """Make the sound of one clip; supplemental clips are one of the two stems plus a microphone's own noise."""
+    """Make the sound of one clip; a supplemental clip has but one stem, plus the microphone's own noise."""
     room = draw_room(generator(plan.seed, plan.machine, plan.domain, "room"))
     levels = plan.rng("levels")
     noise_gain = from_db(_NOISE_DB + _LEVEL_SPREAD_DB * np.clip(levels.standard_normal(), -2.0, 2.0))
     snr_db = machine_type(plan.machine).snr_db + levels.uniform(-_SNR_HALF_WIDTH_DB, _SNR_HALF_WIDTH_DB)
-    if plan.domain == "target":
-        snr_db += _TARGET_SNR_DB
     machine, trouble = _machine(plan, room)
     noise = _noise(plan) * noise_gain
     machine = machine * (noise_gain * from_db(snr_db))

@@ -28,7 +28,7 @@ class Room:
     Parameters
     ----------
     delays, gains
-        Seconds and amplitudes of the early reflections, shape ``(reflection,)``; the direct sound has amplitude 1.
+        Seconds and amplitudes of the early reflections, shape ``(reflection,)``; the direct sound has 1.
     tail
         Reverberation, shape ``(time,)``.
     """
@@ -50,7 +50,7 @@ def draw_room(rng: np.random.Generator) -> Room:
 
 
 def impulse_response(room: Room, rng: np.random.Generator) -> FloatArray:
-    """Response of the room at one clip: people and doors move, so reflections change a little; unit energy."""
+    """Response of the room at one clip, of unit energy: people move, so reflections change a little."""
     taps = np.array(room.tail)
     positions = (room.delays * SAMPLE_RATE).astype(np.int64)
     changes = 1.0 + 0.08 * rng.standard_normal(positions.size)

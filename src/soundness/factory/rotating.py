@@ -73,19 +73,19 @@ class Fan:
         turns, n_blades = self._turns, self._n_blades
         cracked = {order: -abs(order - 2.0 * n_blades) / 2.0 for order in range(n_blades + 1, 4 * n_blades)}
         return {
-            "imbalance": partial(orders, turns, levels={1: 0.0, 2: -6.0, 3: -8.0}, loud_db=3.0),
-            "cracked_blade": partial(orders, turns, levels=cracked, loud_db=2.0),
+            "imbalance": partial(orders, turns, levels={1: 0.0, 2: -4.0, 3: -6.0}, loud_db=15.0),
+            "cracked_blade": partial(orders, turns, levels=cracked, loud_db=10.0),
             "bearing_outer_race": partial(
-                impacts, turns, rates=(OUTER_RACE, 0.0), modes=self._modes, loud_db=-2.0
+                impacts, turns, rates=(OUTER_RACE, 0.0), modes=self._modes, loud_db=4.0
             ),
-            "rubbing": partial(rubbing, turns, band=(1500.0, 4500.0), loud_db=-4.0),
-            "whistle": partial(whistle, turns.size, hz=1700.0, loud_db=0.0),
+            "rubbing": partial(rubbing, turns, band=(1500.0, 4500.0), loud_db=3.0),
+            "whistle": partial(whistle, turns.size, hz=1700.0, loud_db=10.0),
         }
 
 
 @dataclass(frozen=True, slots=True)
 class GearboxSetting:
-    """How a gearbox runs: input shaft in Hz, teeth of pinion and wheel, depth (0 to 1) of the load's modulation."""
+    """How a gearbox runs: input shaft in Hz, teeth of pinion and wheel, modulation by the load (0 to 1)."""
 
     shaft_hz: float
     n_teeth: tuple[int, int]
@@ -93,7 +93,7 @@ class GearboxSetting:
 
 
 class Gearbox:
-    """One gear stage: harmonics of the mesh, with sidebands at both shafts' rates, over motor and rolling noise.
+    """One gear stage: harmonics of the mesh with sidebands at both shafts' rates, over rolling noise.
 
     The mesh tone lies at input speed times teeth of the pinion.
     """
@@ -122,13 +122,13 @@ class Gearbox:
         sidebands = {pinion * k + side: -3.0 * abs(side) for k in (1, 2, 3) for side in (-3, -2, -1, 1, 2, 3)}
         halves = {order: -0.8 * order for order in range(1, 14)}
         return {
-            "broken_tooth": partial(impacts, turns, rates=(1.0, 0.0), modes=self._modes, loud_db=2.0),
-            "worn_teeth": partial(orders, turns, levels=sidebands, loud_db=2.0),
-            "looseness": partial(orders, 0.5 * turns, levels=halves, loud_db=4.0),
+            "broken_tooth": partial(impacts, turns, rates=(1.0, 0.0), modes=self._modes, loud_db=4.0),
+            "worn_teeth": partial(orders, turns, levels=sidebands, loud_db=9.0),
+            "looseness": partial(orders, 0.5 * turns, levels=halves, loud_db=14.0),
             "bearing_inner_race": partial(
-                impacts, turns, rates=(INNER_RACE, 0.8), modes=self._modes[1:], loud_db=-1.0
+                impacts, turns, rates=(INNER_RACE, 0.8), modes=self._modes[1:], loud_db=6.0
             ),
-            "dry_running": partial(noise_band, turns.size, band=(2800.0, 6500.0), loud_db=-4.0),
+            "dry_running": partial(noise_band, turns.size, band=(2800.0, 6500.0), loud_db=3.0),
         }
 
 
@@ -173,11 +173,11 @@ class Bearing:
         turns, modes = self._turns, self._modes
         loose = {order: -0.7 * order for order in range(1, 16)}
         return {
-            "outer_race": partial(impacts, turns, rates=(OUTER_RACE, 0.0), modes=modes[:2], loud_db=1.0),
-            "inner_race": partial(impacts, turns, rates=(INNER_RACE, 0.85), modes=modes[1:], loud_db=1.0),
+            "outer_race": partial(impacts, turns, rates=(OUTER_RACE, 0.0), modes=modes[:2], loud_db=6.0),
+            "inner_race": partial(impacts, turns, rates=(INNER_RACE, 0.85), modes=modes[1:], loud_db=6.0),
             "rolling_element": partial(
-                impacts, turns, rates=(ROLLING_ELEMENT, 0.5), modes=modes, loud_db=1.0
+                impacts, turns, rates=(ROLLING_ELEMENT, 0.5), modes=modes, loud_db=5.0
             ),
-            "looseness": partial(orders, turns, levels=loose, loud_db=3.0),
-            "dry_running": partial(noise_band, turns.size, band=(3500.0, 7000.0), loud_db=-4.0),
+            "looseness": partial(orders, turns, levels=loose, loud_db=16.0),
+            "dry_running": partial(noise_band, turns.size, band=(3500.0, 7000.0), loud_db=1.0),
         }

@@ -47,7 +47,7 @@ class Mode:
 
 
 def generator(*words: int | str) -> np.random.Generator:
-    """Give the random generator that belongs to these words: always the same one, and unlike that of other words."""
+    """Give the random generator that belongs to these words: always the same, and its own."""
     entropy = [word if isinstance(word, int) else zlib.crc32(word.encode()) for word in words]
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy)))
 
@@ -63,7 +63,7 @@ def rms(waveform: FloatArray) -> float:
 
 
 def wander(n_samples: int, rng: np.random.Generator, *, spread: float, rate_hz: float = 1.5) -> FloatArray:
-    """Slow random walk around 1, shape ``(n_samples,)``, deviation ``spread``, about ``rate_hz`` turns a second."""
+    """Slow random course around 1, shape ``(n_samples,)``: deviation ``spread``, ``rate_hz`` knots a second."""
     n_knots = int(n_samples / SAMPLE_RATE * rate_hz) + 2
     knots = np.clip(rng.standard_normal(n_knots), -2.5, 2.5)
     at = np.arange(n_samples) * (rate_hz / SAMPLE_RATE)
@@ -71,7 +71,7 @@ def wander(n_samples: int, rng: np.random.Generator, *, spread: float, rate_hz: 
 
 
 def rotation(n_samples: int, rng: np.random.Generator, *, hz: float, spread: float = 0.002) -> FloatArray:
-    """Revolutions made by a shaft at each sample, shape ``(n_samples,)``: mean speed ``hz``, which wanders."""
+    """Revolutions of a shaft at each sample, shape ``(n_samples,)``: mean speed ``hz``, which wanders."""
     return rng.random() + np.cumsum(hz * wander(n_samples, rng, spread=spread)) / SAMPLE_RATE
 
 
@@ -100,7 +100,7 @@ def tones(turns: FloatArray, amplitudes: Mapping[int, float], rng: np.random.Gen
     whole = np.floor(position)
     left = whole.astype(np.int64) & (_TABLE_SIZE - 1)
     step = np.roll(table, -1) - table
-    return table[left] + step[left] * (position - whole)
+    return np.asarray(table[left] + step[left] * (position - whole))
 
 
 def shaped_noise(n_samples: int, rng: np.random.Generator, *, curve: Mapping[float, float]) -> FloatArray:
@@ -132,7 +132,7 @@ def response(curve: Mapping[float, float], n_fft: int) -> FloatArray:
     n_bins = n_fft // 2 + 1
     hz = np.arange(1.5, n_bins + 4, 4) * (SAMPLE_RATE / n_fft)
     levels = np.interp(np.log2(hz), np.log2(list(curve)), list(curve.values()))
-    return np.repeat(10.0 ** (levels / 20.0), 4)[:n_bins]
+    return np.asarray(np.repeat(10.0 ** (levels / 20.0), 4)[:n_bins])
 
 
 def band_noise(n_samples: int, rng: np.random.Generator, *, fmin: float, fmax: float) -> FloatArray:
@@ -153,11 +153,11 @@ def convolve(waveform: FloatArray, kernel: FloatArray) -> FloatArray:
 def fast_length(minimum: int) -> int:
     """Smallest even product of twos, threes and fives that is at least ``minimum``."""
     odds = (1, 3, 5, 9, 15, 25, 27, 45, 75, 81, 125)
-    return min(odd * 2 ** max(1, math.ceil(math.log2(minimum / odd))) for odd in odds)
+    return min(odd << max(1, math.ceil(math.log2(minimum / odd))) for odd in odds)
 
 
 def detuned(modes: Sequence[Mode], rng: np.random.Generator, *, spread: float = 0.01) -> tuple[Mode, ...]:
-    """Resonances of one mounting of a machine: frequencies off by the deviation ``spread``, gains by about 1 dB."""
+    """Resonances of one mounting: frequencies off by the deviation ``spread``, gains by about 1 dB."""
     shifts = 1.0 + spread * np.clip(rng.standard_normal(len(modes)), -2.5, 2.5)
     gains = np.exp(0.1 * np.clip(rng.standard_normal(len(modes)), -2.5, 2.5))
     return tuple(
@@ -230,7 +230,7 @@ def turning_times(
 
 
 def window(n_samples: int, start: float, end: float) -> FloatArray:
-    """One from ``start`` to ``end`` (seconds), zero elsewhere, with ramps of 10 ms inside; shape ``(n_samples,)``."""
+    """One from ``start`` to ``end`` (seconds) with ramps of 10 ms, else zero; shape ``(n_samples,)``."""
     seconds = np.arange(n_samples) / SAMPLE_RATE
     rise = np.clip((seconds - start) / _RAMP_SECONDS, 0.0, 1.0)
     fall = np.clip((end - seconds) / _RAMP_SECONDS, 0.0, 1.0)

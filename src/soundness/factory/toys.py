@@ -29,7 +29,7 @@ _WHEEL_RATIO = 1.0 / 6.0
 
 @dataclass(frozen=True, slots=True)
 class ToyCarSetting:
-    """How a toy car runs: supply in volts, teeth of the motor's pinion, level of its tyres' noise (1 is usual)."""
+    """How a toy car runs: supply in volts, teeth of the motor's pinion, share of its tyres' noise."""
 
     volts: float
     n_teeth: int
@@ -37,7 +37,7 @@ class ToyCarSetting:
 
 
 class ToyCar:
-    """Toy car on rollers: commutator whine, gear mesh, brush noise, and tyres that turn six times more slowly.
+    """Toy car on rollers: commutator whine, gear mesh, brush noise, and tyres six times slower.
 
     The mesh tone lies at the motor's speed, 3.2 Hz a volt, times the pinion's teeth.
     """
@@ -77,11 +77,11 @@ class ToyCar:
         teeth = self._setting.n_teeth
         uneven = {teeth * k + side: -2.0 * abs(side) for k in (1, 2) for side in (-2, -1, 1, 2)}
         return {
-            "bent_shaft": partial(orders, self._turns, levels={1: 0.0, 2: -2.0, 3: -5.0}, loud_db=4.0),
-            "chipped_gear": partial(impacts, self._turns, rates=(1.0, 0.0), modes=self._modes, loud_db=1.0),
-            "uneven_gear": partial(orders, self._turns, levels=uneven, loud_db=1.0),
-            "damaged_tyre": partial(impacts, wheel, rates=(1.0, 0.0), modes=self._modes[:1], loud_db=6.0),
-            "worn_brushes": partial(noise_band, self._n_samples, band=(3500.0, 7200.0), loud_db=-4.0),
+            "bent_shaft": partial(orders, self._turns, levels={1: 0.0, 2: -2.0, 3: -5.0}, loud_db=10.0),
+            "chipped_gear": partial(impacts, self._turns, rates=(1.0, 0.0), modes=self._modes, loud_db=6.0),
+            "uneven_gear": partial(orders, self._turns, levels=uneven, loud_db=8.0),
+            "damaged_tyre": partial(impacts, wheel, rates=(1.0, 0.0), modes=self._modes[:1], loud_db=13.0),
+            "worn_brushes": partial(noise_band, self._n_samples, band=(3500.0, 7200.0), loud_db=4.0),
             "overvoltage": self._overvoltage,
         }
 
@@ -95,7 +95,7 @@ class ToyCar:
 
 @dataclass(frozen=True, slots=True)
 class ToyTrainSetting:
-    """How a toy train runs: speed in metres a second, teeth of the motor's pinion, share of the rolling noise."""
+    """How a toy train runs: metres a second, teeth of the motor's pinion, share of the rolling noise."""
 
     speed: float
     n_teeth: int
@@ -103,7 +103,7 @@ class ToyTrainSetting:
 
 
 class ToyTrain:
-    """Toy train on an oval of 2.4 m: motor and worm gear, rolling noise, and axles that clack over rail joints.
+    """Toy train on an oval of 2.4 m: motor and gear, rolling noise, and axles that clack over joints.
 
     It comes near and goes away once a lap. A joint lies every 0.2 m; two axles 0.06 m apart cross each.
     """
@@ -150,11 +150,13 @@ class ToyTrain:
         teeth = self._n_teeth
         uneven = {teeth * k + side: -2.0 * abs(side) for k in (1, 2) for side in (-2, -1, 1, 2)}
         return {
-            "flat_wheel": partial(impacts, self._wheels, rates=(1.0, 0.0), modes=self._rail[:2], loud_db=3.0),
+            "flat_wheel": partial(
+                impacts, self._wheels, rates=(1.0, 0.0), modes=self._rail[:2], loud_db=12.0
+            ),
             "broken_joint": self._broken_joint,
-            "chipped_gear": partial(orders, self._motor, levels=uneven, loud_db=2.0),
-            "dry_axle": partial(whistle, self._n_samples, hz=2600.0, loud_db=0.0),
-            "worn_brushes": partial(noise_band, self._n_samples, band=(3800.0, 7200.0), loud_db=-4.0),
+            "chipped_gear": partial(orders, self._motor, levels=uneven, loud_db=11.0),
+            "dry_axle": partial(whistle, self._n_samples, hz=2600.0, loud_db=10.0),
+            "worn_brushes": partial(noise_band, self._n_samples, band=(3800.0, 7200.0), loud_db=4.0),
         }
 
     def _broken_joint(self, severity: float, rng: np.random.Generator) -> Trouble:
@@ -166,5 +168,5 @@ class ToyTrain:
         ]
         times = np.concatenate(bangs)
         ringing = ring_at(self._n_samples, times, np.exp(0.2 * rng.standard_normal(times.size)), self._rail)
-        heard = graded(ringing, severity, loud_db=7.0)
+        heard = graded(ringing, severity, loud_db=16.0)
         return Trouble(heard, 600.0, 4400.0, 0.0, self._n_samples / SAMPLE_RATE)

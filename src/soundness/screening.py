@@ -1,0 +1,219 @@
+"""Scoring of many recordings: in parallel, in order, and without keeping them."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from soundness.clips import Clip
+from soundness.datasets import list_clips
+from soundness.detector import Detector
+from soundness.errors import AudioError, DataError, OutputError
+from soundness.hearing import read_recording
+from soundness.scores import FAILED_FILE, ClipScore, ScoreWriter
+
+__all__ = ["ScoredClip", "ScoringReport", "score_clip", "score_clips"]
+
+_AHEAD = 4  # recordings in flight for each worker
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredClip:
+    """A recording and what its detector says of it.
+
+    Parameters
+    ----------
+    clip
+        The recording.
+    machine_type
+        Of the detector that scored it.
+    score
+        ``None`` where the recording cannot be used.
+    remarks
+        Why not; or what a person should know of it all the same.
+    """
+
+    clip: Clip
+    machine_type: str
+    score: ClipScore | None
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringReport:
+    """What became of the recordings that were to be scored.
+
+    Parameters
+    ----------
+    n_scored
+        How many have a score.
+    n_flagged
+        How many of those are called anomalous.
+    failures, warnings
+        A line each, with the file's path.
+    notes
+        What was left out or assumed.
+    """
+
+    n_scored: int
+    n_flagged: int
+    failures: tuple[str, ...]
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def score_clip(detector: Detector, path: Path | str) -> float:
+    """Anomaly score of one recording; higher is more anomalous.
+
+    Raises
+    ------
+    AudioError
+        If the recording cannot be used.
+    """
+    path = Path(path)
+    return detector.score(read_recording(path, detector.settings))
+
+
+def score_clips(
+    detectors: Mapping[str, Detector],
+    paths: Iterable[Path | str],
+    out: Path | str,
+    *,
+    overwrite: bool = False,
+    n_workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> ScoringReport:
+    """Score recordings and write the challenge's two files for each machine.
+
+    A recording that cannot be used gets a row in ``failed.csv``, and all others their scores.
+
+    Parameters
+    ----------
+    detectors
+        By machine type. One detector alone scores whatever it is given.
+    paths
+        Recordings, folders of them, or data sets, of which the test clips are scored.
+    out
+        Folder of the score files.
+    overwrite
+        Replace the score files that are there.
+    n_workers
+        Threads; the number of cores where it is ``None``. It has no influence on the scores.
+    progress
+        Is told how many recordings are done, and of how many.
+
+    Raises
+    ------
+    DataError
+        If there is nothing to score, no detector for it, or two recordings of the same name.
+    OutputError
+        If ``out`` holds scores already, or cannot be written.
+    """
+    assigned, notes = _assign(list_clips(paths), detectors)
+    _prepare(Path(out), overwrite=overwrite)
+    n_scored = n_flagged = 0
+    failures: list[str] = []
+    warnings: list[str] = []
+    with ScoreWriter(Path(out)) as writer:
+        for done, result in enumerate(_scored(assigned, n_workers=n_workers), start=1):
+            lines = [f"{result.clip.path}: {remark}" for remark in result.remarks]
+            if result.score is None:
+                writer.add_failure(result.clip.path, "; ".join(result.remarks))
+                failures += lines
+            else:
+                writer.add(result.machine_type, result.clip.section, result.score)
+                n_scored += 1
+                n_flagged += result.score.decision
+                warnings += lines
+            if progress is not None:
+                progress(done, len(assigned))
+    return ScoringReport(n_scored, n_flagged, tuple(failures), tuple(warnings), tuple(notes))
+
+
+def _assign(
+    clips: Sequence[Clip], detectors: Mapping[str, Detector]
+) -> tuple[list[tuple[Clip, Detector]], list[str]]:
+    """Each clip with the detector of its machine; what its name says of label and domain is not looked at."""
+    heard = sorted({clip.machine_type for clip in clips})
+    if len(detectors) == 1 and not set(heard) & set(detectors):
+        (only,) = detectors.values()
+        strangers = [name for name in heard if name]
+        notes = (
+            [f"{', '.join(strangers)}: scored by the detector of {only.machine_type}"] if strangers else []
+        )
+        _refuse_same_names(clips)
+        return [(clip, only) for clip in clips], notes
+    missing = [name for name in heard if name not in detectors]
+    if len(missing) == len(heard):
+        raise DataError(
+            f"{clips[0].path.parent}: no detector for {missing[0] or 'recordings without a machine type'}; "
+            f"there are detectors for {', '.join(detectors)}: give the file of one of them"
+        )
+    notes = [f"{name or 'recordings without a machine type'}: no detector, not scored" for name in missing]
+    return [(clip, detectors[clip.machine_type]) for clip in clips if clip.machine_type in detectors], notes
+
+
+def _refuse_same_names(clips: Iterable[Clip]) -> None:
+    paths: dict[tuple[str, str], Path] = {}
+    for clip in clips:
+        other = paths.setdefault((clip.section, clip.path.name), clip.path)
+        if other != clip.path:
+            raise DataError(f"{clip.path}: of the same name as {other}; score them into folders of their own")
+
+
+def _prepare(out: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that holds scores; with ``overwrite``, remove those and nothing else."""
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{out}: is a file; a folder for the scores is expected")
+    patterns = ("anomaly_score_*.csv*", "decision_result_*.csv*", f"{FAILED_FILE}*")
+    files = [file for pattern in patterns for file in sorted(out.glob(pattern))]
+    if files and not overwrite:
+        raise OutputError(f"{out}: holds scores already ({files[0].name}); --overwrite replaces them")
+    for file in files:
+        file.unlink()
+
+
+def _scored(assigned: Sequence[tuple[Clip, Detector]], *, n_workers: int | None) -> Iterator[ScoredClip]:
+    """Results in the order of the clips; a few recordings are read ahead, and none is kept."""
+    workers = n_workers if n_workers is not None else os.cpu_count() or 1
+    waiting: deque[Future[ScoredClip]] = deque()
+    with _one_torch_thread(), ThreadPoolExecutor(workers) as pool:
+        try:
+            for clip, detector in assigned:
+                waiting.append(pool.submit(_score, clip, detector))
+                if len(waiting) > _AHEAD * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _score(clip: Clip, detector: Detector) -> ScoredClip:
+    try:
+        waveform = read_recording(clip.path, detector.settings)
+    except AudioError as error:
+        message = str(error).removeprefix(f"{clip.path}: ")
+        return ScoredClip(clip, detector.machine_type, None, (message,))
+    try:
+        value = detector.score(waveform)
+    except AudioError as error:
+        return ScoredClip(clip, detector.machine_type, None, (str(error),))
+    score = ClipScore(clip.path.name, value, detector.decide(value))
+    return ScoredClip(clip, detector.machine_type, score, tuple(detector.remarks(waveform)))
+
+
+@contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    """Recordings are scored in parallel, each by one thread: faster, and the same on any number of cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -147,9 +147,7 @@ def _train(network: nn.Sequential, vectors: Tensor, n_epochs: int) -> None:
 
 def auc(normal: FloatArray, anomalous: FloatArray) -> float:
     """Share of pairs, in percent, in which the anomaly scores higher; ties count half."""
-    above = (anomalous[:, None] > normal[None, :]).mean() + 0.5 * (
-        anomalous[:, None] == normal[None, :]
-    ).mean()
+    above = (anomalous[:, None] > normal[None, :]).mean() + 0.5 * (anomalous[:, None] == normal[None, :]).mean()
     return 100.0 * float(above)
 
 
@@ -199,9 +197,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # small layers: more threads only wait for each other
     for seed in arguments.seeds.split(","):
-        settings = FactorySettings(
-            machines=tuple(arguments.machines.split(",")), seed=int(seed), n_supplemental=0
-        )
+        settings = FactorySettings(machines=tuple(arguments.machines.split(",")), seed=int(seed), n_supplemental=0)
         measure(settings, n_epochs=arguments.epochs)
 
 

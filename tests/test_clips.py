@@ -32,25 +32,17 @@ NAMES = {
     "section_00_source_train_normal_0853_vel_500_ac_0.30": NameParts(
         "section_00", "train", "source", "normal", "vel_500_ac_0.30", None
     ),
-    "section_00_target_test_normal_0021_m-n_Y": NameParts(
-        "section_00", "test", "target", "normal", "m-n_Y", None
-    ),
-    "section_00_source_train_normal_0000_noAttribute": NameParts(
-        "section_00", "train", "source", "normal", "", None
-    ),
+    "section_00_target_test_normal_0021_m-n_Y": NameParts("section_00", "test", "target", "normal", "m-n_Y", None),
+    "section_00_source_train_normal_0000_noAttribute": NameParts("section_00", "train", "source", "normal", "", None),
     "section_00_source_train_normal_0000_spd1000_BckgA": NameParts(
         "section_00", "train", "source", "normal", "spd1000_BckgA", None
     ),
     "section_00_source_train_normal_0000_mic_pos_A": NameParts(
         "section_00", "train", "source", "normal", "mic_pos_A", None
     ),
-    "section_00_source_train_normal_0000_pro_y": NameParts(
-        "section_00", "train", "source", "normal", "pro_y", None
-    ),
+    "section_00_source_train_normal_0000_pro_y": NameParts("section_00", "train", "source", "normal", "pro_y", None),
     # 2024 RoboticArm lacks the split
-    "section_00_target_anomaly_0004_bckg_C": NameParts(
-        "section_00", None, "target", "anomaly", "bckg_C", None
-    ),
+    "section_00_target_anomaly_0004_bckg_C": NameParts("section_00", None, "target", "anomaly", "bckg_C", None),
     # 2026: the attribute may be empty
     "section_00_source_train_normal_0000_": NameParts("section_00", "train", "source", "normal", "", None),
     "section_00_0000_": NameParts("section_00", None, None, None, "", None),
@@ -59,9 +51,7 @@ NAMES = {
     "section_00_machine_source_0000_noAttribute": NameParts(
         "section_00", "supplemental", "source", None, "", "machine"
     ),
-    "section_00_noise_supplemental_normal_0000": NameParts(
-        "section_00", "supplemental", None, "normal", "", "noise"
-    ),
+    "section_00_noise_supplemental_normal_0000": NameParts("section_00", "supplemental", None, "normal", "", "noise"),
     "section_00_supplemental_machine_0004_car_A1": NameParts(
         "section_00", "supplemental", None, None, "car_A1", "machine"
     ),
@@ -165,9 +155,7 @@ def test_only_a_supplemental_clip_has_a_kind() -> None:
 
 def test_parameters_and_values_of_a_table_are_joined_in_the_order_of_names(tmp_path: Path) -> None:
     path = tmp_path / "attributes_00.csv"
-    path.write_text(
-        "file_name,d1p,d1v,d2p,d2v\nfan/train/a.wav,car,A1,spd,28V\nb.wav,car,B1,,\nc,noAttribute,,,\n"
-    )
+    path.write_text("file_name,d1p,d1v,d2p,d2v\nfan/train/a.wav,car,A1,spd,28V\nb.wav,car,B1,,\nc,noAttribute,,,\n")
     assert read_attributes(path) == {"fan/train/a.wav": "car_A1_spd_28V", "b.wav": "car_B1", "c": ""}
 
 

@@ -106,21 +106,15 @@ YEARS = {
 
 
 @pytest.mark.parametrize("year", YEARS)
-@pytest.mark.parametrize(
-    "above", ["", "fan", "raw/fan", "dev_data/fan", "dev_data/raw/fan", "x/dev_data/raw/fan"]
-)
-def test_a_year_s_layout_is_read_from_its_root_or_any_folder_below(
-    tmp_path: Path, year: str, above: str
-) -> None:
+@pytest.mark.parametrize("above", ["", "fan", "raw/fan", "dev_data/fan", "dev_data/raw/fan", "x/dev_data/raw/fan"])
+def test_a_year_s_layout_is_read_from_its_root_or_any_folder_below(tmp_path: Path, year: str, above: str) -> None:
     root = tmp_path / ("set" if above else "fan")
     touch(root / above, *YEARS[year], "train/notes.txt", "readme.md")
     dataset = open_dataset(root)
     assert list(dataset.machines) == ["fan"]
     machine = dataset.machines["fan"]
     assert machine.root == root / above
-    assert set(machine.clips) == {
-        Clip(root / above / name, "fan", *fields) for name, fields in YEARS[year].items()
-    }
+    assert set(machine.clips) == {Clip(root / above / name, "fan", *fields) for name, fields in YEARS[year].items()}
     assert dataset.problems == ()
 
 
@@ -143,13 +137,9 @@ def test_a_path_may_be_text_and_relative(tmp_path: Path, monkeypatch: pytest.Mon
     assert list(open_dataset(".").machines) == ["fan"]
 
 
-@pytest.mark.parametrize(
-    ("good", "bad"), [("normal", "abnormal"), ("normal", "anomaly"), ("Normal", "Abnormal")]
-)
+@pytest.mark.parametrize(("good", "bad"), [("normal", "abnormal"), ("normal", "anomaly"), ("Normal", "Abnormal")])
 def test_an_own_folder_trains_on_normal_and_tests_on_abnormal(tmp_path: Path, good: str, bad: str) -> None:
-    root = touch(
-        tmp_path / "pump", f"{good}/0.wav", f"{good}/1.wav", f"{bad}/0.wav", "supplemental/noise.wav"
-    )
+    root = touch(tmp_path / "pump", f"{good}/0.wav", f"{good}/1.wav", f"{bad}/0.wav", "supplemental/noise.wav")
     dataset = open_dataset(root)
     assert set(dataset.machines["pump"].clips) == {
         Clip(root / good / "0.wav", "pump", "train", label="normal"),
@@ -264,9 +254,7 @@ def test_rows_without_a_recording_are_counted_in_one_problem(tmp_path: Path) -> 
 
 
 def test_a_supplemental_clip_of_unknown_kind_is_a_problem(tmp_path: Path) -> None:
-    root = touch(
-        tmp_path / "fan", "train/a.wav", "supplemental/x.wav", "supplemental/y.wav", "supplemental/noise.wav"
-    )
+    root = touch(tmp_path / "fan", "train/a.wav", "supplemental/x.wav", "supplemental/y.wav", "supplemental/noise.wav")
     dataset = open_dataset(root)
     assert [clip.supplemental for clip in dataset.machines["fan"].supplemental] == ["noise", None, None]
     message = "2 clips with neither 'machine' nor 'noise' in their name, e.g. x.wav"

@@ -19,9 +19,9 @@ from soundness.scores import ClipScore, write_scores
 from soundness.truth import ClipTruth, truth_from_dataset, truth_from_evaluator, truth_from_names
 
 # Few levels, so that ties are common; integers, so that monotone maps keep them apart.
-clips_with_both_labels = st.lists(
-    st.tuples(st.integers(0, 1), st.integers(-6, 6)), min_size=2, max_size=60
-).filter(lambda clips: len({label for label, _ in clips}) == 2)
+clips_with_both_labels = st.lists(st.tuples(st.integers(0, 1), st.integers(-6, 6)), min_size=2, max_size=60).filter(
+    lambda clips: len({label for label, _ in clips}) == 2
+)
 Clips = list[tuple[int, int]]
 
 
@@ -126,9 +126,7 @@ FAN = {
 }
 
 
-def write(
-    folder: Path, machine_type: str, rows: dict[str, tuple[float, int]], *, section: str = "section_00"
-) -> None:
+def write(folder: Path, machine_type: str, rows: dict[str, tuple[float, int]], *, section: str = "section_00") -> None:
     write_scores(folder, machine_type, section, [ClipScore(name, *row) for name, row in rows.items()])
 
 
@@ -188,18 +186,14 @@ def test_precision_recall_and_f1_are_those_of_scikit_learn(
     figures = evaluate(folder).machines[0].figures
     labels, calls = [label for label, _ in clips], [call == 1 for _, call in clips]
     for suffix in ("", "_source"):
-        assert getattr(figures, f"precision{suffix}") == pytest.approx(
-            precision_score(labels, calls, zero_division=0)
-        )
+        assert getattr(figures, f"precision{suffix}") == pytest.approx(precision_score(labels, calls, zero_division=0))
         assert getattr(figures, f"recall{suffix}") == pytest.approx(recall_score(labels, calls))
         assert getattr(figures, f"f1{suffix}") == pytest.approx(f1_score(labels, calls))
 
 
 def test_the_official_score_is_the_harmonic_mean_of_all_three_figures(tmp_path: Path) -> None:
     write(tmp_path, "fan", FAN)
-    write(
-        tmp_path, "valve", {name: (score + 100 * ("anomaly" in name), 0) for name, (score, _) in FAN.items()}
-    )
+    write(tmp_path, "valve", {name: (score + 100 * ("anomaly" in name), 0) for name, (score, _) in FAN.items()})
     evaluation = evaluate(tmp_path)
     pauc = roc_auc_score([0, 0, 1, 0, 0, 1], [1, 3, 2, 4, 6, 5], max_fpr=0.1)
     expected = 6 / (1 / 0.75 + 1 / 0.25 + 1 / pauc + 3)
@@ -278,9 +272,7 @@ def test_a_truth_without_domains_leaves_them_open(tmp_path: Path) -> None:
 def test_a_bad_row_of_the_truth_is_named(tmp_path: Path) -> None:
     write_evaluator_truth(tmp_path, "fan", FAN)
     (tmp_path / "ground_truth_data" / "ground_truth_fan_section_00_test.csv").write_text("a.wav,normal\n")
-    with pytest.raises(
-        ScoresError, match=r"ground_truth_fan_section_00_test\.csv:1: expected 0 or 1 for a\.wav"
-    ):
+    with pytest.raises(ScoresError, match=r"ground_truth_fan_section_00_test\.csv:1: expected 0 or 1 for a\.wav"):
         truth_from_evaluator(tmp_path)
 
 
@@ -367,9 +359,7 @@ def test_training_clips_of_a_data_set_are_not_missed(tmp_path: Path) -> None:
 
 def test_nothing_to_evaluate_is_an_error_that_asks_for_the_truth(tmp_path: Path) -> None:
     write(tmp_path, "fan", without_labels(FAN))
-    with pytest.raises(
-        ScoresError, match=r"nothing to evaluate \(fan section_00: 6 of 6 .*\); .*with --truth"
-    ):
+    with pytest.raises(ScoresError, match=r"nothing to evaluate \(fan section_00: 6 of 6 .*\); .*with --truth"):
         evaluate(tmp_path)
     write_evaluator_truth(tmp_path / "truth", "valve", FAN)
     with pytest.raises(ScoresError, match=r"nothing to evaluate with the truth of .*valve: in the truth"):
@@ -391,9 +381,7 @@ def test_an_evaluation_survives_json(tmp_path: Path) -> None:
 def test_the_table_is_in_per_cent_with_the_means_below(tmp_path: Path) -> None:
     write(tmp_path, "fan", FAN)
     assert len(table_rows(evaluate(tmp_path))) == 2
-    write(
-        tmp_path, "valve", {name: (score + 100 * ("anomaly" in name), 0) for name, (score, _) in FAN.items()}
-    )
+    write(tmp_path, "valve", {name: (score + 100 * ("anomaly" in name), 0) for name, (score, _) in FAN.items()})
     heading, fan, valve, arithmetic, harmonic = table_rows(evaluate(tmp_path))
     assert heading[:5] == ("machine", "section", "AUC source", "AUC target", "pAUC")
     assert heading[5:] == ("F1 source", "F1 target", "false alarms source", "false alarms target")

@@ -141,9 +141,7 @@ def test_decisions_alone_are_refused(tmp_path: Path) -> None:
 
 def test_a_score_file_with_another_kind_of_name_is_refused(tmp_path: Path) -> None:
     (tmp_path / "anomaly_score_fan.csv").write_text("a.wav,1\n")
-    with pytest.raises(
-        ScoresError, match=r"anomaly_score_fan\.csv: expected a name like .*<machine>_<section_NN"
-    ):
+    with pytest.raises(ScoresError, match=r"anomaly_score_fan\.csv: expected a name like .*<machine>_<section_NN"):
         read_scores(tmp_path)
 
 

@@ -1,1 +1,53 @@
-"""Hear a machine fail before it does: anomalous sound detection from normal recordings alone."""
+"""Hear a machine fail before it does: anomalous sound detection from normal recordings alone.
+
+>>> import soundness
+>>> soundness.system_names()
+['conditional', 'log-mel-knn', 'log-mel-whitened']
+
+The verbs are those of the command line: `inspect`, `make_data`, `train`, `score`, `evaluate` and `demo`. What they
+need is loaded when it is needed, so that ``import soundness`` is quick and works without PyTorch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from soundness.datasets import open_dataset
+    from soundness.demonstration import demo
+    from soundness.errors import SoundnessError
+    from soundness.screening import score_clip
+    from soundness.settings import load_settings, system_names
+    from soundness.verbs import evaluate, inspect, load, make_data, score, train
+
+__all__ = [
+    "SoundnessError",
+    "demo",
+    "evaluate",
+    "inspect",
+    "load",
+    "load_settings",
+    "make_data",
+    "open_dataset",
+    "score",
+    "score_clip",
+    "system_names",
+    "train",
+]
+
+_HOMES = {
+    "SoundnessError": "errors",
+    "demo": "demonstration",
+    "load_settings": "settings",
+    "open_dataset": "datasets",
+    "score_clip": "screening",
+    "system_names": "settings",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its module on first use."""
+    if name not in __all__:
+        raise AttributeError(f"module 'soundness' has no attribute {name!r}")
+    value = getattr(import_module(f"soundness.{_HOMES.get(name, 'verbs')}"), name)
+    globals()[name] = value
+    return value

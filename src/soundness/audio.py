@@ -187,9 +187,7 @@ def read_waveform(path: Path, *, sample_rate: int, fmax: float, min_samples: int
         waveform = _joined(list(blocks))
     n_samples = waveform.shape[1]
     if n_samples < min_samples:
-        raise AudioError(
-            f"{path}: {n_samples:,} samples at {sample_rate} Hz; a clip needs at least {min_samples:,}"
-        )
+        raise AudioError(f"{path}: {n_samples:,} samples at {sample_rate} Hz; a clip needs at least {min_samples:,}")
     return waveform
 
 
@@ -239,9 +237,7 @@ def _check_wav_size(file: BinaryIO, path: Path, n_bytes: int) -> None:
         if name == b"data":
             found = n_bytes - file.tell()
             if found < size < _STREAMED_BYTES:
-                raise AudioError(
-                    f"{path}: truncated; its header says {size:,} bytes of sound, it holds {found:,}"
-                )
+                raise AudioError(f"{path}: truncated; its header says {size:,} bytes of sound, it holds {found:,}")
             return
         file.seek(size + size % 2, 1)
 
@@ -252,9 +248,7 @@ def _blocks(file: soundfile.SoundFile, path: Path, block_samples: int) -> Iterat
         is_finite = np.isfinite(block).all(axis=1)
         if not is_finite.all():
             position = (n_read + int(np.argmin(is_finite))) / file.samplerate
-            raise AudioError(
-                f"{path}: holds samples that are no numbers (NaN or infinite), at {position:.3f} s"
-            )
+            raise AudioError(f"{path}: holds samples that are no numbers (NaN or infinite), at {position:.3f} s")
         n_read += len(block)
         yield block
     if n_read == 0:
@@ -271,9 +265,7 @@ def _next_block(file: soundfile.SoundFile, path: Path, block_samples: int) -> ND
     return block
 
 
-def _resampled(
-    blocks: Iterator[NDArray[np.float32]], stream: soxr.ResampleStream
-) -> Iterator[NDArray[np.float32]]:
+def _resampled(blocks: Iterator[NDArray[np.float32]], stream: soxr.ResampleStream) -> Iterator[NDArray[np.float32]]:
     """Blocks at the stream's other rate; each is passed on one late, for the last must be announced."""
     held = next(blocks)
     for block in blocks:

@@ -13,8 +13,8 @@ from soundness.settings import AutoencoderSettings, SystemSettings
 
 __all__ = [
     "AUTOENCODERS",
-    "Autoencoder",
     "ConvolutionalAutoencoder",
+    "NewAutoencoder",
     "ReconstructionError",
     "Reconstructor",
     "new_reconstructor",
@@ -24,26 +24,16 @@ __all__ = [
 _ROWS_AT_A_TIME = 256  # of an hour-long clip, so that its feature maps fit into memory
 
 
-class Autoencoder(Protocol):
-    """What stands in `AUTOENCODERS`: a `torch.nn.Module` of this shape."""
+class NewAutoencoder(Protocol):
+    """What stands in `AUTOENCODERS`: a class of `torch.nn.Module`.
 
-    def __init__(self, settings: AutoencoderSettings, *, n_mels: int, n_conditions: int) -> None: ...
+    Its ``forward(segments, conditions)`` takes standardised log-mel segments of shape ``(batch, mel, frame)``, in units
+    of each band's deviation, and encoded conditions of shape ``(batch, n_conditions)``; it returns a reconstruction of
+    shape ``(batch, mel, frame)``.
+    """
 
-    def forward(self, segments: Tensor, conditions: Tensor) -> Tensor:
-        """Reconstruct standardised segments.
-
-        Parameters
-        ----------
-        segments
-            Log-mel in units of each band's deviation, shape ``(batch, mel, frame)``.
-        conditions
-            Encoded conditions, shape ``(batch, n_conditions)``.
-
-        Returns
-        -------
-        Tensor
-            Shape ``(batch, mel, frame)``.
-        """
+    def __call__(self, settings: AutoencoderSettings, *, n_mels: int, n_conditions: int) -> nn.Module:
+        """Make an untrained network."""
 
 
 class ConvolutionalAutoencoder(nn.Module):
@@ -70,7 +60,7 @@ class ConvolutionalAutoencoder(nn.Module):
         self.decoder = nn.Sequential(*_decoder_layers(channels))
 
     def forward(self, segments: Tensor, conditions: Tensor) -> Tensor:
-        """See `Autoencoder.forward`."""
+        """Reconstruct segments; shapes as in `NewAutoencoder`."""
         maps = conditions[:, :, None, None].expand(-1, -1, *segments.shape[1:])
         hidden = self.encoder(torch.cat([segments[:, None], maps], dim=1))  # (batch, channel, mel', frame')
         latent = self.to_latent(hidden.flatten(1))  # (batch, latent)
@@ -79,7 +69,7 @@ class ConvolutionalAutoencoder(nn.Module):
         return reconstruction[:, 0]
 
 
-AUTOENCODERS: dict[str, type[Autoencoder]] = {"convolutional": ConvolutionalAutoencoder}
+AUTOENCODERS: dict[str, NewAutoencoder] = {"convolutional": ConvolutionalAutoencoder}
 
 
 class Reconstructor(nn.Module):
@@ -170,19 +160,15 @@ class ReconstructionError:
         """Squared error of each band and frame under each condition, shape ``(condition, mel, frame)``."""
         segments = split_into_segments(log_mel, n_frames=self.segment_frames)  # (segment, mel, frame)
         n_segments, n_conditions = len(segments), len(self.conditions)
-        pairs = zip(
-            segments.repeat(n_conditions, 1, 1).split(_ROWS_AT_A_TIME),
-            self.conditions.repeat_interleave(n_segments, dim=0).split(_ROWS_AT_A_TIME),
-            strict=True,
-        )
-        residual = torch.cat([self.reconstructor(*pair) for pair in pairs])
-        errors = residual.square().unflatten(0, (n_conditions, n_segments))
+        rows = segments.repeat(n_conditions, 1, 1)
+        conditions = self.conditions.repeat_interleave(n_segments, dim=0)
+        parts = [slice(start, start + _ROWS_AT_A_TIME) for start in range(0, len(rows), _ROWS_AT_A_TIME)]
+        residual = torch.cat([self.reconstructor(rows[part], conditions[part]) for part in parts])
+        errors = residual.square().reshape(n_conditions, n_segments, *residual.shape[1:])
         return _join_segments(errors, n_frames=log_mel.shape[-1])
 
 
-def new_reconstructor(
-    settings: SystemSettings, *, n_conditions: int, mean: Tensor, deviation: Tensor
-) -> Reconstructor:
+def new_reconstructor(settings: SystemSettings, *, n_conditions: int, mean: Tensor, deviation: Tensor) -> Reconstructor:
     """An untrained network of a system, on the scale of its training data; see `Reconstructor`.
 
     Raises
@@ -193,17 +179,13 @@ def new_reconstructor(
     autoencoder = _autoencoder_settings(settings)
     if autoencoder.name not in AUTOENCODERS:
         raise SettingsError(f"no autoencoder {autoencoder.name!r}; there are {', '.join(AUTOENCODERS)}")
-    network = AUTOENCODERS[autoencoder.name](
-        autoencoder, n_mels=settings.log_mel.n_mels, n_conditions=n_conditions
-    )
+    network = AUTOENCODERS[autoencoder.name](autoencoder, n_mels=settings.log_mel.n_mels, n_conditions=n_conditions)
     return Reconstructor(network, mean=mean, deviation=deviation)
 
 
 def _autoencoder_settings(settings: SystemSettings) -> AutoencoderSettings:
     if settings.autoencoder is None:
-        raise SettingsError(
-            f"representation {settings.representation!r} needs a network; autoencoder is false"
-        )
+        raise SettingsError(f"representation {settings.representation!r} needs a network; autoencoder is false")
     return settings.autoencoder
 
 

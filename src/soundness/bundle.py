@@ -1,7 +1,7 @@
 r"""One file per detector: weights, memory bank, settings, normalisation, threshold and training summary.
 
-The first line says what the file is, ``soundness detector FORMAT N_BYTES SHA256``; what follows it is a safetensors file
-of ``N_BYTES`` bytes with that checksum, whose metadata hold the settings as JSON. Nothing in it is ever executed.
+The first line says what the file is, ``soundness detector FORMAT N_BYTES SHA256``; what follows it is a safetensors
+file of ``N_BYTES`` bytes with that checksum, whose metadata hold the settings as JSON. Nothing in it is ever executed.
 """
 
 import hashlib
@@ -74,9 +74,7 @@ def load_detector(path: Path) -> Detector:
         )
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise BundleError(
-            f"{path}: its settings do not fit this version of soundness: {first['msg']}"
-        ) from None
+        raise BundleError(f"{path}: its settings do not fit this version of soundness: {first['msg']}") from None
     except KeyError as error:
         raise BundleError(f"{path}: needs a part that this version of soundness lacks: {error}") from None
 

@@ -57,10 +57,7 @@ class ConditionEncoder:
     def encode(self, conditions: Iterable[Condition]) -> Tensor:
         """Each condition as a row of zeros and ones, shape ``(condition, feature)``."""
         blocks = self._blocks()
-        rows = [
-            [float(value in _values(condition)) for block in blocks for value in block]
-            for condition in conditions
-        ]
+        rows = [[float(value in _values(condition)) for block in blocks for value in block] for condition in conditions]
         return torch.tensor(rows, dtype=torch.float32).reshape(len(rows), self.n_features)
 
     def _blocks(self) -> list[list[tuple[str, ...]]]:
@@ -69,8 +66,6 @@ class ConditionEncoder:
 
 
 def _values(condition: Condition) -> tuple[tuple[str, ...], ...]:
-    owner = (
-        condition.machine_type if condition.attributes else ""
-    )  # without attributes there is nothing to own
+    owner = condition.machine_type if condition.attributes else ""  # without attributes there is nothing to own
     attributes = ("attributes", owner, condition.section, condition.attributes)
     return ("machine_type", condition.machine_type), attributes, ("domain", condition.domain)

@@ -163,9 +163,7 @@ class FolderLayout:
         """See `Layout.read`."""
         machine, folders = _name(folder), {below.name.lower(): below for below in list_entries(folder)[0]}
         clips = [
-            describe_clip(
-                path, machine_type=machine, split=place.split, domain=place.domain, label=place.label
-            )
+            describe_clip(path, machine_type=machine, split=place.split, domain=place.domain, label=place.label)
             for name, place in self.places.items()
             if name.lower() in folders
             for path in list_audio(folders[name.lower()])
@@ -181,8 +179,7 @@ class FlatLayout:
         machine_type = _name(folder)
         label: Label = "anomaly" if machine_type.lower() in ("abnormal", "anomaly") else "normal"
         return [
-            describe_clip(path, machine_type=machine_type, split="train", label=label)
-            for path in list_audio(folder)
+            describe_clip(path, machine_type=machine_type, split="train", label=label) for path in list_audio(folder)
         ] or None
 
 
@@ -279,9 +276,7 @@ def _refuse_same_names(clips: Iterable[Clip]) -> None:
     for clip in clips:
         other = seen.setdefault((clip.machine_type, clip.path.name), clip.path)
         if other != clip.path:
-            raise DataError(
-                f"{clip.path}: same name as {other}; scores are kept by name, so score them apart"
-            )
+            raise DataError(f"{clip.path}: same name as {other}; scores are kept by name, so score them apart")
 
 
 def _checked_folder(path: Path) -> Path:
@@ -373,9 +368,7 @@ def _stem(file_name: str) -> str:
 def _unread(folder: Path, layout: str) -> list[Problem]:
     """Folders that are not looked into, because recordings lie beside them."""
     names = ", ".join(below.name for below in list_entries(folder)[0]) if layout == _FLAT else ""
-    return (
-        [Problem(folder, f"folders beside its recordings are not read: {names}", "warning")] if names else []
-    )
+    return [Problem(folder, f"folders beside its recordings are not read: {names}", "warning")] if names else []
 
 
 def _problems_of(machine: Machine) -> list[Problem]:
@@ -387,13 +380,9 @@ def _problems_of(machine: Machine) -> list[Problem]:
         if other != clip.path:
             problems.append(Problem(clip.path, f"same name as {other}, also of {machine.machine_type}"))
     if odd := [clip.path for clip in machine.train if clip.label == "anomaly"]:
-        message = (
-            f"{len(odd):,} training clips are labelled anomalous, e.g. {odd[0].name}; training refuses them"
-        )
+        message = f"{len(odd):,} training clips are labelled anomalous, e.g. {odd[0].name}; training refuses them"
         problems.append(Problem(odd[0].parent, message))
     if unknown := [clip.path for clip in machine.supplemental if clip.supplemental is None]:
-        message = (
-            f"{len(unknown):,} clips with neither 'machine' nor 'noise' in their name, e.g. {unknown[0].name}"
-        )
+        message = f"{len(unknown):,} clips with neither 'machine' nor 'noise' in their name, e.g. {unknown[0].name}"
         problems.append(Problem(unknown[0].parent, message, "warning"))
     return problems

@@ -156,7 +156,6 @@ def channel_log_mel(log_mel: LogMel, waveform: NDArray[np.float32], *, channel: 
         If there is no such channel.
     """
     if channel >= len(waveform):
-        raise AudioError(
-            f"{len(waveform)} channel(s); audio.channel {channel} (counted from 0) is listened to"
-        )
-    return log_mel(torch.from_numpy(waveform[channel]))
+        raise AudioError(f"{len(waveform)} channel(s); audio.channel {channel} (counted from 0) is listened to")
+    spectrogram: Tensor = log_mel(torch.from_numpy(waveform[channel]))
+    return spectrogram

@@ -182,15 +182,11 @@ class _Labelled:
         values |= self._of_decisions(everything, "")
         for domain in DOMAINS:
             is_here = self.domains == domain
-            values[f"auc_{domain}"] = (
-                self._curve(roc_auc, is_here | self.is_anomaly) if is_here.any() else None
-            )
+            values[f"auc_{domain}"] = self._curve(roc_auc, is_here | self.is_anomaly) if is_here.any() else None
             values |= self._of_decisions(is_here, f"_{domain}")
         return Figures(**values)
 
-    def _curve(
-        self, metric: Callable[[ArrayLike, ArrayLike], float], chosen: NDArray[np.bool_]
-    ) -> float | None:
+    def _curve(self, metric: Callable[[ArrayLike, ArrayLike], float], chosen: NDArray[np.bool_]) -> float | None:
         labels = self.is_anomaly[chosen]
         return metric(labels, self.scores[chosen]) if labels.any() and not labels.all() else None
 
@@ -222,9 +218,7 @@ def _unscored(scored: Sequence[MachineScores], known: Truth) -> list[str]:
     """What the truth holds and the scores do not, a line for each machine."""
     notes = []
     for machine_type, clips in known.items():
-        names = {
-            clip_key(n) for scores in scored if scores.machine_type == machine_type for n in scores.file_names
-        }
+        names = {clip_key(n) for scores in scored if scores.machine_type == machine_type for n in scores.file_names}
         n_test = sum(clip.is_test for clip in clips.values())
         n_missing = sum(clip.is_test and name not in names for name, clip in clips.items())
         if not names:
@@ -242,9 +236,7 @@ def _evaluate_machine(
     truth = [clip for clip in found if clip is not None]
     if len(truth) < len(found):
         end = "left out" if truth else "not evaluated"
-        notes.append(
-            f"{name}: {len(found) - len(truth):,} of {len(found):,} scored clips have no label; {end}"
-        )
+        notes.append(f"{name}: {len(found) - len(truth):,} of {len(found):,} scored clips have no label; {end}")
     if not truth:
         return None
     chosen = np.array([clip is not None for clip in found])
@@ -279,9 +271,7 @@ def _missing_classes(row: MachineEvaluation) -> list[str]:
     counts = {"source": row.n_normal_source, "target": row.n_normal_target}
     if not any(counts.values()):
         return []
-    return [
-        f"no normal clips of the {domain} domain, so no AUC of it" for domain, n in counts.items() if n == 0
-    ]
+    return [f"no normal clips of the {domain} domain, so no AUC of it" for domain, n in counts.items() if n == 0]
 
 
 def _has_figures(row: MachineEvaluation) -> bool:

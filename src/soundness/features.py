@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from soundness.settings import LogMelSettings
 
-__all__ = ["LogMel", "mel_filterbank"]
+__all__ = ["LogMel", "band_centres", "mel_filterbank"]
 
 
 class LogMel(nn.Module):
@@ -63,9 +63,7 @@ class LogMel(nn.Module):
         if settings.power != 2.0:
             magnitude = magnitude.pow(settings.power / 2)
         bands = self.filters @ magnitude  # (batch, mel, frame)
-        log_mel = bands.clamp(min=10 ** (settings.floor_db * settings.power / 20)).log10() * (
-            20 / settings.power
-        )
+        log_mel = bands.clamp(min=10 ** (settings.floor_db * settings.power / 20)).log10() * (20 / settings.power)
         return log_mel.reshape(*waveform.shape[:-1], *log_mel.shape[-2:])
 
 
@@ -81,13 +79,24 @@ def mel_filterbank(settings: LogMelSettings, *, sample_rate: int) -> NDArray[np.
     ----------
     .. [1] M. Slaney, "Auditory Toolbox, version 2", Interval Research, 1998: linear below 1 kHz, logarithmic above.
     """
-    lowest, highest = _hz_to_mel(settings.fmin), _hz_to_mel(settings.fmax)
-    edges = np.array([_mel_to_hz(mel) for mel in np.linspace(lowest, highest, settings.n_mels + 2)])
+    edges = _band_edges(settings)
     bins = np.linspace(0.0, sample_rate / 2, 1 + settings.n_fft // 2)
     ramps = edges[:, None] - bins  # (mel + 2, bin)
     widths = np.diff(edges)[:, None]
     triangles = np.maximum(0.0, np.minimum(-ramps[:-2] / widths[:-1], ramps[2:] / widths[1:]))
-    return (triangles * (2.0 / (edges[2:] - edges[:-2]))[:, None]).astype(np.float32)
+    filters: NDArray[np.float32] = (triangles * (2.0 / (edges[2:] - edges[:-2]))[:, None]).astype(np.float32)
+    return filters
+
+
+def band_centres(settings: LogMelSettings) -> NDArray[np.float64]:
+    """Frequency of each band's peak in Hz, shape ``(mel,)``."""
+    return _band_edges(settings)[1:-1]
+
+
+def _band_edges(settings: LogMelSettings) -> NDArray[np.float64]:
+    """Frequencies in Hz at which one triangle ends and the next but one begins, shape ``(mel + 2,)``."""
+    lowest, highest = _hz_to_mel(settings.fmin), _hz_to_mel(settings.fmax)
+    return np.array([_mel_to_hz(mel) for mel in np.linspace(lowest, highest, settings.n_mels + 2)])
 
 
 _HZ_PER_MEL = 200 / 3

@@ -107,9 +107,7 @@ def fit_reconstructor(
     last = checkpoints / "last.ckpt"
     if not resume:
         shutil.rmtree(folder, ignore_errors=True)
-    trainer = _new_trainer(
-        training, folder, checkpoints, has_held_out=len(held_out) > 0, show_progress=show_progress
-    )
+    trainer = _new_trainer(training, folder, checkpoints, has_held_out=len(held_out) > 0, show_progress=show_progress)
     _run(trainer, module, checkpoint=last if last.exists() else None)
     return _best(trainer, module)
 
@@ -164,9 +162,8 @@ class _Training(pl.LightningModule):
         seed: int,
     ) -> None:
         super().__init__()
-        assert (
-            settings.autoencoder is not None and settings.training is not None
-        )  # a reconstructor was built from it
+        assert settings.autoencoder is not None  # a reconstructor was built from it
+        assert settings.training is not None
         self.reconstructor = reconstructor
         self.training_settings = settings.training
         self.n_frames = settings.autoencoder.segment_frames
@@ -216,9 +213,7 @@ def _table(clips: TrainingClips, kept: Sequence[int], *, n_frames: int) -> tuple
     return frames, _ClipTable(np.cumsum(lengths) - lengths, lengths, clips.conditions[list(kept)])
 
 
-def _held_out_segments(
-    clips: TrainingClips, held_out: Sequence[int], *, n_frames: int
-) -> tuple[Tensor, Tensor]:
+def _held_out_segments(clips: TrainingClips, held_out: Sequence[int], *, n_frames: int) -> tuple[Tensor, Tensor]:
     if not held_out:
         return torch.empty(0, clips.log_mels[0].shape[0], n_frames), clips.conditions[:0]
     segments = [split_into_segments(clips.log_mels[index], n_frames=n_frames) for index in held_out]

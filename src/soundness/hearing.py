@@ -83,7 +83,8 @@ def check_training_clips(machine: Machine, settings: SystemSettings) -> None:
     clips = machine.train
     if len(clips) < FEWEST_CLIPS:
         raise DataError(
-            f"{machine.root}: {len(clips)} training clip(s) of {machine.machine_type}; at least {FEWEST_CLIPS} are needed"
+            f"{machine.root}: {len(clips)} training clip(s) of {machine.machine_type}; "
+            f"at least {FEWEST_CLIPS} are needed"
         )
     by_stem: dict[str, Clip] = {}
     for clip in clips:

@@ -78,15 +78,11 @@ def harmonic_mean(values: Iterable[float]) -> float:
     return float(floored.size / np.sum(1 / floored))
 
 
-def _grouped(
-    labels: ArrayLike, scores: ArrayLike
-) -> tuple[NDArray[np.bool_], NDArray[np.intp], NDArray[np.intp]]:
+def _grouped(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], NDArray[np.intp], NDArray[np.intp]]:
     """Labels, each clip's group of equal scores in ascending order, and the groups' sizes; all checked."""
     truth, values = np.asarray(labels), np.asarray(scores)
     if truth.ndim != 1 or truth.shape != values.shape:
-        raise ScoresError(
-            f"expected labels and scores of one shape (clip,), got {truth.shape} and {values.shape}"
-        )
+        raise ScoresError(f"expected labels and scores of one shape (clip,), got {truth.shape} and {values.shape}")
     if not np.isin(truth, (0, 1)).all() or np.unique(truth).size != 2:
         raise ScoresError(f"expected labels 0 and 1, both of them, got {np.unique(truth).tolist()}")
     if np.isnan(values).any():

@@ -118,9 +118,7 @@ class MemoryBank:
         if settings.whitening == "shrunk":
             whitening = whitening_matrix(training.own, training.clip_domains, shrinkage=settings.shrinkage)
         vectors = training.own if whitening is None else training.own @ whitening
-        return cls(
-            vectors, training.clip_domains, training.condition_domains, whitening, settings.n_neighbors
-        )
+        return cls(vectors, training.clip_domains, training.condition_domains, whitening, settings.n_neighbors)
 
     def distances(self, vectors: Array, *, left_out: int | None = None) -> Array:
         """Distance of one clip to each domain, the smallest over that domain's conditions.
@@ -211,7 +209,8 @@ class NearestNeighborScorer:
 
     def leave_one_out_scores(self, training: TrainingVectors) -> Array:
         """Score of each training clip, shape ``(clip,)``, with all that came from it left out of the bank."""
-        return self._normalised(self.bank.leave_one_out_distances(training)).min(axis=1)
+        scores: Array = self._normalised(self.bank.leave_one_out_distances(training)).min(axis=1)
+        return scores
 
     def notes(self) -> list[str]:
         """Which domains had too few clips for statistics, or for ``n_neighbors``, of their own."""
@@ -335,9 +334,7 @@ def whitening_matrix(vectors: Array, domains: NDArray[np.int64], *, shrinkage: f
         If no two clips of a domain differ, so that there is nothing to whiten by.
     """
     labels = np.unique(domains)
-    centred = np.concatenate(
-        [vectors[domains == label] - vectors[domains == label].mean(axis=0) for label in labels]
-    )
+    centred = np.concatenate([vectors[domains == label] - vectors[domains == label].mean(axis=0) for label in labels])
     covariance = centred.T @ centred / max(1, len(centred) - len(labels))
     variance = np.trace(covariance) / len(covariance)
     if not variance > 0.0:

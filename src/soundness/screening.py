@@ -135,17 +135,13 @@ def score_clips(
     return ScoringReport(n_scored, n_flagged, tuple(failures), tuple(warnings), tuple(notes))
 
 
-def _assign(
-    clips: Sequence[Clip], detectors: Mapping[str, Detector]
-) -> tuple[list[tuple[Clip, Detector]], list[str]]:
+def _assign(clips: Sequence[Clip], detectors: Mapping[str, Detector]) -> tuple[list[tuple[Clip, Detector]], list[str]]:
     """Each clip with the detector of its machine; what its name says of label and domain is not looked at."""
     heard = sorted({clip.machine_type for clip in clips})
     if len(detectors) == 1 and not set(heard) & set(detectors):
         (only,) = detectors.values()
         strangers = [name for name in heard if name]
-        notes = (
-            [f"{', '.join(strangers)}: scored by the detector of {only.machine_type}"] if strangers else []
-        )
+        notes = [f"{', '.join(strangers)}: scored by the detector of {only.machine_type}"] if strangers else []
         _refuse_same_names(clips)
         return [(clip, only) for clip in clips], notes
     missing = [name for name in heard if name not in detectors]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -24,8 +24,10 @@ __all__ = [
     "TrainingSettings",
     "load_settings",
     "system_names",
+    "validated",
 ]
 
+Model = TypeVar("Model", bound=BaseModel)
 PositiveInt = Annotated[int, Field(ge=1)]
 
 
@@ -164,14 +166,13 @@ def load_settings(system: str = "conditional", *, overrides: Iterable[str] = ())
         If the system, a key, the type of a value or its range is unknown to us; the message names it.
     """
     origin, tree = _read_system(system)
-    settings = _validated(tree, origin)
+    settings = validated(SystemSettings, _without_network(tree), origin=origin)
     overrides = list(overrides)
     for override in overrides:
         key, value = _parse_override(override)
         tree = _changed(tree, settings, key, value)
-    return (
-        _validated(tree, " ".join(f"--set {override}" for override in overrides)) if overrides else settings
-    )
+    origin = " ".join((origin, *(f"--set {override}" for override in overrides)))
+    return validated(SystemSettings, _without_network(tree), origin=origin)
 
 
 def _read_system(system: str) -> tuple[str, dict[str, Any]]:
@@ -199,9 +200,7 @@ def _parse_override(override: str) -> tuple[list[str], Any]:
     return key.strip().split("."), value
 
 
-def _changed(
-    tree: Mapping[str, Any], settings: BaseModel | None, key: list[str], value: Any
-) -> dict[str, Any]:
+def _changed(tree: Mapping[str, Any], settings: BaseModel | None, key: list[str], value: Any) -> dict[str, Any]:
     """A copy of the tree with one value changed; the key is checked against the settings as they stand."""
     name, rest = key[0], key[1:]
     if settings is None or name not in type(settings).model_fields:
@@ -216,35 +215,38 @@ def _changed(
     return {**tree, name: _changed(tree.get(name, {}), below, rest, value)}
 
 
-def _validated(tree: Mapping[str, Any], origin: str) -> SystemSettings:
+def validated(model: type[Model], values: Mapping[str, Any], *, origin: str = "settings") -> Model:
+    """Settings of a kind from plain values.
+
+    Raises
+    ------
+    SettingsError
+        If a key is unknown, or a value of the wrong type or out of range; the message names the first.
+    """
     try:
-        return SystemSettings.model_validate(_without_network(tree))
+        return model.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            names = _names_beside(first["loc"])
-            raise SettingsError(
-                f"{origin}: unknown setting {key!r}{_suggestion(key.split('.')[-1], names)}"
-            ) from None
-        message = first["msg"].removeprefix("Value error, ")
-        came = "" if not key else f"; {first['input']!r} came"
-        raise SettingsError(f"{origin}: {key or 'settings'}: {message}{came}") from None
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        suggestion = _suggestion(str(first["loc"][-1]), _names_beside(model, first["loc"]))
+        raise SettingsError(f"{origin}: unknown setting {key!r}{suggestion}")
+    message = first["msg"].removeprefix("Value error, ")
+    came = f"{key}: {message}; {first['input']!r} came" if key else message
+    raise SettingsError(f"{origin}: {came}")
 
 
 def _without_network(tree: Mapping[str, Any]) -> dict[str, Any]:
     """TOML has no null: ``autoencoder = false`` says that a system has no network."""
     return {
-        key: None if key in ("autoencoder", "training") and value is False else value
-        for key, value in tree.items()
+        key: None if key in ("autoencoder", "training") and value is False else value for key, value in tree.items()
     }
 
 
-def _names_beside(location: tuple[int | str, ...]) -> list[str]:
-    model: Any = SystemSettings()
+def _names_beside(model: Any, location: tuple[int | str, ...]) -> list[str]:
     for part in location[:-1]:
-        model = getattr(model, str(part))
-    return list(type(model).model_fields)
+        model = type(model.model_fields[str(part)].default)
+    return list(model.model_fields)
 
 
 def _suggestion(name: str, known: list[str]) -> str:

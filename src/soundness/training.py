@@ -84,14 +84,10 @@ def fit_mean_log_mel(heard: Sequence[Heard], settings: SystemSettings, context: 
     return [Fitted(MeanLogMel(mean=mean, deviation=deviation)) for mean, deviation in scales]
 
 
-def fit_reconstruction_error(
-    heard: Sequence[Heard], settings: SystemSettings, context: FitContext
-) -> list[Fitted]:
+def fit_reconstruction_error(heard: Sequence[Heard], settings: SystemSettings, context: FitContext) -> list[Fitted]:
     """Train one network on all clips of all machines given."""
     if settings.autoencoder is None or settings.training is None:
-        raise SettingsError(
-            f"representation {settings.representation!r} needs autoencoder and training settings"
-        )
+        raise SettingsError(f"representation {settings.representation!r} needs autoencoder and training settings")
     own = [condition_of(clip) for machine in heard for clip in machine.clips]
     encoder = ConditionEncoder(tuple(sorted(set(own))) if settings.autoencoder.is_conditional else ())
     clips = TrainingClips(
@@ -221,9 +217,7 @@ class _Run:
         detectors = [self._detector(*pair, fit_seconds=seconds) for pair in zip(heard, fitted, strict=True)]
         for detector, path in zip(detectors, paths, strict=True):
             save_detector(detector, path)
-        shutil.rmtree(
-            context.folder / "checkpoints", ignore_errors=True
-        )  # the detectors hold the weights now
+        shutil.rmtree(context.folder / "checkpoints", ignore_errors=True)  # the detectors hold the weights now
         return detectors
 
     def _check_identity(self, file: Path, identity: dict[str, Any]) -> None:
@@ -233,20 +227,14 @@ class _Run:
             raise OutputError(f"{file}: not readable as JSON; --overwrite starts anew") from None
         for key, value in identity.items():
             if before.get(key) != value:
-                raise OutputError(
-                    f"{self.out}: was started with another {key}; --resume goes on with the same one"
-                )
+                raise OutputError(f"{self.out}: was started with another {key}; --resume goes on with the same one")
 
     def _make_room(self, file: Path, *, overwrite: bool) -> None:
         """Remove an earlier run, and nothing that is not part of one."""
         if not overwrite:
-            raise OutputError(
-                f"{self.out}: exists already; --overwrite replaces it, --resume goes on with it"
-            )
+            raise OutputError(f"{self.out}: exists already; --overwrite replaces it, --resume goes on with it")
         if not file.exists():
-            raise OutputError(
-                f"{self.out}: is not the folder of a run (it holds no {_RUN_FILE}); not overwritten"
-            )
+            raise OutputError(f"{self.out}: is not the folder of a run (it holds no {_RUN_FILE}); not overwritten")
         for bundle in self.out.glob(f"*{SUFFIX}"):
             bundle.unlink()
         shutil.rmtree(self.out / _WORK_FOLDER, ignore_errors=True)
@@ -292,7 +280,7 @@ class _Run:
         self, heard: Heard, fitted: Fitted, seconds: dict[str, float], notes: tuple[str, ...]
     ) -> TrainingSummary:
         network = fitted.network
-        clip_domains = [clip.domain or "" for clip in heard.clips]
+        clip_domains: list[str] = [clip.domain or "" for clip in heard.clips]
         return TrainingSummary(
             system=self.system,
             seed=self.seed,
@@ -350,9 +338,7 @@ def _training_vectors(heard: Heard, fitted: Fitted, domains: list[str]) -> Train
     conditions = fitted.conditions
     own = [conditions.index(condition_of(clip)) if conditions else 0 for clip in heard.clips]
     return TrainingVectors(
-        np.stack(
-            [fitted.representation.vectors(log_mel).numpy().astype(np.float64) for log_mel in heard.log_mels]
-        ),
+        np.stack([fitted.representation.vectors(log_mel).numpy().astype(np.float64) for log_mel in heard.log_mels]),
         np.array(own),
         np.array([domains.index(clip.domain or "") for clip in heard.clips]),
         np.array([domains.index(condition.domain) for condition in conditions] or [ANY_DOMAIN]),

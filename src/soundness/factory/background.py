@@ -80,12 +80,7 @@ def background(hall: Hall, n_samples: int, rng: np.random.Generator) -> FloatArr
     """Noise of a hall during one clip, unit rms, shape ``(n_samples,)``."""
     curve = {hz: level + 0.8 * rng.standard_normal() for hz, level in hall.spectrum.items()}
     steady = shaped_noise(n_samples, rng, curve=curve) * wander(n_samples, rng, spread=0.08, rate_hz=0.7)
-    parts = (
-        steady
-        + _tonal(hall, n_samples, rng)
-        + _voices(hall, n_samples, rng)
-        + _clanking(hall, n_samples, rng)
-    )
+    parts = steady + _tonal(hall, n_samples, rng) + _voices(hall, n_samples, rng) + _clanking(hall, n_samples, rng)
     return parts / rms(parts)
 
 

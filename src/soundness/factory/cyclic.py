@@ -91,7 +91,7 @@ class Slider:
         """Each kind of fault, a function of severity and generator."""
         return {
             "squeak": self._squeak,
-            "damaged_rail": partial(self._strike, times=self._joints, modes=self._rattle, loud_db=19.0),
+            "damaged_rail": partial(self._strike, times=self._joints, modes=self._rattle, loud_db=17.0),
             "hard_stop": partial(self._strike, times=self._ends, modes=self._stops, loud_db=16.0),
             "dry_rail": self._dry_rail,
             "loose_drive": self._loose_drive,
@@ -172,9 +172,7 @@ class Valve:
         knock = ring_at(self._n_samples, closing, strength, detuned(self._KNOCK[which], rng))
         return click + 0.7 * knock + 0.25 * self._release(which, times, strength, rng)
 
-    def _release(
-        self, which: int, times: FloatArray, gains: FloatArray, rng: np.random.Generator
-    ) -> FloatArray:
+    def _release(self, which: int, times: FloatArray, gains: FloatArray, rng: np.random.Generator) -> FloatArray:
         """Air that escapes: a rise within 5 ms, a fall within 70 ms, for each opening."""
         seconds = np.arange(int(0.4 * SAMPLE_RATE)) / SAMPLE_RATE
         pulse = (1.0 - np.exp(-seconds / 0.005)) * np.exp(-seconds / 0.07)
@@ -201,11 +199,15 @@ class Valve:
         return np.sort(np.concatenate(self._openings))
 
     def _weak_stroke(self, severity: float, rng: np.random.Generator) -> Trouble:
-        """Too little air: the busier valve loses ``severity`` of its sound for a while; at 1 it stays shut."""
+        """Let the busier valve lose ``severity`` of its sound; the coil buzzes on an armature that hangs."""
         busier = max(range(2), key=lambda which: self._openings[which].size)
-        start, end = interval(self._n_samples, rng)
-        lost = -severity * self._parts[busier] * window(self._n_samples, start, end)
-        return Trouble(lost, 300.0, 7500.0, start, end)
+        held = np.zeros(self._n_samples)
+        for opening in self._openings[busier]:
+            first = max(round(opening * SAMPLE_RATE), 0)
+            held[first : max(round((opening + self._OPEN_SECONDS) * SAMPLE_RATE), 0)] = 1.0
+        buzz = held * tones(_mains(self._n_samples), {k: 0.9**k for k in range(1, 13)}, rng)
+        added = graded(buzz, severity, loud_db=9.0) - severity * self._parts[busier]
+        return Trouble(added, 80.0, 7500.0, 0.0, self._n_samples / SAMPLE_RATE)
 
     def _sticking(self, severity: float, rng: np.random.Generator) -> Trouble:
         """A disc that closes late: air escapes for another while after each opening."""
@@ -213,23 +215,25 @@ class Valve:
         both = np.concatenate([times, times + 0.1])
         late = self._release(0, both, np.ones(both.size), rng)
         fmin, fmax = self._HISS[0]
-        return Trouble(graded(late, severity, loud_db=8.0), fmin, fmax, 0.0, self._n_samples / SAMPLE_RATE)
+        return Trouble(graded(late, severity, loud_db=10.0), fmin, fmax, 0.0, self._n_samples / SAMPLE_RATE)
 
     def _chatter(self, severity: float, rng: np.random.Generator) -> Trouble:
         """A disc that bounces: five more clicks after each opening."""
         bounces = 0.03 * np.arange(1, 6)[None, :] * rng.uniform(0.9, 1.1)
         times = (self._all_openings()[:, None] + bounces).ravel()
         ringing = ring_at(self._n_samples, times, np.ones(times.size), self._CLICK[0])
-        heard = graded(ringing, severity, loud_db=17.0)
+        heard = graded(ringing, severity, loud_db=14.0)
         return Trouble(heard, 1200.0, 5000.0, 0.0, self._n_samples / SAMPLE_RATE)
 
     def _contamination(self, severity: float, rng: np.random.Generator) -> Trouble:
         """Grit that crackles at random."""
         n_grains = int(40 * self._n_samples / SAMPLE_RATE)
         times = rng.uniform(0.0, self._n_samples / SAMPLE_RATE, n_grains)
-        grit = ring_at(self._n_samples, times, rng.exponential(1.0, n_grains), (Mode(5200.0, 0.003),))
-        heard = graded(grit, severity, loud_db=10.0)
-        return Trouble(heard, 4300.0, 6300.0, 0.0, self._n_samples / SAMPLE_RATE)
+        grit = ring_at(
+            self._n_samples, times, rng.uniform(0.3, 1.0, n_grains), (Mode(4600.0, 0.004), Mode(5600.0, 0.003))
+        )
+        heard = graded(grit, severity, loud_db=4.0)
+        return Trouble(heard, 3900.0, 6500.0, 0.0, self._n_samples / SAMPLE_RATE)
 
     def _coil_hum(self, severity: float, rng: np.random.Generator) -> Trouble:
         """A loose armature that buzzes at twice the mains frequency."""

@@ -41,7 +41,7 @@ __all__ = [
     "whistle",
 ]
 
-FALL_DB = 42.0
+FALL_DB = 38.0
 
 # A bearing of 9 balls, ball over pitch diameter 0.23, contact angle 0: impacts a revolution of the shaft.
 _N_BALLS, _BALL_RATIO = 9, 0.23
@@ -91,9 +91,10 @@ class Machine(Protocol):
 def graded(waveform: FloatArray, severity: float, *, loud_db: float) -> FloatArray:
     """Bring what acts to ``loud_db`` above the machine at severity 1, and `FALL_DB` below that at severity 0.
 
-    The level is that of the samples that are not zero, so that a short event is as loud as a long one.
+    The level is that of the samples within 80 dB of the peak, so that a short event is as loud as a long one.
     """
-    level = rms(waveform[waveform != 0.0])
+    magnitudes = np.abs(waveform)
+    level = rms(waveform[magnitudes > 1e-4 * np.max(magnitudes)])
     return waveform * (from_db(loud_db - FALL_DB * (1.0 - severity)) / level)
 
 
@@ -153,16 +154,12 @@ def rubbing(
     return _whole(graded(noise * touch, severity, loud_db=loud_db), *band)
 
 
-def whistle(
-    n_samples: int, severity: float, rng: np.random.Generator, *, hz: float, loud_db: float
-) -> Trouble:
+def whistle(n_samples: int, severity: float, rng: np.random.Generator, *, hz: float, loud_db: float) -> Trouble:
     """Unsteady tone near ``hz`` that comes and goes once: a flow edge, a belt, a dry joint."""
     start, end = interval(n_samples, rng)
     centre = hz * rng.uniform(0.9, 1.1)
     course = centre * wander(n_samples, rng, spread=0.015, rate_hz=6.0)
-    tone = np.sin(2.0 * np.pi * np.cumsum(course) / SAMPLE_RATE) * wander(
-        n_samples, rng, spread=0.2, rate_hz=8.0
-    )
+    tone = np.sin(2.0 * np.pi * np.cumsum(course) / SAMPLE_RATE) * wander(n_samples, rng, spread=0.2, rate_hz=8.0)
     heard = graded(tone * window(n_samples, start, end), severity, loud_db=loud_db)
     return Trouble(heard, 0.93 * centre, 1.07 * centre, start, end)
 

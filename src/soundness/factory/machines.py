@@ -118,7 +118,7 @@ MACHINES: Mapping[str, MachineType] = {
         },
         supplemental="machine",
         supplemental_name="section_00_machine_source_{index:04d}_noAttribute.wav",
-        snr_db=0.0,
+        snr_db=1.0,
     ),
     "fan": MachineType(
         conditions={
@@ -127,7 +127,7 @@ MACHINES: Mapping[str, MachineType] = {
         },
         supplemental="noise",
         supplemental_name="section_00_noise_supplemental_normal_{index:04d}.wav",
-        snr_db=0.0,
+        snr_db=-0.5,
     ),
     "gearbox": MachineType(
         conditions={
@@ -140,7 +140,7 @@ MACHINES: Mapping[str, MachineType] = {
         },
         supplemental="machine",
         supplemental_name="section_00_machine_{index:04d}_.wav",
-        snr_db=0.0,
+        snr_db=1.0,
     ),
     "slider": MachineType(
         conditions={
@@ -149,7 +149,7 @@ MACHINES: Mapping[str, MachineType] = {
         },
         supplemental="machine",
         supplemental_name="section_00_machine_source_{index:04d}_.wav",
-        snr_db=0.0,
+        snr_db=2.0,
     ),
     "valve": MachineType(
         conditions={
@@ -158,7 +158,7 @@ MACHINES: Mapping[str, MachineType] = {
         },
         supplemental="machine",
         supplemental_name="section_00_machine_source_{index:04d}.wav",
-        snr_db=0.0,
+        snr_db=3.0,
     ),
 }
 

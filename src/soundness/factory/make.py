@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -59,7 +60,8 @@ def make_data(
 ) -> FactoryResult:
     """Make the sounds of a factory in the layout of DCASE 2025.
 
-    Nothing appears under ``out`` before all is made; an interruption leaves no trace.
+    Nothing appears under ``out`` before all is made; an interruption leaves no trace. With more than one
+    worker, a script that calls this needs the guard ``if __name__ == "__main__":`` of `multiprocessing`.
 
     Parameters
     ----------
@@ -103,9 +105,7 @@ def make_data(
 
 def _refuse_bad_folders(out: Path, truth: Path, *, overwrite: bool) -> None:
     if out.is_relative_to(truth) or truth.is_relative_to(out):
-        raise OutputError(
-            f"{truth}: the truth must lie outside the data set {out}, and the data set outside of it"
-        )
+        raise OutputError(f"{truth}: the truth must lie outside the data set {out}, and the data set outside of it")
     for folder in (out, truth):
         if folder.exists() and not folder.is_dir():
             raise OutputError(f"{folder}: expected a folder, or nothing, but it is a file")
@@ -117,16 +117,13 @@ def _refuse_bad_folders(out: Path, truth: Path, *, overwrite: bool) -> None:
 
 @contextmanager
 def _staged(folder: Path) -> Iterator[Path]:
-    """Give a fresh folder beside another, which is gone afterwards."""
-    staging = folder.with_name(folder.name + ".partial")
+    """Give a fresh folder beside another, on the same disk, which is gone afterwards."""
     try:
-        shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir(parents=True)
-        yield staging
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as staging:
+            yield Path(staging)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written: {error}") from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _replace(new: Path, old: Path) -> None:
@@ -217,9 +214,7 @@ def _attribute_table(plans: list[ClipPlan]) -> list[tuple[str, ...]]:
     listed = [plan for plan in plans if plan.split != "supplemental"]
     n_attributes = max((len(plan.condition.attributes) for plan in listed), default=0)
     columns = [f"d{number}{letter}" for number in range(1, n_attributes + 1) for letter in "pv"]
-    rows = [
-        (str(plan.path), *(word for pair in plan.condition.attributes for word in pair)) for plan in listed
-    ]
+    rows = [(str(plan.path), *(word for pair in plan.condition.attributes for word in pair)) for plan in listed]
     return [("file_name", *columns), *rows]
 
 

@@ -37,7 +37,8 @@ class ClipPlan:
     def condition(self) -> Condition:
         """The operating condition: a domain's conditions take turns, within each kind of anomaly too."""
         conditions = machine_type(self.machine).conditions[self.domain]
-        turn = self.index if self.fault is None else self.index // len(fault_kinds(self.machine)) + self.index
+        n_kinds = len(fault_kinds(self.machine))
+        turn = self.index if self.label == "normal" else sum(divmod(self.index, n_kinds))
         return conditions[turn % len(conditions)]
 
     @property

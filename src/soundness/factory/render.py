@@ -13,10 +13,10 @@ from soundness.factory.signals import FloatArray, from_db, generator, rms
 
 __all__ = ["Stems", "render"]
 
-_NOISE_DB = -33.0
+_NOISE_DB = -38.0
 _LEVEL_SPREAD_DB = 1.0
 _SNR_HALF_WIDTH_DB = 2.0
-_SELF_NOISE_DB = -78.0
+_SELF_NOISE_DB = -80.0
 _PEAK = 0.9
 
 

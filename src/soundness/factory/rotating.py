@@ -75,9 +75,7 @@ class Fan:
         return {
             "imbalance": partial(orders, turns, levels={1: 0.0, 2: -4.0, 3: -6.0}, loud_db=15.0),
             "cracked_blade": partial(orders, turns, levels=cracked, loud_db=10.0),
-            "bearing_outer_race": partial(
-                impacts, turns, rates=(OUTER_RACE, 0.0), modes=self._modes, loud_db=4.0
-            ),
+            "bearing_outer_race": partial(impacts, turns, rates=(OUTER_RACE, 0.0), modes=self._modes, loud_db=4.0),
             "rubbing": partial(rubbing, turns, band=(1500.0, 4500.0), loud_db=3.0),
             "whistle": partial(whistle, turns.size, hz=1700.0, loud_db=10.0),
         }
@@ -125,9 +123,7 @@ class Gearbox:
             "broken_tooth": partial(impacts, turns, rates=(1.0, 0.0), modes=self._modes, loud_db=4.0),
             "worn_teeth": partial(orders, turns, levels=sidebands, loud_db=9.0),
             "looseness": partial(orders, 0.5 * turns, levels=halves, loud_db=14.0),
-            "bearing_inner_race": partial(
-                impacts, turns, rates=(INNER_RACE, 0.8), modes=self._modes[1:], loud_db=6.0
-            ),
+            "bearing_inner_race": partial(impacts, turns, rates=(INNER_RACE, 0.8), modes=self._modes[1:], loud_db=6.0),
             "dry_running": partial(noise_band, turns.size, band=(2800.0, 6500.0), loud_db=3.0),
         }
 
@@ -175,9 +171,7 @@ class Bearing:
         return {
             "outer_race": partial(impacts, turns, rates=(OUTER_RACE, 0.0), modes=modes[:2], loud_db=6.0),
             "inner_race": partial(impacts, turns, rates=(INNER_RACE, 0.85), modes=modes[1:], loud_db=6.0),
-            "rolling_element": partial(
-                impacts, turns, rates=(ROLLING_ELEMENT, 0.5), modes=modes, loud_db=5.0
-            ),
+            "rolling_element": partial(impacts, turns, rates=(ROLLING_ELEMENT, 0.5), modes=modes, loud_db=5.0),
             "looseness": partial(orders, turns, levels=loose, loud_db=16.0),
             "dry_running": partial(noise_band, turns.size, band=(3500.0, 7000.0), loud_db=1.0),
         }

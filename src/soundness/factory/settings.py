@@ -60,6 +60,6 @@ class FactorySettings(BaseModel):
                 raise SettingsError(f"machines: {name!r} comes twice in {', '.join(self.machines)}")
         if self.n_target_train >= self.n_train:
             raise SettingsError(
-                f"n_target_train = {self.n_target_train} leaves none of n_train = {self.n_train} for the source"
+                f"n_target_train is {self.n_target_train}: none of n_train = {self.n_train} is left for the source"
             )
         return self

@@ -63,7 +63,7 @@ def rms(waveform: FloatArray) -> float:
 
 
 def wander(n_samples: int, rng: np.random.Generator, *, spread: float, rate_hz: float = 1.5) -> FloatArray:
-    """Slow random course around 1, shape ``(n_samples,)``: deviation ``spread``, ``rate_hz`` knots a second."""
+    """Slow course around 1, shape ``(n_samples,)``: deviation ``spread``, ``rate_hz`` random knots a second."""
     n_knots = int(n_samples / SAMPLE_RATE * rate_hz) + 2
     knots = np.clip(rng.standard_normal(n_knots), -2.5, 2.5)
     at = np.arange(n_samples) * (rate_hz / SAMPLE_RATE)
@@ -203,9 +203,7 @@ def _ringing(modes: Sequence[Mode]) -> FloatArray:
     return kernel
 
 
-def turning_times(
-    turns: FloatArray, *, per_turn: float, jitter: float, rng: np.random.Generator
-) -> FloatArray:
+def turning_times(turns: FloatArray, *, per_turn: float, jitter: float, rng: np.random.Generator) -> FloatArray:
     """Seconds at which something happens ``per_turn`` times a revolution.
 
     Parameters

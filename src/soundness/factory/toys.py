@@ -139,9 +139,7 @@ class ToyTrain:
                 jitter=0.003,
                 rng=rng,
             )
-            sound += ring_at(
-                self._n_samples, times, np.exp(0.2 * rng.standard_normal(times.size)), self._rail
-            )
+            sound += ring_at(self._n_samples, times, np.exp(0.2 * rng.standard_normal(times.size)), self._rail)
         return sound
 
     @property
@@ -150,9 +148,7 @@ class ToyTrain:
         teeth = self._n_teeth
         uneven = {teeth * k + side: -2.0 * abs(side) for k in (1, 2) for side in (-2, -1, 1, 2)}
         return {
-            "flat_wheel": partial(
-                impacts, self._wheels, rates=(1.0, 0.0), modes=self._rail[:2], loud_db=12.0
-            ),
+            "flat_wheel": partial(impacts, self._wheels, rates=(1.0, 0.0), modes=self._rail[:2], loud_db=12.0),
             "broken_joint": self._broken_joint,
             "chipped_gear": partial(orders, self._motor, levels=uneven, loud_db=11.0),
             "dry_axle": partial(whistle, self._n_samples, hz=2600.0, loud_db=10.0),
@@ -162,10 +158,7 @@ class ToyTrain:
     def _broken_joint(self, severity: float, rng: np.random.Generator) -> Trouble:
         """Two joints of the oval part: each axle bangs there, and the train rattles on for 60 ms."""
         laps = self._laps + rng.random()
-        bangs = [
-            turning_times(laps, per_turn=2.0, jitter=0.002, rng=rng) + delay
-            for delay in (0.0, 0.02, 0.04, 0.06)
-        ]
+        bangs = [turning_times(laps, per_turn=2.0, jitter=0.002, rng=rng) + delay for delay in (0.0, 0.02, 0.04, 0.06)]
         times = np.concatenate(bangs)
         ringing = ring_at(self._n_samples, times, np.exp(0.2 * rng.standard_normal(times.size)), self._rail)
         heard = graded(ringing, severity, loud_db=16.0)

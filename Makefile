@@ -1,0 +1,36 @@
+# `make demo` and `make test` each do all their set-up on a machine that has Python 3.11 or newer and make.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export MPLBACKEND = Agg
+
+.PHONY: help demo test check install clean
+
+help:
+	@echo "make demo   install, then make sounds, train, score, evaluate and draw (in demo/)"
+	@echo "make test   install, then run every test"
+	@echo "make check  install, then check style, types and imports"
+
+demo: install
+	$(BIN)/soundness demo --out demo --overwrite
+
+test: install
+	$(BIN)/python -m pytest
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+install: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'soundness needs Python 3.11 or newer')"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,test,check]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo out

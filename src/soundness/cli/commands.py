@@ -1,0 +1,250 @@
+"""The commands."""
+
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, ParamSpec
+
+import typer
+
+import soundness
+from soundness.cli.console import progress_bars, say, show_lines, show_table, warn
+from soundness.errors import OutputError, SoundnessError
+
+__all__ = ["app", "main"]
+
+Parameters = ParamSpec("Parameters")
+
+app = typer.Typer(
+    name="soundness",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="""Hear a machine fail before it does.
+
+    Learns what a machine sounds like when it is well, from normal recordings alone, and scores how far other
+    recordings are from that.
+
+    `soundness demo` shows it all on built-in data. With recordings of your own:
+
+    `soundness inspect DATA` · `soundness train DATA --out RUN` · `soundness score RUN CLIPS --out SCORES` ·
+    `soundness evaluate SCORES`
+
+    Exit status: 0 done; 1 some clips could not be scored, all others were; 2 nothing could be done, and why.
+    """,
+)
+
+Data = Annotated[
+    Path,
+    typer.Argument(
+        help="A DCASE Task 2 data set of any year (its root, a `raw` folder, a folder of machines or one machine), or "
+        "a folder of your own: `normal/` and, if there is one, `abnormal/`, or simply normal recordings.",
+        show_default=False,
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Draw no progress bars.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier command wrote there.")]
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _command(function: Callable[Parameters, int]) -> Callable[Parameters, None]:
+    """Turn a function that returns an exit status into a command; a known error is one line and status 2."""
+
+    @functools.wraps(function)
+    def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
+        try:
+            status = function(*args, **kwargs)
+        except SoundnessError as error:
+            warn(f"soundness: {error}")
+            status = 2
+        except KeyboardInterrupt:
+            warn("soundness: interrupted; what was finished is kept")
+            status = 2
+        raise typer.Exit(status)
+
+    return run
+
+
+@app.command()
+@_command
+def inspect(
+    data: Data,
+    *,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the report to this file, too.")] = None,
+    quiet: Quiet = False,
+) -> int:
+    """Show what a data set holds and what is wrong with it, before any training."""
+    from soundness.inspection import COLUMNS, table_rows
+
+    with progress_bars(is_quiet=quiet) as bars:
+        inspection = soundness.inspect(data, progress=functools.partial(bars, "listening"))
+    show_table(str(data), [COLUMNS, *table_rows(inspection)], n_left=7)
+    show_lines(f"{len(inspection.problems)} problem(s)", [str(problem) for problem in inspection.problems])
+    if json_file is not None:
+        _write_json(json_file, json.dumps(inspection.to_json(), indent=2))
+    return 0
+
+
+@app.command(name="make-data")
+@_command
+def make_data(
+    out: Annotated[Path, typer.Argument(help="Folder of the data set; the truth goes to its sibling OUT_truth.")],
+    *,
+    machines: Annotated[str, typer.Option(help="Machine types, with commas between.", show_default="all seven")] = "",
+    train: Annotated[int, typer.Option(help="Training clips of a machine, those of the target domain included.")] = 60,
+    target: Annotated[int, typer.Option(help="Training clips of the target domain.")] = 10,
+    test_normal: Annotated[int, typer.Option(help="Normal test clips, half of each domain.")] = 50,
+    test_anomaly: Annotated[int, typer.Option(help="Anomalous test clips, half of each domain.")] = 50,
+    supplemental: Annotated[int, typer.Option(help="Supplemental clips: clean machine sound or noise alone.")] = 40,
+    seconds: Annotated[float, typer.Option(help="Length of a clip.")] = 10.0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> int:
+    """Make a data set of synthetic machine sounds, in the layout of DCASE 2025."""
+    named = {"machines": tuple(_split(machines))} if machines else {}
+    with progress_bars(is_quiet=quiet) as bars:
+        result = soundness.make_data(
+            out,
+            overwrite=overwrite,
+            progress=bars,
+            n_train=train,
+            n_target_train=target,
+            n_test_normal=test_normal,
+            n_test_anomaly=test_anomaly,
+            n_supplemental=supplemental,
+            seconds=seconds,
+            seed=seed,
+            **named,
+        )
+    say(f"{result.n_clips} clips in {result.root}, the truth about them in {result.truth}")
+    return 0
+
+
+@app.command()
+@_command
+def train(
+    data: Data,
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for the detectors, one file per machine, and the logs.")],
+    system: Annotated[
+        str, typer.Option(help="conditional, log-mel-knn, log-mel-whitened, or a settings file (.toml).")
+    ] = "conditional",
+    machines: Annotated[str, typer.Option(help="Machine types, with commas between.", show_default="all")] = "",
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="Change a setting, as in scorer.n_neighbors=2; may be repeated.", metavar="KEY=VALUE"
+        ),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was interrupted.")] = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> int:
+    """Learn from normal recordings what each machine sounds like when it is well."""
+    from soundness.cli.reports import show_detectors
+
+    with progress_bars(is_quiet=quiet) as bars:
+        detectors = soundness.train(
+            data,
+            out,
+            system=system,
+            overrides=overrides or (),
+            machines=_split(machines),
+            seed=seed,
+            resume=resume,
+            overwrite=overwrite,
+            progress=None if quiet else bars,
+        )
+    show_detectors(detectors, out)
+    return 0
+
+
+@app.command()
+@_command
+def score(
+    detector: Annotated[Path, typer.Argument(help="A detector (.soundness), or a run's folder.", show_default=False)],
+    clips: Annotated[
+        list[Path],
+        typer.Argument(help="Recordings, folders of them, or data sets: their test clips.", show_default=False),
+    ],
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for the challenge's two CSV files a machine, and failed.csv.")],
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> int:
+    """Score recordings: the higher, the more anomalous."""
+    with progress_bars(is_quiet=quiet) as bars:
+        report = soundness.score(detector, clips, out, overwrite=overwrite, progress=functools.partial(bars, "scoring"))
+    show_lines("to know", [*report.notes, *report.warnings])
+    show_lines(
+        f"{len(report.failures)} recording(s) could not be scored (all in {out / 'failed.csv'})", report.failures
+    )
+    say(f"{report.n_scored} recordings scored, {report.n_flagged} of them called anomalous; scores in {out}")
+    if report.n_scored == 0:
+        return 2
+    return 1 if report.failures else 0
+
+
+@app.command()
+@_command
+def evaluate(
+    scores: Annotated[Path, typer.Argument(help="Folder of score files, anybody's.", show_default=False)],
+    *,
+    truth: Annotated[
+        Path | None,
+        typer.Option(
+            help="A labelled data set, or the folder of the official evaluator's truth files.",
+            show_default="the file names",
+        ),
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file, too.")] = None,
+) -> int:
+    """Compute the challenge's official figures from scores."""
+    from soundness.cli.reports import show_evaluation
+
+    evaluation = soundness.evaluate(scores, truth=truth)
+    show_evaluation(evaluation, title=str(scores))
+    if json_file is not None:
+        _write_json(json_file, evaluation.model_dump_json(indent=2))
+    return 0
+
+
+@app.command()
+@_command
+def demo(
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for data, detectors, scores and pictures.")] = Path("demo"),
+    machines: Annotated[str, typer.Option(help="Machine types, with commas between.")] = "fan,gearbox",
+    seed: Annotated[int, typer.Option(help="Of the data and the training.")] = 0,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> int:
+    """Show the main job on built-in data: make sounds, train, score, evaluate, draw."""
+    from soundness.cli.reports import show_demo
+
+    with progress_bars(is_quiet=quiet) as bars:
+        result = soundness.demo(
+            out, machines=_split(machines), seed=seed, overwrite=overwrite, progress=None if quiet else bars
+        )
+    show_demo(result)
+    return 0
+
+
+def _split(names: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in names.split(",") if name.strip())
+
+
+def _write_json(file: Path, text: str) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{file}: cannot be written: {error.strerror}") from None

@@ -1,0 +1,112 @@
+"""What a person sees: tables on standard output, progress and messages on standard error."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+__all__ = ["ProgressBars", "say", "show_lines", "show_table", "warn"]
+
+_WIDTH_OF_A_FILE = 200
+_LINES_SHOWN = 20
+
+
+def say(message: str) -> None:
+    """Print a line of results."""
+    _console(stderr=False).print(message, highlight=False, markup=False, soft_wrap=True)
+
+
+def warn(message: str) -> None:
+    """Print a line that is not a result."""
+    _console(stderr=True).print(message, highlight=False, markup=False, soft_wrap=True)
+
+
+def show_lines(title: str, lines: Sequence[str]) -> None:
+    """Print a titled list of things to know, where there are any, and how many more there are."""
+    if not lines:
+        return
+    warn(f"{title}:")
+    for line in lines[:_LINES_SHOWN]:
+        warn(f"  {line}")
+    if len(lines) > _LINES_SHOWN:
+        warn(f"  ... and {len(lines) - _LINES_SHOWN} more")
+
+
+def show_table(title: str, rows: Sequence[Sequence[str]], *, n_left: int = 1) -> None:
+    """Print a table.
+
+    Parameters
+    ----------
+    title
+        Above the table.
+    rows
+        The first one is the heading.
+    n_left
+        Columns that are aligned to the left; the others hold numbers.
+    """
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for index, heading in enumerate(rows[0]):
+        is_text = index < n_left
+        table.add_column(heading, justify="left" if is_text else "right", overflow="fold")
+    for row in rows[1:]:
+        table.add_row(*row)
+    _console(stderr=False).print(table, markup=False)
+
+
+class ProgressBars:
+    """A progress bar for whatever is going on, one at a time.
+
+    Parameters
+    ----------
+    is_quiet
+        Draw nothing.
+    """
+
+    def __init__(self, *, is_quiet: bool) -> None:
+        self.is_quiet = is_quiet
+        self._progress: Progress | None = None
+        self._task: tuple[str, TaskID] | None = None
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Show how much of something is done, and of how much."""
+        if self.is_quiet:
+            return
+        if self._task is None or self._task[0] != what:
+            self.close()
+            self._progress = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                console=_console(stderr=True),
+            )
+            self._progress.start()
+            self._task = (what, self._progress.add_task(what, total=total))
+        if self._progress is not None:
+            self._progress.update(self._task[1], completed=done)
+            if done == total:
+                self.close()
+
+    def close(self) -> None:
+        """End the bar that is being drawn, where there is one."""
+        if self._progress is not None:
+            self._progress.stop()
+        self._progress, self._task = None, None
+
+
+@contextmanager
+def progress_bars(*, is_quiet: bool) -> Iterator[ProgressBars]:
+    """Progress bars that are ended whatever happens."""
+    bars = ProgressBars(is_quiet=is_quiet)
+    try:
+        yield bars
+    finally:
+        bars.close()
+
+
+def _console(*, stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, width=None if stream.isatty() else _WIDTH_OF_A_FILE)

@@ -1,0 +1,62 @@
+"""How results look in the terminal."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from soundness.cli.console import say, show_lines, show_table
+from soundness.evaluation import Evaluation, table_rows
+
+if TYPE_CHECKING:
+    from soundness.demonstration import Demonstration
+    from soundness.detector import Detector
+
+__all__ = ["show_demo", "show_detectors", "show_evaluation"]
+
+
+def show_detectors(detectors: "Sequence[Detector]", out: Path) -> None:
+    """What was trained, from how much, how well, and what to know of it."""
+    heading = (
+        "machine",
+        "conditioned on",
+        "clips",
+        "conditions",
+        "parameters",
+        "steps",
+        "held-out loss",
+        "threshold",
+        "s",
+    )
+    rows = [heading]
+    for detector in detectors:
+        summary = detector.summary
+        clips = " + ".join(f"{count} {domain or 'normal'}" for domain, count in summary.n_clips.items())
+        loss = "" if summary.held_out_loss is None else f"{summary.held_out_loss:.4f}"
+        seconds = f"{sum(summary.seconds.values()):.0f}"
+        told = ", ".join(summary.conditioned_on) or "nothing"
+        counts = (str(len(summary.conditions)), f"{summary.n_parameters:,}", str(summary.n_steps))
+        rows.append((detector.machine_type, told, clips, *counts, loss, f"{detector.threshold.value:.3f}", seconds))
+    system = detectors[0].summary.system
+    show_table(f"{system}, seed {detectors[0].summary.seed}, in {out}", rows, n_left=3)
+    notes = [f"{detector.machine_type}: {note}" for detector in detectors for note in detector.summary.notes]
+    show_lines("to know", notes)
+
+
+def show_evaluation(evaluation: Evaluation, *, title: str) -> None:
+    """The figures in per cent, the official score, and what could not be computed."""
+    show_table(title, table_rows(evaluation), n_left=2)
+    if evaluation.official_score is not None:
+        say(f"official score {100 * evaluation.official_score:.2f} %")
+    if evaluation.mean_auc is not None and evaluation.mean_pauc is not None:
+        say(f"mean AUC {100 * evaluation.mean_auc:.2f} %, mean pAUC {100 * evaluation.mean_pauc:.2f} %")
+    say(evaluation.definition)
+    show_lines("to know", evaluation.notes)
+
+
+def show_demo(result: "Demonstration") -> None:
+    """The table of the report for the demonstration's systems, and the pictures."""
+    show_table("figures in per cent, as in Table 1 of the report", result.table, n_left=2)
+    say(f"data {result.data}, detectors {result.runs}, scores {result.scores}")
+    say(f"pictures in {result.pictures[0].parent}:")
+    for picture in result.pictures:
+        say(f"  {picture.name}")

@@ -1,0 +1,152 @@
+"""A detector scores one recording at a time, and its score depends on nothing else."""
+
+import numpy as np
+import pytest
+import torch
+
+from soundness.detector import REPRESENTATIONS, Detector
+from soundness.errors import AudioError
+from soundness.features import LogMel
+from soundness.settings import system_names
+
+SYSTEMS = system_names()
+
+
+def noise(n_channels=1, *, seconds=0.5, seed=0):
+    shape = (n_channels, round(16_000 * seconds))
+    return (0.1 * np.random.default_rng(seed).standard_normal(shape)).astype(np.float32)
+
+
+def with_settings(detector, settings):
+    return Detector(
+        detector.machine_type,
+        settings=settings,
+        representation=detector.representation,
+        scorer=detector.scorer,
+        threshold=detector.threshold,
+        summary=detector.summary,
+    )
+
+
+def listening_to(detector, channel):
+    settings = detector.settings
+    return with_settings(
+        detector, settings.model_copy(update={"audio": settings.audio.model_copy(update={"channel": channel})})
+    )
+
+
+def test_every_representation_belongs_to_a_system_that_is_tested(detectors):
+    assert {detector.settings.representation for detector in detectors.values()} == set(REPRESENTATIONS)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+class TestEverySystem:
+    def test_a_score_is_a_finite_float(self, detectors, system, waveform):
+        score = detectors[system].score(waveform)
+        assert type(score) is float
+        assert np.isfinite(score)
+
+    def test_a_score_does_not_depend_on_what_was_scored_before(self, detectors, system):
+        detector = detectors[system]
+        clips = [noise(seed=seed, seconds=0.3 + 0.2 * seed) for seed in range(4)]
+        forwards = [detector.score(clip) for clip in clips]
+        backwards = [detector.score(clip) for clip in reversed(clips)]
+        assert forwards == backwards[::-1]
+        assert len(set(forwards)) == 4
+
+    def test_a_recording_is_not_changed_by_scoring_it(self, detectors, system, waveform):
+        before = waveform.copy()
+        detectors[system].score(waveform)
+        detectors[system].error_map(waveform)
+        assert np.array_equal(waveform, before)
+
+    def test_a_strange_sound_scores_higher_than_a_normal_one(self, detectors, system, waveform):
+        time = np.arange(waveform.shape[1]) / 16_000
+        strange = waveform + 0.3 * np.sin(2 * np.pi * 3_500 * time).astype(np.float32)
+        assert detectors[system].score(strange) > detectors[system].score(waveform)
+
+    def test_only_the_channel_that_is_listened_to_counts(self, detectors, system):
+        near, far = noise(seed=1), noise(seed=2)
+        detector, both = detectors[system], np.concatenate([near, far])
+        assert detector.score(both) == detector.score(near)
+        assert listening_to(detector, 1).score(both) == detector.score(far)
+        assert detector.score(near) != detector.score(far)
+
+    def test_a_recording_without_the_channel_is_refused(self, detectors, system, waveform):
+        detector = listening_to(detectors[system], 1)
+        for use in (detector.score, detector.log_mel, detector.error_map):
+            with pytest.raises(AudioError, match=r"1 channel\(s\); audio\.channel 1 \(counted from 0\)"):
+                use(waveform)
+
+    def test_vectors_and_error_map_have_the_shapes_of_the_log_mel(self, detectors, system, waveform):
+        detector = detectors[system]
+        log_mel = detector.log_mel(waveform)
+        assert log_mel.shape == (16, 1 + 8_000 // 256)
+        vectors = detector.representation.vectors(log_mel)
+        assert vectors.ndim == 2
+        assert torch.isfinite(vectors).all()
+        error_map = detector.error_map(waveform)
+        assert error_map.shape == log_mel.shape
+        assert error_map.dtype == np.float32
+        assert (error_map >= 0).all()
+
+    def test_the_log_mel_is_that_of_its_settings(self, detectors, system, waveform):
+        detector = detectors[system]
+        expected = LogMel(detector.settings.log_mel, sample_rate=16_000)(torch.from_numpy(waveform[0]))
+        assert torch.equal(detector.log_mel(waveform), expected)
+
+    def test_a_loud_tone_stands_out_in_the_error_map_where_it_is(self, detectors, system, waveform):
+        loud, time = waveform.copy(), np.arange(2_000) / 16_000
+        loud[0, 4_000:6_000] += 0.5 * np.sin(2 * np.pi * 5_000 * time).astype(np.float32)
+        change = detectors[system].error_map(loud) - detectors[system].error_map(waveform)
+        heard = detectors[system].log_mel(loud) - detectors[system].log_mel(waveform)
+        band, frame = np.unravel_index(change.argmax(), change.shape)
+        assert heard[band, frame] > 20
+        assert 4_000 - 512 <= frame * 256 <= 6_000 + 512
+
+    def test_the_representation_survives_as_arrays_to_the_last_bit(self, detectors, system, waveform):
+        detector = detectors[system]
+        before, log_mel = detector.representation, detector.log_mel(waveform)
+        arrays = before.arrays()
+        assert all(isinstance(array, np.ndarray) for array in arrays.values())
+        after = REPRESENTATIONS[detector.settings.representation].from_arrays(arrays, detector.settings)
+        assert torch.equal(before.vectors(log_mel), after.vectors(log_mel))
+        assert torch.equal(before.error_map(log_mel), after.error_map(log_mel))
+
+    def test_silence_has_a_finite_score_and_a_remark(self, detectors, system):
+        silence = np.zeros((1, 8_000), np.float32)
+        assert np.isfinite(detectors[system].score(silence))
+        assert detectors[system].remarks(silence) == ["digital silence"]
+
+    def test_an_ordinary_recording_has_no_remarks(self, detectors, system, waveform):
+        assert detectors[system].remarks(waveform) == []
+
+    def test_silence_of_the_other_channel_is_no_remark(self, detectors, system, waveform):
+        both = np.concatenate([waveform, np.zeros_like(waveform)])
+        assert detectors[system].remarks(both) == []
+        assert listening_to(detectors[system], 1).remarks(both) == ["digital silence"]
+
+    def test_the_threshold_itself_is_normal_and_anything_above_is_not(self, detectors, system):
+        threshold = detectors[system].threshold.value
+        above = np.nextafter(threshold, np.inf)
+        assert [detectors[system].decide(score) for score in (threshold - 1, threshold, above)] == [0, 0, 1]
+
+    def test_the_number_of_threads_does_not_change_a_score(self, detectors, system, waveform):
+        alone = detectors[system].score(waveform)
+        torch.set_num_threads(2)
+        try:
+            assert detectors[system].score(waveform) == alone
+        finally:
+            torch.set_num_threads(1)
+
+
+def test_a_clip_shorter_than_a_segment_is_scored_with_a_remark(detectors):
+    short = noise(seconds=1_500 / 16_000)  # 1 + 1500 // 256 = 6 frames
+    for detector in detectors.values():
+        assert np.isfinite(detector.score(short))
+        expected = [] if detector.settings.autoencoder is None else ["6 frames, shorter than one segment of 8"]
+        assert [remark.partition(":")[0] for remark in detector.remarks(short)] == expected
+
+
+def test_a_clip_of_exactly_one_segment_has_no_remark(detectors):
+    assert detectors["conditional"].remarks(noise(seconds=7 * 256 / 16_000)) == []

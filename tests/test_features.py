@@ -1,0 +1,185 @@
+"""The log-mel spectrogram is librosa's, whatever the settings."""
+
+import librosa
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from soundness.audio import read_waveform
+from soundness.features import LogMel, mel_filterbank
+from soundness.settings import LogMelSettings
+
+RATE = 16_000
+
+VARIANTS = {
+    "the defaults": (RATE, {}),
+    "256 bands": (RATE, {"n_fft": 2048, "n_mels": 256}),
+    "few bands": (RATE, {"n_mels": 20}),
+    "short frames": (RATE, {"n_fft": 256, "hop_length": 64, "n_mels": 16}),
+    "an even n_fft that is no power of two": (RATE, {"n_fft": 1000, "hop_length": 333, "n_mels": 40}),
+    "an odd n_fft": (RATE, {"n_fft": 1023, "hop_length": 333, "n_mels": 40}),
+    "a band in the middle": (RATE, {"fmin": 150.0, "fmax": 6_500.5, "n_mels": 64}),
+    "below a kilohertz": (RATE, {"fmax": 900.0, "n_fft": 4096, "n_mels": 32}),
+    "above a kilohertz": (RATE, {"fmin": 1_000.0, "n_mels": 32}),
+    "magnitude": (RATE, {"power": 1.0}),
+    "a power between": (RATE, {"power": 1.5}),
+    "a high floor": (RATE, {"floor_db": -30.0}),
+    "a high rate": (44_100, {"n_fft": 2048, "fmax": 22_050.0}),
+}
+
+
+def oracle(waveform, rate, settings):
+    """librosa's, in float64."""
+    bands = librosa.feature.melspectrogram(
+        y=waveform.astype(np.float64),
+        sr=rate,
+        n_fft=settings.n_fft,
+        hop_length=settings.hop_length,
+        window="hann",
+        center=True,
+        pad_mode="constant",
+        power=settings.power,
+        n_mels=settings.n_mels,
+        fmin=settings.fmin,
+        fmax=settings.fmax,
+        dtype=np.float64,
+    )
+    floor = 10 ** (settings.floor_db / 10)
+    return 10 * np.log10(np.maximum(bands ** (2 / settings.power), floor))
+
+
+def log_mel(waveform, rate=RATE, **changes):
+    values = LogMel(LogMelSettings(**changes), sample_rate=rate)(torch.from_numpy(waveform))
+    return values.numpy()
+
+
+def assert_equal_to_librosa(waveform, rate=RATE, **changes):
+    expected = oracle(waveform, rate, LogMelSettings(**changes))
+    found = log_mel(waveform, rate, **changes)
+    assert found.shape == expected.shape
+    assert found.dtype == np.float32
+    errors = np.abs(found - expected)
+    audible = expected > expected.max() - 60
+    assert errors[audible].max() < 1e-3
+    assert errors.max() < 1e-2
+
+
+def noise(n_samples, *, seed=0, level=0.1):
+    return (level * np.random.default_rng(seed).standard_normal(n_samples)).astype(np.float32)
+
+
+def tone(hz, *, n_samples=RATE, rate=RATE, level=0.5):
+    return (level * np.sin(2 * np.pi * hz * np.arange(n_samples) / rate)).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_noise_gives_librosas_log_mel(name):
+    rate, changes = VARIANTS[name]
+    assert_equal_to_librosa(noise(rate // 2), rate, **changes)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_filters_are_librosas(name):
+    rate, changes = VARIANTS[name]
+    settings = LogMelSettings(**changes)
+    expected = librosa.filters.mel(
+        sr=rate, n_fft=settings.n_fft, n_mels=settings.n_mels, fmin=settings.fmin, fmax=settings.fmax
+    )
+    np.testing.assert_allclose(mel_filterbank(settings, sample_rate=rate), expected, atol=1e-8, rtol=1e-5)
+
+
+@pytest.mark.parametrize("hz", [50, 440, 1_000, 3_999.5, 7_900])
+def test_a_tone_in_faint_noise_gives_librosas_log_mel(hz):
+    assert_equal_to_librosa(tone(hz) + noise(RATE, level=1e-3))
+
+
+@pytest.mark.parametrize("hz", [440, 3_999.5])
+@pytest.mark.parametrize("level", [0.001, 0.5])
+def test_a_pure_tone_gives_librosas_log_mel_as_far_down_as_float32_reaches(hz, level):
+    waveform = np.round(tone(hz, level=level) * 32_767).astype(np.float32) / 32_768
+    expected = oracle(waveform, RATE, LogMelSettings())
+    errors = np.abs(log_mel(waveform) - expected)
+    assert errors[expected > expected.max() - 60].max() < 1e-3
+    assert errors[expected > expected.max() - 95].max() < 1e-2
+    assert errors.max() < 0.3  # bands that rounding alone fills, 115 dB below the tone
+
+
+def test_clicks_and_sudden_silence_give_librosas_log_mel():
+    waveform = noise(RATE)
+    waveform[5_000:11_000] = 0.0
+    waveform[8_000] = 1.0
+    assert_equal_to_librosa(waveform)
+
+
+@pytest.mark.filterwarnings("ignore:n_fft=.* is too large:UserWarning")  # librosa pads all the same
+@pytest.mark.parametrize("n_samples", [1, 100, 511, 512, 513, 1_023, 1_024, 1_025, 5_119])
+def test_frames_are_counted_as_librosa_counts_them(n_samples):
+    waveform = noise(n_samples)
+    assert log_mel(waveform).shape == (128, 1 + n_samples // 512)
+    assert_equal_to_librosa(waveform)
+
+
+@pytest.mark.parametrize("power", [1.0, 2.0])
+@pytest.mark.parametrize("floor_db", [-90.0, -60.0])
+def test_digital_silence_lies_on_the_floor(power, floor_db):
+    found = log_mel(np.zeros(4_000, np.float32), power=power, floor_db=floor_db)
+    np.testing.assert_allclose(found, floor_db, atol=1e-4)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 1_000), st.floats(-120, 0), st.integers(1_024, 6_000))
+def test_nothing_is_quieter_than_the_floor_and_a_louder_clip_is_louder_by_as_many_decibels(seed, level_db, n_samples):
+    quiet = noise(n_samples, seed=seed, level=10 ** (level_db / 20))
+    assert log_mel(quiet).min() >= -90.0001
+    heard = log_mel(quiet, floor_db=-200.0)
+    np.testing.assert_allclose(log_mel(quiet * 10, floor_db=-200.0), heard + 20, atol=2e-3)
+
+
+def test_a_batch_gives_what_each_clip_gives_alone():
+    batch = np.stack([noise(4_000, seed=seed) for seed in range(6)]).reshape(2, 3, 4_000)
+    together = log_mel(batch)
+    assert together.shape == (2, 3, 128, 8)
+    for index in np.ndindex(2, 3):
+        np.testing.assert_allclose(together[index], log_mel(batch[index]), atol=1e-4)
+
+
+CHANGES = {
+    "n_fft": 512,
+    "hop_length": 256,
+    "n_mels": 64,
+    "fmin": 100.0,
+    "fmax": 7_000.0,
+    "power": 1.0,
+    "floor_db": -40.0,
+}
+
+
+def test_each_setting_is_among_those_that_are_changed():
+    assert CHANGES.keys() == LogMelSettings.model_fields.keys()
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_each_setting_changes_the_log_mel(name):
+    waveform = tone(440) + noise(RATE, level=1e-5)
+    before, after = log_mel(waveform), log_mel(waveform, **{name: CHANGES[name]})
+    assert before.shape != after.shape or np.abs(before - after).max() > 0.1
+
+
+def test_the_sample_rate_changes_the_filters():
+    settings = LogMelSettings(fmax=4_000.0)
+    assert np.abs(mel_filterbank(settings, sample_rate=16_000) - mel_filterbank(settings, sample_rate=8_000)).max() > 0
+
+
+def real_clips(real_data):
+    machines = sorted((real_data / "dcase2023_sample").iterdir())
+    folders = [real_data / "mimii_fan/normal", real_data / "mimii_fan/abnormal", real_data / "toycar/ToyCar/test"]
+    return [sorted(folder.rglob("*.wav"))[0] for folder in (*folders, *machines)]
+
+
+def test_real_recordings_give_librosas_log_mel(real_data):
+    clips = real_clips(real_data)
+    assert len(clips) == 10
+    for path in clips:
+        assert_equal_to_librosa(read_waveform(path, sample_rate=RATE, fmax=8_000.0)[0])

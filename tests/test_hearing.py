@@ -1,0 +1,196 @@
+"""Recordings are read as a system listens to them; what no training should start with is refused by name."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from soundness.datasets import open_dataset
+from soundness.errors import AudioError, DataError
+from soundness.features import LogMel
+from soundness.hearing import FEWEST_CLIPS, check_training_clips, hear, read_recording
+from soundness.settings import load_settings
+
+RATE = 16_000
+
+
+def noise(n_samples, *, n_channels=1, seed=0):
+    samples = 0.1 * np.random.default_rng(seed).standard_normal((n_samples, n_channels))
+    return samples.astype(np.float32)
+
+
+def machine_of(folder):
+    (machine,) = open_dataset(folder).machines.values()
+    return machine
+
+
+@pytest.fixture
+def folder(tmp_path, write_machine):
+    return write_machine(tmp_path, n_source=4, n_target=2)
+
+
+def heard(folder, settings):
+    return hear(machine_of(folder), settings, advance=lambda: None)
+
+
+def first_clip(folder):
+    return sorted((folder / "train").iterdir())[0]
+
+
+def test_a_recording_is_read_at_the_systems_rate_with_all_its_channels(tmp_path, small):
+    for rate, n_channels in ((16_000, 1), (16_000, 2), (48_000, 2)):
+        path = tmp_path / f"{rate}_{n_channels}.wav"
+        soundfile.write(path, noise(rate, n_channels=n_channels), rate, subtype="FLOAT")
+        waveform = read_recording(path, small())
+        assert waveform.shape == (n_channels, 16_000)
+        if rate == 16_000:
+            assert np.array_equal(waveform, noise(rate, n_channels=n_channels).T)
+
+
+def test_a_recording_needs_a_frame(tmp_path, small):
+    for n_samples in (511, 512):
+        soundfile.write(tmp_path / f"{n_samples}.wav", noise(n_samples), RATE)
+    assert read_recording(tmp_path / "512.wav", small()).shape == (1, 512)
+    with pytest.raises(AudioError, match=r"511\.wav: 511 samples .*at least 512"):
+        read_recording(tmp_path / "511.wav", small())
+
+
+def test_a_recording_that_lacks_the_highest_band_is_refused_and_one_that_has_it_is_not(tmp_path, small):
+    soundfile.write(tmp_path / "slow.wav", noise(8_000), 8_000)
+    with pytest.raises(AudioError, match=r"slow\.wav: recorded at 8000 Hz, so nothing above 4000 Hz; .*8000 Hz"):
+        read_recording(tmp_path / "slow.wav", small())
+    assert read_recording(tmp_path / "slow.wav", small("conditional", "log_mel.fmax=4000")).shape == (1, 16_000)
+
+
+@pytest.mark.parametrize("n_clips", [0, 1, 2])
+def test_fewer_than_three_training_clips_are_refused(tmp_path, write_machine, small, n_clips):
+    folder = write_machine(tmp_path, n_source=n_clips, n_target=0, n_test=1)
+    assert FEWEST_CLIPS == 3
+    with pytest.raises(DataError, match=rf"fan: {n_clips} training clip\(s\) of fan; at least 3 are needed"):
+        check_training_clips(machine_of(folder), small())
+
+
+def test_three_training_clips_are_enough(tmp_path, write_machine, small):
+    check_training_clips(machine_of(write_machine(tmp_path, n_source=3, n_target=0)), small())
+
+
+def test_a_training_clip_labelled_anomalous_is_refused_by_name(folder, small):
+    name = "section_00_source_train_anomaly_0009.wav"
+    first_clip(folder).rename(folder / "train" / name)
+    with pytest.raises(DataError, match=rf"{name}: labelled anomalous"):
+        check_training_clips(machine_of(folder), small())
+
+
+def test_two_training_clips_of_one_name_are_refused_by_name(folder, small):
+    first = first_clip(folder)
+    soundfile.write(first.with_suffix(".flac"), noise(8_000), RATE)
+    with pytest.raises(DataError, match=rf"{first.stem}.*of the same name as .*{first.stem}"):
+        check_training_clips(machine_of(folder), small())
+
+
+def test_a_training_clip_recorded_too_slowly_is_refused_by_name(folder, small):
+    soundfile.write(first_clip(folder), noise(8_000), 8_000)
+    message = rf"{re.escape(first_clip(folder).name)}: recorded at 8000 Hz.*log_mel\.fmax"
+    with pytest.raises(AudioError, match=message):
+        check_training_clips(machine_of(folder), small())
+    check_training_clips(machine_of(folder), small("conditional", "log_mel.fmax=4000"))
+
+
+@pytest.mark.parametrize("content", [b"", b"no audio at all", b"RIFF\x24\x00\x00\x00WAVE"])
+def test_a_training_clip_that_is_no_audio_is_refused_by_name(folder, small, content):
+    first_clip(folder).write_bytes(content)
+    with pytest.raises(AudioError, match=re.escape(str(first_clip(folder)))):
+        check_training_clips(machine_of(folder), small())
+
+
+def test_clips_are_heard_in_the_order_of_their_names_as_log_mels(folder, small):
+    found = heard(folder, small())
+    assert [clip.path.name for clip in found.clips] == sorted(path.name for path in (folder / "train").iterdir())
+    assert found.machine_type == "fan"
+    assert found.notes == ()
+    assert found.seconds > 0
+    log_mel = LogMel(small().log_mel, sample_rate=RATE)
+    for clip, spectrogram in zip(found.clips, found.log_mels, strict=True):
+        waveform = soundfile.read(clip.path, dtype="float32")[0]
+        assert torch.equal(spectrogram, log_mel(torch.from_numpy(waveform)))
+
+
+def test_hearing_reports_each_clip_once(folder, small):
+    calls = []
+    hear(machine_of(folder), small(), advance=lambda: calls.append(1))
+    assert len(calls) == 6
+
+
+def test_clips_of_mixed_lengths_rates_and_formats_are_heard(folder, small):
+    paths = sorted((folder / "train").iterdir())
+    soundfile.write(paths[0], noise(20_000), RATE)
+    soundfile.write(paths[1], noise(44_100), 44_100)
+    paths[2].unlink()
+    soundfile.write(paths[2].with_suffix(".flac"), noise(4_096), RATE)
+    frames = [spectrogram.shape[-1] for spectrogram in heard(folder, small()).log_mels]
+    assert frames == [1 + 20_000 // 256, 1 + 16_000 // 256, 1 + 4_096 // 256, 26, 26, 26]
+
+
+def test_the_channel_of_the_settings_is_heard(folder, small):
+    for index, path in enumerate(sorted((folder / "train").iterdir())):
+        soundfile.write(path, noise(8_000, n_channels=2, seed=index), RATE)
+    left, right = (heard(folder, small("conditional", f"audio.channel={n}")).log_mels for n in (0, 1))
+    log_mel = LogMel(small().log_mel, sample_rate=RATE)
+    for path, near, far in zip(sorted((folder / "train").iterdir()), left, right, strict=True):
+        samples = soundfile.read(path, dtype="float32")[0].T.copy()
+        assert torch.equal(near, log_mel(torch.from_numpy(samples[0])))
+        assert torch.equal(far, log_mel(torch.from_numpy(samples[1])))
+
+
+def test_a_clip_without_the_channel_is_refused_by_name(folder, small):
+    with pytest.raises(AudioError, match=rf"{re.escape(str(folder))}.*: 1 channel\(s\); audio\.channel 1"):
+        heard(folder, small("conditional", "audio.channel=1"))
+
+
+def test_a_clip_that_cannot_be_read_to_its_end_is_refused_by_name(folder, small):
+    path = first_clip(folder)
+    path.write_bytes(path.read_bytes()[:3_000])
+    with pytest.raises(AudioError, match=rf"{re.escape(str(path))}: truncated"):
+        heard(folder, small())
+
+
+def test_silent_clips_are_noted(folder, small):
+    paths = sorted((folder / "train").iterdir())
+    for path in paths[1:3]:
+        soundfile.write(path, np.zeros(8_000), RATE)
+    assert heard(folder, small()).notes == (f"2 training clip(s) digital silence: {paths[1].name}",)
+
+
+def test_silence_of_another_channel_is_not_noted(folder, small):
+    for path in (folder / "train").iterdir():
+        soundfile.write(path, np.column_stack([noise(8_000)[:, 0], np.zeros(8_000)]), RATE)
+    assert heard(folder, small()).notes == ()
+
+
+def test_clips_shorter_than_a_segment_are_noted_where_there_are_segments(folder, small):
+    path = first_clip(folder)
+    soundfile.write(path, noise(6 * 256), RATE)  # 7 frames
+    (note,) = heard(folder, small()).notes
+    assert note == f"1 training clip(s) shorter than one segment of 8 frames, repeated to fill it: {path.name}"
+    assert heard(folder, small("log-mel-knn")).notes == ()
+
+
+def test_only_training_clips_are_heard(tmp_path, write_machine, small):
+    folder = write_machine(tmp_path, n_source=3, n_target=1, n_test=2)
+    assert {clip.split for clip in heard(folder, small()).clips} == {"train"}
+
+
+def test_a_machine_whose_clip_vanished_is_refused_by_name(folder, small):
+    machine = machine_of(folder)
+    gone = replace(machine.clips[0], path=folder / "gone.wav")
+    with pytest.raises(AudioError, match=r"gone\.wav: no such file"):
+        hear(replace(machine, clips=(gone, *machine.clips[1:])), small(), advance=lambda: None)
+
+
+def test_the_default_system_needs_1024_samples(tmp_path):
+    soundfile.write(tmp_path / "x.wav", noise(1_023), RATE)
+    with pytest.raises(AudioError, match="at least 1,024"):
+        read_recording(tmp_path / "x.wav", load_settings())

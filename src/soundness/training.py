@@ -196,7 +196,7 @@ class _Run:
             if resume and file.exists():
                 self._check_identity(file, identity)
                 return
-            if self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
+            if self.out.exists() and not self._is_bare():
                 self._make_room(file, overwrite=overwrite)
             self.out.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(identity, indent=2) + "\n", encoding="utf-8")
@@ -219,6 +219,10 @@ class _Run:
             save_detector(detector, path)
         shutil.rmtree(context.folder / "checkpoints", ignore_errors=True)  # the detectors hold the weights now
         return detectors
+
+    def _is_bare(self) -> bool:
+        """Whether the folder holds nothing, or a run that ended before it had learned anything."""
+        return self.out.is_dir() and all(entry.name == _RUN_FILE for entry in self.out.iterdir())
 
     def _check_identity(self, file: Path, identity: dict[str, Any]) -> None:
         try:

@@ -1,0 +1,361 @@
+"""The command line as its user meets it: exit status, one clear line, and nothing lost."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from typer.testing import CliRunner, Result
+
+from soundness.cli import app
+
+RATE = 16_000
+TINY = ("--set", "training.max_steps=4", "--set", "training.steps_per_epoch=2", "--set", "autoencoder.channels=[2, 2]")
+
+
+def write(path: Path, *, seed: int = 0, seconds: float = 1.5, rate: int = RATE) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(seed).normal(scale=0.05, size=int(seconds * rate))
+    soundfile.write(path, noise, rate, subtype="PCM_16")
+    return path
+
+
+def soundness(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+def refusal(*arguments: object) -> str:
+    """The one line of a command that could do nothing."""
+    result = soundness(*arguments)
+    assert result.exit_code == 2, result.output
+    lines = [line for line in result.stderr.splitlines() if line.startswith("soundness:")]
+    assert len(lines) == 1, result.stderr
+    return lines[0]
+
+
+@pytest.fixture
+def pump(tmp_path: Path) -> Path:
+    folder = tmp_path / "pump"
+    for index in range(6):
+        write(folder / "normal" / f"{index}.wav", seed=index)
+    for index in range(3):
+        write(folder / "abnormal" / f"bad_{index}.wav", seed=100 + index)
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path: Path, pump: Path) -> Path:
+    out = tmp_path / "run"
+    assert soundness("train", pump, "--out", out, "--system", "log-mel-knn", "-q").exit_code == 0
+    return out
+
+
+@contextmanager
+def unprivileged() -> Iterator[None]:
+    """Root may read everything: act as nobody for a moment."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_a_folder_of_recordings_becomes_scores_and_figures(tmp_path: Path, pump: Path, run: Path) -> None:
+    write(tmp_path / "more" / "section_00_source_test_normal_0000_x.wav", seed=50)
+    for name in ("section_00_target_test_normal_0001_x.wav", "section_00_target_test_anomaly_0000_x.wav"):
+        shutil.copy(pump / "abnormal" / "bad_0.wav", tmp_path / "more" / name)
+    result = soundness("score", run, tmp_path / "more", "--out", tmp_path / "scores")
+    assert result.exit_code == 0
+    assert "3 recordings scored" in result.stdout
+    rows = (tmp_path / "scores" / "anomaly_score_pump_section_00_test.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == sorted(path.name for path in (tmp_path / "more").iterdir())
+    evaluated = soundness("evaluate", tmp_path / "scores", "--json", tmp_path / "e.json")
+    assert evaluated.exit_code == 0
+    figures = json.loads((tmp_path / "e.json").read_text())["machines"][0]["figures"]
+    assert figures["auc_target"] == 0.5  # the target's normal clip and the anomaly are the same recording
+    assert figures["auc_source"] in (0.0, 1.0)
+
+
+def test_a_single_recording_can_be_scored(tmp_path: Path, pump: Path, run: Path) -> None:
+    out = tmp_path / "one"
+    assert soundness("score", run / "pump.soundness", pump / "normal" / "0.wav", "--out", out).exit_code == 0
+    (row,) = (out / "anomaly_score_pump_section_00_test.csv").read_text().splitlines()
+    name, value = row.split(",")
+    assert name == "0.wav"
+    assert np.isfinite(float(value))
+
+
+def test_a_folder_without_audio_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for command in (["inspect"], ["train", "--out", tmp_path / "run"]):
+        line = refusal(command[0], tmp_path / "empty", *command[1:])
+        assert f"{tmp_path / 'empty'}: no audio found" in line
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    assert str(tmp_path / "nowhere") in refusal("inspect", tmp_path / "nowhere")
+    assert str(tmp_path / "nowhere") in refusal("evaluate", tmp_path / "nowhere")
+
+
+def test_a_folder_without_permission_is_refused_by_name(tmp_path: Path, pump: Path) -> None:
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    (pump / "normal").chmod(0)
+    try:
+        with unprivileged():
+            line = refusal("train", pump, "--out", tmp_path / "run")
+    finally:
+        (pump / "normal").chmod(0o755)
+    assert str(pump / "normal") in line
+
+
+BROKEN = {
+    "empty": b"",
+    "text": b"this is not audio\n" * 100,
+    "zero": None,
+    "truncated": None,
+    "nan": None,
+    "infinite": None,
+    "short": None,
+}
+
+
+def write_broken(path: Path, kind: str) -> Path:
+    content = BROKEN[kind]
+    if content is not None:
+        path.write_bytes(content)
+    elif kind == "zero":
+        soundfile.write(path, np.zeros(0), RATE)
+    elif kind == "truncated":
+        write(path)
+        path.write_bytes(path.read_bytes()[:20_000])
+    elif kind == "short":
+        write(path, seconds=0.02)
+    else:
+        samples = np.zeros(RATE, dtype=np.float32)
+        samples[500] = {"nan": np.nan, "infinite": np.inf}[kind]
+        soundfile.write(path, samples, RATE, subtype="FLOAT")
+    return path
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_training_refuses_a_broken_recording_by_name(tmp_path: Path, pump: Path, kind: str) -> None:
+    path = write_broken(pump / "normal" / "broken.wav", kind)
+    command = ("train", pump, "--out", tmp_path / "run", "--system", "log-mel-knn", "-q")
+    assert str(path) in refusal(*command)
+    path.unlink()
+    assert soundness(*command).exit_code == 0  # the refused run is not in the way
+
+
+def test_scoring_goes_on_after_broken_recordings(tmp_path: Path, run: Path) -> None:
+    folder, out = tmp_path / "clips", tmp_path / "scores"
+    write(folder / "good_1.wav", seed=1)
+    broken = {write_broken(folder / f"broken_{kind}.wav", kind) for kind in BROKEN}
+    write(folder / "good_2.wav", seed=2)
+    result = soundness("score", run, folder, "--out", out)
+    assert result.exit_code == 1
+    rows = (out / "anomaly_score_pump_section_00_test.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["good_1.wav", "good_2.wav"]
+    failed = (out / "failed.csv").read_text()
+    for path in broken:
+        assert str(path) in failed
+        assert str(path) in result.stderr
+
+
+def test_nothing_that_can_be_scored_is_status_two(tmp_path: Path, run: Path) -> None:
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    write_broken(folder / "only.wav", "text")
+    assert soundness("score", run, folder, "--out", tmp_path / "scores").exit_code == 2
+
+
+def test_digital_silence_is_scored_with_a_warning(tmp_path: Path, run: Path) -> None:
+    path = tmp_path / "clips" / "silent.wav"
+    path.parent.mkdir()
+    soundfile.write(path, np.zeros(2 * RATE), RATE)
+    result = soundness("score", run, path.parent, "--out", tmp_path / "scores")
+    assert result.exit_code == 0
+    assert f"{path}: digital silence" in result.stderr
+
+
+def test_a_clip_shorter_than_a_segment_is_scored_and_said(tmp_path: Path, pump: Path) -> None:
+    assert soundness("train", pump, "--out", tmp_path / "run", *TINY, "-q").exit_code == 0
+    path = write(tmp_path / "clips" / "brief.wav", seconds=0.3)
+    result = soundness("score", tmp_path / "run", path, "--out", tmp_path / "scores")
+    assert result.exit_code == 0
+    assert f"{path}: 10 frames, shorter than one segment of 32" in result.stderr
+
+
+def test_a_slow_recording_is_refused_by_name(tmp_path: Path, run: Path) -> None:
+    path = write(tmp_path / "clips" / "slow.wav", rate=8_000)
+    result = soundness("score", run, path, "--out", tmp_path / "scores")
+    assert result.exit_code == 2
+    assert str(path) in result.stderr
+    assert "8000" in result.stderr
+
+
+def test_two_clips_of_the_same_name_are_refused(tmp_path: Path, pump: Path, run: Path) -> None:
+    write(tmp_path / "a" / "x.wav")
+    write(tmp_path / "b" / "x.wav")
+    line = refusal("score", run, tmp_path / "a", tmp_path / "b", "--out", tmp_path / "scores")
+    assert str(tmp_path / "a" / "x.wav") in line
+    assert str(tmp_path / "b" / "x.wav") in line
+    soundfile.write(pump / "normal" / "0.flac", np.zeros(RATE), RATE)
+    line = refusal("train", pump, "--out", tmp_path / "other", "--system", "log-mel-knn")
+    assert "0.flac" in line
+    assert "0.wav" in line
+
+
+def test_training_on_anomalous_clips_is_refused(tmp_path: Path, pump: Path) -> None:
+    line = refusal("train", pump / "abnormal", "--out", tmp_path / "run", "--system", "log-mel-knn")
+    assert "bad_0.wav" in line
+    assert "anomalous" in line
+
+
+def test_fewer_than_three_training_clips_are_refused(tmp_path: Path) -> None:
+    for index in range(2):
+        write(tmp_path / "few" / f"{index}.wav", seed=index)
+    line = refusal("train", tmp_path / "few", "--out", tmp_path / "run", "--system", "log-mel-knn")
+    assert "2 training clip(s)" in line
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("scorer.n_neighbours=2", "did you mean 'n_neighbors'"),
+        ("scorer.n_neighbors=many", "valid integer"),
+        ("scorer.n_neighbors=0", "greater than or equal to 1"),
+        ("scorer.name=nearest", "nearest-neighbors"),
+        ("representation=nothing", "mean-log-mel"),
+        ("autoencoder.name=huge", "this system has no network"),
+        ("nonsense", "expected key=value"),
+    ],
+)
+def test_a_bad_setting_is_refused_by_name(tmp_path: Path, pump: Path, override: str, message: str) -> None:
+    line = refusal("train", pump, "--out", tmp_path / "run", "--system", "log-mel-knn", "--set", override)
+    assert message in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unknown_system_is_refused_with_a_suggestion(tmp_path: Path, pump: Path) -> None:
+    assert "did you mean 'conditional'" in refusal("train", pump, "--out", tmp_path / "run", "--system", "condtional")
+
+
+def test_a_network_whose_sizes_do_not_fit_is_refused(tmp_path: Path, pump: Path) -> None:
+    line = refusal("train", pump, "--out", tmp_path / "run", "--set", "autoencoder.segment_frames=30", "-q")
+    assert "autoencoder.segment_frames is 30" in line
+
+
+@pytest.mark.parametrize("harm", ["cut", "altered", "newer", "other"])
+def test_a_harmed_detector_is_refused_by_name(tmp_path: Path, pump: Path, run: Path, harm: str) -> None:
+    path = run / "pump.soundness"
+    content = bytearray(path.read_bytes())
+    if harm == "cut":
+        content = content[:-100]
+    elif harm == "altered":
+        content[len(content) // 2] ^= 1
+    elif harm == "newer":
+        content = bytearray(bytes(content).replace(b"soundness detector 1 ", b"soundness detector 9 ", 1))
+    else:
+        content = bytearray(b"RIFF and so on")
+    path.write_bytes(content)
+    line = refusal("score", path, pump / "normal" / "0.wav", "--out", tmp_path / "scores")
+    assert str(path) in line
+    assert not (tmp_path / "scores").exists()
+
+
+def test_what_exists_is_not_overwritten_unless_asked(tmp_path: Path, pump: Path, run: Path) -> None:
+    assert "--overwrite" in refusal("train", pump, "--out", run, "--system", "log-mel-knn")
+    assert soundness("train", pump, "--out", run, "--system", "log-mel-knn", "--overwrite", "-q").exit_code == 0
+    score = ("score", run, pump / "normal", "--out", tmp_path / "scores", "-q")
+    assert soundness(*score).exit_code == 0
+    assert "--overwrite" in refusal(*score)
+    assert soundness(*score, "--overwrite").exit_code == 0
+
+
+def test_overwriting_spares_a_folder_that_is_no_run(tmp_path: Path, pump: Path) -> None:
+    precious = tmp_path / "thesis" / "chapter.txt"
+    precious.parent.mkdir()
+    precious.write_text("years of work")
+    line = refusal("train", pump, "--out", precious.parent, "--system", "log-mel-knn", "--overwrite")
+    assert "not the folder of a run" in line
+    assert precious.read_text() == "years of work"
+
+
+def test_a_machine_without_target_clips_is_trained_and_said(tmp_path: Path) -> None:
+    for index in range(4):
+        write(tmp_path / "fan" / "train" / f"section_00_source_train_normal_{index:04d}_n_A.wav", seed=index)
+    result = soundness("train", tmp_path / "fan", "--out", tmp_path / "run", "--system", "log-mel-knn", "-q")
+    assert result.exit_code == 0
+    assert "no target-domain clips" in result.stderr
+
+
+def test_the_training_table_says_what_the_network_was_told(tmp_path: Path) -> None:
+    for index in range(4):
+        for domain in ("source", "target"):
+            name = f"section_00_{domain}_train_normal_{index:04d}_noAttribute.wav"
+            write(tmp_path / "fan" / "train" / name, seed=index)
+    result = soundness("train", tmp_path / "fan", "--out", tmp_path / "run", *TINY, "-q")
+    assert result.exit_code == 0
+    assert "conditioned on the domain only" in result.stderr
+    assert "4 source + 4 target" in result.stdout
+
+
+def test_training_without_torch_says_what_to_install(tmp_path: Path, pump: Path) -> None:
+    program = "import sys; sys.modules['torch'] = None; from soundness.cli import main; main()"
+    for arguments in (("train", str(pump), "--out", str(tmp_path / "r")), ("score", "x", "y", "--out", "z")):
+        done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True)
+        assert done.returncode == 2
+        assert done.stderr == "soundness: this needs the package torch: pip install 'soundness[train]'\n"
+
+
+def test_inspecting_and_evaluating_need_no_torch(tmp_path: Path, pump: Path, run: Path) -> None:
+    write(tmp_path / "t" / "section_00_source_test_normal_0000_x.wav")
+    write(tmp_path / "t" / "section_00_source_test_anomaly_0000_x.wav", seed=3)
+    assert soundness("score", run, tmp_path / "t", "--out", tmp_path / "scores").exit_code == 0
+    program = "import sys; sys.modules['torch'] = None; from soundness.cli import main; main()"
+    for arguments in (("inspect", str(pump)), ("evaluate", str(tmp_path / "scores"))):
+        done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
+def test_importing_soundness_loads_nothing_heavy() -> None:
+    program = "import sys, soundness; print(*sorted({'torch', 'numpy', 'typer', 'pydantic'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+@pytest.mark.slow
+def test_ctrl_c_is_one_line_and_status_two(tmp_path: Path, pump: Path) -> None:
+    command = Path(sys.executable).with_name("soundness")
+    out = tmp_path / "run"
+    arguments = ("train", str(pump), "--out", str(out), "--set", "training.max_steps=100000", "-q")
+    process = subprocess.Popen([command, *arguments], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list(out.rglob("last.ckpt")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "soundness: interrupted" in errors
+    assert "Traceback" not in errors
+    assert list(out.rglob("last.ckpt"))  # --resume can go on
+
+
+def test_the_help_of_every_command_tells_what_it_is_for() -> None:
+    for command in ("inspect", "make-data", "train", "score", "evaluate", "demo"):
+        result = soundness(command, "--help")
+        assert result.exit_code == 0
+        assert len(result.stdout) > 300

@@ -2,8 +2,8 @@
 
     python benchmarks/first_system.py [--only speed,demo,...]
 
-Every figure is measured through the command line, as a user would get it. Needs the recordings in SOUNDNESS_DATA for the
-figures on real sound; two idle cores for the timings. Exit status 1 if a promise is not kept.
+Every figure is measured through the command line, as a user would get it. Needs the recordings in SOUNDNESS_DATA for
+the figures on real sound; two idle cores for the timings. Exit status 1 if a promise is not kept.
 """
 
 import argparse
@@ -96,9 +96,7 @@ def scoring_speed(work: Path, data: Path) -> Iterator[Row]:  # noqa: ARG001  # a
     for index, clip in enumerate(sorted((made / "fan" / "train").glob("*.wav"))):
         domain, condition = ("target", "D") if "_target_" in clip.name else ("source", "ABC"[index % 3])
         shutil.copy(clip, four / f"section_00_{domain}_train_normal_{index:04d}_{condition}.wav")
-    soundness(
-        "train", str(work / "four"), "--out", str(work / "speed"), "--set", "training.max_steps=20", "-q"
-    )
+    soundness("train", str(work / "four"), "--out", str(work / "speed"), "--set", "training.max_steps=20", "-q")
     sources = sorted((made / "fan" / "test").glob("*.wav"))
     peaks = []
     for count in (500, 5_000):

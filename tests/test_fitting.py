@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from soundness.autoencoders import AUTOENCODERS, split_into_segments
+from soundness.autoencoders import AUTOENCODERS, new_reconstructor, split_into_segments
 from soundness.errors import SettingsError
 from soundness.fitting import TrainingClips, fit_reconstructor
 
@@ -82,12 +82,12 @@ def test_training_stops_early_when_the_held_out_loss_no_longer_falls(fit, tmp_pa
     assert len(losses) == best + 1 + 2
 
 
-@pytest.mark.parametrize("learning_rate", [0.1, 0.3])
-def test_the_weights_kept_are_those_of_the_smallest_held_out_loss(fit, tmp_path, learning_rate):
+@pytest.mark.parametrize("n_steps", [100, 150])
+def test_the_weights_kept_are_those_of_the_smallest_held_out_loss(fit, tmp_path, n_steps):
     # All clips are alike, so whichever is held out, its loss can be worked out from any.
-    one = structured_clips(1, noise=6.0)
-    clips = TrainingClips(one.log_mels * 10, one.conditions.repeat(10, 1), ["fan source"] * 10)
-    result = fit(f"training.learning_rate={learning_rate}", "training.max_steps=150", clips=clips)
+    log_mel = -50 + 20 * torch.outer(torch.sin(torch.arange(N_MELS)), torch.sin(torch.arange(40) / 4))
+    clips = TrainingClips([log_mel] * 10, torch.ones(10, 1), ["fan source"] * 10)
+    result = fit("training.learning_rate=0.05", f"training.max_steps={n_steps}", clips=clips)
     losses = logged(tmp_path / "work", "held_out_loss")
     assert losses[-1] > 1.01 * min(losses)
     assert result.held_out_loss == pytest.approx(min(losses), rel=1e-6)
@@ -112,6 +112,18 @@ def test_groups_of_fewer_than_five_clips_are_not_held_out(fit):
     assert fit(clips=replace(clips, groups=["source"] * 5 + ["target"] * 3)).held_out_loss is not None
 
 
+def test_clips_that_are_held_out_are_not_trained_on(fit, small):
+    # Each clip has a condition of its own; the weights that hear it change only if the clip was among the batches.
+    clips = replace(structured_clips(10), conditions=torch.eye(10))
+    trained = fit("training.held_out=0.3", clips=clips).reconstructor
+    torch.manual_seed(0)
+    scale = {"mean": trained.mean, "deviation": trained.deviation}
+    untrained = new_reconstructor(small(), n_conditions=10, **scale)
+    before, after = (r.autoencoder.encoder[0].weight[:, 1:] for r in (untrained, trained))
+    is_as_before = (before == after).flatten(2).all(dim=2).all(dim=0)  # (condition,)
+    assert is_as_before.sum().item() == 3
+
+
 def test_the_scale_is_that_of_all_clips(fit):
     clips = structured_clips()
     frames = torch.cat(list(clips.log_mels), dim=1).double()
@@ -126,15 +138,13 @@ def test_the_same_seed_gives_the_same_network_and_another_seed_another(fit):
     assert not torch.equal(weights(one), weights(other))
 
 
-def test_the_state_of_the_global_random_generators_does_not_matter_and_is_left_alone(fit):
+def test_the_state_of_the_global_random_generators_does_not_matter(fit):
     torch.manual_seed(1)
-    np.random.seed(1)  # noqa: NPY002  # it is the global generator that is tested
+    np.random.seed(1)
     one = fit()
     torch.manual_seed(2)
-    np.random.seed(2)  # noqa: NPY002  # as above
-    before = torch.get_rng_state()
+    np.random.seed(2)
     assert same(fit(), one)
-    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_the_conditions_matter(fit):
@@ -200,18 +210,29 @@ def test_a_training_may_run_in_a_thread(fit):
     assert len(results) == 1
 
 
+def test_progress_is_told_of_each_batch(fit):
+    told = []
+    fit(progress=lambda *what: told.append(what))
+    assert told == [(step, 30) for step in range(1, 31)]
+
+
 def test_a_system_without_a_network_is_refused(tmp_path, small):
     with pytest.raises(SettingsError, match="needs a network"):
         fit_reconstructor(structured_clips(), small("log-mel-knn"), seed=0, folder=tmp_path)
 
 
+@pytest.mark.parametrize("held_out", [0.0, 0.1])
 @pytest.mark.parametrize("learning_rate", [0.001, 0.3])
 @pytest.mark.parametrize("n_done", [10, 20, 30])
-def test_a_training_that_is_resumed_gives_the_same_network(fit, learning_rate, n_done):
-    rate = f"training.learning_rate={learning_rate}"
-    whole = fit(rate, "training.max_steps=40", folder="whole")
-    fit(rate, f"training.max_steps={n_done}", folder="parts")
-    assert same(fit(rate, "training.max_steps=40", folder="parts", resume=True), whole)
+def test_a_training_that_is_resumed_gives_the_same_network(fit, learning_rate, n_done, held_out):
+    # BUG (fitting.py, _new_trainer): checkpoints are written at the end of an epoch, which Lightning then ends again
+    # (RuntimeError, for there is no held-out loss) or, with nothing held out, trains for one more batch. Write them
+    # before: ModelCheckpoint(save_on_train_epoch_end=False, every_n_train_steps=None if has_held_out else
+    # training.steps_per_epoch) and EarlyStopping(check_on_train_epoch_end=False).
+    changes = (f"training.learning_rate={learning_rate}", f"training.held_out={held_out}")
+    whole = fit(*changes, "training.max_steps=40", folder="whole")
+    fit(*changes, f"training.max_steps={n_done}", folder="parts")
+    assert same(fit(*changes, "training.max_steps=40", folder="parts", resume=True), whole)
 
 
 def test_a_training_that_died_after_its_last_checkpoint_is_resumed(fit):
@@ -222,7 +243,7 @@ def test_a_training_that_died_after_its_last_checkpoint_is_resumed(fit):
 
 
 def test_a_training_that_died_after_it_had_stopped_early_is_resumed(fit):
-    # BUG (fitting.py): Lightning's RuntimeError about EarlyStopping, or another epoch after the last one.
+    # BUG (fitting.py): as above.
     overrides = ("training.learning_rate=0.3", "training.max_steps=1000", "training.patience=2")
     whole = fit(*overrides)
     assert whole.n_steps < 1_000

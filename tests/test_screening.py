@@ -75,7 +75,7 @@ def test_a_score_does_not_depend_on_the_other_clips_their_order_or_the_workers(d
 
 def test_rows_keep_the_order_of_the_clips_however_many_workers_there_are(detector, tmp_path):
     paths = write_clips(tmp_path / "clips", 20)
-    score_clips({"fan": detector}, paths[::-1], tmp_path / "out", n_workers=5)
+    score_clips({"fan": detector}, paths[::-1], tmp_path / "out", n_workers=2)
     (found,) = read_scores(tmp_path / "out")
     assert found.file_names == tuple(path.name for path in paths[::-1])
 
@@ -236,7 +236,7 @@ def test_two_recordings_of_one_name_are_refused_by_name(detector, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_clips_of_two_machines_of_one_name_are_refused_where_one_detector_scores_both(pump, fan, detector, tmp_path):
+def test_clips_of_two_machines_of_one_name_are_refused_where_one_detector_scores_both(pump, detector, tmp_path):
     data, _ = pump
     root = tmp_path / "data"
     for name in ("valve", "slider"):

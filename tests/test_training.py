@@ -101,6 +101,7 @@ def test_an_unconditional_system_is_told_nothing(fan, run):
 BASE = {
     "scorer.shrinkage": ("scorer.whitening=shrunk",),
     "training.patience": ("training.learning_rate=0.3", "training.max_steps=150"),
+    "training.steps_per_epoch": ("training.learning_rate=0.3", "training.max_steps=150"),
     "audio.sample_rate": ("log_mel.fmax=4000",),
 }
 CHANGES = {
@@ -121,7 +122,7 @@ CHANGES = {
     "training.batch_size": 8,
     "training.learning_rate": 0.01,
     "training.max_steps": 20,
-    "training.steps_per_epoch": 5,
+    "training.steps_per_epoch": 7,
     "training.patience": 1,
     "training.held_out": 0.4,
     "scorer.n_neighbors": 2,
@@ -363,6 +364,14 @@ def test_progress_counts_the_clips(fan, run):
     assert sorted(done for _, done, _ in told) == list(range(1, 13))
 
 
+def test_progress_counts_the_batches_of_a_training(fan, run):
+    told = []
+    run(fan, system="conditional", progress=lambda *what: told.append(what))
+    assert [what for what in told if not what[0].startswith("reading")] == [
+        ("training fan", step, 30) for step in range(1, 31)
+    ]
+
+
 # Several machines
 
 
@@ -374,7 +383,7 @@ def two_machines(tmp_path_factory, write_machine):
     return root
 
 
-def test_each_machine_has_a_network_of_its_own(two_machines, run, fan, tmp_path):
+def test_each_machine_has_a_network_of_its_own(two_machines, run, tmp_path):
     detectors = run(two_machines, system="conditional")
     assert [detector.machine_type for detector in detectors] == ["fan", "pump"]
     assert load_detectors(tmp_path / "run").keys() == {"fan", "pump"}
@@ -412,6 +421,17 @@ def test_a_run_that_is_there_is_not_replaced_unasked(fan, run, tmp_path):
 def test_an_empty_folder_is_no_hindrance(fan, run, tmp_path):
     (tmp_path / "run").mkdir()
     assert len(run(fan)) == 1
+
+
+def test_a_run_that_died_before_it_had_learned_anything_is_no_hindrance(tmp_path, write_machine, run):
+    folder = write_machine(tmp_path / "data")
+    path = sorted((folder / "train").iterdir())[0]
+    whole = path.read_bytes()
+    path.write_bytes(whole[:2_000])
+    with pytest.raises(AudioError, match="truncated"):
+        run(folder)
+    path.write_bytes(whole)
+    assert len(run(folder)) == 1
 
 
 def test_overwriting_replaces_a_run(fan, run, tmp_path):
@@ -520,6 +540,7 @@ train(data, out, system="conditional", settings=SystemSettings.model_validate(js
 
 @pytest.mark.slow
 def test_a_training_that_is_killed_and_resumed_ends_like_one_that_was_not(fan, run, small, tmp_path):
+    # BUG (fitting.py, _new_trainer): no training can be resumed; see test_fitting.py.
     overrides = ("training.max_steps=600", "training.steps_per_epoch=10", "training.patience=1000")
     options = {"system": "conditional", "seed": 4}
     arguments = [str(fan), str(tmp_path / "run"), json.dumps(small("conditional", *overrides).model_dump(mode="json"))]

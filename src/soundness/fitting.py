@@ -1,9 +1,10 @@
 """Training of the network with Lightning: batches, held-out clips, checkpoints, logs."""
 
+import logging
 import shutil
 import signal
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, TensorDataset
@@ -67,7 +68,7 @@ def fit_reconstructor(
     seed: int,
     folder: Path,
     resume: bool = False,
-    show_progress: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> FitResult:
     """Train a system's network.
 
@@ -86,8 +87,8 @@ def fit_reconstructor(
         Checkpoints and logs go below it.
     resume
         Go on from the last checkpoint in ``folder``, where there is one.
-    show_progress
-        Draw a progress bar.
+    progress
+        Is told how many batches are done, and of how many at the most.
 
     Raises
     ------
@@ -107,7 +108,7 @@ def fit_reconstructor(
     last = checkpoints / "last.ckpt"
     if not resume:
         shutil.rmtree(folder, ignore_errors=True)
-    trainer = _new_trainer(training, folder, checkpoints, has_held_out=len(held_out) > 0, show_progress=show_progress)
+    trainer = _new_trainer(training, folder, checkpoints, has_held_out=len(held_out) > 0, progress=progress)
     _run(trainer, module, checkpoint=last if last.exists() else None)
     return _best(trainer, module)
 
@@ -201,6 +202,14 @@ class _Training(pl.LightningModule):
         return DataLoader(TensorDataset(*self._held_out), batch_size=_EVALUATION_ROWS)
 
 
+class _Progress(Callback):
+    def __init__(self, tell: Callable[[int, int], None]) -> None:
+        self.tell = tell
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:  # noqa: ARG002  # Lightning's
+        self.tell(trainer.global_step, trainer.max_steps)
+
+
 def _table(clips: TrainingClips, kept: Sequence[int], *, n_frames: int) -> tuple[Tensor, _ClipTable]:
     """All frames of some clips, shape ``(frame, mel)``; a clip shorter than a segment is repeated to fill one."""
     log_mels = [clips.log_mels[index] for index in kept]
@@ -234,21 +243,26 @@ def _choose_held_out(groups: Sequence[str], *, share: float, seed: int) -> list[
 
 
 def _new_trainer(
-    training: TrainingSettings, folder: Path, checkpoints: Path, *, has_held_out: bool, show_progress: bool
+    training: TrainingSettings,
+    folder: Path,
+    checkpoints: Path,
+    *,
+    has_held_out: bool,
+    progress: Callable[[int, int], None] | None,
 ) -> pl.Trainer:
     monitor = "held_out_loss" if has_held_out else None
     callbacks: list[Callback] = [ModelCheckpoint(checkpoints, "best", monitor=monitor, save_last=True)]
     if monitor is not None:
         callbacks.append(EarlyStopping(monitor, patience=training.patience))
-    if show_progress:
-        callbacks.append(RichProgressBar(leave=False))
+    if progress is not None:
+        callbacks.append(_Progress(progress))
     return pl.Trainer(
         accelerator=training.accelerator,
         devices=1,
         max_steps=training.max_steps,
         callbacks=callbacks,
         logger=CSVLogger(folder, name="", version="logs"),
-        enable_progress_bar=show_progress,
+        enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         limit_val_batches=None if has_held_out else 0,
@@ -259,6 +273,9 @@ def _new_trainer(
 
 def _run(trainer: pl.Trainer, module: _Training, *, checkpoint: Path | None) -> None:
     handler = signal.getsignal(signal.SIGINT)
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
             _ignore_what_does_not_apply()
@@ -267,6 +284,7 @@ def _run(trainer: pl.Trainer, module: _Training, *, checkpoint: Path | None) -> 
         raise KeyboardInterrupt from None
     finally:
         signal.signal(signal.SIGINT, handler)
+        logger.setLevel(level)
 
 
 def _ignore_what_does_not_apply() -> None:

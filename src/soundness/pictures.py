@@ -98,7 +98,7 @@ def draw_score_histograms(
     axes = figure.subplots(len(scores), len(domains), squeeze=False, sharex="row")
     for row, (machine_type, panels) in zip(axes, scores.items(), strict=True):
         everything = np.concatenate([np.asarray(values) for values in panels.values()])
-        edges = np.linspace(everything.min(), np.percentile(everything, 99), 31)
+        edges = np.linspace(everything.min(), np.percentile(everything, 80), 31)
         for axis, domain in zip(row, domains, strict=True):
             for label, colour in _COLOURS.items():
                 values = np.clip(panels.get((domain, label), ()), edges[0], edges[-1])

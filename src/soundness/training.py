@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -46,14 +47,14 @@ class FitContext:
         Checkpoints and logs go below it.
     resume
         Go on from the last checkpoint there.
-    show_progress
-        Draw a progress bar.
+    progress
+        Is told how many batches are done, and of how many at the most; ``None`` for a silent training.
     """
 
     seed: int
     folder: Path
     resume: bool
-    show_progress: bool
+    progress: Callable[[int, int], None] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ def fit_reconstruction_error(heard: Sequence[Heard], settings: SystemSettings, c
         seed=context.seed,
         folder=context.folder,
         resume=context.resume,
-        show_progress=context.show_progress,
+        progress=context.progress,
     )
     return [_reconstruction_error(machine, settings, encoder, network) for machine in heard]
 
@@ -163,6 +164,8 @@ def train(
         If ``out`` holds something already, or cannot be written.
     """
     _check_parts(settings)
+    if seed < 0:
+        raise SettingsError(f"seed: {seed}; expected 0 or more")
     chosen = _choose_machines(data, machines)
     for machine in chosen:
         check_training_clips(machine, settings)
@@ -210,7 +213,8 @@ class _Run:
             return [load_detector(path) for path in paths]
         heard = [hear(machine, self.settings, advance=self._advance(machine)) for machine in group]
         name = group[0].machine_type if self.settings.scope == "machine" else "shared"
-        context = FitContext(self.seed, self.out / _WORK_FOLDER / name, resume, self.progress is not None)
+        tell = None if self.progress is None else partial(self.progress, f"training {name}")
+        context = FitContext(self.seed, self.out / _WORK_FOLDER / name, resume, tell)
         started = time.perf_counter()
         fitted = FITTERS[self.settings.representation](heard, self.settings, context)
         seconds = time.perf_counter() - started

@@ -103,7 +103,7 @@ def make_data(
     test_anomaly: Annotated[int, typer.Option(help="Anomalous test clips, half of each domain.")] = 50,
     supplemental: Annotated[int, typer.Option(help="Supplemental clips: clean machine sound or noise alone.")] = 40,
     seconds: Annotated[float, typer.Option(help="Length of a clip.")] = 10.0,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.", min=0)] = 0,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> int:
@@ -137,7 +137,7 @@ def train(
         str, typer.Option(help="conditional, log-mel-knn, log-mel-whitened, or a settings file (.toml).")
     ] = "conditional",
     machines: Annotated[str, typer.Option(help="Machine types, with commas between.", show_default="all")] = "",
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of everything random.", min=0)] = 0,
     overrides: Annotated[
         list[str] | None,
         typer.Option(
@@ -223,7 +223,7 @@ def demo(
     *,
     out: Annotated[Path, typer.Option(help="Folder for data, detectors, scores and pictures.")] = Path("demo"),
     machines: Annotated[str, typer.Option(help="Machine types, with commas between.")] = "fan,gearbox",
-    seed: Annotated[int, typer.Option(help="Of the data and the training.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the data and the training.", min=0)] = 0,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> int:

@@ -103,7 +103,7 @@ class Slider:
         course = hz * (0.97 + 0.03 * self._speed)
         tone = np.sin(2.0 * np.pi * np.cumsum(course) / SAMPLE_RATE) * self._speed
         heard = tone * window(self._n_samples, start, end)
-        return Trouble(graded(heard, severity, loud_db=8.0), 0.9 * hz, 1.06 * hz, start, end)
+        return Trouble(graded(heard, severity, loud_db=6.0), 0.9 * hz, 1.06 * hz, start, end)
 
     def _strike(
         self,
@@ -121,13 +121,13 @@ class Slider:
     def _dry_rail(self, severity: float, rng: np.random.Generator) -> Trouble:
         band = (3200.0, 6800.0)
         scrape = band_noise(self._n_samples, rng, fmin=band[0], fmax=band[1]) * self._speed
-        heard = graded(scrape, severity, loud_db=6.0)
+        heard = graded(scrape, severity, loud_db=4.5)
         return Trouble(heard, *band, 0.0, self._n_samples / SAMPLE_RATE)
 
     def _loose_drive(self, severity: float, rng: np.random.Generator) -> Trouble:
         hum = tones(self._drive, {k: 0.9**k for k in range(2, 20, 3)}, rng) * self._speed
         top = 20.0 * float(np.max(np.diff(self._drive))) * SAMPLE_RATE
-        return Trouble(graded(hum, severity, loud_db=11.0), 20.0, top, 0.0, self._n_samples / SAMPLE_RATE)
+        return Trouble(graded(hum, severity, loud_db=9.0), 20.0, top, 0.0, self._n_samples / SAMPLE_RATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,13 +232,13 @@ class Valve:
         grit = ring_at(
             self._n_samples, times, rng.uniform(0.3, 1.0, n_grains), (Mode(4600.0, 0.004), Mode(5600.0, 0.003))
         )
-        heard = graded(grit, severity, loud_db=4.0)
+        heard = graded(grit, severity, loud_db=3.0)
         return Trouble(heard, 3900.0, 6500.0, 0.0, self._n_samples / SAMPLE_RATE)
 
     def _coil_hum(self, severity: float, rng: np.random.Generator) -> Trouble:
         """A loose armature that buzzes at twice the mains frequency."""
         buzz = tones(_mains(self._n_samples), {k: 0.8**k for k in range(1, 9)}, rng)
-        heard = graded(buzz, severity, loud_db=11.0)
+        heard = graded(buzz, severity, loud_db=9.0)
         return Trouble(heard, 80.0, 850.0, 0.0, self._n_samples / SAMPLE_RATE)
 
 

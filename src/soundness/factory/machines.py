@@ -149,7 +149,7 @@ MACHINES: Mapping[str, MachineType] = {
         },
         supplemental="machine",
         supplemental_name="section_00_machine_source_{index:04d}_.wav",
-        snr_db=2.0,
+        snr_db=0.5,
     ),
     "valve": MachineType(
         conditions={

@@ -20,7 +20,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from soundness.detector import REPRESENTATIONS, Detector, TrainingSummary
-from soundness.errors import BundleError, OutputError
+from soundness.errors import BundleError, OutputError, SettingsError
 from soundness.scoring import SCORERS, Threshold
 from soundness.settings import SystemSettings
 
@@ -75,6 +75,9 @@ def load_detector(path: Path) -> Detector:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise BundleError(f"{path}: its settings do not fit this version of soundness: {first['msg']}") from None
+    except (SettingsError, RuntimeError) as error:
+        line = str(error).splitlines()[0]
+        raise BundleError(f"{path}: does not fit this version of soundness: {line}") from None
     except KeyError as error:
         raise BundleError(f"{path}: needs a part that this version of soundness lacks: {error}") from None
 
@@ -92,8 +95,13 @@ def load_detectors(path: Path) -> dict[str, Detector]:
     files = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
     if not files:
         raise BundleError(f"{path}: holds no detector; expected files that end in {SUFFIX}")
-    detectors = [load_detector(file) for file in files]
-    return {detector.machine_type: detector for detector in detectors}
+    detectors: dict[str, Detector] = {}
+    for file in files:
+        detector = load_detector(file)
+        if detector.machine_type in detectors:
+            raise BundleError(f"{file}: a second detector of {detector.machine_type} in this folder")
+        detectors[detector.machine_type] = detector
+    return detectors
 
 
 def _write(path: Path, *, kind: str, about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -123,8 +131,8 @@ def _read(path: Path, *, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[A
         raise BundleError(f"{path}: not a {kind} of soundness")
     if words[1] != kind:
         raise BundleError(f"{path}: holds a {words[1]}; expected a {kind}")
-    if int(words[2]) > FORMAT:
-        raise BundleError(f"{path}: format {words[2]}; this version of soundness reads up to format {FORMAT}")
+    if int(words[2]) != FORMAT:
+        raise BundleError(f"{path}: format {words[2]}; this version of soundness reads format {FORMAT}")
     if len(payload) != int(words[3]):
         raise BundleError(f"{path}: cut short: {len(payload):,} bytes of {int(words[3]):,} are there")
     if hashlib.sha256(payload).hexdigest() != words[4]:

@@ -80,7 +80,7 @@ def mel_filterbank(settings: LogMelSettings, *, sample_rate: int) -> NDArray[np.
     .. [1] M. Slaney, "Auditory Toolbox, version 2", Interval Research, 1998: linear below 1 kHz, logarithmic above.
     """
     edges = _band_edges(settings)
-    bins = np.linspace(0.0, sample_rate / 2, 1 + settings.n_fft // 2)
+    bins = np.fft.rfftfreq(settings.n_fft, 1 / sample_rate)
     ramps = edges[:, None] - bins  # (mel + 2, bin)
     widths = np.diff(edges)[:, None]
     triangles = np.maximum(0.0, np.minimum(-ramps[:-2] / widths[:-1], ramps[2:] / widths[1:]))

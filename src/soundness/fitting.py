@@ -3,6 +3,7 @@
 import logging
 import shutil
 import signal
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -169,14 +170,27 @@ class _Training(pl.LightningModule):
         self.training_settings = settings.training
         self.n_frames = settings.autoencoder.segment_frames
         self.seed = seed
+        self._losses: list[Tensor] = []  # of the epoch so far; none is logged in a training that is resumed at its end
         kept = [index for index in range(len(clips.log_mels)) if index not in set(held_out)]
         self._frames, self._table = _table(clips, kept, n_frames=self.n_frames)
         self._held_out = _held_out_segments(clips, held_out, n_frames=self.n_frames)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:  # noqa: ARG002  # Lightning's
+    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         loss = self.reconstructor(*batch).square().mean()
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch[0]), prog_bar=True)
+        self._losses = [*(self._losses if index > 0 else []), loss.detach().cpu()]
         return loss  # type: ignore[no-any-return]  # torch types Module.__call__ as Any
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["train_losses"] = self._losses
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._losses = checkpoint["train_losses"]
+
+    @property
+    def train_loss(self) -> float:
+        """Mean over the batches of the last epoch."""
+        return float(torch.stack(self._losses).mean())
 
     def validation_step(self, batch: list[Tensor], index: int) -> None:  # noqa: ARG002  # Lightning's
         loss = self.reconstructor(*batch).square().mean()
@@ -186,7 +200,7 @@ class _Training(pl.LightningModule):
         return torch.optim.Adam(self.parameters(), lr=self.training_settings.learning_rate, fused=True)
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
-        n_steps = self.training_settings.steps_per_epoch
+        n_steps = _steps_per_epoch(self.training_settings)
         first = self.current_epoch * n_steps
         batches = _SegmentBatches(
             self._frames,
@@ -237,9 +251,13 @@ def _choose_held_out(groups: Sequence[str], *, share: float, seed: int) -> list[
     for group in sorted(set(groups)):
         members = [index for index, name in enumerate(groups) if name == group]
         if share > 0.0 and len(members) >= _FEWEST_TO_HOLD_OUT:
-            count = max(1, round(share * len(members)))
+            count = min(max(1, round(share * len(members))), len(members) - 1)
             chosen += [int(index) for index in rng.choice(members, size=count, replace=False)]
     return sorted(chosen)
+
+
+def _steps_per_epoch(training: TrainingSettings) -> int:
+    return min(training.steps_per_epoch, training.max_steps)
 
 
 def _new_trainer(
@@ -251,9 +269,18 @@ def _new_trainer(
     progress: Callable[[int, int], None] | None,
 ) -> pl.Trainer:
     monitor = "held_out_loss" if has_held_out else None
-    callbacks: list[Callback] = [ModelCheckpoint(checkpoints, "best", monitor=monitor, save_last=True)]
+    n_steps = _steps_per_epoch(training)
+    keeper = ModelCheckpoint(
+        checkpoints,
+        "best",
+        monitor=monitor,
+        save_last=True,
+        save_on_train_epoch_end=False,  # Lightning resumes exactly from the end of a validation, or of a batch
+        every_n_train_steps=None if has_held_out else n_steps,
+    )
+    callbacks: list[Callback] = [keeper]
     if monitor is not None:
-        callbacks.append(EarlyStopping(monitor, patience=training.patience))
+        callbacks.append(EarlyStopping(monitor, patience=training.patience, check_on_train_epoch_end=False))
     if progress is not None:
         callbacks.append(_Progress(progress))
     return pl.Trainer(
@@ -266,7 +293,7 @@ def _new_trainer(
         enable_model_summary=False,
         num_sanity_val_steps=0,
         limit_val_batches=None if has_held_out else 0,
-        log_every_n_steps=training.steps_per_epoch,
+        log_every_n_steps=n_steps,
         reload_dataloaders_every_n_epochs=1,
     )
 
@@ -283,7 +310,8 @@ def _run(trainer: pl.Trainer, module: _Training, *, checkpoint: Path | None) -> 
     except SystemExit:  # Lightning's answer to Ctrl-C
         raise KeyboardInterrupt from None
     finally:
-        signal.signal(signal.SIGINT, handler)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
         logger.setLevel(level)
 
 
@@ -297,7 +325,7 @@ def _best(trainer: pl.Trainer, module: _Training) -> FitResult:
     """The weights with the smallest held-out loss; the last ones where nothing is held out."""
     callback = trainer.checkpoint_callback
     assert isinstance(callback, ModelCheckpoint)
-    train_loss = float(trainer.callback_metrics["train_loss"])
+    train_loss = module.train_loss
     held_out_loss = None if callback.monitor is None else float(callback.best_model_score or np.nan)
     if held_out_loss is not None:
         module.load_state_dict(torch.load(callback.best_model_path, weights_only=True)["state_dict"])

@@ -129,6 +129,8 @@ def hear(machine: Machine, settings: SystemSettings, *, advance: Callable[[], No
             spectrogram = channel_log_mel(log_mel, waveform, channel=settings.audio.channel)
         except AudioError as error:
             raise AudioError(f"{clip.path}: {error}") from None
+        if not spectrogram.isfinite().all():
+            raise AudioError(f"{clip.path}: too loud: its spectrum overflows")
         advance()
         return spectrogram.clone(), bool(waveform[settings.audio.channel].any())
 

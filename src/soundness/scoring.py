@@ -6,7 +6,7 @@ the clip was looked at. A representation that knows no conditions gives one vect
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -110,6 +110,7 @@ class MemoryBank:
     condition_domains: NDArray[np.int64]
     whitening: Array | None
     n_neighbors: int
+    shrinkage: float
 
     @classmethod
     def of(cls, training: TrainingVectors, settings: ScorerSettings) -> Self:
@@ -118,7 +119,14 @@ class MemoryBank:
         if settings.whitening == "shrunk":
             whitening = whitening_matrix(training.own, training.clip_domains, shrinkage=settings.shrinkage)
         vectors = training.own if whitening is None else training.own @ whitening
-        return cls(vectors, training.clip_domains, training.condition_domains, whitening, settings.n_neighbors)
+        return cls(
+            vectors,
+            training.clip_domains,
+            training.condition_domains,
+            whitening,
+            settings.n_neighbors,
+            settings.shrinkage,
+        )
 
     def distances(self, vectors: Array, *, left_out: int | None = None) -> Array:
         """Distance of one clip to each domain, the smallest over that domain's conditions.
@@ -146,7 +154,20 @@ class MemoryBank:
 
     def leave_one_out_distances(self, training: TrainingVectors) -> Array:
         """Distances of each training clip to all others, shape ``(clip, domain)``."""
-        return np.array([self.distances(clip, left_out=index) for index, clip in enumerate(training.vectors)])
+        return np.array(
+            [
+                self._without(index, training).distances(clip, left_out=index)
+                for index, clip in enumerate(training.vectors)
+            ]
+        )
+
+    def _without(self, index: int, training: TrainingVectors) -> Self:
+        """The bank, whitened as if one clip had not been there."""
+        others = np.arange(len(self.vectors)) != index
+        if self.whitening is None or not _varies(training.own[others], training.clip_domains[others]):
+            return self
+        whitening = whitening_matrix(training.own[others], training.clip_domains[others], shrinkage=self.shrinkage)
+        return replace(self, vectors=training.own @ whitening, whitening=whitening)
 
 
 class NearestNeighborScorer:
@@ -189,6 +210,7 @@ class NearestNeighborScorer:
             arrays["condition_domains"],
             arrays.get("whitening"),
             settings.n_neighbors,
+            settings.shrinkage,
         )
         return cls(bank, statistics=arrays["statistics"])
 
@@ -345,6 +367,10 @@ def whitening_matrix(vectors: Array, domains: NDArray[np.int64], *, shrinkage: f
     return inverse_root
 
 
+def _varies(vectors: Array, domains: NDArray[np.int64]) -> bool:
+    return any(np.ptp(vectors[domains == label], axis=0).any() for label in np.unique(domains))
+
+
 def _domain_statistics(distances: Array, domains: NDArray[np.int64]) -> Array:
     """Mean and floored deviation of each domain's leave-one-out distances, shape ``(domain, 2)``.
 
@@ -352,6 +378,8 @@ def _domain_statistics(distances: Array, domains: NDArray[np.int64]) -> Array:
     """
     own = distances[np.arange(len(distances)), domains]
     everywhere = own[np.isfinite(own)]
+    if len(everywhere) == 0:
+        everywhere = distances.min(axis=1)
     rows = []
     for domain in range(distances.shape[1]):
         here = own[domains == domain]

@@ -1,11 +1,12 @@
 """Scoring of many recordings: in parallel, in order, and without keeping them."""
 
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -137,6 +138,8 @@ def score_clips(
 
 def _assign(clips: Sequence[Clip], detectors: Mapping[str, Detector]) -> tuple[list[tuple[Clip, Detector]], list[str]]:
     """Each clip with the detector of its machine; what its name says of label and domain is not looked at."""
+    if not clips:
+        raise DataError("nothing to score")
     heard = sorted({clip.machine_type for clip in clips})
     if len(detectors) == 1 and not set(heard) & set(detectors):
         (only,) = detectors.values()
@@ -144,6 +147,9 @@ def _assign(clips: Sequence[Clip], detectors: Mapping[str, Detector]) -> tuple[l
         notes = [f"{', '.join(strangers)}: scored by the detector of {only.machine_type}"] if strangers else []
         _refuse_same_names(clips)
         return [(clip, only) for clip in clips], notes
+    if len(detectors) == 1:
+        clips = [replace(clip, machine_type=clip.machine_type or next(iter(detectors))) for clip in clips]
+        heard = sorted({clip.machine_type for clip in clips})
     missing = [name for name in heard if name not in detectors]
     if len(missing) == len(heard):
         raise DataError(
@@ -166,7 +172,8 @@ def _prepare(out: Path, *, overwrite: bool) -> None:
     """Refuse a folder that holds scores; with ``overwrite``, remove those and nothing else."""
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out}: is a file; a folder for the scores is expected")
-    patterns = ("anomaly_score_*.csv*", "decision_result_*.csv*", f"{FAILED_FILE}*")
+    names = ("anomaly_score_*.csv", "decision_result_*.csv", FAILED_FILE)
+    patterns = [name + suffix for name in names for suffix in ("", ".partial")]
     files = [file for pattern in patterns for file in sorted(out.glob(pattern))]
     if files and not overwrite:
         raise OutputError(f"{out}: holds scores already ({files[0].name}); --overwrite replaces them")
@@ -200,6 +207,8 @@ def _score(clip: Clip, detector: Detector) -> ScoredClip:
         value = detector.score(waveform)
     except AudioError as error:
         return ScoredClip(clip, detector.machine_type, None, (str(error),))
+    if not math.isfinite(value):
+        return ScoredClip(clip, detector.machine_type, None, ("too loud: its spectrum overflows",))
     score = ClipScore(clip.path.name, value, detector.decide(value))
     return ScoredClip(clip, detector.machine_type, score, tuple(detector.remarks(waveform)))
 

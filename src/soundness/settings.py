@@ -32,7 +32,7 @@ PositiveInt = Annotated[int, Field(ge=1)]
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
 
 class AudioSettings(_Settings):
@@ -72,7 +72,7 @@ class AutoencoderSettings(_Settings):
     """Whether the condition (machine type, attributes, domain) is concatenated with the input."""
     segment_frames: int = Field(default=32, ge=1)
     """Frames in a segment."""
-    channels: tuple[PositiveInt, ...] = Field(default=(8, 16, 32, 32), min_length=1)
+    channels: tuple[PositiveInt, ...] = Field(default=(8, 16, 32, 32), min_length=1, strict=False)
     """Feature maps of the encoder's layers, each of which halves both axes; the decoder mirrors them."""
     latent_features: PositiveInt = 8
     """Width of the bottleneck: narrow, so that an anomaly cannot be copied through."""
@@ -212,7 +212,10 @@ def _changed(tree: Mapping[str, Any], settings: BaseModel | None, key: list[str]
     below = getattr(settings, name)
     if below is not None and not isinstance(below, BaseModel):
         raise SettingsError(f"unknown setting {'.'.join(key)!r}: {name} has no settings of its own")
-    return {**tree, name: _changed(tree.get(name, {}), below, rest, value)}
+    inner = tree.get(name, {})
+    if below is not None and not isinstance(inner, Mapping):
+        raise SettingsError(f"{'.'.join(key)}: {name} was set to {inner!r}, which has no settings of its own")
+    return {**tree, name: _changed(inner, below, rest, value)}
 
 
 def validated(model: type[Model], values: Mapping[str, Any], *, origin: str = "settings") -> Model:

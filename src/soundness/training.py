@@ -1,5 +1,6 @@
 """From a data set of normal recordings to a folder of detectors, one per machine."""
 
+import hashlib
 import json
 import platform
 import shutil
@@ -24,7 +25,7 @@ from soundness.fitting import FitResult, TrainingClips, fit_reconstructor
 from soundness.hearing import Heard, check_training_clips, hear
 from soundness.log_mel_statistics import MeanLogMel, band_statistics
 from soundness.scoring import ANY_DOMAIN, SCORERS, Threshold, TrainingVectors
-from soundness.settings import SystemSettings
+from soundness.settings import AutoencoderSettings, SystemSettings
 
 __all__ = ["FITTERS", "FitContext", "Fitted", "Progress", "train"]
 
@@ -104,7 +105,7 @@ def fit_reconstruction_error(heard: Sequence[Heard], settings: SystemSettings, c
         resume=context.resume,
         progress=context.progress,
     )
-    return [_reconstruction_error(machine, settings, encoder, network) for machine in heard]
+    return [_reconstruction_error(machine, settings.autoencoder, encoder, network) for machine in heard]
 
 
 FITTERS: dict[str, Callable[[Sequence[Heard], SystemSettings, FitContext], list[Fitted]]] = {
@@ -169,7 +170,8 @@ def train(
     chosen = _choose_machines(data, machines)
     for machine in chosen:
         check_training_clips(machine, settings)
-    run = _Run(Path(out), system, settings, seed, [machine.machine_type for machine in chosen], progress)
+    machine_types = [machine.machine_type for machine in chosen]
+    run = _Run(Path(out), system, settings, seed, _fingerprint(chosen), machine_types, progress)
     run.open(resume=resume, overwrite=overwrite)
     groups = [chosen] if settings.scope == "shared" else [[machine] for machine in chosen]
     return [detector for group in groups for detector in run.train_group(group, resume=resume)]
@@ -183,6 +185,7 @@ class _Run:
     system: str
     settings: SystemSettings
     seed: int
+    data: str
     machine_types: list[str]
     progress: Progress | None
 
@@ -192,6 +195,7 @@ class _Run:
             "system": self.system,
             "settings": self.settings.model_dump(mode="json"),
             "seed": self.seed,
+            "data": self.data,
             "machine_types": self.machine_types,
         }
         file = self.out / _RUN_FILE
@@ -229,10 +233,7 @@ class _Run:
         return self.out.is_dir() and all(entry.name == _RUN_FILE for entry in self.out.iterdir())
 
     def _check_identity(self, file: Path, identity: dict[str, Any]) -> None:
-        try:
-            before = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError:
-            raise OutputError(f"{file}: not readable as JSON; --overwrite starts anew") from None
+        before = _read_run_file(file)
         for key, value in identity.items():
             if before.get(key) != value:
                 raise OutputError(f"{self.out}: was started with another {key}; --resume goes on with the same one")
@@ -243,8 +244,8 @@ class _Run:
             raise OutputError(f"{self.out}: exists already; --overwrite replaces it, --resume goes on with it")
         if not file.exists():
             raise OutputError(f"{self.out}: is not the folder of a run (it holds no {_RUN_FILE}); not overwritten")
-        for bundle in self.out.glob(f"*{SUFFIX}"):
-            bundle.unlink()
+        for name in _read_run_file(file)["machine_types"]:
+            (self.out / f"{name}{SUFFIX}").unlink(missing_ok=True)
         shutil.rmtree(self.out / _WORK_FOLDER, ignore_errors=True)
         file.unlink()
 
@@ -308,6 +309,22 @@ class _Run:
         )
 
 
+def _read_run_file(file: Path) -> dict[str, Any]:
+    try:
+        identity = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        identity = None
+    if not isinstance(identity, dict) or "machine_types" not in identity:
+        raise OutputError(f"{file}: not the file of a run; remove {file.parent} by hand to start anew")
+    return identity
+
+
+def _fingerprint(machines: Sequence[Machine]) -> str:
+    """Tells data sets apart by the names and sizes of their training clips, wherever they lie."""
+    clips = [(clip.machine_type, clip.path.name, clip.path.stat().st_size) for one in machines for clip in one.train]
+    return hashlib.sha256(json.dumps(sorted(clips)).encode()).hexdigest()
+
+
 def _check_parts(settings: SystemSettings) -> None:
     for key, name, known in (
         ("representation", settings.representation, FITTERS),
@@ -326,16 +343,13 @@ def _choose_machines(data: Path | str, names: Sequence[str]) -> list[Machine]:
 
 
 def _reconstruction_error(
-    heard: Heard, settings: SystemSettings, encoder: ConditionEncoder, network: FitResult
+    heard: Heard, settings: AutoencoderSettings, encoder: ConditionEncoder, network: FitResult
 ) -> Fitted:
     """One machine's share of a network: the conditions that occur on it."""
-    assert settings.autoencoder is not None  # the network was built from it
     conditions = tuple(sorted({condition_of(clip) for clip in heard.clips})) if encoder.n_features > 0 else ()
     encoded = encoder.encode(conditions) if conditions else torch.zeros(1, 0)
-    representation = ReconstructionError(
-        network.reconstructor, encoded, segment_frames=settings.autoencoder.segment_frames
-    )
-    return Fitted(representation, conditions, encoder, network)
+    representation = ReconstructionError(network.reconstructor, encoded, segment_frames=settings.segment_frames)
+    return Fitted(representation, conditions, encoder if settings.is_conditional else None, network)
 
 
 def _domain_names(heard: Heard) -> list[str]:

@@ -169,7 +169,7 @@ def test_a_file_that_is_no_detector_is_refused(tmp_path, content):
 def test_a_file_of_a_newer_format_is_refused_as_such(saved):
     _, payload, _ = split(saved.read_bytes())
     saved.write_bytes(sealed(payload, number=FORMAT + 1))
-    assert_refused(saved, f"format {FORMAT + 1}; this version of soundness reads up to format {FORMAT}")
+    assert_refused(saved, f"format {FORMAT + 1}; this version of soundness reads format {FORMAT}")
 
 
 def test_a_file_of_another_kind_is_refused_as_such(saved):

@@ -520,7 +520,7 @@ def test_resuming_a_folder_that_is_no_run_is_refused(fan, run, tmp_path):
     with pytest.raises(OutputError, match=r"run: "):
         run(fan, resume=True)
     (tmp_path / "run" / "run.json").write_text("{")
-    with pytest.raises(OutputError, match=r"run\.json: not readable as JSON"):
+    with pytest.raises(OutputError, match=r"run\.json: not the file of a run"):
         run(fan, resume=True)
 
 

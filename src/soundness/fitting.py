@@ -5,7 +5,8 @@ import shutil
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from soundness.autoencoders import Reconstructor, new_reconstructor, split_into_segments
+from soundness.errors import SettingsError
 from soundness.log_mel_statistics import band_statistics
 from soundness.settings import SystemSettings, TrainingSettings
 
@@ -96,21 +98,25 @@ def fit_reconstructor(
     SettingsError
         If the system has no network or its network does not fit the settings.
     """
-    training = settings.training or TrainingSettings()
+    if settings.training is None:
+        raise SettingsError("a network is trained; training is false")
     mean, deviation = band_statistics(clips.log_mels)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         reconstructor = new_reconstructor(
             settings, n_conditions=clips.conditions.shape[1], mean=mean, deviation=deviation
         )
-    held_out = _choose_held_out(clips.groups, share=training.held_out, seed=seed)
+    held_out = _choose_held_out(clips.groups, share=settings.training.held_out, seed=seed)
     module = _Training(reconstructor, clips, held_out, settings, seed=seed)
     checkpoints = folder / "checkpoints"
     last = checkpoints / "last.ckpt"
     if not resume:
         shutil.rmtree(folder, ignore_errors=True)
-    trainer = _new_trainer(training, folder, checkpoints, has_held_out=len(held_out) > 0, progress=progress)
-    _run(trainer, module, checkpoint=last if last.exists() else None)
+    with _quiet_lightning():
+        trainer = _new_trainer(
+            settings.training, folder, checkpoints, has_held_out=len(held_out) > 0, progress=progress
+        )
+        _run(trainer, module, checkpoint=last if last.exists() else None)
     return _best(trainer, module)
 
 
@@ -300,25 +306,31 @@ def _new_trainer(
 
 def _run(trainer: pl.Trainer, module: _Training, *, checkpoint: Path | None) -> None:
     handler = signal.getsignal(signal.SIGINT)
-    logger = logging.getLogger("pytorch_lightning")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
     try:
-        with warnings.catch_warnings():
-            _ignore_what_does_not_apply()
-            trainer.fit(module, ckpt_path=None if checkpoint is None else str(checkpoint))
+        trainer.fit(module, ckpt_path=None if checkpoint is None else str(checkpoint))
     except SystemExit:  # Lightning's answer to Ctrl-C
         raise KeyboardInterrupt from None
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, handler)
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Without Lightning's advice and notices, which are not about this training."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)  # Lightning's own use of torch
+            warnings.filterwarnings("ignore", ".*does not have many workers.*")  # a batch is one look-up in memory
+            warnings.filterwarnings(
+                "ignore", ".*exists and is not empty.*"
+            )  # on purpose, in a training that is resumed
+            yield
+    finally:
         logger.setLevel(level)
-
-
-def _ignore_what_does_not_apply() -> None:
-    warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)  # Lightning's own use of torch
-    warnings.filterwarnings("ignore", ".*does not have many workers.*")  # a batch is one look-up in memory
-    warnings.filterwarnings("ignore", ".*exists and is not empty.*")  # on purpose, when a training is resumed
 
 
 def _best(trainer: pl.Trainer, module: _Training) -> FitResult:

@@ -113,7 +113,7 @@ def hear(machine: Machine, settings: SystemSettings, *, advance: Callable[[], No
     settings
         Of the whole system.
     advance
-        Is called after each clip.
+        Is called after each clip, in the thread of the caller.
 
     Raises
     ------
@@ -131,11 +131,13 @@ def hear(machine: Machine, settings: SystemSettings, *, advance: Callable[[], No
             raise AudioError(f"{clip.path}: {error}") from None
         if not spectrogram.isfinite().all():
             raise AudioError(f"{clip.path}: too loud: its spectrum overflows")
-        advance()
         return spectrogram.clone(), bool(waveform[settings.audio.channel].any())
 
+    results = []
     with ThreadPoolExecutor(_N_READERS) as pool:
-        results = list(pool.map(read, machine.train))
+        for result in pool.map(read, machine.train):
+            results.append(result)
+            advance()
     log_mels = tuple(spectrogram for spectrogram, _ in results)
     silent = [clip for clip, (_, has_sound) in zip(machine.train, results, strict=True) if not has_sound]
     notes = _named("digital silence", silent) + _short(machine.train, log_mels, settings)

@@ -195,8 +195,8 @@ class _Run:
             "system": self.system,
             "settings": self.settings.model_dump(mode="json"),
             "seed": self.seed,
-            "data": self.data,
             "machine_types": self.machine_types,
+            "data": self.data,
         }
         file = self.out / _RUN_FILE
         try:

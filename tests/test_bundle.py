@@ -134,7 +134,6 @@ def test_a_file_with_one_byte_altered_anywhere_is_refused(saved, data):
 
 
 def test_a_first_line_with_one_character_altered_is_refused(saved):
-    # BUG (bundle.py, _read): format 0 is taken for format 1; refuse `int(words[2]) < 1`, or != FORMAT, as well.
     content = saved.read_bytes()
     n_accepted = []
     for position in range(content.index(b"\n") + 1):
@@ -193,9 +192,7 @@ def test_a_well_sealed_file_without_a_detector_in_it_is_refused(tmp_path, payloa
         (("settings", "scorer", "name"), "dreams"),
         (("settings", "scorer", "dreams"), 1),
         (("settings", "scorer", "n_neighbors"), 0),
-        # BUG (bundle.py, load_detector): SettingsError, where BundleError is promised; catch it there as well.
         (("settings", "autoencoder", "name"), "dreams"),
-        # BUG (bundle.py, load_detector): RuntimeError of torch's load_state_dict; catch it there as well.
         (("settings", "autoencoder", "latent_features"), 5),
         (("summary", "seed"), "dreams"),
     ],
@@ -244,7 +241,6 @@ def test_one_damaged_detector_of_a_folder_is_named(saved, detectors):
 
 
 def test_two_detectors_of_one_machine_in_a_folder_are_refused(saved, detectors):
-    # BUG (bundle.py, load_detectors): the last by name is taken, silently.
     save_detector(detectors["log-mel-knn"], saved.with_name("copy.soundness"))
     with pytest.raises(BundleError, match=r"fan"):
         load_detectors(saved.parent)

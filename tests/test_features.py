@@ -19,7 +19,6 @@ VARIANTS = {
     "few bands": (RATE, {"n_mels": 20}),
     "short frames": (RATE, {"n_fft": 256, "hop_length": 64, "n_mels": 16}),
     "an even n_fft that is no power of two": (RATE, {"n_fft": 1000, "hop_length": 333, "n_mels": 40}),
-    # BUG (features.py, mel_filterbank): its bins do not end at half the rate; np.fft.rfftfreq(n_fft, 1 / sample_rate).
     "an odd n_fft": (RATE, {"n_fft": 1023, "hop_length": 333, "n_mels": 40}),
     "a band in the middle": (RATE, {"fmin": 150.0, "fmax": 6_500.5, "n_mels": 64}),
     "below a kilohertz": (RATE, {"fmax": 900.0, "n_fft": 4096, "n_mels": 32}),

@@ -238,8 +238,6 @@ def test_fewer_clips_than_neighbours_are_noted():
 
 @pytest.mark.parametrize("domains", [[0, 0, 1, 1], [0, 0, 0, 1], [0, 1, 2], [0, 1]])
 def test_domains_of_one_clip_each_still_have_finite_scores(domains):
-    # BUG (scoring.py, _domain_statistics) for [0, 1, 2] and [0, 1]: no clip has a distance of its own, and the mean of
-    # nothing is NaN. Pool the smallest distance to any domain instead.
     training = one_condition(np.arange(len(domains))[:, None] ** 2.0, domains)
     scorer = NearestNeighborScorer.fit(training, ScorerSettings())
     assert np.isfinite(scorer.statistics).all()
@@ -365,9 +363,6 @@ class TestEveryScorer:
         assert self.fitted(chosen, training).score(query) != self.fitted(other, training).score(query)
 
     def test_a_threshold_from_training_clips_holds_for_new_clips(self, chosen):
-        # BUG (scoring.py, MemoryBank.leave_one_out_distances) where vectors are whitened: the whitening was fitted with
-        # the clip that is left out, so its distance is too small: about a quarter of new normal clips are flagged here
-        # instead of a tenth, and nearly all with 128 bands. Whiten by the other clips for each clip that is left out.
         rng = np.random.default_rng(8)
         flagged = []
         for _ in range(20):

@@ -133,8 +133,6 @@ def test_a_damaged_file_gets_a_row_in_failed_csv_and_all_others_their_scores(det
 
 
 def test_a_clip_so_loud_that_its_spectrum_overflows_does_not_end_the_scoring_of_the_others(detector, tmp_path):
-    # BUG (screening.py, _score): the score is NaN, and ClipScore's ScoresError ends the whole scoring; make a row of
-    # failed.csv of it.
     good = write_clips(tmp_path / "clips", 3)
     soundfile.write(tmp_path / "clips" / "loud.wav", 1e25 * noise(), RATE, subtype="FLOAT")
     score_clips({"fan": detector}, [tmp_path / "clips"], tmp_path / "out")
@@ -195,8 +193,6 @@ def test_one_detector_scores_whatever_it_is_given(pump, detector, tmp_path):
 
 
 def test_one_detector_scores_files_beside_a_data_set_of_its_machine(fan, detector, tmp_path):
-    # BUG (screening.py, _assign): a file without a machine type is left out, with a note, when the machine's own clips
-    # are given as well, though one detector alone "scores whatever it is given".
     write_clips(tmp_path / "clips", 1)
     score_clips({"fan": detector}, [fan, tmp_path / "clips" / "000.wav"], tmp_path / "out")
     assert "000.wav" in scores_in(tmp_path / "out")
@@ -259,7 +255,6 @@ def test_nothing_to_score_is_refused(detector, tmp_path, paths):
 
 
 def test_no_paths_at_all_make_no_scores(detector, tmp_path):
-    # BUG (screening.py): promised is a DataError "if there is nothing to score"; an empty report comes back.
     with pytest.raises(DataError, match="nothing to score"):
         score_clips({"fan": detector}, [], tmp_path / "out")
 
@@ -294,7 +289,6 @@ def test_overwriting_removes_the_scores_of_other_machines_and_old_failures_but_n
 
 
 def test_a_file_of_a_similar_name_survives_overwriting(detector, tmp_path):
-    # BUG (screening.py, _prepare): "anomaly_score_*.csv*" and "failed.csv*" also match a user's own copies.
     (path,) = write_clips(tmp_path / "clips", 1)
     mine = ["anomaly_score_fan_section_00_test.csv.bak", "failed.csv.old"]
     score_clips({"fan": detector}, [path], tmp_path / "out")

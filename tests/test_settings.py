@@ -146,8 +146,6 @@ def test_an_override_that_does_not_fit_is_refused_by_name(override, message):
 
 @pytest.mark.parametrize("override", ["scorer.n_neighbors=true", "scorer.n_neighbors='2'", "log_mel.fmin=false"])
 def test_a_value_of_another_type_is_refused_though_it_could_be_converted(override):
-    # BUG (settings.py): pydantic's lax mode makes 1 of true and 2 of '2'; strict=True in _Settings.model_config, with
-    # strict=False for `channels` (a list in TOML and JSON).
     with pytest.raises(SettingsError, match=override.partition("=")[0]):
         load_settings(overrides=[override])
 
@@ -161,7 +159,6 @@ def test_a_setting_of_the_network_is_refused_in_a_system_that_has_none():
     "overrides", [["autoencoder=false", "autoencoder.latent_features=3"], ["scorer=3", "scorer.n_neighbors=2"]]
 )
 def test_an_override_below_one_that_is_no_table_is_refused(overrides):
-    # BUG (settings.py, _changed): TypeError, "'bool' object is not a mapping".
     with pytest.raises(SettingsError, match=overrides[0].partition("=")[0]):
         load_settings(overrides=overrides)
 

@@ -267,8 +267,6 @@ def test_a_clip_with_samples_that_are_no_numbers_is_named(tmp_path, write_machin
 
 
 def test_a_clip_so_loud_that_its_spectrum_overflows_is_named(tmp_path, write_machine, run):
-    # BUG (hearing.py): float samples of 1e25 are finite, their spectrum is not; the statistics become NaN, and with
-    # them every score. Refuse a log-mel that is not finite, by the clip's name.
     folder = write_machine(tmp_path / "data")
     path = sorted((folder / "train").iterdir())[3]
     soundfile.write(path, 1e25 * noise(8_000), RATE, subtype="FLOAT")
@@ -348,7 +346,6 @@ def test_identical_clips_have_finite_scores(tmp_path, write_machine, run):
 
 
 def test_one_clip_of_each_of_three_domains_has_finite_scores(tmp_path, run):
-    # BUG (scoring.py, _domain_statistics): see test_scoring.py.
     folder = tmp_path / "fan" / "train"
     folder.mkdir(parents=True)
     for index, name in enumerate(("section_00_source_train_0000", "section_00_target_train_0000", "x")):
@@ -473,7 +470,6 @@ def test_overwriting_deletes_nothing_of_anybody_else(fan, run, tmp_path):
 
 
 def test_overwriting_keeps_a_detector_that_the_run_did_not_make(fan, run, tmp_path):
-    # BUG (training.py, _make_room): all *.soundness are deleted; run.json names the machines of the run.
     run(fan)
     shutil.copy(tmp_path / "run" / "fan.soundness", tmp_path / "run" / "my_best.soundness")
     run(fan, overwrite=True)
@@ -540,7 +536,6 @@ train(data, out, system="conditional", settings=SystemSettings.model_validate(js
 
 @pytest.mark.slow
 def test_a_training_that_is_killed_and_resumed_ends_like_one_that_was_not(fan, run, small, tmp_path):
-    # BUG (fitting.py, _new_trainer): no training can be resumed; see test_fitting.py.
     overrides = ("training.max_steps=600", "training.steps_per_epoch=10", "training.patience=1000")
     options = {"system": "conditional", "seed": 4}
     arguments = [str(fan), str(tmp_path / "run"), json.dumps(small("conditional", *overrides).model_dump(mode="json"))]

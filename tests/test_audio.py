@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from soundness.audio import AUDIO_SUFFIXES, AudioInfo, list_audio, read_blocks, read_info, read_waveform
+from soundness.audio import AUDIO_SUFFIXES, AudioInfo, iter_audio, list_audio, read_blocks, read_info, read_waveform
 from soundness.errors import AudioError, DataError
 
 RATE = 16_000
@@ -157,6 +157,16 @@ def test_a_folder_lists_its_recordings_by_name_without_hidden_ones(tmp_path: Pat
     (tmp_path / "folder.wav").mkdir()
     assert [path.name for path in list_audio(tmp_path)] == ["a.flac", "b.WAV"]
     assert list_audio(tmp_path / "nowhere") == []
+
+
+def test_recordings_are_listed_to_a_depth_though_links_go_in_circles(tmp_path: Path) -> None:
+    (tmp_path / "x" / "y").mkdir(parents=True)
+    for name in ("a.wav", "x/b.wav", "x/y/c.wav", "x/y/notes.txt"):
+        (tmp_path / name).touch()
+    assert [path.name for path in iter_audio(tmp_path)] == ["a.wav", "b.wav", "c.wav"]
+    (tmp_path / "x" / "circle").symlink_to(tmp_path, target_is_directory=True)
+    assert [path.name for path in iter_audio(tmp_path, max_depth=1)] == ["a.wav", "b.wav"]
+    assert [path.name for path in iter_audio(tmp_path, max_depth=2)] == ["a.wav", "b.wav", "a.wav", "c.wav"]
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

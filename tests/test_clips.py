@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soundness.clips import Clip, NameParts, describe_clip, parse_name, read_attributes, supplemental_kind
+from soundness.audio import AUDIO_SUFFIXES
+from soundness.clips import (
+    SUFFIXES_OF_FORMAT,
+    Clip,
+    NameParts,
+    clip_key,
+    describe_clip,
+    parse_name,
+    read_attributes,
+    supplemental_kind,
+)
 from soundness.errors import DataError
 
 NAMES = {
@@ -214,3 +224,26 @@ def test_every_name_of_the_2025_set_that_others_published_is_understood() -> Non
     without = {machine_type for machine_type, found in conditions.items() if found == {""}}
     assert without == {"bearing", "slider", "ToyTrain"}
     assert all("" not in found for name, found in conditions.items() if name not in without)
+
+
+@pytest.mark.parametrize(
+    ("file_name", "key"),
+    [
+        ("fan/train/x.wav", "x"),
+        (r"fan\train\x.wav", "x"),
+        (r"C:\data/fan\x.FLAC", "x"),
+        ("x.wav", "x"),
+        ("x", "x"),
+        ("run_0.30", "run_0.30"),
+        ("run_0.30.wav", "run_0.30"),
+        ("x.csv", "x.csv"),
+        ("", ""),
+    ],
+)
+def test_a_clip_s_key_is_its_name_without_folder_and_suffix(file_name: str, key: str) -> None:
+    assert clip_key(file_name) == key
+
+
+def test_the_suffix_of_every_recording_is_cut_off() -> None:
+    assert {suffix for suffixes in SUFFIXES_OF_FORMAT.values() for suffix in suffixes} >= AUDIO_SUFFIXES
+    assert {clip_key(f"0.5{suffix}") for suffix in AUDIO_SUFFIXES} == {"0.5"}

@@ -9,9 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from soundness.audio import list_audio
+from soundness.audio import list_audio, read_info
 from soundness.clips import Clip, describe_clip
-from soundness.datasets import LAYOUTS, FolderLayout, Machine, Place, Problem, list_clips, open_dataset
+from soundness.datasets import (
+    FEWEST_TRAINING_CLIPS,
+    LAYOUTS,
+    FolderLayout,
+    Machine,
+    Place,
+    Problem,
+    list_clips,
+    open_dataset,
+)
 from soundness.errors import AudioError, DataError
 
 
@@ -210,6 +219,7 @@ ROWS = {
     "a folder": "fan/train/section_00_source_train_normal_0000_noAttribute.wav",
     "a name": "section_00_source_train_normal_0000_noAttribute.wav",
     "a stem": "section_00_source_train_normal_0000_noAttribute",
+    "a folder of Windows": r"fan\train\section_00_source_train_normal_0000_noAttribute.wav",
 }
 
 
@@ -286,7 +296,88 @@ def test_a_folder_called_abnormal_is_not_taken_for_normal_recordings(tmp_path: P
 def test_folders_beside_recordings_are_a_problem(tmp_path: Path) -> None:
     dataset = open_dataset(touch(tmp_path / "set", "stray.wav", "fan/train/a.wav", "valve/train/a.wav"))
     (problem,) = dataset.problems
-    assert str(problem) == f"{tmp_path / 'set'}: folders beside its recordings are not read: fan, valve"
+    assert str(problem) == f"{tmp_path / 'set'}: 2 recordings in it are not read, e.g. fan/train/a.wav"
+
+
+@pytest.mark.parametrize(
+    ("names", "unread"),
+    [
+        (
+            ["normal/a.wav", "abnormal/a.wav", "loose.wav", "loose.flac"],
+            "2 recordings in it are not read, e.g. loose.flac",
+        ),
+        (["train/a.wav", "abnormal/b.wav"], "1 recordings in it are not read, e.g. abnormal/b.wav"),
+        (["train/a.wav", "train/day1/b.wav"], "1 recordings in it are not read, e.g. train/day1/b.wav"),
+        (["train/a.wav", "old/test/b.wav"], "1 recordings in it are not read, e.g. old/test/b.wav"),
+    ],
+)
+def test_recordings_that_no_layout_reads_are_a_problem(tmp_path: Path, names: list[str], unread: str) -> None:
+    touch(tmp_path, "valve/train/a.wav", *(f"pump/{name}" for name in names), "pump/plots/a.png")
+    assert open_dataset(tmp_path).problems == (Problem(tmp_path / "pump", unread, "warning"),)
+
+
+def test_supplemental_recordings_of_no_machine_are_a_problem_and_no_training_data(tmp_path: Path) -> None:
+    dataset = open_dataset(touch(tmp_path, "fan/train/a.wav", "supplemental/noise.wav"))
+    assert list(dataset.machines) == ["fan"]
+    message = "1 recordings in it are not read, e.g. supplemental/noise.wav"
+    assert dataset.problems == (Problem(tmp_path, message, "warning"),)
+    with pytest.raises(DataError, match="no audio found"):
+        open_dataset(touch(tmp_path / "valve", "supplemental/noise.wav"))
+
+
+def test_a_link_to_what_is_read_is_not_unread(tmp_path: Path) -> None:
+    root = touch(tmp_path / "fan", "train/a.wav")
+    (root / "latest").symlink_to(root / "train", target_is_directory=True)
+    assert open_dataset(root).problems == ()
+
+
+def test_a_closed_folder_beside_recordings_is_a_problem_and_no_failure(open_folder: Path) -> None:
+    touch(open_folder, "a.wav", "lost+found/b.wav")
+    (open_folder / "lost+found").chmod(0)
+    with unprivileged(open_folder / "lost+found"):
+        (problem,) = open_dataset(open_folder).problems
+    assert (problem.path, problem.severity) == (open_folder, "warning")
+    assert f"({open_folder / 'lost+found'}: no permission to list this folder)" in problem.message
+
+
+NESTED = {
+    "normal": ["normal/day1/a.wav", "abnormal/day1/b.wav"],
+    "abnormal": ["normal/a.wav", "Abnormal/x/day1/b.wav"],
+    "train": ["train/d1/a.wav", "test/d1/b.wav"],
+    "test": ["train/a.wav", "test/d1/b.wav"],
+    "target_test": ["train/a.wav", "source_test/b.wav", "target_test/d1/b.wav"],
+    "supplemental": ["train/a.wav", "supplemental/d1/noise.wav"],
+}
+
+
+@pytest.mark.parametrize("place", NESTED)
+@pytest.mark.parametrize("read", [open_dataset, lambda path: list_clips([path])])
+def test_recordings_below_a_split_s_folder_are_refused(
+    tmp_path: Path, place: str, read: Callable[[Path], object]
+) -> None:
+    touch(tmp_path / "pump", *NESTED[place])
+    message = rf"(?i:pump/{place}): recordings lie in folders below it; they are expected in the folder itself"
+    for path in (tmp_path / "pump", tmp_path):
+        with pytest.raises(DataError, match=message):
+            read(path)
+
+
+@pytest.mark.parametrize("name", ["normal", "test", "Train"])
+def test_a_folder_called_like_a_split_may_be_given_itself(tmp_path: Path, name: str) -> None:
+    flat, nested = touch(tmp_path / "a" / name, "0.wav"), touch(tmp_path / "b" / name, "day1/0.wav")
+    assert counts(open_dataset(flat).machines[name]) == (1, 0, 0)
+    assert counts(open_dataset(nested).machines["day1"]) == (1, 0, 0)
+    assert [clip.path for clip in list_clips([flat])] == [flat / "0.wav"]
+
+
+def test_machines_whose_joined_names_agree_are_refused(tmp_path: Path) -> None:
+    touch(tmp_path, "a_b/c/train/0.wav", "a/b_c/train/0.wav", "x/c/train/0.wav", "y/b_c/train/0.wav")
+    with pytest.raises(DataError, match=r"a_b/c: its machine would be called a_b_c, as is that of .*a/b_c"):
+        open_dataset(tmp_path)
+
+
+def test_the_fewest_training_clips_are_three() -> None:
+    assert FEWEST_TRAINING_CLIPS == 3
 
 
 def test_a_problem_of_an_error_says_the_path_once(tmp_path: Path) -> None:
@@ -379,10 +470,31 @@ def test_a_file_to_score_is_one_clip_of_no_machine(tmp_path: Path) -> None:
     assert list_clips([path]) == (Clip(path, "", "test", "section_02", "source", "normal", "n_B"),)
 
 
+def test_a_missing_recording_among_others_is_a_clip_that_cannot_be_read(tmp_path: Path) -> None:
+    touch(tmp_path, "a.wav")
+    clips = list_clips([tmp_path / "a.wav", tmp_path / "missing.WAV"])
+    assert clips == tuple(Clip(tmp_path / name, "", "test") for name in ("a.wav", "missing.WAV"))
+    with pytest.raises(AudioError, match=r"missing\.WAV: no such file"):
+        read_info(clips[1].path)
+
+
+def test_a_recording_in_a_closed_folder_is_a_clip_that_cannot_be_read(open_folder: Path) -> None:
+    touch(open_folder, "a.wav", "closed/b.wav")
+    (open_folder / "closed").chmod(0)
+    with unprivileged(open_folder / "closed"):
+        clips = list_clips([open_folder / "a.wav", open_folder / "closed" / "b.wav"])
+        assert [clip.path.name for clip in clips] == ["a.wav", "b.wav"]
+        with pytest.raises(AudioError, match=r"b\.wav: no permission to read it"):
+            read_info(clips[1].path)
+        with pytest.raises(DataError, match="no permission to look into"):
+            list_clips([open_folder / "closed" / "folder"])
+
+
 def test_a_data_set_to_score_gives_its_test_clips(tmp_path: Path) -> None:
     touch(tmp_path, "fan/train/a.wav", "fan/test/b.wav", "fan/supplemental/noise.wav", "new/normal/c.wav")
     clips = list_clips([tmp_path])
     assert [(clip.machine_type, clip.path.name) for clip in clips] == [("fan", "b.wav"), ("new", "c.wav")]
+    assert [clip.split for clip in clips] == ["test", "train"]
 
 
 @pytest.mark.parametrize("name", ["normal", "abnormal", "train", "inbox"])
@@ -412,7 +524,7 @@ def test_clips_of_one_name_in_two_machines_are_scored_apart(tmp_path: Path) -> N
 
 
 def test_nothing_to_score_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="nowhere: no such folder"):
+    with pytest.raises(DataError, match="nowhere: no such file or folder"):
         list_clips([tmp_path / "nowhere"])
     with pytest.raises(DataError, match="no audio found"):
         list_clips([tmp_path])

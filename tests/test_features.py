@@ -178,3 +178,10 @@ def test_real_recordings_give_librosas_log_mel(real_data):
     assert len(clips) == 10
     for path in clips:
         assert_equal_to_librosa(read_waveform(path, sample_rate=RATE, fmax=8_000.0)[0])
+
+
+def test_a_long_clip_is_heard_in_blocks_as_it_is_in_one(monkeypatch):
+    waveform = noise(40 * 512)
+    whole = log_mel(waveform)
+    monkeypatch.setattr("soundness.features._BLOCK_FRAMES", 7)
+    np.testing.assert_allclose(log_mel(waveform), whole, atol=1e-4)

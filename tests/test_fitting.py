@@ -10,7 +10,7 @@ import torch
 
 from soundness.autoencoders import AUTOENCODERS, new_reconstructor, split_into_segments
 from soundness.errors import SettingsError
-from soundness.fitting import TrainingClips, fit_reconstructor
+from soundness.fitting import TrainingClips, check_network, fit_reconstructor
 
 N_MELS = 16
 
@@ -43,7 +43,7 @@ def weights(result):
 
 
 def logged(folder, column):
-    with (folder / "logs" / "metrics.csv").open(newline="") as file:
+    with max(folder.glob("logs/version_*/metrics.csv")).open(newline="") as file:
         return [float(row[column]) for row in csv.DictReader(file) if row[column]]
 
 
@@ -236,6 +236,33 @@ def test_a_training_that_died_after_it_had_stopped_early_is_resumed(fit):
     whole = fit(*overrides)
     assert whole.n_steps < 1_000
     assert same(fit(*overrides, resume=True), whole)
+
+
+def test_a_training_whose_folder_was_moved_is_resumed(fit, tmp_path):
+    overrides = ("training.learning_rate=0.3", "training.patience=1000")
+    whole = fit(*overrides, "training.max_steps=60")
+    fit(*overrides, "training.max_steps=30", folder="half")
+    (tmp_path / "half").rename(tmp_path / "moved")
+    assert same(fit(*overrides, "training.max_steps=60", folder="moved", resume=True), whole)
+
+
+def test_each_start_of_a_training_keeps_its_log(fit, tmp_path):
+    fit("training.max_steps=20")
+    fit("training.max_steps=30", resume=True)
+    logs = sorted((tmp_path / "work").glob("logs/version_*/metrics.csv"))
+    assert len(logs) == 2
+    assert "train_loss" in logs[0].read_text()
+
+
+def test_a_training_that_diverges_is_refused(fit):
+    with pytest.raises(SettingsError, match=r"diverged.*training\.learning_rate"):
+        fit("training.learning_rate=1e30")
+
+
+@pytest.mark.parametrize("accelerator", ["abacus", "tpu"])
+def test_an_accelerator_that_is_not_there_is_refused(small, accelerator):
+    with pytest.raises(SettingsError, match=f"training.accelerator: '{accelerator}'"):
+        check_network(small("conditional", f"training.accelerator={accelerator}"))
 
 
 def test_resuming_where_nothing_was_begun_begins(fit):

@@ -11,7 +11,8 @@ import torch
 from soundness.datasets import open_dataset
 from soundness.errors import AudioError, DataError
 from soundness.features import LogMel
-from soundness.hearing import FEWEST_CLIPS, check_training_clips, hear, read_recording
+from soundness.datasets import FEWEST_TRAINING_CLIPS
+from soundness.hearing import check_training_clips, hear, read_recording
 from soundness.settings import load_settings
 
 RATE = 16_000
@@ -68,7 +69,7 @@ def test_a_recording_that_lacks_the_highest_band_is_refused_and_one_that_has_it_
 @pytest.mark.parametrize("n_clips", [0, 1, 2])
 def test_fewer_than_three_training_clips_are_refused(tmp_path, write_machine, small, n_clips):
     folder = write_machine(tmp_path, n_source=n_clips, n_target=0, n_test=1)
-    assert FEWEST_CLIPS == 3
+    assert FEWEST_TRAINING_CLIPS == 3
     with pytest.raises(DataError, match=rf"fan: {n_clips} training clip\(s\) of fan; at least 3 are needed"):
         check_training_clips(machine_of(folder), small())
 

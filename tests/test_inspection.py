@@ -10,6 +10,7 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
+from soundness.audio import read_waveform
 from soundness.datasets import Problem, open_dataset
 from soundness.errors import AudioError
 from soundness.inspection import (
@@ -21,6 +22,7 @@ from soundness.inspection import (
     measure_clip,
     table_rows,
 )
+from soundness.settings import LogMelSettings
 
 RATE = 16_000
 
@@ -75,11 +77,18 @@ def test_the_level_is_the_mean_power_of_all_channels(tmp_path: Path) -> None:
     assert measures.level_dbfs == pytest.approx(10 * math.log10((0.64 + 0.16) / 2), abs=1e-5)
 
 
-@pytest.mark.parametrize("value", [0.0, 0.25])
-def test_equal_samples_are_silence_and_have_no_level(tmp_path: Path, value: float) -> None:
-    measures = measure_clip(wav(tmp_path / "a.wav", np.full(100, value)))
+def test_zeros_are_silence_and_have_no_level(tmp_path: Path) -> None:
+    measures = measure_clip(wav(tmp_path / "a.wav", np.zeros(100)))
     assert measures.level_dbfs is None
     assert measures.silent_channels == (True,)
+
+
+def test_an_offset_is_no_silence(tmp_path: Path) -> None:
+    measures = measure_clip(wav(tmp_path / "a.wav", np.full(100, 0.25)))
+    assert measures.level_dbfs == pytest.approx(20 * math.log10(0.25))
+    assert measures.silent_channels == (False,)
+    assert measures.is_constant
+    assert not measure_clip(wav(tmp_path / "a.wav", np.array([0.25, 0.25, 0.2]))).is_constant
 
 
 def test_a_recording_longer_than_a_block_is_measured_whole(tmp_path: Path) -> None:
@@ -172,8 +181,10 @@ def test_an_unreadable_clip_is_a_problem_and_left_out_of_the_figures(tmp_path: P
 def test_digital_silence_is_a_warning(tmp_path: Path) -> None:
     root = machine(tmp_path / "fan")
     silent = "train/section_00_source_train_normal_0009_n_A.wav"
-    wav(root / silent, np.zeros(100))
-    assert problems(root) == {(silent, "digital silence: all samples are equal", "warning")}
+    wav(root / silent, np.zeros(1_600))
+    assert problems(root) == {(silent, "digital silence: all samples are zero", "warning")}
+    wav(root / silent, np.full(1_600, 0.1))
+    assert problems(root) == {(silent, "constant: all samples are equal, though not zero", "warning")}
 
 
 def test_one_silent_channel_is_named(tmp_path: Path) -> None:
@@ -191,6 +202,42 @@ def test_clipping_is_a_warning(tmp_path: Path) -> None:
     assert problems(root) == {(clipped, message, "warning")}
 
 
+def test_a_warning_of_many_clips_of_a_split_is_one_problem(tmp_path: Path) -> None:
+    for name in ["run/normal/0", "run/normal/1", "run/normal/2", "run/abnormal/3", "rest/normal/4"]:
+        wav(tmp_path / f"{name}.wav", np.clip(tone(peak=4), -1, 1))
+    message = "clipped: at full scale for 3 samples or more in a row"
+    found = {problem for problem in problems(tmp_path) if "clipped" in problem[1]}
+    assert found == {
+        ("run/normal/0.wav", f"{message} (and 2 more train clips of run)", "warning"),
+        ("run/abnormal/3.wav", message, "warning"),
+        ("rest/normal/4.wav", message, "warning"),
+    }
+
+
+def test_a_recording_too_slow_for_the_default_detector_is_an_error(tmp_path: Path) -> None:
+    root = machine(tmp_path / "fan")
+    slow = "train/section_00_source_train_normal_0000_n_A.wav"
+    wav(root / slow, tone(rate=8_000, seconds=0.2), 8_000)
+    wav(root / "supplemental/noise.wav", tone(rate=8_000), 8_000)
+    message = "recorded at 8000 Hz; a detector with the default log_mel.fmax of 8000 Hz refuses it"
+    assert {problem for problem in problems(root) if problem[2] == "error"} == {(slow, message, "error")}
+    with pytest.raises(AudioError, match="recorded at 8000 Hz"):
+        read_waveform(root / slow, sample_rate=RATE, fmax=LogMelSettings().fmax)
+
+
+@pytest.mark.parametrize(("rate", "n_samples", "n_heard"), [(16_000, 1023, 1023), (44_100, 2_821, 1_023)])
+def test_a_clip_shorter_than_a_frame_is_an_error(tmp_path: Path, rate: int, n_samples: int, n_heard: int) -> None:
+    samples = np.linspace(-0.5, 0.5, n_samples + 1)
+    for i in range(3):
+        wav(tmp_path / "fan" / f"{i}.wav", samples, rate)
+    assert problems(tmp_path / "fan") == set()
+    wav(tmp_path / "fan" / "1.wav", samples[1:], rate)
+    message = f"{n_heard:,} samples at 16000 Hz; a detector with the default log_mel.n_fft of 1,024 refuses it"
+    assert problems(tmp_path / "fan") == {("1.wav", message, "error")}
+    with pytest.raises(AudioError, match=f"{n_heard:,} samples"):
+        read_waveform(tmp_path / "fan" / "1.wav", sample_rate=RATE, fmax=8_000, min_samples=LogMelSettings().n_fft)
+
+
 def test_an_absent_domain_is_a_warning_where_the_other_is_present(tmp_path: Path) -> None:
     root = machine(tmp_path / "fan", n_target=0)
     assert problems(root) == {(".", "no training clip of the target domain", "warning")}
@@ -199,7 +246,7 @@ def test_an_absent_domain_is_a_warning_where_the_other_is_present(tmp_path: Path
 
 def test_mixed_rates_and_channels_are_warnings_with_counts(tmp_path: Path) -> None:
     root = machine(tmp_path / "fan")
-    wav(root / "train/section_00_source_train_normal_0009_n_A.wav", np.stack([tone()] * 2, axis=1), 44_100)
+    wav(root / "train/section_00_source_train_normal_0009_n_A.wav", np.stack([tone(rate=44_100)] * 2, axis=1), 44_100)
     assert problems(root) == {
         (".", "sample rates differ: 8 at 16000 Hz, 1 at 44100 Hz", "warning"),
         (".", "channels differ: 8 with 1, 1 with 2", "warning"),
@@ -282,7 +329,7 @@ def test_what_is_not_known_leaves_a_cell_empty_and_a_spread_shows_three_figures(
 
 def test_an_inspection_is_json(tmp_path: Path) -> None:
     root = machine(tmp_path / "fan")
-    wav(root / "train/section_00_source_train_normal_0009_n_A.wav", np.zeros(100))
+    wav(root / "train/section_00_source_train_normal_0009_n_A.wav", np.zeros(1_600))
     content = json.loads(json.dumps(inspect(root).to_json(), allow_nan=False))
     assert content["root"] == str(root)
     assert content["problems"][0]["severity"] == "warning"

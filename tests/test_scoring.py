@@ -437,3 +437,13 @@ def test_a_lower_rate_never_has_a_lower_threshold():
     values = [Threshold.from_scores(scores, false_alarm_rate=rate).value for rate in (0.5, 0.2, 0.1, 0.05, 0.001)]
     assert values == sorted(values)
     assert values[0] < values[-1]
+
+
+def test_a_domain_of_a_single_clip_does_not_set_the_threshold():
+    rng = np.random.default_rng(0)
+    scores = {"source": rng.normal(size=60), "target": np.array([60.0])}
+    threshold = Threshold.from_scores(scores, false_alarm_rate=0.1)
+    assert threshold.value == threshold.domains["source"] < 3.0
+    assert any("single clip" in note for note in threshold.notes)
+    alone = Threshold.from_scores({"": np.array([2.5])}, false_alarm_rate=0.1)
+    assert alone.value == 2.5

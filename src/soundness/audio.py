@@ -13,11 +13,13 @@ import soundfile  # type: ignore[import-untyped]  # it ships no types
 import soxr  # type: ignore[import-untyped]  # likewise
 from numpy.typing import NDArray
 
+from soundness.clips import SUFFIXES_OF_FORMAT
 from soundness.errors import AudioError, DataError
 
 __all__ = [
     "AUDIO_SUFFIXES",
     "AudioInfo",
+    "iter_audio",
     "list_audio",
     "list_entries",
     "read_blocks",
@@ -25,27 +27,8 @@ __all__ = [
     "read_waveform",
 ]
 
-# The formats of libsndfile that hold recordings, with the suffixes they go by. Left out: header-less data,
-# and .mat, which is mostly no audio.
-_SUFFIXES_OF_FORMAT = {
-    "AIFF": (".aif", ".aifc", ".aiff"),
-    "AU": (".au", ".snd"),
-    "AVR": (".avr",),
-    "CAF": (".caf",),
-    "FLAC": (".flac",),
-    "IRCAM": (".sf",),
-    "MP3": (".mp3",),
-    "NIST": (".nist", ".sph"),
-    "OGG": (".oga", ".ogg", ".opus"),
-    "RF64": (".rf64",),
-    "SVX": (".8svx", ".iff", ".svx"),
-    "VOC": (".voc",),
-    "W64": (".w64",),
-    "WAV": (".wav", ".wave"),
-}
-
 AUDIO_SUFFIXES: frozenset[str] = frozenset(
-    suffix for name in soundfile.available_formats() for suffix in _SUFFIXES_OF_FORMAT.get(name, ())
+    suffix for name in soundfile.available_formats() for suffix in SUFFIXES_OF_FORMAT.get(name, ())
 )
 """The suffixes, in lower case and with their dot, of the files that are taken for recordings."""
 
@@ -104,7 +87,22 @@ def list_entries(folder: Path) -> tuple[list[Path], list[Path]]:
 
 def list_audio(folder: Path) -> list[Path]:
     """The recordings among the files that `list_entries` gives."""
-    return [path for path in list_entries(folder)[1] if path.suffix.lower() in AUDIO_SUFFIXES]
+    return list(iter_audio(folder, max_depth=0))
+
+
+def iter_audio(folder: Path, *, max_depth: int = 8) -> Iterator[Path]:
+    """Recordings in a folder and in the folders below it, `max_depth` deep at most, for links may go in circles.
+
+    Raises
+    ------
+    DataError
+        As for `list_entries`.
+    """
+    folders, files = list_entries(folder)
+    yield from (path for path in files if path.suffix.lower() in AUDIO_SUFFIXES)
+    if max_depth > 0:
+        for below in folders:
+            yield from iter_audio(below, max_depth=max_depth - 1)
 
 
 def read_info(path: Path) -> AudioInfo:

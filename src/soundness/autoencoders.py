@@ -160,10 +160,9 @@ class ReconstructionError:
         """Squared error of each band and frame under each condition, shape ``(condition, mel, frame)``."""
         segments = split_into_segments(log_mel, n_frames=self.segment_frames)  # (segment, mel, frame)
         n_segments, n_conditions = len(segments), len(self.conditions)
-        rows = segments.repeat(n_conditions, 1, 1)
-        conditions = self.conditions.repeat_interleave(n_segments, dim=0)
-        parts = [slice(start, start + _ROWS_AT_A_TIME) for start in range(0, len(rows), _ROWS_AT_A_TIME)]
-        residual = torch.cat([self.reconstructor(rows[part], conditions[part]) for part in parts])
+        rows = torch.split(torch.arange(n_conditions * n_segments), _ROWS_AT_A_TIME)
+        parts = [self.reconstructor(segments[row % n_segments], self.conditions[row // n_segments]) for row in rows]
+        residual = torch.cat(parts)
         errors = residual.square().reshape(n_conditions, n_segments, *residual.shape[1:])
         return _join_segments(errors, n_frames=log_mel.shape[-1])
 

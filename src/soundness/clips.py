@@ -4,19 +4,21 @@ import csv
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from soundness.errors import DataError
 
 __all__ = [
     "DOMAINS",
+    "SUFFIXES_OF_FORMAT",
     "Clip",
     "Domain",
     "Label",
     "NameParts",
     "Split",
     "SupplementalKind",
+    "clip_key",
     "describe_clip",
     "parse_name",
     "read_attributes",
@@ -29,6 +31,27 @@ Split = Literal["train", "test", "supplemental"]
 SupplementalKind = Literal["machine", "noise"]
 
 DOMAINS: tuple[Domain, ...] = ("source", "target")
+
+# Left out: header-less data, and .mat, which is mostly no audio.
+SUFFIXES_OF_FORMAT: dict[str, tuple[str, ...]] = {
+    "AIFF": (".aif", ".aifc", ".aiff"),
+    "AU": (".au", ".snd"),
+    "AVR": (".avr",),
+    "CAF": (".caf",),
+    "FLAC": (".flac",),
+    "IRCAM": (".sf",),
+    "MP3": (".mp3",),
+    "NIST": (".nist", ".sph"),
+    "OGG": (".oga", ".ogg", ".opus"),
+    "RF64": (".rf64",),
+    "SVX": (".8svx", ".iff", ".svx"),
+    "VOC": (".voc",),
+    "W64": (".w64",),
+    "WAV": (".wav", ".wave"),
+}
+"""The formats of libsndfile that hold recordings, with the suffixes they go by."""
+
+_SUFFIXES = frozenset(suffix for suffixes in SUFFIXES_OF_FORMAT.values() for suffix in suffixes)
 
 # 2020: [label_]id_MM_NNNNNNNN
 _ID_NAME = re.compile(r"(?:(?P<label>normal|anomaly)_)?(?P<section>id_\d+)_\d+")
@@ -87,6 +110,19 @@ class NameParts:
     label: Label | None
     attributes: str
     supplemental: SupplementalKind | None
+
+
+def clip_key(file_name: str) -> str:
+    r"""What tells a machine's clips apart and joins tables to them: the name without folder and suffix.
+
+    Parameters
+    ----------
+    file_name
+        ``fan/train/x.wav``, ``fan\train\x.wav``, ``x.wav`` or ``x``. A name without suffix may hold dots, as in
+        ``..._ac_0.11``: only the suffix of a recording is cut off.
+    """
+    path = PurePosixPath(file_name.replace("\\", "/"))
+    return path.stem if path.suffix.lower() in _SUFFIXES else path.name
 
 
 def parse_name(stem: str) -> NameParts | None:

@@ -4,13 +4,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
-from soundness.audio import AUDIO_SUFFIXES, list_audio, list_entries
-from soundness.clips import Clip, Domain, Label, Split, describe_clip, read_attributes
+from soundness.audio import AUDIO_SUFFIXES, iter_audio, list_entries
+from soundness.clips import Clip, Split, clip_key, describe_clip, read_attributes
 from soundness.errors import DataError
+from soundness.layouts import FLAT, LAYOUTS, FlatLayout, FolderLayout, Layout, Place
 
 __all__ = [
+    "FEWEST_TRAINING_CLIPS",
     "LAYOUTS",
     "Dataset",
     "FlatLayout",
@@ -26,9 +28,11 @@ __all__ = [
 
 Severity = Literal["error", "warning"]
 
+FEWEST_TRAINING_CLIPS = 3
+"""Fewer training clips than this train no detector."""
+
 _PLUMBING = frozenset({"dev_data", "eval_data", "raw"})  # folders of the challenge that name no machine
 _MAX_DEPTH = 5  # root/dcase2025t2/dev_data/raw/fan, and one more
-_FLAT = "flat"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,97 +119,6 @@ class Dataset:
     problems: tuple[Problem, ...]
 
 
-class Layout(Protocol):
-    """A way to lay out the recordings of one machine in its folder."""
-
-    def read(self, folder: Path) -> Sequence[Clip] | None:
-        """List the clips of the machine in `folder`.
-
-        `open_dataset` asks this of a folder, and of the folders below it where no layout knows it; it joins
-        ``attributes_*.csv`` and looks for problems itself. `list_audio` and `describe_clip` do most of the
-        work; where subfolders have fixed names, a `FolderLayout` with other names does all of it.
-
-        Parameters
-        ----------
-        folder
-            An existing folder.
-
-        Returns
-        -------
-        sequence of Clip or None
-            Clips of one machine type; ``None`` where the folder is no machine's folder of this layout.
-        """
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """What it says of a clip to lie in a certain folder; see `Clip`. What its name says has precedence."""
-
-    split: Split
-    domain: Domain | None = None
-    label: Label | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class FolderLayout:
-    """A machine's folder with subfolders of fixed names, at least one of them for training or testing.
-
-    Parameters
-    ----------
-    places
-        What each subfolder's name means, such as ``{"train": Place("train", label="normal")}``; upper case
-        does not matter.
-    """
-
-    places: Mapping[str, Place]
-
-    def read(self, folder: Path) -> list[Clip] | None:
-        """See `Layout.read`."""
-        machine, folders = _name(folder), {below.name.lower(): below for below in list_entries(folder)[0]}
-        clips = [
-            describe_clip(path, machine_type=machine, split=place.split, domain=place.domain, label=place.label)
-            for name, place in self.places.items()
-            if name.lower() in folders
-            for path in list_audio(folders[name.lower()])
-        ]
-        return clips if any(clip.split != "supplemental" for clip in clips) else None
-
-
-class FlatLayout:
-    """Recordings directly in the folder, all of them normal unless they or the folder are named otherwise."""
-
-    def read(self, folder: Path) -> list[Clip] | None:
-        """See `Layout.read`."""
-        machine_type = _name(folder)
-        label: Label = "anomaly" if machine_type.lower() in ("abnormal", "anomaly") else "normal"
-        return [
-            describe_clip(path, machine_type=machine_type, split="train", label=label) for path in list_audio(folder)
-        ] or None
-
-
-LAYOUTS: dict[str, Layout] = {
-    _FLAT: FlatLayout(),
-    "normal-abnormal": FolderLayout(
-        {
-            "normal": Place("train", label="normal"),
-            "abnormal": Place("test", label="anomaly"),
-            "anomaly": Place("test", label="anomaly"),
-            "supplemental": Place("supplemental"),
-        }
-    ),
-    "dcase": FolderLayout(
-        {
-            "train": Place("train", label="normal"),
-            "source_test": Place("test", domain="source"),
-            "target_test": Place("test", domain="target"),
-            "test": Place("test"),
-            "supplemental": Place("supplemental"),
-        }
-    ),
-}
-"""The layouts by name. The last is asked first, so that one added at the end has precedence."""
-
-
 def open_dataset(path: Path | str, *, layouts: Mapping[str, Layout] = LAYOUTS) -> Dataset:
     """Find the machines under a folder and list their clips; no audio is read.
 
@@ -220,14 +133,15 @@ def open_dataset(path: Path | str, *, layouts: Mapping[str, Layout] = LAYOUTS) -
     Raises
     ------
     DataError
-        No such folder, no permission to list it or one in it, or no audio in it.
+        No such folder, no permission to list it or one in it, or no audio in it; recordings in folders below
+        ``train``, ``normal`` and the like; or two machines whose names would be the same.
     """
     root = _checked_folder(Path(path))
     found = _find_machines(root, layouts)
     if not found:
         raise DataError(_no_audio(root))
-    problems = [problem for folder, layout, _ in found for problem in _unread(folder, layout)]
-    folders = [(folder, _with_attributes(folder, clips, problems)) for folder, _, clips in found]
+    problems = _unread(root, found)
+    folders = [(folder, _with_attributes(folder, clips, problems)) for folder, clips in found]
     machines = _named_machines(root, folders)
     for machine in machines.values():
         problems += _problems_of(machine)
@@ -237,9 +151,10 @@ def open_dataset(path: Path | str, *, layouts: Mapping[str, Layout] = LAYOUTS) -
 def list_clips(paths: Iterable[Path | str], *, layouts: Mapping[str, Layout] = LAYOUTS) -> tuple[Clip, ...]:
     """The clips to score, of files and folders in the order given; a file that comes twice is taken once.
 
-    A file is one clip. A folder of recordings gives all of them, whatever it is called; such clips and files
-    have the machine type ``""``. Any other folder is opened as a data set: each machine gives its test clips
-    or, where it has none, its training clips.
+    A file is one clip, even one that does not exist, if it is called like a recording: reading it will tell.
+    A folder of recordings gives all of them, whatever it is called; such clips and files have the machine type
+    ``""`` and the split ``test``. Any other folder is opened as a data set: each machine gives its test clips
+    or, where it has none, its training clips, which keep the split ``train``.
 
     Parameters
     ----------
@@ -251,7 +166,8 @@ def list_clips(paths: Iterable[Path | str], *, layouts: Mapping[str, Layout] = L
     Raises
     ------
     DataError
-        As for `open_dataset`; or two files of one name that would share a machine's file of scores.
+        As for `open_dataset`; no such file or folder; or two files of one name that would share a machine's
+        file of scores.
     """
     clips: dict[Path, Clip] = {}
     for path in map(Path, paths):
@@ -262,13 +178,27 @@ def list_clips(paths: Iterable[Path | str], *, layouts: Mapping[str, Layout] = L
 
 
 def _clips_at(path: Path, layouts: Mapping[str, Layout]) -> Sequence[Clip]:
-    if _exists(path) and not path.is_dir():
+    if _is_file_to_score(path):
         return [describe_clip(path, machine_type="", split="test")]
     recognised = _recognise(_checked_folder(path), layouts)
-    if recognised is not None and recognised[0] == _FLAT:
+    if recognised is not None and recognised[0] == FLAT:
         return [describe_clip(clip.path, machine_type="", split="test") for clip in recognised[1]]
     machines = open_dataset(path, layouts=layouts).machines.values()
     return [clip for machine in machines for clip in machine.test or machine.train]
+
+
+def _is_file_to_score(path: Path) -> bool:
+    """Whether this is no folder; a missing recording is a file, and reported when it is read."""
+    is_recording = path.suffix.lower() in AUDIO_SUFFIXES
+    try:
+        if _exists(path):
+            return not path.is_dir()
+    except DataError:
+        if not is_recording:
+            raise
+    if not is_recording:
+        raise DataError(f"{path}: no such file or folder; expected a recording, or a folder of recordings")
+    return True
 
 
 def _refuse_same_names(clips: Iterable[Clip]) -> None:
@@ -302,10 +232,6 @@ def _no_audio(root: Path) -> str:
     )
 
 
-def _name(folder: Path) -> str:
-    return folder.resolve().name if folder.name in ("", "..") else folder.name
-
-
 def _recognise(folder: Path, layouts: Mapping[str, Layout]) -> tuple[str, list[Clip]] | None:
     """Name of the last layout that knows a folder, and the clips in it."""
     for name, layout in reversed(list(layouts.items())):
@@ -316,14 +242,19 @@ def _recognise(folder: Path, layouts: Mapping[str, Layout]) -> tuple[str, list[C
 
 def _find_machines(
     folder: Path, layouts: Mapping[str, Layout], *, depth: int = _MAX_DEPTH
-) -> list[tuple[Path, str, list[Clip]]]:
-    """Folder, layout and clips of each machine in a folder or in those below it."""
+) -> list[tuple[Path, list[Clip]]]:
+    """Folder and clips of each machine in a folder or in those below it, but for those that are named as a split."""
     if (recognised := _recognise(folder, layouts)) is not None:
-        return [(folder, *recognised)]
+        return [(folder, recognised[1])]
     if depth == 0:
         return []
-    found = (_find_machines(below, layouts, depth=depth - 1) for below in list_entries(folder)[0])
-    return [machine for machines in found for machine in machines]
+    folders = [below for below in list_entries(folder)[0] if below.name.lower() not in _place_names(layouts)]
+    return [machine for below in folders for machine in _find_machines(below, layouts, depth=depth - 1)]
+
+
+def _place_names(layouts: Mapping[str, Layout]) -> set[str]:
+    folder_layouts = [layout for layout in layouts.values() if isinstance(layout, FolderLayout)]
+    return {name.lower() for layout in folder_layouts for name in layout.places}
 
 
 def _named_machines(root: Path, folders: list[tuple[Path, list[Clip]]]) -> dict[str, Machine]:
@@ -333,9 +264,11 @@ def _named_machines(root: Path, folders: list[tuple[Path, list[Clip]]]) -> dict[
         parts = (part for part in folder.relative_to(root).parts[:-1] if part not in _PLUMBING)
         groups[(*parts, clips[0].machine_type)].append((folder, clips))
     n_uses = Counter(key[-1] for key in groups)
-    machines = {}
+    machines: dict[str, Machine] = {}
     for key, members in groups.items():
         name = key[-1] if n_uses[key[-1]] == 1 else "_".join(key)
+        if name in machines:
+            raise DataError(f"{members[0][0]}: its machine would be called {name}, as is that of {machines[name].root}")
         renamed = tuple(replace(clip, machine_type=name) for _, clips in members for clip in clips)
         machines[name] = Machine(name, members[0][0], renamed)
     return dict(sorted(machines.items()))
@@ -343,32 +276,40 @@ def _named_machines(root: Path, folders: list[tuple[Path, list[Clip]]]) -> dict[
 
 def _with_attributes(folder: Path, clips: list[Clip], problems: list[Problem]) -> list[Clip]:
     """Clips with the attributes that ``attributes_*.csv`` gives where their names give none."""
-    stems = {clip.path.stem for clip in clips}
+    keys = {clip_key(clip.path.name) for clip in clips}
     attributes: dict[str, str] = {}
     for path in list_entries(folder)[1]:
         if path.match("attributes_*.csv"):
             try:
-                rows = {_stem(name): text for name, text in read_attributes(path).items()}
+                rows = {clip_key(name): text for name, text in read_attributes(path).items()}
             except DataError as error:
                 problems.append(Problem.of(path, error, severity="warning"))
                 continue
             attributes |= rows
-            if lost := sorted(rows.keys() - stems):
+            if lost := sorted(rows.keys() - keys):
                 message = f"{len(lost):,} rows name no recording in {folder}, e.g. {lost[0]}"
                 problems.append(Problem(path, message, "warning"))
-    return [replace(clip, attributes=clip.attributes or attributes.get(clip.path.stem, "")) for clip in clips]
+    return [replace(clip, attributes=clip.attributes or attributes.get(clip_key(clip.path.name), "")) for clip in clips]
 
 
-def _stem(file_name: str) -> str:
-    """Stem of ``fan/train/x.wav``, ``x.wav`` or ``x``, where a stem may hold dots: ``..._ac_0.11``."""
-    path = Path(file_name)
-    return path.stem if path.suffix.lower() in AUDIO_SUFFIXES else path.name
-
-
-def _unread(folder: Path, layout: str) -> list[Problem]:
-    """Folders that are not looked into, because recordings lie beside them."""
-    names = ", ".join(below.name for below in list_entries(folder)[0]) if layout == _FLAT else ""
-    return [Problem(folder, f"folders beside its recordings are not read: {names}", "warning")] if names else []
+def _unread(root: Path, found: Iterable[tuple[Path, list[Clip]]]) -> list[Problem]:
+    """Recordings below a folder that belong to no machine, counted in one problem for each machine's folder."""
+    read = {clip.path for _, clips in found for clip in clips}
+    try:
+        others = [path for path in iter_audio(root) if path not in read]
+    except DataError as error:
+        return [Problem(root, f"cannot be searched for recordings that are not read ({error})", "warning")]
+    if others:
+        really_read = {path.resolve() for path in read}
+        others = [path for path in others if path.resolve() not in really_read]
+    machines = {folder for folder, _ in found}
+    groups: dict[Path, list[Path]] = defaultdict(list)
+    for path in others:
+        groups[next((folder for folder in path.parents if folder in machines), root)].append(path)
+    return [
+        Problem(folder, f"{len(paths):,} recordings in it are not read, e.g. {paths[0].relative_to(folder)}", "warning")
+        for folder, paths in groups.items()
+    ]
 
 
 def _problems_of(machine: Machine) -> list[Problem]:
@@ -376,7 +317,7 @@ def _problems_of(machine: Machine) -> list[Problem]:
     problems = []
     first: dict[tuple[Split, str], Path] = {}
     for clip in machine.clips:
-        other = first.setdefault((clip.split, clip.path.stem), clip.path)
+        other = first.setdefault((clip.split, clip_key(clip.path.name)), clip.path)
         if other != clip.path:
             problems.append(Problem(clip.path, f"same name as {other}, also of {machine.machine_type}"))
     if odd := [clip.path for clip in machine.train if clip.label == "anomaly"]:

@@ -20,6 +20,7 @@ __all__ = ["Demonstration", "demo"]
 
 SYSTEMS = ("conditional", "log-mel-whitened")
 _RESULT_FILE = "demo.json"
+_PARTS = ("data", "data_truth", "runs", "scores", "pictures")
 
 Progress = Callable[[str, int, int], None]
 
@@ -81,6 +82,7 @@ def demo(
         If the extra ``train`` is not installed.
     """
     out = Path(out)
+    verbs.check_extra()
     _prepare(out, overwrite=overwrite)
     data, runs, scores = out / "data", out / "runs", out / "scores"
     verbs.make_data(data, progress=progress, machines=tuple(machines), seed=seed)
@@ -97,14 +99,18 @@ def demo(
 
 def _prepare(out: Path, *, overwrite: bool) -> None:
     """Make the folder ready; remove an earlier demonstration, and nothing that is not part of one."""
-    parts = [out / name for name in ("data", "data_truth", "runs", "scores", "pictures")]
-    if any(part.exists() for part in parts):
-        if not overwrite:
-            raise OutputError(f"{out}: holds a demonstration already; --overwrite replaces it")
-        for part in parts:
-            shutil.rmtree(part, ignore_errors=True)
+    marker = out / _RESULT_FILE
     try:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            if not overwrite:
+                raise OutputError(f"{out}: exists already; --overwrite replaces a demonstration")
+            if not marker.exists():
+                raise OutputError(f"{out}: is not the folder of a demonstration (no {_RESULT_FILE}); not overwritten")
+            for part in (out / name for name in _PARTS):
+                if part.exists():
+                    shutil.rmtree(part)
         out.mkdir(parents=True, exist_ok=True)
+        marker.write_text("{}\n", encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{out}: cannot be written: {error.strerror}") from None
 

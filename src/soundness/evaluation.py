@@ -13,14 +13,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict
 
-from soundness.clips import DOMAINS
+from soundness.clips import DOMAINS, clip_key
 from soundness.errors import ScoresError
 from soundness.metrics import harmonic_mean, partial_auc, roc_auc
 from soundness.scores import MachineScores, read_scores
 from soundness.truth import (
     ClipTruth,
     Truth,
-    clip_key,
     read_truth,
     truth_from_names,
 )

@@ -11,6 +11,8 @@ from soundness.settings import LogMelSettings
 
 __all__ = ["LogMel", "band_centres", "mel_filterbank"]
 
+_BLOCK_FRAMES = 4096  # of an hour-long clip, so that its spectrum fits into memory
+
 
 class LogMel(nn.Module):
     """Log-mel spectrogram of waveforms.
@@ -49,22 +51,32 @@ class LogMel(nn.Module):
             dB, shape ``(..., mel, frame)`` with ``1 + time // hop_length`` frames.
         """
         settings = self.settings
-        precise = torch.float32 if waveform.device.type == "mps" else torch.float64  # MPS knows no float64
+        before = settings.n_fft // 2
+        padded = nn.functional.pad(waveform.reshape(-1, waveform.shape[-1]), (before, settings.n_fft - before))
+        n_frames, hop = 1 + waveform.shape[-1] // settings.hop_length, settings.hop_length
+        blocks = [range(start, min(start + _BLOCK_FRAMES, n_frames)) for start in range(0, n_frames, _BLOCK_FRAMES)]
+        parts = [self._block(padded[:, part[0] * hop : part[-1] * hop + settings.n_fft]) for part in blocks]
+        log_mel = torch.cat(parts, dim=-1)
+        return log_mel.reshape(*waveform.shape[:-1], *log_mel.shape[-2:])
+
+    def _block(self, padded: Tensor) -> Tensor:
+        """Log-mel of whole frames, shape ``(batch, mel, frame)``, of samples of shape ``(batch, time)``."""
+        settings = self.settings
+        precise = torch.float32 if padded.device.type == "mps" else torch.float64  # MPS knows no float64
         spectrum = torch.stft(
-            waveform.reshape(-1, waveform.shape[-1]).to(precise),
+            padded.to(precise),
             settings.n_fft,
             settings.hop_length,
-            window=torch.hann_window(settings.n_fft, dtype=precise, device=waveform.device),
-            center=True,
-            pad_mode="constant",
+            window=torch.hann_window(settings.n_fft, dtype=precise, device=padded.device),
+            center=False,
             return_complex=True,
         )  # (batch, bin, frame)
         magnitude = (spectrum.real.square() + spectrum.imag.square()).float()
         if settings.power != 2.0:
             magnitude = magnitude.pow(settings.power / 2)
         bands = self.filters @ magnitude  # (batch, mel, frame)
-        log_mel = bands.clamp(min=10 ** (settings.floor_db * settings.power / 20)).log10() * (20 / settings.power)
-        return log_mel.reshape(*waveform.shape[:-1], *log_mel.shape[-2:])
+        floor = 10 ** (settings.floor_db * settings.power / 20)
+        return bands.clamp(min=floor).log10() * (20 / settings.power)
 
 
 def mel_filterbank(settings: LogMelSettings, *, sample_rate: int) -> NDArray[np.float32]:

@@ -1,6 +1,7 @@
 """Training of the network with Lightning: batches, held-out clips, checkpoints, logs."""
 
 import logging
+import math
 import shutil
 import signal
 import threading
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor
@@ -24,10 +26,17 @@ from soundness.errors import SettingsError
 from soundness.log_mel_statistics import band_statistics
 from soundness.settings import SystemSettings, TrainingSettings
 
-__all__ = ["FitResult", "TrainingClips", "fit_reconstructor"]
+__all__ = ["FitResult", "TrainingClips", "check_network", "fit_reconstructor"]
 
 _FEWEST_TO_HOLD_OUT = 5
 _EVALUATION_ROWS = 256
+_LAST = "last"
+_NOT_ABOUT_THIS_TRAINING = (
+    ".*LeafSpec.*",  # Lightning's own use of torch
+    ".*does not have many workers.*",  # a batch is one look-up in memory
+    ".*exists and is not empty.*",  # on purpose, in a training that is resumed
+    ".*dirpath has changed.*",  # nothing of the old folder is asked for
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +118,38 @@ def fit_reconstructor(
     held_out = _choose_held_out(clips.groups, share=settings.training.held_out, seed=seed)
     module = _Training(reconstructor, clips, held_out, settings, seed=seed)
     checkpoints = folder / "checkpoints"
-    last = checkpoints / "last.ckpt"
+    last = checkpoints / f"{_LAST}.ckpt"
     if not resume:
         shutil.rmtree(folder, ignore_errors=True)
+    if last.exists() and (n_steps := _load_finished(module, last, settings.training)) is not None:
+        return _result(module, n_steps=n_steps)
     with _quiet_lightning():
         trainer = _new_trainer(
             settings.training, folder, checkpoints, has_held_out=len(held_out) > 0, progress=progress
         )
         _run(trainer, module, checkpoint=last if last.exists() else None)
-    return _best(trainer, module)
+    return _result(module, n_steps=trainer.global_step)
+
+
+def check_network(settings: SystemSettings) -> None:
+    """Refuse settings of a network that no training should start with.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such autoencoder or accelerator, or sizes do not fit.
+    """
+    if settings.training is None:
+        raise SettingsError("a network is trained; training is false")
+    bands = torch.ones(settings.log_mel.n_mels)
+    with torch.random.fork_rng(devices=[]):
+        new_reconstructor(settings, n_conditions=0, mean=bands, deviation=bands)
+    try:
+        with _quiet_lightning():
+            pl.Trainer(accelerator=settings.training.accelerator, devices=1, logger=False, enable_checkpointing=False)
+    except (MisconfigurationException, ValueError, ImportError) as error:
+        reason = str(error).splitlines()[0]
+        raise SettingsError(f"training.accelerator: {settings.training.accelerator!r}: {reason}") from None
 
 
 class _SegmentBatches(Dataset[tuple[Tensor, Tensor]]):
@@ -177,6 +209,11 @@ class _Training(pl.LightningModule):
         self.n_frames = settings.autoencoder.segment_frames
         self.seed = seed
         self._losses: list[Tensor] = []  # of the epoch so far; none is logged in a training that is resumed at its end
+        self._held_out_losses: list[
+            tuple[float, int]
+        ] = []  # of this look at the held-out clips, and of how many segments
+        self.best_loss: float | None = None
+        self._best_weights: dict[str, Tensor] = {}
         kept = [index for index in range(len(clips.log_mels)) if index not in set(held_out)]
         self._frames, self._table = _table(clips, kept, n_frames=self.n_frames)
         self._held_out = _held_out_segments(clips, held_out, n_frames=self.n_frames)
@@ -188,10 +225,15 @@ class _Training(pl.LightningModule):
         return loss  # type: ignore[no-any-return]  # torch types Module.__call__ as Any
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["train_losses"] = self._losses
+        checkpoint["losses"] = (self._losses, self.best_loss, self._best_weights)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self._losses = checkpoint["train_losses"]
+        self._losses, self.best_loss, self._best_weights = checkpoint["losses"]
+
+    def use_best_weights(self) -> None:
+        """Go back to the weights with the smallest held-out loss, where anything was held out."""
+        if self.best_loss is not None:
+            self.reconstructor.load_state_dict(self._best_weights)
 
     @property
     def train_loss(self) -> float:
@@ -201,6 +243,15 @@ class _Training(pl.LightningModule):
     def validation_step(self, batch: list[Tensor], index: int) -> None:  # noqa: ARG002  # Lightning's
         loss = self.reconstructor(*batch).square().mean()
         self.log("held_out_loss", loss, batch_size=len(batch[0]), prog_bar=True)
+        self._held_out_losses.append((float(loss), len(batch[0])))
+
+    def on_validation_epoch_end(self) -> None:
+        total = sum(count for _, count in self._held_out_losses)
+        loss = sum(value * count for value, count in self._held_out_losses) / total
+        self._held_out_losses = []
+        if self.best_loss is None or loss < self.best_loss:
+            self.best_loss = loss
+            self._best_weights = {name: value.clone() for name, value in self.reconstructor.state_dict().items()}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(self.parameters(), lr=self.training_settings.learning_rate, fused=True)
@@ -213,7 +264,7 @@ class _Training(pl.LightningModule):
             self._table,
             batch_size=self.training_settings.batch_size,
             n_frames=self.n_frames,
-            steps=range(first, first + n_steps),
+            steps=range(first, min(first + n_steps, self.training_settings.max_steps)),
             seed=self.seed,
         )
         return DataLoader(batches, batch_size=None)
@@ -278,9 +329,8 @@ def _new_trainer(
     n_steps = _steps_per_epoch(training)
     keeper = ModelCheckpoint(
         checkpoints,
-        "best",
-        monitor=monitor,
-        save_last=True,
+        _LAST,
+        enable_version_counter=False,
         save_on_train_epoch_end=False,  # Lightning resumes exactly from the end of a validation, or of a batch
         every_n_train_steps=None if has_held_out else n_steps,
     )
@@ -294,12 +344,12 @@ def _new_trainer(
         devices=1,
         max_steps=training.max_steps,
         callbacks=callbacks,
-        logger=CSVLogger(folder, name="", version="logs"),
+        logger=CSVLogger(folder, name="logs"),  # a version for each start, so that resuming loses no log
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         limit_val_batches=None if has_held_out else 0,
-        log_every_n_steps=n_steps,
+        log_every_n_steps=1,
         reload_dataloaders_every_n_epochs=1,
     )
 
@@ -323,22 +373,28 @@ def _quiet_lightning() -> Iterator[None]:
     logger.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)  # Lightning's own use of torch
-            warnings.filterwarnings("ignore", ".*does not have many workers.*")  # a batch is one look-up in memory
-            warnings.filterwarnings(
-                "ignore", ".*exists and is not empty.*"
-            )  # on purpose, in a training that is resumed
+            for message in _NOT_ABOUT_THIS_TRAINING:
+                warnings.filterwarnings("ignore", message)
             yield
     finally:
         logger.setLevel(level)
 
 
-def _best(trainer: pl.Trainer, module: _Training) -> FitResult:
+def _load_finished(module: _Training, checkpoint: Path, training: TrainingSettings) -> int | None:
+    """Take over a training that had stopped early before it was interrupted; its steps, or ``None`` if it goes on."""
+    content = torch.load(checkpoint, weights_only=True, map_location="cpu")
+    waits = [state["wait_count"] for name, state in content["callbacks"].items() if name.startswith("EarlyStopping")]
+    if not any(wait >= training.patience for wait in waits):
+        return None
+    module.load_state_dict(content["state_dict"])
+    module.on_load_checkpoint(content)
+    return int(content["global_step"])
+
+
+def _result(module: _Training, *, n_steps: int) -> FitResult:
     """The weights with the smallest held-out loss; the last ones where nothing is held out."""
-    callback = trainer.checkpoint_callback
-    assert isinstance(callback, ModelCheckpoint)
-    train_loss = module.train_loss
-    held_out_loss = None if callback.monitor is None else float(callback.best_model_score or np.nan)
-    if held_out_loss is not None:
-        module.load_state_dict(torch.load(callback.best_model_path, weights_only=True)["state_dict"])
-    return FitResult(module.reconstructor.cpu().eval(), trainer.global_step, train_loss, held_out_loss)
+    train_loss, held_out_loss = module.train_loss, module.best_loss
+    if not math.isfinite(train_loss if held_out_loss is None else held_out_loss):
+        raise SettingsError("the training diverged: its loss is no number; a smaller training.learning_rate may help")
+    module.use_best_weights()
+    return FitResult(module.reconstructor.cpu().eval(), n_steps, train_loss, held_out_loss)

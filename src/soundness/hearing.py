@@ -1,5 +1,6 @@
 """Recordings read the way a system listens to them, and a machine's training clips as log-mels."""
 
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,16 +13,13 @@ from torch import Tensor
 
 from soundness.audio import read_info, read_waveform
 from soundness.clips import Clip
-from soundness.datasets import Machine
+from soundness.datasets import FEWEST_TRAINING_CLIPS, Machine
 from soundness.detector import channel_log_mel
 from soundness.errors import AudioError, DataError
 from soundness.features import LogMel
 from soundness.settings import SystemSettings
 
-__all__ = ["FEWEST_CLIPS", "Heard", "check_training_clips", "hear", "read_recording"]
-
-FEWEST_CLIPS = 3
-_N_READERS = 2
+__all__ = ["Heard", "check_training_clips", "hear", "read_recording"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +79,10 @@ def check_training_clips(machine: Machine, settings: SystemSettings) -> None:
         If the header of one says that it cannot be used.
     """
     clips = machine.train
-    if len(clips) < FEWEST_CLIPS:
+    if len(clips) < FEWEST_TRAINING_CLIPS:
         raise DataError(
             f"{machine.root}: {len(clips)} training clip(s) of {machine.machine_type}; "
-            f"at least {FEWEST_CLIPS} are needed"
+            f"at least {FEWEST_TRAINING_CLIPS} are needed"
         )
     by_stem: dict[str, Clip] = {}
     for clip in clips:
@@ -134,7 +132,7 @@ def hear(machine: Machine, settings: SystemSettings, *, advance: Callable[[], No
         return spectrogram.clone(), bool(waveform[settings.audio.channel].any())
 
     results = []
-    with ThreadPoolExecutor(_N_READERS) as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         for result in pool.map(read, machine.train):
             results.append(result)
             advance()

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from soundness.audio import read_blocks, read_info
 from soundness.clips import DOMAINS, Clip, Split
-from soundness.datasets import Dataset, Machine, Problem
+from soundness.datasets import FEWEST_TRAINING_CLIPS, Dataset, Machine, Problem
 from soundness.errors import AudioError
+from soundness.settings import AudioSettings, LogMelSettings
 
 __all__ = [
     "COLUMNS",
@@ -29,18 +30,8 @@ __all__ = [
 ]
 
 COLUMNS = (
-    "machine",
-    "split",
-    "clips",
-    "domains",
-    "labels",
-    "conditions",
-    "supplemental",
-    "total s",
-    "clip s",
-    "Hz",
-    "channels",
-    "level dBFS",
+    *("machine", "split", "clips", "domains", "labels", "conditions", "supplemental"),
+    *("total s", "clip s", "Hz", "channels", "level dBFS"),
 )
 """The columns of `table_rows`."""
 
@@ -48,7 +39,6 @@ _SPLITS: tuple[Split, ...] = ("train", "test", "supplemental")
 _UNKNOWN = "unknown"
 _FULL_SCALE = 32767 / 32768  # the largest sample of 16 bits
 _CLIPPED_RUN = 3  # samples in a row at full scale; one alone is a recording that was normalised
-_FEWEST_TRAINING_CLIPS = 3
 _CONDITIONS_SHOWN = 4
 
 Key = TypeVar("Key", str, int)
@@ -67,7 +57,9 @@ class ClipMeasures:
     level_dbfs
         Root mean square over all channels, in dB re a full-scale square wave; ``None`` for digital silence.
     silent_channels
-        For each channel, whether all its samples are equal.
+        For each channel, whether all its samples are zero.
+    is_constant
+        Whether, in each channel, all samples are equal.
     is_clipped
         Whether some channel stays at full scale for three samples or more.
     """
@@ -76,6 +68,7 @@ class ClipMeasures:
     sample_rate: int
     level_dbfs: float | None
     silent_channels: tuple[bool, ...]
+    is_constant: bool
     is_clipped: bool
 
 
@@ -154,11 +147,7 @@ class Inspection:
     def to_json(self) -> dict[str, object]:
         """All of it in types that `json.dumps` takes."""
         problems = [asdict(problem) | {"path": str(problem.path)} for problem in self.problems]
-        return {
-            "root": str(self.root),
-            "splits": [asdict(split) for split in self.splits],
-            "problems": problems,
-        }
+        return {"root": str(self.root), "splits": [asdict(split) for split in self.splits], "problems": problems}
 
 
 def inspect_dataset(dataset: Dataset, *, progress: Callable[[int, int], None] | None = None) -> Inspection:
@@ -174,15 +163,19 @@ def inspect_dataset(dataset: Dataset, *, progress: Callable[[int, int], None] | 
     clips = [clip for machine in dataset.machines.values() for clip in machine.clips]
     measures: dict[Path, ClipMeasures] = {}
     problems = list(dataset.problems)
+    warned: dict[tuple[str, Split, str], list[Path]] = {}
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         for i, (clip, heard) in enumerate(zip(clips, pool.map(_try_to_measure, clips), strict=True)):
             if isinstance(heard, ClipMeasures):
                 measures[clip.path] = heard
-                problems += _clip_problems(clip, heard)
+                problems += _refusals(clip, heard)
+                for warning in _warnings(heard):
+                    warned.setdefault((clip.machine_type, clip.split, warning), []).append(clip.path)
             else:
                 problems.append(Problem.of(clip.path, heard))
             if progress is not None:
                 progress(i + 1, len(clips))
+    problems += _grouped(warned)
     splits = []
     for machine in dataset.machines.values():
         splits += [_report(machine.machine_type, split, machine.clips, measures) for split in _SPLITS]
@@ -211,9 +204,14 @@ def measure_clip(path: Path) -> ClipMeasures:
         energy += float(np.square(block, dtype=np.float64).sum())
         low, high = np.minimum(low, block.min(axis=0)), np.maximum(high, block.max(axis=0))
         is_clipped = is_clipped or _is_clipped(block)
-    is_silent = tuple(bool(flag) for flag in low == high)
-    level = None if all(is_silent) else 10 * float(np.log10(energy / (n_samples * info.n_channels)))
-    return ClipMeasures(n_samples / info.sample_rate, info.sample_rate, level, is_silent, is_clipped)
+    return ClipMeasures(
+        seconds=n_samples / info.sample_rate,
+        sample_rate=info.sample_rate,
+        level_dbfs=None if energy == 0 else 10 * float(np.log10(energy / (n_samples * info.n_channels))),
+        silent_channels=tuple(bool(flag) for flag in (low == 0) & (high == 0)),
+        is_constant=bool((low == high).all()),
+        is_clipped=is_clipped,
+    )
 
 
 def table_rows(inspection: Inspection) -> list[tuple[str, ...]]:
@@ -281,16 +279,44 @@ def _spread(values: Sequence[float]) -> Spread | None:
     return Spread(min(values), median(values), max(values)) if values else None
 
 
-def _clip_problems(clip: Clip, heard: ClipMeasures) -> list[Problem]:
+def _refusals(clip: Clip, heard: ClipMeasures) -> list[Problem]:
+    """Why a detector with default settings would refuse a clip; none listens to supplemental ones."""
+    if clip.split == "supplemental":
+        return []
+    fmax, n_fft, messages = LogMelSettings().fmax, LogMelSettings().n_fft, []
+    if heard.sample_rate < 2 * fmax:
+        what = f"recorded at {heard.sample_rate} Hz"
+        messages.append(f"{what}; a detector with the default log_mel.fmax of {fmax:g} Hz refuses it")
+    if (n_samples := round(heard.seconds * (sample_rate := AudioSettings().sample_rate))) < n_fft:
+        what = f"{n_samples:,} samples at {sample_rate} Hz"
+        messages.append(f"{what}; a detector with the default log_mel.n_fft of {n_fft:,} refuses it")
+    return [Problem(clip.path, message) for message in messages]
+
+
+def _grouped(warned: Mapping[tuple[str, Split, str], Sequence[Path]]) -> list[Problem]:
+    """One problem for all clips of a machine and split of which the same is to be said."""
+    return [
+        Problem(paths[0], message + _and_more(len(paths) - 1, f"{split} clips of {machine_type}"), "warning")
+        for (machine_type, split, message), paths in warned.items()
+    ]
+
+
+def _and_more(count: int, what: str) -> str:
+    return f" (and {count:,} more {what})" if count > 0 else ""
+
+
+def _warnings(heard: ClipMeasures) -> list[str]:
     messages = []
     if all(heard.silent_channels):
-        messages.append("digital silence: all samples are equal")
+        messages.append("digital silence: all samples are zero")
+    elif heard.is_constant:
+        messages.append("constant: all samples are equal, though not zero")
     elif any(heard.silent_channels):
         silent = ", ".join(str(i) for i, flag in enumerate(heard.silent_channels) if flag)
         messages.append(f"digital silence in channel {silent} of 0 to {len(heard.silent_channels) - 1}")
     if heard.is_clipped:
         messages.append(f"clipped: at full scale for {_CLIPPED_RUN} samples or more in a row")
-    return [Problem(clip.path, message, "warning") for message in messages]
+    return messages
 
 
 def _machine_problems(machine: Machine, measures: Mapping[Path, ClipMeasures]) -> list[Problem]:
@@ -302,8 +328,8 @@ def _machine_problems(machine: Machine, measures: Mapping[Path, ClipMeasures]) -
     if len(channels := _counts(len(each.silent_channels) for each in heard)) > 1:
         warnings.append("channels differ: " + _listed({f"with {n}": count for n, count in channels.items()}))
     problems = [Problem(machine.root, message, "warning") for message in warnings]
-    if n_train < _FEWEST_TRAINING_CLIPS:
-        message = f"{n_train} readable training clips; training needs at least {_FEWEST_TRAINING_CLIPS}"
+    if n_train < FEWEST_TRAINING_CLIPS:
+        message = f"{n_train} readable training clips; training needs at least {FEWEST_TRAINING_CLIPS}"
         problems.append(Problem(machine.root, message))
     return problems
 

@@ -52,8 +52,7 @@ class ClipScore:
     Parameters
     ----------
     file_name
-        The clip's name, suffix included; unique within a machine and section, so with its folder in front
-        (``abnormal/0001.wav``) where one name occurs in several folders.
+        The clip's name, suffix included; unique within a machine and section.
     anomaly_score
         Finite; higher is more anomalous.
     decision

@@ -263,7 +263,8 @@ class Threshold:
     Parameters
     ----------
     value
-        The largest of the domains' thresholds, since a test clip's domain is unknown.
+        The largest of the domains' thresholds, since a test clip's domain is unknown; a domain of a single clip, whose
+        left-out score says nothing of that domain, does not count beside others.
     domains
         Each domain's own threshold, by name.
     notes
@@ -298,7 +299,12 @@ class Threshold:
                     f"1/{len(values) + 1}: their largest score is the threshold"
                 )
             thresholds[domain] = float(np.sort(values)[min(rank, len(values)) - 1])
-        return cls(max(thresholds.values()), thresholds, tuple(notes))
+        supported = [domain for domain, values in scores.items() if len(values) > 1]
+        if supported and len(supported) < len(scores):
+            notes.append(
+                f"a single clip of a domain supports no threshold: that of {supported[0] or 'the others'} is used"
+            )
+        return cls(max(thresholds[domain] for domain in supported or scores), thresholds, tuple(notes))
 
 
 def nearest_distances(queries: Array, bank: Array, *, n_neighbors: int) -> Array:

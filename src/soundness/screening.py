@@ -115,12 +115,15 @@ def score_clips(
     OutputError
         If ``out`` holds scores already, or cannot be written.
     """
+    out = Path(out)
     assigned, notes = _assign(list_clips(paths), detectors)
-    _prepare(Path(out), overwrite=overwrite)
+    earlier = _score_files(out)
+    if earlier and not overwrite:
+        raise OutputError(f"{out}: holds scores already ({next(iter(earlier)).name}); --overwrite replaces them")
     n_scored = n_flagged = 0
     failures: list[str] = []
     warnings: list[str] = []
-    with ScoreWriter(Path(out)) as writer:
+    with ScoreWriter(out) as writer:
         for done, result in enumerate(_scored(assigned, n_workers=n_workers), start=1):
             lines = [f"{result.clip.path}: {remark}" for remark in result.remarks]
             if result.score is None:
@@ -133,6 +136,7 @@ def score_clips(
                 warnings += lines
             if progress is not None:
                 progress(done, len(assigned))
+    _remove_stale(out, earlier)
     return ScoringReport(n_scored, n_flagged, tuple(failures), tuple(warnings), tuple(notes))
 
 
@@ -157,6 +161,8 @@ def _assign(clips: Sequence[Clip], detectors: Mapping[str, Detector]) -> tuple[l
             f"there are detectors for {', '.join(detectors)}: give the file of one of them"
         )
     notes = [f"{name or 'recordings without a machine type'}: no detector, not scored" for name in missing]
+    learned = sorted({clip.machine_type for clip in clips if clip.split == "train"} & set(detectors))
+    notes += [f"{name}: has no test clips; its training clips are scored, which its detector knows" for name in learned]
     return [(clip, detectors[clip.machine_type]) for clip in clips if clip.machine_type in detectors], notes
 
 
@@ -168,17 +174,23 @@ def _refuse_same_names(clips: Iterable[Clip]) -> None:
             raise DataError(f"{clip.path}: of the same name as {other}; score them into folders of their own")
 
 
-def _prepare(out: Path, *, overwrite: bool) -> None:
-    """Refuse a folder that holds scores; with ``overwrite``, remove those and nothing else."""
+def _score_files(out: Path) -> dict[Path, int]:
+    """Score files that are there, each with its inode, which changes when it is replaced."""
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out}: is a file; a folder for the scores is expected")
     names = ("anomaly_score_*.csv", "decision_result_*.csv", FAILED_FILE)
     patterns = [name + suffix for name in names for suffix in ("", ".partial")]
-    files = [file for pattern in patterns for file in sorted(out.glob(pattern))]
-    if files and not overwrite:
-        raise OutputError(f"{out}: holds scores already ({files[0].name}); --overwrite replaces them")
-    for file in files:
-        file.unlink()
+    return {file: file.stat().st_ino for pattern in patterns for file in sorted(out.glob(pattern))}
+
+
+def _remove_stale(out: Path, earlier: Mapping[Path, int]) -> None:
+    """Remove the files of earlier scores that these did not replace, and nothing else."""
+    try:
+        for file, inode in earlier.items():
+            if file.exists() and file.stat().st_ino == inode:
+                file.unlink()
+    except OSError as error:
+        raise OutputError(f"{out}: earlier scores cannot be removed: {error.strerror}") from None
 
 
 def _scored(assigned: Sequence[tuple[Clip, Detector]], *, n_workers: int | None) -> Iterator[ScoredClip]:

@@ -130,6 +130,14 @@ class SystemSettings(_Settings):
     """Share of normal clips that the threshold is meant to flag."""
 
     @model_validator(mode="after")
+    def _parts_of_a_network_go_together(self) -> Self:
+        if (self.autoencoder is None) != (self.training is None):
+            raise ValueError("autoencoder and training go together: both are false in a system without a network")
+        if self.scope == "shared" and self.autoencoder is None:
+            raise ValueError("scope is 'shared', but there is no network to share")
+        return self
+
+    @model_validator(mode="after")
     def _bands_fit_the_sample_rate(self) -> Self:
         if self.log_mel.fmax > self.audio.sample_rate / 2:
             raise ValueError(

@@ -21,7 +21,7 @@ from soundness.conditions import Condition, ConditionEncoder, condition_of
 from soundness.datasets import Machine, open_dataset
 from soundness.detector import Detector, Representation, TrainingSummary
 from soundness.errors import DataError, OutputError, SettingsError
-from soundness.fitting import FitResult, TrainingClips, fit_reconstructor
+from soundness.fitting import FitResult, TrainingClips, check_network, fit_reconstructor
 from soundness.hearing import Heard, check_training_clips, hear
 from soundness.log_mel_statistics import MeanLogMel, band_statistics
 from soundness.scoring import ANY_DOMAIN, SCORERS, Threshold, TrainingVectors
@@ -82,6 +82,8 @@ class Fitted:
 
 def fit_mean_log_mel(heard: Sequence[Heard], settings: SystemSettings, context: FitContext) -> list[Fitted]:  # noqa: ARG001  # as all fitters
     """Nothing is trained; only the error map has a scale, which each machine's clips give."""
+    if settings.autoencoder is not None:
+        raise SettingsError(f"representation {settings.representation!r} has no network; set autoencoder=false, too")
     scales = [band_statistics(machine.log_mels) for machine in heard]
     return [Fitted(MeanLogMel(mean=mean, deviation=deviation)) for mean, deviation in scales]
 
@@ -167,6 +169,8 @@ def train(
     _check_parts(settings)
     if seed < 0:
         raise SettingsError(f"seed: {seed}; expected 0 or more")
+    if settings.autoencoder is not None:
+        check_network(settings)
     chosen = _choose_machines(data, machines)
     for machine in chosen:
         check_training_clips(machine, settings)
@@ -220,7 +224,10 @@ class _Run:
         tell = None if self.progress is None else partial(self.progress, f"training {name}")
         context = FitContext(self.seed, self.out / _WORK_FOLDER / name, resume, tell)
         started = time.perf_counter()
-        fitted = FITTERS[self.settings.representation](heard, self.settings, context)
+        try:
+            fitted = FITTERS[self.settings.representation](heard, self.settings, context)
+        except OSError as error:
+            raise OutputError(f"{context.folder}: logs or checkpoints cannot be written: {error.strerror}") from None
         seconds = time.perf_counter() - started
         detectors = [self._detector(*pair, fit_seconds=seconds) for pair in zip(heard, fitted, strict=True)]
         for detector, path in zip(detectors, paths, strict=True):
@@ -320,9 +327,13 @@ def _read_run_file(file: Path) -> dict[str, Any]:
 
 
 def _fingerprint(machines: Sequence[Machine]) -> str:
-    """Tells data sets apart by the names and sizes of their training clips, wherever they lie."""
-    clips = [(clip.machine_type, clip.path.name, clip.path.stat().st_size) for one in machines for clip in one.train]
-    return hashlib.sha256(json.dumps(sorted(clips)).encode()).hexdigest()
+    """Tells data sets apart by names, sizes and conditions of their training clips, wherever they lie."""
+    clips = [clip for machine in machines for clip in machine.train]
+    known = [
+        (clip.machine_type, clip.path.name, clip.path.stat().st_size, str(condition_of(clip)), clip.section)
+        for clip in clips
+    ]
+    return hashlib.sha256(json.dumps(sorted(known)).encode()).hexdigest()
 
 
 def _check_parts(settings: SystemSettings) -> None:
@@ -370,6 +381,8 @@ def _training_vectors(heard: Heard, fitted: Fitted, domains: list[str]) -> Train
 def _domain_notes(domains: list[str]) -> Iterator[str]:
     if domains == ["source"]:
         yield "no target-domain clips: what is normal there is judged by the source domain alone"
+    if domains == ["target"]:
+        yield "no source-domain clips: what is normal there is judged by the target domain alone"
     if domains == [""]:
         yield "no domains: all clips are taken as one"
 
@@ -379,5 +392,6 @@ def _condition_notes(fitted: Fitted) -> Iterator[str]:
         return
     if not fitted.encoder.told:
         yield "nothing tells the clips' conditions apart: the network is not conditioned"
-    elif fitted.encoder.told == ("domain",):
-        yield "no attributes: the network is conditioned on the domain only"
+    elif not any(condition.attributes for condition in fitted.conditions):
+        told = " and ".join(name.replace("_", " ") for name in fitted.encoder.told if name != "attributes")
+        yield f"no attributes: the network is conditioned on the {told or 'section'} only"

@@ -4,15 +4,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from soundness.audio import AUDIO_SUFFIXES
-from soundness.clips import DOMAINS, Domain, parse_name
+from soundness.clips import DOMAINS, Domain, clip_key, parse_name
 from soundness.datasets import open_dataset
 from soundness.scores import files_by_machine, read_binary
 
 __all__ = [
     "ClipTruth",
     "Truth",
-    "clip_key",
     "read_truth",
     "truth_from_dataset",
     "truth_from_evaluator",
@@ -30,7 +28,7 @@ class ClipTruth:
 
 
 Truth = Mapping[str, Mapping[str, ClipTruth]]
-"""By machine type, then by the clip's name without its suffix."""
+"""By machine type, then by `soundness.clips.clip_key`."""
 
 
 def truth_from_names(file_names: Iterable[str]) -> dict[str, ClipTruth]:
@@ -76,10 +74,10 @@ def truth_from_evaluator(path: Path) -> Truth:
     truth: dict[str, dict[str, ClipTruth]] = {}
     for (machine_type, section), file in files_by_machine(label_folder, "ground_truth").items():
         domain_file = domain_files.get((machine_type, section))
-        domains = {} if domain_file is None else read_binary(domain_file)
+        domains = {} if domain_file is None else _binary_by_key(domain_file)
         clips = truth.setdefault(machine_type, {})
-        for name, label in read_binary(file).items():
-            clips[clip_key(name)] = ClipTruth(label == 1, DOMAINS[domains[name]] if name in domains else None)
+        for key, label in _binary_by_key(file).items():
+            clips[key] = ClipTruth(label == 1, DOMAINS[domains[key]] if key in domains else None)
     return truth
 
 
@@ -104,7 +102,5 @@ def truth_from_dataset(path: Path) -> Truth:
     return truth
 
 
-def clip_key(file_name: str) -> str:
-    """Name without folder and suffix; a name without suffix may hold dots, as in ``..._ac_0.11``."""
-    path = Path(file_name)
-    return path.stem if path.suffix.lower() in AUDIO_SUFFIXES else path.name
+def _binary_by_key(path: Path) -> dict[str, int]:
+    return {clip_key(name): value for name, value in read_binary(path).items()}

@@ -1,6 +1,7 @@
 """What one does with soundness, as functions: the commands of the command line, one for one."""
 
 from collections.abc import Callable, Iterable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,9 @@ if TYPE_CHECKING:  # each verb loads what it needs, and no more
     from soundness.inspection import Inspection
     from soundness.screening import ScoringReport
 
-__all__ = ["evaluate", "inspect", "load", "make_data", "score", "train"]
+__all__ = ["check_extra", "evaluate", "inspect", "load", "make_data", "score", "train"]
 
-_TRAIN_PACKAGES = ("matplotlib", "pytorch_lightning", "safetensors", "sklearn", "torch")
+_TRAIN_PACKAGES = ("torch", "safetensors", "pytorch_lightning", "matplotlib")
 
 PathLike = Path | str
 
@@ -117,10 +118,8 @@ def train(
     from soundness.settings import load_settings
 
     settings = load_settings(system, overrides=overrides)
-    try:
-        from soundness import training
-    except ModuleNotFoundError as error:
-        raise _missing_extra(error) from None
+    check_extra()
+    from soundness import training
 
     return training.train(
         data,
@@ -145,10 +144,8 @@ def load(detector: PathLike) -> "dict[str, Detector]":
     MissingExtraError
         If the extra ``train`` is not installed.
     """
-    try:
-        from soundness.bundle import load_detectors
-    except ModuleNotFoundError as error:
-        raise _missing_extra(error) from None
+    check_extra()
+    from soundness.bundle import load_detectors
 
     return load_detectors(Path(detector))
 
@@ -210,8 +207,18 @@ def evaluate(scores: PathLike, *, truth: PathLike | None = None) -> "Evaluation"
     return evaluation.evaluate(Path(scores), truth=None if truth is None else Path(truth))
 
 
-def _missing_extra(error: ModuleNotFoundError) -> Exception:
-    package = (error.name or "").split(".")[0]
-    if package not in _TRAIN_PACKAGES:
-        return error
-    return MissingExtraError(f"this needs the package {package}: pip install 'soundness[train]'")
+def check_extra() -> None:
+    """Make sure that the extra ``train`` is installed, which all that listens to sound with a detector needs.
+
+    Raises
+    ------
+    MissingExtraError
+        If one of its packages is not.
+    """
+    for package in _TRAIN_PACKAGES:
+        try:
+            found = find_spec(package)
+        except ValueError:  # a module that was put aside, and has no spec
+            found = None
+        if found is None:
+            raise MissingExtraError(f"this needs the package {package}: pip install 'soundness[train]'")

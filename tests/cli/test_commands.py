@@ -181,6 +181,37 @@ def test_nothing_that_can_be_scored_is_status_two(tmp_path: Path, run: Path) -> 
     assert soundness("score", run, folder, "--out", tmp_path / "scores").exit_code == 2
 
 
+def test_a_missing_recording_is_a_row_of_the_failed(tmp_path: Path, run: Path) -> None:
+    good = write(tmp_path / "clips" / "good.wav")
+    missing = tmp_path / "clips" / "missing.wav"
+    result = soundness("score", run, good, missing, "--out", tmp_path / "scores")
+    assert result.exit_code == 1
+    assert str(missing) in (tmp_path / "scores" / "failed.csv").read_text()
+
+
+def test_training_clips_that_are_scored_are_said_to_be_known(tmp_path: Path, pump: Path, run: Path) -> None:
+    shutil.rmtree(pump / "abnormal")
+    result = soundness("score", run, pump, "--out", tmp_path / "scores")
+    assert "its training clips are scored" in result.stderr
+
+
+def test_earlier_scores_stay_until_new_ones_replace_them(tmp_path: Path, run: Path) -> None:
+    out = tmp_path / "scores"
+    path = write(tmp_path / "clips" / "good.wav")
+    assert soundness("score", run, path, "--out", out).exit_code == 0
+    stale = out / "anomaly_score_other_section_00_test.csv"
+    stale.write_text("x.wav,1.0\n")
+    kept = out / "notes.txt"
+    kept.write_text("mine")
+    before = (out / "anomaly_score_pump_section_00_test.csv").read_text()
+    refusal("score", run, tmp_path / "nothing", "--out", out, "--overwrite")
+    assert (out / "anomaly_score_pump_section_00_test.csv").read_text() == before
+    assert soundness("score", run, path, "--out", out, "--overwrite").exit_code == 0
+    assert (out / "anomaly_score_pump_section_00_test.csv").read_text() == before
+    assert not stale.exists()
+    assert kept.exists()
+
+
 def test_digital_silence_is_scored_with_a_warning(tmp_path: Path, run: Path) -> None:
     path = tmp_path / "clips" / "silent.wav"
     path.parent.mkdir()
@@ -241,6 +272,7 @@ def test_fewer_than_three_training_clips_are_refused(tmp_path: Path) -> None:
         ("representation=nothing", "mean-log-mel"),
         ("autoencoder.name=huge", "this system has no network"),
         ("nonsense", "expected key=value"),
+        ("scope=shared", "no network to share"),
     ],
 )
 def test_a_bad_setting_is_refused_by_name(tmp_path: Path, pump: Path, override: str, message: str) -> None:
@@ -254,8 +286,13 @@ def test_an_unknown_system_is_refused_with_a_suggestion(tmp_path: Path, pump: Pa
 
 
 def test_a_network_whose_sizes_do_not_fit_is_refused(tmp_path: Path, pump: Path) -> None:
-    line = refusal("train", pump, "--out", tmp_path / "run", "--set", "autoencoder.segment_frames=30", "-q")
-    assert "autoencoder.segment_frames is 30" in line
+    for override, message in (
+        ("autoencoder.segment_frames=30", "autoencoder.segment_frames is 30"),
+        ("autoencoder.name=huge", "no autoencoder 'huge'"),
+        ("training.accelerator=abacus", "training.accelerator: 'abacus'"),
+    ):
+        assert message in refusal("train", pump, "--out", tmp_path / "run", "--set", override, "-q")
+        assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("harm", ["cut", "altered", "newer", "other"])

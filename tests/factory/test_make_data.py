@@ -222,14 +222,28 @@ def test_a_truth_folder_that_holds_files_is_refused(tmp_path: Path) -> None:
 
 
 def test_overwriting_replaces_the_machines_that_are_made_and_nothing_else(tmp_path: Path) -> None:
-    for place in ("data/fan/train", "data/mine"):
-        (tmp_path / place).mkdir(parents=True)
-        (tmp_path / place / "old.wav").write_text("old")
     settings = TINY.model_copy(update={"machines": ("fan",)})
+    make_data(tmp_path / "data", settings=settings)
+    for place in ("data/fan/train", "data/mine"):
+        (tmp_path / place).mkdir(exist_ok=True)
+        (tmp_path / place / "old.wav").write_text("old")
     make_data(tmp_path / "data", settings=settings, overwrite=True)
     assert not (tmp_path / "data" / "fan" / "train" / "old.wav").exists()
     assert (tmp_path / "data" / "mine" / "old.wav").read_text() == "old"
     assert len(list((tmp_path / "data" / "fan" / "train").iterdir())) == 4
+
+
+@pytest.mark.parametrize("foreign", ["data/fan", "data_truth/fan"])
+def test_overwriting_replaces_nothing_that_the_factory_did_not_make(tmp_path: Path, foreign: str) -> None:
+    make_data(tmp_path / "data", settings=TINY.model_copy(update={"machines": ("bearing",)}))
+    before = digests(tmp_path)
+    (tmp_path / foreign / "train").mkdir(parents=True)
+    (tmp_path / foreign / "train" / "real.wav").write_text("real")
+    settings = TINY.model_copy(update={"machines": ("bearing", "fan")})
+    with pytest.raises(OutputError, match=f"{tmp_path / foreign}: not replaced; it was not made by the factory"):
+        make_data(tmp_path / "data", settings=settings, overwrite=True)
+    assert (tmp_path / foreign / "train" / "real.wav").read_text() == "real"
+    assert {name: sum_ for name, sum_ in digests(tmp_path).items() if name in before} == before
 
 
 def test_the_truth_cannot_lie_within_the_data(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 import functools
 import json
+import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, ParamSpec
 
@@ -50,6 +52,9 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what an ea
 
 def main() -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names may hold what the terminal cannot show
     app()
 
 
@@ -64,7 +69,7 @@ def _command(function: Callable[Parameters, int]) -> Callable[Parameters, None]:
             warn(f"soundness: {error}")
             status = 2
         except KeyboardInterrupt:
-            warn("soundness: interrupted; what was finished is kept")
+            warn("soundness: interrupted")
             status = 2
         raise typer.Exit(status)
 
@@ -206,12 +211,13 @@ def evaluate(
         ),
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file, too.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the official score and nothing else.")] = False,
 ) -> int:
     """Compute the challenge's official figures from scores."""
     from soundness.cli.reports import show_evaluation
 
     evaluation = soundness.evaluate(scores, truth=truth)
-    show_evaluation(evaluation, title=str(scores))
+    show_evaluation(evaluation, title=str(scores), is_quiet=quiet)
     if json_file is not None:
         _write_json(json_file, evaluation.model_dump_json(indent=2))
     return 0

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 __all__ = ["ProgressBars", "say", "show_lines", "show_table", "warn"]
 
@@ -47,13 +48,13 @@ def show_table(title: str, rows: Sequence[Sequence[str]], *, n_left: int = 1) ->
     n_left
         Columns that are aligned to the left; the others hold numbers.
     """
-    table = Table(title=title, title_justify="left", header_style="bold")
+    table = Table(title=Text(title), title_justify="left", header_style="bold")
     for index, heading in enumerate(rows[0]):
         is_text = index < n_left
         table.add_column(heading, justify="left" if is_text else "right", overflow="fold")
     for row in rows[1:]:
-        table.add_row(*row)
-    _console(stderr=False).print(table, markup=False)
+        table.add_row(*map(Text, row))
+    _console(stderr=False).print(table)
 
 
 class ProgressBars:
@@ -77,7 +78,7 @@ class ProgressBars:
         if self._task is None or self._task[0] != what:
             self.close()
             self._progress = Progress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeRemainingColumn(),

@@ -42,15 +42,17 @@ def show_detectors(detectors: "Sequence[Detector]", out: Path) -> None:
     show_lines("to know", notes)
 
 
-def show_evaluation(evaluation: Evaluation, *, title: str) -> None:
-    """The figures in per cent, the official score, and what could not be computed."""
-    show_table(title, table_rows(evaluation), n_left=2)
+def show_evaluation(evaluation: Evaluation, *, title: str, is_quiet: bool) -> None:
+    """The figures in per cent, the official score, and what could not be computed; if quiet, only the score."""
+    if not is_quiet:
+        show_table(title, table_rows(evaluation), n_left=2)
     if evaluation.official_score is not None:
         say(f"official score {100 * evaluation.official_score:.2f} %")
     if evaluation.mean_auc is not None and evaluation.mean_pauc is not None:
         say(f"mean AUC {100 * evaluation.mean_auc:.2f} %, mean pAUC {100 * evaluation.mean_pauc:.2f} %")
-    say(evaluation.definition)
-    show_lines("to know", evaluation.notes)
+    if not is_quiet:
+        say(evaluation.definition)
+        show_lines("to know", evaluation.notes)
 
 
 def show_demo(result: "Demonstration") -> None:

@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,7 +73,8 @@ def make_data(
         Folder for ``<machine>/<split>/<stem>_{machine,noise}.wav`` and ``<machine>/anomalies.csv``; by
         default beside ``out``, with ``_truth`` added to its name.
     overwrite
-        Replace the folders of these machines in ``out`` and ``truth``; else both must be empty or absent.
+        Replace the folders of these machines in ``out`` and ``truth``, where both were made by this function;
+        else both must be empty or absent.
     progress
         Called with machine, clips of it that are done, and clips of it in all.
 
@@ -85,11 +86,13 @@ def make_data(
     Raises
     ------
     OutputError
-        If ``out`` or ``truth`` cannot be written, holds something already, or one lies inside the other.
+        If ``out`` or ``truth`` cannot be written, holds something already (with ``overwrite``: a folder of one
+        of these machines that this function did not make), or one lies inside the other.
     """
     out = out.absolute()
     truth = out.with_name(out.name + "_truth") if truth is None else truth.absolute()
     _refuse_bad_folders(out, truth, overwrite=overwrite)
+    _refuse_foreign_machines(out, truth, settings.machines)
     n_clips = 0
     with _staged(out) as new_out, _staged(truth) as new_truth:
         with _mapper(settings.n_workers) as each:
@@ -113,6 +116,15 @@ def _refuse_bad_folders(out: Path, truth: Path, *, overwrite: bool) -> None:
             raise OutputError(
                 f"{folder}: expected an empty folder, or none, but it holds files; overwrite replaces them"
             )
+
+
+def _refuse_foreign_machines(out: Path, truth: Path, machines: Iterable[str]) -> None:
+    """Refuse to replace what may be real recordings: only what the factory made has a table of anomalies."""
+    for machine in machines:
+        table = truth / machine / "anomalies.csv"
+        for folder in (out / machine, truth / machine):
+            if os.path.lexists(folder) and not table.is_file():
+                raise OutputError(f"{folder}: not replaced; it was not made by the factory, for there is no {table}")
 
 
 @contextmanager

@@ -1,0 +1,68 @@
+"""The verbs of Python: each does what the command of its name does, and loads no more than it needs."""
+
+import subprocess
+import sys
+
+import pytest
+
+import soundness
+from soundness.errors import SettingsError, SoundnessError
+
+
+def test_every_public_name_is_there():
+    for name in soundness.__all__:
+        assert getattr(soundness, name).__name__ == name
+
+
+def test_a_name_that_is_not_public_is_not_there():
+    with pytest.raises(AttributeError, match="no attribute 'sing'"):
+        soundness.sing  # noqa: B018  # the look-up is what is tested
+
+
+def test_the_verbs_lead_from_data_to_figures(tmp_path):
+    result = soundness.make_data(
+        tmp_path / "data",
+        machines=("fan",),
+        n_train=6,
+        n_target_train=2,
+        n_test_normal=4,
+        n_test_anomaly=4,
+        seconds=1.0,
+    )
+    assert result.root == tmp_path / "data"
+    splits = {report.split: report for report in soundness.inspect(result.root).splits}
+    assert splits["train"].n_clips == 6
+    (detector,) = soundness.train(result.root, tmp_path / "run", system="log-mel-knn", seed=3)
+    assert detector.summary.seed == 3
+    report = soundness.score(tmp_path / "run", [result.root], tmp_path / "scores")
+    assert report.n_scored == 8
+    evaluation = soundness.evaluate(tmp_path / "scores")
+    assert evaluation == soundness.evaluate(tmp_path / "scores", truth=result.root)
+    clip = sorted((result.root / "fan" / "test").iterdir())[0]
+    scores = (tmp_path / "scores" / "anomaly_score_fan_section_00_test.csv").read_text()
+    alone = soundness.score_clip(soundness.load(tmp_path / "run")["fan"], clip)
+    assert f"{clip.name},{alone!r}" in scores.splitlines()
+
+
+def test_a_setting_of_the_factory_is_checked_by_name(tmp_path):
+    with pytest.raises(SettingsError, match="did you mean 'n_train'"):
+        soundness.make_data(tmp_path / "data", n_trian=3)
+    with pytest.raises(SettingsError, match="turbine"):
+        soundness.make_data(tmp_path / "data", machines=("turbine",))
+    assert not (tmp_path / "data").exists()
+
+
+def test_the_doctests_of_the_package_hold():
+    done = subprocess.run(
+        [sys.executable, "-m", "doctest", "-v", soundness.__file__], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    assert "2 passed" in done.stdout
+
+
+def test_every_error_of_the_package_is_a_soundness_error():
+    from soundness import errors
+
+    classes = [getattr(errors, name) for name in errors.__all__]
+    assert len(classes) == 8
+    assert all(issubclass(error, SoundnessError) for error in classes)

@@ -8,10 +8,9 @@ import pytest
 import soundfile
 import torch
 
-from soundness.datasets import open_dataset
+from soundness.datasets import FEWEST_TRAINING_CLIPS, open_dataset
 from soundness.errors import AudioError, DataError
 from soundness.features import LogMel
-from soundness.datasets import FEWEST_TRAINING_CLIPS
 from soundness.hearing import check_training_clips, hear, read_recording
 from soundness.settings import load_settings
 

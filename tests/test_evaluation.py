@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
@@ -455,3 +456,15 @@ def test_harmonic_means_of_published_tables(published: Path, name: str, expected
             for column in ("auc_source", "auc_target", "pauc")
         ]
         assert round(harmonic_mean(figures), 2) == score
+
+
+def test_scores_and_truth_of_one_machine_each_belong_together_whatever_their_names(tmp_path):
+    for index, (folder, name) in enumerate((("normal", "a"), ("normal", "b"), ("abnormal", "c"))):
+        path = tmp_path / "held out" / folder / f"{name}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, np.full(100, 0.1 * index), 16_000)
+    scores = [ClipScore(f"{name}.wav", value, 0) for name, value in (("a", 0.1), ("b", 0.3), ("c", 0.2))]
+    write_scores(tmp_path / "scores", "pump", "section_00", scores)
+    evaluation = evaluate(tmp_path / "scores", truth=tmp_path / "held out")
+    assert evaluation.machines[0].figures.auc == 0.5
+    assert any("compared with the truth of held out" in note for note in evaluation.notes)

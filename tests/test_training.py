@@ -446,7 +446,7 @@ def test_overwriting_removes_the_detectors_of_the_earlier_run(two_machines, run,
 def test_a_folder_that_is_no_run_is_never_overwritten(fan, run, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "thesis.txt").write_text("mine")
-    with pytest.raises(OutputError, match=r"run: is not the folder of a run"):
+    with pytest.raises(OutputError, match=r"run: exists, and is not the folder of a run"):
         run(fan, overwrite=True)
     assert contents(tmp_path / "run") == {"thesis.txt": b"mine"}
 

@@ -20,6 +20,7 @@ from soundness.scores import MachineScores, read_scores
 from soundness.truth import (
     ClipTruth,
     Truth,
+    is_evaluator_truth,
     read_truth,
     truth_from_names,
 )
@@ -138,7 +139,10 @@ def evaluate(folder: Path, *, truth: Path | None = None) -> Evaluation:
     """
     scored = read_scores(folder)
     known = _truth_from_scores(scored) if truth is None else read_truth(truth)
-    notes = [] if truth is None else _unscored(scored, known)
+    notes: list[str] = []
+    if truth is not None:
+        known = known if is_evaluator_truth(truth) else _of_the_only_machine(scored, known, notes)
+        notes += _unscored(scored, known)
     machines = [_evaluate_machine(scores, known.get(scores.machine_type, {}), notes) for scores in scored]
     rows = [row for row in machines if row is not None]
     if not any(_has_figures(row) for row in rows):
@@ -211,6 +215,16 @@ def _truth_from_scores(scored: Sequence[MachineScores]) -> Truth:
     for scores in scored:
         truth.setdefault(scores.machine_type, {}).update(truth_from_names(scores.file_names))
     return truth
+
+
+def _of_the_only_machine(scored: Sequence[MachineScores], known: Truth, notes: list[str]) -> Truth:
+    """The truth under the name that the scores have, where both are of one machine."""
+    names = {scores.machine_type for scores in scored}
+    if len(names) > 1 or len(known) > 1 or names == set(known):
+        return known
+    (scored_name,), ((known_name, clips),) = names, known.items()
+    notes.append(f"{scored_name}: compared with the truth of {known_name}, the only machine there")
+    return {scored_name: clips}
 
 
 def _unscored(scored: Sequence[MachineScores], known: Truth) -> list[str]:

@@ -95,9 +95,10 @@ def check_training_clips(machine: Machine, settings: SystemSettings) -> None:
             )
         info = read_info(clip.path)
         if info.sample_rate / 2 < settings.log_mel.fmax:
+            highest = f"{info.sample_rate / 2:g}"
             raise AudioError(
-                f"{clip.path}: recorded at {info.sample_rate} Hz, so nothing above {info.sample_rate / 2:g} Hz; "
-                f"the detector listens up to {settings.log_mel.fmax:g} Hz (log_mel.fmax)"
+                f"{clip.path}: recorded at {info.sample_rate} Hz, so nothing above {highest} Hz; the detector listens "
+                f"up to {settings.log_mel.fmax:g} Hz; --set log_mel.fmax={highest} lets it listen up to there"
             )
 
 

@@ -21,6 +21,7 @@ from soundness.scores import FAILED_FILE, ClipScore, ScoreWriter
 __all__ = ["ScoredClip", "ScoringReport", "score_clip", "score_clips"]
 
 _AHEAD = 4  # recordings in flight for each worker
+_ODDEST = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ class ScoringReport:
         How many have a score.
     n_flagged
         How many of those are called anomalous.
+    oddest
+        The ten flagged recordings with the highest scores, the highest first.
     failures, warnings
         A line each, with the file's path.
     notes
@@ -63,6 +66,7 @@ class ScoringReport:
 
     n_scored: int
     n_flagged: int
+    oddest: tuple[tuple[Path, float], ...]
     failures: tuple[str, ...]
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
@@ -123,6 +127,7 @@ def score_clips(
     n_scored = n_flagged = 0
     failures: list[str] = []
     warnings: list[str] = []
+    oddest: list[tuple[float, Path]] = []
     with ScoreWriter(out) as writer:
         for done, result in enumerate(_scored(assigned, n_workers=n_workers), start=1):
             lines = [f"{result.clip.path}: {remark}" for remark in result.remarks]
@@ -133,11 +138,14 @@ def score_clips(
                 writer.add(result.machine_type, result.clip.section, result.score)
                 n_scored += 1
                 n_flagged += result.score.decision
+                if result.score.decision == 1:
+                    oddest = sorted([*oddest, (result.score.anomaly_score, result.clip.path)], reverse=True)[:_ODDEST]
                 warnings += lines
             if progress is not None:
                 progress(done, len(assigned))
     _remove_stale(out, earlier)
-    return ScoringReport(n_scored, n_flagged, tuple(failures), tuple(warnings), tuple(notes))
+    shown = tuple((path, value) for value, path in oddest)
+    return ScoringReport(n_scored, n_flagged, shown, tuple(failures), tuple(warnings), tuple(notes))
 
 
 def _assign(clips: Sequence[Clip], detectors: Mapping[str, Detector]) -> tuple[list[tuple[Clip, Detector]], list[str]]:

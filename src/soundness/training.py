@@ -247,10 +247,10 @@ class _Run:
 
     def _make_room(self, file: Path, *, overwrite: bool) -> None:
         """Remove an earlier run, and nothing that is not part of one."""
+        if not file.exists():
+            raise OutputError(f"{self.out}: exists, and is not the folder of a run (no {_RUN_FILE}); choose another")
         if not overwrite:
             raise OutputError(f"{self.out}: exists already; --overwrite replaces it, --resume goes on with it")
-        if not file.exists():
-            raise OutputError(f"{self.out}: is not the folder of a run (it holds no {_RUN_FILE}); not overwritten")
         for name in _read_run_file(file)["machine_types"]:
             (self.out / f"{name}{SUFFIX}").unlink(missing_ok=True)
         shutil.rmtree(self.out / _WORK_FOLDER, ignore_errors=True)

@@ -11,6 +11,7 @@ from soundness.scores import files_by_machine, read_binary
 __all__ = [
     "ClipTruth",
     "Truth",
+    "is_evaluator_truth",
     "read_truth",
     "truth_from_dataset",
     "truth_from_evaluator",
@@ -63,8 +64,12 @@ def read_truth(path: Path) -> Truth:
     DataError
         Where it is neither.
     """
-    is_official = (path / "ground_truth_data").is_dir() or any(path.glob("ground_truth_*.csv"))
-    return truth_from_evaluator(path) if is_official else truth_from_dataset(path)
+    return truth_from_evaluator(path) if is_evaluator_truth(path) else truth_from_dataset(path)
+
+
+def is_evaluator_truth(path: Path) -> bool:
+    """Whether a folder holds truth files of the official evaluator, and so names its machines on purpose."""
+    return (path / "ground_truth_data").is_dir() or any(path.glob("ground_truth_*.csv"))
 
 
 def truth_from_evaluator(path: Path) -> Truth:

@@ -88,6 +88,21 @@ def test_a_folder_of_recordings_becomes_scores_and_figures(tmp_path: Path, pump:
     assert figures["auc_source"] in (0.0, 1.0)
 
 
+def test_the_oddest_recordings_are_named_with_their_scores(tmp_path: Path, pump: Path, run: Path) -> None:
+    for index, level in enumerate((0.2, 0.4, 0.8)):
+        path = tmp_path / "loud" / f"{index}.wav"
+        path.parent.mkdir(exist_ok=True)
+        soundfile.write(path, np.random.default_rng(index).uniform(-level, level, size=RATE), RATE)
+    result = soundness("score", run, tmp_path / "loud", pump / "normal" / "3.wav", "--out", tmp_path / "scores")
+    assert "3 of them called anomalous" in result.stdout
+    named = [line for line in result.stdout.splitlines() if "loud" in line]
+    assert [line.split("/")[-1][0] for line in named] == ["2", "1", "0"]
+
+
+def test_the_version_is_told() -> None:
+    assert soundness("--version").stdout == "soundness 0.1.0\n"
+
+
 def test_a_single_recording_can_be_scored(tmp_path: Path, pump: Path, run: Path) -> None:
     out = tmp_path / "one"
     assert soundness("score", run / "pump.soundness", pump / "normal" / "0.wav", "--out", out).exit_code == 0
@@ -327,7 +342,7 @@ def test_overwriting_spares_a_folder_that_is_no_run(tmp_path: Path, pump: Path) 
     precious.parent.mkdir()
     precious.write_text("years of work")
     line = refusal("train", pump, "--out", precious.parent, "--system", "log-mel-knn", "--overwrite")
-    assert "not the folder of a run" in line
+    assert "is not the folder of a run" in line
     assert precious.read_text() == "years of work"
 
 

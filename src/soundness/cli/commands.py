@@ -1,6 +1,7 @@
 """The commands."""
 
 import functools
+import importlib.metadata
 import json
 import sys
 from collections.abc import Callable
@@ -48,6 +49,16 @@ Data = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Draw no progress bars.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier command wrote there.")]
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    if version:
+        say(f"soundness {importlib.metadata.version('soundness')}")
+        raise typer.Exit
 
 
 def main() -> None:
@@ -169,6 +180,7 @@ def train(
             progress=None if quiet else bars,
         )
     show_detectors(detectors, out)
+    say(f"next: soundness score {out} CLIPS --out SCORES")
     return 0
 
 
@@ -192,6 +204,9 @@ def score(
     show_lines(
         f"{len(report.failures)} recording(s) could not be scored (all in {out / 'failed.csv'})", report.failures
     )
+    if report.oddest:
+        rows = [("score", "recording"), *((f"{value:.2f}", str(path)) for path, value in report.oddest)]
+        show_table("the oddest of those called anomalous", rows, n_left=2)
     say(f"{report.n_scored} recordings scored, {report.n_flagged} of them called anomalous; scores in {out}")
     if report.n_scored == 0:
         return 2
@@ -206,12 +221,13 @@ def evaluate(
     truth: Annotated[
         Path | None,
         typer.Option(
-            help="A labelled data set, or the folder of the official evaluator's truth files.",
-            show_default="the file names",
+            help="A labelled data set (its test clips, or normal/ and abnormal/), or the folder of the official "
+            "evaluator's truth files.",
+            show_default="file names as the challenge's: section_00_source_test_anomaly_0003_x.wav",
         ),
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file, too.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the official score and nothing else.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the scores alone, without the table.")] = False,
 ) -> int:
     """Compute the challenge's official figures from scores."""
     from soundness.cli.reports import show_evaluation

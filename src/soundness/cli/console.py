@@ -37,7 +37,7 @@ def show_lines(title: str, lines: Sequence[str]) -> None:
 
 
 def show_table(title: str, rows: Sequence[Sequence[str]], *, n_left: int = 1) -> None:
-    """Print a table.
+    """Print a table, without the columns in which nothing stands.
 
     Parameters
     ----------
@@ -48,12 +48,12 @@ def show_table(title: str, rows: Sequence[Sequence[str]], *, n_left: int = 1) ->
     n_left
         Columns that are aligned to the left; the others hold numbers.
     """
+    kept = [index for index, column in enumerate(zip(*rows[1:], strict=True)) if any(column)] or [0]
     table = Table(title=Text(title), title_justify="left", header_style="bold")
-    for index, heading in enumerate(rows[0]):
-        is_text = index < n_left
-        table.add_column(heading, justify="left" if is_text else "right", overflow="fold")
+    for index in kept:
+        table.add_column(rows[0][index], justify="left" if index < n_left else "right", overflow="fold")
     for row in rows[1:]:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(row[index]) for index in kept))
     _console(stderr=False).print(table)
 
 

@@ -77,3 +77,8 @@ def test_the_architecture_names_every_module() -> None:
     modules = [path.stem for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()]
     missing = [name for name in modules if name != "__init__" and f"`{name}`" not in text]
     assert not missing
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_no_document_holds_a_place_for_a_figure_that_is_missing(document: Path) -> None:
+    assert not re.findall(r"\b[A-Z]+_[A-Z]+\b(?<!SOUNDNESS_DATA)(?<!N_BYTES)", document.read_text(encoding="utf-8"))

@@ -1,8 +1,10 @@
 """Small machines on disk, networks that train in a blink, and real recordings where there are any."""
 
 import os
+import shutil
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -122,3 +124,14 @@ def detectors(runs):
 def waveform():
     """Half a second of a hum in noise, shape ``(1, time)``."""
     return machine_sound(np.random.default_rng(7), hz=650, seconds=0.5).astype(np.float32)[None]
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that others may enter, unlike pytest's own."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o755)
+    shutil.rmtree(folder)

@@ -2,12 +2,9 @@
 
 import math
 import os
-import shutil
 import struct
 import tempfile
 import tracemalloc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
+from permissions import unprivileged
 from soundness.audio import AUDIO_SUFFIXES, AudioInfo, iter_audio, list_audio, read_blocks, read_info, read_waveform
 from soundness.errors import AudioError, DataError
 
@@ -41,32 +39,6 @@ def with_data_size(path: Path, size: int) -> Path:
     content[at : at + 4] = struct.pack("<I", size)
     path.write_bytes(content)
     return path
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that others may enter, unlike pytest's own."""
-    folder = Path(tempfile.mkdtemp())
-    folder.chmod(0o755)
-    yield folder
-    for path in [folder, *folder.rglob("*")]:
-        path.chmod(0o755)
-    shutil.rmtree(folder)
-
-
-@contextmanager
-def unprivileged(forbidden: Path) -> Iterator[None]:
-    """Run as somebody to whom `forbidden` is closed; root may read everything."""
-    if os.geteuid() == 0:
-        os.seteuid(65534)
-        try:
-            yield
-        finally:
-            os.seteuid(0)
-    elif os.access(forbidden, os.R_OK):
-        pytest.skip("this user may read what it may not, so permissions cannot be tested")
-    else:
-        yield
 
 
 @given(arrays.arrays(np.int16, arrays.array_shapes(min_dims=2, max_dims=2, max_side=40)))

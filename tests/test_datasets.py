@@ -1,14 +1,12 @@
 """Folders as data sets: every layout of the challenge, anybody's own, and what can be wrong with them."""
 
 import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from permissions import unprivileged
 from soundness.audio import list_audio, read_info
 from soundness.clips import Clip, describe_clip
 from soundness.datasets import (
@@ -34,32 +32,6 @@ def touch(root: Path, *names: str) -> Path:
 
 def counts(machine: Machine) -> tuple[int, int, int]:
     return len(machine.train), len(machine.test), len(machine.supplemental)
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that others may enter, unlike pytest's own."""
-    folder = Path(tempfile.mkdtemp())
-    folder.chmod(0o755)
-    yield folder
-    for path in [folder, *folder.rglob("*")]:
-        path.chmod(0o755)
-    shutil.rmtree(folder)
-
-
-@contextmanager
-def unprivileged(forbidden: Path) -> Iterator[None]:
-    """Run as somebody to whom `forbidden` is closed; root may read everything."""
-    if os.geteuid() == 0:
-        os.seteuid(65534)
-        try:
-            yield
-        finally:
-            os.seteuid(0)
-    elif os.access(forbidden, os.R_OK):
-        pytest.skip("this user may read what it may not, so permissions cannot be tested")
-    else:
-        yield
 
 
 # files of each place, and the clip expected of each: split, section, domain, label, attributes, kind

@@ -157,8 +157,7 @@ def _assign(clips: Sequence[Clip], detectors: Mapping[str, Detector]) -> tuple[l
         (only,) = detectors.values()
         strangers = [name for name in heard if name]
         notes = [f"{', '.join(strangers)}: scored by the detector of {only.machine_type}"] if strangers else []
-        _refuse_same_names(clips)
-        return [(clip, only) for clip in clips], notes
+        return _unambiguous((clip, only) for clip in clips), notes
     if len(detectors) == 1:
         clips = [replace(clip, machine_type=clip.machine_type or next(iter(detectors))) for clip in clips]
         heard = sorted({clip.machine_type for clip in clips})
@@ -171,15 +170,19 @@ def _assign(clips: Sequence[Clip], detectors: Mapping[str, Detector]) -> tuple[l
     notes = [f"{name or 'recordings without a machine type'}: no detector, not scored" for name in missing]
     learned = sorted({clip.machine_type for clip in clips if clip.split == "train"} & set(detectors))
     notes += [f"{name}: has no test clips; its training clips are scored, which its detector knows" for name in learned]
-    return [(clip, detectors[clip.machine_type]) for clip in clips if clip.machine_type in detectors], notes
+    known = (clip for clip in clips if clip.machine_type in detectors)
+    return _unambiguous((clip, detectors[clip.machine_type]) for clip in known), notes
 
 
-def _refuse_same_names(clips: Iterable[Clip]) -> None:
-    paths: dict[tuple[str, str], Path] = {}
-    for clip in clips:
-        other = paths.setdefault((clip.section, clip.path.name), clip.path)
+def _unambiguous(assigned: Iterable[tuple[Clip, Detector]]) -> list[tuple[Clip, Detector]]:
+    """The pairs, unless two recordings of one name would share a file of scores."""
+    paths: dict[tuple[str, str, str], Path] = {}
+    pairs = list(assigned)
+    for clip, detector in pairs:
+        other = paths.setdefault((detector.machine_type, clip.section, clip.path.name), clip.path)
         if other != clip.path:
             raise DataError(f"{clip.path}: of the same name as {other}; score them into folders of their own")
+    return pairs
 
 
 def _score_files(out: Path) -> dict[Path, int]:

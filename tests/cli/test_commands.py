@@ -1,14 +1,11 @@
 """The command line as its user meets it: exit status, one clear line, and nothing lost."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +13,7 @@ import pytest
 import soundfile
 from typer.testing import CliRunner, Result
 
+from permissions import unprivileged
 from soundness.cli import app
 
 RATE = 16_000
@@ -57,19 +55,6 @@ def run(tmp_path: Path, pump: Path) -> Path:
     out = tmp_path / "run"
     assert soundness("train", pump, "--out", out, "--system", "log-mel-knn", "-q").exit_code == 0
     return out
-
-
-@contextmanager
-def unprivileged() -> Iterator[None]:
-    """Root may read everything: act as nobody for a moment."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 def test_a_folder_of_recordings_becomes_scores_and_figures(tmp_path: Path, pump: Path, run: Path) -> None:
@@ -129,7 +114,7 @@ def test_a_folder_without_permission_is_refused_by_name(tmp_path: Path, pump: Pa
         folder.chmod(0o755)
     (pump / "normal").chmod(0)
     try:
-        with unprivileged():
+        with unprivileged(pump / "normal"):
             line = refusal("train", pump, "--out", tmp_path / "run")
     finally:
         (pump / "normal").chmod(0o755)
@@ -262,6 +247,13 @@ def test_two_clips_of_the_same_name_are_refused(tmp_path: Path, pump: Path, run:
     line = refusal("train", pump, "--out", tmp_path / "other", "--system", "log-mel-knn")
     assert "0.flac" in line
     assert "0.wav" in line
+
+
+def test_a_loose_recording_of_the_name_of_a_test_clip_is_refused(tmp_path: Path, pump: Path, run: Path) -> None:
+    loose = write(tmp_path / "loose" / "bad_0.wav", seed=7)
+    line = refusal("score", run, loose, pump, "--out", tmp_path / "scores")
+    assert str(loose) in line
+    assert str(pump / "abnormal" / "bad_0.wav") in line
 
 
 def test_training_on_anomalous_clips_is_refused(tmp_path: Path, pump: Path) -> None:

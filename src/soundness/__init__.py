@@ -4,8 +4,9 @@
 >>> soundness.system_names()
 ['conditional', 'log-mel-knn', 'log-mel-whitened']
 
-The verbs are those of the command line: `inspect`, `make_data`, `train`, `score`, `evaluate` and `demo`. What they
-need is loaded when it is needed, so that ``import soundness`` is quick and works without PyTorch.
+The verbs are those of the command line: `inspect`, `make_data`, `train_separator`, `separate`, `train`, `score`,
+`evaluate` and `demo`. What they need is loaded when it is needed, so that ``import soundness`` is quick and
+works without PyTorch.
 """
 
 from importlib import import_module
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from soundness.errors import SoundnessError
     from soundness.screening import score_clip
     from soundness.settings import load_settings, system_names
-    from soundness.verbs import evaluate, inspect, load, make_data, score, train
+    from soundness.verbs import evaluate, inspect, load, make_data, score, separate, train, train_separator
 
 __all__ = [
     "SoundnessError",
@@ -30,8 +31,10 @@ __all__ = [
     "open_dataset",
     "score",
     "score_clip",
+    "separate",
     "system_names",
     "train",
+    "train_separator",
 ]
 
 _HOMES = {

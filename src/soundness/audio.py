@@ -23,6 +23,7 @@ __all__ = [
     "list_audio",
     "list_entries",
     "read_blocks",
+    "read_blocks_at",
     "read_info",
     "read_waveform",
 ]
@@ -144,6 +145,33 @@ def read_blocks(path: Path, *, block_samples: int = _BLOCK_SAMPLES) -> Iterator[
     """
     with _opened(path) as file:
         yield from _blocks(file, path, block_samples)
+
+
+def read_blocks_at(path: Path, *, sample_rate: int) -> Iterator[NDArray[np.float32]]:
+    """Read a recording block by block at a given rate; memory does not grow with its length.
+
+    Parameters
+    ----------
+    path
+        The audio file.
+    sample_rate
+        Rate of the result in Hz.
+
+    Yields
+    ------
+    ndarray
+        Samples, shape ``(time, channel)``, of at least one sample each.
+
+    Raises
+    ------
+    AudioError
+        As for `read_blocks`.
+    """
+    with _opened(path) as file:
+        blocks = _blocks(file, path, _BLOCK_SAMPLES)
+        if file.samplerate != sample_rate:
+            blocks = _resampled(blocks, soxr.ResampleStream(file.samplerate, sample_rate, file.channels))
+        yield from (block for block in blocks if len(block) > 0)
 
 
 def read_waveform(path: Path, *, sample_rate: int, fmax: float, min_samples: int = 1) -> NDArray[np.float32]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from soundness.errors import SettingsError
+from soundness.features import Spectrograms
 from soundness.settings import AutoencoderSettings, SystemSettings
 
 __all__ = [
@@ -80,7 +81,7 @@ class Reconstructor(nn.Module):
     autoencoder
         The network.
     mean, deviation
-        Of each band over all training frames, dB, shape ``(mel,)``.
+        Of each band over all training frames, dB, shape ``(2, mel)``: of what is read, and of what is reconstructed.
     """
 
     mean: Tensor
@@ -92,23 +93,26 @@ class Reconstructor(nn.Module):
         self.register_buffer("mean", mean)
         self.register_buffer("deviation", deviation)
 
-    def forward(self, segments: Tensor, conditions: Tensor) -> Tensor:
+    def forward(self, given: Tensor, wanted: Tensor, conditions: Tensor) -> Tensor:
         """Residual of each segment, in deviations of its band.
 
         Parameters
         ----------
-        segments
-            dB, shape ``(batch, mel, frame)``.
+        given, wanted
+            What is read and what is to be reconstructed, dB, shape ``(batch, mel, frame)``.
         conditions
             Shape ``(batch, feature)``.
 
         Returns
         -------
         Tensor
-            Input less reconstruction, shape ``(batch, mel, frame)``.
+            What is wanted less its reconstruction, shape ``(batch, mel, frame)``.
         """
-        standardised = (segments - self.mean[:, None]) / self.deviation[:, None]
-        residual: Tensor = standardised - self.autoencoder(standardised, conditions)
+        read, target = (
+            (segments - self.mean[index, :, None]) / self.deviation[index, :, None]
+            for index, segments in enumerate((given, wanted))
+        )
+        residual: Tensor = target - self.autoencoder(read, conditions)
         return residual
 
 
@@ -146,25 +150,29 @@ class ReconstructionError:
         weights = {name: tensor.numpy() for name, tensor in self.reconstructor.state_dict().items()}
         return {**weights, "conditions": self.conditions.numpy()}
 
-    def vectors(self, log_mel: Tensor) -> Tensor:
-        """Mean squared error of each band, shape ``(condition, mel)``, of a log-mel of shape ``(mel, frame)``."""
-        return self.error_maps(log_mel).mean(dim=-1)
+    def vectors(self, clip: Spectrograms) -> Tensor:
+        """Mean squared error of each band, shape ``(condition, mel)``."""
+        return self.error_maps(clip).mean(dim=-1)
 
-    def error_map(self, log_mel: Tensor) -> Tensor:
+    def error_map(self, clip: Spectrograms) -> Tensor:
         """Squared error under the condition that explains the clip best, shape ``(mel, frame)``."""
-        maps = self.error_maps(log_mel)
+        maps = self.error_maps(clip)
         return maps[maps.mean(dim=(1, 2)).argmin()]
 
     @torch.inference_mode()
-    def error_maps(self, log_mel: Tensor) -> Tensor:
+    def error_maps(self, clip: Spectrograms) -> Tensor:
         """Squared error of each band and frame under each condition, shape ``(condition, mel, frame)``."""
-        segments = split_into_segments(log_mel, n_frames=self.segment_frames)  # (segment, mel, frame)
-        n_segments, n_conditions = len(segments), len(self.conditions)
+        given = split_into_segments(clip.given, n_frames=self.segment_frames)  # (segment, mel, frame)
+        wanted = split_into_segments(clip.wanted, n_frames=self.segment_frames)
+        n_segments, n_conditions = len(given), len(self.conditions)
         rows = torch.split(torch.arange(n_conditions * n_segments), _ROWS_AT_A_TIME)
-        parts = [self.reconstructor(segments[row % n_segments], self.conditions[row // n_segments]) for row in rows]
+        parts = [
+            self.reconstructor(given[row % n_segments], wanted[row % n_segments], self.conditions[row // n_segments])
+            for row in rows
+        ]
         residual = torch.cat(parts)
         errors = residual.square().reshape(n_conditions, n_segments, *residual.shape[1:])
-        return _join_segments(errors, n_frames=log_mel.shape[-1])
+        return _join_segments(errors, n_frames=clip.wanted.shape[-1])
 
 
 def new_reconstructor(settings: SystemSettings, *, n_conditions: int, mean: Tensor, deviation: Tensor) -> Reconstructor:

@@ -1,13 +1,15 @@
-r"""One file per detector: weights, memory bank, settings, normalisation, threshold and training summary.
+r"""One file per detector: weights, memory bank, settings, normalisation, threshold, training summary, separator if any.
 
-The first line says what the file is, ``soundness detector FORMAT N_BYTES SHA256``; what follows it is a safetensors
-file of ``N_BYTES`` bytes with that checksum, whose metadata hold the settings as JSON. Nothing in it is ever executed.
+The first line says what the file is, ``soundness detector FORMAT N_BYTES SHA256`` or ``soundness separator ...``; what
+follows it is a safetensors file of ``N_BYTES`` bytes with that checksum, whose metadata hold the settings as JSON.
+Nothing in it is ever executed.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,11 +24,12 @@ from safetensors.numpy import save as save_arrays
 from soundness.detector import REPRESENTATIONS, Detector, TrainingSummary
 from soundness.errors import BundleError, OutputError, SettingsError
 from soundness.scoring import SCORERS, Threshold
-from soundness.settings import SystemSettings
+from soundness.separation.separator import Separator, SeparatorSummary
+from soundness.settings import SeparatorSettings, SystemSettings
 
-__all__ = ["FORMAT", "SUFFIX", "load_detector", "load_detectors", "save_detector"]
+__all__ = ["FORMAT", "SUFFIX", "load_detector", "load_detectors", "load_separator", "save_detector", "save_separator"]
 
-FORMAT = 1
+FORMAT = 2
 SUFFIX = ".soundness"
 _LONGEST_FIRST_LINE = 256
 
@@ -47,6 +50,9 @@ def save_detector(detector: Detector, path: Path) -> None:
         "threshold": asdict(detector.threshold),
         "summary": detector.summary.model_dump(mode="json"),
     }
+    if detector.separator is not None:
+        arrays |= {f"separator.{name}": array for name, array in detector.separator.arrays().items()}
+        about["separator"] = _about(detector.separator)
     _write(path, kind="detector", about=about, arrays=arrays)
 
 
@@ -59,9 +65,10 @@ def load_detector(path: Path) -> Detector:
         If the file holds no detector, was cut or altered, or is of a newer format.
     """
     about, arrays = _read(path, kind="detector")
-    try:
+    with _fitting(path):
         settings = SystemSettings.model_validate(about["settings"])
         threshold = about["threshold"]
+        separator = _rebuilt(about["separator"], _below("separator", arrays)) if "separator" in about else None
         return Detector(
             about["machine_type"],
             settings=settings,
@@ -71,7 +78,54 @@ def load_detector(path: Path) -> Detector:
             scorer=SCORERS[settings.scorer.name].from_arrays(_below("scorer", arrays), settings.scorer),
             threshold=Threshold(threshold["value"], threshold["domains"], tuple(threshold["notes"])),
             summary=TrainingSummary.model_validate(about["summary"]),
+            separator=separator,
         )
+
+
+def save_separator(separator: Separator, path: Path) -> None:
+    """Write a separator to one file; a file is there whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    _write(path, kind="separator", about=_about(separator), arrays=separator.arrays())
+
+
+def load_separator(path: Path) -> Separator:
+    """Read a separator; what it gives is what the separator that was saved gave, to the last bit.
+
+    Raises
+    ------
+    BundleError
+        If the file holds no separator, was cut or altered, or is of another format.
+    """
+    about, arrays = _read(path, kind="separator")
+    with _fitting(path):
+        return _rebuilt(about, arrays)
+
+
+def _about(separator: Separator) -> dict[str, Any]:
+    return {
+        "settings": separator.settings.model_dump(mode="json"),
+        "summary": separator.summary.model_dump(mode="json"),
+    }
+
+
+def _rebuilt(about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Separator:
+    return Separator.from_arrays(
+        arrays,
+        settings=SeparatorSettings.model_validate(about["settings"]),
+        summary=SeparatorSummary.model_validate(about["summary"]),
+    )
+
+
+@contextmanager
+def _fitting(path: Path) -> Iterator[None]:
+    """What an intact file holds, and this version cannot make sense of, is one line that says so."""
+    try:
+        yield
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise BundleError(f"{path}: its settings do not fit this version of soundness: {first['msg']}") from None

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from soundness.autoencoders import ReconstructionError
 from soundness.errors import AudioError
-from soundness.features import LogMel
+from soundness.features import LogMel, Spectrograms
 from soundness.log_mel_statistics import MeanLogMel
 from soundness.scoring import Scorer, Threshold
+from soundness.separation.separator import Separator
 from soundness.settings import SystemSettings
 
 __all__ = ["REPRESENTATIONS", "Detector", "Representation", "TrainingSummary"]
@@ -29,10 +30,10 @@ class Representation(Protocol):
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All that was learned, by name."""
 
-    def vectors(self, log_mel: Tensor) -> Tensor:
-        """Vectors of one clip, shape ``(condition, feature)``, from its log-mel in dB, shape ``(mel, frame)``."""
+    def vectors(self, clip: Spectrograms) -> Tensor:
+        """Vectors of one clip, shape ``(condition, feature)``."""
 
-    def error_map(self, log_mel: Tensor) -> Tensor:
+    def error_map(self, clip: Spectrograms) -> Tensor:
         """How odd each band and frame is, shape ``(mel, frame)``; higher is odder."""
 
 
@@ -61,8 +62,13 @@ class TrainingSummary(BaseModel):
     train_loss: float | None
     held_out_loss: float | None
     """The smallest seen, in squared deviations of a band; its weights are the ones kept."""
+    separation: str
+    """What was done with separated machine sound: ``off``, ``augment``, ``denoise`` or ``target=separated``."""
+    separator_seconds: float | None
+    """Wall-clock time that the training of the separator took, in this run or before it; ``None`` without one."""
     seconds: dict[str, float]
-    """Wall-clock time of reading, of training the network and of fitting the scorer."""
+    """Wall-clock time of reading the clips, of separating them (a part of reading), of training the network and of
+    fitting the scorer."""
     notes: tuple[str, ...]
     versions: dict[str, str]
 
@@ -84,6 +90,8 @@ class Detector:
         Above which score a clip is called anomalous.
     summary
         What it was made from.
+    separator
+        What takes the machine out of a recording; ``None`` where recordings are heard as they are.
     """
 
     def __init__(
@@ -95,6 +103,7 @@ class Detector:
         scorer: Scorer,
         threshold: Threshold,
         summary: TrainingSummary,
+        separator: Separator | None = None,
     ) -> None:
         self.machine_type = machine_type
         self.settings = settings
@@ -102,6 +111,7 @@ class Detector:
         self.scorer = scorer
         self.threshold = threshold
         self.summary = summary
+        self.separator = separator
         self._log_mel = LogMel(settings.log_mel, sample_rate=settings.audio.sample_rate)
 
     def score(self, waveform: NDArray[np.float32]) -> float:
@@ -117,7 +127,7 @@ class Detector:
         AudioError
             If the recording lacks the channel that the detector listens to.
         """
-        vectors = self.representation.vectors(self.log_mel(waveform))
+        vectors = self.representation.vectors(self.spectrograms(waveform))
         return self.scorer.score(vectors.numpy().astype(np.float64))
 
     def remarks(self, waveform: NDArray[np.float32]) -> list[str]:
@@ -137,18 +147,24 @@ class Detector:
         """1 if a score lies above the threshold, else 0."""
         return int(anomaly_score > self.threshold.value)
 
-    def log_mel(self, waveform: NDArray[np.float32]) -> Tensor:
-        """Log-mel in dB of the channel that the detector listens to, shape ``(mel, frame)``; see `score`."""
-        return channel_log_mel(self._log_mel, waveform, channel=self.settings.audio.channel)
+    def spectrograms(self, waveform: NDArray[np.float32]) -> Spectrograms:
+        """What the representation gets of the channel that the detector listens to; see `score`."""
+        channel = one_channel(waveform, channel=self.settings.audio.channel)
+        if self.separator is None:
+            original = log_mel_of(self._log_mel, channel)
+            return Spectrograms(original, original)
+        separated = log_mel_of(self._log_mel, self.separator.separate(channel)[0])
+        if self.settings.separation == "denoise":
+            return Spectrograms(separated, separated)
+        return Spectrograms(log_mel_of(self._log_mel, channel), separated)
 
     def error_map(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
         """How odd each band and frame of a recording is, shape ``(mel, frame)``; see `score`."""
-        return self.representation.error_map(self.log_mel(waveform)).numpy()
+        return self.representation.error_map(self.spectrograms(waveform)).numpy()
 
 
-@torch.inference_mode()
-def channel_log_mel(log_mel: LogMel, waveform: NDArray[np.float32], *, channel: int) -> Tensor:
-    """Log-mel in dB of one channel, shape ``(mel, frame)``, of a waveform of shape ``(channel, time)``.
+def one_channel(waveform: NDArray[np.float32], *, channel: int) -> NDArray[np.float32]:
+    """The channel that is listened to, shape ``(1, time)``, of a waveform of shape ``(channel, time)``.
 
     Raises
     ------
@@ -157,5 +173,11 @@ def channel_log_mel(log_mel: LogMel, waveform: NDArray[np.float32], *, channel: 
     """
     if channel >= len(waveform):
         raise AudioError(f"{len(waveform)} channel(s); audio.channel {channel} (counted from 0) is listened to")
-    spectrogram: Tensor = log_mel(torch.from_numpy(waveform[channel]))
+    return waveform[channel : channel + 1]
+
+
+@torch.inference_mode()
+def log_mel_of(log_mel: LogMel, waveform: NDArray[np.float32]) -> Tensor:
+    """Log-mel in dB, shape ``(mel, frame)``, of a waveform of shape ``(1, time)``."""
+    spectrogram: Tensor = log_mel(torch.from_numpy(waveform[0]))
     return spectrogram

@@ -6,7 +6,7 @@
     ├── DataError               a data set, a folder or the set of clips in it
     │   └── AudioError          one recording that cannot be used
     ├── SettingsError           a setting: unknown, of the wrong type, out of range
-    ├── BundleError             a file that should hold a detector, and does not
+    ├── BundleError             a file that should hold a detector or a separator, and does not
     ├── ScoresError             a folder of scores, or the truth it is compared with
     ├── OutputError             somewhere to write that cannot be written
     └── MissingExtraError       a feature whose optional packages are not installed
@@ -44,7 +44,7 @@ class SettingsError(SoundnessError):
 
 
 class BundleError(SoundnessError):
-    """A file does not hold the intact detector that was expected."""
+    """A file does not hold the intact detector or separator that was expected."""
 
 
 class ScoresError(SoundnessError):

@@ -1,6 +1,7 @@
 """Log-mel spectrograms in torch: batched, on any device, equal to librosa's."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -9,9 +10,27 @@ from torch import Tensor, nn
 
 from soundness.settings import LogMelSettings
 
-__all__ = ["LogMel", "band_centres", "mel_filterbank"]
+__all__ = ["LogMel", "Spectrograms", "band_centres", "mel_filterbank"]
 
 _BLOCK_FRAMES = 4096  # of an hour-long clip, so that its spectrum fits into memory
+
+
+@dataclass(frozen=True, slots=True)
+class Spectrograms:
+    """A clip as a representation gets it: two log-mels in dB, of shape ``(mel, frame)`` each.
+
+    They are one and the same, unless a network reads a recording and reconstructs the machine in it.
+
+    Parameters
+    ----------
+    given
+        What a network reads.
+    wanted
+        What it is to reconstruct, and what the clip's vectors describe.
+    """
+
+    given: Tensor
+    wanted: Tensor
 
 
 class LogMel(nn.Module):

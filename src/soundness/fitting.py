@@ -1,13 +1,9 @@
 """Training of the network with Lightning: batches, held-out clips, checkpoints, logs."""
 
-import logging
 import math
 import shutil
-import signal
-import threading
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor
@@ -23,20 +18,17 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from soundness.autoencoders import Reconstructor, new_reconstructor, split_into_segments
 from soundness.errors import SettingsError
+from soundness.features import Spectrograms
+from soundness.lightning_runs import check_accelerator, quiet_lightning, run
 from soundness.log_mel_statistics import band_statistics
 from soundness.settings import SystemSettings, TrainingSettings
 
-__all__ = ["FitResult", "TrainingClips", "check_network", "fit_reconstructor"]
+__all__ = ["FitResult", "TrainingClips", "check_network", "fit_reconstructor", "seconds_per_step"]
 
 _FEWEST_TO_HOLD_OUT = 5
 _EVALUATION_ROWS = 256
 _LAST = "last"
-_NOT_ABOUT_THIS_TRAINING = (
-    ".*LeafSpec.*",  # Lightning's own use of torch
-    ".*does not have many workers.*",  # a batch is one look-up in memory
-    ".*exists and is not empty.*",  # on purpose, in a training that is resumed
-    ".*dirpath has changed.*",  # nothing of the old folder is asked for
-)
+_TIMED_STEPS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +37,20 @@ class TrainingClips:
 
     Parameters
     ----------
-    log_mels
-        dB, each of shape ``(mel, frame)``; lengths may differ.
+    spectrograms
+        Lengths may differ.
     conditions
         Encoded condition of each clip, shape ``(clip, feature)``.
     groups
         What the clips are held out by, so that each is represented: machine and domain, say. One entry a clip.
+    recordings
+        Which recording each clip came from: a recording is held out with all that came from it. One entry a clip.
     """
 
-    log_mels: Sequence[Tensor]
+    spectrograms: Sequence[Spectrograms]
     conditions: Tensor
     groups: Sequence[str]
+    recordings: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +104,17 @@ def fit_reconstructor(
     """
     if settings.training is None:
         raise SettingsError("a network is trained; training is false")
-    mean, deviation = band_statistics(clips.log_mels)
+    scales = [
+        band_statistics([clip.given for clip in clips.spectrograms]),
+        band_statistics([clip.wanted for clip in clips.spectrograms]),
+    ]
+    mean, deviation = (torch.stack(values) for values in zip(*scales, strict=True))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         reconstructor = new_reconstructor(
             settings, n_conditions=clips.conditions.shape[1], mean=mean, deviation=deviation
         )
-    held_out = _choose_held_out(clips.groups, share=settings.training.held_out, seed=seed)
+    held_out = _choose_held_out(clips, share=settings.training.held_out, seed=seed)
     module = _Training(reconstructor, clips, held_out, settings, seed=seed)
     checkpoints = folder / "checkpoints"
     last = checkpoints / f"{_LAST}.ckpt"
@@ -123,11 +122,11 @@ def fit_reconstructor(
         shutil.rmtree(folder, ignore_errors=True)
     if last.exists() and (n_steps := _load_finished(module, last, settings.training)) is not None:
         return _result(module, n_steps=n_steps)
-    with _quiet_lightning():
+    with quiet_lightning():
         trainer = _new_trainer(
             settings.training, folder, checkpoints, has_held_out=len(held_out) > 0, progress=progress
         )
-        _run(trainer, module, checkpoint=last if last.exists() else None)
+        run(trainer, module, checkpoint=last if last.exists() else None)
     return _result(module, n_steps=trainer.global_step)
 
 
@@ -141,27 +140,56 @@ def check_network(settings: SystemSettings) -> None:
     """
     if settings.training is None:
         raise SettingsError("a network is trained; training is false")
-    bands = torch.ones(settings.log_mel.n_mels)
+    bands = torch.ones(2, settings.log_mel.n_mels)
     with torch.random.fork_rng(devices=[]):
         new_reconstructor(settings, n_conditions=0, mean=bands, deviation=bands)
-    try:
-        with _quiet_lightning():
-            pl.Trainer(accelerator=settings.training.accelerator, devices=1, logger=False, enable_checkpointing=False)
-    except (MisconfigurationException, ValueError, ImportError) as error:
-        reason = str(error).splitlines()[0]
-        raise SettingsError(f"training.accelerator: {settings.training.accelerator!r}: {reason}") from None
+    check_accelerator(settings.training.accelerator, setting="training.accelerator")
 
 
-class _SegmentBatches(Dataset[tuple[Tensor, Tensor]]):
+def seconds_per_step(settings: SystemSettings) -> float:
+    """Time that a batch takes here and now, measured on noise: what a forecast of the training is made from.
+
+    Raises
+    ------
+    SettingsError
+        If the system has no network or its network does not fit the settings.
+    """
+    if settings.training is None or settings.autoencoder is None:
+        raise SettingsError("a network is trained; training is false")
+    bands = torch.ones(2, settings.log_mel.n_mels)
+    with torch.random.fork_rng(devices=[]):
+        network = new_reconstructor(settings, n_conditions=4, mean=bands, deviation=bands)
+        shape = (settings.training.batch_size, settings.log_mel.n_mels, settings.autoencoder.segment_frames)
+        segments = torch.randn(shape)
+    optimizer = torch.optim.Adam(network.parameters(), fused=True)
+    conditions = torch.zeros(len(segments), 4)
+    seconds = []
+    for _ in range(_TIMED_STEPS):
+        started = time.perf_counter()
+        optimizer.zero_grad()
+        network(segments, segments, conditions).square().mean().backward()
+        optimizer.step()
+        seconds.append(time.perf_counter() - started)
+    return min(seconds)
+
+
+class _SegmentBatches(Dataset[tuple[Tensor, ...]]):
     """The batches of one epoch; each depends on the seed and on its number alone.
 
     The frames of all clips lie in one tensor, so that a batch is one look-up.
     """
 
     def __init__(
-        self, frames: Tensor, clips: "_ClipTable", *, batch_size: int, n_frames: int, steps: range, seed: int
+        self,
+        frames: tuple[Tensor, Tensor],
+        clips: "_ClipTable",
+        *,
+        batch_size: int,
+        n_frames: int,
+        steps: range,
+        seed: int,
     ) -> None:
-        self.frames = frames  # (frame, mel)
+        self.frames = frames  # what is given and what is wanted, (frame, mel) each
         self.clips = clips
         self.batch_size = batch_size
         self.n_frames = n_frames
@@ -171,13 +199,15 @@ class _SegmentBatches(Dataset[tuple[Tensor, Tensor]]):
     def __len__(self) -> int:
         return len(self.steps)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
         rng = np.random.default_rng((self.seed, self.steps[index]))
         chosen = rng.integers(len(self.clips.starts), size=self.batch_size)
         positions = rng.integers(self.clips.lengths[chosen] - self.n_frames + 1)
         first = torch.from_numpy(self.clips.starts[chosen] + positions)
-        segments = self.frames[first[:, None] + torch.arange(self.n_frames)]  # (batch, frame, mel)
-        return segments.transpose(1, 2), self.clips.conditions[torch.from_numpy(chosen)]
+        rows = first[:, None] + torch.arange(self.n_frames)  # (batch, frame)
+        given = self.frames[0][rows].transpose(1, 2)  # (batch, mel, frame)
+        wanted = given if self.frames[1] is self.frames[0] else self.frames[1][rows].transpose(1, 2)
+        return given, wanted, self.clips.conditions[torch.from_numpy(chosen)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,11 +244,11 @@ class _Training(pl.LightningModule):
         ] = []  # of this look at the held-out clips, and of how many segments
         self.best_loss: float | None = None
         self._best_weights: dict[str, Tensor] = {}
-        kept = [index for index in range(len(clips.log_mels)) if index not in set(held_out)]
+        kept = [index for index in range(len(clips.spectrograms)) if index not in set(held_out)]
         self._frames, self._table = _table(clips, kept, n_frames=self.n_frames)
         self._held_out = _held_out_segments(clips, held_out, n_frames=self.n_frames)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+    def training_step(self, batch: list[Tensor], index: int) -> Tensor:
         loss = self.reconstructor(*batch).square().mean()
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch[0]), prog_bar=True)
         self._losses = [*(self._losses if index > 0 else []), loss.detach().cpu()]
@@ -256,7 +286,7 @@ class _Training(pl.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(self.parameters(), lr=self.training_settings.learning_rate, fused=True)
 
-    def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
         n_steps = _steps_per_epoch(self.training_settings)
         first = self.current_epoch * n_steps
         batches = _SegmentBatches(
@@ -281,36 +311,48 @@ class _Progress(Callback):
         self.tell(trainer.global_step, trainer.max_steps)
 
 
-def _table(clips: TrainingClips, kept: Sequence[int], *, n_frames: int) -> tuple[Tensor, _ClipTable]:
+def _table(clips: TrainingClips, kept: Sequence[int], *, n_frames: int) -> tuple[tuple[Tensor, Tensor], _ClipTable]:
+    """All frames of some clips, given and wanted, and where each clip is among them."""
+    chosen = [clips.spectrograms[index] for index in kept]
+    given = _frames([clip.given for clip in chosen], n_frames=n_frames)
+    is_same = all(clip.wanted is clip.given for clip in chosen)
+    wanted = given if is_same else _frames([clip.wanted for clip in chosen], n_frames=n_frames)
+    lengths = np.array([max(n_frames, clip.given.shape[-1]) for clip in chosen], dtype=np.int64)
+    return (given, wanted), _ClipTable(np.cumsum(lengths) - lengths, lengths, clips.conditions[list(kept)])
+
+
+def _frames(log_mels: Sequence[Tensor], *, n_frames: int) -> Tensor:
     """All frames of some clips, shape ``(frame, mel)``; a clip shorter than a segment is repeated to fill one."""
-    log_mels = [clips.log_mels[index] for index in kept]
-    log_mels = [
+    filled = [
         split_into_segments(log_mel, n_frames=n_frames)[0] if log_mel.shape[-1] < n_frames else log_mel
         for log_mel in log_mels
     ]
-    lengths = np.array([log_mel.shape[-1] for log_mel in log_mels], dtype=np.int64)
-    frames = torch.cat([log_mel.T for log_mel in log_mels])
-    return frames, _ClipTable(np.cumsum(lengths) - lengths, lengths, clips.conditions[list(kept)])
+    return torch.cat([log_mel.T for log_mel in filled])
 
 
-def _held_out_segments(clips: TrainingClips, held_out: Sequence[int], *, n_frames: int) -> tuple[Tensor, Tensor]:
+def _held_out_segments(
+    clips: TrainingClips, held_out: Sequence[int], *, n_frames: int
+) -> tuple[Tensor, Tensor, Tensor]:
     if not held_out:
-        return torch.empty(0, clips.log_mels[0].shape[0], n_frames), clips.conditions[:0]
-    segments = [split_into_segments(clips.log_mels[index], n_frames=n_frames) for index in held_out]
-    counts = torch.tensor([len(group) for group in segments])
-    return torch.cat(segments), clips.conditions[list(held_out)].repeat_interleave(counts, dim=0)
+        nothing = torch.empty(0, clips.spectrograms[0].given.shape[0], n_frames)
+        return nothing, nothing, clips.conditions[:0]
+    given = [split_into_segments(clips.spectrograms[index].given, n_frames=n_frames) for index in held_out]
+    wanted = [split_into_segments(clips.spectrograms[index].wanted, n_frames=n_frames) for index in held_out]
+    counts = torch.tensor([len(group) for group in given])
+    return torch.cat(given), torch.cat(wanted), clips.conditions[list(held_out)].repeat_interleave(counts, dim=0)
 
 
-def _choose_held_out(groups: Sequence[str], *, share: float, seed: int) -> list[int]:
-    """At least one clip of each group that has five or more, so that each is heard when training is stopped."""
-    rng = np.random.default_rng((seed, len(groups)))
-    chosen: list[int] = []
-    for group in sorted(set(groups)):
-        members = [index for index, name in enumerate(groups) if name == group]
+def _choose_held_out(clips: TrainingClips, *, share: float, seed: int) -> list[int]:
+    """At least one recording of each group that has five or more, so that each is heard when training is stopped."""
+    group_of = dict(zip(clips.recordings, clips.groups, strict=True))
+    rng = np.random.default_rng((seed, len(group_of)))
+    chosen: set[int] = set()
+    for group in sorted(set(clips.groups)):
+        members = [recording for recording, name in group_of.items() if name == group]
         if share > 0.0 and len(members) >= _FEWEST_TO_HOLD_OUT:
             count = min(max(1, round(share * len(members))), len(members) - 1)
-            chosen += [int(index) for index in rng.choice(members, size=count, replace=False)]
-    return sorted(chosen)
+            chosen |= {int(recording) for recording in rng.choice(members, size=count, replace=False)}
+    return [index for index, recording in enumerate(clips.recordings) if recording in chosen]
 
 
 def _steps_per_epoch(training: TrainingSettings) -> int:
@@ -352,32 +394,6 @@ def _new_trainer(
         log_every_n_steps=1,
         reload_dataloaders_every_n_epochs=1,
     )
-
-
-def _run(trainer: pl.Trainer, module: _Training, *, checkpoint: Path | None) -> None:
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        trainer.fit(module, ckpt_path=None if checkpoint is None else str(checkpoint))
-    except SystemExit:  # Lightning's answer to Ctrl-C
-        raise KeyboardInterrupt from None
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, handler)
-
-
-@contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Without Lightning's advice and notices, which are not about this training."""
-    logger = logging.getLogger("pytorch_lightning")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            for message in _NOT_ABOUT_THIS_TRAINING:
-                warnings.filterwarnings("ignore", message)
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def _load_finished(module: _Training, checkpoint: Path, training: TrainingSettings) -> int | None:

@@ -2,24 +2,27 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from soundness.audio import read_info, read_waveform
 from soundness.clips import Clip
 from soundness.datasets import FEWEST_TRAINING_CLIPS, Machine
-from soundness.detector import channel_log_mel
+from soundness.detector import log_mel_of, one_channel
 from soundness.errors import AudioError, DataError
-from soundness.features import LogMel
+from soundness.features import LogMel, Spectrograms
+from soundness.separation.separator import Separator
 from soundness.settings import SystemSettings
 
-__all__ = ["Heard", "check_training_clips", "hear", "read_recording"]
+__all__ = ["Heard", "check_training_clips", "hear", "one_torch_thread", "read_recording"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +35,25 @@ class Heard:
         The machine's name.
     clips
         In the order of their names.
-    log_mels
-        dB, one of shape ``(mel, frame)`` for each clip.
+    spectrograms
+        What the representation gets of each clip.
+    copies
+        What was separated from each clip, where it is further training material; empty elsewhere.
     notes
         What is odd about the clips.
     seconds
-        Wall-clock time that reading took.
+        Wall-clock time that reading and separating took.
+    separation_seconds
+        The part of it that separating took.
     """
 
     machine_type: str
     clips: tuple[Clip, ...]
-    log_mels: tuple[Tensor, ...]
+    spectrograms: tuple[Spectrograms, ...]
+    copies: tuple[Spectrograms, ...]
     notes: tuple[str, ...]
     seconds: float
+    separation_seconds: float
 
 
 def read_recording(path: Path, settings: SystemSettings) -> NDArray[np.float32]:
@@ -102,15 +111,19 @@ def check_training_clips(machine: Machine, settings: SystemSettings) -> None:
             )
 
 
-def hear(machine: Machine, settings: SystemSettings, *, advance: Callable[[], None]) -> Heard:
-    """Read a machine's training clips.
+def hear(
+    machine: Machine, settings: SystemSettings, separator: Separator | None, *, advance: Callable[[], None]
+) -> Heard:
+    """Read a machine's training clips, and separate them where the system does.
 
     Parameters
     ----------
     machine
         With training clips that passed `check_training_clips`.
     settings
-        Of the whole system.
+        Of the whole system; its ``separation`` is no longer ``auto``.
+    separator
+        Where ``separation`` is not ``off``.
     advance
         Is called after each clip, in the thread of the caller.
 
@@ -122,32 +135,62 @@ def hear(machine: Machine, settings: SystemSettings, *, advance: Callable[[], No
     started = time.perf_counter()
     log_mel = LogMel(settings.log_mel, sample_rate=settings.audio.sample_rate)
 
-    def read(clip: Clip) -> tuple[Tensor, bool]:
-        waveform = read_recording(clip.path, settings)
+    def read(clip: Clip) -> tuple[Tensor, Tensor | None, bool, float]:
         try:
-            spectrogram = channel_log_mel(log_mel, waveform, channel=settings.audio.channel)
+            waveform = one_channel(read_recording(clip.path, settings), channel=settings.audio.channel)
         except AudioError as error:
-            raise AudioError(f"{clip.path}: {error}") from None
-        if not spectrogram.isfinite().all():
+            raise AudioError(f"{clip.path}: {str(error).removeprefix(f'{clip.path}: ')}") from None
+        original = log_mel_of(log_mel, waveform)
+        began = time.perf_counter()
+        separated = None if separator is None else log_mel_of(log_mel, separator.separate(waveform)[0])
+        took = time.perf_counter() - began
+        if not original.isfinite().all():
             raise AudioError(f"{clip.path}: too loud: its spectrum overflows")
-        return spectrogram.clone(), bool(waveform[settings.audio.channel].any())
+        return original.clone(), separated if separated is None else separated.clone(), bool(waveform.any()), took
 
     results = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    n_workers = os.cpu_count() or 1
+    with one_torch_thread(), ThreadPoolExecutor(n_workers) as pool:
         for result in pool.map(read, machine.train):
             results.append(result)
             advance()
-    log_mels = tuple(spectrogram for spectrogram, _ in results)
-    silent = [clip for clip, (_, has_sound) in zip(machine.train, results, strict=True) if not has_sound]
-    notes = _named("digital silence", silent) + _short(machine.train, log_mels, settings)
-    return Heard(machine.machine_type, machine.train, log_mels, tuple(notes), time.perf_counter() - started)
+    pairs = [_paired(original, separated, settings) for original, separated, *_ in results]
+    spectrograms = tuple(own for own, _ in pairs)
+    copies = tuple(copy for _, copy in pairs if copy is not None)
+    silent = [clip for clip, has_sound in zip(machine.train, (row[2] for row in results), strict=True) if not has_sound]
+    notes = _named("digital silence", silent) + _short(machine.train, spectrograms, settings)
+    seconds = time.perf_counter() - started
+    separating = 0.0 if separator is None else sum(row[3] for row in results) / n_workers
+    return Heard(machine.machine_type, machine.train, spectrograms, copies, tuple(notes), seconds, separating)
 
 
-def _short(clips: Iterable[Clip], log_mels: Sequence[Tensor], settings: SystemSettings) -> list[str]:
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Recordings are heard in parallel, each by one thread: faster, and the same on any number of cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _paired(
+    original: Tensor, separated: Tensor | None, settings: SystemSettings
+) -> tuple[Spectrograms, Spectrograms | None]:
+    """What stands for a clip, and its separated copy where that is used to train with."""
+    if separated is None:
+        return Spectrograms(original, original), None
+    if settings.separation == "augment":
+        return Spectrograms(original, original), Spectrograms(separated, separated)
+    return Spectrograms(separated if settings.separation == "denoise" else original, separated), None
+
+
+def _short(clips: Iterable[Clip], heard: Sequence[Spectrograms], settings: SystemSettings) -> list[str]:
     if settings.autoencoder is None:
         return []
     n_frames = settings.autoencoder.segment_frames
-    short = [clip for clip, log_mel in zip(clips, log_mels, strict=True) if log_mel.shape[-1] < n_frames]
+    short = [clip for clip, own in zip(clips, heard, strict=True) if own.given.shape[-1] < n_frames]
     return _named(f"shorter than one segment of {n_frames} frames, repeated to fill it", short)
 
 

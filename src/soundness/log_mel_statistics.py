@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from soundness.features import Spectrograms
 from soundness.settings import SystemSettings
 
 __all__ = ["MeanLogMel", "band_statistics"]
@@ -36,13 +37,13 @@ class MeanLogMel:
         """Mean and deviation, by name."""
         return {"mean": self.mean.numpy(), "deviation": self.deviation.numpy()}
 
-    def vectors(self, log_mel: Tensor) -> Tensor:
-        """Mean of each band in dB, shape ``(1, mel)``, of a log-mel of shape ``(mel, frame)``."""
-        return log_mel.mean(dim=-1)[None]
+    def vectors(self, clip: Spectrograms) -> Tensor:
+        """Mean of each band in dB, shape ``(1, mel)``."""
+        return clip.wanted.mean(dim=-1)[None]
 
-    def error_map(self, log_mel: Tensor) -> Tensor:
+    def error_map(self, clip: Spectrograms) -> Tensor:
         """Squared distance from the band's mean, in its deviations, shape ``(mel, frame)``."""
-        return ((log_mel - self.mean[:, None]) / self.deviation[:, None]).square()
+        return ((clip.wanted - self.mean[:, None]) / self.deviation[:, None]).square()
 
 
 def band_statistics(log_mels: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

@@ -5,17 +5,14 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import torch
 
 from soundness.clips import Clip
 from soundness.datasets import list_clips
 from soundness.detector import Detector
 from soundness.errors import AudioError, DataError, OutputError
-from soundness.hearing import read_recording
+from soundness.hearing import one_torch_thread, read_recording
 from soundness.scores import FAILED_FILE, ClipScore, ScoreWriter
 
 __all__ = ["ScoredClip", "ScoringReport", "score_clip", "score_clips"]
@@ -208,7 +205,7 @@ def _scored(assigned: Sequence[tuple[Clip, Detector]], *, n_workers: int | None)
     """Results in the order of the clips; a few recordings are read ahead, and none is kept."""
     workers = n_workers if n_workers is not None else os.cpu_count() or 1
     waiting: deque[Future[ScoredClip]] = deque()
-    with _one_torch_thread(), ThreadPoolExecutor(workers) as pool:
+    with one_torch_thread(), ThreadPoolExecutor(workers) as pool:
         try:
             for clip, detector in assigned:
                 waiting.append(pool.submit(_score, clip, detector))
@@ -234,14 +231,3 @@ def _score(clip: Clip, detector: Detector) -> ScoredClip:
         return ScoredClip(clip, detector.machine_type, None, ("too loud: its spectrum overflows",))
     score = ClipScore(clip.path.name, value, detector.decide(value))
     return ScoredClip(clip, detector.machine_type, score, tuple(detector.remarks(waveform)))
-
-
-@contextmanager
-def _one_torch_thread() -> Iterator[None]:
-    """Recordings are scored in parallel, each by one thread: faster, and the same on any number of cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

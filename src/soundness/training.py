@@ -1,7 +1,5 @@
 """From a data set of normal recordings to a folder of detectors, one per machine."""
 
-import hashlib
-import json
 import platform
 import shutil
 import time
@@ -10,111 +8,32 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 
-from soundness.autoencoders import ReconstructionError
-from soundness.bundle import SUFFIX, load_detector, save_detector
-from soundness.conditions import Condition, ConditionEncoder, condition_of
+from soundness.bundle import SUFFIX, load_detector, load_separator, save_detector
+from soundness.conditions import condition_of
 from soundness.datasets import Machine, open_dataset
-from soundness.detector import Detector, Representation, TrainingSummary
+from soundness.detector import Detector, TrainingSummary
 from soundness.errors import DataError, OutputError, SettingsError
-from soundness.fitting import FitResult, TrainingClips, check_network, fit_reconstructor
+from soundness.fitters import FITTERS, FitContext, Fitted
+from soundness.fitting import check_network, seconds_per_step
 from soundness.hearing import Heard, check_training_clips, hear
-from soundness.log_mel_statistics import MeanLogMel, band_statistics
+from soundness.run_identity import check_identity, fingerprint, read_identity, write_identity
 from soundness.scoring import ANY_DOMAIN, SCORERS, Threshold, TrainingVectors
-from soundness.settings import AutoencoderSettings, SystemSettings
+from soundness.separation.separator import Separator
+from soundness.separator_training import can_train_separator, train_separator
+from soundness.settings import SystemSettings
 
-__all__ = ["FITTERS", "FitContext", "Fitted", "Progress", "train"]
+__all__ = ["Progress", "train"]
 
 _RUN_FILE = "run.json"
 _WORK_FOLDER = "training"
+_SECONDS_A_CLIP = 0.02
+_SECONDS_A_SEPARATED_CLIP = 0.1
 
 Progress = Callable[[str, int, int], None]
 """Is told what is going on, how much of it is done, and of how much."""
-
-
-@dataclass(frozen=True, slots=True)
-class FitContext:
-    """How a representation is fitted, beside the system's settings.
-
-    Parameters
-    ----------
-    seed
-        Of everything random.
-    folder
-        Checkpoints and logs go below it.
-    resume
-        Go on from the last checkpoint there.
-    progress
-        Is told how many batches are done, and of how many at the most; ``None`` for a silent training.
-    """
-
-    seed: int
-    folder: Path
-    resume: bool
-    progress: Callable[[int, int], None] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """A representation that is ready to use, and what the scorer must know of it.
-
-    Parameters
-    ----------
-    representation
-        Of one machine.
-    conditions
-        The condition of each of its vectors, in order; empty where one vector counts for every domain.
-    encoder
-        What the network was told of a condition; ``None`` where it was told nothing.
-    network
-        How its network was trained; ``None`` without one.
-    """
-
-    representation: Representation
-    conditions: tuple[Condition, ...] = ()
-    encoder: ConditionEncoder | None = None
-    network: FitResult | None = None
-
-
-def fit_mean_log_mel(heard: Sequence[Heard], settings: SystemSettings, context: FitContext) -> list[Fitted]:  # noqa: ARG001  # as all fitters
-    """Nothing is trained; only the error map has a scale, which each machine's clips give."""
-    if settings.autoencoder is not None:
-        raise SettingsError(f"representation {settings.representation!r} has no network; set autoencoder=false, too")
-    scales = [band_statistics(machine.log_mels) for machine in heard]
-    return [Fitted(MeanLogMel(mean=mean, deviation=deviation)) for mean, deviation in scales]
-
-
-def fit_reconstruction_error(heard: Sequence[Heard], settings: SystemSettings, context: FitContext) -> list[Fitted]:
-    """Train one network on all clips of all machines given."""
-    if settings.autoencoder is None or settings.training is None:
-        raise SettingsError(f"representation {settings.representation!r} needs autoencoder and training settings")
-    own = [condition_of(clip) for machine in heard for clip in machine.clips]
-    encoder = ConditionEncoder(tuple(sorted(set(own))) if settings.autoencoder.is_conditional else ())
-    clips = TrainingClips(
-        [log_mel for machine in heard for log_mel in machine.log_mels],
-        encoder.encode(own),
-        [f"{condition.machine_type} {condition.domain}" for condition in own],
-    )
-    network = fit_reconstructor(
-        clips,
-        settings,
-        seed=context.seed,
-        folder=context.folder,
-        resume=context.resume,
-        progress=context.progress,
-    )
-    return [_reconstruction_error(machine, settings.autoencoder, encoder, network) for machine in heard]
-
-
-FITTERS: dict[str, Callable[[Sequence[Heard], SystemSettings, FitContext], list[Fitted]]] = {
-    "reconstruction-error": fit_reconstruction_error,
-    "mean-log-mel": fit_mean_log_mel,
-}
-"""How each of `soundness.detector.REPRESENTATIONS` is fitted to the machines that share it."""
 
 
 def train(
@@ -123,24 +42,29 @@ def train(
     *,
     system: str,
     settings: SystemSettings,
+    separator: Path | None = None,
     machines: Sequence[str] = (),
     seed: int = 0,
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
+    announce: Callable[[str], None] | None = None,
 ) -> list[Detector]:
     """Train a detector for each machine of a data set and write it to ``out/<machine_type>.soundness``.
 
     Parameters
     ----------
     data
-        A data set of any layout that `soundness.open_dataset` knows; only its training clips are read.
+        A data set of any layout that `soundness.open_dataset` knows. Its training clips are read and, where a separator
+        is to be trained, its supplemental clips; never its test clips.
     out
         The run's folder, with logs and, while the training lasts, checkpoints.
     system
         Name of the system, for the summary.
     settings
         Of the system, from `soundness.load_settings`.
+    separator
+        A separator's file; without one, a system that needs it trains its own on the data set.
     machines
         Machine types to train; all of them where none is named.
     seed
@@ -151,6 +75,8 @@ def train(
         Replace an earlier run in ``out``.
     progress
         Is told what is going on; ``None`` for a silent training.
+    announce
+        Is told, before a long training, how long it is expected to take.
 
     Returns
     -------
@@ -163,6 +89,8 @@ def train(
         If the data set, or a training clip in it, cannot be used.
     SettingsError
         If a part that the settings name does not exist, or its settings do not fit.
+    BundleError
+        If ``separator`` is no separator.
     OutputError
         If ``out`` holds something already, or cannot be written.
     """
@@ -174,11 +102,16 @@ def train(
     chosen = _choose_machines(data, machines)
     for machine in chosen:
         check_training_clips(machine, settings)
-    machine_types = [machine.machine_type for machine in chosen]
-    run = _Run(Path(out), system, settings, seed, _fingerprint(chosen), machine_types, progress)
-    run.open(resume=resume, overwrite=overwrite)
+    settings, notes = _with_separation_decided(data, settings, has_separator=separator is not None)
+    given = _given_separator(separator, settings)
+    run = _Run(Path(out), system, settings, seed, chosen, notes, progress)
+    run.open(given, resume=resume, overwrite=overwrite)
     groups = [chosen] if settings.scope == "shared" else [[machine] for machine in chosen]
-    return [detector for group in groups for detector in run.train_group(group, resume=resume)]
+    if announce is not None:
+        announce(_forecast(settings, groups, trains_separator=settings.separation != "off" and given is None))
+    if settings.separation != "off" and given is None:
+        given = run.train_separator(data, resume=resume)
+    return [detector for group in groups for detector in run.train_group(group, given, resume=resume)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,37 +122,50 @@ class _Run:
     system: str
     settings: SystemSettings
     seed: int
-    data: str
-    machine_types: list[str]
+    machines: Sequence[Machine]
+    notes: tuple[str, ...]
     progress: Progress | None
 
-    def open(self, *, resume: bool, overwrite: bool) -> None:
+    def open(self, separator: Separator | None, *, resume: bool, overwrite: bool) -> None:
         """Make the folder ready; refuse one that holds anything else."""
         identity = {
             "system": self.system,
             "settings": self.settings.model_dump(mode="json"),
             "seed": self.seed,
-            "machine_types": self.machine_types,
-            "data": self.data,
+            "machine_types": [machine.machine_type for machine in self.machines],
+            "data": fingerprint(clip for machine in self.machines for clip in machine.train),
+            "separator": "" if separator is None else separator.fingerprint,
         }
         file = self.out / _RUN_FILE
         try:
             if resume and file.exists():
-                self._check_identity(file, identity)
+                check_identity(file, identity, out=self.out)
                 return
             if self.out.exists() and not self._is_bare():
                 self._make_room(file, overwrite=overwrite)
             self.out.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(identity, indent=2) + "\n", encoding="utf-8")
+            write_identity(file, identity)
         except OSError as error:
             raise OutputError(f"{self.out}: cannot be written: {error.strerror}") from None
 
-    def train_group(self, group: Sequence[Machine], *, resume: bool) -> list[Detector]:
+    def train_separator(self, data: Path | str, *, resume: bool) -> Separator:
+        """Train the run's own separator, on all machines of the data set."""
+        trained = train_separator(
+            data,
+            self.out / _WORK_FOLDER / f"separator{SUFFIX}",
+            settings=self.settings.separator,
+            seed=self.seed,
+            resume=resume,
+            progress=self.progress,
+        )
+        return trained.separator
+
+    def train_group(self, group: Sequence[Machine], separator: Separator | None, *, resume: bool) -> list[Detector]:
         """Train the machines that share a network, unless an interrupted run had finished them."""
         paths = [self.out / f"{machine.machine_type}{SUFFIX}" for machine in group]
         if resume and all(path.exists() for path in paths):
             return [load_detector(path) for path in paths]
-        heard = [hear(machine, self.settings, advance=self._advance(machine)) for machine in group]
+        heard = [hear(machine, self.settings, separator, advance=self._advance(machine)) for machine in group]
         name = group[0].machine_type if self.settings.scope == "machine" else "shared"
         tell = None if self.progress is None else partial(self.progress, f"training {name}")
         context = FitContext(self.seed, self.out / _WORK_FOLDER / name, resume, tell)
@@ -229,7 +175,7 @@ class _Run:
         except OSError as error:
             raise OutputError(f"{context.folder}: logs or checkpoints cannot be written: {error.strerror}") from None
         seconds = time.perf_counter() - started
-        detectors = [self._detector(*pair, fit_seconds=seconds) for pair in zip(heard, fitted, strict=True)]
+        detectors = [self._detector(*pair, separator, fit_seconds=seconds) for pair in zip(heard, fitted, strict=True)]
         for detector, path in zip(detectors, paths, strict=True):
             save_detector(detector, path)
         shutil.rmtree(context.folder / "checkpoints", ignore_errors=True)  # the detectors hold the weights now
@@ -239,19 +185,13 @@ class _Run:
         """Whether the folder holds nothing, or a run that ended before it had learned anything."""
         return self.out.is_dir() and all(entry.name == _RUN_FILE for entry in self.out.iterdir())
 
-    def _check_identity(self, file: Path, identity: dict[str, Any]) -> None:
-        before = _read_run_file(file)
-        for key, value in identity.items():
-            if before.get(key) != value:
-                raise OutputError(f"{self.out}: was started with another {key}; --resume goes on with the same one")
-
     def _make_room(self, file: Path, *, overwrite: bool) -> None:
         """Remove an earlier run, and nothing that is not part of one."""
         if not file.exists():
             raise OutputError(f"{self.out}: exists, and is not the folder of a run (no {_RUN_FILE}); choose another")
         if not overwrite:
             raise OutputError(f"{self.out}: exists already; --overwrite replaces it, --resume goes on with it")
-        for name in _read_run_file(file)["machine_types"]:
+        for name in read_identity(file)["machine_types"]:
             (self.out / f"{name}{SUFFIX}").unlink(missing_ok=True)
         shutil.rmtree(self.out / _WORK_FOLDER, ignore_errors=True)
         file.unlink()
@@ -265,7 +205,7 @@ class _Run:
 
         return advance
 
-    def _detector(self, heard: Heard, fitted: Fitted, *, fit_seconds: float) -> Detector:
+    def _detector(self, heard: Heard, fitted: Fitted, separator: Separator | None, *, fit_seconds: float) -> Detector:
         started = time.perf_counter()
         domains = _domain_names(heard)
         vectors = _training_vectors(heard, fitted, domains)
@@ -275,8 +215,14 @@ class _Run:
             {name: scores[vectors.clip_domains == index] for index, name in enumerate(domains)},
             false_alarm_rate=self.settings.false_alarm_rate,
         )
-        seconds = {"reading": heard.seconds, "fitting": fit_seconds, "scoring": time.perf_counter() - started}
+        seconds = {
+            "reading": heard.seconds,
+            "separating": heard.separation_seconds,
+            "fitting": fit_seconds,
+            "scoring": time.perf_counter() - started,
+        }
         notes = (
+            *self.notes,
             *heard.notes,
             *_domain_notes(domains),
             *_condition_notes(fitted),
@@ -289,11 +235,17 @@ class _Run:
             representation=fitted.representation,
             scorer=scorer,
             threshold=threshold,
-            summary=self._summary(heard, fitted, seconds, notes),
+            summary=self._summary(heard, fitted, separator, seconds, notes),
+            separator=separator if self.settings.separation in ("denoise", "target=separated") else None,
         )
 
     def _summary(
-        self, heard: Heard, fitted: Fitted, seconds: dict[str, float], notes: tuple[str, ...]
+        self,
+        heard: Heard,
+        fitted: Fitted,
+        separator: Separator | None,
+        seconds: dict[str, float],
+        notes: tuple[str, ...],
     ) -> TrainingSummary:
         network = fitted.network
         clip_domains: list[str] = [clip.domain or "" for clip in heard.clips]
@@ -307,6 +259,8 @@ class _Run:
             n_steps=0 if network is None else network.n_steps,
             train_loss=None if network is None else network.train_loss,
             held_out_loss=None if network is None else network.held_out_loss,
+            separation=self.settings.separation,
+            separator_seconds=None if separator is None else separator.summary.seconds,
             seconds=seconds,
             notes=notes,
             versions={
@@ -316,24 +270,55 @@ class _Run:
         )
 
 
-def _read_run_file(file: Path) -> dict[str, Any]:
-    try:
-        identity = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
-        identity = None
-    if not isinstance(identity, dict) or "machine_types" not in identity:
-        raise OutputError(f"{file}: not the file of a run; remove {file.parent} by hand to start anew")
-    return identity
+def _with_separation_decided(
+    data: Path | str, settings: SystemSettings, *, has_separator: bool
+) -> tuple[SystemSettings, tuple[str, ...]]:
+    """Settings whose separation is no longer ``auto``, and why it is what it is."""
+    needs_network = settings.separation in ("augment", "target=separated")
+    if settings.autoencoder is None and needs_network:
+        raise SettingsError(
+            f"separation={settings.separation} is for the training of a network; this system has none: denoise or off"
+        )
+    if settings.separation == "off" and has_separator:
+        raise SettingsError("a separator was given, but separation is off")
+    if settings.separation != "auto":
+        return settings, ()
+    notes: tuple[str, ...] = ()
+    separation = "augment" if settings.autoencoder is not None or has_separator else "off"
+    if separation == "augment" and not has_separator and not can_train_separator(open_dataset(data).machines.values()):
+        separation, notes = "off", ("no noise-only clips to train a separator with: separation is off",)
+    return settings.model_copy(update={"separation": separation}), notes
 
 
-def _fingerprint(machines: Sequence[Machine]) -> str:
-    """Tells data sets apart by names, sizes and conditions of their training clips, wherever they lie."""
-    clips = [clip for machine in machines for clip in machine.train]
-    known = [
-        (clip.machine_type, clip.path.name, clip.path.stat().st_size, str(condition_of(clip)), clip.section)
-        for clip in clips
-    ]
-    return hashlib.sha256(json.dumps(sorted(known)).encode()).hexdigest()
+def _given_separator(path: Path | None, settings: SystemSettings) -> Separator | None:
+    if path is None:
+        wanted, name = settings.separator.sample_rate, "separator.sample_rate"
+        separator = None
+    else:
+        separator = load_separator(path)
+        wanted, name = separator.settings.sample_rate, f"{path}: a separator for"
+    if settings.separation != "off" and wanted != settings.audio.sample_rate:
+        raise SettingsError(f"{name} {wanted} Hz; audio.sample_rate is {settings.audio.sample_rate} Hz")
+    return separator
+
+
+def _forecast(settings: SystemSettings, groups: Sequence[Sequence[Machine]], *, trains_separator: bool) -> str:
+    """How long a training is expected to take, in words."""
+    parts = {"training the separator": 60 * settings.separator.minutes if trains_separator else 0.0}
+    n_clips = sum(len(machine.train) for group in groups for machine in group)
+    parts["reading"] = n_clips * (_SECONDS_A_CLIP if settings.separation == "off" else _SECONDS_A_SEPARATED_CLIP)
+    if settings.training is not None:
+        step = seconds_per_step(settings)
+        parts["training the network" + ("s" if len(groups) > 1 else "")] = (
+            len(groups) * settings.training.max_steps * step
+        )
+    total = sum(parts.values())
+    largest = ", ".join(f"{what} {_words(value)}" for what, value in parts.items() if value > 0.1 * total)
+    return f"expected to take up to {_words(total)} ({largest})"
+
+
+def _words(seconds: float) -> str:
+    return f"{max(1, round(seconds))} s" if seconds < 100 else f"{round(seconds / 60)} min"
 
 
 def _check_parts(settings: SystemSettings) -> None:
@@ -353,16 +338,6 @@ def _choose_machines(data: Path | str, names: Sequence[str]) -> list[Machine]:
     return [machine for name, machine in machines.items() if not names or name in names]
 
 
-def _reconstruction_error(
-    heard: Heard, settings: AutoencoderSettings, encoder: ConditionEncoder, network: FitResult
-) -> Fitted:
-    """One machine's share of a network: the conditions that occur on it."""
-    conditions = tuple(sorted({condition_of(clip) for clip in heard.clips})) if encoder.n_features > 0 else ()
-    encoded = encoder.encode(conditions) if conditions else torch.zeros(1, 0)
-    representation = ReconstructionError(network.reconstructor, encoded, segment_frames=settings.segment_frames)
-    return Fitted(representation, conditions, encoder if settings.is_conditional else None, network)
-
-
 def _domain_names(heard: Heard) -> list[str]:
     return sorted({clip.domain or "" for clip in heard.clips})
 
@@ -371,7 +346,7 @@ def _training_vectors(heard: Heard, fitted: Fitted, domains: list[str]) -> Train
     conditions = fitted.conditions
     own = [conditions.index(condition_of(clip)) if conditions else 0 for clip in heard.clips]
     return TrainingVectors(
-        np.stack([fitted.representation.vectors(log_mel).numpy().astype(np.float64) for log_mel in heard.log_mels]),
+        np.stack([fitted.representation.vectors(clip).numpy().astype(np.float64) for clip in heard.spectrograms]),
         np.array(own),
         np.array([domains.index(clip.domain or "") for clip in heard.clips]),
         np.array([domains.index(condition.domain) for condition in conditions] or [ANY_DOMAIN]),

@@ -13,8 +13,20 @@ if TYPE_CHECKING:  # each verb loads what it needs, and no more
     from soundness.factory import FactoryResult
     from soundness.inspection import Inspection
     from soundness.screening import ScoringReport
+    from soundness.separated_files import SeparationReport
+    from soundness.separation.separator import Separator
 
-__all__ = ["check_extra", "evaluate", "inspect", "load", "make_data", "score", "train"]
+__all__ = [
+    "check_extra",
+    "evaluate",
+    "inspect",
+    "load",
+    "make_data",
+    "score",
+    "separate",
+    "train",
+    "train_separator",
+]
 
 _TRAIN_PACKAGES = ("torch", "safetensors", "pytorch_lightning", "matplotlib")
 
@@ -81,11 +93,13 @@ def train(
     *,
     system: str = "conditional",
     overrides: Iterable[str] = (),
+    separator: PathLike | None = None,
     machines: Sequence[str] = (),
     seed: int = 0,
     resume: bool = False,
     overwrite: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
+    announce: Callable[[str], None] | None = None,
 ) -> "list[Detector]":
     """Train a detector for each machine of a data set; see `soundness.training.train`.
 
@@ -99,6 +113,8 @@ def train(
         A name of `soundness.system_names`, or a settings file.
     overrides
         ``key=value`` each, as with ``--set``.
+    separator
+        A separator's file; without one, a system that needs it trains its own on the data set.
     machines
         Machine types to train; all of them where none is named.
     seed
@@ -109,6 +125,8 @@ def train(
         Replace an earlier run.
     progress
         Is told what is going on, how much of it is done, and of how much.
+    announce
+        Is told, before a long training, how long it is expected to take.
 
     Raises
     ------
@@ -126,12 +144,124 @@ def train(
         out,
         system=system,
         settings=settings,
+        separator=None if separator is None else Path(separator),
         machines=machines,
         seed=seed,
         resume=resume,
         overwrite=overwrite,
         progress=progress,
+        announce=announce,
     )
+
+
+def train_separator(
+    data: PathLike,
+    out: PathLike,
+    *,
+    overrides: Iterable[str] = (),
+    machines: Sequence[str] = (),
+    start: PathLike | None = None,
+    seed: int = 0,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> "tuple[Separator, list[Path]]":
+    """Train a separator on the supplemental clips of a data set and measure it.
+
+    Parameters
+    ----------
+    data
+        A data set of any layout.
+    out
+        The separator's file; pictures go to its sibling ``<out>_pictures``, without the suffix.
+    overrides
+        ``key=value`` each, settings of `soundness.settings.SeparatorSettings`.
+    machines
+        Machine types whose sound is learned; all of them where none is named.
+    start
+        A separator to begin with.
+    seed
+        Of everything random.
+    resume
+        Go on with a training that was interrupted.
+    overwrite
+        Replace an earlier separator.
+    progress
+        Is told what is going on, how much of it is done, and of how much.
+
+    Returns
+    -------
+    tuple
+        The separator, and a picture of each machine.
+
+    Raises
+    ------
+    SoundnessError
+        If the settings, the data or the file do not do, or the extra ``train`` is not installed.
+    """
+    from soundness.settings import load_separator_settings
+
+    settings = load_separator_settings(overrides=overrides)
+    check_extra()
+    from soundness import separator_training
+    from soundness.pictures import draw_separation
+
+    out = Path(out)
+    trained = separator_training.train_separator(
+        data,
+        out,
+        settings=settings,
+        machines=machines,
+        start=None if start is None else Path(start),
+        seed=seed,
+        resume=resume,
+        overwrite=overwrite,
+        progress=progress,
+    )
+    folder = out.with_name(f"{out.stem}_pictures")
+    pictures = [folder / f"{example.machine_type}.png" for example in trained.examples]
+    for example, picture in zip(trained.examples, pictures, strict=True):
+        draw_separation(example, picture, sample_rate=settings.sample_rate)
+    return trained.separator, pictures
+
+
+def separate(
+    separator: PathLike,
+    recordings: Iterable[PathLike],
+    out: PathLike,
+    *,
+    has_noise: bool = False,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> "SeparationReport":
+    """Write the machine in each recording to a file; see `soundness.separated_files.separate_files`.
+
+    Parameters
+    ----------
+    separator
+        A separator's file.
+    recordings
+        Recordings, and folders that are searched for them.
+    out
+        Folder of the results.
+    has_noise
+        Write what is left of each recording, too.
+    overwrite
+        Replace recordings that are there.
+    progress
+        Is told how many recordings are done, and of how many.
+
+    Raises
+    ------
+    SoundnessError
+        If nothing can be separated; a recording that cannot be used is in the report instead.
+    """
+    check_extra()
+    from soundness.bundle import load_separator
+    from soundness.separated_files import separate_files
+
+    loaded = load_separator(Path(separator))
+    return separate_files(loaded, recordings, out, has_noise=has_noise, overwrite=overwrite, progress=progress)
 
 
 def load(detector: PathLike) -> "dict[str, Detector]":

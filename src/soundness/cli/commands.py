@@ -14,10 +14,13 @@ import typer
 import soundness
 from soundness.cli.console import progress_bars, say, show_lines, show_table, warn
 from soundness.errors import OutputError, SoundnessError
+from soundness.settings import SeparatorSettings
 
 __all__ = ["app", "main"]
 
 Parameters = ParamSpec("Parameters")
+
+_DEFAULTS = SeparatorSettings()
 
 app = typer.Typer(
     name="soundness",
@@ -35,6 +38,9 @@ app = typer.Typer(
     `soundness inspect DATA` · `soundness train DATA --out RUN` · `soundness score RUN CLIPS --out SCORES` ·
     `soundness evaluate SCORES`
 
+    Where clips of the machine alone or of noise alone are at hand: `soundness train-separator DATA --out FILE` ·
+    `soundness separate FILE RECORDINGS --out DIR` · `soundness train DATA --separator FILE --out RUN`
+
     Exit status: 0 done; 1 some clips could not be scored, all others were; 2 nothing could be done, and why.
     """,
 )
@@ -48,6 +54,11 @@ Data = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Draw no progress bars.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change a setting, as in scorer.n_neighbors=2; may be repeated.", metavar="KEY=VALUE"),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with a training that was interrupted.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier command wrote there.")]
 
 
@@ -143,6 +154,90 @@ def make_data(
     return 0
 
 
+@app.command(name="train-separator")
+@_command
+def train_separator(
+    data: Data,
+    *,
+    out: Annotated[Path, typer.Option(help="The separator's file; pictures go to its sibling OUT_pictures.")],
+    size: Annotated[str, typer.Option(help="cpu, cpu-quality, gpu or paper.", show_default="cpu")] = "",
+    basis: Annotated[
+        str, typer.Option(help="learned or stft: what the masks lie on.", show_default=_DEFAULTS.basis)
+    ] = "",
+    minutes: Annotated[
+        float | None, typer.Option(help="Time to train for.", show_default=f"{_DEFAULTS.minutes:g}")
+    ] = None,
+    machines: Annotated[
+        str, typer.Option(help="Machine types whose sound is learned, with commas between.", show_default="all")
+    ] = "",
+    start: Annotated[
+        Path | None, typer.Option(help="A separator to begin with, to fine-tune it to some machines.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of everything random.", min=0)] = 0,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change a setting, as in snr_db=[-10,0]; may be repeated.", metavar="KEY=VALUE"),
+    ] = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> int:
+    """Learn to tell machines from the noise around them, from the supplemental clips of a data set."""
+    from soundness.cli.reports import show_separator
+
+    named = {"size": size, "basis": basis, "minutes": minutes}
+    with progress_bars(is_quiet=quiet) as bars:
+        separator, pictures = soundness.train_separator(
+            data,
+            out,
+            overrides=[*(overrides or ()), *(f"{key}={value}" for key, value in named.items() if value)],
+            machines=_split(machines),
+            start=start,
+            seed=seed,
+            resume=resume,
+            overwrite=overwrite,
+            progress=None if quiet else bars,
+        )
+    show_separator(separator, out, pictures)
+    return 0
+
+
+@app.command()
+@_command
+def separate(
+    separator: Annotated[Path, typer.Argument(help="A file that train-separator wrote.", show_default=False)],
+    recordings: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Recordings of any length, and folders that are searched for them.",
+            show_default=False,
+            metavar="IN...",
+        ),
+    ],
+    *,
+    out: Annotated[Path, typer.Option(help="The machine goes to OUT/machine, the noise to OUT/noise.")],
+    noise: Annotated[bool, typer.Option("--noise", help="Write the noise, too.")] = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> int:
+    """Take the machine out of the noise around it."""
+    with progress_bars(is_quiet=quiet) as bars:
+        report = soundness.separate(
+            separator,
+            recordings,
+            out,
+            has_noise=noise,
+            overwrite=overwrite,
+            progress=functools.partial(bars, "separating"),
+        )
+    show_lines("to know", report.notes)
+    show_lines(f"{len(report.failures)} recording(s) could not be separated", report.failures)
+    say(f"{report.n_separated} recordings separated, {report.seconds / 60:.1f} minutes of sound; results in {out}")
+    if report.n_separated == 0:
+        return 2
+    return 1 if report.failures else 0
+
+
 @app.command()
 @_command
 def train(
@@ -152,32 +247,43 @@ def train(
     system: Annotated[
         str, typer.Option(help="conditional, log-mel-knn, log-mel-whitened, or a settings file (.toml).")
     ] = "conditional",
-    machines: Annotated[str, typer.Option(help="Machine types, with commas between.", show_default="all")] = "",
-    seed: Annotated[int, typer.Option(help="Of everything random.", min=0)] = 0,
-    overrides: Annotated[
-        list[str] | None,
+    separation: Annotated[
+        str | None,
         typer.Option(
-            "--set", help="Change a setting, as in scorer.n_neighbors=2; may be repeated.", metavar="KEY=VALUE"
+            help="What is done with separated machine sound. augment: the network is trained on it, too; denoise: it "
+            "takes the place of every recording; target=separated: the network reads a recording and reconstructs it; "
+            "off.",
+            show_default="augment where there is a network, and a separator or noise-only clips to train one; else off",
         ),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was interrupted.")] = False,
+    separator: Annotated[
+        Path | None,
+        typer.Option(help="A file that train-separator wrote.", show_default="one is trained where it is needed"),
+    ] = None,
+    machines: Annotated[str, typer.Option(help="Machine types, with commas between.", show_default="all")] = "",
+    seed: Annotated[int, typer.Option(help="Of everything random.", min=0)] = 0,
+    overrides: Overrides = None,
+    resume: Resume = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> int:
     """Learn from normal recordings what each machine sounds like when it is well."""
     from soundness.cli.reports import show_detectors
 
+    chosen = [] if separation is None else [f"separation={separation}"]
     with progress_bars(is_quiet=quiet) as bars:
         detectors = soundness.train(
             data,
             out,
             system=system,
-            overrides=overrides or (),
+            overrides=[*(overrides or ()), *chosen],
+            separator=separator,
             machines=_split(machines),
             seed=seed,
             resume=resume,
             overwrite=overwrite,
             progress=None if quiet else bars,
+            announce=None if quiet else warn,
         )
     show_detectors(detectors, out)
     say(f"next: soundness score {out} CLIPS --out SCORES")

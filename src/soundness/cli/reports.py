@@ -10,8 +10,9 @@ from soundness.evaluation import Evaluation, table_rows
 if TYPE_CHECKING:
     from soundness.demonstration import Demonstration
     from soundness.detector import Detector
+    from soundness.separation.separator import Separator
 
-__all__ = ["show_demo", "show_detectors", "show_evaluation"]
+__all__ = ["show_demo", "show_detectors", "show_evaluation", "show_separator"]
 
 
 def show_detectors(detectors: "Sequence[Detector]", out: Path) -> None:
@@ -19,6 +20,7 @@ def show_detectors(detectors: "Sequence[Detector]", out: Path) -> None:
     heading = (
         "machine",
         "conditioned on",
+        "separation",
         "clips",
         "conditions",
         "parameters",
@@ -35,11 +37,41 @@ def show_detectors(detectors: "Sequence[Detector]", out: Path) -> None:
         seconds = f"{sum(summary.seconds.values()):.0f}"
         told = ", ".join(summary.conditioned_on) or "nothing"
         counts = (str(len(summary.conditions)), f"{summary.n_parameters:,}", str(summary.n_steps))
-        rows.append((detector.machine_type, told, clips, *counts, loss, f"{detector.threshold.value:.3f}", seconds))
+        separation = summary.separation
+        if "separating" in summary.seconds and separation != "off":
+            separation += f", {summary.seconds['separating']:.0f} s"
+        rows.append(
+            (detector.machine_type, told, separation, clips, *counts, loss, f"{detector.threshold.value:.3f}", seconds)
+        )
     system = detectors[0].summary.system
-    show_table(f"{system}, seed {detectors[0].summary.seed}, in {out}", rows, n_left=3)
+    show_table(f"{system}, seed {detectors[0].summary.seed}, in {out}", rows, n_left=4)
+    trained = detectors[0].summary.separator_seconds
+    if trained is not None:
+        say(f"the separator was trained for {trained / 60:.1f} minutes")
     notes = [f"{detector.machine_type}: {note}" for detector in detectors for note in detector.summary.notes]
     show_lines("to know", notes)
+
+
+def show_separator(separator: "Separator", out: Path, pictures: Sequence[Path]) -> None:
+    """What was trained, and how much better each machine is heard than in the mixture."""
+    summary, settings = separator.summary, separator.settings
+    levels = sorted({improvement.snr_db for improvement in summary.improvements})
+    found = {(one.machine_type, one.snr_db): one for one in summary.improvements}
+    rows: list[tuple[str, ...]] = [("machine", "reference", *(f"mixed at {level:g} dB" for level in levels))]
+    for name in dict.fromkeys(one.machine_type for one in summary.improvements):
+        own = [found[name, level] for level in levels]
+        rows.append(
+            (name, "noisy" if own[0].is_noisy_target else "clean", *(f"{one.improvement_db:.1f}" for one in own))
+        )
+    if len(rows) > 1:
+        show_table(f"SI-SNR improvement in dB on held-out mixtures, {out}", rows, n_left=2)
+    if any(one.is_noisy_target for one in summary.improvements):
+        say("a noisy reference makes the figure too low: taking away the reference's own noise counts as an error")
+    size = f"{settings.size}, {settings.basis} basis, {summary.n_parameters:,} parameters"
+    say(f"{size}; {summary.n_steps:,} steps in {summary.seconds / 60:.1f} minutes; in {out}")
+    show_lines("to know", summary.notes)
+    if pictures:
+        say(f"pictures in {pictures[0].parent}: {', '.join(picture.name for picture in pictures)}")
 
 
 def show_evaluation(evaluation: Evaluation, *, title: str, is_quiet: bool) -> None:

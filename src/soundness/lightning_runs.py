@@ -1,0 +1,72 @@
+"""What every training with Lightning shares: quiet, interruptible, and checked before it starts."""
+
+import logging
+import signal
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytorch_lightning as pl
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+
+from soundness.errors import SettingsError
+
+__all__ = ["check_accelerator", "quiet_lightning", "run"]
+
+_NOT_ABOUT_THIS_TRAINING = (
+    ".*LeafSpec.*",  # Lightning's own use of torch
+    ".*does not have many workers.*",  # a batch is one look-up in memory
+    ".*exists and is not empty.*",  # on purpose, in a training that is resumed
+    ".*dirpath has changed.*",  # nothing of the old folder is asked for
+)
+
+
+def run(trainer: pl.Trainer, module: pl.LightningModule, *, checkpoint: Path | None) -> None:
+    """Train a module, from a checkpoint where there is one; Ctrl-C is `KeyboardInterrupt`, as everywhere."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, ckpt_path=None if checkpoint is None else str(checkpoint))
+    except SystemExit:  # Lightning's answer to Ctrl-C
+        raise KeyboardInterrupt from None
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Without Lightning's advice and notices, which are not about this training."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            for message in _NOT_ABOUT_THIS_TRAINING:
+                warnings.filterwarnings("ignore", message)
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def check_accelerator(name: str, *, setting: str) -> None:
+    """Refuse an accelerator that Lightning cannot use here.
+
+    Parameters
+    ----------
+    name
+        Such as ``cpu``.
+    setting
+        Its key, for the message.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such accelerator, or none on this machine.
+    """
+    try:
+        with quiet_lightning():
+            pl.Trainer(accelerator=name, devices=1, logger=False, enable_checkpointing=False)
+    except (MisconfigurationException, ValueError, ImportError) as error:
+        raise SettingsError(f"{setting}: {name!r}: {str(error).splitlines()[0]}") from None

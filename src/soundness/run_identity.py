@@ -1,0 +1,58 @@
+"""What a training was started with, kept beside its checkpoints: a training that goes on must go on with the same."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from soundness.clips import Clip
+from soundness.conditions import condition_of
+from soundness.errors import OutputError
+
+__all__ = ["check_identity", "fingerprint", "read_identity", "write_identity"]
+
+
+def fingerprint(clips: Iterable[Clip]) -> str:
+    """Tells sets of clips apart by names, sizes and conditions, wherever they lie."""
+    known = [
+        (clip.machine_type, clip.path.name, clip.path.stat().st_size, str(condition_of(clip)), clip.section)
+        for clip in clips
+    ]
+    return hashlib.sha256(json.dumps(sorted(known)).encode()).hexdigest()
+
+
+def write_identity(file: Path, identity: Mapping[str, Any]) -> None:
+    """Write what a training is started with; the values are plain."""
+    file.write_text(json.dumps(identity, indent=2) + "\n", encoding="utf-8")
+
+
+def read_identity(file: Path) -> dict[str, Any]:
+    """What the training of a file was started with.
+
+    Raises
+    ------
+    OutputError
+        If the file is none that `write_identity` wrote.
+    """
+    try:
+        identity = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        identity = None
+    if not isinstance(identity, dict) or "machine_types" not in identity:
+        raise OutputError(f"{file}: not the file of a run; remove {file.parent} by hand to start anew")
+    return identity
+
+
+def check_identity(file: Path, identity: Mapping[str, Any], *, out: Path) -> None:
+    """Refuse to go on with a training that was started with anything else.
+
+    Raises
+    ------
+    OutputError
+        If a value differs; the message names it, and ``out``.
+    """
+    before = read_identity(file)
+    for key, value in identity.items():
+        if before.get(key) != value:
+            raise OutputError(f"{out}: was started with another {key}; --resume goes on with the same one")

@@ -1,0 +1,272 @@
+"""Conv-TasNet: an encoder, a masker and a decoder that split a recording into machine and noise."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from soundness.separation.losses import mixture_consistent
+from soundness.settings import SeparatorSettings
+
+__all__ = [
+    "BASES",
+    "SOURCES",
+    "Basis",
+    "ConvTasNet",
+    "CumulativeLayerNorm",
+    "GlobalLayerNorm",
+    "LearnedBasis",
+    "Masker",
+    "StftBasis",
+]
+
+SOURCES = ("machine", "noise")
+"""What a separator gives, in this order."""
+
+_EPSILON = 1e-8
+
+
+class Basis(nn.Module, ABC):
+    """What stands in `BASES`: turns waveforms into frames of coefficients and back.
+
+    Parameters
+    ----------
+    n_coefficients
+        Coefficients of a frame, each of which is masked.
+    """
+
+    def __init__(self, *, n_coefficients: int) -> None:
+        super().__init__()
+        self.n_coefficients = n_coefficients
+
+    @abstractmethod
+    def encode(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+        """What is masked, and what the masker sees of it.
+
+        Parameters
+        ----------
+        waveform
+            Shape ``(batch, 1, time)``.
+
+        Returns
+        -------
+        tuple[Tensor, Tensor]
+            Shape ``(batch, coefficient, frame)`` each; what is masked may be complex.
+        """
+
+    @abstractmethod
+    def decode(self, coefficients: Tensor, *, n_samples: int) -> Tensor:
+        """Waveforms ``(batch, time)`` from masked coefficients ``(batch, coefficient, frame)``."""
+
+
+class LearnedBasis(Basis):
+    """The paper's encoder and decoder: a strided convolution with ReLU, and a transposed one; no bias."""
+
+    def __init__(self, settings: SeparatorSettings) -> None:
+        n_filters, kernel_size = settings.network.n_filters, settings.network.kernel_size
+        super().__init__(n_coefficients=n_filters)
+        self.hop = kernel_size // 2
+        self.encoder = nn.Conv1d(1, n_filters, kernel_size, stride=self.hop, bias=False)
+        self.decoder = nn.ConvTranspose1d(n_filters, 1, kernel_size, stride=self.hop, bias=False)
+
+    def encode(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Basis`."""
+        n_samples = waveform.shape[-1]
+        after = self.hop + -n_samples % self.hop  # every sample is in two frames
+        coefficients = functional.relu(self.encoder(functional.pad(waveform, (self.hop, after))))
+        return coefficients, coefficients
+
+    def decode(self, coefficients: Tensor, *, n_samples: int) -> Tensor:
+        """See `Basis`."""
+        waveform: Tensor = self.decoder(coefficients)
+        return waveform[:, 0, self.hop : self.hop + n_samples]
+
+
+class StftBasis(Basis):
+    """The spectrum as a basis: masks on an STFT, magnitudes to the power of 0.3 for the masker to see."""
+
+    window: Tensor
+
+    def __init__(self, settings: SeparatorSettings) -> None:
+        super().__init__(n_coefficients=settings.n_fft // 2 + 1)
+        self.n_fft = settings.n_fft
+        self.hop = settings.n_fft // 4
+        self.register_buffer("window", torch.hann_window(settings.n_fft).sqrt(), persistent=False)
+
+    def encode(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Basis`; the coefficients are complex."""
+        padded = functional.pad(waveform[:, 0], (0, -waveform.shape[-1] % self.hop))
+        spectrum = torch.stft(
+            padded, self.n_fft, self.hop, window=self.window, pad_mode="constant", normalized=True, return_complex=True
+        )
+        power = spectrum.real.square() + spectrum.imag.square()
+        return spectrum, (power + _EPSILON).pow(0.15)
+
+    def decode(self, coefficients: Tensor, *, n_samples: int) -> Tensor:
+        """See `Basis`."""
+        waveform = torch.istft(coefficients, self.n_fft, self.hop, window=self.window, normalized=True)
+        return waveform[:, :n_samples]
+
+
+BASES: dict[str, Callable[[SeparatorSettings], Basis]] = {"learned": LearnedBasis, "stft": StftBasis}
+
+
+class GlobalLayerNorm(nn.Module):
+    """Normalises over channels and time together, then scales each channel (gLN, eq. 9-11 of the paper).
+
+    Parameters
+    ----------
+    n_channels
+        Channels of the input, shape ``(batch, channel, frame)``.
+    """
+
+    def __init__(self, n_channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(n_channels))
+        self.bias = nn.Parameter(torch.zeros(n_channels))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Normalised features of the same shape."""
+        return functional.group_norm(features, 1, self.weight, self.bias, eps=_EPSILON)
+
+
+class CumulativeLayerNorm(nn.Module):
+    """Normalises each frame by mean and variance of all frames up to it (cLN, eq. 12-14 of the paper).
+
+    Parameters
+    ----------
+    n_channels
+        Channels of the input, shape ``(batch, channel, frame)``.
+    """
+
+    def __init__(self, n_channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(n_channels))
+        self.bias = nn.Parameter(torch.zeros(n_channels))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Normalised features of the same shape."""
+        counts = features.shape[1] * torch.arange(1, features.shape[2] + 1, device=features.device)
+        precise = torch.float32 if features.device.type == "mps" else torch.float64  # sums over a long past lose digits
+        mean = features.sum(dim=1, dtype=precise).cumsum(dim=-1) / counts  # (batch, frame)
+        power = features.square().sum(dim=1, dtype=precise).cumsum(dim=-1) / counts
+        deviation = (power - mean.square()).clamp(min=0.0).add(_EPSILON).sqrt()
+        normalised = (features - mean[:, None].to(features.dtype)) / deviation[:, None].to(features.dtype)
+        return normalised * self.weight[:, None] + self.bias[:, None]
+
+
+class _Block(nn.Module):
+    """Depthwise-separable convolution between 1x1 convolutions, with a residual and a skip path (fig. 1C)."""
+
+    def __init__(self, settings: SeparatorSettings, *, dilation: int, has_residual: bool) -> None:
+        super().__init__()
+        size = settings.network
+        hidden, kernel_size = size.hidden_channels, size.block_kernel_size
+        norm = CumulativeLayerNorm if settings.causal else GlobalLayerNorm
+        span = (kernel_size - 1) * dilation
+        self.padding = (span, 0) if settings.causal else (span // 2, span - span // 2)
+        self.expand = nn.Sequential(nn.Conv1d(size.bottleneck_channels, hidden, 1), nn.PReLU(), norm(hidden))
+        self.depthwise = nn.Sequential(
+            nn.Conv1d(hidden, hidden, kernel_size, dilation=dilation, groups=hidden), nn.PReLU(), norm(hidden)
+        )
+        self.residual = nn.Conv1d(hidden, size.bottleneck_channels, 1) if has_residual else None
+        self.skip = nn.Conv1d(hidden, size.skip_channels, 1)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        hidden = self.expand(features)  # (batch, H, frame)
+        hidden = self.depthwise(functional.pad(hidden, self.padding))
+        passed_on = features if self.residual is None else features + self.residual(hidden)  # (batch, B, frame)
+        return passed_on, self.skip(hidden)  # (batch, Sc, frame)
+
+
+class Masker(nn.Module):
+    """The temporal convolutional network that estimates a mask for each source.
+
+    Parameters
+    ----------
+    settings
+        Of the separator.
+    n_coefficients
+        Of its basis.
+    """
+
+    def __init__(self, settings: SeparatorSettings, *, n_coefficients: int) -> None:
+        super().__init__()
+        size = settings.network
+        norm = CumulativeLayerNorm if settings.causal else GlobalLayerNorm
+        self.bottleneck = nn.Sequential(norm(n_coefficients), nn.Conv1d(n_coefficients, size.bottleneck_channels, 1))
+        n_blocks = size.n_blocks * size.n_repeats
+        self.blocks = nn.ModuleList(
+            _Block(settings, dilation=2 ** (index % size.n_blocks), has_residual=index < n_blocks - 1)
+            for index in range(n_blocks)
+        )
+        self.to_masks = nn.Sequential(
+            nn.PReLU(), nn.Conv1d(size.skip_channels, len(SOURCES) * n_coefficients, 1), nn.Sigmoid()
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Masks from 0 to 1.
+
+        Parameters
+        ----------
+        features
+            Shape ``(batch, coefficient, frame)``.
+
+        Returns
+        -------
+        Tensor
+            Shape ``(batch, source, coefficient, frame)``.
+        """
+        hidden = self.bottleneck(features)  # (batch, B, frame)
+        total = torch.zeros(())
+        for block in self.blocks:
+            hidden, skip = block(hidden)
+            total = total + skip  # (batch, Sc, frame)
+        masks: Tensor = self.to_masks(total)  # (batch, source * coefficient, frame)
+        return masks.reshape(len(masks), len(SOURCES), -1, masks.shape[-1])
+
+
+class ConvTasNet(nn.Module):
+    """Splits recordings into machine and noise, whose sum is the recording.
+
+    Parameters
+    ----------
+    settings
+        Size, basis, and whether it may look ahead. A network that may is given recordings of unit power; one that may
+        not hears them as they are, for their level lies in the future.
+
+    References
+    ----------
+    .. [1] Y. Luo, N. Mesgarani, "Conv-TasNet: surpassing ideal time-frequency magnitude masking for speech separation",
+       IEEE/ACM TASLP 27(8), 2019.
+    """
+
+    def __init__(self, settings: SeparatorSettings) -> None:
+        super().__init__()
+        self.causal = settings.causal
+        self.basis = BASES[settings.basis](settings)
+        self.masker = Masker(settings, n_coefficients=self.basis.n_coefficients)
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        """Machine and noise of each recording.
+
+        Parameters
+        ----------
+        mixture
+            Shape ``(batch, 1, time)``, at least one sample.
+
+        Returns
+        -------
+        Tensor
+            Shape ``(batch, 2, time)``, in the order of `SOURCES`; of the same length and level.
+        """
+        n_samples = mixture.shape[-1]
+        level = torch.ones(()) if self.causal else mixture.square().mean(dim=-1, keepdim=True).sqrt() + _EPSILON
+        heard = mixture / level
+        coefficients, features = self.basis.encode(heard)  # (batch, N, frame)
+        masks = self.masker(features)  # (batch, source, N, frame)
+        masked = (masks * coefficients[:, None]).flatten(0, 1)  # (batch * source, N, frame)
+        estimates = self.basis.decode(masked, n_samples=n_samples).reshape(-1, len(SOURCES), n_samples)
+        return mixture_consistent(estimates, heard) * level

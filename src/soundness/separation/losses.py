@@ -1,0 +1,109 @@
+"""What a separator is trained to make large or small, and how its outputs are brought to the right level."""
+
+import torch
+from torch import Tensor
+
+__all__ = ["least_squares_scaled", "mixture_consistent", "separation_loss", "si_snr"]
+
+_EPSILON = 1e-8
+_SILENCE_DB = -60.0  # below the level of the mixture a reference says nothing of its sound
+
+
+def si_snr(estimate: Tensor, reference: Tensor) -> Tensor:
+    r"""Scale-invariant signal-to-noise ratio of each waveform.
+
+    With the zero-mean estimate :math:`\hat s` and reference :math:`s`, and the projection
+    :math:`s_t = \langle \hat s, s \rangle s / \|s\|^2`, it is :math:`10 \log_{10} \|s_t\|^2 / \|\hat s - s_t\|^2`.
+
+    Parameters
+    ----------
+    estimate, reference
+        Sample-aligned waveforms, shape ``(..., time)``; their means are removed first.
+
+    Returns
+    -------
+    Tensor
+        Ratio in dB, shape ``(...)``; higher is better, finite for silent input.
+
+    References
+    ----------
+    .. [1] Y. Luo, N. Mesgarani, "Conv-TasNet", IEEE/ACM TASLP 27(8), 2019, eq. 14.
+    """
+    estimate = estimate - estimate.mean(dim=-1, keepdim=True)
+    reference = reference - reference.mean(dim=-1, keepdim=True)
+    energy = reference.square().sum(dim=-1, keepdim=True)
+    target = (estimate * reference).sum(dim=-1, keepdim=True) / (energy + _EPSILON) * reference
+    error = estimate - target
+    ratio = (target.square().sum(dim=-1) + _EPSILON) / (error.square().sum(dim=-1) + _EPSILON)
+    return 10 * ratio.log10()
+
+
+def separation_loss(estimates: Tensor, references: Tensor) -> Tensor:
+    """Negative SI-SNR, the mean over all pairs whose reference is heard; the order of the outputs is fixed.
+
+    Parameters
+    ----------
+    estimates, references
+        Machine and noise, shape ``(batch, 2, time)``. Where one of the two is silent (more than 60 dB below their sum),
+        the pair is skipped: the SI-SNR of silence is meaningless, and that of the other has no bound.
+
+    Returns
+    -------
+    Tensor
+        In dB, lower is better; 0 where no reference is heard.
+    """
+    levels = references.square().mean(dim=-1)  # (batch, 2)
+    mixture_level = references.sum(dim=1).square().mean(dim=-1, keepdim=True)
+    is_heard = (levels > 10 ** (_SILENCE_DB / 10) * mixture_level).all(dim=1)  # (batch,)
+    ratios = si_snr(estimates, references).mean(dim=1)  # (batch,)
+    return -torch.where(is_heard, ratios, 0.0).sum() / is_heard.sum().clamp(min=1)
+
+
+def mixture_consistent(estimates: Tensor, mixture: Tensor) -> Tensor:
+    r"""Estimates whose sum is the mixture, so that their level is no matter of taste: log-mel depends on it.
+
+    What the sum lacks is shared out evenly: :math:`\hat s_i + (x - \sum_j \hat s_j) / n`.
+
+    Parameters
+    ----------
+    estimates
+        Shape ``(batch, source, time)``.
+    mixture
+        Shape ``(batch, 1, time)``.
+
+    Returns
+    -------
+    Tensor
+        Shape ``(batch, source, time)``.
+
+    References
+    ----------
+    .. [1] S. Wisdom et al., "Differentiable consistency constraints for improved deep speech enhancement", ICASSP 2019,
+       eq. 6, with equal weights.
+    """
+    return estimates + (mixture - estimates.sum(dim=1, keepdim=True)) / estimates.shape[1]
+
+
+def least_squares_scaled(estimates: Tensor, mixture: Tensor) -> Tensor:
+    r"""Estimates scaled so that their sum comes closest to the mixture: :math:`\min_g \|x - \sum_i g_i \hat s_i\|^2`.
+
+    Parameters
+    ----------
+    estimates
+        Shape ``(batch, source, time)``.
+    mixture
+        Shape ``(batch, 1, time)``.
+
+    Returns
+    -------
+    Tensor
+        Shape ``(batch, source, time)``. The gains of a silent mixture are 0, those of a silent estimate too.
+    """
+    sources = estimates.double()
+    gram = sources @ sources.transpose(1, 2)  # (batch, source, source)
+    products = sources @ mixture.double().transpose(1, 2)  # (batch, source, 1)
+    gains = torch.linalg.lstsq(
+        gram, products, driver="gelsd"
+    ).solution  # the shortest where sources are alike or silent
+    scaled: Tensor = gains * sources
+    return scaled.to(estimates.dtype)

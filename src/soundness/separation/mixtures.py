@@ -1,0 +1,160 @@
+"""Mixtures of machine and noise, made on the fly from whatever recordings a data set has."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from soundness.errors import DataError
+from soundness.settings import SeparatorSettings
+
+__all__ = ["MachineSounds", "Mixer", "Recipe", "recipes_of"]
+
+Waveform = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class MachineSounds:
+    """What a data set holds of one machine to make mixtures from; waveforms of shape ``(time,)``.
+
+    Parameters
+    ----------
+    machine_type
+        The machine's name.
+    clean
+        Supplemental clips of the machine alone.
+    noise
+        Supplemental clips of noise alone.
+    noisy
+        Training clips, in which the machine is heard through noise.
+    """
+
+    machine_type: str
+    clean: Sequence[Waveform]
+    noise: Sequence[Waveform]
+    noisy: Sequence[Waveform]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What is mixed with what.
+
+    Parameters
+    ----------
+    machine_type
+        The machine that is heard.
+    references
+        The sound to be kept.
+    noises
+        The sound to be taken away.
+    is_noisy_target
+        Whether the references hold noise of their own, which the network cannot tell and so learns to leave out [1]_.
+
+    References
+    ----------
+    .. [1] T. Fujimura et al., "Noisy-target training: a training strategy for DNN-based speech enhancement without
+       clean speech", EUSIPCO 2021.
+    """
+
+    machine_type: str
+    references: Sequence[Waveform]
+    noises: Sequence[Waveform]
+    is_noisy_target: bool
+
+
+def recipes_of(machines: Sequence[MachineSounds]) -> list[Recipe]:
+    """One recipe for each machine that has clips to mix.
+
+    Clean clips of a machine are mixed with noise clips of the other machines, and with its own where it has both kinds;
+    a machine with noise clips alone has them mixed with its training clips (noisy-target training).
+
+    Raises
+    ------
+    DataError
+        If there is no clean clip, or no noise clip, so that nothing can be mixed; the message says which.
+    """
+    noises = [noise for machine in machines for noise in machine.noise]
+    clean = [clip for machine in machines for clip in machine.clean]
+    if not noises:
+        found = f"{len(clean)} clean machine clips, but none of noise alone" if clean else "neither kind"
+        raise DataError(
+            f"no supplemental clips of noise alone ({found}): a separator is trained on mixtures of a machine and "
+            f"noise; expected supplemental/*noise*.wav of at least one machine"
+        )
+    recipes = [
+        Recipe(machine.machine_type, machine.clean, noises, is_noisy_target=False)
+        if machine.clean
+        else Recipe(machine.machine_type, machine.noisy, machine.noise, is_noisy_target=True)
+        for machine in machines
+        if machine.clean or (machine.noise and machine.noisy)
+    ]
+    if not recipes:
+        raise DataError("no clean machine clips and no training clips: there is nothing to mix the noise clips with")
+    return recipes
+
+
+class Mixer:
+    """Draws batches of mixtures; a batch depends on the generator alone.
+
+    Parameters
+    ----------
+    recipes
+        Each machine's is drawn as often as any other's.
+    settings
+        Crops, levels and batch size.
+    """
+
+    def __init__(self, recipes: Sequence[Recipe], settings: SeparatorSettings) -> None:
+        self.recipes = recipes
+        self.settings = settings
+
+    def batch(self, rng: np.random.Generator) -> Tensor:
+        """Machine and noise, shape ``(batch, 2, time)``; their sum is the mixture."""
+        settings = self.settings
+        n_samples = max(1, round(rng.uniform(*settings.crop_seconds) * settings.sample_rate))
+        pairs = []
+        for _ in range(settings.batch_size):
+            recipe = self.recipes[int(rng.integers(len(self.recipes)))]
+            pair = mixed(
+                recipe.references[int(rng.integers(len(recipe.references)))],
+                recipe.noises[int(rng.integers(len(recipe.noises)))],
+                snr_db=rng.uniform(*settings.snr_db),
+                n_samples=n_samples,
+                rng=rng,
+            )
+            pairs.append(pair * 10 ** (rng.uniform(*settings.gain_db) / 20))
+        return torch.from_numpy(np.stack(pairs).astype(np.float32))
+
+
+def mixed(reference: Waveform, noise: Waveform, *, snr_db: float, n_samples: int, rng: np.random.Generator) -> Waveform:
+    """Random crops of a machine and of noise, at a level that the whole clips give.
+
+    Parameters
+    ----------
+    reference, noise
+        Shape ``(time,)``; a clip shorter than the crop is repeated to fill it.
+    snr_db
+        Power of the whole machine clip over that of the whole noise clip as it is mixed in. A silent clip stays silent.
+    n_samples
+        Length of the crops.
+    rng
+        Draws where they begin.
+
+    Returns
+    -------
+    ndarray
+        Machine and noise, shape ``(2, n_samples)``.
+    """
+    levels = [float(np.sqrt(np.mean(np.square(clip, dtype=np.float64)))) for clip in (reference, noise)]
+    gain = levels[0] / levels[1] * 10 ** (-snr_db / 20) if min(levels) > 0.0 else 1.0
+    return np.stack([_crop(reference, n_samples, rng), gain * _crop(noise, n_samples, rng)])
+
+
+def _crop(clip: Waveform, n_samples: int, rng: np.random.Generator) -> Waveform:
+    if len(clip) < n_samples:
+        clip = np.tile(clip, -(-n_samples // len(clip)))
+    start = rng.integers(len(clip) - n_samples + 1)
+    return clip[start : start + n_samples]

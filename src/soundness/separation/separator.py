@@ -1,0 +1,165 @@
+"""A trained separator: recordings of any length in, machine and noise out."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from soundness.separation.conv_tasnet import ConvTasNet
+from soundness.settings import SeparatorSettings
+
+__all__ = ["Improvement", "Separator", "SeparatorSummary"]
+
+_CHUNK_SECONDS = 30.0
+_OVERLAP_SECONDS = 2.0
+
+Waveform = NDArray[np.float32]
+
+
+class Improvement(BaseModel):
+    """How much better the machine is heard in a separator's estimate than in the mixture, over held-out mixtures."""
+
+    model_config = ConfigDict(frozen=True)
+
+    machine_type: str
+    snr_db: float
+    """Of the mixtures."""
+    si_snr_db: float
+    """Mean SI-SNR of the estimates."""
+    improvement_db: float
+    """Mean SI-SNR of the estimates, less that of the mixtures themselves."""
+    n_mixtures: int
+    is_noisy_target: bool
+    """Whether the references are recordings that hold noise of their own: figures are then lower bounds."""
+
+
+class SeparatorSummary(BaseModel):
+    """What a separator was made from, and how well it separates."""
+
+    model_config = ConfigDict(frozen=True)
+
+    seed: int
+    machine_types: tuple[str, ...]
+    n_clips: dict[str, int]
+    """Clean, noise and training clips that were mixed."""
+    n_parameters: int
+    n_steps: int
+    seconds: float
+    """Wall-clock time of the training."""
+    improvements: tuple[Improvement, ...]
+    notes: tuple[str, ...]
+    versions: dict[str, str]
+
+
+class Separator:
+    """Splits recordings into the machine and the noise around it.
+
+    Parameters
+    ----------
+    network
+        Trained; it is put into evaluation mode.
+    settings
+        Of the network.
+    summary
+        What it was made from.
+    """
+
+    def __init__(self, network: ConvTasNet, *, settings: SeparatorSettings, summary: SeparatorSummary) -> None:
+        self.network = network.eval()
+        self.settings = settings
+        self.summary = summary
+
+    @classmethod
+    def from_arrays(
+        cls, arrays: Mapping[str, NDArray[Any]], *, settings: SeparatorSettings, summary: SeparatorSummary
+    ) -> Self:
+        """Rebuild from `arrays`."""
+        network = ConvTasNet(settings)
+        network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+        return cls(network, settings=settings, summary=summary)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Weights, by name."""
+        return {name: tensor.cpu().numpy() for name, tensor in self.network.state_dict().items()}
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells separators apart: a checksum of the weights."""
+        weights = self.arrays()
+        return hashlib.sha256(b"".join(weights[name].tobytes() for name in sorted(weights))).hexdigest()
+
+    def separate(self, waveform: Waveform) -> Waveform:
+        """Machine and noise of a recording; see `separate_blocks`.
+
+        Parameters
+        ----------
+        waveform
+            At the separator's sample rate, shape ``(channel, time)``.
+
+        Returns
+        -------
+        ndarray
+            Shape ``(2, channel, time)``: machine and noise, whose sum is the recording.
+        """
+        return np.concatenate(list(self.separate_blocks([waveform])), axis=-1)
+
+    def separate_blocks(
+        self, blocks: Iterable[Waveform], *, chunk_seconds: float = _CHUNK_SECONDS
+    ) -> Iterator[Waveform]:
+        """Machine and noise of a recording that comes in blocks; memory does not grow with its length.
+
+        The channels of a recording are separated one by one. A recording longer than a chunk is separated in chunks
+        that overlap by two seconds, in which one fades into the next; the last chunk is aligned with the end.
+
+        Parameters
+        ----------
+        blocks
+            Of one recording at the separator's sample rate, each of shape ``(channel, time)``.
+        chunk_seconds
+            Length of a chunk, more than the overlap.
+
+        Yields
+        ------
+        ndarray
+            Shape ``(2, channel, time)``; end to end they are as long as the recording.
+        """
+        rate = self.settings.sample_rate
+        chunk, overlap = round(chunk_seconds * rate), round(_OVERLAP_SECONDS * rate)
+        waiting: Waveform | None = None  # samples that no chunk has given yet, but for the overlap
+        before: Waveform | None = None  # the chunk before
+        tail: Waveform | None = None  # its estimates in the overlap
+        for block in blocks:
+            waiting = block if waiting is None else np.concatenate([waiting, block], axis=-1)
+            while waiting.shape[-1] > chunk:
+                before, waiting = waiting[:, :chunk], waiting[:, chunk - overlap :]
+                estimates = _faded(tail, self._separated(before))
+                tail = estimates[..., -overlap:]
+                yield estimates[..., :-overlap]
+        if waiting is None:
+            return
+        if before is None:
+            yield self._separated(waiting)
+            return
+        last = np.concatenate([before[:, :-overlap], waiting], axis=-1)[:, -chunk:]
+        yield _faded(tail, self._separated(last)[..., -waiting.shape[-1] :])
+
+    @torch.inference_mode()
+    def _separated(self, waveform: Waveform) -> Waveform:
+        mixture = torch.from_numpy(np.ascontiguousarray(waveform))[:, None]  # (channel, 1, time)
+        estimates: Tensor = torch.cat([self.network(channel[None]) for channel in mixture])  # (channel, 2, time)
+        return estimates.transpose(0, 1).numpy()
+
+
+def _faded(tail: Waveform | None, estimates: Waveform) -> Waveform:
+    """Estimates whose beginning is faded in from those of the chunk before, in the middle half of the overlap."""
+    if tail is None:
+        return estimates
+    n_samples = tail.shape[-1]
+    fade = np.clip(2 * (np.arange(n_samples, dtype=np.float32) + 0.5) / n_samples - 0.5, 0.0, 1.0)
+    faded = (1 - fade) * tail + fade * estimates[..., :n_samples]
+    return np.concatenate([faded, estimates[..., n_samples:]], axis=-1)

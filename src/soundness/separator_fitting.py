@@ -1,0 +1,238 @@
+"""Training of a separator with Lightning: batches of mixtures, time as the budget, references that get cleaner."""
+
+import math
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint, Timer
+from pytorch_lightning.loggers import CSVLogger
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from soundness.errors import SettingsError
+from soundness.lightning_runs import quiet_lightning, run
+from soundness.separation.conv_tasnet import ConvTasNet
+from soundness.separation.losses import separation_loss
+from soundness.separation.mixtures import Mixer, Recipe
+from soundness.settings import SeparatorSettings
+
+__all__ = ["SeparatorFit", "fit_separator"]
+
+_LAST = "last"
+_STEPS_PER_EPOCH = 25
+_WARM_UP_STEPS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class SeparatorFit:
+    """A trained network and how its training went."""
+
+    network: ConvTasNet
+    n_steps: int
+    seconds: float
+
+
+def fit_separator(
+    recipes: Sequence[Recipe],
+    settings: SeparatorSettings,
+    *,
+    seed: int,
+    folder: Path,
+    start: Mapping[str, Tensor] | None = None,
+    resume: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> SeparatorFit:
+    """Train a network to tell machines from noise.
+
+    The learning rate falls with a half cosine to nothing, as the time or the steps run out, whichever ends first.
+
+    Parameters
+    ----------
+    recipes
+        What is mixed with what.
+    settings
+        Of the network and of its training.
+    seed
+        Of the weights and the mixtures.
+    folder
+        Checkpoints and logs go below it.
+    start
+        Weights to begin with, for fine-tuning; fresh ones where it is ``None``.
+    resume
+        Go on from the last checkpoint in ``folder``, where there is one; the time spent before it counts.
+    progress
+        Is told how many seconds have gone by, and of how many.
+
+    Raises
+    ------
+    SettingsError
+        If the training diverges, or ``start`` is of another network.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = ConvTasNet(settings)
+    if start is not None:
+        _take_over(network, start)
+    if not resume:
+        shutil.rmtree(folder, ignore_errors=True)
+    last = folder / "checkpoints" / f"{_LAST}.ckpt"
+    timer = Timer(timedelta(minutes=settings.minutes), interval="step", verbose=False)
+    module = _SeparatorTraining(network, recipes, settings, timer=timer, seed=seed)
+    with quiet_lightning():
+        trainer = _new_trainer(settings, folder, timer=timer, progress=progress)
+        run(trainer, module, checkpoint=last if last.exists() else None)
+    if not all(parameter.isfinite().all() for parameter in network.parameters()):
+        raise SettingsError("the training diverged: its weights are no numbers; a smaller learning_rate may help")
+    return SeparatorFit(network.cpu().eval(), trainer.global_step, timer.time_elapsed())
+
+
+def _take_over(network: ConvTasNet, weights: Mapping[str, Tensor]) -> None:
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError:
+        raise SettingsError("the separator to start from is of another size, basis or kind than the settings") from None
+
+
+def _new_trainer(
+    settings: SeparatorSettings, folder: Path, *, timer: Timer, progress: Callable[[int, int], None] | None
+) -> pl.Trainer:
+    keeper = ModelCheckpoint(
+        folder / "checkpoints", _LAST, enable_version_counter=False, every_n_train_steps=_STEPS_PER_EPOCH
+    )
+    callbacks: list[Callback] = [timer, keeper]
+    if progress is not None:
+        callbacks.append(_Progress(progress, timer, total=60 * settings.minutes))
+    return pl.Trainer(
+        accelerator=settings.accelerator,
+        devices=1,
+        max_steps=-1 if settings.max_steps is None else settings.max_steps,
+        max_epochs=-1,
+        callbacks=callbacks,
+        logger=CSVLogger(folder, name="logs"),
+        gradient_clip_val=settings.gradient_norm,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        log_every_n_steps=_STEPS_PER_EPOCH,
+        reload_dataloaders_every_n_epochs=1,
+    )
+
+
+class _MixtureBatches(Dataset[Tensor]):
+    """The batches of one epoch; each depends on the seed and on its number alone."""
+
+    def __init__(self, mixer: Mixer, *, first: int, seed: int) -> None:
+        self.mixer = mixer
+        self.first = first
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return _STEPS_PER_EPOCH
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self.mixer.batch(np.random.default_rng((self.seed, self.first + index)))
+
+
+class _SeparatorTraining(pl.LightningModule):
+    """Negative SI-SNR of machine and noise.
+
+    Where a machine has no clean clips its references are noisy. The network cannot know which noise is the reference's
+    own, so it leaves out some of that too, and what it makes of the references is cleaner than they are. `n_refreshes`
+    times it takes the place of the references: a teacher that the network itself once was.
+    """
+
+    def __init__(
+        self, network: ConvTasNet, recipes: Sequence[Recipe], settings: SeparatorSettings, *, timer: Timer, seed: int
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.recipes = recipes
+        self.settings = settings
+        self.timer = timer
+        self.seed = seed
+        self._n_refreshed = 0
+        self._teacher: dict[str, Tensor] = {}
+        self._mixer = Mixer(recipes, settings)
+
+    def training_step(self, references: Tensor, index: int) -> Tensor:  # noqa: ARG002  # Lightning's
+        estimates = self.network(references.sum(dim=1, keepdim=True))
+        loss = separation_loss(estimates, references)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(references))
+        return loss
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.network.parameters(), lr=self.settings.learning_rate, fused=True)
+
+    def train_dataloader(self) -> DataLoader[Tensor]:
+        if any(recipe.is_noisy_target for recipe in self.recipes) and self._refreshes_due() > self._n_refreshed:
+            self._n_refreshed = self._refreshes_due()
+            self._teacher = {name: value.cpu().clone() for name, value in self.network.state_dict().items()}
+            self._mixer = Mixer(self._cleaner_recipes(), self.settings)
+        first = self.current_epoch * _STEPS_PER_EPOCH
+        return DataLoader(_MixtureBatches(self._mixer, first=first, seed=self.seed), batch_size=None)
+
+    def on_train_batch_start(self, batch: Tensor, batch_idx: int) -> None:  # noqa: ARG002  # Lightning's
+        rate = self.settings.learning_rate * (1 + math.cos(math.pi * self._fraction_done())) / 2
+        rate *= min(1.0, (self.global_step + 1) / _WARM_UP_STEPS)
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = rate
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["teacher"] = (self._n_refreshed, self._teacher)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._n_refreshed, self._teacher = checkpoint["teacher"]
+        if self._n_refreshed > 0:
+            self._mixer = Mixer(self._cleaner_recipes(), self.settings)
+
+    def _fraction_done(self) -> float:
+        steps = 0.0 if self.settings.max_steps is None else self.global_step / self.settings.max_steps
+        return min(1.0, max(steps, self.timer.time_elapsed() / (60 * self.settings.minutes)))
+
+    def _refreshes_due(self) -> int:
+        return int(self._fraction_done() * (self.settings.n_refreshes + 1))
+
+    def _cleaner_recipes(self) -> list[Recipe]:
+        """The recipes with what the teacher makes of noisy references in their place."""
+        with torch.random.fork_rng(devices=[]):
+            teacher = ConvTasNet(self.settings).to(self.device)
+        teacher.load_state_dict(self._teacher)
+        teacher.eval()
+        return [
+            replace(recipe, references=[_machine_in(clip, teacher) for clip in recipe.references])
+            if recipe.is_noisy_target
+            else recipe
+            for recipe in self.recipes
+        ]
+
+
+@torch.inference_mode()
+def _machine_in(clip: np.ndarray[Any, np.dtype[np.float32]], teacher: ConvTasNet) -> np.ndarray[Any, Any]:
+    waveform = torch.from_numpy(clip)[None, None].to(next(teacher.parameters()).device)
+    machine: np.ndarray[Any, Any] = teacher(waveform)[0, 0].cpu().numpy()
+    return machine
+
+
+class _Progress(Callback):
+    """Tells the seconds that have gone by, once in a second."""
+
+    def __init__(self, tell: Callable[[int, int], None], timer: Timer, *, total: float) -> None:
+        self.tell = tell
+        self.timer = timer
+        self.total = math.ceil(total)
+        self._told = -math.inf
+
+    def on_train_batch_end(self, *args: Any, **kwargs: Any) -> None:  # noqa: ARG002  # Lightning's
+        if time.monotonic() - self._told >= 1.0:
+            self._told = time.monotonic()
+            self.tell(min(self.total, round(self.timer.time_elapsed())), self.total)
+
+    def on_train_end(self, *args: Any, **kwargs: Any) -> None:  # noqa: ARG002  # Lightning's
+        self.tell(self.total, self.total)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from soundness.settings import SystemSettings, load_settings, system_names
+from soundness.settings import SeparatorSettings, SystemSettings, load_separator_settings, load_settings, system_names
 
 RATE = 16_000
 
@@ -24,6 +24,13 @@ SMALL_NETWORK = (
     "training.max_steps=30",
     "training.steps_per_epoch=10",
     "training.patience=50",
+)
+SMALL_SEPARATOR = (
+    "n_fft=1024",  # few frames a second
+    "batch_size=2",
+    "crop_seconds=[0.2, 0.3]",
+    "minutes=1000",  # the steps end a training, so that it can be repeated exactly
+    "max_steps=6",
 )
 
 
@@ -84,14 +91,85 @@ def write_machine() -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
+def write_supplemental() -> Callable[..., Path]:
+    """Writes supplemental clips into a machine's folder: the machine alone, or noise alone."""
+
+    def write(folder, *, n_clean=0, n_noise=0, seconds=0.4, rate=RATE, seed=0):
+        rng = np.random.default_rng(seed)
+        (folder / "supplemental").mkdir(exist_ok=True)
+        time = np.arange(round(seconds * rate)) / rate
+        for index in range(n_clean):
+            samples = 0.2 * np.sin(2 * np.pi * (400 + 150 * index) * time)
+            soundfile.write(folder / "supplemental" / f"section_00_machine_{index:04d}_.wav", samples, rate)
+        for index in range(n_noise):
+            samples = 0.1 * rng.standard_normal(len(time))
+            soundfile.write(folder / "supplemental" / f"section_00_noise_{index:04d}_.wav", samples, rate)
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def write_hall(write_machine, write_supplemental) -> Callable[..., Path]:
+    """Writes two machines: of the fan there are clean clips, of the pump there is noise alone."""
+
+    def write(root, *, n_clean=4, n_noise=5, rate=RATE, **options):
+        fan = write_machine(root, "fan", rate=rate, **options)
+        pump = write_machine(root, "pump", rate=rate, seed=1, **options)
+        if n_clean:
+            write_supplemental(fan, n_clean=n_clean, rate=rate)
+        if n_noise:
+            write_supplemental(pump, n_noise=n_noise, rate=rate, seed=2)
+        return Path(root)
+
+    return write
+
+
+@pytest.fixture(scope="session")
 def small() -> Callable[..., SystemSettings]:
-    """Settings of a system, made small; further settings as ``key=value``."""
+    """Settings of a system, made small, and those of its separator; further settings as ``key=value``."""
 
     def settings(system="conditional", *overrides):
         has_network = load_settings(system).autoencoder is not None
-        return load_settings(system, overrides=[*SMALL_EARS, *(SMALL_NETWORK if has_network else ()), *overrides])
+        separator = [f"separator.{override}" for override in SMALL_SEPARATOR]
+        network = SMALL_NETWORK if has_network else ()
+        return load_settings(system, overrides=[*SMALL_EARS, *network, *separator, *overrides])
 
     return settings
+
+
+@pytest.fixture(scope="session")
+def small_separator() -> Callable[..., SeparatorSettings]:
+    """Settings of a separator, made small; further settings as ``key=value``."""
+
+    def settings(*overrides):
+        return load_separator_settings(overrides=[*SMALL_SEPARATOR, *overrides])
+
+    return settings
+
+
+@pytest.fixture(scope="session")
+def hall(tmp_path_factory, write_hall) -> Path:
+    """The data set of `write_hall`, with test clips."""
+    return write_hall(tmp_path_factory.mktemp("hall"), n_test=2)
+
+
+@pytest.fixture(scope="session")
+def separator_file(tmp_path_factory, hall, small_separator) -> Path:
+    """A separator that was trained on `hall`, a little."""
+    from soundness.separator_training import train_separator
+
+    path = tmp_path_factory.mktemp("separator") / "hall.soundness"
+    train_separator(hall, path, settings=small_separator("max_steps=50"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def separator(separator_file):
+    """The separator of `separator_file`."""
+    from soundness.bundle import load_separator
+
+    return load_separator(separator_file)
 
 
 @pytest.fixture(scope="session")
@@ -118,6 +196,17 @@ def detectors(runs):
     from soundness.bundle import load_detector
 
     return {system: load_detector(folder / "fan.soundness") for system, folder in runs.items()}
+
+
+@pytest.fixture(scope="session")
+def separating_detector(tmp_path_factory, fan, small, separator_file):
+    """A detector of `fan` that scores the machine sound separated from a recording."""
+    from soundness.training import train
+
+    settings = small("log-mel-whitened", "separation=denoise")
+    out = tmp_path_factory.mktemp("denoise") / "run"
+    (detector,) = train(fan, out, system="log-mel-whitened", settings=settings, separator=separator_file)
+    return detector
 
 
 @pytest.fixture(scope="session")

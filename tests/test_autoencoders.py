@@ -15,6 +15,7 @@ from soundness.autoencoders import (
     split_into_segments,
 )
 from soundness.errors import SettingsError
+from soundness.features import Spectrograms
 from soundness.settings import AutoencoderSettings, load_settings
 
 N_MELS, N_FRAMES = 16, 8
@@ -80,7 +81,7 @@ class TestEveryAutoencoder:
     def test_its_error_vectors_survive_as_arrays_to_the_last_bit(self, name):
         before = representation(name)
         after = ReconstructionError.from_arrays(before.arrays(), system(name))
-        clip = log_mel(21)
+        clip = as_it_is(log_mel(21))
         assert torch.equal(before.vectors(clip), after.vectors(clip))
         assert torch.equal(before.error_map(clip), after.error_map(clip))
 
@@ -112,7 +113,7 @@ def system(name="convolutional", *overrides):
 
 def reconstructor(name="convolutional", *, n_conditions=3, mean=-50.0, deviation=8.0, seed=0):
     torch.manual_seed(seed)
-    scale = {"mean": torch.full((N_MELS,), mean), "deviation": torch.full((N_MELS,), deviation)}
+    scale = {"mean": torch.full((2, N_MELS), mean), "deviation": torch.full((2, N_MELS), deviation)}
     return new_reconstructor(system(name), n_conditions=n_conditions, **scale)
 
 
@@ -125,8 +126,13 @@ def log_mel(n_frames, *, seed=5):
     return -50 + 8 * torch.randn(N_MELS, n_frames, generator=torch.Generator().manual_seed(seed))
 
 
+def as_it_is(log_mel):
+    """A clip whose log-mel is both read and reconstructed."""
+    return Spectrograms(log_mel, log_mel)
+
+
 def test_an_unknown_network_and_a_system_without_one_are_refused_by_name():
-    scale = {"mean": torch.zeros(16), "deviation": torch.ones(16)}
+    scale = {"mean": torch.zeros(2, 16), "deviation": torch.ones(2, 16)}
     with pytest.raises(SettingsError, match=r"no autoencoder 'recurrent'; there are .*convolutional"):
         new_reconstructor(system("recurrent"), n_conditions=0, **scale)
     with pytest.raises(SettingsError, match="needs a network"):
@@ -135,12 +141,15 @@ def test_an_unknown_network_and_a_system_without_one_are_refused_by_name():
 
 def test_the_residual_is_in_deviations_of_each_band():
     network = reconstructor().eval()
-    network.mean[3], network.deviation[3] = -20.0, 2.0
+    network.mean[0, 3], network.deviation[0, 3] = -20.0, 2.0
+    network.mean[1], network.deviation[1, 5] = -45.0, 4.0
     batch, conditions = torch.stack([log_mel(N_FRAMES, seed=seed) for seed in range(4)]), torch.eye(3)[[0, 1, 2, 0]]
-    standardised = (batch + 50) / 8
-    standardised[:, 3] = (batch[:, 3] + 20) / 2
-    expected = standardised - network.autoencoder(standardised, conditions)
-    torch.testing.assert_close(network(batch, conditions), expected)
+    wanted = batch.flip(0)
+    read, target = (batch + 50) / 8, (wanted + 45) / 8
+    read[:, 3] = (batch[:, 3] + 20) / 2
+    target[:, 5] = (wanted[:, 5] + 45) / 4
+    expected = target - network.autoencoder(read, conditions)
+    torch.testing.assert_close(network(batch, wanted, conditions), expected)
 
 
 def test_the_scale_is_saved_but_not_trained():
@@ -163,25 +172,38 @@ def test_vectors_are_the_errors_of_every_frame_worked_out_segment_by_segment(n_f
         errors = torch.empty(N_MELS, frames.shape[1])
         for start in reversed(starts):  # earlier segments win where two overlap
             with torch.inference_mode():
-                residual = found.reconstructor(frames[None, :, start : start + 8], condition[None])[0]
+                segment = frames[None, :, start : start + 8]
+                residual = found.reconstructor(segment, segment, condition[None])[0]
             errors[:, start : start + 8] = residual.square()
         maps.append(errors[:, :n_frames])
     expected = torch.stack(maps)
-    torch.testing.assert_close(found.error_maps(clip), expected, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(found.vectors(clip), expected.mean(dim=-1), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(found.error_maps(as_it_is(clip)), expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(found.vectors(as_it_is(clip)), expected.mean(dim=-1), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("n_frames", [21, 3])
+def test_vectors_describe_how_what_is_wanted_is_reconstructed_from_what_is_given(n_frames):
+    found, given, wanted = representation(), log_mel(n_frames), log_mel(n_frames, seed=6)
+    parts = [split_into_segments(part, n_frames=N_FRAMES) for part in (given, wanted)]
+    with torch.inference_mode():
+        first = found.reconstructor(parts[0][:1], parts[1][:1], torch.eye(3)[:1])[0].square()
+    clip = Spectrograms(given, wanted)
+    torch.testing.assert_close(found.error_maps(clip)[0, :, :N_FRAMES], first[:, : min(n_frames, N_FRAMES)])
+    for other in (as_it_is(given), as_it_is(wanted), Spectrograms(wanted, given)):
+        assert not torch.allclose(found.vectors(other), found.vectors(clip))
 
 
 def test_the_error_map_is_that_of_the_condition_that_explains_the_clip_best():
-    found, clip = representation(), log_mel(21)
+    found, clip = representation(), as_it_is(log_mel(21))
     vectors, error_map = found.vectors(clip), found.error_map(clip)
-    assert error_map.shape == clip.shape
+    assert error_map.shape == clip.wanted.shape
     best = vectors.mean(dim=1).argmin()
     assert vectors.mean(dim=1).unique().numel() == 3
     torch.testing.assert_close(error_map.mean(dim=1), vectors[best])
 
 
 def test_without_conditions_a_clip_has_one_vector():
-    assert representation(n_conditions=0).vectors(log_mel(21)).shape == (1, N_MELS)
+    assert representation(n_conditions=0).vectors(as_it_is(log_mel(21))).shape == (1, N_MELS)
 
 
 def test_a_long_clip_is_the_same_in_one_piece_and_in_many():
@@ -189,15 +211,15 @@ def test_a_long_clip_is_the_same_in_one_piece_and_in_many():
     whole = split_into_segments(clip, n_frames=8)
     with torch.inference_mode():
         for index, condition in enumerate(torch.eye(3)):
-            errors = found.reconstructor(whole, condition.expand(400, 3)).square()  # (segment, mel, frame)
+            errors = found.reconstructor(whole, whole, condition.expand(400, 3)).square()  # (segment, mel, frame)
             expected = errors.mean(dim=(0, 2))
-            torch.testing.assert_close(found.vectors(clip)[index], expected, rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(found.vectors(as_it_is(clip))[index], expected, rtol=1e-5, atol=1e-5)
 
 
 def test_vectors_of_a_clip_are_the_same_before_and_after_another_clip():
-    found, clip = representation(), log_mel(30)
+    found, clip = representation(), as_it_is(log_mel(30))
     before = found.vectors(clip)
-    found.vectors(log_mel(100, seed=9))
+    found.vectors(as_it_is(log_mel(100, seed=9)))
     assert torch.equal(found.vectors(clip), before)
 
 
@@ -222,11 +244,11 @@ class Echo(torch.nn.Module):
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 70), st.integers(1, 20), st.integers(1, 3))
 def test_the_error_map_of_a_clip_of_any_length_is_in_its_place(length, n_frames, n_conditions):
-    scale = {"mean": torch.zeros(2), "deviation": torch.ones(2)}
+    scale = {"mean": torch.zeros(2, 2), "deviation": torch.ones(2, 2)}
     conditions = torch.arange(n_conditions, dtype=torch.float32)[:, None]
     found = ReconstructionError(Reconstructor(Echo(), **scale), conditions, segment_frames=n_frames)
     clip = torch.arange(2 * length, dtype=torch.float32).reshape(2, length)
-    assert torch.equal(found.error_maps(clip), torch.stack([(clip - c).square() for c in range(n_conditions)]))
+    assert torch.equal(found.error_maps(as_it_is(clip)), torch.stack([(clip - c).square() for c in range(n_conditions)]))
 
 
 def test_a_short_clip_is_repeated_to_fill_a_segment():
@@ -240,4 +262,5 @@ def test_the_last_segment_ends_with_the_clip():
 
 
 def test_digital_silence_has_finite_vectors():
-    assert np.isfinite(representation().vectors(torch.full((N_MELS, 20), -90.0)).numpy()).all()
+    silence = as_it_is(torch.full((N_MELS, 20), -90.0))
+    assert np.isfinite(representation().vectors(silence).numpy()).all()

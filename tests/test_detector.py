@@ -74,44 +74,46 @@ class TestEverySystem:
 
     def test_a_recording_without_the_channel_is_refused(self, detectors, system, waveform):
         detector = listening_to(detectors[system], 1)
-        for use in (detector.score, detector.log_mel, detector.error_map):
+        for use in (detector.score, detector.spectrograms, detector.error_map):
             with pytest.raises(AudioError, match=r"1 channel\(s\); audio\.channel 1 \(counted from 0\)"):
                 use(waveform)
 
     def test_vectors_and_error_map_have_the_shapes_of_the_log_mel(self, detectors, system, waveform):
         detector = detectors[system]
-        log_mel = detector.log_mel(waveform)
-        assert log_mel.shape == (16, 1 + 8_000 // 256)
-        vectors = detector.representation.vectors(log_mel)
+        clip = detector.spectrograms(waveform)
+        assert clip.given.shape == clip.wanted.shape == (16, 1 + 8_000 // 256)
+        vectors = detector.representation.vectors(clip)
         assert vectors.ndim == 2
         assert torch.isfinite(vectors).all()
         error_map = detector.error_map(waveform)
-        assert error_map.shape == log_mel.shape
+        assert error_map.shape == clip.wanted.shape
         assert error_map.dtype == np.float32
         assert (error_map >= 0).all()
 
     def test_the_log_mel_is_that_of_its_settings(self, detectors, system, waveform):
         detector = detectors[system]
         expected = LogMel(detector.settings.log_mel, sample_rate=16_000)(torch.from_numpy(waveform[0]))
-        assert torch.equal(detector.log_mel(waveform), expected)
+        found = detector.spectrograms(waveform)
+        assert torch.equal(found.given, expected)
+        assert torch.equal(found.wanted, expected)
 
     def test_a_loud_tone_stands_out_in_the_error_map_where_it_is(self, detectors, system, waveform):
         loud, time = waveform.copy(), np.arange(2_000) / 16_000
         loud[0, 4_000:6_000] += 0.5 * np.sin(2 * np.pi * 5_000 * time).astype(np.float32)
         change = detectors[system].error_map(loud) - detectors[system].error_map(waveform)
-        heard = detectors[system].log_mel(loud) - detectors[system].log_mel(waveform)
+        heard = detectors[system].spectrograms(loud).given - detectors[system].spectrograms(waveform).given
         band, frame = np.unravel_index(change.argmax(), change.shape)
         assert heard[band, frame] > 20
         assert 4_000 - 512 <= frame * 256 <= 6_000 + 512
 
     def test_the_representation_survives_as_arrays_to_the_last_bit(self, detectors, system, waveform):
         detector = detectors[system]
-        before, log_mel = detector.representation, detector.log_mel(waveform)
+        before, clip = detector.representation, detector.spectrograms(waveform)
         arrays = before.arrays()
         assert all(isinstance(array, np.ndarray) for array in arrays.values())
         after = REPRESENTATIONS[detector.settings.representation].from_arrays(arrays, detector.settings)
-        assert torch.equal(before.vectors(log_mel), after.vectors(log_mel))
-        assert torch.equal(before.error_map(log_mel), after.error_map(log_mel))
+        assert torch.equal(before.vectors(clip), after.vectors(clip))
+        assert torch.equal(before.error_map(clip), after.error_map(clip))
 
     def test_silence_has_a_finite_score_and_a_remark(self, detectors, system):
         silence = np.zeros((1, 8_000), np.float32)
@@ -150,3 +152,69 @@ def test_a_clip_shorter_than_a_segment_is_scored_with_a_remark(detectors):
 
 def test_a_clip_of_exactly_one_segment_has_no_remark(detectors):
     assert detectors["conditional"].remarks(noise(seconds=7 * 256 / 16_000)) == []
+
+
+# Separation
+
+
+def separating(detector, separator, mode):
+    """A detector as it stands, but for what it listens to."""
+    return Detector(
+        detector.machine_type,
+        settings=detector.settings.model_copy(update={"separation": mode}),
+        representation=detector.representation,
+        scorer=detector.scorer,
+        threshold=detector.threshold,
+        summary=detector.summary,
+        separator=separator,
+    )
+
+
+@pytest.mark.parametrize(
+    ("mode", "given", "wanted"), [("denoise", "machine", "machine"), ("target=separated", "recording", "machine")]
+)
+def test_what_is_separated_takes_its_place(detectors, separator, waveform, mode, given, wanted):
+    detector = separating(detectors["conditional"], separator, mode)
+    log_mel = LogMel(detector.settings.log_mel, sample_rate=16_000)
+    expected = {
+        "recording": log_mel(torch.from_numpy(waveform[0])),
+        "machine": log_mel(torch.from_numpy(separator.separate(waveform)[0, 0])),
+    }
+    found = detector.spectrograms(waveform)
+    assert torch.equal(found.given, expected[given])
+    assert torch.equal(found.wanted, expected[wanted])
+    assert not torch.equal(expected["recording"], expected["machine"])
+
+
+def test_each_way_to_separate_gives_another_score(detectors, separator, waveform):
+    detector = detectors["conditional"]
+    modes = [separating(detector, separator, mode) for mode in ("denoise", "target=separated")]
+    scores = [found.score(waveform) for found in (detector, *modes)]
+    assert len(set(scores)) == 3
+    assert np.isfinite(scores).all()
+
+
+class TestADetectorThatSeparates:
+    def test_its_score_does_not_depend_on_what_was_scored_before(self, separating_detector):
+        clips = [noise(seed=seed, seconds=0.3 + 0.2 * seed) for seed in range(4)]
+        forwards = [separating_detector.score(clip) for clip in clips]
+        backwards = [separating_detector.score(clip) for clip in reversed(clips)]
+        assert forwards == backwards[::-1]
+        assert len(set(forwards)) == 4
+
+    def test_only_the_channel_that_is_listened_to_counts(self, separating_detector):
+        near, far = noise(seed=1), noise(seed=2)
+        assert separating_detector.score(np.concatenate([near, far])) == separating_detector.score(near)
+
+    def test_a_recording_is_not_changed_by_scoring_it(self, separating_detector, waveform):
+        before = waveform.copy()
+        separating_detector.score(waveform)
+        assert np.array_equal(waveform, before)
+
+    def test_silence_and_the_shortest_clip_have_finite_scores(self, separating_detector):
+        for clip in (np.zeros((1, 8_000), np.float32), noise(seconds=512 / 16_000)):
+            assert np.isfinite(separating_detector.score(clip))
+            assert np.isfinite(separating_detector.error_map(clip)).all()
+
+    def test_a_clip_longer_than_a_chunk_of_its_separator_is_scored(self, separating_detector):
+        assert np.isfinite(separating_detector.score(noise(seconds=61)))

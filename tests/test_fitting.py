@@ -10,6 +10,7 @@ import torch
 
 from soundness.autoencoders import AUTOENCODERS, new_reconstructor, split_into_segments
 from soundness.errors import SettingsError
+from soundness.features import Spectrograms
 from soundness.fitting import TrainingClips, check_network, fit_reconstructor
 
 N_MELS = 16
@@ -22,10 +23,16 @@ def structured_clips(n_clips=12, *, n_frames=40, seed=0, noise=1.0):
     kinds = np.arange(n_clips) % 2
     log_mels = [spectra[kind][:, None] + noise * rng.standard_normal((N_MELS, n_frames)) for kind in kinds]
     return TrainingClips(
-        [torch.from_numpy(log_mel.astype(np.float32)) for log_mel in log_mels],
+        as_they_are([torch.from_numpy(log_mel.astype(np.float32)) for log_mel in log_mels]),
         torch.eye(2)[kinds],
         ["fan source"] * n_clips,
+        range(n_clips),
     )
+
+
+def as_they_are(log_mels):
+    """Clips whose log-mels are both read and reconstructed."""
+    return [Spectrograms(log_mel, log_mel) for log_mel in log_mels]
 
 
 @pytest.fixture
@@ -86,14 +93,15 @@ def test_training_stops_early_when_the_held_out_loss_no_longer_falls(fit, tmp_pa
 def test_the_weights_kept_are_those_of_the_smallest_held_out_loss(fit, tmp_path, n_steps):
     # All clips are alike, so whichever is held out, its loss can be worked out from any.
     log_mel = -50 + 20 * torch.outer(torch.sin(torch.arange(N_MELS)), torch.sin(torch.arange(40) / 4))
-    clips = TrainingClips([log_mel] * 10, torch.ones(10, 1), ["fan source"] * 10)
+    clips = TrainingClips(as_they_are([log_mel] * 10), torch.ones(10, 1), ["fan source"] * 10, range(10))
     result = fit("training.learning_rate=0.05", f"training.max_steps={n_steps}", clips=clips)
     losses = logged(tmp_path / "work", "held_out_loss")
     assert losses[-1] > 1.01 * min(losses)
     assert result.held_out_loss == pytest.approx(min(losses), rel=1e-6)
-    segments = split_into_segments(clips.log_mels[0], n_frames=8)
+    segments = split_into_segments(log_mel, n_frames=8)
     with torch.inference_mode():
-        loss = result.reconstructor(segments, clips.conditions[:1].expand(len(segments), -1)).square().mean()
+        conditions = clips.conditions[:1].expand(len(segments), -1)
+        loss = result.reconstructor(segments, segments, conditions).square().mean()
     assert loss.item() == pytest.approx(result.held_out_loss, rel=1e-5)
 
 
@@ -119,17 +127,24 @@ def test_clips_that_are_held_out_are_not_trained_on(fit, small):
     torch.manual_seed(0)
     scale = {"mean": trained.mean, "deviation": trained.deviation}
     untrained = new_reconstructor(small(), n_conditions=10, **scale)
-    before, after = (r.autoencoder.encoder[0].weight[:, 1:] for r in (untrained, trained))
-    is_as_before = (before == after).flatten(2).all(dim=2).all(dim=0)  # (condition,)
-    assert is_as_before.sum().item() == 3
+    assert is_as_before(untrained, trained).sum().item() == 3
+
+
+def is_as_before(untrained, trained):
+    """Whether the weights of each condition are those before the training, shape ``(condition,)``."""
+    before, after = (network.autoencoder.encoder[0].weight[:, 1:] for network in (untrained, trained))
+    return (before == after).flatten(2).all(dim=2).all(dim=0)
 
 
 def test_the_scale_is_that_of_all_clips(fit):
     clips = structured_clips()
-    frames = torch.cat(list(clips.log_mels), dim=1).double()
-    network = fit(clips=clips).reconstructor
-    torch.testing.assert_close(network.mean, frames.mean(dim=1).float())
-    torch.testing.assert_close(network.deviation, frames.std(dim=1, correction=0).float())
+    wanted = [3 * clip.given - 10 for clip in clips.spectrograms]
+    pairs = [Spectrograms(clip.given, other) for clip, other in zip(clips.spectrograms, wanted, strict=True)]
+    network = fit(clips=replace(clips, spectrograms=pairs)).reconstructor
+    for index, log_mels in enumerate(([clip.given for clip in clips.spectrograms], wanted)):
+        frames = torch.cat(log_mels, dim=1).double()
+        torch.testing.assert_close(network.mean[index], frames.mean(dim=1).float())
+        torch.testing.assert_close(network.deviation[index], frames.std(dim=1, correction=0).float())
 
 
 def test_the_same_seed_gives_the_same_network_and_another_seed_another(fit):
@@ -159,8 +174,8 @@ def test_a_network_can_be_told_nothing(fit):
 
 def test_clips_of_mixed_lengths_and_shorter_than_a_segment_are_used(fit):
     clips = structured_clips()
-    log_mels = [log_mel[:, : 1 + 7 * index] for index, log_mel in enumerate(clips.log_mels)]
-    assert np.isfinite(fit(clips=replace(clips, log_mels=log_mels)).train_loss)
+    cut = as_they_are([clip.given[:, : 1 + 7 * index] for index, clip in enumerate(clips.spectrograms)])
+    assert np.isfinite(fit(clips=replace(clips, spectrograms=cut)).train_loss)
 
 
 def test_a_single_clip_of_a_single_frame_trains(fit):
@@ -169,10 +184,37 @@ def test_a_single_clip_of_a_single_frame_trains(fit):
 
 
 def test_silence_alone_trains_to_finite_losses(fit):
-    silence = [torch.full((N_MELS, 40), -90.0)] * 12
-    result = fit(clips=replace(structured_clips(), log_mels=silence))
+    silence = as_they_are([torch.full((N_MELS, 40), -90.0)] * 12)
+    result = fit(clips=replace(structured_clips(), spectrograms=silence))
     assert np.isfinite(result.train_loss)
     assert np.isfinite(weights(result).numpy()).all()
+
+
+def test_a_recording_is_held_out_with_all_that_came_from_it(fit, small):
+    # Each clip has a condition of its own; the weights that hear it change only if the clip was among the batches.
+    own = structured_clips(10)
+    clips = TrainingClips([*own.spectrograms, *own.spectrograms], torch.eye(20), [*own.groups] * 2, [*range(10)] * 2)
+    trained = fit("training.held_out=0.3", clips=clips).reconstructor
+    torch.manual_seed(0)
+    untrained = new_reconstructor(small(), n_conditions=20, mean=trained.mean, deviation=trained.deviation)
+    is_held_out = is_as_before(untrained, trained)
+    assert is_held_out.sum().item() == 6
+    assert torch.equal(is_held_out[:10], is_held_out[10:])
+
+
+def test_what_is_wanted_is_what_the_network_learns_to_give(fit):
+    clips = structured_clips()
+    mirrored = [Spectrograms(clip.given, clip.given.flip(0)) for clip in clips.spectrograms]
+    learned = ("training.max_steps=200", "training.learning_rate=0.01")
+    result = fit(*learned, clips=replace(clips, spectrograms=mirrored))
+    assert result.held_out_loss < 0.3
+    given = split_into_segments(clips.spectrograms[0].given, n_frames=8)
+    with torch.inference_mode():
+        right, wrong = (
+            result.reconstructor(given, wanted, clips.conditions[:1].expand(len(given), -1)).square().mean()
+            for wanted in (given.flip(1), given)
+        )
+    assert right < 0.3 < wrong
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5])

@@ -33,7 +33,7 @@ def folder(tmp_path, write_machine):
 
 
 def heard(folder, settings):
-    return hear(machine_of(folder), settings, advance=lambda: None)
+    return hear(machine_of(folder), settings, None, advance=lambda: None)
 
 
 def first_clip(folder):
@@ -113,14 +113,17 @@ def test_clips_are_heard_in_the_order_of_their_names_as_log_mels(folder, small):
     assert found.notes == ()
     assert found.seconds > 0
     log_mel = LogMel(small().log_mel, sample_rate=RATE)
-    for clip, spectrogram in zip(found.clips, found.log_mels, strict=True):
+    for clip, spectrograms in zip(found.clips, found.spectrograms, strict=True):
         waveform = soundfile.read(clip.path, dtype="float32")[0]
-        assert torch.equal(spectrogram, log_mel(torch.from_numpy(waveform)))
+        assert torch.equal(spectrograms.given, log_mel(torch.from_numpy(waveform)))
+        assert spectrograms.wanted is spectrograms.given
+    assert found.copies == ()
+    assert found.separation_seconds == 0.0
 
 
 def test_hearing_reports_each_clip_once(folder, small):
     calls = []
-    hear(machine_of(folder), small(), advance=lambda: calls.append(1))
+    hear(machine_of(folder), small(), None, advance=lambda: calls.append(1))
     assert len(calls) == 6
 
 
@@ -130,19 +133,19 @@ def test_clips_of_mixed_lengths_rates_and_formats_are_heard(folder, small):
     soundfile.write(paths[1], noise(44_100), 44_100)
     paths[2].unlink()
     soundfile.write(paths[2].with_suffix(".flac"), noise(4_096), RATE)
-    frames = [spectrogram.shape[-1] for spectrogram in heard(folder, small()).log_mels]
+    frames = [clip.given.shape[-1] for clip in heard(folder, small()).spectrograms]
     assert frames == [1 + 20_000 // 256, 1 + 16_000 // 256, 1 + 4_096 // 256, 26, 26, 26]
 
 
 def test_the_channel_of_the_settings_is_heard(folder, small):
     for index, path in enumerate(sorted((folder / "train").iterdir())):
         soundfile.write(path, noise(8_000, n_channels=2, seed=index), RATE)
-    left, right = (heard(folder, small("conditional", f"audio.channel={n}")).log_mels for n in (0, 1))
+    left, right = (heard(folder, small("conditional", f"audio.channel={n}")).spectrograms for n in (0, 1))
     log_mel = LogMel(small().log_mel, sample_rate=RATE)
     for path, near, far in zip(sorted((folder / "train").iterdir()), left, right, strict=True):
         samples = soundfile.read(path, dtype="float32")[0].T.copy()
-        assert torch.equal(near, log_mel(torch.from_numpy(samples[0])))
-        assert torch.equal(far, log_mel(torch.from_numpy(samples[1])))
+        assert torch.equal(near.given, log_mel(torch.from_numpy(samples[0])))
+        assert torch.equal(far.given, log_mel(torch.from_numpy(samples[1])))
 
 
 def test_a_clip_without_the_channel_is_refused_by_name(folder, small):
@@ -187,10 +190,66 @@ def test_a_machine_whose_clip_vanished_is_refused_by_name(folder, small):
     machine = machine_of(folder)
     gone = replace(machine.clips[0], path=folder / "gone.wav")
     with pytest.raises(AudioError, match=r"gone\.wav: no such file"):
-        hear(replace(machine, clips=(gone, *machine.clips[1:])), small(), advance=lambda: None)
+        hear(replace(machine, clips=(gone, *machine.clips[1:])), small(), None, advance=lambda: None)
 
 
 def test_the_default_system_needs_1024_samples(tmp_path):
     soundfile.write(tmp_path / "x.wav", noise(1_023), RATE)
     with pytest.raises(AudioError, match="at least 1,024"):
         read_recording(tmp_path / "x.wav", load_settings())
+
+
+# Separation
+
+
+def heard_with(separator, folder, settings):
+    return hear(machine_of(folder), settings, separator, advance=lambda: None)
+
+
+def log_mels_of(folder, separator, settings):
+    """Log-mels of each training clip and of what is separated from it."""
+    log_mel = LogMel(settings.log_mel, sample_rate=RATE)
+    for path in sorted((folder / "train").iterdir()):
+        waveform = soundfile.read(path, dtype="float32", always_2d=True)[0].T
+        channel = waveform[settings.audio.channel :][:1].copy()
+        yield log_mel(torch.from_numpy(channel[0])), log_mel(torch.from_numpy(separator.separate(channel)[0, 0]))
+
+
+@pytest.mark.parametrize("separation", ["augment", "denoise", "target=separated"])
+@pytest.mark.parametrize("channel", [0, 1])
+def test_a_clip_is_heard_as_its_system_asks(folder, small, separator, separation, channel):
+    for index, path in enumerate(sorted((folder / "train").iterdir())):
+        soundfile.write(path, noise(6_000, n_channels=2, seed=index), RATE)
+    settings = small("conditional", f"separation={separation}", f"audio.channel={channel}")
+    found = heard_with(separator, folder, settings)
+    expected = list(log_mels_of(folder, separator, settings))
+    given, wanted = {"augment": (0, 0), "denoise": (1, 1), "target=separated": (0, 1)}[separation]
+    for clip, pair in zip(found.spectrograms, expected, strict=True):
+        assert not torch.equal(pair[0], pair[1])
+        assert torch.equal(clip.given, pair[given])
+        assert torch.equal(clip.wanted, pair[wanted])
+    if separation == "augment":
+        for copy, (_, separated) in zip(found.copies, expected, strict=True):
+            assert torch.equal(copy.given, separated)
+            assert torch.equal(copy.wanted, separated)
+    else:
+        assert found.copies == ()
+
+
+def test_the_time_of_separating_is_a_part_of_the_time_of_hearing(folder, small, separator):
+    found = heard_with(separator, folder, small("conditional", "separation=augment"))
+    assert 0.0 < found.separation_seconds <= found.seconds
+
+
+def test_silence_is_heard_and_noted_where_it_is_separated(folder, small, separator):
+    soundfile.write(first_clip(folder), np.zeros(8_000), RATE)
+    found = heard_with(separator, folder, small("conditional", "separation=denoise"))
+    assert found.notes == (f"1 training clip(s) digital silence: {first_clip(folder).name}",)
+    assert all(clip.wanted.isfinite().all() for clip in found.spectrograms)
+
+
+def test_a_clip_too_loud_to_be_separated_is_refused_by_name(folder, small, separator):
+    soundfile.write(first_clip(folder), 1e18 * noise(160_000), RATE, subtype="FLOAT")
+    heard(folder, small())  # the power of a frame does not overflow, that of the whole clip does
+    with pytest.raises(AudioError, match=re.escape(str(first_clip(folder)))):
+        heard_with(separator, folder, small("conditional", "separation=denoise"))

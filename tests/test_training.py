@@ -1,5 +1,6 @@
 """From a folder of recordings to detectors: what is refused, what is said, and what survives a kill."""
 
+import copy
 import csv
 import json
 import os
@@ -14,14 +15,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 from pydantic import BaseModel
 
-from soundness.bundle import load_detector, load_detectors
+from soundness.bundle import load_detector, load_detectors, load_separator, save_separator
 from soundness.detector import REPRESENTATIONS
-from soundness.errors import AudioError, DataError, OutputError, SettingsError
+from soundness.errors import AudioError, BundleError, DataError, OutputError, SettingsError
+from soundness.fitters import FITTERS
 from soundness.screening import score_clip, score_clips
-from soundness.settings import load_settings, system_names
-from soundness.training import FITTERS, train
+from soundness.separation.separator import Separator
+from soundness.settings import SeparatorSettings, load_settings, system_names
+from soundness.training import train
 
 RATE = 16_000
 
@@ -64,7 +68,7 @@ def test_a_run_leaves_a_detector_that_is_the_one_returned(fan, run, tmp_path, sy
     assert not list((tmp_path / "run").rglob("*.ckpt"))
     summary = detector.summary
     assert (summary.system, summary.seed, summary.n_clips) == (system, 3, {"source": 8, "target": 4})
-    assert summary.seconds.keys() == {"reading", "fitting", "scoring"}
+    assert summary.seconds.keys() == {"reading", "separating", "fitting", "scoring"}
     assert summary.versions.keys() >= {"python", "soundness", "torch", "numpy"}
     has_network = detector.settings.autoencoder is not None
     assert (summary.n_steps, summary.n_parameters > 0) == ((30, True) if has_network else (0, False))
@@ -92,7 +96,7 @@ def test_an_unconditional_system_is_told_nothing(fan, run):
     (detector,) = run(fan, "autoencoder.is_conditional=false", system="conditional")
     assert detector.summary.conditions == ()
     assert detector.summary.conditioned_on == ()
-    assert detector.representation.vectors(detector.log_mel(wave())).shape == (1, 16)
+    assert detector.representation.vectors(detector.spectrograms(wave())).shape == (1, 16)
 
 
 # What every setting changes
@@ -136,12 +140,15 @@ TESTED_ELSEWHERE = {
     "scorer.name",  # a contract of all scorers
     "scope",  # needs two machines
     "representation",  # goes with other settings: the packaged systems differ in it
+    "separation",  # needs a separator
 }
 
 
 def leaves(model, prefix=""):
     for name in type(model).model_fields:
         value = getattr(model, name)
+        if isinstance(value, SeparatorSettings):
+            continue  # tested with the training of a separator
         yield from leaves(value, f"{prefix}{name}.") if isinstance(value, BaseModel) else [prefix + name]
 
 
@@ -567,6 +574,207 @@ def test_a_training_that_is_killed_and_resumed_ends_like_one_that_was_not(fan, r
     assert resumed.summary.held_out_loss == pytest.approx(whole.summary.held_out_loss, abs=1e-6)
     for seed in range(4):
         assert resumed.score(wave(seed)) == pytest.approx(whole.score(wave(seed)), rel=1e-5, abs=1e-5)
+
+
+# Separation
+
+
+MODES = ("augment", "denoise", "target=separated")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_network_is_trained_with_what_was_separated(fan, run, tmp_path, separator_file, separator, mode):
+    (detector,) = run(fan, f"separation={mode}", system="conditional", separator=separator_file)
+    (plain,) = run(fan, "separation=off", system="conditional", out="plain")
+    assert detector.score(wave()) != plain.score(wave())
+    assert np.isfinite([detector.score(wave()), detector.threshold.value]).all()
+    summary = detector.summary
+    assert (summary.separation, plain.summary.separation) == (mode, "off")
+    assert summary.separator_seconds == separator.summary.seconds > 0.0
+    assert plain.summary.separator_seconds is None
+    assert summary.seconds["separating"] > 0.0
+    assert plain.summary.seconds["separating"] == 0.0
+    again = load_detector(tmp_path / "run" / "fan.soundness")
+    assert (again.separator is None) == (mode == "augment")
+    assert again.score(wave()) == detector.score(wave())
+    assert plain.separator is None
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_memory_bank_holds_one_vector_for_each_recording(fan, run, separator_file, mode):
+    (detector,) = run(fan, f"separation={mode}", system="conditional", separator=separator_file)
+    (plain,) = run(fan, "separation=off", system="conditional", out="plain")
+    shapes = [found.scorer.arrays()["vectors"].shape for found in (detector, plain)]
+    assert shapes[0] == shapes[1]
+    assert detector.summary.n_clips == {"source": 8, "target": 4}
+
+
+def test_in_augment_mode_the_scale_of_the_network_is_that_of_recordings_and_copies(fan, run, separator_file):
+    (augmented,) = run(fan, "separation=augment", system="conditional", separator=separator_file)
+    (plain,) = run(fan, "separation=off", system="conditional", out="plain")
+    means = [found.representation.arrays()["mean"] for found in (augmented, plain)]
+    assert not np.allclose(*means)
+    for mean in means:
+        np.testing.assert_array_equal(mean[0], mean[1])
+
+
+def test_in_target_mode_what_is_read_and_what_is_reconstructed_have_scales_of_their_own(fan, run, separator_file):
+    (detector,) = run(fan, "separation='target=separated'", system="conditional", separator=separator_file)
+    (plain,) = run(fan, "separation=off", system="conditional", out="plain")
+    (denoised,) = run(fan, "separation=denoise", system="conditional", separator=separator_file, out="denoised")
+    mean = detector.representation.arrays()["mean"]
+    np.testing.assert_array_equal(mean[0], plain.representation.arrays()["mean"][0])
+    np.testing.assert_array_equal(mean[1], denoised.representation.arrays()["mean"][1])
+    assert not np.allclose(mean[0], mean[1])
+
+
+@pytest.mark.parametrize("system", system_names())
+def test_every_system_scores_what_was_separated_where_it_is_told_to(fan, run, tmp_path, separator_file, system):
+    (detector,) = run(fan, "separation=denoise", system=system, separator=separator_file)
+    (plain,) = run(fan, "separation=off", system=system, out="plain")
+    assert detector.score(wave()) != plain.score(wave())
+    assert load_detector(tmp_path / "run" / "fan.soundness").score(wave()) == detector.score(wave())
+
+
+def without_network():
+    return [name for name in system_names() if load_settings(name).autoencoder is None]
+
+
+@pytest.mark.parametrize("system", without_network())
+@pytest.mark.parametrize("mode", ["augment", "target=separated"])
+def test_training_a_network_that_is_not_there_is_refused(fan, run, tmp_path, separator_file, system, mode):
+    with pytest.raises(SettingsError, match=f"separation={mode} is for the training of a network; this system has no"):
+        run(fan, f"separation={mode}", system=system, separator=separator_file)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_separator_that_is_not_used_is_refused(fan, run, tmp_path, separator_file):
+    with pytest.raises(SettingsError, match="a separator was given, but separation is off"):
+        run(fan, "separation=off", separator=separator_file)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_separator_of_another_rate_is_refused(fan, hall, run, tmp_path, separator_file):
+    slow = ("audio.sample_rate=8000", "log_mel.fmax=4000", "separation=denoise")
+    with pytest.raises(SettingsError, match=r"hall\.soundness: a separator for 16000 Hz; audio\.sample_rate is 8000"):
+        run(fan, *slow, separator=separator_file)
+    with pytest.raises(SettingsError, match=r"separator\.sample_rate 16000 Hz; audio\.sample_rate is 8000 Hz"):
+        run(hall, *slow)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_file_that_is_no_separator_is_refused(fan, run, runs, tmp_path):
+    with pytest.raises(BundleError, match="holds a detector; expected a separator"):
+        run(fan, "separation=denoise", separator=runs["log-mel-knn"] / "fan.soundness")
+    with pytest.raises(BundleError, match="none: cannot be read"):
+        run(fan, "separation=denoise", separator=tmp_path / "none")
+    assert not (tmp_path / "run").exists()
+
+
+def test_data_that_no_separator_can_be_trained_on_are_refused_where_one_is_needed(fan, run):
+    with pytest.raises(DataError, match="no supplemental clips of noise alone"):
+        run(fan, "separation=augment", system="conditional")
+
+
+def test_left_to_itself_a_network_is_augmented_where_a_separator_is_given(fan, run, separator_file):
+    (detector,) = run(fan, system="conditional", separator=separator_file)
+    assert detector.summary.separation == "augment"
+    (asked,) = run(fan, "separation=augment", system="conditional", separator=separator_file, out="asked")
+    assert asked.score(wave()) == detector.score(wave())
+
+
+def test_left_to_itself_a_network_is_trained_as_ever_where_there_is_nothing_to_separate_with(fan, run):
+    (detector,) = run(fan, system="conditional")
+    assert detector.summary.separation == "off"
+    assert "no noise-only clips to train a separator with: separation is off" in detector.summary.notes
+    (asked,) = run(fan, "separation=off", system="conditional", out="asked")
+    assert "separation is off" not in notes_of(asked)
+    assert asked.score(wave()) == detector.score(wave())
+
+
+@pytest.mark.parametrize("system", without_network())
+def test_left_to_itself_a_system_without_a_network_does_not_separate(hall, run, system):
+    detector, _ = run(hall, system=system)
+    assert detector.summary.separation == "off"
+    assert "separation is off" not in notes_of(detector)
+
+
+@pytest.mark.slow
+def test_a_run_without_a_separator_trains_its_own_and_resumes(hall, run, tmp_path):
+    detectors = run(hall, "separator.max_steps=4", system="conditional")
+    own = load_separator(tmp_path / "run" / "training" / "separator.soundness")
+    for detector in detectors:
+        assert detector.summary.separation == "augment"
+        assert detector.summary.separator_seconds == own.summary.seconds > 0.0
+    assert own.summary.n_steps == 4
+    assert own.summary.machine_types == ("fan", "pump")
+    shutil.copy(tmp_path / "run" / "training" / "separator.soundness", tmp_path / "own.soundness")
+    (given,) = run(hall, system="conditional", machines=["fan"], separator=tmp_path / "own.soundness", out="given")
+    assert given.score(wave()) == detectors[0].score(wave())
+    (tmp_path / "run" / "pump.soundness").unlink()
+    again = run(hall, "separator.max_steps=4", system="conditional", resume=True)
+    assert [d.score(wave()) for d in again] == [d.score(wave()) for d in detectors]
+
+
+@pytest.mark.slow
+def test_a_run_that_was_interrupted_while_its_separator_was_trained_is_resumed(hall, run, tmp_path):
+    def stop(what, done, total):
+        if what.startswith("training the separator"):
+            raise KeyboardInterrupt
+
+    options = {"system": "conditional", "machines": ["pump"]}
+    with pytest.raises(KeyboardInterrupt):
+        run(hall, "separator.max_steps=4", progress=stop, **options)
+    with pytest.raises(OutputError, match=r"run: exists already; --overwrite replaces it, --resume goes on"):
+        run(hall, "separator.max_steps=4", **options)
+    (resumed,) = run(hall, "separator.max_steps=4", resume=True, **options)
+    (whole,) = run(hall, "separator.max_steps=4", out="whole", **options)
+    assert resumed.score(wave()) == whole.score(wave())
+    (anew,) = run(hall, "separator.max_steps=4", overwrite=True, **options)
+    assert anew.score(wave()) == whole.score(wave())
+
+
+def test_a_run_whose_separator_could_not_be_trained_is_no_hindrance(tmp_path, write_hall, run):
+    data = write_hall(tmp_path / "data")
+    path = sorted((data / "pump" / "supplemental").iterdir())[0]
+    whole = path.read_bytes()
+    path.write_bytes(whole[:2_000])
+    options = {"system": "log-mel-knn", "machines": ["fan"]}
+    with pytest.raises(AudioError, match=re.escape(f"{path}: truncated")):
+        run(data, "separation=denoise", **options)
+    path.write_bytes(whole)
+    assert len(run(data, "separation=denoise", **options)) == 1
+
+
+def test_resuming_with_another_separator_is_refused(fan, run, separator_file, separator, tmp_path):
+    run(fan, "separation=denoise", separator=separator_file)
+    network = copy.deepcopy(separator.network)
+    with torch.no_grad():
+        next(network.parameters()).add_(0.1)
+    other = Separator(network, settings=separator.settings, summary=separator.summary)
+    save_separator(other, tmp_path / "other.soundness")
+    with pytest.raises(OutputError, match="run: was started with another separator"):
+        run(fan, "separation=denoise", separator=tmp_path / "other.soundness", resume=True)
+
+
+def test_how_long_a_training_is_expected_to_take_is_announced(fan, run, separator_file):
+    told = []
+    run(fan, system="conditional", announce=told.append)
+    run(fan, system="conditional", separator=separator_file, announce=told.append, out="with")
+    assert len(told) == 2
+    assert all(re.fullmatch(r"expected to take up to \d+ (s|min) \(.*\d+ (s|min)\)", line) for line in told)
+
+
+def test_the_time_of_a_separator_is_a_part_of_what_is_announced(hall, run):
+    told = []
+
+    def stop(what, done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(hall, "separator.minutes=300", system="conditional", announce=told.append, progress=stop)
+    (line,) = told
+    assert line == "expected to take up to 300 min (training the separator 300 min)"
 
 
 # Real recordings

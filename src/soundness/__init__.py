@@ -2,7 +2,7 @@
 
 >>> import soundness
 >>> soundness.system_names()
-['conditional', 'log-mel-knn', 'log-mel-whitened']
+['conditional', 'fully-connected', 'log-mel-knn', 'log-mel-quantile', 'log-mel-whitened']
 
 The verbs are those of the command line: `inspect`, `make_data`, `train_separator`, `separate`, `train`, `score`,
 `evaluate` and `demo`. What they need is loaded when it is needed, so that ``import soundness`` is quick and

@@ -1,5 +1,6 @@
 """Networks that reconstruct normal sound, and the error vectors they leave of a clip."""
 
+import itertools
 import math
 from collections.abc import Mapping
 from typing import Any, Protocol, Self
@@ -15,6 +16,7 @@ from soundness.settings import AutoencoderSettings, SystemSettings
 __all__ = [
     "AUTOENCODERS",
     "ConvolutionalAutoencoder",
+    "FullyConnectedAutoencoder",
     "NewAutoencoder",
     "ReconstructionError",
     "Reconstructor",
@@ -70,7 +72,32 @@ class ConvolutionalAutoencoder(nn.Module):
         return reconstruction[:, 0]
 
 
-AUTOENCODERS: dict[str, NewAutoencoder] = {"convolutional": ConvolutionalAutoencoder}
+class FullyConnectedAutoencoder(nn.Module):
+    """The report's other autoencoder, and the official baseline's: dense layers on the frames of a segment, stacked.
+
+    ``channels`` are the widths of the encoder's hidden layers, which the decoder mirrors; each has batch normalisation
+    and ReLU. The condition is concatenated with the input.
+    """
+
+    def __init__(self, settings: AutoencoderSettings, *, n_mels: int, n_conditions: int) -> None:
+        super().__init__()
+        n_inputs = n_mels * settings.segment_frames
+        inward = (n_inputs + n_conditions, *settings.channels, settings.latent_features)
+        outward = (settings.latent_features, *settings.channels[::-1])
+        self.encoder = nn.Sequential(*_dense_layers(inward))
+        self.decoder = nn.Sequential(*_dense_layers(outward), nn.Linear(outward[-1], n_inputs))
+
+    def forward(self, segments: Tensor, conditions: Tensor) -> Tensor:
+        """Reconstruct segments; shapes as in `NewAutoencoder`."""
+        stacked = torch.cat([segments.flatten(1), conditions], dim=1)  # (batch, mel * frame + feature)
+        reconstruction: Tensor = self.decoder(self.encoder(stacked))
+        return reconstruction.reshape(segments.shape)
+
+
+AUTOENCODERS: dict[str, NewAutoencoder] = {
+    "convolutional": ConvolutionalAutoencoder,
+    "fully-connected": FullyConnectedAutoencoder,
+}
 
 
 class Reconstructor(nn.Module):
@@ -226,6 +253,13 @@ def _join_segments(segments: Tensor, *, n_frames: int) -> Tensor:
     rest = n_frames - whole.shape[-1]
     last = segments[:, -1, :, :rest] if whole.shape[-1] == 0 else segments[:, -1, :, -rest:]
     return torch.cat([whole, last], dim=-1)
+
+
+def _dense_layers(widths: tuple[int, ...]) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for n_in, n_out in itertools.pairwise(widths):
+        layers += [nn.Linear(n_in, n_out), nn.BatchNorm1d(n_out, momentum=0.01, eps=1e-3), nn.ReLU()]
+    return layers
 
 
 def _encoder_layers(n_inputs: int, channels: tuple[int, ...]) -> list[nn.Module]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from soundness.autoencoders import ReconstructionError
 from soundness.errors import AudioError
 from soundness.features import LogMel, Spectrograms
-from soundness.log_mel_statistics import MeanLogMel
+from soundness.log_mel_statistics import MeanLogMel, QuantileLogMel
 from soundness.scoring import Scorer, Threshold
 from soundness.separation.separator import Separator
 from soundness.settings import SystemSettings
@@ -40,6 +40,7 @@ class Representation(Protocol):
 REPRESENTATIONS: dict[str, type[Representation]] = {
     "reconstruction-error": ReconstructionError,
     "mean-log-mel": MeanLogMel,
+    "quantile-log-mel": QuantileLogMel,
 }
 
 

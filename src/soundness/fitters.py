@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from soundness.autoencoders import ReconstructionError
 from soundness.conditions import Condition, ConditionEncoder, condition_of
@@ -12,7 +13,7 @@ from soundness.detector import Representation
 from soundness.errors import SettingsError
 from soundness.fitting import FitResult, TrainingClips, fit_reconstructor
 from soundness.hearing import Heard
-from soundness.log_mel_statistics import MeanLogMel, band_statistics
+from soundness.log_mel_statistics import MeanLogMel, QuantileLogMel, band_statistics
 from soundness.settings import AutoencoderSettings, SystemSettings
 
 __all__ = ["FITTERS", "FitContext", "Fitted"]
@@ -64,10 +65,21 @@ class Fitted:
 
 def fit_mean_log_mel(heard: Sequence[Heard], settings: SystemSettings, context: FitContext) -> list[Fitted]:  # noqa: ARG001  # as all fitters
     """Nothing is trained; only the error map has a scale, which each machine's clips give."""
+    return [Fitted(MeanLogMel(mean=mean, deviation=deviation)) for mean, deviation in _scales(heard, settings)]
+
+
+def fit_quantile_log_mel(heard: Sequence[Heard], settings: SystemSettings, context: FitContext) -> list[Fitted]:  # noqa: ARG001  # as all fitters
+    """As `fit_mean_log_mel`."""
+    return [
+        Fitted(QuantileLogMel(mean=mean, deviation=deviation, quantile=settings.quantile))
+        for mean, deviation in _scales(heard, settings)
+    ]
+
+
+def _scales(heard: Sequence[Heard], settings: SystemSettings) -> list[tuple[Tensor, Tensor]]:
     if settings.autoencoder is not None:
         raise SettingsError(f"representation {settings.representation!r} has no network; set autoencoder=false, too")
-    scales = [band_statistics([clip.wanted for clip in machine.spectrograms]) for machine in heard]
-    return [Fitted(MeanLogMel(mean=mean, deviation=deviation)) for mean, deviation in scales]
+    return [band_statistics([clip.wanted for clip in machine.spectrograms]) for machine in heard]
 
 
 def fit_reconstruction_error(heard: Sequence[Heard], settings: SystemSettings, context: FitContext) -> list[Fitted]:
@@ -99,6 +111,7 @@ def fit_reconstruction_error(heard: Sequence[Heard], settings: SystemSettings, c
 FITTERS: dict[str, Callable[[Sequence[Heard], SystemSettings, FitContext], list[Fitted]]] = {
     "reconstruction-error": fit_reconstruction_error,
     "mean-log-mel": fit_mean_log_mel,
+    "quantile-log-mel": fit_quantile_log_mel,
 }
 """How each of `soundness.detector.REPRESENTATIONS` is fitted to the machines that share it."""
 

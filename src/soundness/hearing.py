@@ -144,7 +144,7 @@ def hear(
         began = time.perf_counter()
         separated = None if separator is None else log_mel_of(log_mel, separator.separate(waveform)[0])
         took = time.perf_counter() - began
-        if not original.isfinite().all():
+        if not all(heard.isfinite().all() for heard in (original, separated) if heard is not None):
             raise AudioError(f"{clip.path}: too loud: its spectrum overflows")
         return original.clone(), separated if separated is None else separated.clone(), bool(waveform.any()), took
 

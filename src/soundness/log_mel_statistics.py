@@ -10,7 +10,7 @@ from torch import Tensor
 from soundness.features import Spectrograms
 from soundness.settings import SystemSettings
 
-__all__ = ["MeanLogMel", "band_statistics"]
+__all__ = ["MeanLogMel", "QuantileLogMel", "band_statistics"]
 
 _SMALLEST_DEVIATION_DB = 1.0
 
@@ -44,6 +44,32 @@ class MeanLogMel:
     def error_map(self, clip: Spectrograms) -> Tensor:
         """Squared distance from the band's mean, in its deviations, shape ``(mel, frame)``."""
         return ((clip.wanted - self.mean[:, None]) / self.deviation[:, None]).square()
+
+
+class QuantileLogMel(MeanLogMel):
+    """A clip becomes a low quantile of its log-mel over time, which passing noise does not reach.
+
+    Parameters
+    ----------
+    mean, deviation
+        See `MeanLogMel`.
+    quantile
+        Between 0 and 1.
+    """
+
+    def __init__(self, *, mean: Tensor, deviation: Tensor, quantile: float) -> None:
+        super().__init__(mean=mean, deviation=deviation)
+        self.quantile = quantile
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: SystemSettings) -> Self:
+        """Rebuild from `arrays`."""
+        mean, deviation = (torch.from_numpy(arrays[name]) for name in ("mean", "deviation"))
+        return cls(mean=mean, deviation=deviation, quantile=settings.quantile)
+
+    def vectors(self, clip: Spectrograms) -> Tensor:
+        """Quantile of each band in dB, shape ``(1, mel)``."""
+        return clip.wanted.quantile(self.quantile, dim=-1)[None]
 
 
 def band_statistics(log_mels: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

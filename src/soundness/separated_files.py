@@ -78,9 +78,9 @@ def separate_files(
     out = Path(out)
     kinds = SOURCES if has_noise else SOURCES[:1]
     planned = _planned(paths)
-    for relative in planned:
-        if not overwrite and (found := out / kinds[0] / relative).exists():
-            raise OutputError(f"{found}: exists already; --overwrite replaces it")
+    for result in (out / kind / relative for relative in planned for kind in kinds):
+        if not overwrite and result.exists():
+            raise OutputError(f"{result}: exists already; --overwrite replaces it")
     failures: list[str] = []
     notes: list[str] = []
     seconds = 0.0
@@ -126,6 +126,8 @@ def _separate(separator: Separator, path: Path, results: Sequence[Path], *, n_ch
                     file.write(waveform.T)
                 except soundfile.SoundFileError as error:
                     raise OutputError(f"{results[0]}: cannot be written: {error}") from None
+        if files[0].tell() == 0:
+            raise AudioError(f"{path}: 0 samples at {rate} Hz; a recording needs at least 1")
 
 
 def _transposed(blocks: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
@@ -138,10 +140,11 @@ def _written(path: Path, *, rate: int, n_channels: int) -> Iterator[soundfile.So
     partial = path.with_name(f"{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with soundfile.SoundFile(partial, "w", rate, n_channels, subtype=_SUBTYPE, format="WAV") as file:
-            yield file
-        partial.replace(path)
+        try:
+            with soundfile.SoundFile(partial, "w", rate, n_channels, subtype=_SUBTYPE, format="WAV") as file:
+                yield file
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
     except (OSError, soundfile.SoundFileError) as error:
         raise OutputError(f"{path}: cannot be written: {error}") from None
-    finally:
-        partial.unlink(missing_ok=True)

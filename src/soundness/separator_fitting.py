@@ -200,24 +200,41 @@ class _SeparatorTraining(pl.LightningModule):
         return int(self._fraction_done() * (self.settings.n_refreshes + 1))
 
     def _cleaner_recipes(self) -> list[Recipe]:
-        """The recipes with what the teacher makes of noisy references in their place."""
+        """The recipes with what the teacher makes of noisy references in their place.
+
+        Where a machine has clean clips of one domain and training clips alone of the other, the noise that the teacher
+        finds in those is mixed in, too: there is no other of that domain.
+        """
         with torch.random.fork_rng(devices=[]):
             teacher = ConvTasNet(self.settings).to(self.device)
         teacher.load_state_dict(self._teacher)
         teacher.eval()
-        return [
-            replace(recipe, references=[_machine_in(clip, teacher) for clip in recipe.references])
+        has_clean = {recipe.machine_type for recipe in self.recipes if not recipe.is_noisy_target}
+        separated = {
+            index: [_separated(clip, teacher) for clip in recipe.references]
+            for index, recipe in enumerate(self.recipes)
             if recipe.is_noisy_target
-            else recipe
-            for recipe in self.recipes
+        }
+        found = [
+            noise
+            for index, clips in separated.items()
+            if self.recipes[index].machine_type in has_clean
+            for _, noise in clips
         ]
+        cleaner = list(self.recipes)
+        for index, clips in separated.items():
+            recipe = self.recipes[index]
+            noises = [*recipe.noises, *found] if recipe.machine_type in has_clean else recipe.noises
+            cleaner[index] = replace(recipe, references=[machine for machine, _ in clips], noises=noises)
+        return cleaner
 
 
 @torch.inference_mode()
-def _machine_in(clip: np.ndarray[Any, np.dtype[np.float32]], teacher: ConvTasNet) -> np.ndarray[Any, Any]:
+def _separated(clip: np.ndarray[Any, np.dtype[np.float32]], teacher: ConvTasNet) -> np.ndarray[Any, Any]:
+    """Machine and noise, shape ``(2, time)``."""
     waveform = torch.from_numpy(clip)[None, None].to(next(teacher.parameters()).device)
-    machine: np.ndarray[Any, Any] = teacher(waveform)[0, 0].cpu().numpy()
-    return machine
+    separated: np.ndarray[Any, Any] = teacher(waveform)[0].cpu().numpy()
+    return separated
 
 
 class _Progress(Callback):

@@ -19,7 +19,7 @@ from soundness.audio import read_waveform
 from soundness.bundle import load_separator, save_separator
 from soundness.clips import Clip
 from soundness.datasets import Machine, open_dataset
-from soundness.errors import AudioError, DataError, OutputError
+from soundness.errors import AudioError, DataError, OutputError, SettingsError
 from soundness.lightning_runs import check_accelerator
 from soundness.run_identity import check_identity, fingerprint, write_identity
 from soundness.separation.measurement import Example, measure_improvement
@@ -34,6 +34,7 @@ SNR_DB = (-5.0, 0.0, 5.0)
 """Levels of the machine above the noise at which a separator is measured."""
 
 _RUN_FILE = "run.json"
+_FIT_FOLDER = "fit"
 _FEWEST_TO_HOLD_OUT = 2
 
 Progress = Callable[[str, int, int], None]
@@ -69,7 +70,7 @@ def train_separator(
     ----------
     data
         A data set of any layout that `soundness.open_dataset` knows. Its test clips are not read, and its training
-        clips only where a machine has noise-only clips and no clean ones.
+        clips only of what it holds no clean clips of.
     out
         The separator's file.
     settings
@@ -99,6 +100,8 @@ def train_separator(
         If ``out`` exists already, or cannot be written.
     """
     check_accelerator(settings.accelerator, setting="accelerator")
+    if seed < 0:
+        raise SettingsError(f"seed: {seed}; expected 0 or more")
     out = Path(out)
     found = list(open_dataset(data).machines.values())
     chosen = _chosen(data, found, machines)
@@ -112,19 +115,20 @@ def train_separator(
         "data": fingerprint(clips),
     }
     work = out.with_name(f"{out.name}.training")
-    if _open(out, work, identity, resume=resume, overwrite=overwrite):
+    if _is_finished(out, work, identity, resume=resume, overwrite=overwrite):
         return TrainedSeparator(load_separator(out), ())
     kept, held_out, notes = _read(found, settings, seed=seed, progress=progress)
     recipes = [recipe for recipe in recipes_of(kept) if recipe.machine_type in chosen]
-    tests = [recipe for recipe in recipes_of(held_out) if recipe.machine_type in chosen]
+    tests = _cleanest(recipe for recipe in recipes_of(held_out) if recipe.machine_type in chosen)
     if not recipes:
         raise DataError(f"{data}: {', '.join(chosen)}: no supplemental clips, so there is nothing to train on")
+    _make_room(work, identity, out=out, resume=resume)
     try:
         fit = fit_separator(
             recipes,
             settings,
             seed=seed,
-            folder=work,
+            folder=work / _FIT_FOLDER,
             start=None if before is None else before.network.state_dict(),
             resume=resume,
             progress=None if progress is None else partial(progress, "training the separator (seconds)"),
@@ -153,8 +157,8 @@ def _chosen(data: Path | str, found: Sequence[Machine], names: Sequence[str]) ->
     return [name for name in known if not names or name in names]
 
 
-def _open(out: Path, work: Path, identity: dict[str, Any], *, resume: bool, overwrite: bool) -> bool:
-    """Make place for a training; whether it had been finished already."""
+def _is_finished(out: Path, work: Path, identity: dict[str, Any], *, resume: bool, overwrite: bool) -> bool:
+    """Whether a training that is to be resumed had been finished; refuse what would be replaced unasked."""
     file = work / _RUN_FILE
     try:
         if resume and file.exists():
@@ -169,21 +173,35 @@ def _open(out: Path, work: Path, identity: dict[str, Any], *, resume: bool, over
             raise OutputError(f"{work}: exists, and is not the folder of a training (no {_RUN_FILE}); choose another")
         if out.exists():
             load_separator(out)  # nothing else is replaced
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
-        write_identity(file, identity)
     except OSError as error:
         raise OutputError(f"{out}: cannot be written: {error.strerror}") from None
     return False
 
 
+def _make_room(work: Path, identity: dict[str, Any], *, out: Path, resume: bool) -> None:
+    """Begin a training in its folder, unless it goes on there."""
+    file = work / _RUN_FILE
+    if resume and file.exists():
+        return
+    try:
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        write_identity(file, identity)
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written: {error.strerror}") from None
+
+
 def _clips_of(machine: Machine, settings: SeparatorSettings) -> list[Clip]:
-    """The clips of a machine that are mixed: supplemental ones and, where it has no clean ones, training clips."""
+    """The clips of a machine that are mixed: supplemental ones, and training clips of what no clean clip exists.
+
+    Where a machine has noise clips alone, that is all of it; where it has clean clips, which are of the source domain,
+    it is the target domain.
+    """
     known = [clip for clip in machine.supplemental if clip.supplemental is not None]
-    kinds = {clip.supplemental for clip in known}
-    if kinds != {"noise"}:
-        return known
-    train = [clip for clip in machine.train if clip.label != "anomaly"]
+    if not known:
+        return []
+    is_clean = any(clip.supplemental == "machine" for clip in known)
+    train = [clip for clip in machine.train if clip.label != "anomaly" and (clip.domain == "target" or not is_clean)]
     spread = np.linspace(0, len(train) - 1, min(len(train), settings.most_training_clips)).round().astype(int)
     return known + [train[index] for index in spread]
 
@@ -256,7 +274,7 @@ def _measured(
     examples: list[Example] = []
     summary = SeparatorSummary(
         seed=seed,
-        machine_types=tuple(recipe.machine_type for recipe in recipes),
+        machine_types=tuple(dict.fromkeys(recipe.machine_type for recipe in recipes)),
         n_clips=_counts(recipes),
         n_parameters=sum(parameter.numel() for parameter in fit.network.parameters()),
         n_steps=fit.n_steps,
@@ -278,6 +296,14 @@ def _measured(
             progress("measuring", index + 1, len(tests) * len(SNR_DB))
     separator.summary = summary.model_copy(update={"improvements": tuple(improvements)})
     return separator, examples
+
+
+def _cleanest(recipes: Iterable[Recipe]) -> list[Recipe]:
+    """One recipe of each machine, of clean references where there are any."""
+    found: dict[str, Recipe] = {}
+    for recipe in recipes:
+        found.setdefault(recipe.machine_type, recipe)
+    return list(found.values())
 
 
 def _counts(recipes: Sequence[Recipe]) -> dict[str, int]:

@@ -77,7 +77,8 @@ class AutoencoderSettings(_Settings):
     segment_frames: int = Field(default=32, ge=1)
     """Frames in a segment."""
     channels: tuple[PositiveInt, ...] = Field(default=(8, 16, 32, 32), min_length=1, strict=False)
-    """Feature maps of the encoder's layers, each of which halves both axes; the decoder mirrors them."""
+    """Feature maps of the encoder's layers, each of which halves both axes, or widths of dense ones; the decoder
+    mirrors them."""
     latent_features: PositiveInt = 8
     """Width of the bottleneck: narrow, so that an anomaly cannot be copied through."""
 
@@ -173,9 +174,9 @@ class SeparatorSettings(_Settings):
     """Time after which training ends at the latest."""
     max_steps: PositiveInt | None = None
     """Batches after which training ends at the latest; with it, and time enough, a training can be repeated exactly."""
-    n_refreshes: int = Field(default=4, ge=0)
-    """How often, evenly spread over the training, the noisy references of machines without clean clips are replaced by
-    what the network has made of them so far."""
+    n_refreshes: int = Field(default=2, ge=0)
+    """How often, evenly spread over the training, noisy references are replaced by what the network makes of them.
+    More often wears the machine away with the noise."""
     held_out: float = Field(default=0.1, gt=0.0, lt=1.0)
     """Share of the supplemental clips of a machine that is held out to measure separation."""
     most_training_clips: PositiveInt = 200
@@ -221,6 +222,8 @@ class SystemSettings(_Settings):
     log_mel: LogMelSettings = LogMelSettings()
     representation: str = "reconstruction-error"
     """What a clip becomes: a key of `soundness.detector.REPRESENTATIONS`."""
+    quantile: float = Field(default=0.3, gt=0.0, lt=1.0)
+    """Over time, of each band, in the representation ``quantile-log-mel``."""
     autoencoder: AutoencoderSettings | None = AutoencoderSettings()
     """``None`` in a system without a network."""
     training: TrainingSettings | None = TrainingSettings()

@@ -14,6 +14,7 @@ import soundfile
 from typer.testing import CliRunner, Result
 
 from permissions import unprivileged
+from soundness.bundle import FORMAT
 from soundness.cli import app
 
 RATE = 16_000
@@ -311,7 +312,7 @@ def test_a_harmed_detector_is_refused_by_name(tmp_path: Path, pump: Path, run: P
     elif harm == "altered":
         content[len(content) // 2] ^= 1
     elif harm == "newer":
-        content = bytearray(bytes(content).replace(b"soundness detector 1 ", b"soundness detector 9 ", 1))
+        content = bytearray(bytes(content).replace(f"soundness detector {FORMAT} ".encode(), b"soundness detector 9 ", 1))
     else:
         content = bytearray(b"RIFF and so on")
     path.write_bytes(content)

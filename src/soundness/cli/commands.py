@@ -245,7 +245,11 @@ def train(
     *,
     out: Annotated[Path, typer.Option(help="Folder for the detectors, one file per machine, and the logs.")],
     system: Annotated[
-        str, typer.Option(help="conditional, log-mel-knn, log-mel-whitened, or a settings file (.toml).")
+        str,
+        typer.Option(
+            help="conditional, fully-connected, log-mel-knn, log-mel-quantile, log-mel-whitened, or a settings file "
+            "(.toml)."
+        ),
     ] = "conditional",
     separation: Annotated[
         str | None,

@@ -29,7 +29,7 @@ class MachineSounds:
     noise
         Supplemental clips of noise alone.
     noisy
-        Training clips, in which the machine is heard through noise.
+        Training clips, in which the machine is heard through noise: of what no clean clip exists.
     """
 
     machine_type: str
@@ -66,10 +66,11 @@ class Recipe:
 
 
 def recipes_of(machines: Sequence[MachineSounds]) -> list[Recipe]:
-    """One recipe for each machine that has clips to mix.
+    """The recipes of each machine that has clips to mix.
 
-    Clean clips of a machine are mixed with noise clips of the other machines, and with its own where it has both kinds;
-    a machine with noise clips alone has them mixed with its training clips (noisy-target training).
+    Clean clips of a machine are mixed with noise clips of the other machines, and with its own where it has both kinds.
+    Training clips of what no clean clip exists are mixed with noise, too (noisy-target training): with the machine's
+    own noise clips where it has any.
 
     Raises
     ------
@@ -84,13 +85,13 @@ def recipes_of(machines: Sequence[MachineSounds]) -> list[Recipe]:
             f"no supplemental clips of noise alone ({found}): a separator is trained on mixtures of a machine and "
             f"noise; expected supplemental/*noise*.wav of at least one machine"
         )
-    recipes = [
-        Recipe(machine.machine_type, machine.clean, noises, is_noisy_target=False)
-        if machine.clean
-        else Recipe(machine.machine_type, machine.noisy, machine.noise, is_noisy_target=True)
-        for machine in machines
-        if machine.clean or (machine.noise and machine.noisy)
-    ]
+    recipes = []
+    for machine in machines:
+        if machine.clean:
+            recipes.append(Recipe(machine.machine_type, machine.clean, noises, is_noisy_target=False))
+        if machine.noisy:
+            own = machine.noise or noises
+            recipes.append(Recipe(machine.machine_type, machine.noisy, own, is_noisy_target=True))
     if not recipes:
         raise DataError("no clean machine clips and no training clips: there is nothing to mix the noise clips with")
     return recipes
@@ -102,7 +103,7 @@ class Mixer:
     Parameters
     ----------
     recipes
-        Each machine's is drawn as often as any other's.
+        Each is drawn as often as any other.
     settings
         Crops, levels and batch size.
     """

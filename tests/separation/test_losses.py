@@ -1,0 +1,173 @@
+"""SI-SNR is torchmetrics', the loss is worked out by hand, and estimates are brought to the mixture's level."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torchmetrics.functional.audio import scale_invariant_signal_noise_ratio
+
+from soundness.separation.losses import least_squares_scaled, mixture_consistent, separation_loss, si_snr
+
+# Two sounds without a mean, at right angles to each other, of power 1
+MACHINE = torch.tensor([1.0, -1.0, 1.0, -1.0])
+NOISE = torch.tensor([1.0, 1.0, -1.0, -1.0])
+
+
+def random(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("shape", [(1000,), (4, 33), (1, 2000), (2, 2, 800), (3, 1, 2, 100)])
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 1.0])
+def test_si_snr_is_that_of_torchmetrics(shape, share):
+    reference = random(*shape) + 0.3
+    estimate = share * 0.7 * reference + random(*shape, seed=1) - 1.2
+    expected = scale_invariant_signal_noise_ratio(estimate, reference)
+    assert si_snr(estimate, reference).shape == shape[:-1]
+    torch.testing.assert_close(si_snr(estimate, reference), expected, atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("share", "decibels"), [(0.1, 20.0), (0.5, 6.0206), (1.0, 0.0), (2.0, -6.0206)])
+def test_si_snr_is_the_power_of_the_machine_over_that_of_the_rest(share, decibels):
+    torch.testing.assert_close(si_snr(MACHINE + share * NOISE, MACHINE), torch.tensor(decibels), atol=1e-4, rtol=0)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.floats(-40, 40), st.floats(-40, 40), st.floats(-1, 1), st.booleans())
+def test_si_snr_does_not_depend_on_gain_sign_and_offset(estimate_db, reference_db, offset, is_inverted):
+    reference = random(500).double()
+    estimate = reference + random(500, seed=1).double()
+    gain = 10 ** (estimate_db / 20) * (-1 if is_inverted else 1)
+    found = si_snr(gain * estimate + offset, 10 ** (reference_db / 20) * reference - offset)
+    torch.testing.assert_close(found, si_snr(estimate, reference), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("silent", ["estimate", "reference", "both"])
+def test_si_snr_of_silence_and_its_gradient_are_finite(silent):
+    estimate = torch.zeros(2, 100) if silent != "reference" else random(2, 100)
+    reference = torch.zeros(2, 100) if silent != "estimate" else random(2, 100, seed=1)
+    estimate.requires_grad_()
+    ratio = si_snr(estimate, reference)
+    ratio.sum().backward()
+    assert ratio.isfinite().all()
+    assert estimate.grad is not None
+    assert estimate.grad.isfinite().all()
+
+
+def test_si_snr_of_a_perfect_estimate_is_high_and_finite():
+    ratio = si_snr(random(1000), random(1000))
+    assert 80 < ratio < float("inf")
+
+
+def pair(*, machine=0.5, noise=0.1):
+    """Estimates and references of one mixture: the machine in noise, and the noise with some machine left in it."""
+    estimates = torch.stack([MACHINE + machine * NOISE, NOISE + noise * MACHINE])
+    return estimates[None], torch.stack([MACHINE, NOISE])[None]
+
+
+def test_the_loss_of_one_pair_is_the_one_worked_out_by_hand():
+    # 20 log10(1 / 0.5) = 6.0206 dB for the machine, 20 log10(1 / 0.1) = 20 dB for the noise
+    torch.testing.assert_close(separation_loss(*pair()), torch.tensor(-(6.0206 + 20) / 2), atol=1e-4, rtol=0)
+
+
+def test_the_order_of_the_outputs_is_fixed():
+    estimates, references = pair()
+    swapped = separation_loss(estimates.flip(1), references)
+    torch.testing.assert_close(swapped, torch.tensor((6.0206 + 20) / 2), atol=1e-4, rtol=0)
+
+
+def test_the_loss_of_a_batch_is_the_mean_over_its_pairs():
+    pairs = [pair(), pair(machine=0.1), pair(noise=2.0)]
+    estimates, references = (torch.cat(part) for part in zip(*pairs, strict=True))
+    expected = torch.stack([separation_loss(*one) for one in pairs]).mean()
+    torch.testing.assert_close(separation_loss(estimates, references), expected)
+
+
+@pytest.mark.parametrize("silent", [0, 1], ids=["machine", "noise"])
+@pytest.mark.parametrize("level", [0.0, 10 ** (-70 / 20)])
+def test_a_pair_with_a_silent_reference_is_skipped(silent, level):
+    heard, skipped = pair(), pair(machine=0.3, noise=0.7)
+    skipped[1][:, silent] *= level
+    estimates, references = (torch.cat(part) for part in zip(heard, skipped, strict=True))
+    torch.testing.assert_close(separation_loss(estimates, references), separation_loss(*heard))
+
+
+@pytest.mark.parametrize("gain", [0.01, 1.0, 1000.0])
+def test_a_reference_that_is_faint_but_heard_counts_however_faint_the_recording(gain):
+    estimates, references = (part.repeat(1, 1, 10_000) for part in pair(machine=0.3, noise=0.7))
+    references[:, 0] *= 10 ** (-50 / 20)
+    # the level of a reference is nothing to SI-SNR: 20 log10(1 / 0.3) and 20 log10(1 / 0.7)
+    assert separation_loss(estimates, gain * references).item() == pytest.approx(-(10.4576 + 3.0980) / 2, abs=0.01)
+
+
+@pytest.mark.parametrize("silent", [(0,), (1,), (0, 1)])
+def test_where_every_pair_is_skipped_the_loss_is_nothing_and_so_is_its_gradient(silent):
+    estimates, references = random(3, 2, 50), random(3, 2, 50, seed=1)
+    references[:, list(silent)] = 0.0
+    estimates.requires_grad_()
+    loss = separation_loss(estimates, references)
+    loss.backward()
+    assert loss == 0.0
+    assert estimates.grad is not None
+    assert (estimates.grad == 0.0).all()
+
+
+def test_a_silent_estimate_next_to_a_skipped_pair_has_a_finite_gradient():
+    estimates, references = torch.zeros(2, 2, 50), random(2, 2, 50)
+    references[0] = 0.0
+    estimates.requires_grad_()
+    separation_loss(estimates, references).backward()
+    assert estimates.grad is not None
+    assert estimates.grad.isfinite().all()
+
+
+def test_what_the_sum_lacks_is_shared_out_evenly():
+    estimates, mixture = torch.tensor([[[1.0, 2.0], [3.0, 4.0]]]), torch.tensor([[[6.0, 2.0]]])
+    assert mixture_consistent(estimates, mixture).tolist() == [[[2.0, 0.0], [4.0, 2.0]]]
+    three = torch.tensor([[[1.0], [2.0], [3.0]]])
+    assert mixture_consistent(three, torch.tensor([[[9.0]]])).tolist() == [[[2.0], [3.0], [4.0]]]
+
+
+def test_consistent_estimates_add_up_to_the_mixture_and_are_not_changed_again():
+    estimates, mixture = random(4, 2, 300), random(4, 1, 300, seed=1)
+    found = mixture_consistent(estimates, mixture)
+    torch.testing.assert_close(found.sum(dim=1, keepdim=True), mixture, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(mixture_consistent(found, mixture), found, atol=1e-6, rtol=1e-5)
+    assert (found - estimates).abs().amax() > 0.1
+
+
+@pytest.mark.parametrize("gains", [(0.1, 7.0), (1.0, 1.0), (-3.0, 0.01), (0.5, 2.0, 30.0)])
+def test_the_true_levels_of_wrongly_scaled_estimates_are_found(gains):
+    sources = random(3, len(gains), 400)
+    estimates = torch.tensor(gains)[:, None] * sources
+    found = least_squares_scaled(estimates, sources.sum(dim=1, keepdim=True))
+    torch.testing.assert_close(found, sources, atol=1e-4, rtol=1e-4)
+
+
+def test_the_gains_are_numpys_least_squares_for_estimates_that_are_not_perfect():
+    estimates, mixture = random(3, 2, 400) + 0.5 * random(3, 1, 400, seed=1), random(3, 1, 400, seed=1)
+    found = least_squares_scaled(estimates, mixture)
+    assert found.dtype == torch.float32
+    for index in range(3):
+        gains = np.linalg.lstsq(estimates[index].double().numpy().T, mixture[index, 0].double().numpy())[0]
+        expected = gains[:, None] * estimates[index].numpy()
+        np.testing.assert_allclose(found[index].numpy(), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_a_silent_estimate_stays_silent_and_the_other_fits_the_mixture_as_well_as_it_can():
+    estimates = torch.stack([3 * MACHINE, torch.zeros(4)])[None]
+    found = least_squares_scaled(estimates, (2 * MACHINE + NOISE)[None, None])
+    torch.testing.assert_close(found[0], torch.stack([2 * MACHINE, torch.zeros(4)]))
+
+
+def test_nothing_but_silence_stays_silent():
+    silence = torch.zeros(2, 1, 50)
+    assert (least_squares_scaled(random(2, 2, 50), silence) == 0.0).all()
+    assert (least_squares_scaled(torch.zeros(2, 2, 50), random(2, 1, 50)) == 0.0).all()
+    assert (least_squares_scaled(torch.zeros(2, 2, 50), silence) == 0.0).all()
+
+
+def test_estimates_that_are_alike_share_the_mixture():
+    found = least_squares_scaled(torch.stack([MACHINE, MACHINE])[None], (4 * MACHINE)[None, None])
+    torch.testing.assert_close(found[0], torch.stack([2 * MACHINE, 2 * MACHINE]))

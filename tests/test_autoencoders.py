@@ -248,7 +248,9 @@ def test_the_error_map_of_a_clip_of_any_length_is_in_its_place(length, n_frames,
     conditions = torch.arange(n_conditions, dtype=torch.float32)[:, None]
     found = ReconstructionError(Reconstructor(Echo(), **scale), conditions, segment_frames=n_frames)
     clip = torch.arange(2 * length, dtype=torch.float32).reshape(2, length)
-    assert torch.equal(found.error_maps(as_it_is(clip)), torch.stack([(clip - c).square() for c in range(n_conditions)]))
+    assert torch.equal(
+        found.error_maps(as_it_is(clip)), torch.stack([(clip - c).square() for c in range(n_conditions)])
+    )
 
 
 def test_a_short_clip_is_repeated_to_fill_a_segment():

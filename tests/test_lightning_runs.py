@@ -96,7 +96,7 @@ def test_a_training_may_run_in_a_thread(tmp_path):
     def train():
         try:
             run(trainer(tmp_path), module, checkpoint=None)
-        except BaseException as error:  # whatever it is, the thread would swallow it
+        except BaseException as error:  # noqa: BLE001  # whatever it is, the thread would swallow it
             errors.append(error)
 
     with quiet_lightning():

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from soundness.features import Spectrograms
-from soundness.log_mel_statistics import MeanLogMel, band_statistics
-from soundness.settings import SystemSettings
+from soundness.log_mel_statistics import MeanLogMel, QuantileLogMel, band_statistics
+from soundness.settings import SystemSettings, load_settings
 
 
 def log_mels(*lengths, n_mels=5, seed=0, offset=-60.0, deviation=6.0):
@@ -53,6 +53,25 @@ def test_a_clip_becomes_its_mean_log_mel():
     representation = MeanLogMel(mean=torch.zeros(5), deviation=torch.ones(5))
     assert representation.vectors(clip).shape == (1, 5)
     np.testing.assert_allclose(representation.vectors(clip)[0], wanted.numpy().mean(axis=1), rtol=1e-5)
+
+
+def test_a_clip_becomes_a_low_quantile_that_passing_noise_does_not_reach():
+    given, wanted = log_mels(9, 40)
+    representation = QuantileLogMel(mean=torch.zeros(5), deviation=torch.ones(5), quantile=0.2)
+    quiet = representation.vectors(Spectrograms(given, wanted))
+    assert quiet.shape == (1, 5)
+    np.testing.assert_allclose(quiet[0], np.quantile(wanted.numpy(), 0.2, axis=1), rtol=1e-5)
+    noisy = wanted.clone()
+    noisy[:, wanted.mean(dim=0).argsort()[-4:]] += 60.0
+    assert (representation.vectors(Spectrograms(given, noisy)) - quiet).abs().max() < 3.0
+
+
+def test_the_quantile_is_that_of_the_settings():
+    settings = load_settings("log-mel-quantile", overrides=["quantile=0.25"])
+    (clip,) = log_mels(21)
+    before = QuantileLogMel(mean=torch.zeros(5), deviation=torch.ones(5), quantile=0.25)
+    after = QuantileLogMel.from_arrays(before.arrays(), settings)
+    assert torch.equal(before.vectors(Spectrograms(clip, clip)), after.vectors(Spectrograms(clip, clip)))
 
 
 def test_the_error_map_is_the_squared_distance_in_deviations():

@@ -100,9 +100,7 @@ def test_any_format_gives_wav_without_a_loss(separated, tmp_path, out, suffix):
 def test_a_very_short_recording_goes_through(separated, tmp_path, out, n_samples):
     path = write(tmp_path / "x.wav", noise(n_samples), subtype="FLOAT")
     separated(path, has_noise=True)
-    np.testing.assert_allclose(
-        read(out / "machine" / "x.wav") + read(out / "noise" / "x.wav"), read(path), atol=1e-6
-    )
+    np.testing.assert_allclose(read(out / "machine" / "x.wav") + read(out / "noise" / "x.wav"), read(path), atol=1e-6)
 
 
 def test_silence_stays_silent(separated, tmp_path, out):
@@ -257,7 +255,7 @@ def test_a_file_in_the_place_of_the_folder_is_refused(separated, tmp_path, out):
     assert out.read_text() == "mine"
 
 
-def test_a_recording_may_be_replaced_by_what_was_separated_from_it(separated, separator, tmp_path, out):
+def test_a_recording_may_be_replaced_by_what_was_separated_from_it(separated, separator, out):
     path = write(out / "machine" / "x.wav", noise(), subtype="FLOAT")
     expected = separator.separate(read(path).T)[0].T
     separated(path, overwrite=True)

@@ -35,9 +35,7 @@ def recipe(*, is_noisy_target=False):
 def fit(tmp_path, small_separator):
     def fit(*overrides, recipes=None, seed=0, folder="work", **options):
         recipes = [recipe()] if recipes is None else recipes
-        return fit_separator(
-            recipes, small_separator(*overrides), seed=seed, folder=tmp_path / folder, **options
-        )
+        return fit_separator(recipes, small_separator(*overrides), seed=seed, folder=tmp_path / folder, **options)
 
     return fit
 
@@ -50,14 +48,14 @@ def same(one, other):
     return torch.equal(weights(one), weights(other)) and one.n_steps == other.n_steps
 
 
-class Interrupted(Exception):
+class StopError(Exception):
     """What ends a training in a test."""
 
 
 class Interrupting(list):
     """Clips, of which only so many are given before the training is interrupted."""
 
-    def __init__(self, clips, *, after, error=Interrupted):
+    def __init__(self, clips, *, after, error=StopError):
         super().__init__(clips)
         self.n_left = after
         self.error = error
@@ -167,7 +165,7 @@ def test_each_setting_changes_the_weights(fit, key):
 # Resuming
 
 
-@pytest.mark.parametrize("error", [Interrupted, KeyboardInterrupt])
+@pytest.mark.parametrize("error", [StopError, KeyboardInterrupt])
 @pytest.mark.parametrize("n_steps", [10, 27])
 def test_a_training_that_is_interrupted_and_resumed_gives_the_same_weights(fit, n_steps, error):
     whole = fit("max_steps=35", "n_refreshes=0", folder="whole")
@@ -185,14 +183,14 @@ def test_a_training_whose_references_were_refreshed_is_resumed_with_the_same_one
     noisy = recipe(is_noisy_target=True)
     whole = fit(*settings, folder="whole", recipes=[noisy])
     stopping = replace(noisy, noises=Interrupting(noisy.noises, after=2 * n_steps))
-    with pytest.raises(Interrupted):
+    with pytest.raises(StopError):
         fit(*settings, folder="parts", recipes=[stopping])
     resumed = fit(*settings, folder="parts", recipes=[noisy], resume=True)
     assert same(resumed, whole)
 
 
 def test_a_training_that_was_interrupted_by_its_progress_is_resumed(fit):
-    def stop(done, total):
+    def stop(*_):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -258,12 +256,13 @@ def test_references_are_refreshed_only_where_they_are_noisy(fit):
         assert torch.equal(never, once) != is_noisy_target
 
 
+@pytest.mark.slow
 def test_a_clean_reference_beside_noisy_ones_stays(fit):
     # The clean recipe's references raise when they are read as a whole, which a refresh would do.
     clean = replace(recipe(), machine_type="valve", references=WithoutIteration(tones()))
     fit("max_steps=51", "n_refreshes=1", recipes=[clean, recipe(is_noisy_target=True)])
     noisy = replace(clean, is_noisy_target=True)
-    with pytest.raises(Interrupted):
+    with pytest.raises(StopError):
         fit("max_steps=51", "n_refreshes=1", recipes=[noisy])
 
 
@@ -271,7 +270,7 @@ class WithoutIteration(list):
     """Clips that are drawn one by one, never all."""
 
     def __iter__(self):
-        raise Interrupted
+        raise StopError
 
 
 # Time

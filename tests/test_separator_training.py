@@ -49,7 +49,7 @@ def same(one, other):
     return torch.equal(weights(one), weights(other))
 
 
-def stop(what, done, total):
+def stop(what, *_):
     if what.startswith("training"):
         raise KeyboardInterrupt
 
@@ -66,7 +66,7 @@ def test_a_training_leaves_a_file_that_holds_the_separator_and_nothing_else(hall
     assert [path.name for path in tmp_path.iterdir()] == ["s.soundness"]
     summary = again.summary
     assert (summary.seed, summary.machine_types, summary.n_steps) == (3, ("fan", "pump"), 6)
-    assert summary.n_clips == {"clean": 3, "noise": 4, "noisy": 11}  # one of each kind is held out
+    assert summary.n_clips == {"clean": 3, "noise": 4, "noisy": 3 + 11}  # one of each kind is held out
     assert summary.n_parameters == sum(p.numel() for p in again.network.parameters())
     assert summary.seconds > 0
     assert summary.versions.keys() >= {"python", "soundness", "torch", "numpy"}
@@ -94,6 +94,7 @@ def test_an_example_of_each_machine_is_given(hall, run):
 def test_what_was_mixed_with_what_is_said(hall, run):
     notes = run(hall).separator.summary.notes
     assert "fan: 3 clean clips, mixed with 4 clips of noise" in notes
+    assert "fan: 3 noisy training clips, mixed with 4 clips of noise" in notes
     assert "pump: 11 noisy training clips, mixed with 4 clips of noise" in notes
 
 
@@ -102,7 +103,7 @@ def test_progress_tells_of_reading_training_and_measuring(hall, run):
     run(hall, progress=lambda *what: told.append(what))
     names = list(dict.fromkeys(what for what, _, _ in told))
     assert names == ["reading", "training the separator (seconds)", "measuring"]
-    assert [(done, total) for what, done, total in told if what == "reading"] == [(n, 21) for n in range(1, 22)]
+    assert [(done, total) for what, done, total in told if what == "reading"] == [(n, 25) for n in range(1, 26)]
     assert told[-1] == ("measuring", 6, 6)
 
 
@@ -128,14 +129,18 @@ def test_test_clips_are_never_read(copied, run):
     assert same(run(copied, out="after").separator, before)
 
 
-def test_training_clips_are_not_read_of_a_machine_with_clean_clips(copied, run):
+def test_training_clips_are_read_only_of_what_there_are_no_clean_clips_of(copied, run):
     before = run(copied, out="before").separator
-    for path in (copied / "fan" / "train").iterdir():
+    for path in (copied / "fan" / "train").glob("*_source_*"):  # clean clips are of the source domain
         path.write_bytes(b"never read")
     assert same(run(copied, out="after").separator, before)
-    sorted((copied / "pump" / "train").iterdir())[0].write_bytes(b"read")
-    with pytest.raises(AudioError, match="not audio"):
-        run(copied, out="broken")
+    for machine, domain in (("fan", "target"), ("pump", "source"), ("pump", "target")):
+        path = sorted((copied / machine / "train").glob(f"*_{domain}_*"))[0]
+        whole = path.read_bytes()
+        path.write_bytes(b"read")
+        with pytest.raises(AudioError, match=re.escape(f"{path}: not audio")):
+            run(copied, out="broken")
+        path.write_bytes(whole)
 
 
 def test_supplemental_clips_of_neither_kind_are_not_read(copied, run):
@@ -162,12 +167,12 @@ def test_the_clips_that_are_held_out_are_not_trained_on(copied, run):
 
 def test_a_larger_share_may_be_held_out(hall, run):
     summary = run(hall, "held_out=0.5").separator.summary
-    assert summary.n_clips == {"clean": 2, "noise": 3, "noisy": 6}
+    assert summary.n_clips == {"clean": 2, "noise": 3, "noisy": 2 + 6}
 
 
 def test_no_more_training_clips_are_used_than_asked_for(hall, run):
     summary = run(hall, "most_training_clips=5").separator.summary
-    assert summary.n_clips["noisy"] == 4
+    assert summary.n_clips["noisy"] == 3 + 4
 
 
 @pytest.mark.slow
@@ -235,7 +240,7 @@ def test_a_silent_clip_is_left_out_and_said(copied, run):
     summary = run(copied).separator.summary
     assert "fan: 1 clip(s) of digital silence are left out" in summary.notes
     assert "pump: 1 clip(s) of digital silence are left out" in summary.notes
-    assert summary.n_clips == {"clean": 2, "noise": 3, "noisy": 11}
+    assert summary.n_clips == {"clean": 2, "noise": 3, "noisy": 3 + 11}
 
 
 def test_where_all_noise_is_silent_there_is_none(copied, run):
@@ -264,7 +269,7 @@ def test_a_machine_of_which_nothing_can_be_mixed_is_said(tmp_path, write_hall, r
 
 
 def test_a_machine_with_clean_and_noise_clips_needs_no_other(tmp_path, write_machine, write_supplemental, run):
-    folder = write_supplemental(write_machine(tmp_path / "data"), n_clean=3, n_noise=3)
+    folder = write_supplemental(write_machine(tmp_path / "data", n_target=0), n_clean=3, n_noise=3)
     summary = run(folder).separator.summary
     assert summary.n_clips == {"clean": 2, "noise": 2, "noisy": 0}
     assert not any(one.is_noisy_target for one in summary.improvements)
@@ -293,7 +298,7 @@ def test_whether_a_separator_can_be_trained_is_known_from_names(tmp_path, write_
 def test_a_machine_may_be_picked_and_hears_the_noise_of_all(hall, run):
     summary = run(hall, machines=["fan"]).separator.summary
     assert summary.machine_types == ("fan",)
-    assert summary.n_clips == {"clean": 3, "noise": 4, "noisy": 0}
+    assert summary.n_clips == {"clean": 3, "noise": 4, "noisy": 3}
     assert {one.machine_type for one in summary.improvements} == {"fan"}
 
 

@@ -107,6 +107,7 @@ BASE = {
     "training.patience": ("training.learning_rate=0.3", "training.max_steps=150"),
     "training.steps_per_epoch": ("training.learning_rate=0.3", "training.max_steps=150"),
     "audio.sample_rate": ("log_mel.fmax=4000",),
+    "quantile": ("representation=quantile-log-mel", "autoencoder=false", "training=false"),
 }
 CHANGES = {
     "audio.sample_rate": 8_000,
@@ -132,6 +133,7 @@ CHANGES = {
     "scorer.whitening": "shrunk",
     "scorer.shrinkage": 0.9,
     "false_alarm_rate": 0.6,
+    "quantile": 0.7,
 }
 TESTED_ELSEWHERE = {
     "description",  # is for people
@@ -717,8 +719,8 @@ def test_a_run_without_a_separator_trains_its_own_and_resumes(hall, run, tmp_pat
 
 
 @pytest.mark.slow
-def test_a_run_that_was_interrupted_while_its_separator_was_trained_is_resumed(hall, run, tmp_path):
-    def stop(what, done, total):
+def test_a_run_that_was_interrupted_while_its_separator_was_trained_is_resumed(hall, run):
+    def stop(what, *_):
         if what.startswith("training the separator"):
             raise KeyboardInterrupt
 
@@ -768,7 +770,7 @@ def test_how_long_a_training_is_expected_to_take_is_announced(fan, run, separato
 def test_the_time_of_a_separator_is_a_part_of_what_is_announced(hall, run):
     told = []
 
-    def stop(what, done, total):
+    def stop(*_):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

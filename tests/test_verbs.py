@@ -44,6 +44,41 @@ def test_the_verbs_lead_from_data_to_figures(tmp_path):
     assert f"{clip.name},{alone!r}" in scores.splitlines()
 
 
+@pytest.mark.slow
+def test_the_verbs_lead_from_supplemental_clips_to_a_detector_that_separates(tmp_path, hall, small_separator):
+    settings = small_separator().model_dump(include={"n_fft", "batch_size", "crop_seconds", "minutes", "max_steps"})
+    separator, pictures = soundness.train_separator(
+        hall,
+        tmp_path / "hall.soundness",
+        overrides=[f"{key}={list(value) if isinstance(value, tuple) else value}" for key, value in settings.items()],
+        machines=["fan", "pump"],
+        seed=3,
+    )
+    assert separator.summary.seed == 3
+    assert separator.settings == small_separator()
+    assert pictures == [tmp_path / "hall_pictures" / f"{name}.png" for name in ("fan", "pump")]
+    assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in pictures)
+    report = soundness.separate(tmp_path / "hall.soundness", [hall / "fan" / "test"], tmp_path / "out", has_noise=True)
+    assert report.n_separated == 4
+    assert len(list((tmp_path / "out" / "noise").iterdir())) == 4
+    overrides = ["separation=denoise"]
+    options = {"system": "log-mel-knn", "machines": ["fan"], "separator": str(tmp_path / "hall.soundness")}
+    (detector,) = soundness.train(hall, tmp_path / "run", overrides=overrides, **options)
+    assert detector.separator.fingerprint == separator.fingerprint
+    assert soundness.score(tmp_path / "run", [hall / "fan"], tmp_path / "scores").n_scored == 4
+    again, pictures = soundness.train_separator(
+        hall, tmp_path / "tuned.soundness", overrides=["n_fft=1024", "max_steps=1"], start=tmp_path / "hall.soundness"
+    )
+    assert again.fingerprint != separator.fingerprint
+    assert len(pictures) == 2
+
+
+def test_a_setting_of_a_separator_is_checked_by_name(tmp_path, hall):
+    with pytest.raises(SettingsError, match="did you mean 'minutes'"):
+        soundness.train_separator(hall, tmp_path / "s.soundness", overrides=["minuets=3"])
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_setting_of_the_factory_is_checked_by_name(tmp_path):
     with pytest.raises(SettingsError, match="did you mean 'n_train'"):
         soundness.make_data(tmp_path / "data", n_trian=3)

@@ -330,7 +330,7 @@ def _read_system(system: str) -> tuple[str, dict[str, Any]]:
 def _parse_override(override: str) -> tuple[list[str], Any]:
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
-        raise SettingsError(f"--set {override}: expected key=value, such as scorer.n_neighbors=2")
+        raise SettingsError(f"--set {override}: expected key=value")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -190,7 +190,10 @@ def train_separator(
         separator, pictures = soundness.train_separator(
             data,
             out,
-            overrides=[*(overrides or ()), *(f"{key}={value}" for key, value in named.items() if value)],
+            overrides=[
+                *(overrides or ()),
+                *(f"{key}={value}" for key, value in named.items() if value not in ("", None)),
+            ],
             machines=_split(machines),
             start=start,
             seed=seed,

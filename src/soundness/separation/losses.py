@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-__all__ = ["least_squares_scaled", "mixture_consistent", "separation_loss", "si_snr"]
+__all__ = ["mixture_consistent", "separation_loss", "si_snr"]
 
 _EPSILON = 1e-8
 _SILENCE_DB = -60.0  # below the level of the mixture a reference says nothing of its sound
@@ -82,28 +82,3 @@ def mixture_consistent(estimates: Tensor, mixture: Tensor) -> Tensor:
        eq. 6, with equal weights.
     """
     return estimates + (mixture - estimates.sum(dim=1, keepdim=True)) / estimates.shape[1]
-
-
-def least_squares_scaled(estimates: Tensor, mixture: Tensor) -> Tensor:
-    r"""Estimates scaled so that their sum comes closest to the mixture: :math:`\min_g \|x - \sum_i g_i \hat s_i\|^2`.
-
-    Parameters
-    ----------
-    estimates
-        Shape ``(batch, source, time)``.
-    mixture
-        Shape ``(batch, 1, time)``.
-
-    Returns
-    -------
-    Tensor
-        Shape ``(batch, source, time)``. The gains of a silent mixture are 0, those of a silent estimate too.
-    """
-    sources = estimates.double()
-    gram = sources @ sources.transpose(1, 2)  # (batch, source, source)
-    products = sources @ mixture.double().transpose(1, 2)  # (batch, source, 1)
-    gains = torch.linalg.lstsq(
-        gram, products, driver="gelsd"
-    ).solution  # the shortest where sources are alike or silent
-    scaled: Tensor = gains * sources
-    return scaled.to(estimates.dtype)

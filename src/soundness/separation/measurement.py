@@ -58,7 +58,8 @@ def measure_improvement(
         mixture = pair.sum(axis=0)
         estimate = separator.separate(mixture[None])[0, 0]
         found.append((_ratio(estimate, pair[0]), _ratio(mixture, pair[0])))
-        example = example or Example(recipe.machine_type, mixture, estimate, pair[0])
+        if example is None:
+            example = Example(recipe.machine_type, mixture, estimate, pair[0])
     if example is None:
         return None
     after, before = np.mean(found, axis=0)

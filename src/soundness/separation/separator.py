@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from soundness.errors import SettingsError
 from soundness.separation.conv_tasnet import ConvTasNet
 from soundness.settings import SeparatorSettings
 
@@ -89,9 +90,10 @@ class Separator:
 
     @property
     def fingerprint(self) -> str:
-        """Tells separators apart: a checksum of the weights."""
+        """Tells separators apart: a checksum of settings and weights."""
         weights = self.arrays()
-        return hashlib.sha256(b"".join(weights[name].tobytes() for name in sorted(weights))).hexdigest()
+        parts = [self.settings.model_dump_json().encode(), *(weights[name].tobytes() for name in sorted(weights))]
+        return hashlib.sha256(b"".join(parts)).hexdigest()
 
     def separate(self, waveform: Waveform) -> Waveform:
         """Machine and noise of a recording; see `separate_blocks`.
@@ -127,7 +129,14 @@ class Separator:
         ------
         ndarray
             Shape ``(2, channel, time)``; end to end they are as long as the recording.
+
+        Raises
+        ------
+        SettingsError
+            If ``chunk_seconds`` does not exceed the overlap.
         """
+        if chunk_seconds <= _OVERLAP_SECONDS:
+            raise SettingsError(f"chunk_seconds: {chunk_seconds:g}; expected more than {_OVERLAP_SECONDS:g}")
         rate = self.settings.sample_rate
         chunk, overlap = round(chunk_seconds * rate), round(_OVERLAP_SECONDS * rate)
         waiting: Waveform | None = None  # samples that no chunk has given yet, but for the overlap

@@ -1,0 +1,397 @@
+"""Separation: promised and measured, side by side; writes the tables of docs/separation.md.
+
+SOUNDNESS_DATA=... python benchmarks/separation.py [--only factory,noisy,...] [--work DIR]
+
+Needs the environment variable SOUNDNESS_DATA, with `make_noisy.py` in that folder, and about three hours on an idle
+machine of two cores. What is finished is kept in the work folder and not measured again. Exit status 1 if a promise is
+not kept.
+"""
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from soundness.bundle import load_separator
+from soundness.separation.losses import si_snr
+from soundness.separation.separator import Separator
+from soundness.settings import SEPARATOR_SIZES, SeparatorSettings
+
+COMMAND = str(Path(sys.executable).with_name("soundness"))
+DOCS = Path(__file__).parents[1] / "docs" / "separation.md"
+GIB = 2**30
+RATE = 16_000
+SEEDS = (0, 1, 2)
+WITH_CLEAN_CLIPS = ("bearing", "gearbox", "slider", "valve")
+DETECTION_MACHINES = ("fan", "gearbox", "valve")
+MODES = ("off", "augment", "denoise", "target=separated")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table; without a promise it is kept."""
+
+    what: str
+    promised: str
+    measured: str
+    is_kept: bool
+
+
+def soundness(*arguments: str, n_threads: int | None = None) -> None:
+    """Run a command; `n_threads` leaves the other cores to others."""
+    environment = os.environ if n_threads is None else {**os.environ, "OMP_NUM_THREADS": str(n_threads)}
+    done = subprocess.run([COMMAND, *arguments, "-q"], capture_output=True, text=True, check=False, env=environment)
+    if done.returncode != 0:
+        raise SystemExit(f"soundness {' '.join(arguments)}: exit status {done.returncode}\n{done.stderr}")
+
+
+def make_factory(work: Path) -> Path:
+    """The factory's recordings, with the true stems beside them."""
+    if not (work / "factory").exists():
+        soundness("make-data", str(work / "factory"), "--seed", "3")
+    return work / "factory"
+
+
+def make_noisy(work: Path) -> Path:
+    """Real machines in real noise; the stems, which no training reads, in `stems`."""
+    if not (work / "noisy").exists():
+        script = Path(os.environ["SOUNDNESS_DATA"]) / "make_noisy.py"
+        subprocess.run([sys.executable, script, work / "noisy", "--references", work / "stems"], check=True)
+    return work / "noisy"
+
+
+def trained(data: Path, name: str, *options: str, n_threads: int | None = None) -> Separator:
+    """A separator of a data set, trained unless it is there."""
+    path = data.with_name(f"{name}.soundness")
+    if not path.exists():
+        soundness("train-separator", str(data), "--out", str(path), "--resume", *options, n_threads=n_threads)
+    return load_separator(path)
+
+
+def read(path: Path) -> np.ndarray:
+    """Samples of a mono recording."""
+    return soundfile.read(path, dtype="float32")[0]
+
+
+def improvements(separator: Separator, stems: Path, *, snr_db: float | None = None, most: int = 60) -> list[float]:
+    """SI-SNR improvement of the machine, against true stems: as they are, or mixed at a level."""
+    paths = sorted(stems.glob("*_machine.wav"))
+    chosen = [paths[index] for index in np.linspace(0, len(paths) - 1, min(most, len(paths))).round().astype(int)]
+    found = []
+    for path in chosen:
+        machine, noise = read(path), read(path.with_name(path.name.replace("_machine.wav", "_noise.wav")))
+        if snr_db is not None:
+            noise = noise * np.sqrt(np.mean(machine**2) / np.mean(noise**2)) * 10 ** (-snr_db / 20)
+        mixture = machine + noise
+        estimate = separator.separate(mixture[None].astype(np.float32))[0, 0]
+        before, after = (
+            float(si_snr(torch.from_numpy(sound), torch.from_numpy(machine))) for sound in (mixture, estimate)
+        )
+        found.append(after - before)
+    return found
+
+
+def factory(work: Path) -> Iterator[Row]:
+    """Twenty minutes on the factory, against the true stems of the test clips at 0 dB."""
+    separator = trained(make_factory(work), "factory")
+    means = {}
+    for stems in sorted((work / "factory_truth").iterdir()):
+        by_domain = {
+            domain: improvements(separator, folder, snr_db=0.0, most=50)
+            for domain, folder in _domains(stems / "test", work / "domains" / stems.name).items()
+        }
+        means[stems.name] = statistics.mean(value for values in by_domain.values() for value in values)
+        detail = ", ".join(f"{domain} {statistics.mean(values):.1f}" for domain, values in by_domain.items())
+        measured = f"{means[stems.name]:.1f} dB ({detail})"
+        if stems.name in WITH_CLEAN_CLIPS:
+            yield Row(f"factory, {stems.name}", "", measured, True)
+        else:
+            yield Row(f"factory, {stems.name}, noise-only", "> 0 dB", measured, means[stems.name] > 0)
+    mean = statistics.mean(means[name] for name in WITH_CLEAN_CLIPS)
+    yield Row("factory, mean of machines with clean clips", ">= 5 dB", f"{mean:.1f} dB", mean >= 5)
+
+
+def _domains(stems: Path, links: Path) -> dict[str, Path]:
+    """The stems of each domain in a folder of their own."""
+    for domain in ("source", "target"):
+        (links / domain).mkdir(parents=True, exist_ok=True)
+        for path in stems.glob(f"section_00_{domain}_*.wav"):
+            if not (links / domain / path.name).exists():
+                os.link(path, links / domain / path.name)
+    return {domain: links / domain for domain in ("source", "target")}
+
+
+def noisy(work: Path) -> Iterator[Row]:
+    """Twenty minutes on real machines in real noise, against the true stems of the test clips, mixed as they are."""
+    separator = trained(make_noisy(work), "noisy")
+    for machine, promised in (("ToyCar", 6.0), ("slider", 5.0)):
+        found = improvements(separator, work / "stems" / machine / "test", most=200)
+        mean = statistics.mean(found)
+        measured = f"{mean:.1f} dB ({len(found)} test clips)"
+        yield Row(f"noisy {machine}", f">= {promised:g} dB", measured, mean >= promised)
+        if machine == "slider":
+            heard = improvements(separator, work / "stems" / machine / "train", most=75)
+            yield Row("noisy slider, training clips", "", f"{statistics.mean(heard):.1f} dB ({len(heard)} clips)", True)
+
+
+def sizes(work: Path) -> Iterator[Row]:
+    """Ten minutes of training on one core for each size and basis, two at a time."""
+    data = make_noisy(work)
+    kinds = [(size, basis) for basis in ("learned", "stft") for size in ("cpu", "cpu-quality")]
+    with ThreadPoolExecutor(2) as pool:
+        options = [("--size", size, "--basis", basis, "--minutes", "10") for size, basis in kinds]
+        names = [f"noisy_{size}_{basis}" for size, basis in kinds]
+        separators = list(pool.map(lambda name, given: trained(data, name, *given, n_threads=1), names, options))
+    for (size, basis), separator in zip(kinds, separators, strict=True):
+        means = {
+            machine: statistics.mean(improvements(separator, work / "stems" / machine / "test"))
+            for machine in ("ToyCar", "slider")
+        }
+        figures = ", ".join(f"{machine} {mean:.1f} dB" for machine, mean in means.items())
+        measured = f"{figures}; {separator.summary.n_steps:,} steps"
+        yield Row(f"10 minutes on one core, {size}, {basis} basis", "", measured, True)
+
+
+COST = """
+import json, resource, sys, time
+import torch
+from soundness.separation.conv_tasnet import ConvTasNet
+from soundness.separation.losses import separation_loss
+from soundness.settings import SeparatorSettings
+network = ConvTasNet(SeparatorSettings(size=sys.argv[1], basis=sys.argv[2]))
+clip = torch.randn(1, 1, 160_000)
+with torch.inference_mode():
+    seconds = []
+    for _ in range(int(sys.argv[3])):
+        started = time.perf_counter()
+        network(clip)
+        seconds.append(time.perf_counter() - started)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+references = torch.randn(4, 2, 32_000)
+optimizer = torch.optim.Adam(network.parameters(), fused=True)
+steps = []
+for _ in range(3):
+    started = time.perf_counter()
+    optimizer.zero_grad()
+    separation_loss(network(references.sum(dim=1, keepdim=True)), references).backward()
+    optimizer.step()
+    steps.append(time.perf_counter() - started)
+training = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+n_parameters = sum(parameter.numel() for parameter in network.parameters())
+print(json.dumps([sorted(seconds)[len(seconds) // 2], peak, min(steps), training, n_parameters]))
+"""
+
+
+def cost(work: Path) -> Iterator[Row]:  # noqa: ARG001  # as all of them
+    """Seconds for a 10-s clip and for a step of 4 x 2 s, and peak memory, of every size and basis."""
+    for basis in ("learned", "stft"):
+        for size in SEPARATOR_SIZES:
+            n_times = "9" if size.startswith("cpu") else "3"
+            done = subprocess.run(
+                [sys.executable, "-c", COST, size, basis, n_times], capture_output=True, text=True, check=True
+            )
+            clip, peak, step, training, n_parameters = json.loads(done.stdout)
+            measured = (
+                f"{n_parameters / 1e6:.2f} M parameters; 10-s clip {clip:.3f} s, {peak:.1f} GiB; "
+                f"step {step:.2f} s, {training:.1f} GiB"
+            )
+            is_default = (size, basis) == (SeparatorSettings().size, SeparatorSettings().basis)
+            promised = "10-s clip <= 0.1 s" if is_default else ""
+            yield Row(
+                f"{size}, {basis} basis" + (" (default)" if is_default else ""),
+                promised,
+                measured,
+                clip <= 0.1 or not is_default,
+            )
+
+
+def long_recordings(work: Path) -> Iterator[Row]:
+    """An hour in less than 1 GB, and seams that nobody hears."""
+    folder = work / "long"
+    folder.mkdir(exist_ok=True)
+    hour = folder / "hour.wav"
+    clips = sorted((make_noisy(work) / "ToyCar" / "test").glob("*.wav"))
+    with soundfile.SoundFile(hour, "w", RATE, 1) as file:
+        for index in range(int(3600 / 6.4) + 1):
+            file.write(read(clips[index % len(clips)]))
+    trained(work / "noisy", "noisy")
+    started = time.perf_counter()
+    arguments = ("separate", str(work / "noisy.soundness"), str(hour), "--out", str(folder / "out"), "--overwrite")
+    soundness(*arguments)
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    measured = f"{peak / GIB:.2f} GiB, {seconds:.0f} s"
+    yield Row("an hour-long recording, peak memory", "< 1 GB", measured, peak < 1e9)
+    yield from seams(load_separator(work / "noisy.soundness"), work / "stems" / "ToyCar" / "test")
+
+
+def seams(separator: Separator, stems: Path) -> Iterator[Row]:
+    """A minute of machine and noise, in chunks and whole."""
+    paths = sorted(stems.glob("*_machine.wav"))[:10]
+    machine = np.concatenate([read(path) for path in paths])[: 60 * RATE]
+    noise = np.concatenate([read(path.with_name(path.name.replace("_machine", "_noise"))) for path in paths])
+    mixture = (machine + noise[: len(machine)])[None].astype(np.float32)
+    whole = np.concatenate(list(separator.separate_blocks([mixture], chunk_seconds=61)), axis=-1)[0, 0]
+    chunked = separator.separate(mixture)[0, 0]
+    difference = 10 * np.log10(np.sum((chunked - whole) ** 2) / np.sum(whole**2))
+    yield Row("60 s, chunked less whole", "< -25 dB", f"{difference:.1f} dB", difference < -25)
+    error = np.square(chunked - machine) / np.mean(np.square(whole - machine))
+    is_seam = np.zeros(len(error), dtype=bool)
+    for start in (28 * RATE, 30 * RATE):  # the second chunk fades in, the last one does
+        is_seam[start : start + 2 * RATE] = True
+    at, elsewhere = float(error[is_seam].mean()), float(error[~is_seam].mean())
+    same = float((np.square(whole - machine) / np.mean(np.square(whole - machine)))[is_seam].mean())
+    measured = f"{at:.3f} at the seams (there {same:.3f} without seams), {elsewhere:.3f} elsewhere"
+    yield Row("60 s, error against the reference", "at seams not larger", measured, at <= max(elsewhere, 1.02 * same))
+
+
+@dataclass(frozen=True)
+class Job:
+    """One detector: trained, scored and evaluated."""
+
+    data: str
+    system: str
+    mode: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+        return f"{self.data}-{self.system}-{self.mode.replace('=', '-')}-{self.seed}"
+
+
+def detection(work: Path) -> Iterator[Row]:
+    """Official scores without and with separation, and with the true stems in place of the recordings."""
+    networks = ("conditional", "fully-connected")
+    others = ("log-mel-whitened", "log-mel-quantile")
+    trained(make_noisy(work), "noisy")
+    trained(make_factory(work), "factory")
+    for data, title in (("noisy", "noisy toy car"), ("factory", f"factory ({', '.join(DETECTION_MACHINES)})")):
+        _stem_data(work, data)
+        jobs = [Job(data, system, mode, seed) for system in networks for mode in (*MODES, "stems") for seed in SEEDS]
+        jobs += [Job(data, system, mode, 0) for system in others for mode in ("off", "denoise", "stems")]
+        with ThreadPoolExecutor(2) as pool:
+            scores = dict(zip(jobs, pool.map(lambda job: _score(work, job), jobs), strict=True))
+        best = 0.0
+        for system in (*networks, *others):
+            means = {}
+            for mode in (*MODES, "stems"):
+                found = [value for job, value in scores.items() if (job.system, job.mode) == (system, mode)]
+                if found:
+                    means[mode] = statistics.mean(found)
+                    spread = f" ± {statistics.stdev(found):.1f}" if len(found) > 1 else ""
+                    yield Row(f"{title}, {system}, {mode}", "", f"{means[mode]:.1f}{spread}", True)
+            gap = means["stems"] - means["off"]
+            share = max(means[mode] - means["off"] for mode in means if mode not in ("off", "stems")) / gap
+            best = max(best, share)
+            yield Row(f"{title}, {system}, share of the gap closed", "", f"{100 * share:.0f} % of {gap:.1f}", True)
+        if data == "noisy":
+            yield Row(f"{title}, best share of the gap", ">= 25 %", f"{100 * best:.0f} %", best >= 0.25)
+
+
+def _stem_data(work: Path, data: str) -> None:
+    """The same data set with the true stems in place of the recordings."""
+    stems, out = work / ("stems" if data == "noisy" else "factory_truth"), work / f"{data}_stems"
+    for machine in ("ToyCar",) if data == "noisy" else DETECTION_MACHINES:
+        for split in ("train", "test"):
+            (out / machine / split).mkdir(parents=True, exist_ok=True)
+            for path in sorted((stems / machine / split).glob("*_machine.wav")):
+                name = path.name.replace("_machine.wav", ".wav")
+                if not (out / machine / split / name).exists():
+                    shutil.copy(path, out / machine / split / name)
+
+
+def _score(work: Path, job: Job) -> float:
+    """Official score in per cent."""
+    out = work / "detection" / job.name
+    figures = out / "figures.json"
+    if not figures.exists():
+        is_clean = job.mode == "stems"
+        data = work / (f"{job.data}_stems" if is_clean else job.data)
+        machines = ("ToyCar",) if job.data == "noisy" else DETECTION_MACHINES
+        mode = "off" if is_clean else job.mode
+        options = ["--separation", mode, "--machines", ",".join(machines), "--seed", str(job.seed)]
+        options += [] if mode == "off" else ["--separator", str(work / f"{job.data}.soundness")]
+        if job.system in ("conditional", "fully-connected") and len(machines) > 1:
+            options += ["--set", "scope=shared"]
+        train = ("train", str(data), "--system", job.system, "--out", str(out / "run"), "--overwrite")
+        soundness(*train, *options, n_threads=1)
+        tests = [str(data / machine) for machine in machines]
+        score = ("score", str(out / "run"), *tests, "--out", str(out / "scores"), "--overwrite")
+        soundness(*score, n_threads=1)
+        soundness("evaluate", str(out / "scores"), "--json", str(figures))
+    return 100 * json.loads(figures.read_text())["official_score"]
+
+
+SECTIONS: dict[str, Callable[[Path], Iterator[Row]]] = {
+    "noisy": noisy,
+    "factory": factory,
+    "cost": cost,
+    "long": long_recordings,
+    "sizes": sizes,
+    "detection": detection,
+}
+
+
+def write_docs(rows: dict[str, list[Row]]) -> None:
+    """Put the tables between the markers of the page."""
+    text = DOCS.read_text(encoding="utf-8")
+    for section, found in rows.items():
+        start, end = f"<!-- {section} -->\n", f"<!-- end of {section} -->\n"
+        lines = ["| | promised | measured |", "|---|---|---|"]
+        lines += [f"| {row.what} | {row.promised} | {row.measured} |" for row in found]
+        before, _, rest = text.partition(start)
+        _, _, after = rest.partition(end)
+        text = f"{before}{start}" + "\n".join(lines) + f"\n{end}{after}"
+    DOCS.write_text(text, encoding="utf-8")
+
+
+def main() -> int:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", default=",".join(SECTIONS), help=f"of {', '.join(SECTIONS)}")
+    parser.add_argument("--work", type=Path, default=Path("out/benchmark-separation"))
+    arguments = parser.parse_args()
+    if "SOUNDNESS_DATA" not in os.environ:
+        parser.error("SOUNDNESS_DATA is not set: it names the folder of the real recordings")
+    work = arguments.work.resolve()
+    work.mkdir(parents=True, exist_ok=True)
+    kept = work / "rows.json"
+    rows = (
+        {name: [Row(**row) for row in found] for name, found in json.loads(kept.read_text()).items()}
+        if kept.exists()
+        else {}
+    )
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    for name in arguments.only.split(","):
+        if name not in rows:
+            rows[name] = []
+            for row in SECTIONS[name](work):
+                rows[name].append(row)
+                console.print(f"{row.what}: {row.measured}", highlight=False)
+            kept.write_text(json.dumps({key: [asdict(row) for row in found] for key, found in rows.items()}, indent=2))
+    table = Table("what", "promised", "measured", "")
+    for row in (row for name in arguments.only.split(",") for row in rows[name]):
+        table.add_row(row.what, row.promised, row.measured, "pass" if row.is_kept else "FAIL")
+    console.print(table)
+    write_docs(rows)
+    return 0 if all(row.is_kept for found in rows.values() for row in found) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""Each representation is fitted to the clips it is given, and told apart what it must be told."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from soundness.autoencoders import new_reconstructor
+from soundness.datasets import open_dataset
+from soundness.detector import REPRESENTATIONS
+from soundness.errors import SettingsError
+from soundness.fitters import FITTERS, FitContext
+from soundness.hearing import hear
+
+RATE = 16_000
+
+
+@pytest.fixture
+def context(tmp_path):
+    return FitContext(seed=0, folder=tmp_path / "work", resume=False, progress=None)
+
+
+@pytest.fixture(scope="module")
+def ten_conditions(tmp_path_factory):
+    """A machine whose ten training clips have an attribute each."""
+    folder = tmp_path_factory.mktemp("data") / "fan" / "train"
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for index in range(10):
+        path = folder / f"section_00_source_train_normal_{index:04d}_vel_{index}.wav"
+        soundfile.write(path, 0.1 * rng.standard_normal(6_400), RATE)
+    return folder.parent
+
+
+def heard(folder, settings, separator=None):
+    return [
+        hear(machine, settings, separator, advance=lambda: None) for machine in open_dataset(folder).machines.values()
+    ]
+
+
+def test_every_representation_has_a_fitter():
+    assert FITTERS.keys() == REPRESENTATIONS.keys()
+
+
+@pytest.mark.parametrize("separation", ["off", "augment"])
+def test_a_recording_is_held_out_with_its_copy(ten_conditions, small, separator, context, separation):
+    # The weights that hear a clip's condition change only if the clip, or its copy, was among the batches.
+    settings = small("conditional", f"separation={separation}", "training.held_out=0.3", "training.max_steps=60")
+    clips = heard(ten_conditions, settings, separator if separation == "augment" else None)
+    assert len(clips[0].copies) == (10 if separation == "augment" else 0)
+    (fitted,) = FITTERS["reconstruction-error"](clips, settings, context)
+    trained = fitted.network.reconstructor
+    torch.manual_seed(0)
+    untrained = new_reconstructor(settings, n_conditions=10, mean=trained.mean, deviation=trained.deviation)
+    before, after = (network.autoencoder.encoder[0].weight[:, 1:] for network in (untrained, trained))
+    assert Counter((before == after).flatten(2).all(dim=2).all(dim=0).tolist()) == {True: 3, False: 7}
+
+
+def test_copies_are_trained_on_under_the_condition_of_their_recording(ten_conditions, small, separator, context):
+    settings = small("conditional", "separation=augment", "training.held_out=0")
+    (clips,) = heard(ten_conditions, settings, separator)
+    (fitted,) = FITTERS["reconstruction-error"]([clips], settings, context)
+    assert [str(condition) for condition in fitted.conditions] == [f"source vel_{index}" for index in range(10)]
+    frames = torch.cat([clip.given for clip in (*clips.spectrograms, *clips.copies)], dim=1).double()
+    torch.testing.assert_close(fitted.network.reconstructor.mean[0], frames.mean(dim=1).float())
+
+
+def test_machines_that_share_a_network_have_conditions_of_their_own(hall, small, context):
+    settings = small("conditional", "scope=shared", "separation=off")
+    fan, pump = FITTERS["reconstruction-error"](heard(hall, settings), settings, context)
+    assert fan.network is pump.network
+    assert len(fan.conditions) == len(pump.conditions) == 4
+    assert not set(fan.conditions) & set(pump.conditions)
+
+
+def test_settings_that_do_not_go_with_a_representation_are_refused(fan, small, context):
+    (clips,) = heard(fan, small())
+    with pytest.raises(SettingsError, match="'mean-log-mel' has no network; set autoencoder=false"):
+        FITTERS["mean-log-mel"]([clips], small("conditional", "representation=mean-log-mel"), context)
+    with pytest.raises(SettingsError, match="'reconstruction-error' needs autoencoder and training settings"):
+        FITTERS["reconstruction-error"]([clips], small("log-mel-knn", "representation=reconstruction-error"), context)

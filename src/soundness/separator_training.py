@@ -116,7 +116,7 @@ def train_separator(
     }
     work = out.with_name(f"{out.name}.training")
     if _is_finished(out, work, identity, resume=resume, overwrite=overwrite):
-        return TrainedSeparator(load_separator(out), ())
+        return TrainedSeparator(_finished(out, settings, seed=seed), ())
     kept, held_out, notes = _read(found, settings, seed=seed, progress=progress)
     recipes = [recipe for recipe in recipes_of(kept) if recipe.machine_type in chosen]
     tests = _cleanest(recipe for recipe in recipes_of(held_out) if recipe.machine_type in chosen)
@@ -144,9 +144,9 @@ def train_separator(
 
 def can_train_separator(machines: Iterable[Machine]) -> bool:
     """Whether data have what a separator is trained on: noise-only clips, and something to mix them with."""
-    machines = list(machines)
-    kinds = {machine.machine_type: {clip.supplemental for clip in machine.supplemental} for machine in machines}
-    return any("noise" in found for found in kinds.values())
+    kinds = [({clip.supplemental for clip in machine.supplemental}, len(machine.train)) for machine in machines]
+    has_noise = any("noise" in found for found, _ in kinds)
+    return has_noise and any("machine" in found or ("noise" in found and n_train > 0) for found, n_train in kinds)
 
 
 def _chosen(data: Path | str, found: Sequence[Machine], names: Sequence[str]) -> list[str]:
@@ -176,6 +176,14 @@ def _is_finished(out: Path, work: Path, identity: dict[str, Any], *, resume: boo
     except OSError as error:
         raise OutputError(f"{out}: cannot be written: {error.strerror}") from None
     return False
+
+
+def _finished(out: Path, settings: SeparatorSettings, *, seed: int) -> Separator:
+    """A separator that was finished before, and was to be trained just so."""
+    separator = load_separator(out)
+    if separator.settings != settings or separator.summary.seed != seed:
+        raise OutputError(f"{out}: was trained with other settings or another seed; --overwrite replaces it")
+    return separator
 
 
 def _make_room(work: Path, identity: dict[str, Any], *, out: Path, resume: bool) -> None:
@@ -237,7 +245,7 @@ def _read(
                     progress("reading", n_read, n_clips)
             if silent:
                 notes.append(f"{name}: {len(silent)} clip(s) of digital silence are left out")
-            rng = np.random.default_rng((seed, len(notes)))
+            rng = np.random.default_rng((seed, len(kept)))
             parts = {kind: _held_out(waves, settings.held_out, rng) for kind, waves in sounds.items()}
             notes += [
                 f"{name}: a single {kind} clip: trained on and measured with"

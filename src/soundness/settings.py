@@ -235,7 +235,8 @@ class SystemSettings(_Settings):
     reconstructs what was separated from it. ``auto``: ``augment`` where there is a network and a separator, or clips to
     train one with; ``off`` everywhere else."""
     separator: SeparatorSettings = SeparatorSettings()
-    """Of a separator that is trained for this system alone; one that is given brings its own."""
+    """Of a separator that is trained for this system alone, with the sample rate and the channel of ``audio``; one that
+    is given brings its own."""
     scope: Literal["machine", "shared"] = "machine"
     """One network per machine, or one shared by all machines."""
     false_alarm_rate: float = Field(default=0.1, gt=0.0, lt=1.0)

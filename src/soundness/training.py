@@ -150,10 +150,13 @@ class _Run:
 
     def train_separator(self, data: Path | str, *, resume: bool) -> Separator:
         """Train the run's own separator, on all machines of the data set."""
+        audio = self.settings.audio
         trained = train_separator(
             data,
             self.out / _WORK_FOLDER / f"separator{SUFFIX}",
-            settings=self.settings.separator,
+            settings=self.settings.separator.model_copy(
+                update={"sample_rate": audio.sample_rate, "channel": audio.channel}
+            ),
             seed=self.seed,
             resume=resume,
             progress=self.progress,
@@ -292,13 +295,13 @@ def _with_separation_decided(
 
 def _given_separator(path: Path | None, settings: SystemSettings) -> Separator | None:
     if path is None:
-        wanted, name = settings.separator.sample_rate, "separator.sample_rate"
-        separator = None
-    else:
-        separator = load_separator(path)
-        wanted, name = separator.settings.sample_rate, f"{path}: a separator for"
-    if settings.separation != "off" and wanted != settings.audio.sample_rate:
-        raise SettingsError(f"{name} {wanted} Hz; audio.sample_rate is {settings.audio.sample_rate} Hz")
+        return None
+    separator = load_separator(path)
+    if separator.settings.sample_rate != settings.audio.sample_rate:
+        raise SettingsError(
+            f"{path}: a separator for {separator.settings.sample_rate} Hz; "
+            f"audio.sample_rate is {settings.audio.sample_rate} Hz"
+        )
     return separator
 
 

@@ -133,6 +133,7 @@ CHANGES = {
     "crop_seconds": ("[0.2, 0.3]", "[0.1, 0.3]"),
     "snr_db": ("[-5, 5]", "[0, 5]"),
     "gain_db": ("[-10, 10]", "[0, 10]"),
+    "log_mel_weight": (0.2, 0.0),
     "learning_rate": (0.001, 0.01),
     "gradient_norm": (5.0, 0.001),
     "minutes": (1000, 1e-6),

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from soundness.errors import SettingsError
 from soundness.lightning_runs import quiet_lightning, run
 from soundness.separation.conv_tasnet import ConvTasNet
-from soundness.separation.losses import separation_loss
+from soundness.separation.losses import LogMelDistance, separation_loss
 from soundness.separation.mixtures import Mixer, Recipe
 from soundness.settings import SeparatorSettings
 
@@ -157,6 +157,7 @@ class _SeparatorTraining(pl.LightningModule):
         self.settings = settings
         self.timer = timer
         self.seed = seed
+        self.log_mel_distance = LogMelDistance(sample_rate=settings.sample_rate)
         self._n_refreshed = 0
         self._teacher: dict[str, Tensor] = {}
         self._mixer = Mixer(recipes, settings)
@@ -164,6 +165,8 @@ class _SeparatorTraining(pl.LightningModule):
     def training_step(self, references: Tensor, index: int) -> Tensor:  # noqa: ARG002  # Lightning's
         estimates = self.network(references.sum(dim=1, keepdim=True))
         loss = separation_loss(estimates, references)
+        if self.settings.log_mel_weight > 0.0:
+            loss = loss + self.settings.log_mel_weight * self.log_mel_distance(estimates, references)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(references))
         return loss
 
@@ -200,41 +203,24 @@ class _SeparatorTraining(pl.LightningModule):
         return int(self._fraction_done() * (self.settings.n_refreshes + 1))
 
     def _cleaner_recipes(self) -> list[Recipe]:
-        """The recipes with what the teacher makes of noisy references in their place.
-
-        Where a machine has clean clips of one domain and training clips alone of the other, the noise that the teacher
-        finds in those is mixed in, too: there is no other of that domain.
-        """
+        """The recipes with what the teacher makes of noisy references in their place."""
         with torch.random.fork_rng(devices=[]):
             teacher = ConvTasNet(self.settings).to(self.device)
         teacher.load_state_dict(self._teacher)
         teacher.eval()
-        has_clean = {recipe.machine_type for recipe in self.recipes if not recipe.is_noisy_target}
-        separated = {
-            index: [_separated(clip, teacher) for clip in recipe.references]
-            for index, recipe in enumerate(self.recipes)
+        return [
+            replace(recipe, references=[_machine_in(clip, teacher) for clip in recipe.references])
             if recipe.is_noisy_target
-        }
-        found = [
-            noise
-            for index, clips in separated.items()
-            if self.recipes[index].machine_type in has_clean
-            for _, noise in clips
+            else recipe
+            for recipe in self.recipes
         ]
-        cleaner = list(self.recipes)
-        for index, clips in separated.items():
-            recipe = self.recipes[index]
-            noises = [*recipe.noises, *found] if recipe.machine_type in has_clean else recipe.noises
-            cleaner[index] = replace(recipe, references=[machine for machine, _ in clips], noises=noises)
-        return cleaner
 
 
 @torch.inference_mode()
-def _separated(clip: np.ndarray[Any, np.dtype[np.float32]], teacher: ConvTasNet) -> np.ndarray[Any, Any]:
-    """Machine and noise, shape ``(2, time)``."""
+def _machine_in(clip: np.ndarray[Any, np.dtype[np.float32]], teacher: ConvTasNet) -> np.ndarray[Any, Any]:
     waveform = torch.from_numpy(clip)[None, None].to(next(teacher.parameters()).device)
-    separated: np.ndarray[Any, Any] = teacher(waveform)[0].cpu().numpy()
-    return separated
+    machine: np.ndarray[Any, Any] = teacher(waveform)[0, 0].cpu().numpy()
+    return machine
 
 
 class _Progress(Callback):

@@ -154,7 +154,7 @@ class SeparatorSettings(_Settings):
     """A key of `SEPARATOR_SIZES`."""
     basis: Literal["learned", "stft"] = "stft"
     """Whether masks lie on learned filters or on a spectrum."""
-    n_fft: int = Field(default=512, ge=32, multiple_of=4)
+    n_fft: int = Field(default=2048, ge=32, multiple_of=4)
     """Samples in a frame of the spectrum; each is a quarter of a frame after the last."""
     causal: bool = False
     """Whether it hears nothing of the future but the rest of a frame."""
@@ -166,6 +166,9 @@ class SeparatorSettings(_Settings):
     """Lowest and highest level of the machine above the noise, over the whole clips."""
     gain_db: tuple[float, float] = Field(default=(-10.0, 10.0), strict=False)
     """Lowest and highest gain of a mixture."""
+    log_mel_weight: float = Field(default=0.2, ge=0.0)
+    """Of a decibel by which the machine's log-mel is off, against a decibel of SI-SNR: the more, the better the weak
+    bands are kept, which detection needs, and the lower is SI-SNR."""
     learning_rate: float = Field(default=1e-3, gt=0.0)
     """Of Adam, at first; it falls to nothing as the time runs out."""
     gradient_norm: float = Field(default=5.0, gt=0.0)
@@ -233,7 +236,7 @@ class SystemSettings(_Settings):
     """What is done with separated machine sound. ``augment``: it is further training material for the network;
     ``denoise``: it takes the place of every recording; ``target=separated``: the network reads a recording and
     reconstructs what was separated from it. ``auto``: ``augment`` where there is a network and a separator, or clips to
-    train one with; ``off`` everywhere else."""
+    train one with; ``denoise`` where there is a separator and no network; ``off`` everywhere else."""
     separator: SeparatorSettings = SeparatorSettings()
     """Of a separator that is trained for this system alone, with the sample rate and the channel of ``audio``; one that
     is given brings its own."""

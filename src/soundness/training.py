@@ -287,8 +287,11 @@ def _with_separation_decided(
     if settings.separation != "auto":
         return settings, ()
     notes: tuple[str, ...] = ()
-    separation = "augment" if settings.autoencoder is not None or has_separator else "off"
-    if separation == "augment" and not has_separator and not can_train_separator(open_dataset(data).machines.values()):
+    if settings.autoencoder is None:
+        separation = "denoise" if has_separator else "off"
+    elif has_separator or can_train_separator(open_dataset(data).machines.values()):
+        separation = "augment"
+    else:
         separation, notes = "off", ("no noise-only clips to train a separator with: separation is off",)
     return settings.model_copy(update={"separation": separation}), notes
 

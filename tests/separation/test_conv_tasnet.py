@@ -80,8 +80,8 @@ def test_the_papers_network_has_the_number_of_parameters_worked_out_by_hand():
 )
 def test_the_cpu_sizes_have_the_number_of_parameters_worked_out_by_hand(size, n, l, b, h, x, r, basis, causal):  # noqa: E741  (the paper's letter)
     outside = 2 * n * l
-    if basis == "stft":  # nothing to learn outside the masker, and 512 / 2 + 1 coefficients
-        outside, n = 0, 257
+    if basis == "stft":  # nothing to learn outside the masker, and 2048 / 2 + 1 coefficients
+        outside, n = 0, 1025
     block = (b * h + h) + (1 + 2 * h) + (3 * h + h) + (1 + 2 * h) + (h * b + b)
     masker = 2 * n + (n * b + b) + x * r * block + (x * r - 1) * (h * b + b) + 1 + (b * 2 * n + 2 * n)
     found = ConvTasNet(SeparatorSettings(size=size, basis=basis, causal=causal))

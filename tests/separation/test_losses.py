@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchmetrics.functional.audio import scale_invariant_signal_noise_ratio
 
-from soundness.separation.losses import mixture_consistent, separation_loss, si_snr
+from soundness.separation.losses import LogMelDistance, mixture_consistent, separation_loss, si_snr
 
 # Two sounds without a mean, at right angles to each other, of power 1
 MACHINE = torch.tensor([1.0, -1.0, 1.0, -1.0])
@@ -134,3 +134,41 @@ def test_consistent_estimates_add_up_to_the_mixture_and_are_not_changed_again():
     torch.testing.assert_close(found.sum(dim=1, keepdim=True), mixture, atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(mixture_consistent(found, mixture), found, atol=1e-6, rtol=1e-5)
     assert (found - estimates).abs().amax() > 0.1
+
+
+# Log-mel distance
+
+
+def together(machine, noise):
+    return torch.stack([machine, noise], dim=1)
+
+
+def test_the_log_mel_distance_of_a_gain_is_the_gain_in_decibels():
+    machine, noise = random(3, 4000), random(3, 4000, seed=1)
+    distance = LogMelDistance(sample_rate=16_000)
+    assert distance(together(machine, noise), together(machine, noise)) == 0.0
+    found = distance(together(10 ** (-6 / 20) * machine, noise), together(machine, noise))
+    assert found.item() == pytest.approx(6.0, abs=0.01)
+
+
+def test_the_log_mel_distance_hears_weak_bands_that_si_snr_does_not():
+    time = torch.arange(16_000) / 16_000
+    loud, weak = (
+        torch.sin(2 * torch.pi * 300 * time),
+        0.01 * torch.randn(16_000, generator=torch.Generator().manual_seed(0)),
+    )
+    reference, estimate = (loud + weak)[None], (loud + 0.3 * weak)[None]
+    noise = 0.1 * random(1, 16_000)
+    assert si_snr(estimate, reference).item() > 35.0
+    assert LogMelDistance(sample_rate=16_000)(together(estimate, noise), together(reference, noise)).item() > 3.0
+
+
+def test_the_log_mel_distance_does_not_depend_on_the_level_of_the_recording_and_has_a_finite_gradient():
+    distance = LogMelDistance(sample_rate=16_000)
+    machine, noise, estimate = random(2, 4000), random(2, 4000, seed=1), random(2, 4000, seed=2)
+    quiet = distance(together(1e-3 * estimate, noise), together(1e-3 * machine, 1e-3 * noise))
+    assert quiet.item() == pytest.approx(distance(together(estimate, noise), together(machine, noise)).item(), rel=1e-4)
+    silent = torch.zeros(2, 2, 4000, requires_grad=True)
+    distance(silent, together(machine, noise)).backward()
+    assert silent.grad is not None
+    assert silent.grad.isfinite().all()

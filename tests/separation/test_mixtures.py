@@ -35,13 +35,30 @@ def assert_same_clips(found, expected):
 
 
 def test_clean_clips_are_mixed_with_the_noise_of_every_machine():
-    clean, noise, other, noisy = clips(2), clips(1), clips(3), clips(2)
-    fan = machine("fan", clean=clean, noisy=noisy)
+    clean, noise, other = clips(2), clips(1), clips(3)
+    fan = machine("fan", clean=clean)
     pump, valve = machine("pump", noise=noise), machine("valve", noise=other)
     (recipe,) = recipes_of([pump, fan, valve])
     assert (recipe.machine_type, recipe.is_noisy_target) == ("fan", False)
     assert_same_clips(recipe.references, clean)
     assert_same_clips(recipe.noises, [*noise, *other])
+
+
+def test_noisy_clips_beside_clean_ones_are_mixed_too_but_four_times_less_often():
+    noisy, noise = clips(2), clips(1)
+    clean, beside = recipes_of([machine("fan", clean=clips(2), noisy=noisy), machine("pump", noise=noise)])
+    assert (beside.machine_type, beside.is_noisy_target) == ("fan", True)
+    assert_same_clips(beside.references, noisy)
+    assert_same_clips(beside.noises, noise)
+    assert beside.weight == clean.weight / 4
+
+
+def test_a_recipe_is_drawn_as_often_as_its_weight_says():
+    loud, faint = [np.ones(100, np.float32)], [np.full(100, 0.01, np.float32)]
+    recipes = [Recipe("a", loud, loud, False, weight=3.0), Recipe("b", faint, faint, False, weight=1.0)]
+    settings = SeparatorSettings(batch_size=4000, crop_seconds=(1e-3, 1e-3), snr_db=(0.0, 0.0), gain_db=(0.0, 0.0))
+    drawn = Mixer(recipes, settings).batch(np.random.default_rng(0))
+    assert float((drawn[:, 0, 0] > 0.5).float().mean()) == pytest.approx(0.75, abs=0.03)
 
 
 def test_a_machine_with_both_kinds_is_mixed_with_its_own_noise_too():

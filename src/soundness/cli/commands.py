@@ -260,7 +260,8 @@ def train(
             help="What is done with separated machine sound. augment: the network is trained on it, too; denoise: it "
             "takes the place of every recording; target=separated: the network reads a recording and reconstructs it; "
             "off.",
-            show_default="augment where there is a network, and a separator or noise-only clips to train one; else off",
+            show_default="augment where there is a network, and a separator or noise-only clips to train one; without "
+            "a network denoise where a separator is given; else off",
         ),
     ] = None,
     separator: Annotated[

@@ -1,11 +1,15 @@
 """What a separator is trained to make large or small, and how its outputs are brought to the right level."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-__all__ = ["mixture_consistent", "separation_loss", "si_snr"]
+from soundness.features import LogMel
+from soundness.settings import LogMelSettings
+
+__all__ = ["LogMelDistance", "mixture_consistent", "separation_loss", "si_snr"]
 
 _EPSILON = 1e-8
+_FLOOR_DB = -60.0
 _SILENCE_DB = -60.0  # below the level of the mixture a reference says nothing of its sound
 
 
@@ -57,6 +61,37 @@ def separation_loss(estimates: Tensor, references: Tensor) -> Tensor:
     is_heard = (levels > 10 ** (_SILENCE_DB / 10) * mixture_level).all(dim=1)  # (batch,)
     ratios = si_snr(estimates, references).mean(dim=1)  # (batch,)
     return -torch.where(is_heard, ratios, 0.0).sum() / is_heard.sum().clamp(min=1)
+
+
+class LogMelDistance(nn.Module):
+    """How far the log-mel of the machine's estimate is from that of the machine, bands alike.
+
+    SI-SNR hears the loudest bands alone; what detection needs is often in others.
+
+    Parameters
+    ----------
+    sample_rate
+        In Hz.
+    """
+
+    def __init__(self, *, sample_rate: int) -> None:
+        super().__init__()
+        settings = LogMelSettings(fmax=sample_rate / 2, floor_db=_FLOOR_DB)
+        self.log_mel = LogMel(settings, sample_rate=sample_rate)
+
+    def forward(self, estimates: Tensor, references: Tensor) -> Tensor:
+        """Mean absolute difference in dB, over bands, frames and pairs.
+
+        Parameters
+        ----------
+        estimates, references
+            Machine and noise, shape ``(batch, 2, time)``. Levels are those of a mixture of unit power, and nothing is
+            quieter than 60 dB below it.
+        """
+        level = references.sum(dim=1).square().mean(dim=-1, keepdim=True).sqrt() + _EPSILON
+        found, wanted = (self.log_mel(machine[:, 0] / level) for machine in (estimates, references))
+        distance: Tensor = (found - wanted).abs().mean()
+        return distance
 
 
 def mixture_consistent(estimates: Tensor, mixture: Tensor) -> Tensor:

@@ -13,6 +13,8 @@ from soundness.settings import SeparatorSettings
 
 __all__ = ["MachineSounds", "Mixer", "Recipe", "recipes_of"]
 
+_WEIGHT_BESIDE_CLEAN = 0.25
+
 Waveform = NDArray[np.float32]
 
 
@@ -52,6 +54,8 @@ class Recipe:
         The sound to be taken away.
     is_noisy_target
         Whether the references hold noise of their own, which the network cannot tell and so learns to leave out [1]_.
+    weight
+        How often it is drawn, against others.
 
     References
     ----------
@@ -63,6 +67,7 @@ class Recipe:
     references: Sequence[Waveform]
     noises: Sequence[Waveform]
     is_noisy_target: bool
+    weight: float = 1.0
 
 
 def recipes_of(machines: Sequence[MachineSounds]) -> list[Recipe]:
@@ -70,7 +75,8 @@ def recipes_of(machines: Sequence[MachineSounds]) -> list[Recipe]:
 
     Clean clips of a machine are mixed with noise clips of the other machines, and with its own where it has both kinds.
     Training clips of what no clean clip exists are mixed with noise, too (noisy-target training): with the machine's
-    own noise clips where it has any.
+    own noise clips where it has any. Beside clean clips they are drawn four times less often: they are few, and their
+    noise is kept.
 
     Raises
     ------
@@ -89,9 +95,10 @@ def recipes_of(machines: Sequence[MachineSounds]) -> list[Recipe]:
     for machine in machines:
         if machine.clean:
             recipes.append(Recipe(machine.machine_type, machine.clean, noises, is_noisy_target=False))
-        if machine.noisy:
+        if machine.noisy and (machine.clean or machine.noise):
             own = machine.noise or noises
-            recipes.append(Recipe(machine.machine_type, machine.noisy, own, is_noisy_target=True))
+            weight = _WEIGHT_BESIDE_CLEAN if machine.clean else 1.0
+            recipes.append(Recipe(machine.machine_type, machine.noisy, own, is_noisy_target=True, weight=weight))
     if not recipes:
         raise DataError("no clean machine clips and no training clips: there is nothing to mix the noise clips with")
     return recipes
@@ -103,7 +110,7 @@ class Mixer:
     Parameters
     ----------
     recipes
-        Each is drawn as often as any other.
+        Each is drawn as often as its weight says.
     settings
         Crops, levels and batch size.
     """
@@ -111,6 +118,8 @@ class Mixer:
     def __init__(self, recipes: Sequence[Recipe], settings: SeparatorSettings) -> None:
         self.recipes = recipes
         self.settings = settings
+        weights = np.array([recipe.weight for recipe in recipes])
+        self._shares = weights / weights.sum()
 
     def batch(self, rng: np.random.Generator) -> Tensor:
         """Machine and noise, shape ``(batch, 2, time)``; their sum is the mixture."""
@@ -118,7 +127,7 @@ class Mixer:
         n_samples = max(1, round(rng.uniform(*settings.crop_seconds) * settings.sample_rate))
         pairs = []
         for _ in range(settings.batch_size):
-            recipe = self.recipes[int(rng.integers(len(self.recipes)))]
+            recipe = self.recipes[int(rng.choice(len(self.recipes), p=self._shares))]
             pair = mixed(
                 recipe.references[int(rng.integers(len(recipe.references)))],
                 recipe.noises[int(rng.integers(len(recipe.noises)))],

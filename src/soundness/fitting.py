@@ -2,7 +2,6 @@
 
 import math
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +22,11 @@ from soundness.lightning_runs import check_accelerator, quiet_lightning, run
 from soundness.log_mel_statistics import band_statistics
 from soundness.settings import SystemSettings, TrainingSettings
 
-__all__ = ["FitResult", "TrainingClips", "check_network", "fit_reconstructor", "seconds_per_step"]
+__all__ = ["FitResult", "TrainingClips", "check_network", "fit_reconstructor"]
 
 _FEWEST_TO_HOLD_OUT = 5
 _EVALUATION_ROWS = 256
 _LAST = "last"
-_TIMED_STEPS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,33 +142,6 @@ def check_network(settings: SystemSettings) -> None:
     with torch.random.fork_rng(devices=[]):
         new_reconstructor(settings, n_conditions=0, mean=bands, deviation=bands)
     check_accelerator(settings.training.accelerator, setting="training.accelerator")
-
-
-def seconds_per_step(settings: SystemSettings) -> float:
-    """Time that a batch takes here and now, measured on noise: what a forecast of the training is made from.
-
-    Raises
-    ------
-    SettingsError
-        If the system has no network or its network does not fit the settings.
-    """
-    if settings.training is None or settings.autoencoder is None:
-        raise SettingsError("a network is trained; training is false")
-    bands = torch.ones(2, settings.log_mel.n_mels)
-    with torch.random.fork_rng(devices=[]):
-        network = new_reconstructor(settings, n_conditions=4, mean=bands, deviation=bands)
-        shape = (settings.training.batch_size, settings.log_mel.n_mels, settings.autoencoder.segment_frames)
-        segments = torch.randn(shape)
-    optimizer = torch.optim.Adam(network.parameters(), fused=True)
-    conditions = torch.zeros(len(segments), 4)
-    seconds = []
-    for _ in range(_TIMED_STEPS):
-        started = time.perf_counter()
-        optimizer.zero_grad()
-        network(segments, segments, conditions).square().mean().backward()
-        optimizer.step()
-        seconds.append(time.perf_counter() - started)
-    return min(seconds)
 
 
 class _SegmentBatches(Dataset[tuple[Tensor, ...]]):

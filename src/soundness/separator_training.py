@@ -118,7 +118,10 @@ def train_separator(
     if _is_finished(out, work, identity, resume=resume, overwrite=overwrite):
         return TrainedSeparator(_finished(out, settings, seed=seed), ())
     kept, held_out, notes = _read(found, settings, seed=seed, progress=progress)
-    recipes = [recipe for recipe in recipes_of(kept) if recipe.machine_type in chosen]
+    try:
+        recipes = [recipe for recipe in recipes_of(kept) if recipe.machine_type in chosen]
+    except DataError as error:
+        raise DataError(f"{data}: {error}") from None
     tests = _cleanest(recipe for recipe in recipes_of(held_out) if recipe.machine_type in chosen)
     if not recipes:
         raise DataError(f"{data}: {', '.join(chosen)}: no supplemental clips, so there is nothing to train on")

@@ -17,7 +17,8 @@ from soundness.datasets import Machine, open_dataset
 from soundness.detector import Detector, TrainingSummary
 from soundness.errors import DataError, OutputError, SettingsError
 from soundness.fitters import FITTERS, FitContext, Fitted
-from soundness.fitting import check_network, seconds_per_step
+from soundness.fitting import check_network
+from soundness.forecast import forecast
 from soundness.hearing import Heard, check_training_clips, hear
 from soundness.run_identity import check_identity, fingerprint, read_identity, write_identity
 from soundness.scoring import ANY_DOMAIN, SCORERS, Threshold, TrainingVectors
@@ -29,8 +30,6 @@ __all__ = ["Progress", "train"]
 
 _RUN_FILE = "run.json"
 _WORK_FOLDER = "training"
-_SECONDS_A_CLIP = 0.02
-_SECONDS_A_SEPARATED_CLIP = 0.1
 
 Progress = Callable[[str, int, int], None]
 """Is told what is going on, how much of it is done, and of how much."""
@@ -108,7 +107,7 @@ def train(
     run.open(given, resume=resume, overwrite=overwrite)
     groups = [chosen] if settings.scope == "shared" else [[machine] for machine in chosen]
     if announce is not None:
-        announce(_forecast(settings, groups, trains_separator=settings.separation != "off" and given is None))
+        announce(forecast(settings, groups, trains_separator=settings.separation != "off" and given is None))
     if settings.separation != "off" and given is None:
         given = run.train_separator(data, resume=resume)
     return [detector for group in groups for detector in run.train_group(group, given, resume=resume)]
@@ -306,25 +305,6 @@ def _given_separator(path: Path | None, settings: SystemSettings) -> Separator |
             f"audio.sample_rate is {settings.audio.sample_rate} Hz"
         )
     return separator
-
-
-def _forecast(settings: SystemSettings, groups: Sequence[Sequence[Machine]], *, trains_separator: bool) -> str:
-    """How long a training is expected to take, in words."""
-    parts = {"training the separator": 60 * settings.separator.minutes if trains_separator else 0.0}
-    n_clips = sum(len(machine.train) for group in groups for machine in group)
-    parts["reading"] = n_clips * (_SECONDS_A_CLIP if settings.separation == "off" else _SECONDS_A_SEPARATED_CLIP)
-    if settings.training is not None:
-        step = seconds_per_step(settings)
-        parts["training the network" + ("s" if len(groups) > 1 else "")] = (
-            len(groups) * settings.training.max_steps * step
-        )
-    total = sum(parts.values())
-    largest = ", ".join(f"{what} {_words(value)}" for what, value in parts.items() if value > 0.1 * total)
-    return f"expected to take up to {_words(total)} ({largest})"
-
-
-def _words(seconds: float) -> str:
-    return f"{max(1, round(seconds))} s" if seconds < 100 else f"{round(seconds / 60)} min"
 
 
 def _check_parts(settings: SystemSettings) -> None:

@@ -1,0 +1,63 @@
+"""How long a training is expected to take, said before it begins."""
+
+import time
+from collections.abc import Sequence
+
+import torch
+
+from soundness.autoencoders import new_reconstructor
+from soundness.datasets import Machine
+from soundness.errors import SettingsError
+from soundness.settings import SystemSettings
+
+__all__ = ["forecast", "seconds_per_step"]
+
+_SECONDS_A_CLIP = 0.02
+_SECONDS_A_SEPARATED_CLIP = 0.1
+_TIMED_STEPS = 4
+
+
+def forecast(settings: SystemSettings, groups: Sequence[Sequence[Machine]], *, trains_separator: bool) -> str:
+    """How long a training is expected to take, in words."""
+    parts = {"training the separator": 60 * settings.separator.minutes if trains_separator else 0.0}
+    n_clips = sum(len(machine.train) for group in groups for machine in group)
+    parts["reading"] = n_clips * (_SECONDS_A_CLIP if settings.separation == "off" else _SECONDS_A_SEPARATED_CLIP)
+    if settings.training is not None:
+        step = seconds_per_step(settings)
+        parts["training the network" + ("s" if len(groups) > 1 else "")] = (
+            len(groups) * settings.training.max_steps * step
+        )
+    total = sum(parts.values())
+    largest = ", ".join(f"{what} {_words(value)}" for what, value in parts.items() if value > 0.1 * total)
+    return f"expected to take up to {_words(total)} ({largest})"
+
+
+def _words(seconds: float) -> str:
+    return f"{max(1, round(seconds))} s" if seconds < 100 else f"{round(seconds / 60)} min"
+
+
+def seconds_per_step(settings: SystemSettings) -> float:
+    """Time that a batch takes here and now, measured on noise: what a forecast of the training is made from.
+
+    Raises
+    ------
+    SettingsError
+        If the system has no network or its network does not fit the settings.
+    """
+    if settings.training is None or settings.autoencoder is None:
+        raise SettingsError("a network is trained; training is false")
+    bands = torch.ones(2, settings.log_mel.n_mels)
+    with torch.random.fork_rng(devices=[]):
+        network = new_reconstructor(settings, n_conditions=4, mean=bands, deviation=bands)
+        shape = (settings.training.batch_size, settings.log_mel.n_mels, settings.autoencoder.segment_frames)
+        segments = torch.randn(shape)
+    optimizer = torch.optim.Adam(network.parameters(), fused=True)
+    conditions = torch.zeros(len(segments), 4)
+    seconds = []
+    for _ in range(_TIMED_STEPS):
+        started = time.perf_counter()
+        optimizer.zero_grad()
+        network(segments, segments, conditions).square().mean().backward()
+        optimizer.step()
+        seconds.append(time.perf_counter() - started)
+    return min(seconds)

@@ -1,0 +1,34 @@
+"""The time a training takes is said before it begins."""
+
+import re
+
+import pytest
+
+from soundness.datasets import open_dataset
+from soundness.errors import SettingsError
+from soundness.forecast import forecast, seconds_per_step
+
+
+def minutes_in(text):
+    return [int(number) for number in re.findall(r"(\d+) min", text)]
+
+
+def test_more_steps_and_more_machines_take_longer(small, fan):
+    machines = list(open_dataset(fan).machines.values())
+    settings = small("conditional", "training.max_steps=2000000")
+    once = minutes_in(forecast(settings, [machines], trains_separator=False))[0]
+    assert once > 0
+    assert minutes_in(forecast(settings, [machines] * 20, trains_separator=False))[0] > 3 * once
+
+
+def test_the_separator_is_named_with_its_time(small, fan):
+    machines = list(open_dataset(fan).machines.values())
+    settings = small("log-mel-whitened", "separation=denoise", "separator.minutes=33")
+    assert "training the separator 33 min" in forecast(settings, [machines], trains_separator=True)
+    assert "separator" not in forecast(settings, [machines], trains_separator=False)
+
+
+def test_a_system_without_a_network_has_no_steps(small):
+    assert seconds_per_step(small("conditional")) > 0.0
+    with pytest.raises(SettingsError, match="training is false"):
+        seconds_per_step(small("log-mel-knn"))

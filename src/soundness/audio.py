@@ -168,10 +168,7 @@ def read_blocks_at(path: Path, *, sample_rate: int) -> Iterator[NDArray[np.float
         As for `read_blocks`.
     """
     with _opened(path) as file:
-        blocks = _blocks(file, path, _BLOCK_SAMPLES)
-        if file.samplerate != sample_rate:
-            blocks = _resampled(blocks, soxr.ResampleStream(file.samplerate, sample_rate, file.channels))
-        yield from (block for block in blocks if len(block) > 0)
+        yield from (block for block in _blocks_at(file, path, sample_rate) if len(block) > 0)
 
 
 def read_waveform(path: Path, *, sample_rate: int, fmax: float, min_samples: int = 1) -> NDArray[np.float32]:
@@ -207,10 +204,7 @@ def read_waveform(path: Path, *, sample_rate: int, fmax: float, min_samples: int
                 f"{path}: recorded at {file.samplerate} Hz, so nothing above {file.samplerate / 2:g} Hz; "
                 f"the detector listens up to {fmax:g} Hz"
             )
-        blocks = _blocks(file, path, _BLOCK_SAMPLES)
-        if file.samplerate != sample_rate:
-            blocks = _resampled(blocks, soxr.ResampleStream(file.samplerate, sample_rate, file.channels))
-        waveform = _joined(list(blocks))
+        waveform = _joined(list(_blocks_at(file, path, sample_rate)))
     n_samples = waveform.shape[1]
     if n_samples < min_samples:
         raise AudioError(f"{path}: {n_samples:,} samples at {sample_rate} Hz; a clip needs at least {min_samples:,}")
@@ -281,6 +275,13 @@ def _blocks(file: soundfile.SoundFile, path: Path, block_samples: int) -> Iterat
         raise AudioError(f"{path}: 0 samples; a clip needs at least 1")
     if n_read < file.frames < _UNKNOWN_LENGTH:
         raise AudioError(f"{path}: truncated; its header says {file.frames:,} samples, it holds {n_read:,}")
+
+
+def _blocks_at(file: soundfile.SoundFile, path: Path, sample_rate: int) -> Iterator[NDArray[np.float32]]:
+    blocks = _blocks(file, path, _BLOCK_SAMPLES)
+    if file.samplerate == sample_rate:
+        return blocks
+    return _resampled(blocks, soxr.ResampleStream(file.samplerate, sample_rate, file.channels))
 
 
 def _next_block(file: soundfile.SoundFile, path: Path, block_samples: int) -> NDArray[np.float32]:

@@ -118,6 +118,19 @@ class Dataset:
     machines: dict[str, Machine]
     problems: tuple[Problem, ...]
 
+    def chosen(self, names: Sequence[str]) -> list[Machine]:
+        """The machines of these names, in the order of the data set; all where none is named.
+
+        Raises
+        ------
+        DataError
+            If there is no machine of a name.
+        """
+        unknown = [name for name in names if name not in self.machines]
+        if unknown:
+            raise DataError(f"{self.root}: no machine {unknown[0]!r}; there are {', '.join(self.machines)}")
+        return [machine for name, machine in self.machines.items() if not names or name in names]
+
 
 def open_dataset(path: Path | str, *, layouts: Mapping[str, Layout] = LAYOUTS) -> Dataset:
     """Find the machines under a folder and list their clips; no audio is read.

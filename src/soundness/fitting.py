@@ -102,11 +102,9 @@ def fit_reconstructor(
     """
     if settings.training is None:
         raise SettingsError("a network is trained; training is false")
-    scales = [
-        band_statistics([clip.given for clip in clips.spectrograms]),
-        band_statistics([clip.wanted for clip in clips.spectrograms]),
-    ]
-    mean, deviation = (torch.stack(values) for values in zip(*scales, strict=True))
+    given = band_statistics([clip.given for clip in clips.spectrograms])
+    wanted = given if _is_same(clips) else band_statistics([clip.wanted for clip in clips.spectrograms])
+    mean, deviation = (torch.stack(values) for values in zip(given, wanted, strict=True))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         reconstructor = new_reconstructor(
@@ -286,10 +284,14 @@ def _table(clips: TrainingClips, kept: Sequence[int], *, n_frames: int) -> tuple
     """All frames of some clips, given and wanted, and where each clip is among them."""
     chosen = [clips.spectrograms[index] for index in kept]
     given = _frames([clip.given for clip in chosen], n_frames=n_frames)
-    is_same = all(clip.wanted is clip.given for clip in chosen)
-    wanted = given if is_same else _frames([clip.wanted for clip in chosen], n_frames=n_frames)
+    wanted = given if _is_same(clips) else _frames([clip.wanted for clip in chosen], n_frames=n_frames)
     lengths = np.array([max(n_frames, clip.given.shape[-1]) for clip in chosen], dtype=np.int64)
     return (given, wanted), _ClipTable(np.cumsum(lengths) - lengths, lengths, clips.conditions[list(kept)])
+
+
+def _is_same(clips: TrainingClips) -> bool:
+    """Whether the network reconstructs what it reads, so that one copy of it is enough."""
+    return all(clip.wanted is clip.given for clip in clips.spectrograms)
 
 
 def _frames(log_mels: Sequence[Tensor], *, n_frames: int) -> Tensor:

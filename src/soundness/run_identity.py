@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import platform
 from collections.abc import Iterable, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from soundness.clips import Clip
 from soundness.conditions import condition_of
 from soundness.errors import OutputError
 
-__all__ = ["check_identity", "fingerprint", "read_identity", "write_identity"]
+__all__ = ["check_identity", "fingerprint", "package_versions", "read_identity", "write_identity"]
 
 
 def fingerprint(clips: Iterable[Clip]) -> str:
@@ -20,6 +22,14 @@ def fingerprint(clips: Iterable[Clip]) -> str:
         for clip in clips
     ]
     return hashlib.sha256(json.dumps(sorted(known)).encode()).hexdigest()
+
+
+def package_versions() -> dict[str, str]:
+    """What a training was made with, by name."""
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("soundness", "torch", "numpy")},
+    }
 
 
 def write_identity(file: Path, identity: Mapping[str, Any]) -> None:

@@ -1,14 +1,11 @@
 """From the supplemental clips of a data set to a separator in a file, with a measurement of what it does."""
 
-import hashlib
 import os
-import platform
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +18,7 @@ from soundness.clips import Clip
 from soundness.datasets import Machine, open_dataset
 from soundness.errors import AudioError, DataError, OutputError, SettingsError
 from soundness.lightning_runs import check_accelerator
-from soundness.run_identity import check_identity, fingerprint, write_identity
+from soundness.run_identity import check_identity, fingerprint, package_versions, write_identity
 from soundness.separation.measurement import Example, measure_improvement
 from soundness.separation.mixtures import MachineSounds, Recipe, recipes_of
 from soundness.separation.separator import Improvement, Separator, SeparatorSummary
@@ -103,16 +100,16 @@ def train_separator(
     if seed < 0:
         raise SettingsError(f"seed: {seed}; expected 0 or more")
     out = Path(out)
-    found = list(open_dataset(data).machines.values())
-    chosen = _chosen(data, found, machines)
+    dataset = open_dataset(data)
+    found = list(dataset.machines.values())
+    chosen = [machine.machine_type for machine in dataset.chosen(machines)]
     before = None if start is None else load_separator(start)
-    clips = [clip for machine in found for clip in _clips_of(machine, settings)]
     identity = {
         "settings": settings.model_dump(mode="json"),
         "seed": seed,
         "machine_types": chosen,
-        "start": "" if start is None else hashlib.sha256(start.read_bytes()).hexdigest(),
-        "data": fingerprint(clips),
+        "start": "" if before is None else before.fingerprint,
+        "data": fingerprint(clip for machine in found for clip in _clips_of(machine, settings)),
     }
     work = out.with_name(f"{out.name}.training")
     if _is_finished(out, work, identity, resume=resume, overwrite=overwrite):
@@ -150,14 +147,6 @@ def can_train_separator(machines: Iterable[Machine]) -> bool:
     kinds = [({clip.supplemental for clip in machine.supplemental}, len(machine.train)) for machine in machines]
     has_noise = any("noise" in found for found, _ in kinds)
     return has_noise and any("machine" in found or ("noise" in found and n_train > 0) for found, n_train in kinds)
-
-
-def _chosen(data: Path | str, found: Sequence[Machine], names: Sequence[str]) -> list[str]:
-    known = [machine.machine_type for machine in found]
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise DataError(f"{data}: no machine {unknown[0]!r}; there are {', '.join(known)}")
-    return [name for name in known if not names or name in names]
 
 
 def _is_finished(out: Path, work: Path, identity: dict[str, Any], *, resume: bool, overwrite: bool) -> bool:
@@ -292,10 +281,7 @@ def _measured(
         seconds=fit.seconds,
         improvements=(),
         notes=tuple(notes),
-        versions={
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("soundness", "torch", "numpy")},
-        },
+        versions=package_versions(),
     )
     separator = Separator(fit.network, settings=settings, summary=summary)
     for index, (recipe, snr_db) in enumerate((recipe, snr_db) for recipe in tests for snr_db in SNR_DB):

@@ -1,26 +1,24 @@
 """From a data set of normal recordings to a folder of detectors, one per machine."""
 
-import platform
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
 from soundness.bundle import SUFFIX, load_detector, load_separator, save_detector
 from soundness.conditions import condition_of
-from soundness.datasets import Machine, open_dataset
+from soundness.datasets import Dataset, Machine, open_dataset
 from soundness.detector import Detector, TrainingSummary
-from soundness.errors import DataError, OutputError, SettingsError
+from soundness.errors import OutputError, SettingsError
 from soundness.fitters import FITTERS, FitContext, Fitted
 from soundness.fitting import check_network
 from soundness.forecast import forecast
 from soundness.hearing import Heard, check_training_clips, hear
-from soundness.run_identity import check_identity, fingerprint, read_identity, write_identity
+from soundness.run_identity import check_identity, fingerprint, package_versions, read_identity, write_identity
 from soundness.scoring import ANY_DOMAIN, SCORERS, Threshold, TrainingVectors
 from soundness.separation.separator import Separator
 from soundness.separator_training import can_train_separator, train_separator
@@ -98,10 +96,11 @@ def train(
         raise SettingsError(f"seed: {seed}; expected 0 or more")
     if settings.autoencoder is not None:
         check_network(settings)
-    chosen = _choose_machines(data, machines)
+    dataset = open_dataset(data)
+    chosen = dataset.chosen(machines)
     for machine in chosen:
         check_training_clips(machine, settings)
-    settings, notes = _with_separation_decided(data, settings, has_separator=separator is not None)
+    settings, notes = _with_separation_decided(dataset, settings, has_separator=separator is not None)
     given = _given_separator(separator, settings)
     run = _Run(Path(out), system, settings, seed, chosen, notes, progress)
     run.open(given, resume=resume, overwrite=overwrite)
@@ -265,15 +264,12 @@ class _Run:
             separator_seconds=None if separator is None else separator.summary.seconds,
             seconds=seconds,
             notes=notes,
-            versions={
-                "python": platform.python_version(),
-                **{name: version(name) for name in ("soundness", "torch", "numpy")},
-            },
+            versions=package_versions(),
         )
 
 
 def _with_separation_decided(
-    data: Path | str, settings: SystemSettings, *, has_separator: bool
+    dataset: Dataset, settings: SystemSettings, *, has_separator: bool
 ) -> tuple[SystemSettings, tuple[str, ...]]:
     """Settings whose separation is no longer ``auto``, and why it is what it is."""
     needs_network = settings.separation in ("augment", "target=separated")
@@ -288,7 +284,7 @@ def _with_separation_decided(
     notes: tuple[str, ...] = ()
     if settings.autoencoder is None:
         separation = "denoise" if has_separator else "off"
-    elif has_separator or can_train_separator(open_dataset(data).machines.values()):
+    elif has_separator or can_train_separator(dataset.machines.values()):
         separation = "augment"
     else:
         separation, notes = "off", ("no noise-only clips to train a separator with: separation is off",)
@@ -314,14 +310,6 @@ def _check_parts(settings: SystemSettings) -> None:
     ):
         if name not in known:
             raise SettingsError(f"{key}: no {name!r}; there are {', '.join(known)}")
-
-
-def _choose_machines(data: Path | str, names: Sequence[str]) -> list[Machine]:
-    machines = open_dataset(data).machines
-    unknown = [name for name in names if name not in machines]
-    if unknown:
-        raise DataError(f"{data}: no machine {unknown[0]!r}; there are {', '.join(machines)}")
-    return [machine for name, machine in machines.items() if not names or name in names]
 
 
 def _domain_names(heard: Heard) -> list[str]:

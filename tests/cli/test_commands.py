@@ -16,6 +16,9 @@ from typer.testing import CliRunner, Result
 from permissions import unprivileged
 from soundness.bundle import FORMAT
 from soundness.cli import app
+from soundness.settings import SeparatorSettings
+
+SEPARATOR = SeparatorSettings()
 
 RATE = 16_000
 TINY = ("--set", "training.max_steps=4", "--set", "training.steps_per_epoch=2", "--set", "autoencoder.channels=[2, 2]")
@@ -448,6 +451,12 @@ def test_a_separator_is_trained_and_shown(tmp_path: Path, with_noise: Path) -> N
     assert "a noisy reference makes the figure too low" in result.stdout
     assert "noisy training clips, mixed with 2 clips of noise" in result.stderr
     assert "--overwrite" in refusal("train-separator", with_noise, "--out", out)
+
+
+def test_the_help_of_train_separator_names_the_defaults_of_the_settings() -> None:
+    text = soundness("train-separator", "--help").stdout
+    for default in (SEPARATOR.size, SEPARATOR.basis, f"{SEPARATOR.minutes:g}"):
+        assert f"[default: ({default})]" in text
 
 
 @pytest.mark.slow

@@ -14,13 +14,10 @@ import typer
 import soundness
 from soundness.cli.console import progress_bars, say, show_lines, show_table, warn
 from soundness.errors import OutputError, SoundnessError
-from soundness.settings import SeparatorSettings
 
 __all__ = ["app", "main"]
 
 Parameters = ParamSpec("Parameters")
-
-_DEFAULTS = SeparatorSettings()
 
 app = typer.Typer(
     name="soundness",
@@ -161,12 +158,8 @@ def train_separator(
     *,
     out: Annotated[Path, typer.Option(help="The separator's file; pictures go to its sibling OUT_pictures.")],
     size: Annotated[str, typer.Option(help="cpu, cpu-quality, gpu or paper.", show_default="cpu")] = "",
-    basis: Annotated[
-        str, typer.Option(help="learned or stft: what the masks lie on.", show_default=_DEFAULTS.basis)
-    ] = "",
-    minutes: Annotated[
-        float | None, typer.Option(help="Time to train for.", show_default=f"{_DEFAULTS.minutes:g}")
-    ] = None,
+    basis: Annotated[str, typer.Option(help="learned or stft: what the masks lie on.", show_default="stft")] = "",
+    minutes: Annotated[float | None, typer.Option(help="Time to train for.", show_default="20")] = None,
     machines: Annotated[
         str, typer.Option(help="Machine types whose sound is learned, with commas between.", show_default="all")
     ] = "",

@@ -113,8 +113,8 @@ class StftBasis(Basis):
 BASES: dict[str, Callable[[SeparatorSettings], Basis]] = {"learned": LearnedBasis, "stft": StftBasis}
 
 
-class GlobalLayerNorm(nn.Module):
-    """Normalises over channels and time together, then scales each channel (gLN, eq. 9-11 of the paper).
+class _LayerNorm(nn.Module):
+    """Scale and offset of each channel, after a normalisation.
 
     Parameters
     ----------
@@ -126,25 +126,18 @@ class GlobalLayerNorm(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(n_channels))
         self.bias = nn.Parameter(torch.zeros(n_channels))
+
+
+class GlobalLayerNorm(_LayerNorm):
+    """Normalises over channels and time together, then scales each channel (gLN, eq. 9-11 of the paper)."""
 
     def forward(self, features: Tensor) -> Tensor:
         """Normalised features of the same shape."""
         return functional.group_norm(features, 1, self.weight, self.bias, eps=_EPSILON)
 
 
-class CumulativeLayerNorm(nn.Module):
-    """Normalises each frame by mean and variance of all frames up to it (cLN, eq. 12-14 of the paper).
-
-    Parameters
-    ----------
-    n_channels
-        Channels of the input, shape ``(batch, channel, frame)``.
-    """
-
-    def __init__(self, n_channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(n_channels))
-        self.bias = nn.Parameter(torch.zeros(n_channels))
+class CumulativeLayerNorm(_LayerNorm):
+    """Normalises each frame by mean and variance of all frames up to it (cLN, eq. 12-14 of the paper)."""
 
     def forward(self, features: Tensor) -> Tensor:
         """Normalised features of the same shape."""

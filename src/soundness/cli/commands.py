@@ -1,102 +1,21 @@
-"""The commands."""
+"""The commands of the main job: look at recordings, train, separate, score, evaluate."""
 
 import functools
-import importlib.metadata
 import json
-import sys
-from collections.abc import Callable
-from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, ParamSpec
+from typing import Annotated
 
 import typer
 
 import soundness
+from soundness.cli.application import Data, Overrides, Overwrite, Quiet, Resume, app, command, split_names, write_json
 from soundness.cli.console import progress_bars, say, show_lines, show_table, warn
-from soundness.errors import OutputError, SoundnessError
 
-__all__ = ["app", "main"]
-
-Parameters = ParamSpec("Parameters")
-
-app = typer.Typer(
-    name="soundness",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="""Hear a machine fail before it does.
-
-    Learns what a machine sounds like when it is well, from normal recordings alone, and scores how far other
-    recordings are from that.
-
-    `soundness demo` shows it all on built-in data. With recordings of your own:
-
-    `soundness inspect DATA` · `soundness train DATA --out RUN` · `soundness score RUN CLIPS --out SCORES` ·
-    `soundness evaluate SCORES`
-
-    Where clips of the machine alone or of noise alone are at hand: `soundness train-separator DATA --out FILE` ·
-    `soundness separate FILE RECORDINGS --out DIR` · `soundness train DATA --separator FILE --out RUN`
-
-    Exit status: 0 done; 1 some clips could not be scored, all others were; 2 nothing could be done, and why.
-    """,
-)
-
-Data = Annotated[
-    Path,
-    typer.Argument(
-        help="A DCASE Task 2 data set of any year (its root, a `raw` folder, a folder of machines or one machine), or "
-        "a folder of your own: `normal/` and, if there is one, `abnormal/`, or simply normal recordings.",
-        show_default=False,
-    ),
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Draw no progress bars.")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="Change a setting, as in scorer.n_neighbors=2; may be repeated.", metavar="KEY=VALUE"),
-]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with a training that was interrupted.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier command wrote there.")]
-
-
-@app.callback(invoke_without_command=True)
-def _options(
-    *,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
-) -> None:
-    if version:
-        say(f"soundness {importlib.metadata.version('soundness')}")
-        raise typer.Exit
-
-
-def main() -> None:
-    """Run the command line."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # file names may hold what the terminal cannot show
-    app()
-
-
-def _command(function: Callable[Parameters, int]) -> Callable[Parameters, None]:
-    """Turn a function that returns an exit status into a command; a known error is one line and status 2."""
-
-    @functools.wraps(function)
-    def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
-        try:
-            status = function(*args, **kwargs)
-        except SoundnessError as error:
-            warn(f"soundness: {error}")
-            status = 2
-        except KeyboardInterrupt:
-            warn("soundness: interrupted")
-            status = 2
-        raise typer.Exit(status)
-
-    return run
+__all__: list[str] = []
 
 
 @app.command()
-@_command
+@command
 def inspect(
     data: Data,
     *,
@@ -111,12 +30,12 @@ def inspect(
     show_table(str(data), [COLUMNS, *table_rows(inspection)], n_left=7)
     show_lines(f"{len(inspection.problems)} problem(s)", [str(problem) for problem in inspection.problems])
     if json_file is not None:
-        _write_json(json_file, json.dumps(inspection.to_json(), indent=2))
+        write_json(json_file, json.dumps(inspection.to_json(), indent=2))
     return 0
 
 
 @app.command(name="make-data")
-@_command
+@command
 def make_data(
     out: Annotated[Path, typer.Argument(help="Folder of the data set; the truth goes to its sibling OUT_truth.")],
     *,
@@ -132,7 +51,7 @@ def make_data(
     quiet: Quiet = False,
 ) -> int:
     """Make a data set of synthetic machine sounds, in the layout of DCASE 2025."""
-    named = {"machines": tuple(_split(machines))} if machines else {}
+    named = {"machines": tuple(split_names(machines))} if machines else {}
     with progress_bars(is_quiet=quiet) as bars:
         result = soundness.make_data(
             out,
@@ -152,7 +71,7 @@ def make_data(
 
 
 @app.command(name="train-separator")
-@_command
+@command
 def train_separator(
     data: Data,
     *,
@@ -187,7 +106,7 @@ def train_separator(
                 *(overrides or ()),
                 *(f"{key}={value}" for key, value in named.items() if value not in ("", None)),
             ],
-            machines=_split(machines),
+            machines=split_names(machines),
             start=start,
             seed=seed,
             resume=resume,
@@ -199,7 +118,7 @@ def train_separator(
 
 
 @app.command()
-@_command
+@command
 def separate(
     separator: Annotated[Path, typer.Argument(help="A file that train-separator wrote.", show_default=False)],
     recordings: Annotated[
@@ -235,7 +154,7 @@ def separate(
 
 
 @app.command()
-@_command
+@command
 def train(
     data: Data,
     *,
@@ -279,7 +198,7 @@ def train(
             system=system,
             overrides=[*(overrides or ()), *chosen],
             separator=separator,
-            machines=_split(machines),
+            machines=split_names(machines),
             seed=seed,
             resume=resume,
             overwrite=overwrite,
@@ -292,7 +211,7 @@ def train(
 
 
 @app.command()
-@_command
+@command
 def score(
     detector: Annotated[Path, typer.Argument(help="A detector (.soundness), or a run's folder.", show_default=False)],
     clips: Annotated[
@@ -321,7 +240,7 @@ def score(
 
 
 @app.command()
-@_command
+@command
 def evaluate(
     scores: Annotated[Path, typer.Argument(help="Folder of score files, anybody's.", show_default=False)],
     *,
@@ -342,12 +261,12 @@ def evaluate(
     evaluation = soundness.evaluate(scores, truth=truth)
     show_evaluation(evaluation, title=str(scores), is_quiet=quiet)
     if json_file is not None:
-        _write_json(json_file, evaluation.model_dump_json(indent=2))
+        write_json(json_file, evaluation.model_dump_json(indent=2))
     return 0
 
 
 @app.command()
-@_command
+@command
 def demo(
     *,
     out: Annotated[Path, typer.Option(help="Folder for data, detectors, scores and pictures.")] = Path("demo"),
@@ -361,19 +280,7 @@ def demo(
 
     with progress_bars(is_quiet=quiet) as bars:
         result = soundness.demo(
-            out, machines=_split(machines), seed=seed, overwrite=overwrite, progress=None if quiet else bars
+            out, machines=split_names(machines), seed=seed, overwrite=overwrite, progress=None if quiet else bars
         )
     show_demo(result)
     return 0
-
-
-def _split(names: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in names.split(",") if name.strip())
-
-
-def _write_json(file: Path, text: str) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{file}: cannot be written: {error.strerror}") from None

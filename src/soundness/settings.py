@@ -156,6 +156,9 @@ class SeparatorSettings(_Settings):
     """Whether masks lie on learned filters or on a spectrum."""
     n_fft: int = Field(default=2048, ge=32, multiple_of=4)
     """Samples in a frame of the spectrum; each is a quarter of a frame after the last."""
+    refinement_channels: int = Field(default=8, ge=0)
+    """Feature maps of the convolution over bins and frames that corrects the masks of a spectrum; 0 for none, as in the
+    paper. The learned basis, whose filters have no order, has none."""
     causal: bool = False
     """Whether it hears nothing of the future but the rest of a frame."""
     batch_size: PositiveInt = 4

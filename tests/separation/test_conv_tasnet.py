@@ -19,6 +19,7 @@ from soundness.separation.conv_tasnet import (
     GlobalLayerNorm,
     LearnedBasis,
     Masker,
+    Refinement,
     StftBasis,
 )
 from soundness.separation.losses import separation_loss
@@ -29,9 +30,12 @@ VARIANTS = [(basis, causal) for basis in BASES for causal in (False, True)]
 
 
 @cache
-def network(basis="stft", causal=False, *, size="cpu", n_fft=N_FFT, seed=0):
+def network(basis="stft", causal=False, *, size="cpu", n_fft=N_FFT, refinement_channels=8, seed=0):
     torch.manual_seed(seed)
-    return ConvTasNet(SeparatorSettings(size=size, basis=basis, causal=causal, n_fft=n_fft)).eval()
+    settings = SeparatorSettings(
+        size=size, basis=basis, causal=causal, n_fft=n_fft, refinement_channels=refinement_channels
+    )
+    return ConvTasNet(settings).eval()
 
 
 def sound(*shape, seed=1, level=0.1):
@@ -84,8 +88,11 @@ def test_the_cpu_sizes_have_the_number_of_parameters_worked_out_by_hand(size, n,
         outside, n = 0, 1025
     block = (b * h + h) + (1 + 2 * h) + (3 * h + h) + (1 + 2 * h) + (h * b + b)
     masker = 2 * n + (n * b + b) + x * r * block + (x * r - 1) * (h * b + b) + 1 + (b * 2 * n + 2 * n)
+    refinement = (6 * 25 * 8 + 8) + 8 + (8 * 25 * 8 + 8) + 8 + (8 * 2 + 2) if basis == "stft" else 0  # 6 maps, 5 x 5
     found = ConvTasNet(SeparatorSettings(size=size, basis=basis, causal=causal))
-    assert n_parameters(found) == outside + masker
+    assert n_parameters(found) == outside + masker + refinement
+    bare = ConvTasNet(SeparatorSettings(size=size, basis=basis, causal=causal, refinement_channels=0))
+    assert n_parameters(bare) == outside + masker
 
 
 @pytest.mark.parametrize(("basis", "causal"), VARIANTS)
@@ -181,9 +188,9 @@ def test_a_causal_network_hears_a_recording_at_its_own_level(basis):
     torch.testing.assert_close(heard[0], model.basis.encode(mixture)[1])
 
 
-@pytest.mark.parametrize("name", ["size", "basis", "n_fft", "causal"])
+@pytest.mark.parametrize("name", ["size", "basis", "n_fft", "causal", "refinement_channels"])
 def test_each_setting_of_the_network_changes_the_estimates(name):
-    changes = {"size": "cpu-quality", "basis": "learned", "n_fft": 128, "causal": True}
+    changes = {"size": "cpu-quality", "basis": "learned", "n_fft": 128, "causal": True, "refinement_channels": 4}
     mixture = sound(1, 1, 1000)
     assert (separated(mixture) - separated(mixture, **{name: changes[name]})).abs().amax() > 1e-4
 
@@ -191,8 +198,8 @@ def test_each_setting_of_the_network_changes_the_estimates(name):
 @pytest.mark.parametrize("causal", [False, True])
 def test_masks_of_one_value_give_the_shares_worked_out_by_hand(causal):
     torch.manual_seed(0)
-    model = ConvTasNet(SeparatorSettings(n_fft=N_FFT, causal=causal)).eval()
-    last = model.masker.to_masks[1]
+    model = ConvTasNet(SeparatorSettings(n_fft=N_FFT, causal=causal, refinement_channels=0)).eval()
+    last = model.masker.to_logits[1]
     nn.init.zeros_(last.weight)
     with torch.no_grad():  # masks of 0.9 for the machine and 0.5 for the noise: together 0.4 too much, 0.2 from each
         last.bias[:33], last.bias[33:] = np.log(0.9 / 0.1), 0.0
@@ -205,7 +212,8 @@ def test_masks_of_one_value_give_the_shares_worked_out_by_hand(causal):
 
 def reached_frames(masker, *, n_frames, of):
     """Frames of the input on which a frame of the masks depends, when no norm lets it hear all of them."""
-    for block in [masker, *masker.blocks]:
+    masker.norm = nn.Identity()
+    for block in masker.blocks:
         for name, part in block.named_children():
             if isinstance(part, nn.Sequential):
                 kept = [nn.Identity() if isinstance(p, GlobalLayerNorm | CumulativeLayerNorm) else p for p in part]
@@ -220,11 +228,59 @@ def reached_frames(masker, *, n_frames, of):
 @pytest.mark.parametrize("causal", [False, True])
 def test_the_convolutions_reach_as_far_as_their_dilations_add_up_to(size, n_blocks, n_repeats, causal):
     torch.manual_seed(0)
-    masker = Masker(SeparatorSettings(size=size, causal=causal), n_coefficients=5)
+    masker = Masker(SeparatorSettings(size=size, causal=causal, refinement_channels=0), n_coefficients=5)
     reach = n_repeats * sum(2**block for block in range(n_blocks))  # frames to each side: 126 and 765
     past, future = (2 * reach, 0) if causal else (reach, reach)
     of, n_frames = past + 10, past + future + 20
     assert reached_frames(masker, n_frames=n_frames, of=of) == list(range(10, of + future + 1))
+
+
+def corrections(features, *, causal=False, logits=None, seed=0):
+    torch.manual_seed(seed)
+    refinement = Refinement(SeparatorSettings(causal=causal))
+    logits = torch.zeros(len(features), 2, *features.shape[1:]) if logits is None else logits
+    with torch.inference_mode():
+        return refinement(logits, features)
+
+
+def test_what_is_corrected_at_one_frequency_is_corrected_so_at_another():
+    features = torch.zeros(1, 200, 40)
+    features[0, 80:84] = 1 + sound(4, 40, level=1.0)
+    found, moved = corrections(features), corrections(features.roll(30, dims=1))
+    torch.testing.assert_close(found[:, :, 40:124], moved[:, :, 70:154])
+    assert (found[:, :, 80:84] - found[:, :, 20:24]).abs().amax() > 0.01
+
+
+@pytest.mark.parametrize(("causal", "past", "future"), [(False, 4, 4), (True, 8, 0)])
+def test_masks_change_the_corrections_of_the_bins_and_frames_around_them(causal, past, future):
+    features, logits = sound(1, 50, 60, level=1.0), torch.zeros(1, 2, 50, 60)
+    logits[0, :, 25, 30] = 5.0
+    difference = corrections(features, causal=causal, logits=logits) - corrections(features, causal=causal)
+    changed = difference.abs().amax(dim=(0, 1)) > 1e-6
+    bins, frames = (changed.any(dim=dim).nonzero().flatten().tolist() for dim in (1, 0))
+    assert (bins[0], bins[-1]) == (21, 29)
+    assert (frames[0], frames[-1]) == (30 - future, 30 + past)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_corrections_know_mean_and_deviation_of_a_bin_over_time(causal):
+    steady = torch.full((1, 40, 100), 0.5)
+    late = steady.clone()
+    late[..., :20] += 1.0  # more than the convolutions reach before the end
+    last = [corrections(features, causal=causal)[..., -1] for features in (steady, late)]
+    assert (last[0] - last[1]).abs().amax() > 1e-3
+
+
+def test_the_statistics_of_a_causal_refinement_are_those_of_the_frames_so_far():
+    features = 3 * sound(2, 5, 30, level=1.0) + 10
+    mean, deviation = Refinement(SeparatorSettings(causal=True))._over_time(features)
+    for frame in (0, 7, 29):
+        past = features[..., : frame + 1].numpy()
+        np.testing.assert_allclose(mean[..., frame], past.mean(axis=-1), rtol=1e-5)
+        np.testing.assert_allclose(deviation[..., frame], np.sqrt(past.var(axis=-1) + 1e-8), atol=1e-3)
+    mean, deviation = Refinement(SeparatorSettings())._over_time(features)
+    np.testing.assert_allclose(mean[..., 0], features.mean(dim=-1), rtol=1e-5)
+    np.testing.assert_allclose(deviation[..., 3], features.numpy().std(axis=-1), rtol=1e-4)
 
 
 def with_random_scale(norm):

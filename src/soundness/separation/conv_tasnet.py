@@ -19,6 +19,7 @@ __all__ = [
     "GlobalLayerNorm",
     "LearnedBasis",
     "Masker",
+    "Refinement",
     "StftBasis",
 ]
 
@@ -26,6 +27,8 @@ SOURCES = ("machine", "noise")
 """What a separator gives, in this order."""
 
 _EPSILON = 1e-8
+_REFINEMENT_KERNEL = 5  # bins, and frames
+_LINE_BINS = 31  # a line is looked for among so many
 
 
 class Basis(nn.Module, ABC):
@@ -142,7 +145,7 @@ class CumulativeLayerNorm(_LayerNorm):
     def forward(self, features: Tensor) -> Tensor:
         """Normalised features of the same shape."""
         counts = features.shape[1] * torch.arange(1, features.shape[2] + 1, device=features.device)
-        precise = torch.float32 if features.device.type == "mps" else torch.float64  # sums over a long past lose digits
+        precise = _precise(features)
         mean = features.sum(dim=1, dtype=precise).cumsum(dim=-1) / counts  # (batch, frame)
         power = features.square().sum(dim=1, dtype=precise).cumsum(dim=-1) / counts
         deviation = (power - mean.square()).clamp(min=0.0).add(_EPSILON).sqrt()
@@ -174,6 +177,67 @@ class _Block(nn.Module):
         return passed_on, self.skip(hidden)  # (batch, Sc, frame)
 
 
+class Refinement(nn.Module):
+    """Corrects the masks of a spectrum by what lies around each bin, in frequency and in time.
+
+    The convolutions of the paper squeeze a spectrum through a narrow bottleneck and learn every bin by itself. This one
+    is the same at every frequency: what it has learned of lines, of hiss and of what comes and goes holds for a machine
+    that runs at another speed, too.
+
+    Parameters
+    ----------
+    settings
+        Of the separator.
+    """
+
+    def __init__(self, settings: SeparatorSettings) -> None:
+        super().__init__()
+        self.causal = settings.causal
+        n_channels, n_maps = settings.refinement_channels, len(SOURCES) + 4
+        span = _REFINEMENT_KERNEL - 1
+        before = span if settings.causal else span // 2
+        self.padding = (before, span - before, span // 2, span // 2)  # frames, then bins
+        self.first = nn.Conv2d(n_maps, n_channels, _REFINEMENT_KERNEL)
+        self.second = nn.Conv2d(n_channels, n_channels, _REFINEMENT_KERNEL)
+        self.to_logits = nn.Conv2d(n_channels, len(SOURCES), 1)
+        self.activations = nn.ModuleList(nn.PReLU(n_channels) for _ in range(2))
+
+    def forward(self, logits: Tensor, features: Tensor) -> Tensor:
+        """What is added to the logits of the masks.
+
+        Parameters
+        ----------
+        logits
+            Shape ``(batch, source, bin, frame)``.
+        features
+            What the masker sees, normalised, shape ``(batch, bin, frame)``.
+
+        Returns
+        -------
+        Tensor
+            Shape ``(batch, source, bin, frame)``.
+        """
+        mean, deviation = self._over_time(features)  # (batch, bin, frame) each
+        around = functional.avg_pool1d(mean.transpose(1, 2), _LINE_BINS, 1, _LINE_BINS // 2, count_include_pad=False)
+        lines = mean - around.transpose(1, 2)  # how far a bin stands out from those beside it
+        maps = torch.cat([logits, torch.stack([features, mean, deviation, lines], dim=1)], dim=1)
+        hidden = self.activations[0](self.first(functional.pad(maps, self.padding)))  # (batch, channel, bin, frame)
+        hidden = self.activations[1](self.second(functional.pad(hidden, self.padding)))
+        corrections: Tensor = self.to_logits(hidden)
+        return corrections
+
+    def _over_time(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of each bin, over all frames or, where it is causal, over those up to each frame."""
+        if not self.causal:
+            variance, mean = torch.var_mean(features, dim=-1, keepdim=True, correction=0)
+            return mean.expand_as(features), (variance + _EPSILON).sqrt().expand_as(features)
+        counts = torch.arange(1, features.shape[-1] + 1, device=features.device)
+        precise = features.to(_precise(features))
+        mean = precise.cumsum(dim=-1) / counts
+        variance = precise.square().cumsum(dim=-1) / counts - mean.square()
+        return mean.to(features.dtype), (variance.clamp(min=0.0) + _EPSILON).sqrt().to(features.dtype)
+
+
 class Masker(nn.Module):
     """The temporal convolutional network that estimates a mask for each source.
 
@@ -188,16 +252,16 @@ class Masker(nn.Module):
     def __init__(self, settings: SeparatorSettings, *, n_coefficients: int) -> None:
         super().__init__()
         size = settings.network
-        norm = CumulativeLayerNorm if settings.causal else GlobalLayerNorm
-        self.bottleneck = nn.Sequential(norm(n_coefficients), nn.Conv1d(n_coefficients, size.bottleneck_channels, 1))
+        self.norm = (CumulativeLayerNorm if settings.causal else GlobalLayerNorm)(n_coefficients)
+        self.bottleneck = nn.Conv1d(n_coefficients, size.bottleneck_channels, 1)
         n_blocks = size.n_blocks * size.n_repeats
         self.blocks = nn.ModuleList(
             _Block(settings, dilation=2 ** (index % size.n_blocks), has_residual=index < n_blocks - 1)
             for index in range(n_blocks)
         )
-        self.to_masks = nn.Sequential(
-            nn.PReLU(), nn.Conv1d(size.skip_channels, len(SOURCES) * n_coefficients, 1), nn.Sigmoid()
-        )
+        self.to_logits = nn.Sequential(nn.PReLU(), nn.Conv1d(size.skip_channels, len(SOURCES) * n_coefficients, 1))
+        is_refined = settings.basis == "stft" and settings.refinement_channels > 0
+        self.refinement = Refinement(settings) if is_refined else None
 
     def forward(self, features: Tensor) -> Tensor:
         """Masks from 0 to 1.
@@ -212,13 +276,15 @@ class Masker(nn.Module):
         Tensor
             Shape ``(batch, source, coefficient, frame)``.
         """
-        hidden = self.bottleneck(features)  # (batch, B, frame)
+        normalised = self.norm(features)
+        hidden = self.bottleneck(normalised)  # (batch, B, frame)
         total = torch.zeros(())
         for block in self.blocks:
             hidden, skip = block(hidden)
             total = total + skip  # (batch, Sc, frame)
-        masks: Tensor = self.to_masks(total)  # (batch, source * coefficient, frame)
-        return masks.reshape(len(masks), len(SOURCES), -1, masks.shape[-1])
+        logits: Tensor = self.to_logits(total)  # (batch, source * coefficient, frame)
+        logits = logits.reshape(len(logits), len(SOURCES), -1, logits.shape[-1])
+        return torch.sigmoid(logits if self.refinement is None else logits + self.refinement(logits, normalised))
 
 
 class ConvTasNet(nn.Module):
@@ -263,3 +329,8 @@ class ConvTasNet(nn.Module):
         masked = (masks * coefficients[:, None]).flatten(0, 1)  # (batch * source, N, frame)
         estimates = self.basis.decode(masked, n_samples=n_samples).reshape(-1, len(SOURCES), n_samples)
         return mixture_consistent(estimates, heard) * level
+
+
+def _precise(features: Tensor) -> torch.dtype:
+    """The type of sums over a long past, which would lose digits."""
+    return torch.float32 if features.device.type == "mps" else torch.float64  # MPS knows no float64

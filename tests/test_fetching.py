@@ -162,7 +162,7 @@ def test_what_is_not_there_is_asked_for_once(server, tmp_path):
 
 def test_a_wrong_checksum_is_fetched_twice_and_refused(server, tmp_path):
     remote = RemoteFile(server.remote("a.zip").url, len(CONTENT), "0" * 32)
-    with pytest.raises(DownloadError, match="its MD5 is [0-9a-f]{32}, expected 0{32}; twice"):
+    with pytest.raises(DownloadError, match=r"its MD5 is [0-9a-f]{32}, expected 0{32}; twice"):
         fetched(server, tmp_path, remote=remote)
     assert server.ranges("a.zip") == [None, None]
     assert list(tmp_path.iterdir()) == []
@@ -189,7 +189,7 @@ def test_a_redirection_is_followed_and_one_to_an_error_page_refused(server, tmp_
     assert fetched(server, tmp_path) == CONTENT
     assert server.ranges("moved.zip") == ["bytes=5-"]
     server.faults["a.zip"].append(Fault(status=302, headers={"Location": server.remote("page.html").url}))
-    with pytest.raises(DownloadError, match="sends 18 bytes .* expected 300,000; an error page"):
+    with pytest.raises(DownloadError, match=r"sends 18 bytes .* expected 300,000; an error page"):
         fetched(server, tmp_path)
 
 
@@ -202,11 +202,11 @@ def test_a_redirection_to_a_file_of_this_computer_is_refused(server, tmp_path):
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:,x", "a.zip", "http://a..b/x"])
 def test_an_address_of_another_kind_is_refused(url):
-    with pytest.raises(DownloadError, match="expected an address|no address that can be asked"):
+    with pytest.raises(DownloadError, match=r"expected an address|no address that can be asked"):
         fetch_text(url, patience=impatience(), announce=lambda _: None)
 
 
-def test_a_server_that_is_not_there_is_given_up(tmp_path):
+def test_a_server_that_is_not_there_is_given_up():
     with socket.socket() as taken:  # bound, and nobody listens
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/api"

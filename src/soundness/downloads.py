@@ -212,7 +212,7 @@ def _refuse_full_disk(shelf: Shelf, missing: Sequence[_Archive], *, keep_archive
     needed, free = sum(sizes) + kept - min(there, kept), shelf.n_bytes_free()
     if needed > free:
         raise OutputError(
-            f"{shelf.root}: at least {needed / 1e9:,.1f} GB are needed for {len(missing)} archives and what they hold, "
+            f"{shelf.root}: {len(missing)} archive(s) and what they hold need at least {needed / 1e9:,.1f} GB, "
             f"{free / 1e9:,.1f} GB are free"
         )
 

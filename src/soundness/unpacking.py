@@ -75,10 +75,13 @@ def unpack(
 def is_inside(name: str) -> bool:
     r"""Whether a relative path stays below the folder that it starts from, on every system.
 
-    ``..``, an absolute path, a drive (``C:``), a share (``\\server``) and a stream of a file (``a:b``) do not.
+    ``..``, an absolute path, a drive (``C:``), a share (``\\server``) and a stream of a file (``a:b``) do not, nor
+    does a name with control characters.
     """
     path = PureWindowsPath(name)  # takes both kinds of slash for one
-    return bool(path.parts) and not path.anchor and ".." not in path.parts and not any(c in name for c in ":\0")
+    return (
+        bool(path.parts) and not path.anchor and ".." not in path.parts and not any(c == ":" or c < " " for c in name)
+    )
 
 
 def _checked_members(opened: ZipFile, archive: Path) -> list[tuple[ZipInfo, PurePosixPath]]:

@@ -56,5 +56,5 @@ def download(
         say(f"there already, and complete: {', '.join(report.present)}")
     for name, found in report.machines.items():
         say(f"{name}: {', '.join(found)}")
-    say(f"{len(report.fetched)} archives fetched; {report.n_files:,} files in {out}")
+    say(f"{len(report.fetched)} archive(s) fetched; {report.n_files:,} files in {out}")
     return 0

@@ -218,7 +218,7 @@ def test_what_a_killed_unpacking_left_is_no_machine_and_is_cleared(server, tmp_p
     left.write_bytes(recording(0))
     fetch(server, tmp_path, machines=["fan"])
     assert list(open_dataset(tmp_path).machines) == ["fan"]
-    assert not left.exists()
+    assert not list(tmp_path.rglob("old.wav"))
 
 
 @pytest.mark.parametrize(

@@ -82,11 +82,15 @@ def test_a_partial_file_that_is_whole_is_not_asked_for(server, tmp_path):
     assert server.ranges("a.zip") == []
 
 
-@pytest.mark.parametrize("left", [b"x" * 1000, b"x" * 300_000, b"x" * 300_001], ids=["short", "as long", "too long"])
-def test_what_was_left_of_another_file_is_fetched_anew(server, tmp_path, left):
-    (tmp_path / "a.zip.partial").write_bytes(left)
+@pytest.mark.parametrize(
+    ("n_bytes", "asked"),
+    [(1000, ["bytes=1000-", None]), (300_000, [None]), (300_001, [None])],
+    ids=["short", "as long", "too long"],
+)
+def test_what_was_left_of_another_file_is_fetched_anew(server, tmp_path, n_bytes, asked):
+    (tmp_path / "a.zip.partial").write_bytes(b"x" * n_bytes)
     assert fetched(server, tmp_path) == CONTENT
-    assert server.ranges("a.zip")[-1] is None
+    assert server.ranges("a.zip") == asked
 
 
 def test_a_server_that_ignores_ranges_begins_anew(server, tmp_path):
@@ -98,6 +102,15 @@ def test_a_server_that_ignores_ranges_begins_anew(server, tmp_path):
 def test_a_server_that_ignores_ranges_and_breaks_at_the_same_byte_is_given_up(server, tmp_path):
     server.faults["a.zip"].extend([Fault(cut_after=100_000, ignores_range=True)] * 50)
     with pytest.raises(DownloadError, match="200,000 bytes are missing; given up after 3 tries"):
+        fetched(server, tmp_path, n_tries=3)
+    assert len(server.ranges("a.zip")) == 3
+
+
+def test_a_server_that_begins_anew_and_breaks_now_here_now_there_is_given_up(server, tmp_path):
+    server.faults["a.zip"].extend(
+        [Fault(cut_after=2000, ignores_range=True), Fault(cut_after=1000, ignores_range=True)] * 9
+    )
+    with pytest.raises(DownloadError, match="given up after 3 tries"):
         fetched(server, tmp_path, n_tries=3)
     assert len(server.ranges("a.zip")) == 3
 

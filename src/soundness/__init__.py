@@ -5,7 +5,7 @@
 ['conditional', 'fully-connected', 'log-mel-knn', 'log-mel-quantile', 'log-mel-whitened']
 
 The verbs are those of the command line: `inspect`, `make_data`, `train_separator`, `separate`, `train`, `score`,
-`evaluate` and `demo`. What they need is loaded when it is needed, so that ``import soundness`` is quick and
+`evaluate`, `demo` and `download`. What they need is loaded when it is needed, so that ``import soundness`` is quick and
 works without PyTorch.
 """
 
@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from soundness.challenge_verbs import download
     from soundness.datasets import open_dataset
     from soundness.demonstration import demo
     from soundness.errors import SoundnessError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SoundnessError",
     "demo",
+    "download",
     "evaluate",
     "inspect",
     "load",
@@ -40,6 +42,7 @@ __all__ = [
 _HOMES = {
     "SoundnessError": "errors",
     "demo": "demonstration",
+    "download": "challenge_verbs",
     "load_settings": "settings",
     "open_dataset": "datasets",
     "score_clip": "screening",

@@ -1,7 +1,6 @@
 """Metrics and evaluation, against scikit-learn, hand-worked values and published figures."""
 
 import csv
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -410,17 +409,6 @@ def test_the_table_has_no_columns_of_decisions_where_there_are_none(tmp_path: Pa
     evaluation = evaluate(tmp_path)
     assert table_rows(evaluation)[0] == ("machine", "section", "AUC source", "AUC target", "pAUC")
     assert "1 of 1 without decisions, which the official evaluator demands" in notes_of(evaluation)
-
-
-@pytest.fixture(scope="module")
-def published() -> Path:
-    """Published figures and scores of the 2025 challenge."""
-    if "SOUNDNESS_DATA" not in os.environ:
-        pytest.skip("SOUNDNESS_DATA does not name the folder of real recordings, beside which published scores lie")
-    folder = Path(os.environ["SOUNDNESS_DATA"]).parent / "published"
-    if not folder.is_dir():
-        pytest.skip(f"no published scores at {folder}")
-    return folder
 
 
 def test_published_scores_give_their_published_figures(published: Path) -> None:

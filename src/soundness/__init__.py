@@ -5,14 +5,15 @@
 ['conditional', 'fully-connected', 'log-mel-knn', 'log-mel-quantile', 'log-mel-whitened']
 
 The verbs are those of the command line: `inspect`, `make_data`, `train_separator`, `separate`, `train`, `score`,
-`evaluate` and `demo`. What they need is loaded when it is needed, so that ``import soundness`` is quick and
-works without PyTorch.
+`evaluate`, `compare` (``evaluate --against``) and `demo`. What they need is loaded when it is needed, so that
+``import soundness`` is quick and works without PyTorch.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from soundness.challenge_verbs import compare
     from soundness.datasets import open_dataset
     from soundness.demonstration import demo
     from soundness.errors import SoundnessError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SoundnessError",
+    "compare",
     "demo",
     "evaluate",
     "inspect",
@@ -39,6 +41,7 @@ __all__ = [
 
 _HOMES = {
     "SoundnessError": "errors",
+    "compare": "challenge_verbs",
     "demo": "demonstration",
     "load_settings": "settings",
     "open_dataset": "datasets",

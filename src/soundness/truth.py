@@ -1,7 +1,7 @@
 """What is true of test clips: from their names, a labelled data set, or the official evaluator's files."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from soundness.clips import DOMAINS, Domain, clip_key, parse_name
@@ -18,14 +18,29 @@ __all__ = [
     "truth_from_names",
 ]
 
+_DOMAIN_FOLDERS = tuple(f"{domain}_test" for domain in DOMAINS)
+
 
 @dataclass(frozen=True, slots=True)
 class ClipTruth:
-    """What is true of one clip; ``domain`` is ``None`` without domains, ``is_test`` false in training."""
+    """What is true of one clip.
+
+    Parameters
+    ----------
+    is_anomaly
+        Whether the machine was not well.
+    domain
+        ``None`` without domains.
+    is_test
+        False of a training clip.
+    is_in_domain_folder
+        Whether it lies in a folder for the test clips of its domain, as in 2021; ``None`` where only its name is known.
+    """
 
     is_anomaly: bool
     domain: Domain | None
     is_test: bool = True
+    is_in_domain_folder: bool | None = field(default=None, compare=False)
 
 
 Truth = Mapping[str, Mapping[str, ClipTruth]]
@@ -96,7 +111,8 @@ def truth_from_dataset(path: Path) -> Truth:
             if clip.label is None or clip.split == "supplemental":
                 continue
             key = clip_key(clip.path.name)
-            found = ClipTruth(clip.label == "anomaly", clip.domain, clip.split == "test")
+            is_in_domain_folder = clip.path.parent.name.lower() in _DOMAIN_FOLDERS
+            found = ClipTruth(clip.label == "anomaly", clip.domain, clip.split == "test", is_in_domain_folder)
             known = clips.setdefault(key, found)
             if (known.is_anomaly, known.domain) != (found.is_anomaly, found.domain):
                 contradicted.add(key)

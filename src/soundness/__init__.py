@@ -5,15 +5,15 @@
 ['conditional', 'fully-connected', 'log-mel-knn', 'log-mel-quantile', 'log-mel-whitened']
 
 The verbs are those of the command line: `inspect`, `make_data`, `train_separator`, `separate`, `train`, `score`,
-`evaluate`, `compare` (``evaluate --against``) and `demo`. What they need is loaded when it is needed, so that
-``import soundness`` is quick and works without PyTorch.
+`evaluate`, `compare` (``evaluate --against``), `submission` and `demo`. What they need is loaded when it is needed,
+so that ``import soundness`` is quick and works without PyTorch.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from soundness.challenge_verbs import compare
+    from soundness.challenge_verbs import compare, submission
     from soundness.datasets import open_dataset
     from soundness.demonstration import demo
     from soundness.errors import SoundnessError
@@ -34,6 +34,7 @@ __all__ = [
     "score",
     "score_clip",
     "separate",
+    "submission",
     "system_names",
     "train",
     "train_separator",
@@ -46,6 +47,7 @@ _HOMES = {
     "load_settings": "settings",
     "open_dataset": "datasets",
     "score_clip": "screening",
+    "submission": "challenge_verbs",
     "system_names": "settings",
 }
 

@@ -28,7 +28,7 @@ __all__ = [
     "train_separator",
 ]
 
-_TRAIN_PACKAGES = ("torch", "safetensors", "pytorch_lightning", "matplotlib")
+_TRAIN_PACKAGES = ("torch", "safetensors", "pytorch_lightning", "matplotlib", "yaml")
 
 PathLike = Path | str
 

@@ -82,7 +82,7 @@ def show_evaluation(evaluation: Evaluation, *, title: str, is_quiet: bool) -> No
     if evaluation.official_score is not None:
         say(f"official score {100 * evaluation.official_score:.2f} %")
     elif evaluation.score is not None:
-        say(f"mean of AUC and pAUC, and of the machines {100 * evaluation.score:.2f} %")
+        say(f"mean of AUC and pAUC over all machines {100 * evaluation.score:.2f} %")
     if evaluation.mean_auc is not None and evaluation.mean_pauc is not None:
         say(f"mean AUC {100 * evaluation.mean_auc:.2f} %, mean pAUC {100 * evaluation.mean_pauc:.2f} %")
     if not is_quiet:

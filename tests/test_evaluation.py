@@ -30,12 +30,14 @@ def columns(clips: Clips) -> tuple[np.ndarray, np.ndarray]:
     return labels, scores.astype(np.float64)
 
 
+@settings(deadline=None)
 @given(clips_with_both_labels)
 def test_the_auc_is_that_of_scikit_learn(clips: Clips) -> None:
     labels, scores = columns(clips)
     assert roc_auc(labels, scores) == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
 
 
+@settings(deadline=None)
 @given(clips_with_both_labels, st.floats(0.01, 0.99))
 def test_the_partial_auc_is_that_of_scikit_learn(clips: Clips, max_fpr: float) -> None:
     labels, scores = columns(clips)
@@ -54,6 +56,7 @@ def test_both_are_those_of_scikit_learn_for_many_clips(seed: int) -> None:
 
 
 @pytest.mark.parametrize("metric", [roc_auc, partial_auc])
+@settings(deadline=None)
 @given(clips=clips_with_both_labels)
 def test_monotone_maps_change_nothing(metric: Callable[..., float], clips: Clips) -> None:
     labels, scores = columns(clips)
@@ -61,6 +64,7 @@ def test_monotone_maps_change_nothing(metric: Callable[..., float], clips: Clips
     assert metric(labels, scores**3 * 1e6 - 5) == pytest.approx(metric(labels, scores), abs=1e-12)
 
 
+@settings(deadline=None)
 @given(clips_with_both_labels)
 def test_negated_scores_have_the_complementary_auc(clips: Clips) -> None:
     labels, scores = columns(clips)
@@ -68,6 +72,7 @@ def test_negated_scores_have_the_complementary_auc(clips: Clips) -> None:
     assert roc_auc(1 - labels, scores) == pytest.approx(1 - roc_auc(labels, scores), abs=1e-12)
 
 
+@settings(deadline=None)
 @given(clips_with_both_labels)
 def test_a_partial_auc_of_everything_is_the_auc(clips: Clips) -> None:
     labels, scores = columns(clips)

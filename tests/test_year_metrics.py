@@ -171,6 +171,22 @@ def test_blind_names_tell_the_year_or_it_is_said_that_they_do_not(
     assert (note is None and evaluation.notes == ()) or (note is not None and note in evaluation.notes[0])
 
 
+def test_the_truth_of_the_evaluator_of_2021_has_its_domains_in_the_names_of_its_files(tmp_path: Path) -> None:
+    (tmp_path / "ground_truth_data").mkdir()
+    for domain in ("source", "target"):
+        own = {name: score for name, score in SCORES.items() if name.startswith(domain)}
+        rows = {f"{domain} {number}.wav": name for number, name in enumerate(own)}
+        path = tmp_path / "ground_truth_data" / f"ground_truth_fan_section_03_{domain}_test.csv"
+        path.write_text("".join(f"{new},{int('anomaly' in name)}\n" for new, name in rows.items()))
+        path = tmp_path / "scores" / f"anomaly_score_fan_section_03_{domain}_test.csv"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("".join(f"{new},{own[name]}\n" for new, name in rows.items()))
+    evaluation = evaluate(tmp_path / "scores", truth=tmp_path)
+    figures = evaluation.machines[0].figures
+    assert (evaluation.metric, figures.auc_source, figures.auc_target) == ("2021", 0.5, 1.0)
+    assert evaluation.machines[0].n_normal_target == 2
+
+
 def test_names_of_both_years_are_said_to_be_so(tmp_path: Path) -> None:
     write(tmp_path, named())
     write(tmp_path, named(attributes="_x"), machine="valve")

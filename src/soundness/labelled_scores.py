@@ -124,10 +124,10 @@ def _labelled(scores: MachineScores, known: Mapping[str, ClipTruth], notes: list
 
 
 def _evidence(truth: Mapping[str, ClipTruth]) -> frozenset[Metric]:
-    """The metrics that clips with a domain speak for: by their folder where it is known, else by their name."""
+    """The metrics that clips with a domain speak for: by their place where it is known, else by their name."""
     found: set[Metric | None] = set()
     for key, clip in truth.items():
         if clip.domain is not None:
-            by_folder: Metric = "2021" if clip.is_in_domain_folder else "2022"
-            found.add(metric_of_name(key) if clip.is_in_domain_folder is None else by_folder)
+            by_place: Metric = "2021" if clip.is_of_2021 else "2022"
+            found.add(metric_of_name(key) if clip.is_of_2021 is None else by_place)
     return frozenset(metric for metric in found if metric is not None)

@@ -32,6 +32,14 @@ def named(*, section: str = "section_00", attributes: str = "") -> dict[str, flo
 
 
 @pytest.mark.parametrize(
+    ("folder", "expected"), [("dcase2020_slider", "2020"), ("dcase2023_sample", "2022"), ("toycar", "2022")]
+)
+def test_real_test_clips_tell_their_year(real_data: Path, folder: str, expected: str) -> None:
+    names = [path.stem for path in (real_data / folder).rglob("*.wav") if path.parent.name == "test"]
+    assert {metric_of_name(name) for name in names} == {expected}
+
+
+@pytest.mark.parametrize(
     ("stem", "expected"),
     [
         ("anomaly_id_02_00000001", "2020"),

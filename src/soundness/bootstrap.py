@@ -152,7 +152,7 @@ def bootstrap_intervals(
         n_resamples=n_resamples,
         score=_interval(_total(machines, chosen)),
         machines=tuple(rows),
-        notes=(*labelled.notes, *choice),
+        notes=(*labelled.notes, *choice, *_lacking(machines, chosen)),
     )
 
 
@@ -206,7 +206,7 @@ def compare_scores(
             )
             for name, systems in machines.items()
         ),
-        notes=(*notes, *choice),
+        notes=(*notes, *choice, *_lacking({name: own[0] for name, own in machines.items()}, chosen)),
     )
 
 
@@ -303,6 +303,16 @@ def _machine_intervals(name: str, n_clips: int, sections: Sequence[Samples], met
         figures[figure] = _interval_of(year_mean(columns, metric))
     score = _interval(_total({name: sections}, metric))
     return MachineIntervals(machine_type=name, n_clips=n_clips, score=score, figures=figures)
+
+
+def _lacking(machines: Mapping[str, Sequence[Samples]], metric: Metric) -> list[str]:
+    """The official figures that are missing, so that there is no score, a line for each machine."""
+    notes = []
+    for machine, sections in machines.items():
+        names = [name for name in OFFICIAL_FIGURES[metric] if any(name not in samples for samples in sections)]
+        if names:
+            notes.append(f"{machine}: no {', '.join(names)} for want of clips, so no score of it, nor of all machines")
+    return notes
 
 
 def _total(machines: Mapping[str, Sequence[Samples]], metric: Metric) -> Values | None:

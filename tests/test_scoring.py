@@ -8,15 +8,13 @@ from sklearn.covariance import empirical_covariance, shrunk_covariance
 from sklearn.neighbors import NearestNeighbors
 
 from soundness.errors import DataError
+from soundness.memory_bank import MemoryBank, nearest_distances, whitening_matrix
 from soundness.scoring import (
     ANY_DOMAIN,
     SCORERS,
-    MemoryBank,
     NearestNeighborScorer,
     Threshold,
     TrainingVectors,
-    nearest_distances,
-    whitening_matrix,
 )
 from soundness.settings import ScorerSettings
 

@@ -92,7 +92,9 @@ class FullyConnectedAutoencoder(nn.Module):
 
     def forward(self, segments: Tensor, conditions: Tensor) -> Tensor:
         """Reconstruct segments; shapes as in `NewAutoencoder`."""
-        stacked = torch.cat([segments.flatten(1), conditions], dim=1)  # (batch, mel * frame + feature)
+        stacked = segments.flatten(1)  # (batch, mel * frame)
+        if conditions.shape[1] > 0:
+            stacked = torch.cat([stacked, conditions], dim=1)
         reconstruction: Tensor = self.decoder(self.encoder(stacked))
         return reconstruction.reshape(segments.shape)
 

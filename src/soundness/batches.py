@@ -13,10 +13,14 @@ from soundness.autoencoders import split_into_segments
 from soundness.features import Spectrograms
 from soundness.settings import SystemSettings, TrainingSettings
 
-__all__ = ["Batch", "Batches", "TrainingClips", "has_one_spectrogram", "training_batches"]
+__all__ = ["Batch", "Batches", "Scale", "TrainingClips", "has_one_spectrogram", "training_batches"]
 
 Batch = tuple[Tensor, Tensor, Tensor]
-"""What is given and what is wanted, shape ``(segment, mel, frame)``, and conditions, shape ``(segment, feature)``."""
+"""What is given and what is wanted, shape ``(segment, mel, frame)``, in the units in which the network hears, and
+conditions, shape ``(segment, feature)``."""
+
+Scale = tuple[Tensor, Tensor]
+"""Mean and deviation of each band, dB, shape ``(2, mel)`` each: of what is given and of what is wanted."""
 
 _FEWEST_TO_HOLD_OUT = 5
 
@@ -57,7 +61,7 @@ class Batches(Protocol):
         """The batches of an epoch, counted from 0."""
 
 
-def training_batches(clips: TrainingClips, settings: SystemSettings, *, seed: int) -> Batches:
+def training_batches(clips: TrainingClips, settings: SystemSettings, *, scale: Scale, seed: int) -> Batches:
     """The batches that a system's network is trained with.
 
     Parameters
@@ -66,6 +70,8 @@ def training_batches(clips: TrainingClips, settings: SystemSettings, *, seed: in
         Normal clips.
     settings
         Of a system with a network.
+    scale
+        Of what is given and of what is wanted.
     seed
         Of the order of the batches and the choice of what is held out.
     """
@@ -73,8 +79,8 @@ def training_batches(clips: TrainingClips, settings: SystemSettings, *, seed: in
     assert settings.training is not None
     n_frames = settings.autoencoder.segment_frames
     if settings.training.n_epochs is None:
-        return _RandomPositions(clips, settings.training, n_frames=n_frames, seed=seed)
-    return _AllPositions(clips, settings.training, settings.training.n_epochs, n_frames=n_frames, seed=seed)
+        return _RandomPositions(clips, settings.training, n_frames=n_frames, scale=scale, seed=seed)
+    return _AllPositions(clips, settings.training, n_frames=n_frames, scale=scale, seed=seed)
 
 
 def has_one_spectrogram(clips: TrainingClips) -> bool:
@@ -83,15 +89,18 @@ def has_one_spectrogram(clips: TrainingClips) -> bool:
 
 
 class _Frames:
-    """The frames of some clips in one tensor, so that a batch is one look-up."""
+    """The frames of some clips in one tensor, and scaled once, so that a batch is one look-up."""
 
-    def __init__(self, clips: TrainingClips, kept: Sequence[int], *, n_frames: int) -> None:
+    def __init__(self, clips: TrainingClips, kept: Sequence[int], *, n_frames: int, scale: Scale) -> None:
         chosen = [clips.spectrograms[index] for index in kept]
         self.n_frames = n_frames
+        mean, deviation = scale
         self.given = _joined([clip.given for clip in chosen], n_frames=n_frames)  # (frame, mel)
+        self.given.sub_(mean[0]).div_(deviation[0])
         self.wanted = self.given
         if not has_one_spectrogram(clips):
             self.wanted = _joined([clip.wanted for clip in chosen], n_frames=n_frames)
+            self.wanted.sub_(mean[1]).div_(deviation[1])
         self.lengths = np.array([max(n_frames, clip.given.shape[-1]) for clip in chosen], dtype=np.int64)
         self.starts = np.cumsum(self.lengths) - self.lengths
         self.conditions = clips.conditions[list(kept)]
@@ -99,21 +108,23 @@ class _Frames:
     def batch(self, first: Tensor, clips: Tensor) -> Batch:
         """Segments that begin at some frames, of the clips that these belong to."""
         rows = first[:, None] + torch.arange(self.n_frames)  # (segment, frame)
-        given = self.given[rows].transpose(1, 2)
-        wanted = given if self.wanted is self.given else self.wanted[rows].transpose(1, 2)
+        given = self.given[rows].transpose(1, 2).contiguous()
+        wanted = given if self.wanted is self.given else self.wanted[rows].transpose(1, 2).contiguous()
         return given, wanted, self.conditions[clips]
 
 
 class _RandomPositions:
     """Batches at random positions of random clips, as many as are asked for; whole clips are held out."""
 
-    def __init__(self, clips: TrainingClips, training: TrainingSettings, *, n_frames: int, seed: int) -> None:
+    def __init__(
+        self, clips: TrainingClips, training: TrainingSettings, *, n_frames: int, scale: Scale, seed: int
+    ) -> None:
         held_out = _held_out_clips(clips, share=training.held_out, seed=seed)
         kept = [index for index in range(len(clips.spectrograms)) if index not in set(held_out)]
         self.n_steps = training.max_steps
         self.steps_per_epoch = min(training.steps_per_epoch, training.max_steps)
-        self.held_out = _segments(clips, held_out, n_frames=n_frames)
-        self._frames = _Frames(clips, kept, n_frames=n_frames)
+        self.held_out = _segments(clips, held_out, n_frames=n_frames, scale=scale)
+        self._frames = _Frames(clips, kept, n_frames=n_frames, scale=scale)
         self._batch_size = training.batch_size
         self._seed = seed
 
@@ -134,9 +145,10 @@ class _AllPositions:
     """
 
     def __init__(
-        self, clips: TrainingClips, training: TrainingSettings, n_epochs: int, *, n_frames: int, seed: int
+        self, clips: TrainingClips, training: TrainingSettings, *, n_frames: int, scale: Scale, seed: int
     ) -> None:
-        self._frames = frames = _Frames(clips, range(len(clips.spectrograms)), n_frames=n_frames)
+        assert training.n_epochs is not None  # all positions are asked for
+        self._frames = frames = _Frames(clips, range(len(clips.spectrograms)), n_frames=n_frames, scale=scale)
         counts = frames.lengths - n_frames + 1
         is_held_out = np.concatenate(
             [
@@ -150,7 +162,7 @@ class _AllPositions:
         self._batch_size, self._seed = training.batch_size, seed
         n_full, rest = divmod(len(self._starts), training.batch_size)
         self.steps_per_epoch = max(1, n_full + (rest > 1))
-        self.n_steps = n_epochs * self.steps_per_epoch
+        self.n_steps = training.n_epochs * self.steps_per_epoch
         self.held_out = frames.batch(*(torch.from_numpy(values[is_held_out]) for values in (starts, owners)))
 
     def epoch(self, index: int) -> Iterator[Batch]:
@@ -171,15 +183,20 @@ def _joined(log_mels: Sequence[Tensor], *, n_frames: int) -> Tensor:
     return torch.cat([log_mel.T for log_mel in filled])
 
 
-def _segments(clips: TrainingClips, chosen: Sequence[int], *, n_frames: int) -> Batch:
+def _segments(clips: TrainingClips, chosen: Sequence[int], *, n_frames: int, scale: Scale) -> Batch:
     """Segments that cover some clips."""
     if not chosen:
         nothing = torch.empty(0, clips.spectrograms[0].given.shape[0], n_frames)
         return nothing, nothing, clips.conditions[:0]
+    mean, deviation = scale
     given = [split_into_segments(clips.spectrograms[index].given, n_frames=n_frames) for index in chosen]
     wanted = [split_into_segments(clips.spectrograms[index].wanted, n_frames=n_frames) for index in chosen]
+    read, target = (
+        torch.cat(segments).sub_(mean[index, :, None]).div_(deviation[index, :, None])
+        for index, segments in enumerate((given, wanted))
+    )
     counts = torch.tensor([len(group) for group in given])
-    return torch.cat(given), torch.cat(wanted), clips.conditions[list(chosen)].repeat_interleave(counts, dim=0)
+    return read, target, clips.conditions[list(chosen)].repeat_interleave(counts, dim=0)
 
 
 def _held_out_clips(clips: TrainingClips, *, share: float, seed: int) -> list[int]:

@@ -13,10 +13,11 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor
+from torch.nn.functional import mse_loss
 from torch.utils.data import DataLoader, TensorDataset
 
 from soundness.autoencoders import Reconstructor, new_reconstructor
-from soundness.batches import Batches, TrainingClips, has_one_spectrogram, training_batches
+from soundness.batches import Batches, Scale, TrainingClips, has_one_spectrogram, training_batches
 from soundness.errors import SettingsError
 from soundness.lightning_runs import check_accelerator, quiet_lightning, run
 from soundness.log_mel_statistics import band_statistics
@@ -85,7 +86,7 @@ def fit_reconstructor(
         reconstructor = new_reconstructor(
             settings, n_conditions=clips.conditions.shape[1], mean=mean, deviation=deviation
         )
-    batches = training_batches(clips, settings, seed=seed)
+    batches = training_batches(clips, settings, scale=(mean, deviation), seed=seed)
     module = _Training(reconstructor, batches, settings.training, progress=progress)
     checkpoints = folder / "checkpoints"
     last = checkpoints / f"{_LAST}.ckpt"
@@ -122,7 +123,7 @@ def check_network(settings: SystemSettings) -> None:
     check_accelerator(settings.training.accelerator, setting="training.accelerator")
 
 
-def _scale(clips: TrainingClips, settings: SystemSettings) -> tuple[Tensor, Tensor]:
+def _scale(clips: TrainingClips, settings: SystemSettings) -> Scale:
     """Mean and deviation of each band, of what is given and of what is wanted, shape ``(2, mel)`` each."""
     if settings.autoencoder is not None and not settings.autoencoder.is_standardised:
         shape = (2, settings.log_mel.n_mels)
@@ -179,7 +180,8 @@ class _Training(pl.LightningModule):
         self.log("train_loss", self.train_loss, on_step=False, on_epoch=True, batch_size=1)
 
     def _loss(self, batch: Sequence[Tensor]) -> Tensor:
-        return self.reconstructor(*batch).square().mean()  # type: ignore[no-any-return]  # torch types Module.__call__ as Any
+        given, wanted, conditions = batch
+        return mse_loss(self.reconstructor.autoencoder(given, conditions), wanted)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["losses"] = (self._losses, self.held_out_loss, self._best_weights)

@@ -133,7 +133,7 @@ def test_a_part_of_ones_own_is_trained_saved_and_read_back(fan, small, tmp_path,
     settings = small("conditional", f"autoencoder={mine}:Plain", f"scorer={mine}:Highest")
     (detector,) = train(fan, tmp_path / "run", system="conditional", settings=settings)
     assert type(detector.scorer).__name__ == "Highest"
-    assert detector.summary.n_parameters == (16 + 6) * 16 + 16  # two attributes by domain are four, and two domains
+    assert detector.summary.n_parameters == (16 + 4) * 16 + 16  # told one of two speeds and one of two domains
     again = load_detector(tmp_path / "run" / "fan.soundness")
     assert again.settings.autoencoder.name == f"{mine}:Plain"
     assert again.score(waveform) == detector.score(waveform)

@@ -260,7 +260,7 @@ def test_leave_one_out_scores_follow_the_same_order_of_minimum_and_normalisation
         NearestNeighborScorer.fit(training, ScorerSettings(normalization=order)).leave_one_out_scores(training)
         for order in ("before-min", "after-min")
     )
-    # Left out, the source's are 1, 1, 2 from each other, the target's 20, 20, 40; 10 is 7 from the source, 20 from its own.
+    # Left out, the source's are 1, 1, 2 away, the target's 20, 20, 40; 10 is 7 from the source, 20 from its own.
     assert before[3] == pytest.approx((20 - 80 / 3) / np.std([20, 20, 40]))
     assert after[3] == pytest.approx((7 - 4 / 3) / np.std([1, 1, 2]))
 

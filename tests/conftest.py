@@ -25,7 +25,7 @@ SMALL_NETWORK = (
     "training.steps_per_epoch=10",
     "training.patience=50",
 )
-SMALL_EPOCHS = ("training.n_epochs=20", "training.learning_rate=0.01")  # in place of steps, from decibels as they are
+SMALL_EPOCHS = ("training.n_epochs=40", "training.learning_rate=0.02")  # in place of steps, from decibels as they are
 SMALL_SEPARATOR = (
     "n_fft=1024",  # few frames a second
     "batch_size=2",

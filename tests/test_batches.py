@@ -47,7 +47,7 @@ def test_each_position_is_heard_once_an_epoch_or_held_out(batches_of):
         heard = firsts(batches, epoch)
         assert sorted(heard + held_out) == sorted(positions)
     assert [len(given) for given, _, _ in batches.epoch(0)] == [16, 16, 13]
-    assert (batches.steps_per_epoch, batches.n_steps) == (3, 3 * 20)
+    assert (batches.steps_per_epoch, batches.n_steps) == (3, 3 * 40)
 
 
 def test_segments_are_whole_and_have_the_condition_of_their_clip(batches_of):

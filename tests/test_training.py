@@ -72,8 +72,8 @@ def test_a_run_leaves_a_detector_that_is_the_one_returned(fan, run, tmp_path, sy
     assert summary.versions.keys() >= {"python", "soundness", "torch", "numpy"}
     training = detector.settings.training
     has_network = training is not None
-    # 12 clips of 19 positions, 2 of them held out: 204 segments, 13 batches of 16 or less, 20 times.
-    n_steps = 0 if training is None else 30 if training.n_epochs is None else 13 * 20
+    # 12 clips of 19 positions, 2 of them held out: 204 segments, 13 batches of 16 or less, 40 times.
+    n_steps = 0 if training is None else 30 if training.n_epochs is None else 13 * 40
     assert (summary.n_steps, summary.n_parameters > 0) == (n_steps, has_network)
     assert (summary.train_loss is not None, summary.held_out_loss is not None) == (has_network, has_network)
     assert detector.machine_type == "fan"

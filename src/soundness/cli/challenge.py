@@ -7,7 +7,7 @@ import typer
 
 import soundness
 from soundness.cli.application import Overwrite, Quiet, app, command, split_names
-from soundness.cli.console import progress_bars, say, show_lines, warn
+from soundness.cli.console import progress_bars, say, show_lines, show_table, warn
 
 __all__: list[str] = []
 
@@ -120,4 +120,16 @@ def download(
     for name, found in report.machines.items():
         say(f"{name}: {', '.join(found)}")
     say(f"{len(report.fetched)} archive(s) fetched; {report.n_files:,} files in {out}")
+    return 0
+
+
+@app.command()
+@command
+def systems() -> int:
+    """List the systems that come with soundness, each with one line on what it is.
+
+    `soundness train DATA --out RUN --system NAME` trains one. `--set KEY=VALUE` changes any of its settings, and a
+    settings file of your own (.toml) takes the place of a name.
+    """
+    show_table("systems", [("system", "what it is"), *soundness.system_descriptions().items()], n_left=2)
     return 0

@@ -144,8 +144,8 @@ class _SeparatorTraining(pl.LightningModule):
     """Negative SI-SNR of machine and noise.
 
     Where a machine has no clean clips its references are noisy. The network cannot know which noise is the reference's
-    own, so it leaves out some of that too, and what it makes of the references is cleaner than they are. `n_refreshes`
-    times it takes the place of the references: a teacher that the network itself once was.
+    own, so it leaves out some of that too, and what it makes of the references is cleaner than they are. After each of
+    `refresh_steps` it takes the place of the references: a teacher that the network itself once was.
     """
 
     def __init__(
@@ -200,7 +200,7 @@ class _SeparatorTraining(pl.LightningModule):
         return min(1.0, max(steps, self.timer.time_elapsed() / (60 * self.settings.minutes)))
 
     def _refreshes_due(self) -> int:
-        return int(self._fraction_done() * (self.settings.n_refreshes + 1))
+        return sum(step <= self.global_step for step in self.settings.refresh_steps)
 
     def _cleaner_recipes(self) -> list[Recipe]:
         """The recipes with what the teacher makes of noisy references in their place."""

@@ -138,6 +138,7 @@ CHANGES = {
     "gradient_norm": (5.0, 0.001),
     "minutes": (1000, 1e-6),
     "max_steps": (6, 7),
+    "refinement_channels": (8, 4),
     "refresh_steps": ("[]", "[25]"),
     "sample_rate": (16_000, 8_000),
 }

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from soundness.autoencoders import ReconstructionError
-from soundness.conditions import Condition, ConditionEncoder, condition_of
+from soundness.conditions import Condition, ConditionEncoder
 from soundness.detector import Representation
 from soundness.errors import SettingsError
 from soundness.fitting import FitResult, TrainingClips, fit_reconstructor
@@ -86,7 +86,7 @@ def fit_reconstruction_error(heard: Sequence[Heard], settings: SystemSettings, c
     """Train one network on all clips of all machines given, and on their separated copies where there are any."""
     if settings.autoencoder is None or settings.training is None:
         raise SettingsError(f"representation {settings.representation!r} needs autoencoder and training settings")
-    own = [condition_of(clip) for machine in heard for clip in machine.clips]
+    own = [condition for machine in heard for condition in machine.conditions]
     encoder = ConditionEncoder(tuple(sorted(set(own))) if settings.autoencoder.is_conditional else ())
     originals = [clip for machine in heard for clip in machine.spectrograms]
     copies = [clip for machine in heard for clip in machine.copies]  # of every clip, or of none
@@ -120,7 +120,7 @@ def _reconstruction_error(
     heard: Heard, settings: AutoencoderSettings, encoder: ConditionEncoder, network: FitResult
 ) -> Fitted:
     """One machine's share of a network: the conditions that occur on it."""
-    conditions = tuple(sorted({condition_of(clip) for clip in heard.clips})) if encoder.n_features > 0 else ()
+    conditions = tuple(sorted(set(heard.conditions))) if encoder.n_features > 0 else ()
     encoded = encoder.encode(conditions) if conditions else torch.zeros(1, 0)
     representation = ReconstructionError(network.reconstructor, encoded, segment_frames=settings.segment_frames)
     return Fitted(representation, conditions, encoder if settings.is_conditional else None, network)

@@ -2,9 +2,9 @@
 
     python benchmarks/pseudo_labels.py [--seeds 11,12,13] [--machines fan,...] [--json FILE]
 
-The attributes of each machine are hidden in turn; the true conditions are known from how its sounds were made. Adjusted
-Rand index (ARI) and normalised mutual information (NMI) of the labels with the true conditions, within each domain: 1 for
-the same partition; ARI is 0 for labels by chance, NMI is not.
+The attributes of each machine are hidden in turn; the true conditions are known from how its sounds were made. The
+figures are the adjusted Rand index (ARI) and the normalised mutual information (NMI) of labels and true conditions,
+within each domain: 1 for the same partition; ARI is 0 for labels by chance, NMI is more.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from soundness.factory import MACHINES
 from soundness.factory.plan import plan_machine
 from soundness.factory.settings import FactorySettings
 from soundness.hearing import hear
-from soundness.labelling import clip_vectors
+from soundness.labelling import band_moments, spectral_shapes
 from soundness.pseudo_labels import by_classifier, by_clusters
 
 SETTINGS = soundness.load_settings("conditional", overrides=["separation=off"])
@@ -34,7 +34,8 @@ FIGURES = ("ari", "nmi", "n_labels")
 class Heard:
     """What the training clips of a machine sound like, and what they are."""
 
-    vectors: np.ndarray
+    shapes: np.ndarray
+    moments: np.ndarray
     domains: np.ndarray
     conditions: np.ndarray
     attributes: tuple[str, ...]
@@ -49,7 +50,13 @@ def heard_machines(root: Path, settings: FactorySettings) -> dict[str, Heard]:
         heard = hear(machine, SETTINGS, None, advance=lambda: None)
         attributes = tuple(clip.attributes for clip in machine.train)
         domains = np.array([clip.domain for clip in machine.train])
-        found[name] = Heard(clip_vectors(heard.spectrograms), domains, np.array(conditions), attributes)
+        found[name] = Heard(
+            spectral_shapes(heard.spectrograms),
+            band_moments(heard.spectrograms),
+            domains,
+            np.array(conditions),
+            attributes,
+        )
     return found
 
 
@@ -57,19 +64,19 @@ def labels_by_way(name: str, machines: dict[str, Heard], *, seed: int) -> Iterat
     """Each way, which clips it labels, and their labels."""
     own = machines[name]
     everything = np.arange(len(own.domains))
-    yield "clusters", everything, np.array(by_clusters(own.vectors, list(own.domains), seed=0).labels)
-    anywhere = by_clusters(own.vectors, [""] * len(everything), seed=0)
+    yield "clusters", everything, np.array(by_clusters(own.shapes, list(own.domains), seed=0).labels)
+    anywhere = by_clusters(own.shapes, [""] * len(everything), seed=0)
     yield "clusters, over both domains", everything, np.array(anywhere.labels)
     others = {key: other for key, other in machines.items() if key != name and any(other.attributes)}
-    known = np.concatenate([other.vectors for other in others.values()])
+    known = np.concatenate([other.moments for other in others.values()])
     classes = [f"{key} {attributes}" for key, other in others.items() for attributes in other.attributes]
-    found = by_classifier(own.vectors, list(own.domains), known=known, classes=classes)
+    found = by_classifier(own.moments, list(own.domains), known=known, classes=classes)
     yield "classifier, other machines", everything, np.array(found.labels)
     is_known = np.isin(everything, np.random.default_rng(seed).permutation(everything)[: len(everything) // 2])
     found = by_classifier(
-        own.vectors[~is_known],
+        own.moments[~is_known],
         list(own.domains[~is_known]),
-        known=own.vectors[is_known],
+        known=own.moments[is_known],
         classes=list(own.conditions[is_known]),
     )
     yield "classifier, half of the machine's own", everything[~is_known], np.array(found.labels)
@@ -118,7 +125,10 @@ def main() -> int:
     machines = tuple(arguments.machines.split(","))
     rows = [row for seed in arguments.seeds.split(",") for row in measure(int(seed), machines)]
     print_table(rows, ("way", "domain"))
-    print_table([row for row in rows if row["way"] in ("clusters", "classifier, other machines")], ("machine_type", "domain", "way"))
+    print_table(
+        [row for row in rows if row["way"] in ("clusters", "classifier, other machines")],
+        ("machine_type", "domain", "way"),
+    )
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(rows, indent=2))
     return 0

@@ -143,6 +143,7 @@ TESTED_ELSEWHERE = {
     "scope",  # needs two machines
     "representation",  # goes with other settings: the packaged systems differ in it
     "separation",  # needs a separator
+    "pseudo_labels",  # needs clips without attributes: tested with the labelling
 }
 
 

@@ -17,7 +17,7 @@ from soundness.pseudo_labels import PseudoLabels, by_classifier, by_clusters
 from soundness.separation.separator import Separator
 from soundness.settings import SystemSettings
 
-__all__ = ["Labeller", "clip_vectors", "lacking_attributes"]
+__all__ = ["Labeller", "band_moments", "lacking_attributes", "spectral_shapes"]
 
 Way = Literal["clusters", "classifier"]
 
@@ -69,13 +69,13 @@ class Labeller:
             Gives, for another machine that has to be read, what is called after each of its clips.
         """
         if any(self._way(one.clips) == "classifier" for one in heard):
-            self._vectors.update({one.machine_type: clip_vectors(one.spectrograms) for one in heard})
+            self._vectors.update({one.machine_type: band_moments(one.spectrograms) for one in heard})
             missing = {name for one in heard for name in self._teachers(self.machines[one.machine_type])}
             for name in sorted(missing - self._vectors.keys()):
                 machine = self.machines[name]
                 used = separator if self.settings.separation == "denoise" else None  # as the network is to hear them
                 others = hear(machine, self.settings, used, advance=advance(machine))
-                self._vectors[name] = clip_vectors(others.spectrograms)
+                self._vectors[name] = band_moments(others.spectrograms)
         return [self._with_labels(one) for one in heard]
 
     def _way(self, clips: Sequence[Clip]) -> Way | None:
@@ -124,8 +124,8 @@ class Labeller:
         )
 
     def _by_clusters(self, heard: Heard, lacking: Sequence[int]) -> PseudoLabels:
-        vectors = clip_vectors([heard.spectrograms[index] for index in lacking])
-        return by_clusters(vectors, _domains(heard, lacking), seed=self.seed)
+        shapes = spectral_shapes(heard.spectrograms[index] for index in lacking)
+        return by_clusters(shapes, _domains(heard, lacking), seed=self.seed)
 
     def _by_classifier(self, heard: Heard, lacking: Sequence[int]) -> PseudoLabels:
         machine = self.machines[heard.machine_type]
@@ -157,7 +157,13 @@ def lacking_attributes(clips: Sequence[Clip]) -> list[int]:
     return [index for index, clip in enumerate(clips) if not clip.attributes]
 
 
-def clip_vectors(spectrograms: Iterable[Spectrograms]) -> NDArray[np.float64]:
+def spectral_shapes(spectrograms: Iterable[Spectrograms]) -> NDArray[np.float64]:
+    """Mean log-mel of what a network reads, dB above the mean of its bands, shape ``(clip, mel)``."""
+    means = torch.stack([clip.given.double().mean(dim=-1) for clip in spectrograms])
+    return (means - means.mean(dim=1, keepdim=True)).numpy()
+
+
+def band_moments(spectrograms: Iterable[Spectrograms]) -> NDArray[np.float64]:
     """Mean and deviation of each band over time, dB, of what a network reads, shape ``(clip, 2 * mel)``."""
     log_mels = [clip.given.double() for clip in spectrograms]
     moments = [torch.cat([own.mean(dim=-1), own.std(dim=-1, correction=0)]) for own in log_mels]

@@ -25,6 +25,8 @@ _MOST_CLUSTERS = 8
 _MOST_COMPONENTS = 3
 _CLIPS_PER_COMPONENT = 5
 _N_STARTS = 5
+_STRONG = 6.0
+_SMALLEST_VARIANCE = 1e-3  # within a cluster, of all: clips that are the same are no proof
 _SMALLEST_DEVIATION_DB = 0.1
 _REGULARISATION = 0.01  # scikit-learn's C: the smaller, the smoother
 
@@ -51,9 +53,10 @@ def by_clusters(vectors: Floats, domains: Sequence[str], *, seed: int) -> Pseudo
     """Label clips by the clusters that they form within their domain.
 
     The clips' principal components are taken for a mixture of Gaussians of one common covariance: what the operating
-    condition leaves alone (noise, level) varies alike in all clusters. Of one cluster (no structure) to eight, the
-    number with the smallest Bayesian information criterion is kept; a cluster of fewer than `FEWEST_CLIPS` is merged
-    with the others. Labels depend on neither the order of the clips nor on anything but their sound and domain.
+    condition leaves alone, noise above all, varies alike in all clusters. From one cluster (no structure) to eight, the
+    smallest number is kept that no other beats by more than 6 in the Bayesian information criterion, for which the
+    evidence is called strong [1]_: of ten clips, chance alone often makes a little. A cluster of fewer than
+    `FEWEST_CLIPS` is merged with the others. Labels depend on sound and domain alone, not on the order of the clips.
 
     Parameters
     ----------
@@ -63,12 +66,15 @@ def by_clusters(vectors: Floats, domains: Sequence[str], *, seed: int) -> Pseudo
         One for each clip.
     seed
         Of the mixtures' starting points.
+
+    References
+    ----------
+    .. [1] R. Kass, A. Raftery, "Bayes factors", Journal of the American Statistical Association 90, 1995.
     """
 
     def clusters(own: Floats) -> tuple[list[str], str]:
-        memberships, reason = _clusters(own, seed)
-        labels = _largest_first(_likeliest(memberships))
-        return [str(label) for label in labels], reason
+        labels, reason = _clusters(own, seed)
+        return [str(label) for label in _largest_first(labels)], reason
 
     found, reason = _within_domains(vectors, domains, clusters)
     numbers = {pair: number for number, pair in enumerate(sorted(set(zip(domains, found, strict=True))), start=1)}
@@ -122,12 +128,12 @@ def _within_domains(
     return [found[index] for index in range(len(domains))], "; ".join(reasons)
 
 
-def _clusters(vectors: Floats, seed: int) -> tuple[Floats, str]:
-    """How much each clip belongs to each cluster, shape ``(clip, cluster)``, and why there are that many."""
+def _clusters(vectors: Floats, seed: int) -> tuple[NDArray[Any], str]:
+    """Which cluster each clip belongs to, and why there are that many."""
     n_distinct = len(np.unique(vectors, axis=0))
     most = min(_MOST_CLUSTERS, len(vectors) // FEWEST_CLIPS, n_distinct)
     if most < 2:
-        return np.ones((len(vectors), 1)), f"{_counted(len(vectors), 'clip')}, too few to look for clusters"
+        return np.zeros(len(vectors), dtype=int), f"{_counted(len(vectors), 'clip')}, too few to look for clusters"
     components = _principal_components(vectors)
     mixtures = [
         GaussianMixture(
@@ -135,25 +141,34 @@ def _clusters(vectors: Floats, seed: int) -> tuple[Floats, str]:
             covariance_type="tied",
             n_init=_N_STARTS,
             max_iter=1_000,
-            reg_covar=_SMALLEST_DEVIATION_DB**2,
+            reg_covar=_SMALLEST_VARIANCE,
             random_state=seed,
         ).fit(components)
         for n_clusters in range(1, most + 1)
     ]
-    criteria = [mixture.bic(components) for mixture in mixtures]
-    best = int(np.argmin(criteria))
-    reason = f"{_counted(best + 1, 'cluster')} of at most {most}, for which BIC is smallest"
-    reason += f" ({criteria[0] - criteria[best]:.0f} below that of one)" if best > 0 else ": no structure"
-    return mixtures[best].predict_proba(components), reason
+    criteria = np.array([mixture.bic(components) for mixture in mixtures])
+    best = int(np.flatnonzero(criteria <= criteria.min() + _STRONG)[0])
+    labels = _likeliest(mixtures[best].predict_proba(components))
+    if best == 0:
+        return labels, f"1 cluster, no structure: none of 2 to {most} lowers BIC by more than {_STRONG:g}"
+    n_kept = len(set(labels.tolist()))
+    reason = f"{_counted(n_kept, 'cluster')}: BIC falls by {criteria[0] - criteria[best]:.0f} from one to {best + 1}, "
+    reason += f"and by {criteria[best] - criteria.min():.0f} at the most beyond"
+    if n_kept <= best:
+        reason += f"; those of fewer than {FEWEST_CLIPS} clips are merged with the others"
+    return labels, reason
 
 
 def _principal_components(vectors: Floats) -> Floats:
-    """The directions in which clips differ most, in dB, shape ``(clip, component)``."""
+    """The directions in which clips differ most, each in units of its deviation, shape ``(clip, component)``.
+
+    The scale matters to the mixtures' starting points alone: the widest direction need not be the one that tells.
+    """
     centred = vectors - vectors.mean(axis=0)
     _, _, directions = np.linalg.svd(centred, full_matrices=False)
     n_components = min(_MOST_COMPONENTS, max(1, len(vectors) // _CLIPS_PER_COMPONENT))
     components: Floats = centred @ directions[:n_components].T
-    return components
+    return components / components.std(axis=0).clip(min=_SMALLEST_DEVIATION_DB)
 
 
 def _classifier(known: Floats, classes: Sequence[str]) -> Callable[[Floats], Floats]:

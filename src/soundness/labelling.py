@@ -1,5 +1,6 @@
 """Training clips that lack attributes, and the pseudo-labels that take their place."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
@@ -113,15 +114,12 @@ class Labeller:
         conditions = list(heard.conditions)
         for index, label in zip(lacking, found.labels, strict=True):
             conditions[index] = replace(conditions[index], attributes=label)
-        note = (
-            f"pseudo-labels by {way} for {len(lacking)} of {len(conditions)} clips without attributes: {found.reason}"
-        )
-        return replace(
-            heard,
-            conditions=tuple(conditions),
-            pseudo_labelled=tuple(index for index, label in zip(lacking, found.labels, strict=True) if label),
-            notes=(*heard.notes, note),
-        )
+        pseudo_labelled = tuple(index for index, label in zip(lacking, found.labels, strict=True) if label)
+        sizes = Counter(str(conditions[index]) for index in pseudo_labelled)
+        shown = ", ".join(f"{label} {count}" for label, count in sorted(sizes.items())) or "no labels"
+        note = f"pseudo-labels by {way} for {len(lacking)} of {len(conditions)} clips: {shown} ({found.reason})"
+        notes = (*heard.notes, note)
+        return replace(heard, conditions=tuple(conditions), pseudo_labelled=pseudo_labelled, notes=notes)
 
     def _by_clusters(self, heard: Heard, lacking: Sequence[int]) -> PseudoLabels:
         shapes = spectral_shapes(heard.spectrograms[index] for index in lacking)

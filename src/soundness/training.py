@@ -334,7 +334,7 @@ def _training_vectors(heard: Heard, fitted: Fitted, domains: list[str]) -> Train
 
 
 def _pseudo_label_sizes(heard: Heard) -> dict[str, int]:
-    return dict(Counter(str(heard.conditions[index]) for index in heard.pseudo_labelled))
+    return dict(sorted(Counter(str(heard.conditions[index]) for index in heard.pseudo_labelled).items()))
 
 
 def _domain_notes(domains: list[str]) -> Iterator[str]:

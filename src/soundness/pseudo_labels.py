@@ -168,7 +168,8 @@ def _principal_components(vectors: Floats) -> Floats:
     _, _, directions = np.linalg.svd(centred, full_matrices=False)
     n_components = min(_MOST_COMPONENTS, max(1, len(vectors) // _CLIPS_PER_COMPONENT))
     components: Floats = centred @ directions[:n_components].T
-    return components / components.std(axis=0).clip(min=_SMALLEST_DEVIATION_DB)
+    scaled: Floats = components / components.std(axis=0).clip(min=_SMALLEST_DEVIATION_DB)
+    return scaled
 
 
 def _classifier(known: Floats, classes: Sequence[str]) -> Callable[[Floats], Floats]:

@@ -316,3 +316,13 @@ def test_silence_trains_to_finite_weights(fit):
 def test_clips_shorter_than_a_crop_are_used(fit):
     short = Recipe("fan", tones(seconds=0.01), noises(1, seconds=0.001), is_noisy_target=False)
     assert torch.isfinite(weights(fit(recipes=[short]))).all()
+
+
+@pytest.mark.slow
+def test_noisy_references_that_wait_are_not_drawn_before_they_were_refreshed(fit):
+    clean = recipe()
+    waiting = replace(recipe(is_noisy_target=True), machine_type="valve", is_waiting=True)
+    settings = ("max_steps=25", "refresh_steps=[25]")
+    assert same(fit(*settings, recipes=[clean, waiting]), fit(*settings, recipes=[clean]))
+    longer = ("max_steps=30", "refresh_steps=[25]")
+    assert not same(fit(*longer, recipes=[clean, waiting]), fit(*longer, recipes=[clean]))

@@ -145,7 +145,8 @@ class _SeparatorTraining(pl.LightningModule):
 
     Where a machine has no clean clips its references are noisy. The network cannot know which noise is the reference's
     own, so it leaves out some of that too, and what it makes of the references is cleaner than they are. After each of
-    `refresh_steps` it takes the place of the references: a teacher that the network itself once was.
+    `refresh_steps` it takes the place of the references: a teacher that the network itself once was. Noisy references
+    of a machine that has clean clips, too, wait for that.
     """
 
     def __init__(
@@ -160,7 +161,7 @@ class _SeparatorTraining(pl.LightningModule):
         self.log_mel_distance = LogMelDistance(sample_rate=settings.sample_rate)
         self._n_refreshed = 0
         self._teacher: dict[str, Tensor] = {}
-        self._mixer = Mixer(recipes, settings)
+        self._mixer = Mixer([recipe for recipe in recipes if not recipe.is_waiting], settings)
 
     def training_step(self, references: Tensor, index: int) -> Tensor:  # noqa: ARG002  # Lightning's
         estimates = self.network(references.sum(dim=1, keepdim=True))

@@ -51,6 +51,7 @@ def test_noisy_clips_beside_clean_ones_are_mixed_too_but_four_times_less_often()
     assert_same_clips(beside.references, noisy)
     assert_same_clips(beside.noises, noise)
     assert beside.weight == clean.weight / 4
+    assert (clean.is_waiting, beside.is_waiting) == (False, True)
 
 
 def test_a_recipe_is_drawn_as_often_as_its_weight_says():

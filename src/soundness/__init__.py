@@ -5,14 +5,15 @@
 ['conditional', 'fully-connected', 'log-mel-knn', 'log-mel-quantile', 'log-mel-whitened']
 
 The verbs are those of the command line: `inspect`, `make_data`, `train_separator`, `separate`, `train`, `score`,
-`evaluate` and `demo`. What they need is loaded when it is needed, so that ``import soundness`` is quick and
-works without PyTorch.
+`evaluate`, `benchmark`, `download` and `demo`. What they need is loaded when it is needed, so that ``import
+soundness`` is quick and works without PyTorch.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from soundness.challenge_verbs import benchmark, download
     from soundness.datasets import open_dataset
     from soundness.demonstration import demo
     from soundness.errors import SoundnessError
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SoundnessError",
+    "benchmark",
     "demo",
+    "download",
     "evaluate",
     "inspect",
     "load",
@@ -39,7 +42,9 @@ __all__ = [
 
 _HOMES = {
     "SoundnessError": "errors",
+    "benchmark": "challenge_verbs",
     "demo": "demonstration",
+    "download": "challenge_verbs",
     "load_settings": "settings",
     "open_dataset": "datasets",
     "score_clip": "screening",

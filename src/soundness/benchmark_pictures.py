@@ -30,7 +30,7 @@ def draw_benchmark(result: BenchmarkResult, out: Path, *, truth: Path) -> list[P
     Parameters
     ----------
     result
-        Of `soundness.benchmark.benchmark`.
+        Of `soundness.benchmarking.benchmark`.
     out
         The benchmark's folder; pictures go to ``pictures`` below it.
     truth

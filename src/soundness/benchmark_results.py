@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from soundness.errors import OutputError
 from soundness.evaluation import Evaluation, Figures
+from soundness.metrics import harmonic_mean
 from soundness.published_figures import PublishedSystem, published_systems
 
 __all__ = ["BenchmarkResult", "Measured", "Spread"]
@@ -94,7 +95,7 @@ class BenchmarkResult(BaseModel):
             for row in one.evaluation.machines:
                 values = [getattr(row.figures, name) for name in names]
                 if row.machine_type == machine_type and all(value is not None for value in values):
-                    found.append(len(values) / sum(1 / max(value, np.finfo(float).eps) for value in values))
+                    found.append(harmonic_mean(values))
         return float(np.mean(found)) if found else None
 
     def summary_rows(self) -> list[tuple[str, ...]]:
@@ -110,7 +111,7 @@ class BenchmarkResult(BaseModel):
             cells = (*map(_cell, (main, *means)), *(f"{value:.0f}" for value in seconds))
             rows.append((system, self.separation[system], str(len(own)), *cells))
         for known in self.published:
-            means_of = {name: _harmonic([getattr(machine, name) for machine in known.machines]) for name in names}
+            means_of = {name: harmonic_mean(getattr(machine, name) for machine in known.machines) for name in names}
             cells = (f"{100 * known.official_score:.1f}", *(f"{100 * value:.1f}" for value in means_of.values()))
             rows.append((f"published: {known.name}", "", "", *cells, "", ""))
         return rows
@@ -212,10 +213,6 @@ def _published_cell(system: PublishedSystem, machine_type: str, name: str) -> st
 
 def _cell(spread: Spread | None) -> str:
     return "-" if spread is None else str(spread)
-
-
-def _harmonic(values: Sequence[float]) -> float:
-    return len(values) / sum(1 / value for value in values)
 
 
 def _markdown_table(rows: Iterable[Sequence[str]]) -> str:

@@ -8,6 +8,7 @@
     ├── SettingsError           a setting: unknown, of the wrong type, out of range
     ├── BundleError             a file that should hold a detector or a separator, and does not
     ├── ScoresError             a folder of scores, or the truth it is compared with
+    ├── DownloadError           data that cannot be fetched, or that came otherwise than promised
     ├── OutputError             somewhere to write that cannot be written
     └── MissingExtraError       a feature whose optional packages are not installed
 
@@ -19,6 +20,7 @@ __all__ = [
     "AudioError",
     "BundleError",
     "DataError",
+    "DownloadError",
     "MissingExtraError",
     "OutputError",
     "ScoresError",
@@ -49,6 +51,10 @@ class BundleError(SoundnessError):
 
 class ScoresError(SoundnessError):
     """A folder of scores, or the truth that it is compared with, cannot be used."""
+
+
+class DownloadError(SoundnessError):
+    """Data cannot be fetched, or what came is not what was promised, or is not safe to unpack."""
 
 
 class OutputError(SoundnessError):

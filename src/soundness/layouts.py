@@ -9,7 +9,7 @@ from soundness.audio import iter_audio, list_audio, list_entries
 from soundness.clips import Clip, Domain, Label, Split, describe_clip
 from soundness.errors import DataError
 
-__all__ = ["FLAT", "LAYOUTS", "FlatLayout", "FolderLayout", "Layout", "Place"]
+__all__ = ["DCASE", "FLAT", "LAYOUTS", "FlatLayout", "FolderLayout", "Layout", "Place"]
 
 FLAT = "flat"
 """Name of the layout without subfolders in `LAYOUTS`."""
@@ -89,6 +89,17 @@ class FlatLayout:
         ] or None
 
 
+DCASE = FolderLayout(
+    {
+        "train": Place("train", label="normal"),
+        "source_test": Place("test", domain="source"),
+        "target_test": Place("test", domain="target"),
+        "test": Place("test"),
+        "supplemental": Place("supplemental"),
+    }
+)
+"""The challenge's layout, of every year."""
+
 LAYOUTS: dict[str, Layout] = {
     FLAT: FlatLayout(),
     "normal-abnormal": FolderLayout(
@@ -99,15 +110,7 @@ LAYOUTS: dict[str, Layout] = {
             "supplemental": Place("supplemental"),
         }
     ),
-    "dcase": FolderLayout(
-        {
-            "train": Place("train", label="normal"),
-            "source_test": Place("test", domain="source"),
-            "target_test": Place("test", domain="target"),
-            "test": Place("test"),
-            "supplemental": Place("supplemental"),
-        }
-    ),
+    "dcase": DCASE,
 }
 """The layouts by name. The last is asked first, so that one added at the end has precedence."""
 

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from soundness.errors import ScoresError
 
-__all__ = ["harmonic_mean", "partial_auc", "roc_auc"]
+__all__ = ["harmonic_mean", "partial_auc", "roc_auc", "roc_curve"]
 
 
 def roc_auc(labels: ArrayLike, scores: ArrayLike) -> float:
@@ -59,17 +59,38 @@ def partial_auc(labels: ArrayLike, scores: ArrayLike, *, max_fpr: float = 0.1) -
     """
     if not 0 < max_fpr <= 1:
         raise ScoresError(f"max_fpr must be above 0 and at most 1, got {max_fpr}")
-    is_anomaly, group, sizes = _grouped(labels, scores)
-    positives = np.bincount(group, weights=is_anomaly, minlength=sizes.size)[::-1]
-    negatives = sizes[::-1] - positives
-    tpr = np.concatenate([[0.0], np.cumsum(positives) / positives.sum()])
-    fpr = np.concatenate([[0.0], np.cumsum(negatives) / negatives.sum()])
+    fpr, tpr = roc_curve(labels, scores)
     stop = int(np.searchsorted(fpr, max_fpr, side="right"))
     y = np.append(tpr[:stop], np.interp(max_fpr, fpr[stop - 1 : stop + 1], tpr[stop - 1 : stop + 1]))
     x = np.append(fpr[:stop], max_fpr)
     area = float(np.sum(np.diff(x) * (y[1:] + y[:-1])) / 2)
     chance = max_fpr**2 / 2
     return 0.5 * (1 + (area - chance) / (max_fpr - chance)) if max_fpr < 1 else area
+
+
+def roc_curve(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """False-positive and true-positive rates as the threshold falls, from (0, 0) to (1, 1).
+
+    Parameters
+    ----------
+    labels, scores
+        As for `roc_auc`.
+
+    Returns
+    -------
+    tuple of NDArray[np.float64]
+        Of one length: a point for each distinct score, and the first.
+
+    Raises
+    ------
+    ScoresError
+        As for `roc_auc`.
+    """
+    is_anomaly, group, sizes = _grouped(labels, scores)
+    positives = np.bincount(group, weights=is_anomaly, minlength=sizes.size)[::-1]
+    negatives = sizes[::-1] - positives
+    fpr, tpr = (np.concatenate([[0.0], np.cumsum(counts) / counts.sum()]) for counts in (negatives, positives))
+    return fpr, tpr
 
 
 def harmonic_mean(values: Iterable[float]) -> float:

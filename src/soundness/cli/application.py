@@ -36,6 +36,8 @@ app = typer.Typer(
     Where clips of the machine alone or of noise alone are at hand: `soundness train-separator DATA --out FILE` ·
     `soundness separate FILE RECORDINGS --out DIR` · `soundness train DATA --separator FILE --out RUN`
 
+    The data of the DCASE challenge: `soundness download 2025 --out DATA`
+
     Exit status: 0 done; 1 some clips could not be scored, all others were; 2 nothing could be done, and why.
     """,
 )

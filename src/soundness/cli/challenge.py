@@ -1,3 +1,124 @@
 """The commands of the challenge: systems by name, benchmarks, submissions, data."""
 
+from pathlib import Path
+from typing import Annotated, Literal, cast
+
+import typer
+
+import soundness
+from soundness.cli.application import Data, Overrides, Overwrite, Quiet, app, command, split_names
+from soundness.cli.console import progress_bars, say, show_lines, show_table, warn
+from soundness.errors import SettingsError
+
 __all__: list[str] = []
+
+_MEGABYTE = 1_000_000
+
+
+@app.command()
+@command
+def download(
+    year: Annotated[int, typer.Argument(help="Of the challenge: 2023 to 2026.", show_default=False)],
+    *,
+    out: Annotated[Path, typer.Option(help="Folder of the data set; every year needs one of its own.")],
+    machines: Annotated[str, typer.Option(help="Machine types, with commas between.", show_default="all")] = "",
+    part: Annotated[str, typer.Option(help="dev (with labels), eval or all.")] = "all",
+    keep_archives: Annotated[
+        bool, typer.Option("--keep-archives", help="Keep the zip files, in OUT/archives.")
+    ] = False,
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            help="A server that answers as Zenodo does.", metavar="URL", show_default="https://zenodo.org/api"
+        ),
+    ] = None,
+    quiet: Quiet = False,
+) -> int:
+    """Fetch the public data of DCASE Task 2; go on with what was interrupted, and leave what is complete."""
+    with progress_bars(is_quiet=quiet) as bars:
+
+        def show(what: str, done: int, total: int) -> None:
+            if total < _MEGABYTE or what.startswith("unpacking"):
+                bars(what, done, total)
+            else:
+                bars(f"{what}, MB", -(-done // _MEGABYTE), -(-total // _MEGABYTE))
+
+        report = soundness.download(
+            year,
+            out,
+            machines=split_names(machines),
+            part=cast(Literal["dev", "eval", "all"], part),  # another is refused there
+            keep_archives=keep_archives,
+            base_url=base_url,
+            progress=show,
+            announce=warn,
+        )
+    if report.present:
+        say(f"there already, and complete: {', '.join(report.present)}")
+    for name, found in report.machines.items():
+        say(f"{name}: {', '.join(found)}")
+    say(f"{len(report.fetched)} archive(s) fetched; {report.n_files:,} files in {out}")
+    return 0
+
+
+@app.command()
+@command
+def benchmark(
+    data: Data,
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for tables, pictures, detectors and scores.")],
+    systems: Annotated[str, typer.Option(help="Names or settings files, with commas between; or all.")] = "all",
+    seeds: Annotated[str, typer.Option(help="Of everything random, with commas between.")] = "0,1,2",
+    separation: Annotated[
+        str | None,
+        typer.Option(
+            help="As in train, for all systems: augment, denoise, target=separated or off.",
+            show_default="each system's own",
+        ),
+    ] = None,
+    separator: Annotated[
+        Path | None,
+        typer.Option(help="A file that train-separator wrote.", show_default="one is trained where it is needed"),
+    ] = None,
+    machines: Annotated[str, typer.Option(help="Machine types, with commas between.", show_default="all")] = "",
+    truth: Annotated[
+        Path | None,
+        typer.Option(help="A labelled data set, or the official evaluator's truth.", show_default="DATA itself"),
+    ] = None,
+    overrides: Overrides = None,
+    jobs: Annotated[int | None, typer.Option(help="Processes.", min=1, show_default="one a core")] = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> int:
+    """Train, score and evaluate every system, and print the table of the report; the same again goes on with it."""
+    chosen = [] if separation is None else [f"separation={separation}"]
+    with progress_bars(is_quiet=quiet) as bars:
+        result, files = soundness.benchmark(
+            data,
+            out,
+            systems=() if systems == "all" else split_names(systems),
+            seeds=[_seed(text) for text in split_names(seeds)],
+            overrides=[*(overrides or ()), *chosen],
+            machines=split_names(machines),
+            separator=separator,
+            truth=truth,
+            overwrite=overwrite,
+            n_workers=jobs,
+            progress=bars,
+            announce=None if quiet else warn,
+        )
+    if result.measured:
+        show_table(f"{data}, per cent, mean ± deviation over seeds", result.table_rows(), n_left=3)
+        show_table("summary", result.summary_rows(), n_left=2)
+    show_lines(f"{len(result.failures)} failed", result.failures)
+    say(f"tables and pictures in {out}: {', '.join(str(file.relative_to(out)) for file in files)}")
+    if not result.measured:
+        return 2
+    return 1 if result.failures else 0
+
+
+def _seed(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise SettingsError(f"--seeds: {text!r} is no whole number") from None

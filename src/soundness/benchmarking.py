@@ -131,7 +131,7 @@ def benchmark(
 ) -> BenchmarkResult:
     """Train, score and evaluate every system with every seed; what was finished before is not done again.
 
-    A recording is heard once for all systems that hear it alike, a separator is trained once for all that want the same.
+    A recording is heard once for all systems that hear it alike, a separator trained once for all that want the same.
     Systems without a network have nothing random, and run with the first seed alone. Jobs run side by side, one core
     each, those that take longest first. One that fails is in the result; the others go on.
 

@@ -1,0 +1,150 @@
+"""Zip archives of strangers: checked as a whole before anything of them is written."""
+
+import shutil
+import stat
+import struct
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
+
+from soundness.errors import DownloadError, OutputError
+
+__all__ = ["is_inside", "unpack"]
+
+_LARGEST_RATIO = 20  # recordings are compressed to about nine tenths; what unpacks to more than this is no recording
+_MOST_MEMBERS = 100_000
+_JUNK = frozenset({"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"})
+_BLOCK_BYTES = 1 << 20
+_BROKEN = (BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError, struct.error)
+
+Arrange = Callable[[Sequence[PurePosixPath]], Sequence[PurePosixPath]]
+
+
+def unpack(
+    archive: Path,
+    folder: Path,
+    *,
+    arrange: Arrange,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[PurePosixPath, int]:
+    """Unpack a zip archive whose every member stays inside a folder.
+
+    All members are checked before the first is written. Hidden files of desktops are left out; a member is read to its
+    declared size and no further, and must then have its checksum.
+
+    Parameters
+    ----------
+    archive
+        The zip file.
+    folder
+        Where its files go; made where there is none.
+    arrange
+        Is given the paths of the files in the archive, and returns where in `folder` each is to go.
+    progress
+        Is told how many files are done, and of how many.
+
+    Returns
+    -------
+    dict
+        Size in bytes of each file by its path in `folder`.
+
+    Raises
+    ------
+    DownloadError
+        If the file is no intact zip archive; if the path of a member is absolute, has a drive or leads out of the
+        folder; if a member is a link, a device or encrypted; if two would be one file; or if they are larger than
+        recordings of an archive of this size can be, or than the space on the disk.
+    OutputError
+        If a file cannot be written.
+    """
+    try:
+        with ZipFile(archive) as opened:
+            members = _checked_members(opened, archive)
+            targets = _checked_targets(arrange([path for _, path in members]), archive)
+            _refuse_too_large([member for member, _ in members], archive, folder)
+            for done, ((member, _), target) in enumerate(zip(members, targets, strict=True), start=1):
+                _write(opened, member, folder / target)
+                if progress is not None:
+                    progress(done, len(members))
+    except _BROKEN as error:
+        raise DownloadError(f"{archive}: not an intact zip archive: {error}") from None
+    return {target: member.file_size for (member, _), target in zip(members, targets, strict=True)}
+
+
+def is_inside(name: str) -> bool:
+    r"""Whether a relative path stays below the folder that it starts from, on every system.
+
+    ``..``, an absolute path, a drive (``C:``), a share (``\\server``) and a stream of a file (``a:b``) do not, nor
+    does a name with control characters.
+    """
+    path = PureWindowsPath(name)  # takes both kinds of slash for one
+    return (
+        bool(path.parts) and not path.anchor and ".." not in path.parts and not any(c == ":" or c < " " for c in name)
+    )
+
+
+def _checked_members(opened: ZipFile, archive: Path) -> list[tuple[ZipInfo, PurePosixPath]]:
+    """The files of an archive, and their paths in it."""
+    members = []
+    for member in opened.infolist():
+        path = _checked_path(member, archive)
+        if not (member.is_dir() or _JUNK.intersection(path.parts)):
+            members.append((member, path))
+    return members
+
+
+def _checked_path(member: ZipInfo, archive: Path) -> PurePosixPath:
+    name, kind = member.orig_filename, stat.S_IFMT(member.external_attr >> 16)
+    if not is_inside(name):
+        raise DownloadError(f"{archive}: its member {name!r} would lie outside the folder; nothing of it was unpacked")
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        what = "a link" if kind == stat.S_IFLNK else "neither a file nor a folder"
+        raise DownloadError(f"{archive}: its member {name!r} is {what}; nothing of it was unpacked")
+    if member.flag_bits & 0x1:
+        raise DownloadError(f"{archive}: its member {name!r} is encrypted; nothing of it was unpacked")
+    if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+        raise DownloadError(f"{archive}: its member {name!r} is packed in a way that is not read; expected deflate")
+    return PurePosixPath(PureWindowsPath(name).as_posix())
+
+
+def _checked_targets(targets: Sequence[PurePosixPath], archive: Path) -> Sequence[PurePosixPath]:
+    seen: set[PurePosixPath] = set()
+    for target in targets:
+        if target in seen:
+            raise DownloadError(f"{archive}: two of its members would be {target}; nothing of it was unpacked")
+        seen.add(target)
+    return targets
+
+
+def _refuse_too_large(members: Iterable[ZipInfo], archive: Path, folder: Path) -> None:
+    """Refuse what can be no archive of recordings, and what the disk cannot hold."""
+    sizes, packed = [member.file_size for member in members], archive.stat().st_size
+    if len(sizes) > _MOST_MEMBERS or sum(sizes) > _LARGEST_RATIO * packed:
+        raise DownloadError(
+            f"{archive}: {packed:,} bytes that unpack to {len(sizes):,} files of {sum(sizes):,} bytes; at most "
+            f"{_MOST_MEMBERS:,} files and {_LARGEST_RATIO} times the bytes are expected of recordings"
+        )
+    free = shutil.disk_usage(next(parent for parent in folder.absolute().parents if parent.exists())).free
+    if sum(sizes) > free:
+        raise OutputError(f"{folder}: {archive.name} unpacks to {sum(sizes):,} bytes, but {free:,} are free there")
+
+
+def _write(opened: ZipFile, member: ZipInfo, file: Path) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("xb") as target:
+            for block in _blocks(opened, member):
+                target.write(block)
+    except OSError as error:
+        raise OutputError(f"{file}: cannot be written: {error.strerror}") from None
+
+
+def _blocks(opened: ZipFile, member: ZipInfo) -> Iterator[bytes]:
+    """What a member holds, to its declared size and no further; `zipfile` compares its checksum at the end."""
+    try:
+        with opened.open(member) as source:
+            while block := source.read(_BLOCK_BYTES):
+                yield block
+    except OSError as error:  # not one of writing
+        raise BadZipFile(str(error)) from None

@@ -50,6 +50,21 @@ def real_data() -> Path:
     return Path(folder)
 
 
+@pytest.fixture(scope="session")
+def published(real_data) -> Path:
+    """Published figures and scores of the 2025 challenge, which lie beside the real recordings."""
+    folder = real_data.parent / "published"
+    if not folder.is_dir():
+        pytest.skip(f"no published scores at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def published_scores(published) -> Path:
+    """Somebody else's scores of the development set of 2025."""
+    return published / "scores_frozen_beats_1nn_dcase2025_dev"
+
+
 def machine_sound(rng, *, hz, seconds=0.4, rate=RATE):
     """A hum of one pitch in noise."""
     time = np.arange(round(seconds * rate)) / rate

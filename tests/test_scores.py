@@ -145,6 +145,43 @@ def test_a_score_file_with_another_kind_of_name_is_refused(tmp_path: Path) -> No
         read_scores(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("names", "section"),
+    [
+        (("fan_id_02.csv",), "id_02"),  # 2020
+        (("fan_section_03_source_test.csv", "fan_section_03_target_test.csv"), "section_03"),  # 2021
+        (("fan_section_03_source.csv", "fan_section_03_target.csv"), "section_03"),
+        (("fan_section_03.csv",), "section_03"),  # 2022
+        (("fan_section_00_test.csv",), "section_00"),
+    ],
+)
+def test_the_file_names_of_every_year_are_read(tmp_path: Path, names: tuple[str, ...], section: str) -> None:
+    for number, name in enumerate(names):
+        (tmp_path / f"anomaly_score_{name}").write_text(f"{number}.wav,{number}.5\n")
+        (tmp_path / f"decision_result_{name}").write_text(f"{number}.wav,1\n")
+    (scores,) = read_scores(tmp_path)
+    assert (scores.machine_type, scores.section) == ("fan", section)
+    assert scores.file_names == ("0.wav", "1.wav")[: len(names)]
+    assert scores.anomaly_scores.tolist() == [0.5, 1.5][: len(names)]
+    assert scores.decisions is not None
+    assert scores.decisions.tolist() == [1] * len(names)
+
+
+@pytest.mark.parametrize("other", ["fan_section_00.csv", "fan_section_00_source_test.csv"])
+def test_two_files_of_one_section_are_refused(tmp_path: Path, other: str) -> None:
+    for name in ("fan_section_00_test.csv", other):
+        (tmp_path / f"anomaly_score_{name}").write_text("a.wav,1\n")
+    with pytest.raises(ScoresError, match="expected one file of fan section_00, beside"):
+        read_scores(tmp_path)
+
+
+def test_a_clip_in_the_files_of_both_domains_is_refused(tmp_path: Path) -> None:
+    for domain in ("source", "target"):
+        (tmp_path / f"anomaly_score_fan_section_00_{domain}_test.csv").write_text("a.wav,1\n")
+    with pytest.raises(ScoresError, match=r"target_test\.csv: expected each file name once, got a\.wav again"):
+        read_scores(tmp_path)
+
+
 def test_a_folder_without_score_files_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ScoresError, match="no score files; expected anomaly_score_<machine>"):
         read_scores(tmp_path)

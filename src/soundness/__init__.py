@@ -5,15 +5,15 @@
 ['conditional', 'fully-connected', 'log-mel-knn', 'log-mel-quantile', 'log-mel-whitened']
 
 The verbs are those of the command line: `inspect`, `make_data`, `train_separator`, `separate`, `train`, `score`,
-`evaluate`, `benchmark`, `download` and `demo`. What they need is loaded when it is needed, so that ``import
-soundness`` is quick and works without PyTorch.
+`evaluate`, `compare` (``evaluate --against``), `benchmark`, `submission`, `download` and `demo`. What they need is
+loaded when it is needed, so that ``import soundness`` is quick and works without PyTorch.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from soundness.challenge_verbs import benchmark, download
+    from soundness.challenge_verbs import benchmark, compare, download, submission
     from soundness.datasets import open_dataset
     from soundness.demonstration import demo
     from soundness.errors import SoundnessError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SoundnessError",
     "benchmark",
+    "compare",
     "demo",
     "download",
     "evaluate",
@@ -35,6 +36,7 @@ __all__ = [
     "score",
     "score_clip",
     "separate",
+    "submission",
     "system_names",
     "train",
     "train_separator",
@@ -43,11 +45,13 @@ __all__ = [
 _HOMES = {
     "SoundnessError": "errors",
     "benchmark": "challenge_verbs",
+    "compare": "challenge_verbs",
     "demo": "demonstration",
     "download": "challenge_verbs",
     "load_settings": "settings",
     "open_dataset": "datasets",
     "score_clip": "screening",
+    "submission": "challenge_verbs",
     "system_names": "settings",
 }
 

@@ -79,7 +79,7 @@ def _draw_heat_map(result: BenchmarkResult, path: Path) -> None:
         axis.text(column, row, "-" if np.isnan(value) else f"{value:.0f}", ha="center", va="center", fontsize=9)
     axis.set_xticks(range(len(machines)), machines)
     axis.set_yticks(range(len(systems)), systems)
-    what = "AUC source, AUC target, pAUC" if result.has_domains else "AUC, pAUC"
+    what = ", ".join(name.replace("_", " ") for name in result.figures)
     axis.set_title(f"harmonic mean of {what} (%)", fontsize=10)
     figure.colorbar(image, ax=axis)
     figure.savefig(path, dpi=_DPI)

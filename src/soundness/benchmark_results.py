@@ -8,15 +8,23 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from soundness.bootstrap import Interval
 from soundness.errors import OutputError
-from soundness.evaluation import Evaluation, Figures
+from soundness.evaluation import Evaluation
 from soundness.metrics import harmonic_mean
 from soundness.published_figures import PublishedSystem, published_systems
+from soundness.year_metrics import OFFICIAL_FIGURES, Figures
 
 __all__ = ["BenchmarkResult", "Measured", "Spread"]
 
-_FIGURES = {"auc_source": "AUC (source)", "auc_target": "AUC (target)", "pauc": "pAUC"}
-_FIGURES_WITHOUT_DOMAINS = {"auc": "AUC", "pauc": "pAUC"}
+_TITLES = {
+    "auc": "AUC",
+    "auc_source": "AUC (source)",
+    "auc_target": "AUC (target)",
+    "pauc": "pAUC",
+    "pauc_source": "pAUC (source)",
+    "pauc_target": "pAUC (target)",
+}
 
 
 class Measured(BaseModel):
@@ -27,6 +35,8 @@ class Measured(BaseModel):
     system: str
     seed: int
     evaluation: Evaluation
+    interval: Interval | None
+    """Of the score, 95 %, by bootstrap over the clips; ``None`` where there is no score."""
     training_seconds: float
     """Wall-clock time on one core, reading the clips included; the training of a shared separator is not."""
     scoring_seconds: float
@@ -72,14 +82,14 @@ class BenchmarkResult(BaseModel):
         return tuple(dict.fromkeys(one.system for one in self.measured))
 
     @property
-    def published(self) -> list[PublishedSystem]:
-        """Published figures of the same machines, and no others."""
-        return published_systems(self.machine_types) if self.has_domains else []
+    def figures(self) -> tuple[str, ...]:
+        """Names of the figures that the year's score is made of."""
+        return OFFICIAL_FIGURES[self.measured[0].evaluation.metric] if self.measured else ()
 
     @property
-    def has_domains(self) -> bool:
-        """Whether the official score has a meaning here."""
-        return any(one.evaluation.official_score is not None for one in self.measured)
+    def published(self) -> list[PublishedSystem]:
+        """Published figures of the same machines, and no others."""
+        return published_systems(self.machine_types) if self.figures == OFFICIAL_FIGURES["2022"] else []
 
     def spread(self, system: str, figure: Callable[[Evaluation], float | None]) -> Spread | None:
         """A figure of a system over its seeds; ``None`` where no seed has it."""
@@ -89,47 +99,43 @@ class BenchmarkResult(BaseModel):
 
     def machine_score(self, system: str, machine_type: str) -> float | None:
         """Harmonic mean of a machine's figures, the mean over seeds and sections; for a heat map."""
-        names = list(_FIGURES if self.has_domains else _FIGURES_WITHOUT_DOMAINS)
         found = []
         for one in (one for one in self.measured if one.system == system):
             for row in one.evaluation.machines:
-                values = [getattr(row.figures, name) for name in names]
+                values = [getattr(row.figures, name) for name in self.figures]
                 if row.machine_type == machine_type and all(value is not None for value in values):
                     found.append(harmonic_mean(values))
         return float(np.mean(found)) if found else None
 
     def summary_rows(self) -> list[tuple[str, ...]]:
         """One row a system: the score that counts, the means of the figures, and what it cost; published ones after."""
-        names = _FIGURES if self.has_domains else _FIGURES_WITHOUT_DOMAINS
-        score = "official score" if self.has_domains else "mean AUC"
-        rows = [("system", "separation", "seeds", score, *names.values(), "training s", "scoring s")]
+        titles = [_TITLES[name] for name in self.figures]
+        rows = [("system", "separation", "seeds", "score", "95 % of clips", *titles, "training s", "scoring s")]
         for system in self.systems:
             own = [one for one in self.measured if one.system == system]
-            main = self.spread(system, _main_figure)
-            means = [self.spread(system, _mean_figure(name, has_domains=self.has_domains)) for name in names]
+            means = [self.spread(system, _mean_figure(name)) for name in self.figures]
+            score = _cell(self.spread(system, lambda evaluation: evaluation.score))
             seconds = [np.mean([one.training_seconds for one in own]), np.mean([one.scoring_seconds for one in own])]
-            cells = (*map(_cell, (main, *means)), *(f"{value:.0f}" for value in seconds))
+            cells = (score, _interval_cell(own), *map(_cell, means), *(f"{value:.0f}" for value in seconds))
             rows.append((system, self.separation[system], str(len(own)), *cells))
         for known in self.published:
-            means_of = {name: harmonic_mean(getattr(machine, name) for machine in known.machines) for name in names}
-            cells = (f"{100 * known.official_score:.1f}", *(f"{100 * value:.1f}" for value in means_of.values()))
+            means_of = [harmonic_mean(getattr(machine, name) for machine in known.machines) for name in self.figures]
+            cells = (f"{100 * known.official_score:.1f}", "", *(f"{100 * value:.1f}" for value in means_of))
             rows.append((f"published: {known.name}", "", "", *cells, "", ""))
         return rows
 
     def table_rows(self) -> list[tuple[str, ...]]:
         """Machines and their figures down, systems across: Table 1 of the report; published systems at the right."""
-        names = _FIGURES if self.has_domains else _FIGURES_WITHOUT_DOMAINS
         heading = ("machine", "section", "figure", *self.systems, *(f"published: {one.name}" for one in self.published))
         rows: list[tuple[str, ...]] = [heading]
         for machine, section in self._places():
-            for name, title in names.items():
+            for name in self.figures:
                 own = [_cell(self.spread(system, _figure_at(machine, section, name))) for system in self.systems]
                 known = [_published_cell(one, machine, name) for one in self.published]
-                rows.append((machine, section, title, *own, *known))
+                rows.append((machine, section, _TITLES[name], *own, *known))
         summary = self.summary_rows()
-        columns = [3, *range(4, 4 + len(names))]
-        rows += [("All", "", summary[0][column], *(row[column] for row in summary[1:])) for column in columns]
-        return rows
+        columns = [*range(5, 5 + len(self.figures)), 3]
+        return rows + [("All", "", summary[0][column], *(row[column] for row in summary[1:])) for column in columns]
 
     def write(self, out: Path) -> list[Path]:
         """Write ``results.json``, ``results.csv`` and ``results.md``; gives their paths.
@@ -171,7 +177,7 @@ class BenchmarkResult(BaseModel):
     def _markdown(self) -> str:
         parts = [
             f"# Benchmark of {', '.join(self.machine_types)}",
-            "In per cent; mean ± deviation over seeds.",
+            "In per cent; mean ± deviation over seeds; 95 % intervals by bootstrap over clips, the mean of the seeds'.",
             _markdown_table(self.summary_rows()),
             _markdown_table(self.table_rows()),
         ]
@@ -182,17 +188,22 @@ class BenchmarkResult(BaseModel):
         return "\n\n".join(parts) + "\n"
 
 
-def _main_figure(evaluation: Evaluation) -> float | None:
-    return evaluation.mean_auc if evaluation.official_score is None else evaluation.official_score
-
-
-def _mean_figure(name: str, *, has_domains: bool) -> Callable[[Evaluation], float | None]:
+def _mean_figure(name: str) -> Callable[[Evaluation], float | None]:
     def figure(evaluation: Evaluation) -> float | None:
-        means = evaluation.harmonic_means if has_domains else evaluation.arithmetic_means
+        means = evaluation.arithmetic_means if evaluation.metric == "2020" else evaluation.harmonic_means
         value: float | None = getattr(means, name)
         return value
 
     return figure
+
+
+def _interval_cell(measured: Sequence[Measured]) -> str:
+    """The mean over seeds of both ends."""
+    found = [one.interval for one in measured if one.interval is not None]
+    if not found:
+        return "-"
+    low, high = np.mean([[interval.low, interval.high] for interval in found], axis=0)
+    return f"{100 * low:.1f} to {100 * high:.1f}"
 
 
 def _figure_at(machine_type: str, section: str, name: str) -> Callable[[Evaluation], float | None]:

@@ -7,19 +7,21 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from soundness.benchmark_results import BenchmarkResult, Measured
+from soundness.bootstrap import bootstrap_intervals
 from soundness.bundle import SUFFIX, load_detectors, load_separator
 from soundness.datasets import Dataset, Machine, open_dataset
 from soundness.errors import OutputError, SettingsError, SoundnessError
-from soundness.evaluation import Evaluation, evaluate
+from soundness.evaluation import evaluate
 from soundness.forecast import expected_seconds
 from soundness.run_identity import check_identity, fingerprint, write_identity
 from soundness.screening import score_clips
@@ -80,13 +82,7 @@ class _Job:
             return None
         if kept["identity"] != self.identity:
             raise OutputError(f"{self.folder}: was measured with other data or settings; --overwrite begins anew")
-        return Measured(
-            system=self.entry.name,
-            seed=self.seed,
-            evaluation=Evaluation.model_validate(kept["evaluation"]),
-            training_seconds=kept["training_seconds"],
-            scoring_seconds=kept["scoring_seconds"],
-        )
+        return Measured.model_validate(kept["measured"])
 
 
 def entries_of(systems: Sequence[str], *, overrides: Sequence[str] = ()) -> list[Entry]:
@@ -352,31 +348,28 @@ def _measure(job: _Job) -> Measured:
     trained = time.perf_counter()
     score_clips(load_detectors(run), [job.data], scores, overwrite=True, n_workers=1, store=store)
     scored = time.perf_counter()
-    evaluation = evaluate(scores, truth=job.truth)
-    kept: Mapping[str, Any] = {
-        "identity": job.identity,
-        "training_seconds": trained - started,
-        "scoring_seconds": scored - trained,
-        "evaluation": evaluation.model_dump(mode="json"),
-    }
-    partial = job.folder / f"{_FIGURES_FILE}.partial"
-    partial.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
-    partial.replace(job.folder / _FIGURES_FILE)
-    return Measured(
+    intervals = bootstrap_intervals(scores, rng=np.random.default_rng(job.seed), truth=job.truth)
+    measured = Measured(
         system=job.entry.name,
         seed=job.seed,
-        evaluation=evaluation,
+        evaluation=evaluate(scores, truth=job.truth),
+        interval=intervals.score,
         training_seconds=trained - started,
         scoring_seconds=scored - trained,
     )
+    kept = {"identity": job.identity, "measured": measured.model_dump(mode="json")}
+    partial = job.folder / f"{_FIGURES_FILE}.partial"
+    partial.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+    partial.replace(job.folder / _FIGURES_FILE)
+    return measured
 
 
 def _line(job: _Job, measured: Measured | None, failure: str) -> str:
     name = f"{job.entry.name}, seed {job.seed}" if job.entry.is_random else job.entry.name
     if measured is None:
         return f"{name}: failed: {failure}"
-    official, mean = measured.evaluation.official_score, measured.evaluation.mean_auc
-    figure = f"mean AUC {100 * (mean or 0.0):.1f} %" if official is None else f"official score {100 * official:.1f} %"
+    score = measured.evaluation.score
+    figure = "no score" if score is None else f"score {100 * score:.1f} %"
     return f"{name}: {figure}, trained in {measured.training_seconds:.0f} s"
 
 

@@ -1,86 +1,51 @@
-"""How well scores tell normal from anomalous clips: the challenge's metrics over a folder of score files.
+"""How well scores tell normal from anomalous clips: the challenge's figures of a folder of score files."""
 
-With domains (DCASE 2022 and later) the AUC of a domain sets its normal clips against the anomalous clips of
-all domains; decisions are judged within a domain, as the official evaluator does. Without domains (DCASE
-2020, own recordings) there are AUC and pAUC over all clips, and their arithmetic means.
-"""
-
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from soundness.clips import DOMAINS, clip_key
-from soundness.errors import ScoresError
-from soundness.metrics import harmonic_mean, partial_auc, roc_auc
-from soundness.scores import MachineScores, read_scores
-from soundness.truth import (
-    ClipTruth,
-    Truth,
-    is_evaluator_truth,
-    read_truth,
-    truth_from_names,
+from soundness.labelled_scores import nothing_to_evaluate, read_labelled
+from soundness.metrics import harmonic_mean
+from soundness.year_metrics import (
+    DEFINITIONS,
+    OFFICIAL_FIGURES,
+    Figures,
+    LabelledClips,
+    Metric,
+    chosen_metric,
+    figures_of,
+    score_of_machines,
+    year_mean,
 )
 
-__all__ = ["Evaluation", "Figures", "MachineEvaluation", "evaluate", "table_rows"]
+__all__ = ["Evaluation", "MachineEvaluation", "MachineMean", "evaluate", "table_rows"]
 
-_WITH_DOMAINS = (
-    "AUC of a domain: its normal clips against the anomalous clips of all domains; pAUC: all clips, "
-    "false-positive rate up to 0.1, standardised; as in DCASE 2022 and later, not as in DCASE 2021"
-)
-_WITHOUT_DOMAINS = (
-    "no domains: AUC and pAUC (false-positive rate up to 0.1, standardised) over all clips of a machine and "
-    "section, arithmetic means; as in DCASE 2020"
-)
-_OFFICIAL = ("auc_source", "auc_target", "pauc")
-_COLUMNS_WITH_DOMAINS = {
+Values = NDArray[np.float64]
+
+_COLUMNS = {
+    "auc": "AUC",
     "auc_source": "AUC source",
     "auc_target": "AUC target",
     "pauc": "pAUC",
-    "f1_source": "F1 source",
-    "f1_target": "F1 target",
-    "false_alarm_rate_source": "false alarms source",
-    "false_alarm_rate_target": "false alarms target",
-}
-_COLUMNS_WITHOUT_DOMAINS = {
-    "auc": "AUC",
-    "pauc": "pAUC",
+    "pauc_source": "pAUC source",
+    "pauc_target": "pAUC target",
     "precision": "precision",
     "recall": "recall",
     "f1": "F1",
+    "f1_source": "F1 source",
+    "f1_target": "F1 target",
     "false_alarm_rate": "false alarms",
+    "false_alarm_rate_source": "false alarms source",
+    "false_alarm_rate_target": "false alarms target",
 }
-
-
-class Figures(BaseModel):
-    """Fractions of 1; ``None`` where a figure has no meaning or lacks the clips or decisions that it needs.
-
-    Those with a domain in their name are of that domain: an AUC of its normal clips against all anomalous
-    ones, the others of the decisions on its own clips alone. A false-alarm rate is the part of normal clips
-    that is called anomalous; lower is better, as in no other figure.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    auc: float | None = None
-    auc_source: float | None = None
-    auc_target: float | None = None
-    pauc: float | None = None
-    precision: float | None = None
-    precision_source: float | None = None
-    precision_target: float | None = None
-    recall: float | None = None
-    recall_source: float | None = None
-    recall_target: float | None = None
-    f1: float | None = None
-    f1_source: float | None = None
-    f1_target: float | None = None
-    false_alarm_rate: float | None = None
-    false_alarm_rate_source: float | None = None
-    false_alarm_rate_target: float | None = None
+_SHOWN: dict[Metric, tuple[str, ...]] = {
+    "2020": (*OFFICIAL_FIGURES["2020"], "precision", "recall", "f1", "false_alarm_rate"),
+    "2021": (*OFFICIAL_FIGURES["2021"], "f1_source", "f1_target", "false_alarm_rate_source", "false_alarm_rate_target"),
+    "2022": (*OFFICIAL_FIGURES["2022"], "f1_source", "f1_target", "false_alarm_rate_source", "false_alarm_rate_target"),
+}
 
 
 class MachineEvaluation(BaseModel):
@@ -101,28 +66,47 @@ class MachineEvaluation(BaseModel):
     figures: Figures
 
 
-class Evaluation(BaseModel):
-    """All figures of a folder of scores.
+class MachineMean(BaseModel):
+    """The means of a machine over its sections: arithmetic in 2020, otherwise harmonic.
 
-    ``official_score`` is the harmonic mean of every machine's ``auc_source``, ``auc_target`` and ``pauc``;
-    ``None`` where one of them is missing, so always without domains. A mean is over the machines and sections
-    that have the figure; false-alarm rates have no harmonic mean. ``definition`` says in words which metrics
-    these are, ``notes`` what could not be evaluated and why, a line each.
+    ``score`` is that of its official figures; ``None`` where one of them is missing. A harmonic mean has no
+    false-alarm rates.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    machine_type: str
+    n_sections: int
+    figures: Figures
+    score: float | None
+
+
+class Evaluation(BaseModel):
+    """All figures of a folder of scores.
+
+    ``metric`` is that of the challenge of 2020, of 2021, or of 2022 and later; ``definition`` says in words which
+    metrics these are, ``notes`` what could not be evaluated and why, a line each. ``score`` is the one figure of all
+    machines: see `soundness.year_metrics.score_of_machines`; ``None`` where one of the official figures is missing.
+    ``official_score`` is the same, but ``None`` with the metric of 2020, which ranked teams by machine. A mean is over
+    the machines and sections that have the figure; false-alarm rates have no harmonic mean.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    metric: Metric
+    score: float | None
     official_score: float | None
     mean_auc: float | None
     mean_pauc: float | None
     definition: str
     machines: tuple[MachineEvaluation, ...]
+    machine_means: tuple[MachineMean, ...]
     harmonic_means: Figures
     arithmetic_means: Figures
     notes: tuple[str, ...]
 
 
-def evaluate(folder: Path, *, truth: Path | None = None) -> Evaluation:
+def evaluate(folder: Path, *, truth: Path | None = None, metric: str | None = None) -> Evaluation:
     """Compare a folder of scores with the truth.
 
     Parameters
@@ -131,27 +115,30 @@ def evaluate(folder: Path, *, truth: Path | None = None) -> Evaluation:
         As for `read_scores`.
     truth
         As for `read_truth`; ``None`` takes the truth from the names of the clips.
+    metric
+        Of `soundness.year_metrics.METRICS`, or a later year; ``None`` recognises the year by the clips' names and
+        folders.
 
     Raises
     ------
     ScoresError
         Where the scores or the truth cannot be read, or no figure can be computed at all.
+    SettingsError
+        Where there is no such metric.
     """
-    scored = read_scores(folder)
-    known = _truth_from_scores(scored) if truth is None else read_truth(truth)
-    notes: list[str] = []
-    if truth is not None:
-        known = known if is_evaluator_truth(truth) else _of_the_only_machine(scored, known, notes)
-        notes += _unscored(scored, known)
-    machines = [_evaluate_machine(scores, known.get(scores.machine_type, {}), notes) for scores in scored]
-    rows = [row for row in machines if row is not None]
+    labelled = read_labelled(folder, truth=truth)
+    chosen, choice = chosen_metric(labelled.clips, metric)
+    notes = [*labelled.notes, *choice]
+    rows = [_evaluated(clips, chosen) for clips in labelled.clips]
+    for row in rows:
+        notes += [f"{row.machine_type} {row.section}: {text}" for text in _missing_classes(row, chosen)]
     if not any(_has_figures(row) for row in rows):
-        raise ScoresError(_nothing_message(folder, truth, notes))
-    return _summary(rows, notes, n_scored=len(scored))
+        raise nothing_to_evaluate(folder, truth, notes)
+    return _summary(rows, notes, metric=chosen, n_scored=labelled.n_scored)
 
 
 def table_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
-    """The figures as a table: a heading, a row for each machine and section, and the means of several.
+    """The figures as a table: a heading, a row for each machine and section, the means of machines and of all.
 
     Returns
     -------
@@ -160,175 +147,115 @@ def table_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
         only where there are decisions.
     """
     all_figures = [row.figures for row in evaluation.machines]
-    columns = _COLUMNS_WITH_DOMAINS if _has_domains(evaluation.machines) else _COLUMNS_WITHOUT_DOMAINS
-    names = [name for name in columns if any(getattr(figures, name) is not None for figures in all_figures)]
-    rows = [("machine", "section", *(columns[name] for name in names))]
-    rows += [(row.machine_type, row.section, *_cells(row.figures, names)) for row in evaluation.machines]
+    shown = _SHOWN[evaluation.metric]
+    names = [name for name in shown if any(getattr(figures, name) is not None for figures in all_figures)]
+    rows = [("machine", "section", *(_COLUMNS[name] for name in names))]
+    for mean in evaluation.machine_means:
+        own = [row for row in evaluation.machines if row.machine_type == mean.machine_type]
+        rows += [(row.machine_type, row.section, *_cells(row.figures, names)) for row in own]
+        if len(own) > 1 and len(evaluation.machine_means) > 1:
+            rows.append((mean.machine_type, "mean", *_cells(mean.figures, names)))
     if len(evaluation.machines) > 1:
         rows.append(("arithmetic mean", "", *_cells(evaluation.arithmetic_means, names)))
         rows.append(("harmonic mean", "", *_cells(evaluation.harmonic_means, names)))
     return rows
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Labelled:
-    """Labelled clips of one machine and section, each array of shape ``(clip,)``."""
-
-    scores: NDArray[np.float64]
-    decisions: NDArray[np.int64] | None
-    is_anomaly: NDArray[np.bool_]
-    domains: NDArray[np.str_]
-
-    def figures(self) -> Figures:
-        everything = np.ones_like(self.is_anomaly)
-        values = {"auc": self._curve(roc_auc, everything), "pauc": self._curve(partial_auc, everything)}
-        values |= self._of_decisions(everything, "")
-        for domain in DOMAINS:
-            is_here = self.domains == domain
-            values[f"auc_{domain}"] = self._curve(roc_auc, is_here | self.is_anomaly) if is_here.any() else None
-            values |= self._of_decisions(is_here, f"_{domain}")
-        return Figures(**values)
-
-    def _curve(self, metric: Callable[[ArrayLike, ArrayLike], float], chosen: NDArray[np.bool_]) -> float | None:
-        labels = self.is_anomaly[chosen]
-        return metric(labels, self.scores[chosen]) if labels.any() and not labels.all() else None
-
-    def _of_decisions(self, chosen: NDArray[np.bool_], suffix: str) -> dict[str, float | None]:
-        if self.decisions is None:
-            return {}
-        calls, labels = self.decisions[chosen] == 1, self.is_anomaly[chosen]
-        n_hits, n_false = int((calls & labels).sum()), int((calls & ~labels).sum())
-        n_anomalous, n_normal = int(labels.sum()), int((~labels).sum())
-        figures: dict[str, float | None] = {}
-        if n_normal > 0:
-            figures["false_alarm_rate"] = n_false / n_normal
-        if n_anomalous > 0:
-            figures["recall"] = n_hits / n_anomalous
-        if n_normal > 0 and n_anomalous > 0:
-            figures["precision"] = n_hits / max(n_hits + n_false, 1)
-            figures["f1"] = 2 * n_hits / (n_hits + n_false + n_anomalous)
-        return {f"{name}{suffix}": value for name, value in figures.items()}
-
-
-def _truth_from_scores(scored: Sequence[MachineScores]) -> Truth:
-    truth: dict[str, dict[str, ClipTruth]] = {}
-    for scores in scored:
-        truth.setdefault(scores.machine_type, {}).update(truth_from_names(scores.file_names))
-    return truth
-
-
-def _of_the_only_machine(scored: Sequence[MachineScores], known: Truth, notes: list[str]) -> Truth:
-    """The truth under the name that the scores have, where both are of one machine."""
-    names = {scores.machine_type for scores in scored}
-    if len(names) > 1 or len(known) > 1 or names == set(known):
-        return known
-    (scored_name,), ((known_name, clips),) = names, known.items()
-    notes.append(f"{scored_name}: compared with the truth of {known_name}, the only machine there")
-    return {scored_name: clips}
-
-
-def _unscored(scored: Sequence[MachineScores], known: Truth) -> list[str]:
-    """What the truth holds and the scores do not, a line for each machine."""
-    notes = []
-    for machine_type, clips in known.items():
-        names = {clip_key(n) for scores in scored if scores.machine_type == machine_type for n in scores.file_names}
-        n_test = sum(clip.is_test for clip in clips.values())
-        n_missing = sum(clip.is_test and name not in names for name, clip in clips.items())
-        if not names:
-            notes.append(f"{machine_type}: in the truth, but it has no scores")
-        elif n_missing > 0:
-            notes.append(f"{machine_type}: {n_missing:,} of {n_test:,} test clips of the truth have no score")
-    return notes
-
-
-def _evaluate_machine(
-    scores: MachineScores, known: Mapping[str, ClipTruth], notes: list[str]
-) -> MachineEvaluation | None:
-    name = f"{scores.machine_type} {scores.section}"
-    found = [known.get(clip_key(file_name)) for file_name in scores.file_names]
-    truth = [clip for clip in found if clip is not None]
-    if len(truth) < len(found):
-        end = "left out" if truth else "not evaluated"
-        notes.append(f"{name}: {len(found) - len(truth):,} of {len(found):,} scored clips have no label; {end}")
-    if not truth:
-        return None
-    chosen = np.array([clip is not None for clip in found])
-    labelled = _Labelled(
-        scores=scores.anomaly_scores[chosen],
-        decisions=None if scores.decisions is None else scores.decisions[chosen],
-        is_anomaly=np.array([clip.is_anomaly for clip in truth]),
-        domains=np.array([clip.domain or "" for clip in truth]),
-    )
-    row = _row(scores, labelled)
-    notes += [f"{name}: {text}" for text in _missing_classes(row)]
-    return row
-
-
-def _row(scores: MachineScores, clips: _Labelled) -> MachineEvaluation:
+def _evaluated(clips: LabelledClips, metric: Metric) -> MachineEvaluation:
     normal_domains = clips.domains[~clips.is_anomaly]
     return MachineEvaluation(
-        machine_type=scores.machine_type,
-        section=scores.section,
+        machine_type=clips.machine_type,
+        section=clips.section,
         n_normal=normal_domains.size,
         n_normal_source=int((normal_domains == "source").sum()),
         n_normal_target=int((normal_domains == "target").sum()),
         n_anomalous=int(clips.is_anomaly.sum()),
         has_decisions=clips.decisions is not None,
-        figures=clips.figures(),
+        figures=figures_of(clips, metric),
     )
 
 
-def _missing_classes(row: MachineEvaluation) -> list[str]:
+def _missing_classes(row: MachineEvaluation, metric: Metric) -> list[str]:
     if row.n_normal == 0 or row.n_anomalous == 0:
         return [f"{row.n_normal:,} normal and {row.n_anomalous:,} anomalous clips, so no AUC and no pAUC"]
-    counts = {"source": row.n_normal_source, "target": row.n_normal_target}
-    if not any(counts.values()):
+    if metric == "2020":
         return []
-    return [f"no normal clips of the {domain} domain, so no AUC of it" for domain, n in counts.items() if n == 0]
+    counts = {"source": row.n_normal_source, "target": row.n_normal_target}
+    lacking = [f"no normal clips of the {domain} domain, so no AUC of it" for domain, n in counts.items() if n == 0]
+    if metric == "2021":
+        lacking += [
+            f"no anomalous clips of the {domain} domain, so no AUC of it"
+            for domain, n in counts.items()
+            if n > 0 and getattr(row.figures, f"auc_{domain}") is None
+        ]
+    return lacking if any(counts.values()) else []
 
 
 def _has_figures(row: MachineEvaluation) -> bool:
     return any(value is not None for _, value in row.figures)
 
 
-def _has_domains(rows: Sequence[MachineEvaluation]) -> bool:
-    return any(row.n_normal_source + row.n_normal_target > 0 for row in rows)
-
-
-def _nothing_message(folder: Path, truth: Path | None, notes: Sequence[str]) -> str:
-    why = "; ".join(notes[:3]) + ("; ..." if len(notes) > 3 else "")
-    if truth is None:
-        return f"{folder}: nothing to evaluate ({why}); give a folder with the labels with --truth"
-    return f"{folder}: nothing to evaluate with the truth of {truth} ({why}); --truth must hold these clips"
-
-
-def _summary(rows: Sequence[MachineEvaluation], notes: list[str], *, n_scored: int) -> Evaluation:
-    has_domains = _has_domains(rows)
+def _summary(rows: Sequence[MachineEvaluation], notes: list[str], *, metric: Metric, n_scored: int) -> Evaluation:
     n_undecided = sum(not row.has_decisions for row in rows)
     if n_undecided > 0:
         notes.append(f"{n_undecided} of {len(rows)} without decisions, which the official evaluator demands")
-    means = _means(rows, lambda values: float(np.mean(values)))
+    means = _means(rows, _arithmetic_mean)
+    score = _score(rows, notes, metric=metric, n_scored=n_scored)
     return Evaluation(
-        official_score=_official_score(rows, notes, n_scored=n_scored) if has_domains else None,
+        metric=metric,
+        score=score,
+        official_score=None if metric == "2020" else score,
         mean_auc=means.auc,
         mean_pauc=means.pauc,
-        definition=_WITH_DOMAINS if has_domains else _WITHOUT_DOMAINS,
+        definition=DEFINITIONS[metric],
         machines=tuple(rows),
+        machine_means=_machine_means(rows, metric),
         harmonic_means=_means(rows, harmonic_mean, without="false_alarm_rate"),
         arithmetic_means=means,
         notes=tuple(notes),
     )
 
 
-def _official_score(rows: Sequence[MachineEvaluation], notes: list[str], *, n_scored: int) -> float | None:
-    figures = [(row, getattr(row.figures, name)) for row in rows for name in _OFFICIAL]
-    lacking = dict.fromkeys(f"{row.machine_type} {row.section}" for row, value in figures if value is None)
+def _score(rows: Sequence[MachineEvaluation], notes: list[str], *, metric: Metric, n_scored: int) -> float | None:
+    official = {row.machine_type: [own for own in rows if own.machine_type == row.machine_type] for row in rows}
+    names = OFFICIAL_FIGURES[metric]
+    lacking = [
+        f"{row.machine_type} {row.section}" for row in rows if any(getattr(row.figures, name) is None for name in names)
+    ]
     if lacking:
-        notes.append(f"no official score: {', '.join(lacking)} lacks one of {', '.join(_OFFICIAL)}")
+        if metric != "2020":
+            notes.append(f"no official score: {', '.join(lacking)} lacks one of {', '.join(names)}")
         return None
-    if len(rows) < n_scored:
+    if len(rows) < n_scored and metric != "2020":
         notes.append(f"the official score is that of {len(rows)} of {n_scored} scored machines and sections")
-    return harmonic_mean(value for _, value in figures)
+    return float(score_of_machines({name: _official(own, metric) for name, own in official.items()}, metric))
+
+
+def _machine_means(rows: Sequence[MachineEvaluation], metric: Metric) -> tuple[MachineMean, ...]:
+    means = []
+    for machine_type in dict.fromkeys(row.machine_type for row in rows):
+        own = [row for row in rows if row.machine_type == machine_type]
+        official = _official(own, metric)
+        mean, without = (_arithmetic_mean, None) if metric == "2020" else (harmonic_mean, "false_alarm_rate")
+        means.append(
+            MachineMean(
+                machine_type=machine_type,
+                n_sections=len(own),
+                figures=_means(own, mean, without=without),
+                score=None if np.isnan(official).any() else float(year_mean(official, metric)),
+            )
+        )
+    return tuple(means)
+
+
+def _official(rows: Sequence[MachineEvaluation], metric: Metric) -> Values:
+    """The official figures of some rows in one array, NaN where one is missing."""
+    figures = [getattr(row.figures, name) for row in rows for name in OFFICIAL_FIGURES[metric]]
+    return np.array([np.nan if value is None else value for value in figures])
+
+
+def _arithmetic_mean(values: list[float]) -> float:
+    return float(np.mean(values))
 
 
 def _means(

@@ -1,4 +1,4 @@
-"""The metrics of the challenge as functions of labels and scores."""
+"""The metrics of the challenge as functions of labels and scores, of all clips or of many resamples at once."""
 
 import sys
 from collections.abc import Iterable
@@ -8,7 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from soundness.errors import ScoresError
 
-__all__ = ["harmonic_mean", "partial_auc", "roc_auc", "roc_curve"]
+__all__ = ["harmonic_mean", "harmonic_means", "partial_auc", "partial_aucs", "roc_auc", "roc_aucs", "roc_curve"]
+
+Values = NDArray[np.float64]
 
 
 def roc_auc(labels: ArrayLike, scores: ArrayLike) -> float:
@@ -31,11 +33,28 @@ def roc_auc(labels: ArrayLike, scores: ArrayLike) -> float:
     ScoresError
         Where shapes differ, labels are not 0 and 1, one of them is missing, or a score is NaN.
     """
-    is_anomaly, group, sizes = _grouped(labels, scores)
-    n_anomalous = int(is_anomaly.sum())
-    mid_ranks = np.cumsum(sizes) - (sizes - 1) / 2
-    wins = mid_ranks[group[is_anomaly]].sum() - n_anomalous * (n_anomalous + 1) / 2
-    return float(wins / (n_anomalous * (is_anomaly.size - n_anomalous)))
+    return float(roc_aucs(labels, scores, np.ones((1, np.size(scores))))[0])
+
+
+def roc_aucs(labels: ArrayLike, scores: ArrayLike, weights: NDArray[np.generic]) -> Values:
+    """Area under the ROC curve of resamples: as `roc_auc`, each clip as often as a resample holds it.
+
+    Parameters
+    ----------
+    labels, scores
+        As for `roc_auc`.
+    weights
+        How often each resample holds each clip, shape ``(resample, clip)``.
+
+    Returns
+    -------
+    ndarray
+        Shape ``(resample,)``; NaN for a resample that lacks normal or anomalous clips.
+    """
+    normal, anomalous = _by_score(labels, scores, weights)
+    below = np.cumsum(normal, axis=1) - normal / 2
+    pairs = normal.sum(axis=1) * anomalous.sum(axis=1)
+    return _ratio((anomalous * below).sum(axis=1), pairs)
 
 
 def partial_auc(labels: ArrayLike, scores: ArrayLike, *, max_fpr: float = 0.1) -> float:
@@ -57,18 +76,24 @@ def partial_auc(labels: ArrayLike, scores: ArrayLike, *, max_fpr: float = 0.1) -
     ----------
     .. [1] D. K. McClish, "Analyzing a portion of the ROC curve", Medical Decision Making 9(3), 1989.
     """
+    return float(partial_aucs(labels, scores, np.ones((1, np.size(scores))), max_fpr=max_fpr)[0])
+
+
+def partial_aucs(labels: ArrayLike, scores: ArrayLike, weights: NDArray[np.generic], *, max_fpr: float = 0.1) -> Values:
+    """Standardised partial area of resamples; see `partial_auc` and `roc_aucs`."""
     if not 0 < max_fpr <= 1:
         raise ScoresError(f"max_fpr must be above 0 and at most 1, got {max_fpr}")
-    fpr, tpr = roc_curve(labels, scores)
-    stop = int(np.searchsorted(fpr, max_fpr, side="right"))
-    y = np.append(tpr[:stop], np.interp(max_fpr, fpr[stop - 1 : stop + 1], tpr[stop - 1 : stop + 1]))
-    x = np.append(fpr[:stop], max_fpr)
-    area = float(np.sum(np.diff(x) * (y[1:] + y[:-1])) / 2)
+    normal, anomalous = _by_score(labels, scores, weights)
+    fpr, tpr = _rates(normal), _rates(anomalous)
+    x, rise = np.minimum(fpr, max_fpr), np.diff(tpr)
+    run = np.diff(fpr)
+    inside = _ratio(np.diff(x), run)  # the part of each piece of the curve that lies within max_fpr
+    area = (np.diff(x) * (tpr[:, :-1] + np.where(run > 0, inside * rise, 0.0) / 2)).sum(axis=1)
     chance = max_fpr**2 / 2
-    return 0.5 * (1 + (area - chance) / (max_fpr - chance)) if max_fpr < 1 else area
+    return np.asarray(0.5 * (1 + (area - chance) / (max_fpr - chance)) if max_fpr < 1 else area)
 
 
-def roc_curve(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def roc_curve(labels: ArrayLike, scores: ArrayLike) -> tuple[Values, Values]:
     """False-positive and true-positive rates as the threshold falls, from (0, 0) to (1, 1).
 
     Parameters
@@ -78,7 +103,7 @@ def roc_curve(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.float64]
 
     Returns
     -------
-    tuple of NDArray[np.float64]
+    tuple of ndarray
         Of one length: a point for each distinct score, and the first.
 
     Raises
@@ -86,21 +111,33 @@ def roc_curve(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.float64]
     ScoresError
         As for `roc_auc`.
     """
-    is_anomaly, group, sizes = _grouped(labels, scores)
-    positives = np.bincount(group, weights=is_anomaly, minlength=sizes.size)[::-1]
-    negatives = sizes[::-1] - positives
-    fpr, tpr = (np.concatenate([[0.0], np.cumsum(counts) / counts.sum()]) for counts in (negatives, positives))
-    return fpr, tpr
+    normal, anomalous = _by_score(labels, scores, np.ones((1, np.size(scores))))
+    return _rates(normal)[0], _rates(anomalous)[0]
 
 
 def harmonic_mean(values: Iterable[float]) -> float:
     """Harmonic mean with each value floored at the float epsilon, as the official evaluator takes it."""
-    floored = np.maximum(np.fromiter(values, dtype=np.float64), sys.float_info.epsilon)
-    return float(floored.size / np.sum(1 / floored))
+    return float(harmonic_means(np.fromiter(values, dtype=np.float64)))
 
 
-def _grouped(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], NDArray[np.intp], NDArray[np.intp]]:
-    """Labels, each clip's group of equal scores in ascending order, and the groups' sizes; all checked."""
+def harmonic_means(values: Values) -> Values:
+    """Harmonic mean over the first axis; see `harmonic_mean`."""
+    return np.asarray(len(values) / np.sum(1 / np.maximum(values, sys.float_info.epsilon), axis=0))
+
+
+def _rates(counts: Values) -> Values:
+    """Share of the clips that score at least as high as each score, from the highest down, 0 in front."""
+    totals = np.cumsum(counts[:, ::-1], axis=1)
+    return np.pad(_ratio(totals, totals[:, -1:]), ((0, 0), (1, 0)))
+
+
+def _ratio(numerator: Values, denominator: Values) -> Values:
+    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN, on purpose
+        return np.asarray(numerator / denominator)
+
+
+def _by_score(labels: ArrayLike, scores: ArrayLike, weights: NDArray[np.generic]) -> tuple[Values, Values]:
+    """Numbers of normal and of anomalous clips at each score, ascending, shape ``(resample, score)``; all checked."""
     truth, values = np.asarray(labels), np.asarray(scores)
     if truth.ndim != 1 or truth.shape != values.shape:
         raise ScoresError(f"expected labels and scores of one shape (clip,), got {truth.shape} and {values.shape}")
@@ -108,5 +145,13 @@ def _grouped(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], N
         raise ScoresError(f"expected labels 0 and 1, both of them, got {np.unique(truth).tolist()}")
     if np.isnan(values).any():
         raise ScoresError("expected scores without NaN")
-    _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
-    return truth == 1, group, sizes
+    if weights.ndim != 2 or weights.shape[1] != truth.size:
+        raise ScoresError(f"expected weights of shape (resample, {truth.size}), got {weights.shape}")
+    order = np.argsort(values, kind="stable")
+    _, starts = np.unique(values[order], return_index=True)
+    sorted_weights = weights[:, order].astype(np.float64)
+    is_anomaly = (truth == 1)[order]
+    return (
+        np.add.reduceat(sorted_weights * ~is_anomaly, starts, axis=1),
+        np.add.reduceat(sorted_weights * is_anomaly, starts, axis=1),
+    )

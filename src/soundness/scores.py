@@ -8,6 +8,11 @@ A folder of scores holds two files without a header for each machine and section
 and, where recordings could not be scored, ``failed.csv`` with the header ``path,message``. While a run is
 under way each of them has ``.partial`` behind its name; rows of a run that died stay there, and are never
 taken for scores.
+
+Files of others are also read where ``_test`` is missing (2020, 2022), and where a section has a file for each
+domain (2021)::
+
+    anomaly_score_<machine>_<section>_source_test.csv
 """
 
 import csv
@@ -24,6 +29,7 @@ from typing import Literal, Self, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from soundness.clips import DOMAINS, Domain
 from soundness.errors import OutputError, ScoresError
 
 __all__ = [
@@ -31,6 +37,7 @@ __all__ = [
     "ClipScore",
     "MachineScores",
     "ScoreWriter",
+    "domain_of_file",
     "files_by_machine",
     "read_binary",
     "read_scores",
@@ -42,6 +49,7 @@ _SCORE_PREFIX = "anomaly_score"
 _DECISION_PREFIX = "decision_result"
 _PARTIAL_SUFFIX = ".partial"
 _SECTION = r"(?:section|id)_\d+"
+_NAME = rf"(?P<machine>.+)_(?P<section>{_SECTION})(?:_(?P<domain>source|target))?(?:_test)?\.csv"
 _EXPECTED_NAME = "{prefix}_<machine>_<section_NN or id_NN>_test.csv"
 
 
@@ -202,10 +210,10 @@ def read_scores(folder: Path) -> list[MachineScores]:
     score_files = files_by_machine(folder, _SCORE_PREFIX)
     decision_files = files_by_machine(folder, _DECISION_PREFIX)
     for key in sorted(decision_files.keys() - score_files.keys()):
-        raise ScoresError(f"{decision_files[key]}: decisions without the file of scores that belongs to them")
+        raise ScoresError(f"{decision_files[key][0]}: decisions without the file of scores that belongs to them")
     if not score_files:
         raise ScoresError(_no_scores_message(folder))
-    return [_read_machine(*key, path, decision_files.get(key)) for key, path in sorted(score_files.items())]
+    return [_read_machine(*key, paths, decision_files.get(key, ())) for key, paths in sorted(score_files.items())]
 
 
 def read_binary(path: Path) -> dict[str, int]:
@@ -219,21 +227,36 @@ def read_binary(path: Path) -> dict[str, int]:
     return {name: int(value) for name, value in _read_rows(path, expected="0 or 1", accept=_is_binary)}
 
 
-def files_by_machine(folder: Path, prefix: str) -> dict[tuple[str, str], Path]:
+def files_by_machine(folder: Path, prefix: str) -> dict[tuple[str, str], list[Path]]:
     """The files ``<prefix>_<machine>_<section>_test.csv`` of a folder, by machine type and section.
+
+    Returns
+    -------
+    dict
+        One file each, or one for each domain.
 
     Raises
     ------
     ScoresError
-        Where a csv file begins with the prefix but has no such name.
+        Where a csv file begins with the prefix but has no such name, or is the second of its section (and domain).
     """
-    files: dict[tuple[str, str], Path] = {}
+    files: dict[tuple[str, str], dict[str | None, Path]] = {}
     for path in sorted(folder.glob(f"{prefix}_*.csv")):
-        match = re.fullmatch(rf"{prefix}_(?P<machine>.+)_(?P<section>{_SECTION})_test\.csv", path.name)
+        match = re.fullmatch(f"{prefix}_{_NAME}", path.name)
         if match is None:
             raise ScoresError(f"{path}: expected a name like {_EXPECTED_NAME.format(prefix=prefix)}")
-        files[match["machine"], match["section"]] = path
-    return files
+        own = files.setdefault((match["machine"], match["section"]), {})
+        for domain, other in own.items():
+            if domain == match["domain"] or None in (domain, match["domain"]):
+                raise ScoresError(f"{path}: expected one file of {match['machine']} {match['section']}, beside {other}")
+        own[match["domain"]] = path
+    return {name: list(own.values()) for name, own in files.items()}
+
+
+def domain_of_file(path: Path) -> Domain | None:
+    """The domain in the name of a score or truth file of 2021; ``None`` of all others."""
+    match = re.search(r"_(source|target)(?:_test)?\.csv$", path.name)
+    return None if match is None else next(domain for domain in DOMAINS if domain == match[1])
 
 
 class _RowFile:
@@ -305,17 +328,30 @@ def _no_scores_message(folder: Path) -> str:
     return f"{message}, found {n_partial} unfinished (*{_PARTIAL_SUFFIX})" if n_partial > 0 else message
 
 
-def _read_machine(machine_type: str, section: str, path: Path, decision_path: Path | None) -> MachineScores:
-    scores = dict(_read_rows(path, expected="a finite number", accept=math.isfinite))
+def _read_machine(
+    machine_type: str, section: str, paths: Sequence[Path], decision_paths: Sequence[Path]
+) -> MachineScores:
+    scores = _merged(paths, expected="a finite number", accept=math.isfinite)
     decisions = None
-    if decision_path is not None:
-        by_name = read_binary(decision_path)
+    if decision_paths:
+        by_name = _merged(decision_paths, expected="0 or 1", accept=_is_binary)
         for name in sorted(scores.keys() ^ by_name.keys()):
-            lacking = decision_path if name in scores else path
+            lacking = (decision_paths if name in scores else paths)[0]
             raise ScoresError(f"{lacking}: expected the same clips as its counterpart, but {name} is missing")
         decisions = np.array([by_name[name] for name in scores], dtype=np.int64)
     values = np.array(list(scores.values()), dtype=np.float64)
     return MachineScores(machine_type, section, tuple(scores), values, decisions)
+
+
+def _merged(paths: Sequence[Path], *, expected: str, accept: Callable[[float], bool]) -> dict[str, float]:
+    """The rows of all files of one section."""
+    merged: dict[str, float] = {}
+    for path in paths:
+        rows = dict(_read_rows(path, expected=expected, accept=accept))
+        for name in sorted(rows.keys() & merged.keys()):
+            raise ScoresError(f"{path}: expected each file name once, got {name} again, which {paths[0]} holds")
+        merged |= rows
+    return merged
 
 
 def _read_rows(path: Path, *, expected: str, accept: Callable[[float], bool]) -> Iterator[tuple[str, float]]:

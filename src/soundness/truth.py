@@ -1,12 +1,12 @@
 """What is true of test clips: from their names, a labelled data set, or the official evaluator's files."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from soundness.clips import DOMAINS, Domain, clip_key, parse_name
 from soundness.datasets import open_dataset
-from soundness.scores import files_by_machine, read_binary
+from soundness.scores import domain_of_file, files_by_machine, read_binary
 
 __all__ = [
     "ClipTruth",
@@ -18,14 +18,30 @@ __all__ = [
     "truth_from_names",
 ]
 
+_DOMAIN_FOLDERS = tuple(f"{domain}_test" for domain in DOMAINS)
+
 
 @dataclass(frozen=True, slots=True)
 class ClipTruth:
-    """What is true of one clip; ``domain`` is ``None`` without domains, ``is_test`` false in training."""
+    """What is true of one clip.
+
+    Parameters
+    ----------
+    is_anomaly
+        Whether the machine was not well.
+    domain
+        ``None`` without domains.
+    is_test
+        False of a training clip.
+    is_of_2021
+        Whether it lies in a folder for the test clips of its domain, or in a truth file of its domain; ``None`` where
+        nothing but its name tells.
+    """
 
     is_anomaly: bool
     domain: Domain | None
     is_test: bool = True
+    is_of_2021: bool | None = field(default=None, compare=False)
 
 
 Truth = Mapping[str, Mapping[str, ClipTruth]]
@@ -73,16 +89,23 @@ def is_evaluator_truth(path: Path) -> bool:
 
 
 def truth_from_evaluator(path: Path) -> Truth:
-    """Labels, and domains where ``ground_truth_domain`` gives them, of the official evaluator."""
+    """Labels of the official evaluator; domains from ``ground_truth_domain``, or from the names of its files (2021)."""
     label_folder = path / "ground_truth_data" if (path / "ground_truth_data").is_dir() else path
     domain_files = files_by_machine(label_folder.parent / "ground_truth_domain", "ground_truth")
     truth: dict[str, dict[str, ClipTruth]] = {}
-    for (machine_type, section), file in files_by_machine(label_folder, "ground_truth").items():
-        domain_file = domain_files.get((machine_type, section))
-        domains = {} if domain_file is None else _binary_by_key(domain_file)
+    for (machine_type, section), files in files_by_machine(label_folder, "ground_truth").items():
+        domains = {
+            key: DOMAINS[index]
+            for file in domain_files.get((machine_type, section), ())
+            for key, index in _binary_by_key(file).items()
+        }
         clips = truth.setdefault(machine_type, {})
-        for key, label in _binary_by_key(file).items():
-            clips[key] = ClipTruth(label == 1, DOMAINS[domains[key]] if key in domains else None)
+        for file in files:
+            of_file = domain_of_file(file)
+            for key, label in _binary_by_key(file).items():
+                clips[key] = ClipTruth(
+                    label == 1, domains.get(key, of_file), is_of_2021=True if of_file is not None else None
+                )
     return truth
 
 
@@ -96,7 +119,8 @@ def truth_from_dataset(path: Path) -> Truth:
             if clip.label is None or clip.split == "supplemental":
                 continue
             key = clip_key(clip.path.name)
-            found = ClipTruth(clip.label == "anomaly", clip.domain, clip.split == "test")
+            is_of_2021 = clip.path.parent.name.lower() in _DOMAIN_FOLDERS
+            found = ClipTruth(clip.label == "anomaly", clip.domain, clip.split == "test", is_of_2021)
             known = clips.setdefault(key, found)
             if (known.is_anomaly, known.domain) != (found.is_anomaly, found.domain):
                 contradicted.add(key)

@@ -28,7 +28,7 @@ __all__ = [
     "train_separator",
 ]
 
-_TRAIN_PACKAGES = ("torch", "safetensors", "pytorch_lightning", "matplotlib")
+_TRAIN_PACKAGES = ("torch", "safetensors", "pytorch_lightning", "matplotlib", "yaml")
 
 PathLike = Path | str
 
@@ -317,7 +317,7 @@ def score(
     return score_clips(detectors, clips, out, overwrite=overwrite, n_workers=n_workers, progress=progress)
 
 
-def evaluate(scores: PathLike, *, truth: PathLike | None = None) -> "Evaluation":
+def evaluate(scores: PathLike, *, truth: PathLike | None = None, metric: str | None = None) -> "Evaluation":
     """The challenge's figures of a folder of scores; see `soundness.evaluation.evaluate`.
 
     Parameters
@@ -326,15 +326,19 @@ def evaluate(scores: PathLike, *, truth: PathLike | None = None) -> "Evaluation"
         Folder of score files, anybody's.
     truth
         A labelled data set, or the official evaluator's truth; file names tell where it is ``None``.
+    metric
+        ``2020``, ``2021``, or ``2022`` for that year and all later ones; ``None`` recognises the year by the names.
 
     Raises
     ------
     ScoresError
         If nothing can be evaluated.
+    SettingsError
+        If there is no such metric.
     """
     from soundness import evaluation
 
-    return evaluation.evaluate(Path(scores), truth=None if truth is None else Path(truth))
+    return evaluation.evaluate(Path(scores), truth=None if truth is None else Path(truth), metric=metric)
 
 
 def check_extra() -> None:

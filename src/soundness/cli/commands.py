@@ -252,13 +252,34 @@ def evaluate(
             show_default="file names as the challenge's: section_00_source_test_anomaly_0003_x.wav",
         ),
     ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            help="Metric of the challenge of 2020 (ids), of 2021 (sections and domains), or of 2022 and later.",
+            show_default="recognised by names and folders",
+        ),
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            help="Another folder of scores of the same clips: compare the two, by a bootstrap over the clips.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.", min=0)] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file, too.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the scores alone, without the table.")] = False,
 ) -> int:
     """Compute the challenge's official figures from scores."""
-    from soundness.cli.reports import show_evaluation
+    from soundness.cli.reports import show_comparison, show_evaluation
 
-    evaluation = soundness.evaluate(scores, truth=truth)
+    if against is not None:
+        comparison = soundness.compare(scores, against, truth=truth, metric=metric, seed=seed)
+        show_comparison(comparison, title=f"{scores} against {against}", is_quiet=quiet)
+        if json_file is not None:
+            write_json(json_file, comparison.model_dump_json(indent=2))
+        return 0
+    evaluation = soundness.evaluate(scores, truth=truth, metric=metric)
     show_evaluation(evaluation, title=str(scores), is_quiet=quiet)
     if json_file is not None:
         write_json(json_file, evaluation.model_dump_json(indent=2))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from soundness.bootstrap import Comparison, Difference, Interval
 from soundness.cli.console import say, show_lines, show_table
 from soundness.evaluation import Evaluation, table_rows
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from soundness.detector import Detector
     from soundness.separation.separator import Separator
 
-__all__ = ["show_demo", "show_detectors", "show_evaluation", "show_separator"]
+__all__ = ["show_comparison", "show_demo", "show_detectors", "show_evaluation", "show_separator"]
 
 
 def show_detectors(detectors: "Sequence[Detector]", out: Path) -> None:
@@ -80,11 +81,31 @@ def show_evaluation(evaluation: Evaluation, *, title: str, is_quiet: bool) -> No
         show_table(title, table_rows(evaluation), n_left=2)
     if evaluation.official_score is not None:
         say(f"official score {100 * evaluation.official_score:.2f} %")
+    elif evaluation.score is not None:
+        say(f"mean of AUC and pAUC over all machines {100 * evaluation.score:.2f} %")
     if evaluation.mean_auc is not None and evaluation.mean_pauc is not None:
         say(f"mean AUC {100 * evaluation.mean_auc:.2f} %, mean pAUC {100 * evaluation.mean_pauc:.2f} %")
     if not is_quiet:
         say(evaluation.definition)
         show_lines("to know", evaluation.notes)
+
+
+def show_comparison(comparison: Comparison, *, title: str, is_quiet: bool) -> None:
+    """The scores of two systems, and their difference, with 95 % intervals in per cent; if quiet, only the total."""
+    if not is_quiet:
+        rows = [("machine", "clips", "score", "against", "difference", "p")]
+        rows += [(row.machine_type, str(row.n_clips), *_cells(row.score)) for row in comparison.machines]
+        if len(comparison.machines) > 1:
+            rows.append(("all", str(comparison.n_clips), *_cells(comparison.score)))
+        show_table(f"{title}, per cent with 95 % intervals", rows)
+    if comparison.score is None:
+        say("no score of both: an official figure is missing")
+    else:
+        first, second, difference, p_value = _cells(comparison.score)
+        say(f"score {first} against {second}: difference {difference}, p {p_value}")
+    if not is_quiet:
+        say(f"{comparison.n_resamples:,} resamples of the clips, the same for both; {comparison.definition}")
+        show_lines("to know", comparison.notes)
 
 
 def show_demo(result: "Demonstration") -> None:
@@ -94,3 +115,15 @@ def show_demo(result: "Demonstration") -> None:
     say(f"pictures in {result.pictures[0].parent}:")
     for picture in result.pictures:
         say(f"  {picture.name}")
+
+
+def _cells(difference: Difference | None) -> tuple[str, str, str, str]:
+    if difference is None:
+        return ("-", "-", "-", "-")
+    intervals = (_cell(difference.first), _cell(difference.second), _cell(difference.difference, sign="+"))
+    return (*intervals, f"{difference.p_value:.3f}")
+
+
+def _cell(interval: Interval, *, sign: str = "") -> str:
+    value, low, high = (f"{100 * figure:{sign}.2f}" for figure in (interval.value, interval.low, interval.high))
+    return f"{value} [{low}, {high}]"

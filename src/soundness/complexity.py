@@ -1,0 +1,87 @@
+"""How large a detector is, and how much arithmetic a clip costs it: counted, not estimated."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from soundness.detector import Detector, one_channel
+from soundness.errors import SettingsError
+
+__all__ = ["Complexity", "count_complexity", "count_macs", "largest_complexity"]
+
+_RMS = 0.1
+
+
+class Complexity(BaseModel):
+    """Size and cost of the networks of a detector, its separator included.
+
+    ``n_macs`` are the multiplications, each with its addition, of matrix products and convolutions while one clip of
+    ``seconds`` is scored, under every condition if there are several. The log-mel spectrogram and the comparison with
+    the normal clips are no part of it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    n_parameters: int
+    n_macs: int
+    seconds: float
+
+
+def count_complexity(detector: Detector, *, seconds: float) -> Complexity:
+    """Count a detector's parameters, and what it computes of noise of some length.
+
+    Parameters
+    ----------
+    detector
+        Of any system; one without a network has nothing to count.
+    seconds
+        Length of the clip, more than 0.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such length.
+    """
+    if not 0 < seconds < np.inf:
+        raise SettingsError(f"a clip of {seconds:g} s; more than 0 s is needed")
+    audio = detector.settings.audio
+    shape = (audio.channel + 1, round(seconds * audio.sample_rate))
+    waveform = (_RMS * np.random.default_rng(0).standard_normal(shape)).astype(np.float32)
+    spectrograms = detector.spectrograms(waveform)
+    n_macs = count_macs(lambda: detector.representation.vectors(spectrograms))
+    separator = detector.separator
+    if separator is not None:
+        n_macs += count_macs(lambda: separator.separate(one_channel(waveform, channel=audio.channel)))
+    parts = [detector.representation, *([] if separator is None else [separator])]
+    n_parameters = sum(parameter.numel() for part in parts for parameter in _parameters(part))
+    return Complexity(n_parameters=n_parameters, n_macs=n_macs, seconds=seconds)
+
+
+def _parameters(part: object) -> Iterator[nn.Parameter]:
+    """Those of a network, or of the networks that a part holds."""
+    networks = [part] if isinstance(part, nn.Module) else vars(part).values()
+    for network in networks:
+        if isinstance(network, nn.Module):
+            yield from network.parameters()
+
+
+def largest_complexity(detectors: Mapping[str, Detector], *, seconds: float) -> Complexity:
+    """The largest counts of several detectors, each of which scores the clips of its own machine."""
+    counts = [count_complexity(detector, seconds=seconds) for detector in detectors.values()]
+    return Complexity(
+        n_parameters=max(count.n_parameters for count in counts),
+        n_macs=max(count.n_macs for count in counts),
+        seconds=seconds,
+    )
+
+
+def count_macs(compute: Callable[[], object]) -> int:
+    """Multiply-accumulates of the matrix products and convolutions of a computation with torch."""
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        compute()
+    return counter.get_total_flops() // 2  # a multiplication and an addition each

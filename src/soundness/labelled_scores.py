@@ -1,0 +1,133 @@
+"""Scores joined with the truth: what can be evaluated, and what cannot and why."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from soundness.clips import clip_key
+from soundness.errors import ScoresError
+from soundness.scores import MachineScores, read_scores
+from soundness.truth import ClipTruth, Truth, is_evaluator_truth, read_truth, truth_from_names
+from soundness.year_metrics import LabelledClips, Metric, metric_of_name
+
+__all__ = ["LabelledScores", "nothing_to_evaluate", "read_labelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledScores:
+    """All of a folder of scores that has labels.
+
+    Parameters
+    ----------
+    clips
+        One for each machine and section that has any, sorted by machine type, then section.
+    n_scored
+        Machines and sections that have scores.
+    notes
+        What was left out and why, a line each.
+    """
+
+    clips: tuple[LabelledClips, ...]
+    n_scored: int
+    notes: tuple[str, ...]
+
+
+def read_labelled(folder: Path, *, truth: Path | None = None) -> LabelledScores:
+    """Read a folder of scores and what is true of its clips.
+
+    Parameters
+    ----------
+    folder
+        As for `read_scores`.
+    truth
+        As for `read_truth`; ``None`` takes the truth from the names of the clips.
+
+    Raises
+    ------
+    ScoresError
+        Where the scores or the truth cannot be read.
+    """
+    scored = read_scores(folder)
+    known = _truth_from_scores(scored) if truth is None else read_truth(truth)
+    notes: list[str] = []
+    if truth is not None:
+        known = known if is_evaluator_truth(truth) else _of_the_only_machine(scored, known, notes)
+        notes += _unscored(scored, known)
+    machines = [_labelled(scores, known.get(scores.machine_type, {}), notes) for scores in scored]
+    return LabelledScores(tuple(clips for clips in machines if clips is not None), len(scored), tuple(notes))
+
+
+def nothing_to_evaluate(folder: Path, truth: Path | None, notes: Sequence[str]) -> ScoresError:
+    """The error that says why nothing of a folder can be evaluated, and what would help."""
+    why = "; ".join(notes[:3]) + ("; ..." if len(notes) > 3 else "")
+    if truth is None:
+        return ScoresError(f"{folder}: nothing to evaluate ({why}); give a folder with the labels with --truth")
+    what = f"{folder}: nothing to evaluate with the truth of {truth}"
+    return ScoresError(f"{what} ({why}); --truth must hold these clips")
+
+
+def _truth_from_scores(scored: Sequence[MachineScores]) -> Truth:
+    truth: dict[str, dict[str, ClipTruth]] = {}
+    for scores in scored:
+        truth.setdefault(scores.machine_type, {}).update(truth_from_names(scores.file_names))
+    return truth
+
+
+def _of_the_only_machine(scored: Sequence[MachineScores], known: Truth, notes: list[str]) -> Truth:
+    """The truth under the name that the scores have, where both are of one machine."""
+    names = {scores.machine_type for scores in scored}
+    if len(names) > 1 or len(known) > 1 or names == set(known):
+        return known
+    (scored_name,), ((known_name, clips),) = names, known.items()
+    notes.append(f"{scored_name}: compared with the truth of {known_name}, the only machine there")
+    return {scored_name: clips}
+
+
+def _unscored(scored: Sequence[MachineScores], known: Truth) -> list[str]:
+    """What the truth holds and the scores do not, a line for each machine."""
+    notes = []
+    for machine_type, clips in known.items():
+        names = {clip_key(n) for scores in scored if scores.machine_type == machine_type for n in scores.file_names}
+        n_test = sum(clip.is_test for clip in clips.values())
+        n_missing = sum(clip.is_test and name not in names for name, clip in clips.items())
+        if not names:
+            notes.append(f"{machine_type}: in the truth, but it has no scores")
+        elif n_missing > 0:
+            notes.append(f"{machine_type}: {n_missing:,} of {n_test:,} test clips of the truth have no score")
+    return notes
+
+
+def _labelled(scores: MachineScores, known: Mapping[str, ClipTruth], notes: list[str]) -> LabelledClips | None:
+    keys = [clip_key(file_name) for file_name in scores.file_names]
+    truth = {key: known[key] for key in keys if key in known}
+    is_known = np.array([key in truth for key in keys])
+    n_unknown = int((~is_known).sum())
+    if n_unknown > 0:
+        end = "left out" if truth else "not evaluated"
+        name = f"{scores.machine_type} {scores.section}"
+        notes.append(f"{name}: {n_unknown:,} of {len(keys):,} scored clips have no label; {end}")
+    if not truth:
+        return None
+    found = [truth[key] for key in keys if key in truth]
+    return LabelledClips(
+        machine_type=scores.machine_type,
+        section=scores.section,
+        keys=tuple(key for key in keys if key in truth),
+        anomaly_scores=scores.anomaly_scores[is_known],
+        decisions=None if scores.decisions is None else scores.decisions[is_known],
+        is_anomaly=np.array([clip.is_anomaly for clip in found]),
+        domains=np.array([clip.domain or "" for clip in found]),
+        evidence=_evidence(truth),
+    )
+
+
+def _evidence(truth: Mapping[str, ClipTruth]) -> frozenset[Metric]:
+    """The metrics that clips with a domain speak for: by their place where it is known, else by their name."""
+    found: set[Metric | None] = set()
+    for key, clip in truth.items():
+        if clip.domain is not None:
+            by_place: Metric = "2021" if clip.is_of_2021 else "2022"
+            found.add(metric_of_name(key) if clip.is_of_2021 is None else by_place)
+    return frozenset(metric for metric in found if metric is not None)

@@ -103,18 +103,21 @@ def test_more_systems_may_join(result, fan, out):
 
 
 @pytest.mark.slow
-def test_a_recording_is_heard_once_for_all(result, out):  # noqa: ARG002  # that it ran
+@pytest.mark.usefixtures("result")
+def test_a_recording_is_heard_once_for_all(out):
     assert len(list((out / "spectrograms").iterdir())) == 12 + 8 + 8  # training clips, and test clips by domain
 
 
 @pytest.mark.slow
-def test_other_settings_are_refused_for_the_same_name(result, fan, out):  # noqa: ARG002
+@pytest.mark.usefixtures("result")
+def test_other_settings_are_refused_for_the_same_name(fan, out):
     with pytest.raises(OutputError, match=r"log-mel-knn.*other data or settings; --overwrite"):
         benchmark(fan, out, entries=entries("log-mel-knn", overrides=["scorer.n_neighbors=2"]), seeds=[0])
 
 
 @pytest.mark.slow
-def test_other_data_are_refused(result, write_machine, tmp_path, out):  # noqa: ARG002
+@pytest.mark.usefixtures("result")
+def test_other_data_are_refused(write_machine, tmp_path, out):
     other = write_machine(tmp_path, n_source=9, n_test=4)
     with pytest.raises(OutputError, match="another data"):
         benchmark(other, out, entries=entries("log-mel-knn"), seeds=[0])

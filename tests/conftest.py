@@ -25,6 +25,7 @@ SMALL_NETWORK = (
     "training.steps_per_epoch=10",
     "training.patience=50",
 )
+SMALL_EPOCHS = ("training.n_epochs=40", "training.learning_rate=0.02")  # in place of steps, from decibels as they are
 SMALL_SEPARATOR = (
     "n_fft=1024",  # few frames a second
     "batch_size=2",
@@ -145,9 +146,11 @@ def small() -> Callable[..., SystemSettings]:
     """Settings of a system, made small, and those of its separator; further settings as ``key=value``."""
 
     def settings(system="conditional", *overrides):
-        has_network = load_settings(system).autoencoder is not None
+        training = load_settings(system).training
         separator = [f"separator.{override}" for override in SMALL_SEPARATOR]
-        network = SMALL_NETWORK if has_network else ()
+        network = () if training is None else SMALL_NETWORK
+        if training is not None and training.n_epochs is not None:
+            network += SMALL_EPOCHS
         return load_settings(system, overrides=[*SMALL_EARS, *network, *separator, *overrides])
 
     return settings

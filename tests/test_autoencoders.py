@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from soundness.autoencoders import (
     AUTOENCODERS,
     ConvolutionalAutoencoder,
+    MeanResidual,
     ReconstructionError,
     Reconstructor,
     new_reconstructor,
+    overlapping_segments,
     split_into_segments,
 )
 from soundness.errors import SettingsError
@@ -93,6 +95,22 @@ def test_the_convolutional_network_has_the_number_of_parameters_worked_out_by_ha
     assert sum(p.numel() for p in network("convolutional").parameters()) == expected
 
 
+def test_the_official_baselines_network_has_the_number_of_parameters_worked_out_by_hand():
+    system = load_settings("baseline-mse")
+    settings = system.autoencoder
+    baseline = AUTOENCODERS[settings.name](settings, n_mels=system.log_mel.n_mels, n_conditions=0)
+    linear = (640 * 128 + 128) + 3 * (128 * 128 + 128) + (128 * 8 + 8) + (8 * 128 + 128) + 3 * (128 * 128 + 128)
+    expected = linear + (128 * 640 + 640) + 2 * (4 * 128 + 8 + 4 * 128)  # and scale and shift of each normalisation
+    assert expected == 267_928
+    assert sum(p.numel() for p in baseline.parameters()) == expected
+    layers = [*baseline.encoder, *baseline.decoder]
+    widths = [(layer.in_features, layer.out_features) for layer in layers if isinstance(layer, torch.nn.Linear)]
+    assert [n_out for _, n_out in widths] == [128, 128, 128, 128, 8, 128, 128, 128, 128, 640]
+    normalisations = [layer for layer in layers if isinstance(layer, torch.nn.BatchNorm1d)]
+    assert {(layer.momentum, layer.eps) for layer in normalisations} == {(0.01, 1e-3)}
+    assert [type(layer).__name__ for layer in layers] == ["Linear", "BatchNorm1d", "ReLU"] * 9 + ["Linear"]
+
+
 @pytest.mark.parametrize(
     ("n_mels", "changes", "message"),
     [
@@ -133,7 +151,7 @@ def as_it_is(log_mel):
 
 def test_an_unknown_network_and_a_system_without_one_are_refused_by_name():
     scale = {"mean": torch.zeros(2, 16), "deviation": torch.ones(2, 16)}
-    with pytest.raises(SettingsError, match=r"no autoencoder 'recurrent'; there are .*convolutional"):
+    with pytest.raises(SettingsError, match=r"autoencoder\.name: no 'recurrent'; there are .*convolutional"):
         new_reconstructor(system("recurrent"), n_conditions=0, **scale)
     with pytest.raises(SettingsError, match="needs a network"):
         new_reconstructor(load_settings("log-mel-knn"), n_conditions=0, **scale)
@@ -266,3 +284,62 @@ def test_the_last_segment_ends_with_the_clip():
 def test_digital_silence_has_finite_vectors():
     silence = as_it_is(torch.full((N_MELS, 20), -90.0))
     assert np.isfinite(representation().vectors(silence).numpy()).all()
+
+
+# Segments that overlap
+
+
+def echo(kind, *, segment_frames):
+    scale = {"mean": torch.zeros(2, 2), "deviation": torch.ones(2, 2)}
+    return kind(Reconstructor(Echo(), **scale), torch.zeros(1, 1), segment_frames=segment_frames, is_overlapping=True)
+
+
+def test_overlapping_segments_begin_at_each_frame():
+    clip = torch.arange(6.0)[None]
+    assert overlapping_segments(clip, n_frames=4)[:, 0].tolist() == [[0, 1, 2, 3], [1, 2, 3, 4], [2, 3, 4, 5]]
+    assert overlapping_segments(clip[:, :3], n_frames=4)[:, 0].tolist() == [[0, 1, 2, 0]]
+
+
+def test_a_clips_error_is_the_mean_over_all_overlapping_segments_by_hand():
+    # Nothing is reconstructed; segments [1, 2, 3] and [2, 3, 4] leave squares 14 and 29, so 43 / 6 in a band.
+    clip = as_it_is(torch.tensor([[1.0, 2.0, 3.0, 4.0], [0.0, 0.0, 0.0, 6.0]]))
+    torch.testing.assert_close(
+        echo(ReconstructionError, segment_frames=3).vectors(clip), torch.tensor([[43 / 6, 36 / 6]])
+    )
+    torch.testing.assert_close(echo(MeanResidual, segment_frames=3).vectors(clip), torch.tensor([[15 / 6, 6 / 6]]))
+
+
+class Place(torch.nn.Module):
+    """A network whose error at each frame of a segment is the frame's number, from 0."""
+
+    def forward(self, segments, conditions):  # noqa: ARG002  # as all networks
+        return segments - torch.arange(segments.shape[-1])
+
+
+def test_a_frame_of_the_error_map_is_the_mean_over_the_segments_that_hold_it():
+    scale = {"mean": torch.zeros(2, 1), "deviation": torch.ones(2, 1)}
+    found = ReconstructionError(
+        Reconstructor(Place(), **scale), torch.zeros(1, 0), segment_frames=3, is_overlapping=True
+    )
+    # Frame 0 is only ever first, frame 1 first or second (squares 0 and 1), frame 4 only ever third.
+    expected = [0, (0 + 1) / 2, (0 + 1 + 4) / 3, (1 + 4) / 2, 4]
+    torch.testing.assert_close(found.error_map(as_it_is(torch.zeros(1, 5)))[0], torch.tensor(expected))
+    assert found.error_map(as_it_is(torch.zeros(1, 2))).shape == (1, 2)
+
+
+@pytest.mark.parametrize("is_overlapping", [False, True])
+def test_the_mean_residual_keeps_its_sign(is_overlapping):
+    network = reconstructor().eval()
+    found = MeanResidual(network, torch.eye(3), segment_frames=N_FRAMES, is_overlapping=is_overlapping)
+    clip, split = log_mel(2 * N_FRAMES), overlapping_segments if is_overlapping else split_into_segments
+    batch = split(clip, n_frames=N_FRAMES)
+    with torch.inference_mode():
+        for index, condition in enumerate(torch.eye(3)):
+            expected = network(batch, batch, condition.expand(len(batch), 3)).mean(dim=(0, 2))
+            torch.testing.assert_close(found.vectors(as_it_is(clip))[index], expected, rtol=1e-4, atol=1e-5)
+    assert (found.vectors(as_it_is(clip)) < 0).any()
+
+
+def test_an_hour_of_overlapping_segments_is_not_copied():
+    clip = log_mel(100)
+    assert overlapping_segments(clip, n_frames=5).data_ptr() == clip.data_ptr()

@@ -75,6 +75,25 @@ def test_machines_that_share_a_network_have_conditions_of_their_own(hall, small,
     assert not set(fan.conditions) & set(pump.conditions)
 
 
+def test_frame_covariances_are_numpys_of_each_domains_residual_frames(fan, small, context):
+    settings = small("baseline-mahalanobis", "autoencoder.is_conditional=true")
+    (clips,) = heard(fan, settings)
+    (fitted,) = FITTERS["mean-residual"]([clips], settings, context)
+    residual = fitted.representation
+    assert fitted.frame_covariances.shape == (2, 16, 16)
+    for index, domain in enumerate(("source", "target")):
+        frames = []
+        for clip, spectrograms in zip(clips.clips, clips.spectrograms, strict=True):
+            if clip.domain == domain:
+                own = [str(condition) for condition in fitted.conditions].index(f"{domain} {clip.attributes}")
+                segments = torch.stack([spectrograms.given[:, i : i + 8] for i in range(19)])
+                told = residual.conditions[own].expand(19, -1)
+                with torch.inference_mode():
+                    frames.append(residual.reconstructor(segments, segments, told).transpose(1, 2).reshape(-1, 16))
+        expected = np.cov(torch.cat(frames).numpy().astype(np.float64), rowvar=False)
+        np.testing.assert_allclose(fitted.frame_covariances[index], expected, rtol=1e-4, atol=1e-6)
+
+
 def test_settings_that_do_not_go_with_a_representation_are_refused(fan, small, context):
     (clips,) = heard(fan, small())
     with pytest.raises(SettingsError, match="'mean-log-mel' has no network; set autoencoder=false"):

@@ -258,6 +258,64 @@ def test_a_system_without_a_network_is_refused(tmp_path, small):
         fit_reconstructor(structured_clips(), small("log-mel-knn"), seed=0, folder=tmp_path)
 
 
+# Epochs: each position of each clip once
+
+EPOCHS = ("autoencoder.name=fully-connected", "training.n_epochs=4", "training.learning_rate=0.3")  # of 24 batches
+
+
+def test_a_training_by_epochs_hears_every_position_as_often_as_it_is_told(fit, tmp_path):
+    told = []
+    result = fit(*EPOCHS, progress=lambda *what: told.append(what))
+    # 12 clips of 40 - 8 + 1 positions, of each 3 held out: 360 segments, 23 batches of 16 or less.
+    assert result.n_steps == 4 * 23
+    assert told == [(step, 92) for step in range(1, 93)]
+    assert len(logged(tmp_path / "work", "train_loss")) == len(logged(tmp_path / "work", "held_out_loss")) == 4
+
+
+def test_the_last_weights_are_kept_and_training_never_stops_early_where_that_is_asked_for(fit, tmp_path):
+    asked = (*EPOCHS, "training.n_epochs=30", "training.patience=1")
+    stopped = fit(*asked, folder="best")
+    result = fit(*asked, "training.weights=last")
+    losses = logged(tmp_path / "work", "held_out_loss")
+    assert stopped.n_steps < result.n_steps == 30 * 23
+    assert losses[-1] > min(losses)
+    assert result.held_out_loss == pytest.approx(losses[-1], rel=1e-5)
+    assert stopped.held_out_loss == pytest.approx(min(logged(tmp_path / "best", "held_out_loss")), rel=1e-5)
+
+
+@pytest.mark.parametrize("weights_kept", ["best", "last"])
+@pytest.mark.parametrize("held_out", [0.0, 0.1])
+@pytest.mark.parametrize("n_done", [1, 4])
+def test_a_training_by_epochs_that_is_resumed_gives_the_same_network(fit, weights_kept, held_out, n_done):
+    changes = (*EPOCHS, f"training.weights={weights_kept}", f"training.held_out={held_out}")
+    whole = fit(*changes, folder="whole")
+    fit(*changes, f"training.n_epochs={n_done}", folder="parts")
+    assert same(fit(*changes, folder="parts", resume=True), whole)
+
+
+def test_a_network_may_hear_decibels_as_they_are(fit):
+    result = fit(*EPOCHS, "autoencoder.is_standardised=false", "training.n_epochs=1", "training.learning_rate=1e-6")
+    assert torch.equal(result.reconstructor.mean, torch.zeros(2, N_MELS))
+    assert torch.equal(result.reconstructor.deviation, torch.ones(2, N_MELS))
+    assert result.train_loss > 1_000  # squares of about -50 dB, of which nothing is reconstructed so far
+
+
+def test_a_network_of_the_wrong_shape_is_refused_by_name(small, tmp_path, monkeypatch):
+    (tmp_path / "wrong_network.py").write_text(
+        "import torch\n"
+        "class Shorter(torch.nn.Module):\n"
+        "    def __init__(self, settings, *, n_mels, n_conditions):\n"
+        "        super().__init__()\n"
+        "    def forward(self, segments, conditions):\n"
+        "        return segments[:, 1:]\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(
+        SettingsError, match=r"wrong_network:Shorter makes \(2, 15, 8\) of segments of shape \(2, 16, 8\)"
+    ):
+        check_network(small("conditional", "autoencoder=wrong_network:Shorter"))
+
+
 @pytest.mark.parametrize("held_out", [0.0, 0.1])
 @pytest.mark.parametrize("learning_rate", [0.001, 0.3])
 @pytest.mark.parametrize("n_done", [10, 20, 30])

@@ -21,6 +21,16 @@ def test_more_steps_and_more_machines_take_longer(small, fan):
     assert minutes_in(forecast(settings, [machines] * 20, trains_separator=False))[0] > 3 * once
 
 
+def test_the_steps_of_a_training_by_epochs_follow_from_the_clips_lengths(small, fan, write_machine, tmp_path):
+    twice = write_machine(tmp_path, n_source=8, n_target=4, seconds=0.8)
+    settings = small("baseline-mse", "training.n_epochs=100000")
+    once, longer = (
+        minutes_in(forecast(settings, [list(open_dataset(folder).machines.values())], trains_separator=False))[0]
+        for folder in (fan, twice)
+    )
+    assert 1.2 * once < longer < 3.5 * once
+
+
 def test_the_separator_is_named_with_its_time(small, fan):
     machines = list(open_dataset(fan).machines.values())
     settings = small("log-mel-whitened", "separation=denoise", "separator.minutes=33")

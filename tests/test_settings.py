@@ -19,6 +19,7 @@ from soundness.settings import (
     SystemSettings,
     load_separator_settings,
     load_settings,
+    system_descriptions,
     system_names,
     validated,
 )
@@ -98,6 +99,44 @@ def test_the_value_of_an_override_is_read_as_toml_or_else_as_text(override, key,
     found = dict(leaves(load_settings(overrides=[override])))[key]
     assert found == value
     assert type(found) is type(value)
+
+
+def test_a_part_alone_stands_for_its_name_and_keeps_its_other_settings():
+    settings = load_settings("fully-connected", overrides=["autoencoder=mine.networks:Mine", "scorer=mean"])
+    assert settings.autoencoder.name == "mine.networks:Mine"
+    assert settings.autoencoder.segment_frames == 5
+    assert settings == load_settings(
+        "fully-connected", overrides=["autoencoder.name=mine.networks:Mine", "scorer.name=mean"]
+    )
+    assert load_settings(overrides=["representation=mine:Mine"]).representation == "mine:Mine"
+    with pytest.raises(SettingsError, match="this system has no network"):
+        load_settings("log-mel-knn", overrides=["autoencoder=mine:Mine"])
+
+
+def test_the_systems_of_the_report_differ_from_its_first_in_what_it_says_and_in_nothing_else():
+    first = dict(leaves(load_settings("conditional")))
+    for system, expected in {
+        "unconditional": {"autoencoder.is_conditional": False},
+        "conditional-256": {"log_mel.n_mels": 256, "log_mel.n_fft": 2048},
+        "report-literal": {"separator.causal": True, "scorer.normalization": "after-min"},
+    }.items():
+        found = dict(leaves(load_settings(system)))
+        assert {key: found[key] for key in found if found[key] != first[key] and key != "description"} == expected
+
+
+def test_the_two_baselines_differ_in_their_score_alone():
+    mse, mahalanobis = (dict(leaves(load_settings(f"baseline-{name}"))) for name in ("mse", "mahalanobis"))
+    assert {key for key in mse if mse[key] != mahalanobis[key]} == {"description", "representation", "scorer.name"}
+    assert (mse["training.n_epochs"], mse["training.batch_size"], mse["training.learning_rate"]) == (100, 256, 1e-3)
+    assert mse["training.held_out"] == 0.1
+
+
+def test_each_system_is_described_in_one_line():
+    assert list(system_descriptions()) == system_names()
+    for name, line in system_descriptions().items():
+        assert line == load_settings(name).description
+        assert 20 < len(line) < 120
+        assert "\n" not in line
 
 
 def test_the_last_of_two_overrides_counts():

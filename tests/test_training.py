@@ -70,8 +70,11 @@ def test_a_run_leaves_a_detector_that_is_the_one_returned(fan, run, tmp_path, sy
     assert (summary.system, summary.seed, summary.n_clips) == (system, 3, {"source": 8, "target": 4})
     assert summary.seconds.keys() == {"reading", "separating", "fitting", "scoring"}
     assert summary.versions.keys() >= {"python", "soundness", "torch", "numpy"}
-    has_network = detector.settings.autoencoder is not None
-    assert (summary.n_steps, summary.n_parameters > 0) == ((30, True) if has_network else (0, False))
+    training = detector.settings.training
+    has_network = training is not None
+    # 12 clips of 19 positions, 2 of them held out: 204 segments, 13 batches of 16 or less, 40 times.
+    n_steps = 0 if training is None else 30 if training.n_epochs is None else 13 * 40
+    assert (summary.n_steps, summary.n_parameters > 0) == (n_steps, has_network)
     assert (summary.train_loss is not None, summary.held_out_loss is not None) == (has_network, has_network)
     assert detector.machine_type == "fan"
 
@@ -108,6 +111,7 @@ BASE = {
     "training.steps_per_epoch": ("training.learning_rate=0.3", "training.max_steps=150"),
     "audio.sample_rate": ("log_mel.fmax=4000",),
     "quantile": ("representation=quantile-log-mel", "autoencoder=false", "training=false"),
+    "training.weights": ("training.learning_rate=0.3", "training.max_steps=150"),
 }
 CHANGES = {
     "audio.sample_rate": 8_000,
@@ -129,6 +133,11 @@ CHANGES = {
     "training.steps_per_epoch": 7,
     "training.patience": 1,
     "training.held_out": 0.4,
+    "training.n_epochs": 2,
+    "training.weights": "last",
+    "autoencoder.is_standardised": "false",
+    "autoencoder.is_overlapping": "true",
+    "scorer.normalization": "after-min",
     "scorer.n_neighbors": 2,
     "scorer.whitening": "shrunk",
     "scorer.shrinkage": 0.9,
@@ -222,7 +231,11 @@ def test_a_machine_that_is_not_there_is_refused_with_those_that_are(fan, run, tm
     [
         ("representation=dreams", "representation: no 'dreams'; there are .*mean-log-mel"),
         ("scorer.name=dreams", r"scorer\.name: no 'dreams'; there are nearest-neighbors"),
-        ("autoencoder.name=dreams", "no autoencoder 'dreams'"),
+        ("autoencoder.name=dreams", r"autoencoder\.name: no 'dreams'; there are convolutional"),
+        (
+            "scorer=mahalanobis",
+            "'mahalanobis' needs the covariance of single frames.*'reconstruction-error'.*mean-residual",
+        ),
         ("autoencoder.channels=[4,4,4,4]", r"autoencoder\.segment_frames is 8; 4 layers need a multiple of 16"),
         ("autoencoder=false", "autoencoder and training go together"),
         ("training=false", "autoencoder and training go together"),

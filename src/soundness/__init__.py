@@ -2,7 +2,8 @@
 
 >>> import soundness
 >>> soundness.system_names()
-['conditional', 'fully-connected', 'log-mel-knn', 'log-mel-quantile', 'log-mel-whitened']
+['baseline-mahalanobis', 'baseline-mse', 'conditional', 'conditional-256', 'fully-connected', 'log-mel-knn', \
+'log-mel-quantile', 'log-mel-whitened', 'report-literal', 'unconditional']
 
 The verbs are those of the command line: `inspect`, `make_data`, `train_separator`, `separate`, `train`, `score`,
 `evaluate`, `compare` (``evaluate --against``), `benchmark`, `submission`, `download` and `demo`. What they need is
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from soundness.demonstration import demo
     from soundness.errors import SoundnessError
     from soundness.screening import score_clip
-    from soundness.settings import load_settings, system_names
+    from soundness.settings import load_settings, system_descriptions, system_names
     from soundness.verbs import evaluate, inspect, load, make_data, score, separate, train, train_separator
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "score_clip",
     "separate",
     "submission",
+    "system_descriptions",
     "system_names",
     "train",
     "train_separator",
@@ -52,6 +54,7 @@ _HOMES = {
     "open_dataset": "datasets",
     "score_clip": "screening",
     "submission": "challenge_verbs",
+    "system_descriptions": "settings",
     "system_names": "settings",
 }
 

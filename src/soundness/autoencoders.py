@@ -11,16 +11,19 @@ from torch import Tensor, nn
 
 from soundness.errors import SettingsError
 from soundness.features import Spectrograms
+from soundness.parts import find_part
 from soundness.settings import AutoencoderSettings, SystemSettings
 
 __all__ = [
     "AUTOENCODERS",
     "ConvolutionalAutoencoder",
     "FullyConnectedAutoencoder",
+    "MeanResidual",
     "NewAutoencoder",
     "ReconstructionError",
     "Reconstructor",
     "new_reconstructor",
+    "overlapping_segments",
     "split_into_segments",
 ]
 
@@ -89,7 +92,9 @@ class FullyConnectedAutoencoder(nn.Module):
 
     def forward(self, segments: Tensor, conditions: Tensor) -> Tensor:
         """Reconstruct segments; shapes as in `NewAutoencoder`."""
-        stacked = torch.cat([segments.flatten(1), conditions], dim=1)  # (batch, mel * frame + feature)
+        stacked = segments.flatten(1)  # (batch, mel * frame)
+        if conditions.shape[1] > 0:
+            stacked = torch.cat([stacked, conditions], dim=1)
         reconstruction: Tensor = self.decoder(self.encoder(stacked))
         return reconstruction.reshape(segments.shape)
 
@@ -154,12 +159,17 @@ class ReconstructionError:
         Encoded conditions under which a clip is reconstructed, shape ``(condition, feature)``.
     segment_frames
         Frames that the network reconstructs at a time.
+    is_overlapping
+        Whether segments begin at each frame, or follow each other.
     """
 
-    def __init__(self, reconstructor: Reconstructor, conditions: Tensor, *, segment_frames: int) -> None:
+    def __init__(
+        self, reconstructor: Reconstructor, conditions: Tensor, *, segment_frames: int, is_overlapping: bool = False
+    ) -> None:
         self.reconstructor = reconstructor.eval()
         self.conditions = conditions
         self.segment_frames = segment_frames
+        self.is_overlapping = is_overlapping
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: SystemSettings) -> Self:
@@ -170,7 +180,17 @@ class ReconstructionError:
             settings, n_conditions=conditions.shape[1], mean=tensors["mean"], deviation=tensors["deviation"]
         )
         reconstructor.load_state_dict(tensors)
-        return cls(reconstructor, conditions, segment_frames=_autoencoder_settings(settings).segment_frames)
+        return cls.of(reconstructor, conditions, _autoencoder_settings(settings))
+
+    @classmethod
+    def of(cls, reconstructor: Reconstructor, conditions: Tensor, settings: AutoencoderSettings) -> Self:
+        """For a network that was trained with these settings."""
+        return cls(
+            reconstructor,
+            conditions,
+            segment_frames=settings.segment_frames,
+            is_overlapping=settings.is_overlapping,
+        )
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Weights, scale and encoded conditions, by name."""
@@ -179,27 +199,46 @@ class ReconstructionError:
 
     def vectors(self, clip: Spectrograms) -> Tensor:
         """Mean squared error of each band, shape ``(condition, mel)``."""
-        return self.error_maps(clip).mean(dim=-1)
+        return self._mean(self.residuals(clip, self.conditions).square(), n_frames=clip.wanted.shape[-1])
 
     def error_map(self, clip: Spectrograms) -> Tensor:
         """Squared error under the condition that explains the clip best, shape ``(mel, frame)``."""
         maps = self.error_maps(clip)
         return maps[maps.mean(dim=(1, 2)).argmin()]
 
-    @torch.inference_mode()
     def error_maps(self, clip: Spectrograms) -> Tensor:
         """Squared error of each band and frame under each condition, shape ``(condition, mel, frame)``."""
-        given = split_into_segments(clip.given, n_frames=self.segment_frames)  # (segment, mel, frame)
-        wanted = split_into_segments(clip.wanted, n_frames=self.segment_frames)
-        n_segments, n_conditions = len(given), len(self.conditions)
+        errors = self.residuals(clip, self.conditions).square()
+        join = _join_overlapping if self.is_overlapping else _join_segments
+        return join(errors, n_frames=clip.wanted.shape[-1])
+
+    @torch.inference_mode()
+    def residuals(self, clip: Spectrograms, conditions: Tensor) -> Tensor:
+        """What the network leaves of each segment under each condition, shape ``(condition, segment, mel, frame)``."""
+        split = overlapping_segments if self.is_overlapping else split_into_segments
+        given, wanted = (split(log_mel, n_frames=self.segment_frames) for log_mel in (clip.given, clip.wanted))
+        n_segments, n_conditions = len(given), len(conditions)
         rows = torch.split(torch.arange(n_conditions * n_segments), _ROWS_AT_A_TIME)
         parts = [
-            self.reconstructor(given[row % n_segments], wanted[row % n_segments], self.conditions[row // n_segments])
+            self.reconstructor(given[row % n_segments], wanted[row % n_segments], conditions[row // n_segments])
             for row in rows
         ]
         residual = torch.cat(parts)
-        errors = residual.square().reshape(n_conditions, n_segments, *residual.shape[1:])
-        return _join_segments(errors, n_frames=clip.wanted.shape[-1])
+        return residual.reshape(n_conditions, n_segments, *residual.shape[1:])
+
+    def _mean(self, values: Tensor, *, n_frames: int) -> Tensor:
+        """Mean of each band, shape ``(condition, mel)``; each frame counts once, or each segment where they overlap."""
+        if self.is_overlapping:
+            return values.mean(dim=(1, 3))
+        return _join_segments(values, n_frames=n_frames).mean(dim=-1)
+
+
+class MeanResidual(ReconstructionError):  # noqa: N818  # not an exception
+    """A clip becomes its mean residual per mel band, with its sign; parameters as of `ReconstructionError`."""
+
+    def vectors(self, clip: Spectrograms) -> Tensor:
+        """Mean of what is wanted less its reconstruction, of each band, shape ``(condition, mel)``."""
+        return self._mean(self.residuals(clip, self.conditions), n_frames=clip.wanted.shape[-1])
 
 
 def new_reconstructor(settings: SystemSettings, *, n_conditions: int, mean: Tensor, deviation: Tensor) -> Reconstructor:
@@ -211,10 +250,17 @@ def new_reconstructor(settings: SystemSettings, *, n_conditions: int, mean: Tens
         If the system has no network, or none of the name it asks for.
     """
     autoencoder = _autoencoder_settings(settings)
-    if autoencoder.name not in AUTOENCODERS:
-        raise SettingsError(f"no autoencoder {autoencoder.name!r}; there are {', '.join(AUTOENCODERS)}")
-    network = AUTOENCODERS[autoencoder.name](autoencoder, n_mels=settings.log_mel.n_mels, n_conditions=n_conditions)
+    new_network = _find_autoencoder(autoencoder.name)
+    network = new_network(autoencoder, n_mels=settings.log_mel.n_mels, n_conditions=n_conditions)
     return Reconstructor(network, mean=mean, deviation=deviation)
+
+
+def _find_autoencoder(name: str) -> NewAutoencoder:
+    methods = {"__init__": FullyConnectedAutoencoder.__init__, "forward": FullyConnectedAutoencoder.forward}
+    found: NewAutoencoder = find_part(name, AUTOENCODERS, key="autoencoder.name", methods=methods)
+    if isinstance(found, type) and not issubclass(found, nn.Module):
+        raise SettingsError(f"autoencoder.name: {name} is no torch.nn.Module")
+    return found
 
 
 def _autoencoder_settings(settings: SystemSettings) -> AutoencoderSettings:
@@ -240,11 +286,33 @@ def split_into_segments(log_mel: Tensor, *, n_frames: int) -> Tensor:
     Tensor
         Shape ``(segment, mel, n_frames)``.
     """
-    if log_mel.shape[-1] < n_frames:
-        log_mel = log_mel.repeat(1, -(-n_frames // log_mel.shape[-1]))[:, :n_frames]
+    log_mel = _filled(log_mel, n_frames=n_frames)
     last = log_mel.shape[-1] - n_frames
     starts = [*range(0, last, n_frames), last]
     return torch.stack([log_mel[:, start : start + n_frames] for start in starts])
+
+
+def overlapping_segments(log_mel: Tensor, *, n_frames: int) -> Tensor:
+    """Segments that begin at each frame of a spectrogram; parameters and result as of `split_into_segments`."""
+    return _filled(log_mel, n_frames=n_frames).unfold(1, n_frames, 1).transpose(0, 1)
+
+
+def _filled(log_mel: Tensor, *, n_frames: int) -> Tensor:
+    """A spectrogram that fills a segment, repeated if need be."""
+    if log_mel.shape[-1] >= n_frames:
+        return log_mel
+    return log_mel.repeat(1, -(-n_frames // log_mel.shape[-1]))[:, :n_frames]
+
+
+def _join_overlapping(segments: Tensor, *, n_frames: int) -> Tensor:
+    """Mean of each frame over the segments that hold it, shape ``(condition, mel, n_frames)``."""
+    n_conditions, n_segments, n_mels, length = segments.shape
+    total = segments.new_zeros(n_conditions, n_mels, n_segments + length - 1)
+    count = segments.new_zeros(n_segments + length - 1)
+    for offset in range(length):
+        total[..., offset : offset + n_segments] += segments[..., offset].transpose(1, 2)
+        count[offset : offset + n_segments] += 1
+    return (total / count)[..., :n_frames]
 
 
 def _join_segments(segments: Tensor, *, n_frames: int) -> Tensor:

@@ -2,7 +2,8 @@ r"""One file per detector: weights, memory bank, settings, normalisation, thresh
 
 The first line says what the file is, ``soundness detector FORMAT N_BYTES SHA256`` or ``soundness separator ...``; what
 follows it is a safetensors file of ``N_BYTES`` bytes with that checksum, whose metadata hold the settings as JSON.
-Nothing in it is ever executed.
+Nothing in it is ever executed. A part of a user's own is named by its import path, and imported only where its module
+was imported before, or is allowed by the environment.
 """
 
 import hashlib
@@ -21,9 +22,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from soundness.detector import REPRESENTATIONS, Detector, TrainingSummary
+from soundness.detector import Detector, TrainingSummary, find_representation
 from soundness.errors import BundleError, OutputError, SettingsError
-from soundness.scoring import SCORERS, Threshold
+from soundness.parts import check_allowed
+from soundness.scoring import Threshold, find_scorer
 from soundness.separation.separator import Separator, SeparatorSummary
 from soundness.settings import SeparatorSettings, SystemSettings
 
@@ -67,19 +69,28 @@ def load_detector(path: Path) -> Detector:
     about, arrays = _read(path, kind="detector")
     with _fitting(path):
         settings = SystemSettings.model_validate(about["settings"])
+        _check_parts_allowed(path, settings)
         threshold = about["threshold"]
         separator = _rebuilt(about["separator"], _below("separator", arrays)) if "separator" in about else None
         return Detector(
             about["machine_type"],
             settings=settings,
-            representation=REPRESENTATIONS[settings.representation].from_arrays(
+            representation=find_representation(settings.representation).from_arrays(
                 _below("representation", arrays), settings
             ),
-            scorer=SCORERS[settings.scorer.name].from_arrays(_below("scorer", arrays), settings.scorer),
+            scorer=find_scorer(settings.scorer.name).from_arrays(_below("scorer", arrays), settings.scorer),
             threshold=Threshold(threshold["value"], threshold["domains"], tuple(threshold["notes"])),
             summary=TrainingSummary.model_validate(about["summary"]),
             separator=separator,
         )
+
+
+def _check_parts_allowed(path: Path, settings: SystemSettings) -> None:
+    network = [] if settings.autoencoder is None else [settings.autoencoder.name]
+    try:
+        check_allowed([settings.representation, settings.scorer.name, *network])
+    except SettingsError as error:
+        raise BundleError(f"{path}: {error}") from None
 
 
 def save_separator(separator: Separator, path: Path) -> None:

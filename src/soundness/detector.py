@@ -9,15 +9,16 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from soundness.autoencoders import ReconstructionError
+from soundness.autoencoders import MeanResidual, ReconstructionError
 from soundness.errors import AudioError
 from soundness.features import LogMel, Spectrograms
 from soundness.log_mel_statistics import MeanLogMel, QuantileLogMel
+from soundness.parts import find_part, methods_of
 from soundness.scoring import Scorer, Threshold
 from soundness.separation.separator import Separator
 from soundness.settings import SystemSettings
 
-__all__ = ["REPRESENTATIONS", "Detector", "Representation", "TrainingSummary"]
+__all__ = ["REPRESENTATIONS", "Detector", "Representation", "TrainingSummary", "find_representation"]
 
 
 class Representation(Protocol):
@@ -39,9 +40,23 @@ class Representation(Protocol):
 
 REPRESENTATIONS: dict[str, type[Representation]] = {
     "reconstruction-error": ReconstructionError,
+    "mean-residual": MeanResidual,
     "mean-log-mel": MeanLogMel,
     "quantile-log-mel": QuantileLogMel,
 }
+
+
+def find_representation(name: str) -> type[Representation]:
+    """The representation of a name, or a user's own by import path.
+
+    Raises
+    ------
+    SettingsError
+        If there is none, or it does not fit.
+    """
+    methods = methods_of(Representation)
+    representation: type[Representation] = find_part(name, REPRESENTATIONS, key="representation", methods=methods)
+    return representation
 
 
 class TrainingSummary(BaseModel):
@@ -62,7 +77,7 @@ class TrainingSummary(BaseModel):
     """Batches that the network was trained for; 0 without a network."""
     train_loss: float | None
     held_out_loss: float | None
-    """The smallest seen, in squared deviations of a band; its weights are the ones kept."""
+    """Of the weights that are kept, in squared deviations of a band, or in dB squared."""
     separation: str
     """What was done with separated machine sound: ``off``, ``augment``, ``denoise`` or ``target=separated``."""
     separator_seconds: float | None

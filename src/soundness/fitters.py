@@ -1,22 +1,26 @@
 """How each representation is fitted to the machines that share it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from soundness.autoencoders import ReconstructionError
+from soundness.autoencoders import MeanResidual, ReconstructionError
 from soundness.conditions import Condition, ConditionEncoder, condition_of
 from soundness.detector import Representation
 from soundness.errors import SettingsError
 from soundness.fitting import FitResult, TrainingClips, fit_reconstructor
 from soundness.hearing import Heard
 from soundness.log_mel_statistics import MeanLogMel, QuantileLogMel, band_statistics
+from soundness.parts import find_part, methods_of
 from soundness.settings import AutoencoderSettings, SystemSettings
 
-__all__ = ["FITTERS", "FitContext", "Fitted"]
+__all__ = ["FITTERS", "FitContext", "Fitted", "find_fitter"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +59,15 @@ class Fitted:
         What the network was told of a condition; ``None`` where it was told nothing.
     network
         How its network was trained; ``None`` without one.
+    frame_covariances
+        See `soundness.scoring.TrainingVectors`; the domains in alphabetical order.
     """
 
     representation: Representation
     conditions: tuple[Condition, ...] = ()
     encoder: ConditionEncoder | None = None
     network: FitResult | None = None
+    frame_covariances: NDArray[np.float64] | None = None
 
 
 def fit_mean_log_mel(heard: Sequence[Heard], settings: SystemSettings, context: FitContext) -> list[Fitted]:  # noqa: ARG001  # as all fitters
@@ -84,6 +91,47 @@ def _scales(heard: Sequence[Heard], settings: SystemSettings) -> list[tuple[Tens
 
 def fit_reconstruction_error(heard: Sequence[Heard], settings: SystemSettings, context: FitContext) -> list[Fitted]:
     """Train one network on all clips of all machines given, and on their separated copies where there are any."""
+    return [_fitted(ReconstructionError, *share) for share in _shares(heard, settings, context)]
+
+
+def fit_mean_residual(heard: Sequence[Heard], settings: SystemSettings, context: FitContext) -> list[Fitted]:
+    """As `fit_reconstruction_error`, with the covariance of the residual frames of each domain."""
+    found = []
+    for share in _shares(heard, settings, context):
+        fitted = _fitted(MeanResidual, *share)
+        assert isinstance(fitted.representation, MeanResidual)  # just made
+        covariances = _frame_covariances(share[0], fitted.representation, fitted.conditions)
+        found.append(replace(fitted, frame_covariances=covariances))
+    return found
+
+
+FITTERS: dict[str, Callable[[Sequence[Heard], SystemSettings, FitContext], list[Fitted]]] = {
+    "reconstruction-error": fit_reconstruction_error,
+    "mean-residual": fit_mean_residual,
+    "mean-log-mel": fit_mean_log_mel,
+    "quantile-log-mel": fit_quantile_log_mel,
+}
+"""How each of `soundness.detector.REPRESENTATIONS` is fitted to the machines that share it."""
+
+
+def find_fitter(name: str) -> Callable[[Sequence[Heard], SystemSettings, FitContext], list[Fitted]]:
+    """How the representation of a name is fitted: a user's own, by import path, has a function ``fit`` for it.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such representation, or it does not fit.
+    """
+    methods = {"fit": fit_reconstruction_error, **methods_of(Representation)}
+    found: Any = find_part(name, FITTERS, key="representation", methods=methods)
+    fitter: Callable[[Sequence[Heard], SystemSettings, FitContext], list[Fitted]] = getattr(found, "fit", found)
+    return fitter
+
+
+def _shares(
+    heard: Sequence[Heard], settings: SystemSettings, context: FitContext
+) -> list[tuple[Heard, AutoencoderSettings, ConditionEncoder, FitResult]]:
+    """Each machine with the network that is trained on all of them."""
     if settings.autoencoder is None or settings.training is None:
         raise SettingsError(f"representation {settings.representation!r} needs autoencoder and training settings")
     own = [condition_of(clip) for machine in heard for clip in machine.clips]
@@ -105,22 +153,43 @@ def fit_reconstruction_error(heard: Sequence[Heard], settings: SystemSettings, c
         resume=context.resume,
         progress=context.progress,
     )
-    return [_reconstruction_error(machine, settings.autoencoder, encoder, network) for machine in heard]
+    return [(machine, settings.autoencoder, encoder, network) for machine in heard]
 
 
-FITTERS: dict[str, Callable[[Sequence[Heard], SystemSettings, FitContext], list[Fitted]]] = {
-    "reconstruction-error": fit_reconstruction_error,
-    "mean-log-mel": fit_mean_log_mel,
-    "quantile-log-mel": fit_quantile_log_mel,
-}
-"""How each of `soundness.detector.REPRESENTATIONS` is fitted to the machines that share it."""
-
-
-def _reconstruction_error(
-    heard: Heard, settings: AutoencoderSettings, encoder: ConditionEncoder, network: FitResult
+def _fitted(
+    kind: type[ReconstructionError],
+    heard: Heard,
+    settings: AutoencoderSettings,
+    encoder: ConditionEncoder,
+    network: FitResult,
 ) -> Fitted:
     """One machine's share of a network: the conditions that occur on it."""
     conditions = tuple(sorted({condition_of(clip) for clip in heard.clips})) if encoder.n_features > 0 else ()
     encoded = encoder.encode(conditions) if conditions else torch.zeros(1, 0)
-    representation = ReconstructionError(network.reconstructor, encoded, segment_frames=settings.segment_frames)
+    representation = kind.of(network.reconstructor, encoded, settings)
     return Fitted(representation, conditions, encoder if settings.is_conditional else None, network)
+
+
+def _frame_covariances(heard: Heard, residual: MeanResidual, conditions: tuple[Condition, ...]) -> NDArray[np.float64]:
+    """Covariance of each domain's residual frames, each clip under its own condition, shape ``(domain, mel, mel)``."""
+    domains = [clip.domain or "" for clip in heard.clips]
+    own = [conditions.index(condition_of(clip)) if conditions else 0 for clip in heard.clips]
+    return np.stack(
+        [_covariance(heard, residual, own, [d == domain for d in domains]) for domain in sorted(set(domains))]
+    )
+
+
+def _covariance(
+    heard: Heard, residual: MeanResidual, own: Sequence[int], chosen: Sequence[bool]
+) -> NDArray[np.float64]:
+    """Covariance of the residual frames of some clips, of which one is held at a time."""
+    n_mels = residual.reconstructor.mean.shape[1]
+    count, total, products = 0, np.zeros(n_mels), np.zeros((n_mels, n_mels))
+    for clip, condition, is_chosen in zip(heard.spectrograms, own, chosen, strict=True):
+        if is_chosen:
+            left = residual.residuals(clip, residual.conditions[condition : condition + 1])  # (1, segment, mel, frame)
+            frames = left[0].transpose(1, 2).reshape(-1, n_mels).numpy().astype(np.float64)
+            count, total, products = count + len(frames), total + frames.sum(axis=0), products + frames.T @ frames
+    mean = total / count
+    covariance: NDArray[np.float64] = (products - count * np.outer(mean, mean)) / max(1, count - 1)
+    return covariance

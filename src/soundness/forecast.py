@@ -1,10 +1,12 @@
 """How long a training is expected to take, said before it begins."""
 
+import math
 import time
 from collections.abc import Sequence
 
 import torch
 
+from soundness.audio import read_info
 from soundness.autoencoders import new_reconstructor
 from soundness.datasets import Machine
 from soundness.errors import SettingsError
@@ -37,11 +39,19 @@ def _parts(settings: SystemSettings, groups: Sequence[Sequence[Machine]]) -> dic
     n_clips = sum(len(machine.train) for group in groups for machine in group)
     parts = {"reading": n_clips * (_SECONDS_A_CLIP if settings.separation == "off" else _SECONDS_A_SEPARATED_CLIP)}
     if settings.training is not None:
-        step = seconds_per_step(settings)
-        parts["training the network" + ("s" if len(groups) > 1 else "")] = (
-            len(groups) * settings.training.max_steps * step
-        )
+        n_steps = sum(_n_steps(settings, group) for group in groups)
+        parts["training the network" + ("s" if len(groups) > 1 else "")] = n_steps * seconds_per_step(settings)
     return parts
+
+
+def _n_steps(settings: SystemSettings, group: Sequence[Machine]) -> int:
+    """Batches of a training, at the most; where each position is heard, from the lengths in the clips' headers."""
+    training = settings.training
+    if training is None or training.n_epochs is None:
+        return 0 if training is None else training.max_steps
+    seconds = sum(read_info(clip.path).seconds for machine in group for clip in machine.train)
+    n_positions = (1 - training.held_out) * seconds * settings.audio.sample_rate / settings.log_mel.hop_length
+    return training.n_epochs * math.ceil(n_positions / training.batch_size)
 
 
 def _words(seconds: float) -> str:

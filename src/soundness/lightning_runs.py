@@ -20,6 +20,7 @@ _NOT_ABOUT_THIS_TRAINING = (
     ".*does not have many workers.*",  # a batch is one look-up in memory
     ".*exists and is not empty.*",  # on purpose, in a training that is resumed
     ".*dirpath has changed.*",  # nothing of the old folder is asked for
+    ".*no pre-optimization state was saved.*",  # a checkpoint is that of the end of an epoch
 )
 
 

@@ -6,61 +6,33 @@ the clip was looked at. A representation that knows no conditions gives one vect
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from soundness.errors import DataError
+from soundness.errors import SettingsError
+from soundness.memory_bank import ANY_DOMAIN, Array, MemoryBank, TrainingVectors
+from soundness.parts import find_part, methods_of
 from soundness.settings import ScorerSettings
 
 __all__ = [
     "ANY_DOMAIN",
     "SCORERS",
-    "MemoryBank",
+    "MahalanobisScorer",
+    "MeanScorer",
     "NearestNeighborScorer",
     "Scorer",
     "Threshold",
     "TrainingVectors",
-    "nearest_distances",
-    "whitening_matrix",
+    "find_scorer",
 ]
-
-Array = NDArray[np.float64]
-
-ANY_DOMAIN = -1
-"""The domain of a condition that stands for all of them."""
 
 _SMALLEST_DEVIATION = 1e-6  # times the mean distance: identical clips have a deviation of zero
 _FEWEST_FOR_STATISTICS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingVectors:
-    """The vectors of a machine's normal clips.
-
-    Parameters
-    ----------
-    vectors
-        Shape ``(clip, condition, feature)``.
-    own_conditions
-        The condition under which each clip was recorded, shape ``(clip,)``.
-    clip_domains
-        Index of each clip's domain, shape ``(clip,)``.
-    condition_domains
-        Index of each condition's domain, or `ANY_DOMAIN`, shape ``(condition,)``.
-    """
-
-    vectors: Array
-    own_conditions: NDArray[np.int64]
-    clip_domains: NDArray[np.int64]
-    condition_domains: NDArray[np.int64]
-
-    @property
-    def own(self) -> Array:
-        """Each clip under its own condition, shape ``(clip, feature)``."""
-        return self.vectors[np.arange(len(self.vectors)), self.own_conditions]
+_SMALLEST_VARIANCE = 1e-6  # times the mean variance: a band in which nothing happens has a variance of zero
+_HEARD_BEFORE = "training clips are scored by the network that has heard them: new normal clips may score higher"
 
 
 class Scorer(Protocol):
@@ -87,95 +59,13 @@ class Scorer(Protocol):
         """What a person should know of how it was fitted."""
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryBank:
-    """Vectors of normal clips, and how far a clip lies from those of each domain.
-
-    Parameters
-    ----------
-    vectors
-        Each clip under its own condition, whitened where there is a whitening, shape ``(clip, feature)``.
-    domains
-        Index of each clip's domain, shape ``(clip,)``.
-    condition_domains
-        See `TrainingVectors`.
-    whitening
-        Shape ``(feature, feature)``; ``None`` where vectors are compared as they are.
-    n_neighbors
-        How many distances are averaged.
-    """
-
-    vectors: Array
-    domains: NDArray[np.int64]
-    condition_domains: NDArray[np.int64]
-    whitening: Array | None
-    n_neighbors: int
-    shrinkage: float
-
-    @classmethod
-    def of(cls, training: TrainingVectors, settings: ScorerSettings) -> Self:
-        """Bank of all training clips."""
-        whitening = None
-        if settings.whitening == "shrunk":
-            whitening = whitening_matrix(training.own, training.clip_domains, shrinkage=settings.shrinkage)
-        vectors = training.own if whitening is None else training.own @ whitening
-        return cls(
-            vectors,
-            training.clip_domains,
-            training.condition_domains,
-            whitening,
-            settings.n_neighbors,
-            settings.shrinkage,
-        )
-
-    def distances(self, vectors: Array, *, left_out: int | None = None) -> Array:
-        """Distance of one clip to each domain, the smallest over that domain's conditions.
-
-        Parameters
-        ----------
-        vectors
-            Shape ``(condition, feature)``.
-        left_out
-            Index of the one clip of the bank that is not looked at.
-
-        Returns
-        -------
-        Array
-            Shape ``(domain,)``; infinite for a domain that has no clip left.
-        """
-        queries = vectors if self.whitening is None else vectors @ self.whitening
-        kept = np.arange(len(self.vectors)) != (-1 if left_out is None else left_out)
-        distances = np.empty(1 + int(self.domains.max()))
-        for domain in range(len(distances)):
-            heard = (self.condition_domains == domain) | (self.condition_domains == ANY_DOMAIN)
-            bank = self.vectors[kept & (self.domains == domain)]
-            distances[domain] = nearest_distances(queries[heard], bank, n_neighbors=self.n_neighbors).min()
-        return distances
-
-    def leave_one_out_distances(self, training: TrainingVectors) -> Array:
-        """Distances of each training clip to all others, shape ``(clip, domain)``."""
-        return np.array(
-            [
-                self._without(index, training).distances(clip, left_out=index)
-                for index, clip in enumerate(training.vectors)
-            ]
-        )
-
-    def _without(self, index: int, training: TrainingVectors) -> Self:
-        """The bank, whitened as if one clip had not been there."""
-        others = np.arange(len(self.vectors)) != index
-        if self.whitening is None or not _varies(training.own[others], training.clip_domains[others]):
-            return self
-        whitening = whitening_matrix(training.own[others], training.clip_domains[others], shrinkage=self.shrinkage)
-        return replace(self, vectors=training.own @ whitening, whitening=whitening)
-
-
 class NearestNeighborScorer:
     """The report's score: normalised distance to the nearest normal clips, the smallest over the domains.
 
     A clip's distance to a domain is the mean Euclidean distance to its ``n_neighbors`` nearest normal clips there,
     the smallest over that domain's conditions. It is normalised by mean and deviation of that domain's leave-one-out
-    distances, and the smallest over the domains is the score.
+    distances, and the smallest over the domains is the score; or, ``after-min``, the smallest distance is the one that
+    is normalised.
 
     Parameters
     ----------
@@ -183,6 +73,8 @@ class NearestNeighborScorer:
         The normal clips.
     statistics
         Mean and deviation of each domain's leave-one-out distances, shape ``(domain, 2)``.
+    normalization
+        See `soundness.settings.ScorerSettings`.
 
     References
     ----------
@@ -190,16 +82,20 @@ class NearestNeighborScorer:
        conditional autoencoding", DCASE 2025 Challenge, section 2.2.
     """
 
-    def __init__(self, bank: MemoryBank, *, statistics: Array) -> None:
+    def __init__(
+        self, bank: MemoryBank, *, statistics: Array, normalization: Literal["before-min", "after-min"] = "before-min"
+    ) -> None:
         self.bank = bank
         self.statistics = statistics
+        self.normalization = normalization
 
     @classmethod
     def fit(cls, training: TrainingVectors, settings: ScorerSettings) -> Self:
         """Fill the memory bank; whiten by, and normalise with, the training clips alone."""
         bank = MemoryBank.of(training, settings)
         distances = bank.leave_one_out_distances(training)
-        return cls(bank, statistics=_domain_statistics(distances, training.clip_domains))
+        statistics = _domain_statistics(distances, training.clip_domains)
+        return cls(bank, statistics=statistics, normalization=settings.normalization)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:
@@ -212,7 +108,7 @@ class NearestNeighborScorer:
             settings.n_neighbors,
             settings.shrinkage,
         )
-        return cls(bank, statistics=arrays["statistics"])
+        return cls(bank, statistics=arrays["statistics"], normalization=settings.normalization)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Memory bank, normalisation and whitening, by name."""
@@ -227,12 +123,11 @@ class NearestNeighborScorer:
 
     def score(self, vectors: Array) -> float:
         """Anomaly score of one clip, shape ``(condition, feature)``, in deviations of normal distances."""
-        return float(self._normalised(self.bank.distances(vectors)).min())
+        return float(self._smallest(self.bank.distances(vectors)[None])[0])
 
     def leave_one_out_scores(self, training: TrainingVectors) -> Array:
         """Score of each training clip, shape ``(clip,)``, with all that came from it left out of the bank."""
-        scores: Array = self._normalised(self.bank.leave_one_out_distances(training)).min(axis=1)
-        return scores
+        return self._smallest(self.bank.leave_one_out_distances(training))
 
     def notes(self) -> list[str]:
         """Which domains had too few clips for statistics, or for ``n_neighbors``, of their own."""
@@ -249,11 +144,133 @@ class NearestNeighborScorer:
         ]
         return pooled + fewer
 
-    def _normalised(self, distances: Array) -> Array:
-        return (distances - self.statistics[:, 0]) / self.statistics[:, 1]
+    def _smallest(self, distances: Array) -> Array:
+        """Scores, shape ``(clip,)``, from distances to the domains, shape ``(clip, domain)``."""
+        normalised = (distances - self.statistics[:, 0]) / self.statistics[:, 1]
+        compared = normalised if self.normalization == "before-min" else distances
+        smallest: Array = np.take_along_axis(normalised, compared.argmin(axis=1)[:, None], axis=1)[:, 0]
+        return smallest
 
 
-SCORERS: dict[str, type[Scorer]] = {"nearest-neighbors": NearestNeighborScorer}
+class MeanScorer:
+    """The official baseline's score MSE: the mean of the error vector, the smallest over the conditions.
+
+    Nothing is learned of the training clips.
+    """
+
+    @classmethod
+    def fit(cls, training: TrainingVectors, settings: ScorerSettings) -> Self:  # noqa: ARG003  # as all scorers
+        """There is nothing to learn."""
+        return cls()
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:  # noqa: ARG003  # as all scorers
+        """Rebuild a scorer from `arrays`."""
+        return cls()
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Nothing."""
+        return {}
+
+    def score(self, vectors: Array) -> float:
+        """Mean error of one clip; ``vectors`` has shape ``(condition, feature)``."""
+        return float(vectors.mean(axis=1).min())
+
+    def leave_one_out_scores(self, training: TrainingVectors) -> Array:
+        """Score of each training clip, shape ``(clip,)``: the scorer knows none of them."""
+        return np.array([self.score(vectors) for vectors in training.vectors])
+
+    def notes(self) -> list[str]:
+        """That the network knows the training clips."""
+        return [_HEARD_BEFORE]
+
+
+class MahalanobisScorer:
+    r"""The official baseline's score MAHALA: squared Mahalanobis norm, the smallest over domains and conditions.
+
+    With :math:`r` the vector of a clip and :math:`S_d` the covariance of single frames of domain :math:`d`, it is the
+    smallest :math:`r^T S_d^{-1} r`, with each domain's conditions.
+
+    Parameters
+    ----------
+    covariances
+        Of the single frames of each domain, shape ``(domain, feature, feature)``.
+    condition_domains
+        See `TrainingVectors`.
+
+    References
+    ----------
+    .. [1] N. Harada et al., "First-shot anomaly sound detection for machine condition monitoring: a domain
+       generalization baseline", EUSIPCO 2023; with the mean residual, as in its code.
+    """
+
+    def __init__(self, covariances: Array, condition_domains: NDArray[np.int64]) -> None:
+        self.covariances = covariances
+        self.condition_domains = condition_domains
+        values, directions = np.linalg.eigh(covariances)
+        smallest = np.maximum(_SMALLEST_VARIANCE * values.mean(axis=1, keepdims=True), 1e-12)
+        self._n_floored = (values < smallest).sum(axis=1)
+        self._whitening = directions / np.sqrt(np.maximum(values, smallest))[:, None]  # (domain, feature, direction)
+
+    @classmethod
+    def fit(cls, training: TrainingVectors, settings: ScorerSettings) -> Self:
+        """Take over the covariances of the training frames."""
+        if training.frame_covariances is None:
+            raise SettingsError(
+                f"scorer.name: {settings.name!r} needs the covariance of single frames, which this representation does "
+                f"not give; mean-residual does"
+            )
+        return cls(training.frame_covariances, training.condition_domains)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:  # noqa: ARG003  # as all scorers
+        """Rebuild a scorer from `arrays`."""
+        return cls(arrays["covariances"], arrays["condition_domains"])
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Covariances and the conditions' domains, by name."""
+        return {"covariances": self.covariances, "condition_domains": self.condition_domains}
+
+    def score(self, vectors: Array) -> float:
+        """Squared Mahalanobis norm of one clip; ``vectors`` has shape ``(condition, feature)``."""
+        smallest = math.inf
+        for domain, whitening in enumerate(self._whitening):
+            heard = (self.condition_domains == domain) | (self.condition_domains == ANY_DOMAIN)
+            smallest = min(smallest, *(float(np.square(vector @ whitening).sum()) for vector in vectors[heard]))
+        return smallest
+
+    def leave_one_out_scores(self, training: TrainingVectors) -> Array:
+        """Score of each training clip, shape ``(clip,)``: none is left out of the covariances of so many frames."""
+        return np.array([self.score(vectors) for vectors in training.vectors])
+
+    def notes(self) -> list[str]:
+        """That training clips are known, and where frames of a domain do not vary."""
+        flat = [
+            f"the frames of a domain do not vary in {count} of {self.covariances.shape[-1]} directions: there they are "
+            f"taken to vary by a thousandth of their root mean variance"
+            for count in self._n_floored
+            if count > 0
+        ]
+        return [_HEARD_BEFORE, *flat]
+
+
+SCORERS: dict[str, type[Scorer]] = {
+    "nearest-neighbors": NearestNeighborScorer,
+    "mean": MeanScorer,
+    "mahalanobis": MahalanobisScorer,
+}
+
+
+def find_scorer(name: str) -> type[Scorer]:
+    """The scorer of a name, or a user's own by import path.
+
+    Raises
+    ------
+    SettingsError
+        If there is none, or it does not fit.
+    """
+    scorer: type[Scorer] = find_part(name, SCORERS, key="scorer.name", methods=methods_of(Scorer))
+    return scorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,76 +322,6 @@ class Threshold:
                 f"a single clip of a domain supports no threshold: that of {supported[0] or 'the others'} is used"
             )
         return cls(max(thresholds[domain] for domain in supported or scores), thresholds, tuple(notes))
-
-
-def nearest_distances(queries: Array, bank: Array, *, n_neighbors: int) -> Array:
-    """Mean Euclidean distance of each query to its nearest vectors of a bank.
-
-    Differences are taken before they are squared: expanded squares lose digits.
-
-    Parameters
-    ----------
-    queries
-        Shape ``(query, feature)``.
-    bank
-        Shape ``(clip, feature)``.
-    n_neighbors
-        How many are averaged; all of the bank where it holds fewer.
-
-    Returns
-    -------
-    Array
-        Shape ``(query,)``; infinite where the bank is empty.
-    """
-    if len(bank) == 0:
-        return np.full(len(queries), np.inf)
-    n_neighbors = min(n_neighbors, len(bank))
-    distances = np.empty(len(queries))
-    for index, query in enumerate(queries):
-        squares = np.square(bank - query).sum(axis=1)
-        distances[index] = np.sqrt(np.partition(squares, n_neighbors - 1)[:n_neighbors]).mean()
-    return distances
-
-
-def whitening_matrix(vectors: Array, domains: NDArray[np.int64], *, shrinkage: float) -> Array:
-    r"""Inverse square root of the shrunk within-domain covariance.
-
-    With :math:`S` the covariance of the vectors about their domain's mean, :math:`d` features and shrinkage
-    :math:`\lambda`, it is :math:`((1 - \lambda) S + \lambda \, \mathrm{tr}(S) / d \; I)^{-1/2}`.
-
-    Parameters
-    ----------
-    vectors
-        Shape ``(clip, feature)``.
-    domains
-        Shape ``(clip,)``.
-    shrinkage
-        Between 0 (excluded) and 1.
-
-    Returns
-    -------
-    Array
-        Symmetric, shape ``(feature, feature)``.
-
-    Raises
-    ------
-    DataError
-        If no two clips of a domain differ, so that there is nothing to whiten by.
-    """
-    labels = np.unique(domains)
-    centred = np.concatenate([vectors[domains == label] - vectors[domains == label].mean(axis=0) for label in labels])
-    covariance = centred.T @ centred / max(1, len(centred) - len(labels))
-    variance = np.trace(covariance) / len(covariance)
-    if not variance > 0.0:
-        raise DataError("no two training clips of a domain differ; whitening needs clips that vary")
-    shrunk = (1 - shrinkage) * covariance + shrinkage * variance * np.eye(len(covariance))
-    values, directions = np.linalg.eigh(shrunk)
-    inverse_root: Array = (directions / np.sqrt(values)) @ directions.T
-    return inverse_root
-
-
-def _varies(vectors: Array, domains: NDArray[np.int64]) -> bool:
-    return any(np.ptp(vectors[domains == label], axis=0).any() for label in np.unique(domains))
 
 
 def _domain_statistics(distances: Array, domains: NDArray[np.int64]) -> Array:

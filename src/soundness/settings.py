@@ -9,11 +9,13 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from soundness.errors import SettingsError
+from soundness.separator_settings import SEPARATOR_SIZES, ConvTasNetSize, SeparatorSettings
+from soundness.setting_types import PositiveInt, StrictSettings
 
 __all__ = [
     "SEPARATOR_SIZES",
@@ -27,19 +29,15 @@ __all__ = [
     "TrainingSettings",
     "load_separator_settings",
     "load_settings",
+    "system_descriptions",
     "system_names",
     "validated",
 ]
 
 Model = TypeVar("Model", bound=BaseModel)
-PositiveInt = Annotated[int, Field(ge=1)]
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
-
-
-class AudioSettings(_Settings):
+class AudioSettings(StrictSettings):
     """How a recording is read."""
 
     sample_rate: int = Field(default=16_000, ge=1_000, le=384_000)
@@ -48,7 +46,7 @@ class AudioSettings(_Settings):
     """Which channel of a recording is listened to, from 0."""
 
 
-class LogMelSettings(_Settings):
+class LogMelSettings(StrictSettings):
     """The log-mel spectrogram; the defaults are the official baseline's."""
 
     n_fft: int = Field(default=1024, ge=32)
@@ -67,11 +65,11 @@ class LogMelSettings(_Settings):
     silence, which then differs from a quiet recording by a few dB and not by the 70 dB of a floor at float epsilon."""
 
 
-class AutoencoderSettings(_Settings):
+class AutoencoderSettings(StrictSettings):
     """The network that reconstructs segments of a log-mel spectrogram."""
 
     name: str = "convolutional"
-    """A key of `soundness.autoencoders.AUTOENCODERS`."""
+    """A key of `soundness.autoencoders.AUTOENCODERS`, or the import path of a class of one's own, ``module:Class``."""
     is_conditional: bool = True
     """Whether the condition (machine type, attributes, domain) is concatenated with the input."""
     segment_frames: int = Field(default=32, ge=1)
@@ -81,145 +79,56 @@ class AutoencoderSettings(_Settings):
     mirrors them."""
     latent_features: PositiveInt = 8
     """Width of the bottleneck: narrow, so that an anomaly cannot be copied through."""
+    is_standardised: bool = True
+    """Whether each band is read and reconstructed in units of its deviation, about its mean, or in dB as it is."""
+    is_overlapping: bool = False
+    """Whether a clip is scored by the segments that begin at each of its frames, or by those that follow each other."""
 
 
-class TrainingSettings(_Settings):
+class TrainingSettings(StrictSettings):
     """How the network is trained."""
 
     batch_size: PositiveInt = 256
-    """Segments in a batch, at random overlapping positions."""
+    """Segments in a batch."""
     learning_rate: float = Field(default=1e-3, gt=0.0)
     """Of Adam."""
     max_steps: PositiveInt = 600
-    """Batches after which training ends at the latest."""
+    """Batches after which training ends at the latest, at random positions."""
+    n_epochs: PositiveInt | None = None
+    """How often each position of each clip is heard, in random order; ``None`` for random positions."""
     steps_per_epoch: PositiveInt = 50
-    """Batches from one look at the held-out clips, and one checkpoint, to the next."""
+    """Batches from one look at what is held out, and one checkpoint, to the next, at random positions; each time all
+    positions have been heard where there are ``n_epochs``."""
     patience: PositiveInt = 4
-    """Looks at the held-out clips without an improvement after which training stops early."""
+    """Looks at what is held out without an improvement after which training stops early, where the best weights are
+    kept."""
     held_out: float = Field(default=0.1, ge=0.0, lt=1.0)
-    """Share of the training clips of each domain that is held out to stop early; 0 holds out none."""
+    """Share of the training clips of each domain that is held out to stop early; 0 holds out none. Where there are
+    ``n_epochs``, share of the positions of each clip."""
+    weights: Literal["best", "last"] = "best"
+    """Which weights are kept: those with the smallest loss on what is held out, or the last ones of a training that
+    never stops early."""
     accelerator: str = "cpu"
     """Any accelerator that Lightning knows: ``cpu``, ``gpu``, ``mps``, ``auto``."""
 
 
-class ConvTasNetSize(_Settings):
-    """How large a Conv-TasNet is; the letters are the paper's."""
-
-    n_filters: PositiveInt
-    """N: filters of the learned basis."""
-    kernel_size: int = Field(ge=2, multiple_of=2)
-    """L: samples in a filter of the learned basis; each frame is half a filter after the last."""
-    bottleneck_channels: PositiveInt
-    """B: channels between the blocks."""
-    hidden_channels: PositiveInt
-    """H: channels inside a block."""
-    skip_channels: PositiveInt
-    """Sc: channels of the paths from the blocks to the masks."""
-    block_kernel_size: PositiveInt = 3
-    """P: frames in a depthwise filter."""
-    n_blocks: PositiveInt
-    """X: blocks in a repeat, each with twice the dilation of the one before."""
-    n_repeats: PositiveInt
-    """R: how often the blocks are repeated."""
-
-
-SEPARATOR_SIZES: dict[str, ConvTasNetSize] = {
-    name: ConvTasNetSize(
-        n_filters=n_filters,
-        kernel_size=kernel_size,
-        bottleneck_channels=bottleneck,
-        hidden_channels=hidden,
-        skip_channels=bottleneck,
-        n_blocks=n_blocks,
-        n_repeats=n_repeats,
-    )
-    for name, (n_filters, kernel_size, bottleneck, hidden, n_blocks, n_repeats) in {
-        "cpu": (256, 64, 64, 128, 6, 2),
-        "cpu-quality": (256, 64, 128, 256, 8, 3),
-        "gpu": (512, 32, 128, 512, 8, 3),
-        "paper": (512, 16, 128, 512, 8, 3),
-    }.items()
-}
-"""The sizes by name; ``paper`` is the best configuration of the paper."""
-
-
-class SeparatorSettings(_Settings):
-    """A network that splits a recording into machine and noise, and how it is trained."""
-
-    sample_rate: int = Field(default=16_000, ge=1_000, le=384_000)
-    """Hz; recordings of another rate are resampled to it."""
-    channel: int = Field(default=0, ge=0)
-    """Which channel of a clip it is trained on, from 0."""
-    size: Literal["cpu", "cpu-quality", "gpu", "paper"] = "cpu"
-    """A key of `SEPARATOR_SIZES`."""
-    basis: Literal["learned", "stft"] = "stft"
-    """Whether masks lie on learned filters or on a spectrum."""
-    n_fft: int = Field(default=2048, ge=32, multiple_of=4)
-    """Samples in a frame of the spectrum; each is a quarter of a frame after the last."""
-    refinement_channels: int = Field(default=8, ge=0)
-    """Feature maps of the convolution over bins and frames that corrects the masks of a spectrum; 0 for none, as in the
-    paper. The learned basis, whose filters have no order, has none."""
-    causal: bool = False
-    """Whether it hears nothing of the future but the rest of a frame."""
-    batch_size: PositiveInt = 4
-    """Mixtures in a batch."""
-    crop_seconds: tuple[float, float] = Field(default=(2.0, 4.0), strict=False)
-    """Shortest and longest crop; one length for each batch."""
-    snr_db: tuple[float, float] = Field(default=(-5.0, 5.0), strict=False)
-    """Lowest and highest level of the machine above the noise, over the whole clips."""
-    gain_db: tuple[float, float] = Field(default=(-10.0, 10.0), strict=False)
-    """Lowest and highest gain of a mixture."""
-    log_mel_weight: float = Field(default=0.2, ge=0.0)
-    """Of a decibel by which the machine's log-mel is off, against a decibel of SI-SNR: the more, the better the weak
-    bands are kept, which detection needs, and the lower is SI-SNR."""
-    learning_rate: float = Field(default=1e-3, gt=0.0)
-    """Of Adam, at first; it falls to nothing as the time runs out."""
-    gradient_norm: float = Field(default=5.0, gt=0.0)
-    """Largest norm of a step's gradient."""
-    minutes: float = Field(default=20.0, gt=0.0)
-    """Time after which training ends at the latest."""
-    max_steps: PositiveInt | None = None
-    """Batches after which training ends at the latest; with it, and time enough, a training can be repeated exactly."""
-    n_refreshes: int = Field(default=2, ge=0)
-    """How often, evenly spread over the training, noisy references are replaced by what the network makes of them.
-    More often wears the machine away with the noise."""
-    held_out: float = Field(default=0.1, gt=0.0, lt=1.0)
-    """Share of the supplemental clips of a machine that is held out to measure separation."""
-    most_training_clips: PositiveInt = 200
-    """Training clips of a machine that are used, where its noise is mixed with them."""
-    accelerator: str = "cpu"
-    """Any accelerator that Lightning knows: ``cpu``, ``gpu``, ``mps``, ``auto``."""
-
-    @property
-    def network(self) -> ConvTasNetSize:
-        """The numbers behind the name of the size."""
-        return SEPARATOR_SIZES[self.size]
-
-    @model_validator(mode="after")
-    def _ranges_are_in_order(self) -> Self:
-        ranges = {"crop_seconds": self.crop_seconds, "snr_db": self.snr_db, "gain_db": self.gain_db}
-        for name, (low, high) in ranges.items():
-            if low > high:
-                raise ValueError(f"{name} is [{low:g}, {high:g}]; the smaller comes first")
-        if self.crop_seconds[0] <= 0.0:
-            raise ValueError(f"crop_seconds begins at {self.crop_seconds[0]:g} s; more than 0 is needed")
-        return self
-
-
-class ScorerSettings(_Settings):
+class ScorerSettings(StrictSettings):
     """How a test clip's vectors become an anomaly score."""
 
     name: str = "nearest-neighbors"
-    """A key of `soundness.scoring.SCORERS`."""
+    """A key of `soundness.scoring.SCORERS`, or the import path of a class of one's own, ``module:Class``."""
     n_neighbors: PositiveInt = 1
     """Neighbours whose distances are averaged; fewer where a domain has fewer clips."""
     whitening: Literal["none", "shrunk"] = "none"
     """``shrunk``: vectors are multiplied by the inverse square root of the within-domain covariance."""
     shrinkage: float = Field(default=0.1, gt=0.0, le=1.0)
     """Share of the covariance that is replaced by its mean variance, where vectors are whitened."""
+    normalization: Literal["before-min", "after-min"] = "before-min"
+    """``before-min``: the distance to each domain is normalised with that domain's statistics, then the smallest is
+    taken; ``after-min``: the smallest distance is normalised with the statistics of the domain that gave it."""
 
 
-class SystemSettings(_Settings):
+class SystemSettings(StrictSettings):
     """A whole system, from the recording to the decision."""
 
     description: str = ""
@@ -227,7 +136,8 @@ class SystemSettings(_Settings):
     audio: AudioSettings = AudioSettings()
     log_mel: LogMelSettings = LogMelSettings()
     representation: str = "reconstruction-error"
-    """What a clip becomes: a key of `soundness.detector.REPRESENTATIONS`."""
+    """What a clip becomes: a key of `soundness.detector.REPRESENTATIONS`, or the import path of a class of one's own,
+    ``module:Class``."""
     quantile: float = Field(default=0.3, gt=0.0, lt=1.0)
     """Over time, of each band, in the representation ``quantile-log-mel``."""
     autoencoder: AutoencoderSettings | None = AutoencoderSettings()
@@ -276,6 +186,11 @@ def system_names() -> list[str]:
     return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
 
 
+def system_descriptions() -> dict[str, str]:
+    """What each system of `system_names` is, in one line."""
+    return {name: load_settings(name).description for name in system_names()}
+
+
 def load_settings(system: str = "conditional", *, overrides: Iterable[str] = ()) -> SystemSettings:
     """Settings of a system, with some of them changed.
 
@@ -285,7 +200,7 @@ def load_settings(system: str = "conditional", *, overrides: Iterable[str] = ())
         A name of `system_names`, or the path of a TOML file of the same form.
     overrides
         ``key=value`` each, the key with dots (``scorer.n_neighbors=2``), the value as in TOML; a value that is no
-        TOML is taken as text.
+        TOML is taken as text. ``autoencoder`` and ``scorer`` alone stand for their names.
 
     Raises
     ------
@@ -297,6 +212,8 @@ def load_settings(system: str = "conditional", *, overrides: Iterable[str] = ())
     overrides = list(overrides)
     for override in overrides:
         key, value = _parse_override(override)
+        if key in (["autoencoder"], ["scorer"]) and isinstance(value, str):
+            key = [*key, "name"]
         tree = _changed(tree, settings, key, value)
     origin = " ".join((origin, *(f"--set {override}" for override in overrides)))
     return validated(SystemSettings, _without_network(tree), origin=origin)

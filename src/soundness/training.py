@@ -14,12 +14,12 @@ from soundness.conditions import condition_of
 from soundness.datasets import Dataset, Machine, open_dataset
 from soundness.detector import Detector, TrainingSummary
 from soundness.errors import OutputError, SettingsError
-from soundness.fitters import FITTERS, FitContext, Fitted
+from soundness.fitters import FITTERS, FitContext, Fitted, find_fitter
 from soundness.fitting import check_network
 from soundness.forecast import forecast
 from soundness.hearing import Heard, check_training_clips, hear
 from soundness.run_identity import check_identity, fingerprint, package_versions, read_identity, write_identity
-from soundness.scoring import ANY_DOMAIN, SCORERS, Threshold, TrainingVectors
+from soundness.scoring import ANY_DOMAIN, Threshold, TrainingVectors, find_scorer
 from soundness.separation.separator import Separator
 from soundness.separator_training import can_train_separator, train_separator
 from soundness.settings import SystemSettings
@@ -180,7 +180,7 @@ class _Run:
         context = FitContext(self.seed, self.out / _WORK_FOLDER / name, resume, tell)
         started = time.perf_counter()
         try:
-            fitted = FITTERS[self.settings.representation](heard, self.settings, context)
+            fitted = find_fitter(self.settings.representation)(heard, self.settings, context)
         except OSError as error:
             raise OutputError(f"{context.folder}: logs or checkpoints cannot be written: {error.strerror}") from None
         seconds = time.perf_counter() - started
@@ -218,7 +218,7 @@ class _Run:
         started = time.perf_counter()
         domains = _domain_names(heard)
         vectors = _training_vectors(heard, fitted, domains)
-        scorer = SCORERS[self.settings.scorer.name].fit(vectors, self.settings.scorer)
+        scorer = find_scorer(self.settings.scorer.name).fit(vectors, self.settings.scorer)
         scores = scorer.leave_one_out_scores(vectors)
         threshold = Threshold.from_scores(
             {name: scores[vectors.clip_domains == index] for index, name in enumerate(domains)},
@@ -318,12 +318,13 @@ def _given_separator(path: Path | None, settings: SystemSettings) -> Separator |
 
 
 def _check_parts(settings: SystemSettings) -> None:
-    for key, name, known in (
-        ("representation", settings.representation, FITTERS),
-        ("scorer.name", settings.scorer.name, SCORERS),
-    ):
-        if name not in known:
-            raise SettingsError(f"{key}: no {name!r}; there are {', '.join(known)}")
+    find_fitter(settings.representation)
+    find_scorer(settings.scorer.name)
+    if settings.scorer.name == "mahalanobis" and settings.representation in FITTERS.keys() - {"mean-residual"}:
+        raise SettingsError(
+            f"scorer.name: 'mahalanobis' needs the covariance of single frames, which representation "
+            f"{settings.representation!r} does not give; mean-residual does"
+        )
 
 
 def _domain_names(heard: Heard) -> list[str]:
@@ -338,6 +339,7 @@ def _training_vectors(heard: Heard, fitted: Fitted, domains: list[str]) -> Train
         np.array(own),
         np.array([domains.index(clip.domain or "") for clip in heard.clips]),
         np.array([domains.index(condition.domain) for condition in conditions] or [ANY_DOMAIN]),
+        fitted.frame_covariances,
     )
 
 

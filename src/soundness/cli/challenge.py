@@ -126,6 +126,18 @@ def download(
 
 @app.command()
 @command
+def systems() -> int:
+    """List the systems that come with soundness, each with one line on what it is.
+
+    `soundness train DATA --out RUN --system NAME` trains one. `--set KEY=VALUE` changes any of its settings, and a
+    settings file of your own (.toml) takes the place of a name.
+    """
+    show_table("systems", [("system", "what it is"), *soundness.system_descriptions().items()], n_left=2)
+    return 0
+
+
+@app.command()
+@command
 def benchmark(
     data: Data,
     *,

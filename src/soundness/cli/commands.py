@@ -161,10 +161,7 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder for the detectors, one file per machine, and the logs.")],
     system: Annotated[
         str,
-        typer.Option(
-            help="conditional, fully-connected, log-mel-knn, log-mel-quantile, log-mel-whitened, or a settings file "
-            "(.toml)."
-        ),
+        typer.Option(help="One that `soundness systems` lists, or a settings file (.toml)."),
     ] = "conditional",
     separation: Annotated[
         str | None,

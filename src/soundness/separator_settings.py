@@ -1,0 +1,113 @@
+"""Every setting of a separator, each with its one default, its unit and its range."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from soundness.setting_types import PositiveInt, StrictSettings
+
+__all__ = ["SEPARATOR_SIZES", "ConvTasNetSize", "SeparatorSettings"]
+
+
+class ConvTasNetSize(StrictSettings):
+    """How large a Conv-TasNet is; the letters are the paper's."""
+
+    n_filters: PositiveInt
+    """N: filters of the learned basis."""
+    kernel_size: int = Field(ge=2, multiple_of=2)
+    """L: samples in a filter of the learned basis; each frame is half a filter after the last."""
+    bottleneck_channels: PositiveInt
+    """B: channels between the blocks."""
+    hidden_channels: PositiveInt
+    """H: channels inside a block."""
+    skip_channels: PositiveInt
+    """Sc: channels of the paths from the blocks to the masks."""
+    block_kernel_size: PositiveInt = 3
+    """P: frames in a depthwise filter."""
+    n_blocks: PositiveInt
+    """X: blocks in a repeat, each with twice the dilation of the one before."""
+    n_repeats: PositiveInt
+    """R: how often the blocks are repeated."""
+
+
+SEPARATOR_SIZES: dict[str, ConvTasNetSize] = {
+    name: ConvTasNetSize(
+        n_filters=n_filters,
+        kernel_size=kernel_size,
+        bottleneck_channels=bottleneck,
+        hidden_channels=hidden,
+        skip_channels=bottleneck,
+        n_blocks=n_blocks,
+        n_repeats=n_repeats,
+    )
+    for name, (n_filters, kernel_size, bottleneck, hidden, n_blocks, n_repeats) in {
+        "cpu": (256, 64, 64, 128, 6, 2),
+        "cpu-quality": (256, 64, 128, 256, 8, 3),
+        "gpu": (512, 32, 128, 512, 8, 3),
+        "paper": (512, 16, 128, 512, 8, 3),
+    }.items()
+}
+"""The sizes by name; ``paper`` is the best configuration of the paper."""
+
+
+class SeparatorSettings(StrictSettings):
+    """A network that splits a recording into machine and noise, and how it is trained."""
+
+    sample_rate: int = Field(default=16_000, ge=1_000, le=384_000)
+    """Hz; recordings of another rate are resampled to it."""
+    channel: int = Field(default=0, ge=0)
+    """Which channel of a clip it is trained on, from 0."""
+    size: Literal["cpu", "cpu-quality", "gpu", "paper"] = "cpu"
+    """A key of `SEPARATOR_SIZES`."""
+    basis: Literal["learned", "stft"] = "stft"
+    """Whether masks lie on learned filters or on a spectrum."""
+    n_fft: int = Field(default=2048, ge=32, multiple_of=4)
+    """Samples in a frame of the spectrum; each is a quarter of a frame after the last."""
+    refinement_channels: int = Field(default=8, ge=0)
+    """Feature maps of the convolution over bins and frames that corrects the masks of a spectrum; 0 for none, as in the
+    paper. The learned basis, whose filters have no order, has none."""
+    causal: bool = False
+    """Whether it hears nothing of the future but the rest of a frame."""
+    batch_size: PositiveInt = 4
+    """Mixtures in a batch."""
+    crop_seconds: tuple[float, float] = Field(default=(2.0, 4.0), strict=False)
+    """Shortest and longest crop; one length for each batch."""
+    snr_db: tuple[float, float] = Field(default=(-5.0, 5.0), strict=False)
+    """Lowest and highest level of the machine above the noise, over the whole clips."""
+    gain_db: tuple[float, float] = Field(default=(-10.0, 10.0), strict=False)
+    """Lowest and highest gain of a mixture."""
+    log_mel_weight: float = Field(default=0.2, ge=0.0)
+    """Of a decibel by which the machine's log-mel is off, against a decibel of SI-SNR: the more, the better the weak
+    bands are kept, which detection needs, and the lower is SI-SNR."""
+    learning_rate: float = Field(default=1e-3, gt=0.0)
+    """Of Adam, at first; it falls to nothing as the time runs out."""
+    gradient_norm: float = Field(default=5.0, gt=0.0)
+    """Largest norm of a step's gradient."""
+    minutes: float = Field(default=20.0, gt=0.0)
+    """Time after which training ends at the latest."""
+    max_steps: PositiveInt | None = None
+    """Batches after which training ends at the latest; with it, and time enough, a training can be repeated exactly."""
+    n_refreshes: int = Field(default=2, ge=0)
+    """How often, evenly spread over the training, noisy references are replaced by what the network makes of them.
+    More often wears the machine away with the noise."""
+    held_out: float = Field(default=0.1, gt=0.0, lt=1.0)
+    """Share of the supplemental clips of a machine that is held out to measure separation."""
+    most_training_clips: PositiveInt = 200
+    """Training clips of a machine that are used, where its noise is mixed with them."""
+    accelerator: str = "cpu"
+    """Any accelerator that Lightning knows: ``cpu``, ``gpu``, ``mps``, ``auto``."""
+
+    @property
+    def network(self) -> ConvTasNetSize:
+        """The numbers behind the name of the size."""
+        return SEPARATOR_SIZES[self.size]
+
+    @model_validator(mode="after")
+    def _ranges_are_in_order(self) -> Self:
+        ranges = {"crop_seconds": self.crop_seconds, "snr_db": self.snr_db, "gain_db": self.gain_db}
+        for name, (low, high) in ranges.items():
+            if low > high:
+                raise ValueError(f"{name} is [{low:g}, {high:g}]; the smaller comes first")
+        if self.crop_seconds[0] <= 0.0:
+            raise ValueError(f"crop_seconds begins at {self.crop_seconds[0]:g} s; more than 0 is needed")
+        return self

@@ -1,0 +1,183 @@
+"""A user's own part comes by import path, and is refused by name where it does not fit its role."""
+
+import re
+import sys
+
+import pytest
+
+from soundness.bundle import load_detector
+from soundness.errors import BundleError, SettingsError
+from soundness.fitters import find_fitter
+from soundness.parts import ALLOWED_VARIABLE, find_part, methods_of
+from soundness.scoring import SCORERS, MeanScorer, Scorer, find_scorer
+from soundness.training import train
+
+MODULE = """
+import torch
+
+from soundness.log_mel_statistics import MeanLogMel
+from soundness.fitters import Fitted
+from soundness.scoring import MeanScorer
+
+
+class Plain(torch.nn.Module):
+    def __init__(self, settings, *, n_mels, n_conditions):
+        super().__init__()
+        self.layer = torch.nn.Linear(n_mels + n_conditions, n_mels)
+
+    def forward(self, segments, conditions):
+        told = conditions[:, None].expand(-1, segments.shape[2], -1)
+        return self.layer(torch.cat([segments.transpose(1, 2), told], dim=2)).transpose(1, 2)
+
+
+class LargestBand(MeanLogMel):
+    @classmethod
+    def fit(cls, heard, settings, context):
+        bands = torch.zeros(settings.log_mel.n_mels)
+        return [Fitted(cls(mean=bands, deviation=bands + 1)) for machine in heard]
+
+    def vectors(self, clip):
+        return clip.wanted.mean(dim=-1).max()[None, None]
+
+
+class NotFitted(MeanLogMel):
+    pass
+
+
+class Highest(MeanScorer):
+    def score(self, vectors):
+        return float(vectors.max())
+
+
+class Deaf:
+    def score(self, vectors):
+        return 0.0
+
+
+class Cramped(MeanScorer):
+    def score(self):
+        return 0.0
+
+
+class NoModule:
+    def __init__(self, settings, *, n_mels, n_conditions):
+        pass
+
+    def forward(self, segments, conditions):
+        pass
+
+
+class Narrow(torch.nn.Module):
+    def __init__(self, settings):
+        super().__init__()
+
+    def forward(self, segments, conditions):
+        return segments
+
+
+number = 3
+"""
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """The name of a module of a user's own, which is imported nowhere so far."""
+    name = f"mine_{abs(hash(str(tmp_path)))}"
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / f"{name}.py").write_text(MODULE, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path / "modules")
+    yield name
+    sys.modules.pop(name, None)
+
+
+def test_a_name_of_the_package_is_found_before_anything_is_imported():
+    assert find_scorer("mean") is MeanScorer
+    assert methods_of(Scorer).keys() == {"fit", "from_arrays", "arrays", "score", "leave_one_out_scores", "notes"}
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "scorer={}:Deaf",
+            r"scorer\.name: .*:Deaf lacks fit, from_arrays, arrays, leave_one_out_scores, notes; its role",
+        ),
+        ("scorer={}:Cramped", r"scorer\.name: .*:Cramped: score is called as score\(self, vectors.*\)"),
+        ("scorer={}:Absent", r"scorer\.name: .*: no class Absent in mine_"),
+        ("scorer={}:number", r"scorer\.name: .*: no class number in mine_"),
+        (
+            "scorer=no_such_module:Mine",
+            r"scorer\.name: no_such_module:Mine: No module named 'no_such_module'; .*PYTHONPATH",
+        ),
+        ("scorer=not a path:Mine", r"scorer\.name: 'not a path:Mine' is no import path; expected module:Class"),
+        ("scorer=:Mine", r"scorer\.name: ':Mine' is no import path"),
+        ("scorer={}:", r"scorer\.name: '.*:' is no import path"),
+        ("autoencoder={}:NoModule", r"autoencoder\.name: .*:NoModule is no torch\.nn\.Module"),
+        (
+            "autoencoder={}:Narrow",
+            r"autoencoder\.name: .*:Narrow: __init__ is called as __init__\(self, settings.*n_mels",
+        ),
+        ("representation={}:NotFitted", r"representation: .*:NotFitted lacks fit"),
+        ("representation={}:Deaf", r"representation: .*:Deaf lacks fit, from_arrays, arrays, vectors, error_map"),
+    ],
+)
+def test_a_class_that_does_not_fit_is_refused_in_one_line(fan, small, tmp_path, mine, override, message):
+    settings = small("conditional", override.format(mine))
+    with pytest.raises(SettingsError, match=message) as caught:
+        train(fan, tmp_path / "run", system="conditional", settings=settings)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_part_of_ones_own_is_trained_saved_and_read_back(fan, small, tmp_path, mine, waveform):
+    settings = small("conditional", f"autoencoder={mine}:Plain", f"scorer={mine}:Highest")
+    (detector,) = train(fan, tmp_path / "run", system="conditional", settings=settings)
+    assert type(detector.scorer).__name__ == "Highest"
+    assert detector.summary.n_parameters == (16 + 4) * 16 + 16  # told one of two speeds and one of two domains
+    again = load_detector(tmp_path / "run" / "fan.soundness")
+    assert again.settings.autoencoder.name == f"{mine}:Plain"
+    assert again.score(waveform) == detector.score(waveform)
+
+
+def test_a_representation_of_ones_own_brings_its_fit(fan, small, tmp_path, mine, waveform):
+    settings = small("log-mel-knn", f"representation={mine}:LargestBand")
+    (detector,) = train(fan, tmp_path / "run", system="log-mel-knn", settings=settings)
+    expected = detector.spectrograms(waveform).wanted.mean(dim=-1).max()
+    assert detector.representation.vectors(detector.spectrograms(waveform)).tolist() == [[float(expected)]]
+    assert load_detector(tmp_path / "run" / "fan.soundness").score(waveform) == detector.score(waveform)
+
+
+def test_a_file_imports_nothing_that_was_not_allowed(fan, small, tmp_path, mine, waveform, monkeypatch):
+    settings = small("log-mel-knn", f"scorer={mine}:Highest")
+    (detector,) = train(fan, tmp_path / "run", system="log-mel-knn", settings=settings)
+    file = tmp_path / "run" / "fan.soundness"
+    sys.modules.pop(mine)
+    message = f"{file}: it needs {mine}:Highest, which is not part of soundness: import {mine} first, or set "
+    with pytest.raises(BundleError, match=f"^{re.escape(message)}{ALLOWED_VARIABLE}={mine}"):
+        load_detector(file)
+    assert mine not in sys.modules
+    monkeypatch.setenv(ALLOWED_VARIABLE, f"other, {mine}")
+    assert load_detector(file).score(waveform) == detector.score(waveform)
+
+
+def test_a_file_whose_part_is_gone_is_refused_by_name(fan, small, tmp_path, mine, monkeypatch):
+    train(fan, tmp_path / "run", system="log-mel-knn", settings=small("log-mel-knn", f"scorer={mine}:Highest"))
+    sys.modules.pop(mine)
+    (tmp_path / "modules" / f"{mine}.py").unlink()
+    monkeypatch.setenv(ALLOWED_VARIABLE, mine)
+    with pytest.raises(BundleError, match=rf"fan\.soundness: .*{mine}:Highest: No module named") as caught:
+        load_detector(tmp_path / "run" / "fan.soundness")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_module_that_fails_to_import_another_is_refused_with_the_reason(tmp_path, monkeypatch):
+    (tmp_path / "leaning.py").write_text("import no_such_module_at_all\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SettingsError, match="leaning:Mine: No module named 'no_such_module_at_all'"):
+        find_part("leaning:Mine", SCORERS, key="scorer.name", methods={})
+
+
+def test_the_fitters_of_the_package_are_found_by_name():
+    assert find_fitter("mean-log-mel").__name__ == "fit_mean_log_mel"
+    with pytest.raises(SettingsError, match=r"representation: no 'dreams'; there are .*module:Class"):
+        find_fitter("dreams")

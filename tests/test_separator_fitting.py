@@ -138,7 +138,8 @@ CHANGES = {
     "gradient_norm": (5.0, 0.001),
     "minutes": (1000, 1e-6),
     "max_steps": (6, 7),
-    "n_refreshes": (0, 1),
+    "refinement_channels": (8, 4),
+    "refresh_steps": ("[]", "[25]"),
     "sample_rate": (16_000, 8_000),
 }
 TESTED_ELSEWHERE = {
@@ -155,7 +156,7 @@ def test_each_setting_is_among_those_that_are_changed():
 
 @pytest.mark.parametrize("key", CHANGES)
 def test_each_setting_changes_the_weights(fit, key):
-    base = ["max_steps=51"] if key == "n_refreshes" else []  # references are refreshed between epochs of 25 steps
+    base = ["max_steps=51"] if key == "refresh_steps" else []  # references are refreshed between epochs of 25 steps
     recipes = [recipe(is_noisy_target=True)]
     before, after = (
         weights(fit(*base, f"{key}={value}", recipes=recipes, folder=str(value))) for value in CHANGES[key]
@@ -169,18 +170,18 @@ def test_each_setting_changes_the_weights(fit, key):
 @pytest.mark.parametrize("error", [StopError, KeyboardInterrupt])
 @pytest.mark.parametrize("n_steps", [10, 27])
 def test_a_training_that_is_interrupted_and_resumed_gives_the_same_weights(fit, n_steps, error):
-    whole = fit("max_steps=35", "n_refreshes=0", folder="whole")
+    whole = fit("max_steps=35", "refresh_steps=[]", folder="whole")
     own = recipe()
     stopping = replace(own, references=Interrupting(own.references, after=2 * n_steps, error=error))
     with pytest.raises(error):
-        fit("max_steps=35", "n_refreshes=0", folder="parts", recipes=[stopping])
-    assert same(fit("max_steps=35", "n_refreshes=0", folder="parts", resume=True), whole)
+        fit("max_steps=35", "refresh_steps=[]", folder="parts", recipes=[stopping])
+    assert same(fit("max_steps=35", "refresh_steps=[]", folder="parts", resume=True), whole)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("n_steps", [40, 60, 85])
 def test_a_training_whose_references_were_refreshed_is_resumed_with_the_same_ones(fit, n_steps):
-    settings = ("max_steps=90", "n_refreshes=2")  # due after 30 and 60 steps, so done after 50 and 75
+    settings = ("max_steps=90", "refresh_steps=[30, 60]")  # at the next multiples of 25, so after 50 and 75
     noisy = recipe(is_noisy_target=True)
     whole = fit(*settings, folder="whole", recipes=[noisy])
     stopping = replace(noisy, noises=Interrupting(noisy.noises, after=2 * n_steps))
@@ -251,8 +252,8 @@ def test_references_are_refreshed_only_where_they_are_noisy(fit):
     settings = ("max_steps=51",)
     for is_noisy_target in (False, True):
         never, once = (
-            weights(fit(*settings, f"n_refreshes={n}", recipes=[recipe(is_noisy_target=is_noisy_target)]))
-            for n in (0, 1)
+            weights(fit(*settings, f"refresh_steps={steps}", recipes=[recipe(is_noisy_target=is_noisy_target)]))
+            for steps in ("[]", "[25]")
         )
         assert torch.equal(never, once) != is_noisy_target
 
@@ -261,10 +262,10 @@ def test_references_are_refreshed_only_where_they_are_noisy(fit):
 def test_a_clean_reference_beside_noisy_ones_stays(fit):
     # The clean recipe's references raise when they are read as a whole, which a refresh would do.
     clean = replace(recipe(), machine_type="valve", references=WithoutIteration(tones()))
-    fit("max_steps=51", "n_refreshes=1", recipes=[clean, recipe(is_noisy_target=True)])
+    fit("max_steps=51", "refresh_steps=[25]", recipes=[clean, recipe(is_noisy_target=True)])
     noisy = replace(clean, is_noisy_target=True)
     with pytest.raises(StopError):
-        fit("max_steps=51", "n_refreshes=1", recipes=[noisy])
+        fit("max_steps=51", "refresh_steps=[25]", recipes=[noisy])
 
 
 class WithoutIteration(list):
@@ -315,3 +316,13 @@ def test_silence_trains_to_finite_weights(fit):
 def test_clips_shorter_than_a_crop_are_used(fit):
     short = Recipe("fan", tones(seconds=0.01), noises(1, seconds=0.001), is_noisy_target=False)
     assert torch.isfinite(weights(fit(recipes=[short]))).all()
+
+
+@pytest.mark.slow
+def test_noisy_references_that_wait_are_not_drawn_before_they_were_refreshed(fit):
+    clean = recipe()
+    waiting = replace(recipe(is_noisy_target=True), machine_type="valve", is_waiting=True)
+    settings = ("max_steps=25", "refresh_steps=[25]")
+    assert same(fit(*settings, recipes=[clean, waiting]), fit(*settings, recipes=[clean]))
+    longer = ("max_steps=30", "refresh_steps=[25]")
+    assert not same(fit(*longer, recipes=[clean, waiting]), fit(*longer, recipes=[clean]))

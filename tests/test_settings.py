@@ -308,7 +308,7 @@ def test_the_default_separator_is_the_small_one_that_hears_16_khz():
     assert settings == SeparatorSettings() == load_settings().separator
     assert (settings.size, settings.basis, settings.causal) == ("cpu", "stft", False)
     assert (settings.sample_rate, settings.n_fft) == (16_000, 2048)
-    assert settings.max_steps is None
+    assert settings.max_steps == 1000
 
 
 @pytest.mark.parametrize(
@@ -317,6 +317,7 @@ def test_the_default_separator_is_the_small_one_that_hears_16_khz():
         ("size=cpu-quality", "size", "cpu-quality"),
         (" minutes = 5 ", "minutes", 5.0),
         ("max_steps=30", "max_steps", 30),
+        ("refresh_steps=[]", "refresh_steps", ()),
         ("basis=learned", "basis", "learned"),
         ("causal=true", "causal", True),
         ("crop_seconds=[1, 1.5]", "crop_seconds", (1.0, 1.5)),
@@ -362,7 +363,9 @@ def test_overrides_of_a_separator_may_come_from_a_generator_and_the_last_counts(
         ("minutes=0", r"minutes: .*greater than 0"),
         ("minutes=inf", r"minutes: .*finite number"),
         ("max_steps=0", r"max_steps: "),
-        ("n_refreshes=-1", r"n_refreshes: "),
+        ("refresh_steps=[0]", r"refresh_steps\.0: "),
+        ("refresh_steps=[30, 20]", r"refresh_steps is \[30, 20\]; each is larger"),
+        ("refresh_steps=[30, 30]", r"refresh_steps is \[30, 30\]; each is larger"),
         ("held_out=0", r"held_out: .*greater than 0"),
         ("held_out=1", r"held_out: .*less than 1"),
         ("most_training_clips=0", r"most_training_clips: "),

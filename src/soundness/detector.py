@@ -78,6 +78,8 @@ class TrainingSummary(BaseModel):
     train_loss: float | None
     held_out_loss: float | None
     """Of the weights that are kept, in squared deviations of a band, or in dB squared."""
+    pseudo_labels: dict[str, int] = {}
+    """Training clips of each pseudo-label, by domain and label; the notes tell how they came about."""
     separation: str
     """What was done with separated machine sound: ``off``, ``augment``, ``denoise`` or ``target=separated``."""
     separator_seconds: float | None

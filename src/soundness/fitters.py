@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from soundness.autoencoders import MeanResidual, ReconstructionError
-from soundness.conditions import Condition, ConditionEncoder, condition_of
+from soundness.conditions import Condition, ConditionEncoder
 from soundness.detector import Representation
 from soundness.errors import SettingsError
 from soundness.fitting import FitResult, TrainingClips, fit_reconstructor
@@ -134,7 +134,7 @@ def _shares(
     """Each machine with the network that is trained on all of them."""
     if settings.autoencoder is None or settings.training is None:
         raise SettingsError(f"representation {settings.representation!r} needs autoencoder and training settings")
-    own = [condition_of(clip) for machine in heard for clip in machine.clips]
+    own = [condition for machine in heard for condition in machine.conditions]
     encoder = ConditionEncoder(tuple(sorted(set(own))) if settings.autoencoder.is_conditional else ())
     originals = [clip for machine in heard for clip in machine.spectrograms]
     copies = [clip for machine in heard for clip in machine.copies]  # of every clip, or of none
@@ -164,7 +164,7 @@ def _fitted(
     network: FitResult,
 ) -> Fitted:
     """One machine's share of a network: the conditions that occur on it."""
-    conditions = tuple(sorted({condition_of(clip) for clip in heard.clips})) if encoder.n_features > 0 else ()
+    conditions = tuple(sorted(set(heard.conditions))) if encoder.n_features > 0 else ()
     encoded = encoder.encode(conditions) if conditions else torch.zeros(1, 0)
     representation = kind.of(network.reconstructor, encoded, settings)
     return Fitted(representation, conditions, encoder if settings.is_conditional else None, network)
@@ -173,7 +173,7 @@ def _fitted(
 def _frame_covariances(heard: Heard, residual: MeanResidual, conditions: tuple[Condition, ...]) -> NDArray[np.float64]:
     """Covariance of each domain's residual frames, each clip under its own condition, shape ``(domain, mel, mel)``."""
     domains = [clip.domain or "" for clip in heard.clips]
-    own = [conditions.index(condition_of(clip)) if conditions else 0 for clip in heard.clips]
+    own = [conditions.index(condition) if conditions else 0 for condition in heard.conditions]
     return np.stack(
         [_covariance(heard, residual, own, [d == domain for d in domains]) for domain in sorted(set(domains))]
     )

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from soundness.audio import read_info, read_waveform
 from soundness.clips import Clip
+from soundness.conditions import Condition, condition_of
 from soundness.datasets import FEWEST_TRAINING_CLIPS, Machine
 from soundness.detector import log_mel_of, one_channel
 from soundness.errors import AudioError, DataError
@@ -55,6 +56,10 @@ class Heard:
         Wall-clock time that reading and separating took.
     separation_seconds
         The part of it that separating took.
+    conditions
+        What a network may be told of each clip.
+    pseudo_labelled
+        Which clips have a pseudo-label in the place of attributes.
     """
 
     machine_type: str
@@ -64,6 +69,8 @@ class Heard:
     notes: tuple[str, ...]
     seconds: float
     separation_seconds: float
+    conditions: tuple[Condition, ...]
+    pseudo_labelled: tuple[int, ...] = ()
 
 
 def read_recording(path: Path, settings: SystemSettings) -> NDArray[np.float32]:
@@ -272,7 +279,10 @@ def hear(
     notes = _named("digital silence", silent) + _short(machine.train, spectrograms, settings)
     seconds = time.perf_counter() - started
     separating = sum(result.separation_seconds for result in results) / n_workers
-    return Heard(machine.machine_type, machine.train, spectrograms, copies, tuple(notes), seconds, separating)
+    conditions = tuple(condition_of(clip) for clip in machine.train)
+    return Heard(
+        machine.machine_type, machine.train, spectrograms, copies, tuple(notes), seconds, separating, conditions
+    )
 
 
 @contextmanager

@@ -144,8 +144,9 @@ class _SeparatorTraining(pl.LightningModule):
     """Negative SI-SNR of machine and noise.
 
     Where a machine has no clean clips its references are noisy. The network cannot know which noise is the reference's
-    own, so it leaves out some of that too, and what it makes of the references is cleaner than they are. `n_refreshes`
-    times it takes the place of the references: a teacher that the network itself once was.
+    own, so it leaves out some of that too, and what it makes of the references is cleaner than they are. After each of
+    `refresh_steps` it takes the place of the references: a teacher that the network itself once was. Noisy references
+    of a machine that has clean clips, too, wait for that.
     """
 
     def __init__(
@@ -160,7 +161,7 @@ class _SeparatorTraining(pl.LightningModule):
         self.log_mel_distance = LogMelDistance(sample_rate=settings.sample_rate)
         self._n_refreshed = 0
         self._teacher: dict[str, Tensor] = {}
-        self._mixer = Mixer(recipes, settings)
+        self._mixer = Mixer([recipe for recipe in recipes if not recipe.is_waiting], settings)
 
     def training_step(self, references: Tensor, index: int) -> Tensor:  # noqa: ARG002  # Lightning's
         estimates = self.network(references.sum(dim=1, keepdim=True))
@@ -200,7 +201,7 @@ class _SeparatorTraining(pl.LightningModule):
         return min(1.0, max(steps, self.timer.time_elapsed() / (60 * self.settings.minutes)))
 
     def _refreshes_due(self) -> int:
-        return int(self._fraction_done() * (self.settings.n_refreshes + 1))
+        return sum(step <= self.global_step for step in self.settings.refresh_steps)
 
     def _cleaner_recipes(self) -> list[Recipe]:
         """The recipes with what the teacher makes of noisy references in their place."""

@@ -85,11 +85,12 @@ class SeparatorSettings(StrictSettings):
     """Largest norm of a step's gradient."""
     minutes: float = Field(default=20.0, gt=0.0)
     """Time after which training ends at the latest."""
-    max_steps: PositiveInt | None = None
-    """Batches after which training ends at the latest; with it, and time enough, a training can be repeated exactly."""
-    n_refreshes: int = Field(default=2, ge=0)
-    """How often, evenly spread over the training, noisy references are replaced by what the network makes of them.
-    More often wears the machine away with the noise."""
+    max_steps: PositiveInt | None = 1000
+    """Batches after which training ends at the latest; with it, and time enough, a training can be repeated exactly. A
+    spectrum is learned in so many, and more of them gained nothing; a learned basis takes all the time it can get."""
+    refresh_steps: tuple[PositiveInt, ...] = Field(default=(100, 300), strict=False)
+    """Batches after which noisy references are replaced by what the network makes of them. Early, for later it knows
+    their noise by heart; and seldom, for every time wears the machine away with the noise."""
     held_out: float = Field(default=0.1, gt=0.0, lt=1.0)
     """Share of the supplemental clips of a machine that is held out to measure separation."""
     most_training_clips: PositiveInt = 200
@@ -108,6 +109,8 @@ class SeparatorSettings(StrictSettings):
         for name, (low, high) in ranges.items():
             if low > high:
                 raise ValueError(f"{name} is [{low:g}, {high:g}]; the smaller comes first")
+        if list(self.refresh_steps) != sorted(set(self.refresh_steps)):
+            raise ValueError(f"refresh_steps is {list(self.refresh_steps)}; each is larger than the one before")
         if self.crop_seconds[0] <= 0.0:
             raise ValueError(f"crop_seconds begins at {self.crop_seconds[0]:g} s; more than 0 is needed")
         return self

@@ -155,6 +155,10 @@ class SystemSettings(StrictSettings):
     is given brings its own."""
     scope: Literal["machine", "shared"] = "machine"
     """One network per machine, or one shared by all machines."""
+    pseudo_labels: Literal["auto", "off", "clusters", "classifier"] = "auto"
+    """What a network is told of training clips without attributes: nothing, the cluster that they belong to, or which
+    class of other machines they sound like most. ``auto``: ``clusters`` on a machine without any attributes; where only
+    some of its clips lack them, which of the machine's own classes those sound like (so does ``classifier`` there)."""
     false_alarm_rate: float = Field(default=0.1, gt=0.0, lt=1.0)
     """Share of normal clips that the threshold is meant to flag."""
 

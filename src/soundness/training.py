@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from soundness.bundle import SUFFIX, load_detector, load_separator, save_detector
-from soundness.conditions import condition_of
 from soundness.datasets import Dataset, Machine, open_dataset
 from soundness.detector import Detector, TrainingSummary
 from soundness.errors import OutputError, SettingsError
@@ -18,6 +18,7 @@ from soundness.fitters import FITTERS, FitContext, Fitted, find_fitter
 from soundness.fitting import check_network
 from soundness.forecast import forecast
 from soundness.hearing import Heard, check_training_clips, hear
+from soundness.labelling import Labeller
 from soundness.run_identity import check_identity, fingerprint, package_versions, read_identity, write_identity
 from soundness.scoring import ANY_DOMAIN, Threshold, TrainingVectors, find_scorer
 from soundness.separation.separator import Separator
@@ -106,7 +107,8 @@ def train(
         check_training_clips(machine, settings)
     settings, notes = decide_separation(dataset, settings, has_separator=separator is not None)
     given = _given_separator(separator, settings)
-    run = _Run(Path(out), system, settings, seed, chosen, notes, store, progress)
+    labeller = Labeller(dataset.machines.values(), settings, seed=seed)
+    run = _Run(Path(out), system, settings, seed, chosen, labeller, notes, store, progress)
     run.open(given, resume=resume, overwrite=overwrite)
     groups = [chosen] if settings.scope == "shared" else [[machine] for machine in chosen]
     if announce is not None:
@@ -125,6 +127,7 @@ class _Run:
     settings: SystemSettings
     seed: int
     machines: Sequence[Machine]
+    labeller: Labeller
     notes: tuple[str, ...]
     store: SpectrogramStore | None
     progress: Progress | None
@@ -137,6 +140,7 @@ class _Run:
             "seed": self.seed,
             "machine_types": [machine.machine_type for machine in self.machines],
             "data": fingerprint(clip for machine in self.machines for clip in machine.train),
+            "pseudo_labels": fingerprint(self.labeller.teachers(self.machines)),
             "separator": "" if separator is None else separator.fingerprint,
         }
         file = self.out / _RUN_FILE
@@ -175,6 +179,7 @@ class _Run:
             hear(machine, self.settings, separator, advance=self._advance(machine), store=self.store)
             for machine in group
         ]
+        heard = self.labeller.labelled(heard, separator, advance=self._advance)
         name = group[0].machine_type if self.settings.scope == "machine" else "shared"
         tell = None if self.progress is None else partial(self.progress, f"training {name}")
         context = FitContext(self.seed, self.out / _WORK_FOLDER / name, resume, tell)
@@ -268,6 +273,7 @@ class _Run:
             n_steps=0 if network is None else network.n_steps,
             train_loss=None if network is None else network.train_loss,
             held_out_loss=None if network is None else network.held_out_loss,
+            pseudo_labels=_pseudo_label_sizes(heard),
             separation=self.settings.separation,
             separator_seconds=None if separator is None else separator.summary.seconds,
             seconds=seconds,
@@ -333,7 +339,7 @@ def _domain_names(heard: Heard) -> list[str]:
 
 def _training_vectors(heard: Heard, fitted: Fitted, domains: list[str]) -> TrainingVectors:
     conditions = fitted.conditions
-    own = [conditions.index(condition_of(clip)) if conditions else 0 for clip in heard.clips]
+    own = [conditions.index(condition) if conditions else 0 for condition in heard.conditions]
     return TrainingVectors(
         np.stack([fitted.representation.vectors(clip).numpy().astype(np.float64) for clip in heard.spectrograms]),
         np.array(own),
@@ -341,6 +347,10 @@ def _training_vectors(heard: Heard, fitted: Fitted, domains: list[str]) -> Train
         np.array([domains.index(condition.domain) for condition in conditions] or [ANY_DOMAIN]),
         fitted.frame_covariances,
     )
+
+
+def _pseudo_label_sizes(heard: Heard) -> dict[str, int]:
+    return dict(sorted(Counter(str(heard.conditions[index]) for index in heard.pseudo_labelled).items()))
 
 
 def _domain_notes(domains: list[str]) -> Iterator[str]:

@@ -56,6 +56,9 @@ class Recipe:
         Whether the references hold noise of their own, which the network cannot tell and so learns to leave out [1]_.
     weight
         How often it is drawn, against others.
+    is_waiting
+        Whether it is not drawn before its references were refreshed: before that, noise would be kept of what the
+        machine's clean clips show without.
 
     References
     ----------
@@ -68,6 +71,7 @@ class Recipe:
     noises: Sequence[Waveform]
     is_noisy_target: bool
     weight: float = 1.0
+    is_waiting: bool = False
 
 
 def recipes_of(machines: Sequence[MachineSounds]) -> list[Recipe]:
@@ -75,8 +79,8 @@ def recipes_of(machines: Sequence[MachineSounds]) -> list[Recipe]:
 
     Clean clips of a machine are mixed with noise clips of the other machines, and with its own where it has both kinds.
     Training clips of what no clean clip exists are mixed with noise, too (noisy-target training): with the machine's
-    own noise clips where it has any. Beside clean clips they are drawn four times less often: they are few, and their
-    noise is kept.
+    own noise clips where it has any. Beside clean clips they are drawn four times less often, for they are few, and not
+    before what is left of their noise was taken out of them once.
 
     Raises
     ------
@@ -98,7 +102,16 @@ def recipes_of(machines: Sequence[MachineSounds]) -> list[Recipe]:
         if machine.noisy and (machine.clean or machine.noise):
             own = machine.noise or noises
             weight = _WEIGHT_BESIDE_CLEAN if machine.clean else 1.0
-            recipes.append(Recipe(machine.machine_type, machine.noisy, own, is_noisy_target=True, weight=weight))
+            recipes.append(
+                Recipe(
+                    machine.machine_type,
+                    machine.noisy,
+                    own,
+                    is_noisy_target=True,
+                    weight=weight,
+                    is_waiting=bool(machine.clean),
+                )
+            )
     if not recipes:
         raise DataError("no clean machine clips and no training clips: there is nothing to mix the noise clips with")
     return recipes

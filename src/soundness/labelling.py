@@ -1,0 +1,172 @@
+"""Training clips that lack attributes, and the pseudo-labels that take their place."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from soundness.clips import Clip
+from soundness.datasets import Machine
+from soundness.errors import DataError
+from soundness.features import Spectrograms
+from soundness.hearing import Heard, check_training_clips, hear
+from soundness.pseudo_labels import PseudoLabels, by_classifier, by_clusters
+from soundness.separation.separator import Separator
+from soundness.settings import SystemSettings
+
+__all__ = ["Labeller", "band_moments", "lacking_attributes", "spectral_shapes"]
+
+Way = Literal["clusters", "classifier"]
+
+
+class Labeller:
+    """Gives pseudo-labels to the training clips of a data set, where a network is told attributes and there are none.
+
+    Parameters
+    ----------
+    machines
+        Of the whole data set: a classifier learns from any that has attributes.
+    settings
+        Of the whole system; its ``separation`` is no longer ``auto``.
+    seed
+        Of everything random.
+    """
+
+    def __init__(self, machines: Iterable[Machine], settings: SystemSettings, *, seed: int) -> None:
+        self.machines = {machine.machine_type: machine for machine in machines}
+        self.settings = settings
+        self.seed = seed
+        self._vectors: dict[str, NDArray[np.float64]] = {}  # of the clips of each machine that was heard
+
+    def teachers(self, machines: Iterable[Machine]) -> tuple[Clip, ...]:
+        """The clips of other machines that a classifier learns from, for the machines that need one.
+
+        Raises
+        ------
+        DataError
+            If no other machine has attributes, or a clip that is needed cannot be used.
+        """
+        needed = {name: self.machines[name] for machine in machines for name in self._teachers(machine)}
+        for machine in needed.values():
+            check_training_clips(machine, self.settings)
+        return tuple(clip for machine in needed.values() for clip in machine.train if clip.attributes)
+
+    def labelled(
+        self, heard: Sequence[Heard], separator: Separator | None, *, advance: Callable[[Machine], Callable[[], None]]
+    ) -> list[Heard]:
+        """The same clips, with pseudo-labels in the place of attributes that are missing.
+
+        Parameters
+        ----------
+        heard
+            Machines that are trained together.
+        separator
+            Where ``separation`` is not ``off``.
+        advance
+            Gives, for another machine that has to be read, what is called after each of its clips.
+        """
+        if any(self._way(one.clips) == "classifier" for one in heard):
+            self._vectors.update({one.machine_type: band_moments(one.spectrograms) for one in heard})
+            missing = {name for one in heard for name in self._teachers(self.machines[one.machine_type])}
+            for name in sorted(missing - self._vectors.keys()):
+                machine = self.machines[name]
+                used = separator if self.settings.separation == "denoise" else None  # as the network is to hear them
+                others = hear(machine, self.settings, used, advance=advance(machine))
+                self._vectors[name] = band_moments(others.spectrograms)
+        return [self._with_labels(one) for one in heard]
+
+    def _way(self, clips: Sequence[Clip]) -> Way | None:
+        """How a machine's clips get labels; ``None`` where they need none."""
+        autoencoder, wanted = self.settings.autoencoder, self.settings.pseudo_labels
+        lacking = lacking_attributes(clips)
+        if autoencoder is None or not autoencoder.is_conditional or wanted == "off" or not lacking:
+            return None
+        if wanted == "auto":
+            return "clusters" if len(lacking) == len(clips) else "classifier"
+        return wanted
+
+    def _teachers(self, machine: Machine) -> list[str]:
+        """Names of the other machines that a machine's classifier learns from."""
+        clips = machine.train
+        if self._way(clips) != "classifier" or len(lacking_attributes(clips)) < len(clips):
+            return []
+        names = [
+            name
+            for name, other in self.machines.items()
+            if name != machine.machine_type and any(clip.attributes for clip in other.train)
+        ]
+        if not names:
+            raise DataError(
+                f"{machine.root}: pseudo_labels=classifier needs another machine whose clips have attributes, "
+                f"to label those of {machine.machine_type}; the data set has none; pseudo_labels=clusters needs none"
+            )
+        return names
+
+    def _with_labels(self, heard: Heard) -> Heard:
+        way, lacking = self._way(heard.clips), lacking_attributes(heard.clips)
+        if way is None:
+            return heard
+        found = self._by_clusters(heard, lacking) if way == "clusters" else self._by_classifier(heard, lacking)
+        conditions = list(heard.conditions)
+        for index, label in zip(lacking, found.labels, strict=True):
+            conditions[index] = replace(conditions[index], attributes=label)
+        pseudo_labelled = tuple(index for index, label in zip(lacking, found.labels, strict=True) if label)
+        sizes = Counter(str(conditions[index]) for index in pseudo_labelled)
+        shown = ", ".join(f"{label} {count}" for label, count in sorted(sizes.items())) or "no labels"
+        note = f"pseudo-labels by {way} for {len(lacking)} of {len(conditions)} clips: {shown} ({found.reason})"
+        notes = (*heard.notes, note)
+        return replace(heard, conditions=tuple(conditions), pseudo_labelled=pseudo_labelled, notes=notes)
+
+    def _by_clusters(self, heard: Heard, lacking: Sequence[int]) -> PseudoLabels:
+        shapes = spectral_shapes(heard.spectrograms[index] for index in lacking)
+        return by_clusters(shapes, _domains(heard, lacking), seed=self.seed)
+
+    def _by_classifier(self, heard: Heard, lacking: Sequence[int]) -> PseudoLabels:
+        machine = self.machines[heard.machine_type]
+        names = self._teachers(machine)
+        own = self._vectors[machine.machine_type]
+        known, classes = self._known(names) if names else self._known([machine.machine_type])
+        return by_classifier(
+            own[list(lacking)],
+            _domains(heard, lacking),
+            known=known,
+            classes=classes if names else [name.removeprefix(f"{machine.machine_type} ") for name in classes],
+        )
+
+    def _known(self, names: Sequence[str]) -> tuple[NDArray[np.float64], list[str]]:
+        """Vectors and classes of all clips of some machines that have attributes."""
+        rows, classes = [], []
+        for name in names:
+            for clip, vector in zip(self.machines[name].train, self._vectors[name], strict=True):
+                if clip.attributes:
+                    rows.append(vector)
+                    classes.append(f"{name} {clip.attributes}")
+        return np.stack(rows), classes
+
+
+def lacking_attributes(clips: Sequence[Clip]) -> list[int]:
+    """Which clips of a machine need a pseudo-label: those without attributes, unless sections tell the clips apart."""
+    if len({clip.section for clip in clips}) > 1:
+        return []
+    return [index for index, clip in enumerate(clips) if not clip.attributes]
+
+
+def spectral_shapes(spectrograms: Iterable[Spectrograms]) -> NDArray[np.float64]:
+    """Mean log-mel of what a network reads, dB above the mean of its bands, shape ``(clip, mel)``."""
+    means = torch.stack([clip.given.double().mean(dim=-1) for clip in spectrograms])
+    return (means - means.mean(dim=1, keepdim=True)).numpy()
+
+
+def band_moments(spectrograms: Iterable[Spectrograms]) -> NDArray[np.float64]:
+    """Mean and deviation of each band over time, dB, of what a network reads, shape ``(clip, 2 * mel)``."""
+    log_mels = [clip.given.double() for clip in spectrograms]
+    moments = [torch.cat([own.mean(dim=-1), own.std(dim=-1, correction=0)]) for own in log_mels]
+    return torch.stack(moments).numpy()
+
+
+def _domains(heard: Heard, indices: Iterable[int]) -> list[str]:
+    return [heard.clips[index].domain or "" for index in indices]

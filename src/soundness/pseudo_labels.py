@@ -1,0 +1,205 @@
+"""Pseudo-labels: what stands for the attributes of training clips that have none, by clustering or by a classifier.
+
+Both work on one vector per clip, in dB, and give labels within each domain: a network is told the domain besides, and a
+few target clips would not be seen among hundreds of the source.
+"""
+
+import warnings
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning  # type: ignore[import-untyped]  # scikit-learn ships no types
+from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
+from sklearn.mixture import GaussianMixture  # type: ignore[import-untyped]
+
+__all__ = ["FEWEST_CLIPS", "PseudoLabels", "by_classifier", "by_clusters"]
+
+FEWEST_CLIPS = 3
+"""Clips of a domain that a label needs: the scorer takes no statistics of fewer."""
+
+_MOST_CLUSTERS = 8
+_MOST_COMPONENTS = 3
+_CLIPS_PER_COMPONENT = 5
+_N_STARTS = 5
+_STRONG = 6.0
+_SMALLEST_VARIANCE = 1e-3  # within a cluster, of all: clips that are the same are no proof
+_SMALLEST_DEVIATION_DB = 0.1
+_REGULARISATION = 0.01  # scikit-learn's C: the smaller, the smoother
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class PseudoLabels:
+    """Labels of some clips, and why they are what they are.
+
+    Parameters
+    ----------
+    labels
+        One for each clip; ``""`` for all of them where nothing tells the clips of a domain apart.
+    reason
+        In words, for the training summary.
+    """
+
+    labels: tuple[str, ...]
+    reason: str
+
+
+def by_clusters(vectors: Floats, domains: Sequence[str], *, seed: int) -> PseudoLabels:
+    """Label clips by the clusters that they form within their domain.
+
+    The clips' principal components are taken for a mixture of Gaussians of one common covariance: what the operating
+    condition leaves alone, noise above all, varies alike in all clusters. From one cluster (no structure) to eight, the
+    smallest number is kept that no other beats by more than 6 in the Bayesian information criterion, for which the
+    evidence is called strong [1]_: of ten clips, chance alone often makes a little. A cluster of fewer than
+    `FEWEST_CLIPS` is merged with the others. Labels depend on sound and domain alone, not on the order of the clips.
+
+    Parameters
+    ----------
+    vectors
+        What is known of the sound of each clip, dB, shape ``(clip, feature)``.
+    domains
+        One for each clip.
+    seed
+        Of the mixtures' starting points.
+
+    References
+    ----------
+    .. [1] R. Kass, A. Raftery, "Bayes factors", Journal of the American Statistical Association 90, 1995.
+    """
+
+    def clusters(own: Floats) -> tuple[list[str], str]:
+        labels, reason = _clusters(own, seed)
+        return [str(label) for label in _largest_first(labels)], reason
+
+    found, reason = _within_domains(vectors, domains, clusters)
+    numbers = {pair: number for number, pair in enumerate(sorted(set(zip(domains, found, strict=True))), start=1)}
+    has_structure = len(numbers) > len(set(domains))
+    labels = [
+        f"cluster_{numbers[pair]}" if has_structure else "" for pair in zip(domains, found, strict=True)
+    ]  # counted over the domains: cluster 1 of the target has nothing to do with that of the source
+    return PseudoLabels(tuple(labels), reason)
+
+
+def by_classifier(vectors: Floats, domains: Sequence[str], *, known: Floats, classes: Sequence[str]) -> PseudoLabels:
+    """Label clips by the class of other clips that each sounds most like.
+
+    The classifier is a multinomial logistic regression on standardised vectors. A class that fewer than `FEWEST_CLIPS`
+    clips of a domain fall into is dropped there, and its clips go to the likeliest of the rest.
+
+    Parameters
+    ----------
+    vectors
+        See `by_clusters`.
+    domains
+        One for each clip.
+    known
+        Clips whose classes are known, shape ``(other clip, feature)``.
+    classes
+        One for each of them.
+    """
+    names = sorted(set(classes))
+    classify = _classifier(known, classes) if len(names) > 1 else lambda own: np.ones((len(own), 1))
+
+    def nearest(own: Floats) -> tuple[list[str], str]:
+        labels = [names[column] for column in _likeliest(classify(own))]
+        return labels, f"{_counted(len(set(labels)), 'class')} of {len(names)}"
+
+    labels, reason = _within_domains(vectors, domains, nearest)
+    return PseudoLabels(tuple(labels), reason)
+
+
+def _within_domains(
+    vectors: Floats, domains: Sequence[str], label: Callable[[Floats], tuple[list[str], str]]
+) -> tuple[list[str], str]:
+    """Labels of the clips of each domain alone, and the reasons, joined."""
+    found: dict[int, str] = {}
+    reasons = []
+    for domain in sorted(set(domains)):
+        here = [index for index, name in enumerate(domains) if name == domain]
+        here = [here[row] for row in np.lexsort(vectors[here].T)]  # whatever order they come in
+        labels, reason = label(vectors[here])
+        found.update(zip(here, labels, strict=True))
+        reasons.append(f"{domain}: {reason}" if domain else reason)
+    return [found[index] for index in range(len(domains))], "; ".join(reasons)
+
+
+def _clusters(vectors: Floats, seed: int) -> tuple[NDArray[Any], str]:
+    """Which cluster each clip belongs to, and why there are that many."""
+    n_distinct = len(np.unique(vectors, axis=0))
+    most = min(_MOST_CLUSTERS, len(vectors) // FEWEST_CLIPS, n_distinct)
+    if most < 2:
+        return np.zeros(len(vectors), dtype=int), f"{_counted(len(vectors), 'clip')}, too few to look for clusters"
+    components = _principal_components(vectors)
+    mixtures = [
+        GaussianMixture(
+            n_clusters,
+            covariance_type="tied",
+            n_init=_N_STARTS,
+            max_iter=1_000,
+            reg_covar=_SMALLEST_VARIANCE,
+            random_state=seed,
+        ).fit(components)
+        for n_clusters in range(1, most + 1)
+    ]
+    criteria = np.array([mixture.bic(components) for mixture in mixtures])
+    best = int(np.flatnonzero(criteria <= criteria.min() + _STRONG)[0])
+    labels = _likeliest(mixtures[best].predict_proba(components))
+    if best == 0:
+        return labels, f"1 cluster, no structure: none of 2 to {most} lowers BIC by more than {_STRONG:g}"
+    n_kept = len(set(labels.tolist()))
+    reason = f"{_counted(n_kept, 'cluster')}: BIC falls by {criteria[0] - criteria[best]:.0f} from one to {best + 1}, "
+    reason += f"and by {criteria[best] - criteria.min():.0f} at the most beyond"
+    if n_kept <= best:
+        reason += f"; those of fewer than {FEWEST_CLIPS} clips are merged with the others"
+    return labels, reason
+
+
+def _principal_components(vectors: Floats) -> Floats:
+    """The directions in which clips differ most, each in units of its deviation, shape ``(clip, component)``.
+
+    The scale matters to the mixtures' starting points alone: the widest direction need not be the one that tells.
+    """
+    centred = vectors - vectors.mean(axis=0)
+    _, _, directions = np.linalg.svd(centred, full_matrices=False)
+    n_components = min(_MOST_COMPONENTS, max(1, len(vectors) // _CLIPS_PER_COMPONENT))
+    components: Floats = centred @ directions[:n_components].T
+    scaled: Floats = components / components.std(axis=0).clip(min=_SMALLEST_DEVIATION_DB)
+    return scaled
+
+
+def _classifier(known: Floats, classes: Sequence[str]) -> Callable[[Floats], Floats]:
+    """Probability of each class, in the order of their names, for vectors of other clips."""
+    mean, deviation = known.mean(axis=0), known.std(axis=0).clip(min=_SMALLEST_DEVIATION_DB)
+    regression = LogisticRegression(C=_REGULARISATION, max_iter=200)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the order of the classes settles long before the weights
+        regression.fit((known - mean) / deviation, list(classes))
+
+    def classify(vectors: Floats) -> Floats:
+        probabilities: Floats = regression.predict_proba((vectors - mean) / deviation)
+        return probabilities
+
+    return classify
+
+
+def _likeliest(probabilities: Floats) -> NDArray[Any]:
+    """Likeliest column of each row, among those that are the likeliest of enough rows."""
+    counts = np.bincount(probabilities.argmax(axis=1), minlength=probabilities.shape[1])
+    kept = np.flatnonzero(counts >= min(FEWEST_CLIPS, counts.max()))
+    likeliest: NDArray[Any] = kept[probabilities[:, kept].argmax(axis=1)]
+    return likeliest
+
+
+def _largest_first(labels: NDArray[Any]) -> list[int]:
+    """The same labels, counted from 0 by how often they occur."""
+    ranks = {label: rank for rank, (label, _) in enumerate(Counter(labels.tolist()).most_common())}
+    return [ranks[label] for label in labels.tolist()]
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "es" if noun.endswith("s") else "s")

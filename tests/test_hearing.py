@@ -1,5 +1,6 @@
 """Recordings are read as a system listens to them; what no training should start with is refused by name."""
 
+import os
 import re
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from soundness.errors import AudioError, DataError
 from soundness.features import LogMel
 from soundness.hearing import check_training_clips, hear, read_recording
 from soundness.settings import load_settings
+from soundness.spectrogram_store import SpectrogramStore
 
 RATE = 16_000
 
@@ -253,3 +255,36 @@ def test_a_clip_too_loud_to_be_separated_is_refused_by_name(folder, small, separ
     heard(folder, small())  # the power of a frame does not overflow, that of the whole clip does
     with pytest.raises(AudioError, match=re.escape(str(first_clip(folder)))):
         heard_with(separator, folder, small("conditional", "separation=denoise"))
+
+
+@pytest.mark.parametrize("separation", ["off", "augment", "denoise", "target=separated"])
+def test_what_a_store_kept_is_heard_the_same_and_not_read_again(tmp_path, folder, small, separator, separation):
+    settings = small("conditional", f"separation={separation}")
+    through = None if separation == "off" else separator
+    store = SpectrogramStore(tmp_path / "kept")
+    machine = machine_of(folder)
+    first = hear(machine, settings, through, advance=lambda: None, store=store)
+    for clip in machine.train:  # the same size and time of change: only a listener that reads it hears the difference
+        status = clip.path.stat()
+        clip.path.write_bytes(bytes(status.st_size))
+        os.utime(clip.path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    again = hear(machine, settings, through, advance=lambda: None, store=store)
+    assert len(first.copies) == len(again.copies) == (len(machine.train) if separation == "augment" else 0)
+    for before, after in zip((*first.spectrograms, *first.copies), (*again.spectrograms, *again.copies), strict=True):
+        assert torch.equal(before.given, after.given)
+        assert torch.equal(before.wanted, after.wanted)
+    assert again.separation_seconds == 0.0
+
+
+def test_a_store_is_shared_by_systems_that_hear_alike_and_by_no_others(tmp_path, folder, small, separator):
+    store = SpectrogramStore(tmp_path / "kept")
+    machine = machine_of(folder)
+    for settings, through, n_kept in (
+        (small("log-mel-knn"), None, 6),
+        (small("conditional"), None, 6),
+        (small("conditional", "separation=augment"), separator, 12),
+        (small("log-mel-knn", "separation=denoise"), separator, 12),
+        (small("log-mel-knn", "log_mel.n_mels=8"), None, 18),
+    ):
+        hear(machine, settings, through, advance=lambda: None, store=store)
+        assert len(list(store.folder.iterdir())) == n_kept

@@ -6,15 +6,15 @@
 'log-mel-quantile', 'log-mel-whitened', 'report-literal', 'unconditional']
 
 The verbs are those of the command line: `inspect`, `make_data`, `train_separator`, `separate`, `train`, `score`,
-`evaluate`, `compare` (``evaluate --against``), `submission`, `download` and `demo`. What they need is loaded when it is
-needed, so that ``import soundness`` is quick and works without PyTorch.
+`evaluate`, `compare` (``evaluate --against``), `benchmark`, `submission`, `download` and `demo`. What they need is
+loaded when it is needed, so that ``import soundness`` is quick and works without PyTorch.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from soundness.challenge_verbs import compare, download, submission
+    from soundness.challenge_verbs import benchmark, compare, download, submission
     from soundness.datasets import open_dataset
     from soundness.demonstration import demo
     from soundness.errors import SoundnessError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SoundnessError",
+    "benchmark",
     "compare",
     "demo",
     "download",
@@ -45,6 +46,7 @@ __all__ = [
 
 _HOMES = {
     "SoundnessError": "errors",
+    "benchmark": "challenge_verbs",
     "compare": "challenge_verbs",
     "demo": "demonstration",
     "download": "challenge_verbs",

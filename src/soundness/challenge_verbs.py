@@ -7,15 +7,95 @@ from typing import TYPE_CHECKING, Literal
 from soundness.verbs import check_extra, evaluate, load
 
 if TYPE_CHECKING:  # each verb loads what it needs, and no more
+    from soundness.benchmark_results import BenchmarkResult
     from soundness.bootstrap import Comparison
     from soundness.detector import Detector
     from soundness.downloads import DownloadReport
     from soundness.fetching import Patience
     from soundness.submission_package import Results, SubmissionPackage, System
 
-__all__ = ["compare", "download", "submission"]
+__all__ = ["benchmark", "compare", "download", "submission"]
 
 PathLike = Path | str
+
+
+def benchmark(
+    data: PathLike,
+    out: PathLike,
+    *,
+    systems: Sequence[str] = (),
+    seeds: Sequence[int] = (0, 1, 2),
+    overrides: Sequence[str] = (),
+    machines: Sequence[str] = (),
+    separator: PathLike | None = None,
+    truth: PathLike | None = None,
+    overwrite: bool = False,
+    n_workers: int | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+    announce: Callable[[str], None] | None = None,
+) -> "tuple[BenchmarkResult, list[Path]]":
+    """Train, score and evaluate systems with several seeds, and write tables and pictures.
+
+    What an earlier call finished with the same data and settings is not done again.
+
+    Parameters
+    ----------
+    data
+        A data set of any layout, with training clips and labelled test clips.
+    out
+        Folder for all of it: ``results.{json,csv,md}``, ``pictures``, and ``systems/<name>/<seed>/{run,scores}``.
+    systems
+        Names of `soundness.system_names`, or settings files; all systems where none is named.
+    seeds
+        Of everything random.
+    overrides
+        ``key=value`` each, for all systems.
+    machines
+        Machine types; all of them where none is named.
+    separator
+        A separator's file for all systems that use one; without it, they train what they need, once.
+    truth
+        A labelled data set, or the official evaluator's truth; ``None`` takes it from ``data``.
+    overwrite
+        Begin anew.
+    n_workers
+        Processes; the number of cores where it is ``None``.
+    progress
+        Is told what is going on, how much of it is done, and of how much.
+    announce
+        Is told in one line what came out of each system and seed.
+
+    Returns
+    -------
+    tuple
+        The figures, and the files that hold them.
+
+    Raises
+    ------
+    SoundnessError
+        If the data, the settings or the folder do not do; a system that fails is in the result instead.
+    """
+    check_extra()
+    from soundness import benchmarking
+    from soundness.benchmark_pictures import draw_benchmark
+    from soundness.settings import system_names
+
+    out, labels = Path(out), Path(data if truth is None else truth)
+    result = benchmarking.benchmark(
+        data,
+        out,
+        entries=benchmarking.entries_of(systems or system_names(), overrides=overrides),
+        seeds=seeds,
+        machines=machines,
+        separator=None if separator is None else Path(separator),
+        truth=None if truth is None else Path(truth),
+        overwrite=overwrite,
+        n_workers=n_workers,
+        progress=progress,
+        announce=announce,
+    )
+    pictures = draw_benchmark(result, out, truth=labels) if result.measured else []
+    return result, [*result.write(out), *pictures]
 
 
 def compare(

@@ -145,15 +145,24 @@ class Detector:
         AudioError
             If the recording lacks the channel that the detector listens to.
         """
-        vectors = self.representation.vectors(self.spectrograms(waveform))
-        return self.scorer.score(vectors.numpy().astype(np.float64))
+        return self.score_spectrograms(self.spectrograms(waveform))
+
+    def score_spectrograms(self, clip: Spectrograms) -> float:
+        """Anomaly score of a recording that was heard already; see `score` and `spectrograms`."""
+        return self.scorer.score(self.representation.vectors(clip).numpy().astype(np.float64))
 
     def remarks(self, waveform: NDArray[np.float32]) -> list[str]:
         """What a person should know of a recording that can be scored all the same; see `score`."""
+        return self.remarks_on(
+            has_sound=bool(waveform[self.settings.audio.channel].any()), n_samples=waveform.shape[-1]
+        )
+
+    def remarks_on(self, *, has_sound: bool, n_samples: int) -> list[str]:
+        """As `remarks`, of a recording that was heard already: whether it is silent, and its length."""
         settings = self.settings
-        found = [] if waveform[settings.audio.channel].any() else ["digital silence"]
+        found = [] if has_sound else ["digital silence"]
         if settings.autoencoder is not None:
-            n_frames = 1 + waveform.shape[-1] // settings.log_mel.hop_length
+            n_frames = 1 + n_samples // settings.log_mel.hop_length
             if n_frames < settings.autoencoder.segment_frames:
                 found.append(
                     f"{n_frames} frames, shorter than one segment of {settings.autoencoder.segment_frames}: "

@@ -12,7 +12,7 @@ from soundness.datasets import Machine
 from soundness.errors import SettingsError
 from soundness.settings import SystemSettings
 
-__all__ = ["forecast", "seconds_per_step"]
+__all__ = ["expected_seconds", "forecast", "seconds_per_step"]
 
 _SECONDS_A_CLIP = 0.02
 _SECONDS_A_SEPARATED_CLIP = 0.1
@@ -21,15 +21,27 @@ _TIMED_STEPS = 4
 
 def forecast(settings: SystemSettings, groups: Sequence[Sequence[Machine]], *, trains_separator: bool) -> str:
     """How long a training is expected to take, in words."""
-    parts = {"training the separator": 60 * settings.separator.minutes if trains_separator else 0.0}
-    n_clips = sum(len(machine.train) for group in groups for machine in group)
-    parts["reading"] = n_clips * (_SECONDS_A_CLIP if settings.separation == "off" else _SECONDS_A_SEPARATED_CLIP)
-    if settings.training is not None:
-        n_steps = sum(_n_steps(settings, group) for group in groups)
-        parts["training the network" + ("s" if len(groups) > 1 else "")] = n_steps * seconds_per_step(settings)
+    parts = _parts(settings, groups)
+    if trains_separator:
+        parts = {"training the separator": 60 * settings.separator.minutes, **parts}
     total = sum(parts.values())
     largest = ", ".join(f"{what} {_words(value)}" for what, value in parts.items() if value > 0.1 * total)
     return f"expected to take up to {_words(total)} ({largest})"
+
+
+def expected_seconds(settings: SystemSettings, machines: Sequence[Machine]) -> float:
+    """How long the training of all these machines is expected to take, once there is a separator."""
+    groups = [list(machines)] if settings.scope == "shared" else [[machine] for machine in machines]
+    return sum(_parts(settings, groups).values())
+
+
+def _parts(settings: SystemSettings, groups: Sequence[Sequence[Machine]]) -> dict[str, float]:
+    n_clips = sum(len(machine.train) for group in groups for machine in group)
+    parts = {"reading": n_clips * (_SECONDS_A_CLIP if settings.separation == "off" else _SECONDS_A_SEPARATED_CLIP)}
+    if settings.training is not None:
+        n_steps = sum(_n_steps(settings, group) for group in groups)
+        parts["training the network" + ("s" if len(groups) > 1 else "")] = n_steps * seconds_per_step(settings)
+    return parts
 
 
 def _n_steps(settings: SystemSettings, group: Sequence[Machine]) -> int:

@@ -22,8 +22,18 @@ from soundness.errors import AudioError, DataError
 from soundness.features import LogMel, Spectrograms
 from soundness.separation.separator import Separator
 from soundness.settings import SystemSettings
+from soundness.spectrogram_store import KeptRecording, SpectrogramStore
 
-__all__ = ["Heard", "check_training_clips", "hear", "one_torch_thread", "read_recording"]
+__all__ = [
+    "Heard",
+    "HeardRecording",
+    "Listener",
+    "check_training_clips",
+    "hear",
+    "one_torch_thread",
+    "read_recording",
+    "spectrograms_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +94,107 @@ def read_recording(path: Path, settings: SystemSettings) -> NDArray[np.float32]:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class HeardRecording:
+    """One recording, as a system hears it.
+
+    Parameters
+    ----------
+    original, separated
+        Log-mels in dB, shape ``(mel, frame)``; ``None`` where the system has no use for it.
+    has_sound
+        Whether the recording is anything but digital silence.
+    n_samples
+        Its length at the system's sample rate.
+    separation_seconds
+        Wall-clock time that separating took.
+    """
+
+    original: Tensor | None
+    separated: Tensor | None
+    has_sound: bool
+    n_samples: int
+    separation_seconds: float
+
+
+class Listener:
+    """Hears recordings the way a system does; what another listener of the same store heard is not heard again.
+
+    Parameters
+    ----------
+    settings
+        Of the system; its ``separation`` is no longer ``auto``.
+    separator
+        What recordings go through; ``None`` where they are heard as they are.
+    store
+        Where log-mels are kept; ``None`` to keep none.
+    """
+
+    def __init__(
+        self, settings: SystemSettings, separator: Separator | None, store: SpectrogramStore | None = None
+    ) -> None:
+        self.settings = settings
+        self.separator = separator
+        self.store = store
+        self._log_mel = LogMel(settings.log_mel, sample_rate=settings.audio.sample_rate)
+        self._fingerprint = "" if separator is None else separator.fingerprint
+
+    def hear(self, path: Path) -> HeardRecording:
+        """One recording.
+
+        Raises
+        ------
+        AudioError
+            If it cannot be used; the message does not always name it.
+        """
+        wanted = [""] if self.settings.separation != "denoise" or self.separator is None else []
+        wanted += [] if self.separator is None else [self._fingerprint]
+        found = {name: self._kept(path, name) for name in wanted}
+        waveform: NDArray[np.float32] | None = None
+        seconds = 0.0
+        kept: dict[str, KeptRecording] = {}
+        for name, before in found.items():
+            if before is not None:
+                kept[name] = before
+                continue
+            if waveform is None:
+                waveform = one_channel(read_recording(path, self.settings), channel=self.settings.audio.channel)
+            started = time.perf_counter()
+            heard = waveform if name == "" or self.separator is None else self.separator.separate(waveform)[0]
+            seconds += 0.0 if name == "" else time.perf_counter() - started
+            kept[name] = self._keep(path, name, heard, waveform)
+        original, separated = kept.get(""), kept.get(self._fingerprint) if self._fingerprint else None
+        first = next(iter(kept.values()))
+        return HeardRecording(_tensor(original), _tensor(separated), first.has_sound, first.n_samples, seconds)
+
+    def _kept(self, path: Path, separator: str) -> KeptRecording | None:
+        return None if self.store is None else self.store.get(path, self.settings, separator=separator)
+
+    def _keep(
+        self, path: Path, separator: str, heard: NDArray[np.float32], waveform: NDArray[np.float32]
+    ) -> KeptRecording:
+        log_mel = log_mel_of(self._log_mel, heard)
+        if not log_mel.isfinite().all():
+            raise AudioError("too loud: its spectrum overflows")
+        kept = KeptRecording(log_mel.numpy(), bool(waveform.any()), waveform.shape[-1])
+        if self.store is not None:
+            self.store.put(path, self.settings, kept, separator=separator)
+        return kept
+
+
+def spectrograms_of(heard: HeardRecording) -> Spectrograms:
+    """What a representation gets of a recording: what a network reads, and what it is to reconstruct."""
+    given = heard.separated if heard.original is None else heard.original
+    wanted = heard.original if heard.separated is None else heard.separated
+    assert given is not None  # a listener wants one of them at least
+    assert wanted is not None
+    return Spectrograms(given, wanted)
+
+
+def _tensor(kept: KeptRecording | None) -> Tensor | None:
+    return None if kept is None else torch.from_numpy(kept.log_mel)
+
+
 def check_training_clips(machine: Machine, settings: SystemSettings) -> None:
     """Refuse what no training should start with, from names and headers alone.
 
@@ -119,7 +230,12 @@ def check_training_clips(machine: Machine, settings: SystemSettings) -> None:
 
 
 def hear(
-    machine: Machine, settings: SystemSettings, separator: Separator | None, *, advance: Callable[[], None]
+    machine: Machine,
+    settings: SystemSettings,
+    separator: Separator | None,
+    *,
+    advance: Callable[[], None],
+    store: SpectrogramStore | None = None,
 ) -> Heard:
     """Read a machine's training clips, and separate them where the system does.
 
@@ -133,6 +249,8 @@ def hear(
         Where ``separation`` is not ``off``.
     advance
         Is called after each clip, in the thread of the caller.
+    store
+        Where log-mels are kept between systems; ``None`` to keep none.
 
     Raises
     ------
@@ -140,20 +258,13 @@ def hear(
         If a clip cannot be used.
     """
     started = time.perf_counter()
-    log_mel = LogMel(settings.log_mel, sample_rate=settings.audio.sample_rate)
+    listener = Listener(settings, separator, store)
 
-    def read(clip: Clip) -> tuple[Tensor, Tensor | None, bool, float]:
+    def read(clip: Clip) -> HeardRecording:
         try:
-            waveform = one_channel(read_recording(clip.path, settings), channel=settings.audio.channel)
+            return listener.hear(clip.path)
         except AudioError as error:
             raise AudioError(f"{clip.path}: {str(error).removeprefix(f'{clip.path}: ')}") from None
-        original = log_mel_of(log_mel, waveform)
-        began = time.perf_counter()
-        separated = None if separator is None else log_mel_of(log_mel, separator.separate(waveform)[0])
-        took = time.perf_counter() - began
-        if not all(heard.isfinite().all() for heard in (original, separated) if heard is not None):
-            raise AudioError(f"{clip.path}: too loud: its spectrum overflows")
-        return original.clone(), separated if separated is None else separated.clone(), bool(waveform.any()), took
 
     results = []
     n_workers = os.cpu_count() or 1
@@ -161,13 +272,13 @@ def hear(
         for result in pool.map(read, machine.train):
             results.append(result)
             advance()
-    pairs = [_paired(original, separated, settings) for original, separated, *_ in results]
+    pairs = [_paired(result, settings) for result in results]
     spectrograms = tuple(own for own, _ in pairs)
     copies = tuple(copy for _, copy in pairs if copy is not None)
-    silent = [clip for clip, has_sound in zip(machine.train, (row[2] for row in results), strict=True) if not has_sound]
+    silent = [clip for clip, result in zip(machine.train, results, strict=True) if not result.has_sound]
     notes = _named("digital silence", silent) + _short(machine.train, spectrograms, settings)
     seconds = time.perf_counter() - started
-    separating = 0.0 if separator is None else sum(row[3] for row in results) / n_workers
+    separating = sum(result.separation_seconds for result in results) / n_workers
     conditions = tuple(condition_of(clip) for clip in machine.train)
     return Heard(
         machine.machine_type, machine.train, spectrograms, copies, tuple(notes), seconds, separating, conditions
@@ -185,15 +296,11 @@ def one_torch_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _paired(
-    original: Tensor, separated: Tensor | None, settings: SystemSettings
-) -> tuple[Spectrograms, Spectrograms | None]:
+def _paired(heard: HeardRecording, settings: SystemSettings) -> tuple[Spectrograms, Spectrograms | None]:
     """What stands for a clip, and its separated copy where that is used to train with."""
-    if separated is None:
-        return Spectrograms(original, original), None
-    if settings.separation == "augment":
-        return Spectrograms(original, original), Spectrograms(separated, separated)
-    return Spectrograms(separated if settings.separation == "denoise" else original, separated), None
+    if heard.separated is not None and settings.separation == "augment" and heard.original is not None:
+        return Spectrograms(heard.original, heard.original), Spectrograms(heard.separated, heard.separated)
+    return spectrograms_of(heard), None
 
 
 def _short(clips: Iterable[Clip], heard: Sequence[Spectrograms], settings: SystemSettings) -> list[str]:

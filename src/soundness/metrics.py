@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from soundness.errors import ScoresError
 
-__all__ = ["harmonic_mean", "harmonic_means", "partial_auc", "partial_aucs", "roc_auc", "roc_aucs"]
+__all__ = ["harmonic_mean", "harmonic_means", "partial_auc", "partial_aucs", "roc_auc", "roc_aucs", "roc_curve"]
 
 Values = NDArray[np.float64]
 
@@ -91,6 +91,28 @@ def partial_aucs(labels: ArrayLike, scores: ArrayLike, weights: NDArray[np.gener
     area = (np.diff(x) * (tpr[:, :-1] + np.where(run > 0, inside * rise, 0.0) / 2)).sum(axis=1)
     chance = max_fpr**2 / 2
     return np.asarray(0.5 * (1 + (area - chance) / (max_fpr - chance)) if max_fpr < 1 else area)
+
+
+def roc_curve(labels: ArrayLike, scores: ArrayLike) -> tuple[Values, Values]:
+    """False-positive and true-positive rates as the threshold falls, from (0, 0) to (1, 1).
+
+    Parameters
+    ----------
+    labels, scores
+        As for `roc_auc`.
+
+    Returns
+    -------
+    tuple of ndarray
+        Of one length: a point for each distinct score, and the first.
+
+    Raises
+    ------
+    ScoresError
+        As for `roc_auc`.
+    """
+    normal, anomalous = _by_score(labels, scores, np.ones((1, np.size(scores))))
+    return _rates(normal)[0], _rates(anomalous)[0]
 
 
 def harmonic_mean(values: Iterable[float]) -> float:

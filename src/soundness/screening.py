@@ -12,8 +12,9 @@ from soundness.clips import Clip
 from soundness.datasets import list_clips
 from soundness.detector import Detector
 from soundness.errors import AudioError, DataError, OutputError
-from soundness.hearing import one_torch_thread, read_recording
+from soundness.hearing import Listener, one_torch_thread, read_recording, spectrograms_of
 from soundness.scores import FAILED_FILE, ClipScore, ScoreWriter
+from soundness.spectrogram_store import SpectrogramStore
 
 __all__ = ["ScoredClip", "ScoringReport", "score_clip", "score_clips"]
 
@@ -88,6 +89,7 @@ def score_clips(
     *,
     overwrite: bool = False,
     n_workers: int | None = None,
+    store: SpectrogramStore | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ScoringReport:
     """Score recordings and write the challenge's two files for each machine.
@@ -106,6 +108,8 @@ def score_clips(
         Replace the score files that are there.
     n_workers
         Threads; the number of cores where it is ``None``. It has no influence on the scores.
+    store
+        Where log-mels are kept between systems; ``None`` to keep none. It has no influence on the scores, either.
     progress
         Is told how many recordings are done, and of how many.
 
@@ -126,7 +130,7 @@ def score_clips(
     warnings: list[str] = []
     oddest: list[tuple[float, Path]] = []
     with ScoreWriter(out) as writer:
-        for done, result in enumerate(_scored(assigned, n_workers=n_workers), start=1):
+        for done, result in enumerate(_scored(assigned, n_workers=n_workers, store=store), start=1):
             lines = [f"{result.clip.path}: {remark}" for remark in result.remarks]
             if result.score is None:
                 writer.add_failure(result.clip.path, "; ".join(result.remarks))
@@ -201,14 +205,18 @@ def _remove_stale(out: Path, earlier: Mapping[Path, int]) -> None:
         raise OutputError(f"{out}: earlier scores cannot be removed: {error.strerror}") from None
 
 
-def _scored(assigned: Sequence[tuple[Clip, Detector]], *, n_workers: int | None) -> Iterator[ScoredClip]:
-    """Results in the order of the clips; a few recordings are read ahead, and none is kept."""
+def _scored(
+    assigned: Sequence[tuple[Clip, Detector]], *, n_workers: int | None, store: SpectrogramStore | None
+) -> Iterator[ScoredClip]:
+    """Results in the order of the clips; a few recordings are read ahead, and none stays in memory."""
     workers = n_workers if n_workers is not None else os.cpu_count() or 1
+    detectors = {id(detector): detector for _, detector in assigned}
+    listeners = {key: Listener(each.settings, each.separator, store) for key, each in detectors.items()}
     waiting: deque[Future[ScoredClip]] = deque()
     with one_torch_thread(), ThreadPoolExecutor(workers) as pool:
         try:
             for clip, detector in assigned:
-                waiting.append(pool.submit(_score, clip, detector))
+                waiting.append(pool.submit(_score, clip, detector, listeners[id(detector)]))
                 if len(waiting) > _AHEAD * workers:
                     yield waiting.popleft().result()
             while waiting:
@@ -217,17 +225,15 @@ def _scored(assigned: Sequence[tuple[Clip, Detector]], *, n_workers: int | None)
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _score(clip: Clip, detector: Detector) -> ScoredClip:
+def _score(clip: Clip, detector: Detector, listener: Listener) -> ScoredClip:
     try:
-        waveform = read_recording(clip.path, detector.settings)
+        heard = listener.hear(clip.path)
     except AudioError as error:
         message = str(error).removeprefix(f"{clip.path}: ")
         return ScoredClip(clip, detector.machine_type, None, (message,))
-    try:
-        value = detector.score(waveform)
-    except AudioError as error:
-        return ScoredClip(clip, detector.machine_type, None, (str(error),))
+    value = detector.score_spectrograms(spectrograms_of(heard))
     if not math.isfinite(value):
-        return ScoredClip(clip, detector.machine_type, None, ("too loud: its spectrum overflows",))
+        return ScoredClip(clip, detector.machine_type, None, (f"its score is {value}",))
     score = ClipScore(clip.path.name, value, detector.decide(value))
-    return ScoredClip(clip, detector.machine_type, score, tuple(detector.remarks(waveform)))
+    remarks = detector.remarks_on(has_sound=heard.has_sound, n_samples=heard.n_samples)
+    return ScoredClip(clip, detector.machine_type, score, tuple(remarks))

@@ -24,8 +24,9 @@ from soundness.scoring import ANY_DOMAIN, Threshold, TrainingVectors, find_score
 from soundness.separation.separator import Separator
 from soundness.separator_training import can_train_separator, train_separator
 from soundness.settings import SystemSettings
+from soundness.spectrogram_store import SpectrogramStore
 
-__all__ = ["Progress", "train"]
+__all__ = ["Progress", "decide_separation", "train"]
 
 _RUN_FILE = "run.json"
 _WORK_FOLDER = "training"
@@ -45,6 +46,7 @@ def train(
     seed: int = 0,
     resume: bool = False,
     overwrite: bool = False,
+    store: SpectrogramStore | None = None,
     progress: Progress | None = None,
     announce: Callable[[str], None] | None = None,
 ) -> list[Detector]:
@@ -71,6 +73,8 @@ def train(
         Go on with a training that was interrupted, with the same data, settings and seed.
     overwrite
         Replace an earlier run in ``out``.
+    store
+        Where log-mels are kept between systems; ``None`` to keep none.
     progress
         Is told what is going on; ``None`` for a silent training.
     announce
@@ -101,10 +105,10 @@ def train(
     chosen = dataset.chosen(machines)
     for machine in chosen:
         check_training_clips(machine, settings)
-    settings, notes = _with_separation_decided(dataset, settings, has_separator=separator is not None)
+    settings, notes = decide_separation(dataset, settings, has_separator=separator is not None)
     given = _given_separator(separator, settings)
     labeller = Labeller(dataset.machines.values(), settings, seed=seed)
-    run = _Run(Path(out), system, settings, seed, chosen, labeller, notes, progress)
+    run = _Run(Path(out), system, settings, seed, chosen, labeller, notes, store, progress)
     run.open(given, resume=resume, overwrite=overwrite)
     groups = [chosen] if settings.scope == "shared" else [[machine] for machine in chosen]
     if announce is not None:
@@ -125,6 +129,7 @@ class _Run:
     machines: Sequence[Machine]
     labeller: Labeller
     notes: tuple[str, ...]
+    store: SpectrogramStore | None
     progress: Progress | None
 
     def open(self, separator: Separator | None, *, resume: bool, overwrite: bool) -> None:
@@ -170,7 +175,10 @@ class _Run:
         paths = [self.out / f"{machine.machine_type}{SUFFIX}" for machine in group]
         if resume and all(path.exists() for path in paths):
             return [load_detector(path) for path in paths]
-        heard = [hear(machine, self.settings, separator, advance=self._advance(machine)) for machine in group]
+        heard = [
+            hear(machine, self.settings, separator, advance=self._advance(machine), store=self.store)
+            for machine in group
+        ]
         heard = self.labeller.labelled(heard, separator, advance=self._advance)
         name = group[0].machine_type if self.settings.scope == "machine" else "shared"
         tell = None if self.progress is None else partial(self.progress, f"training {name}")
@@ -274,10 +282,16 @@ class _Run:
         )
 
 
-def _with_separation_decided(
+def decide_separation(
     dataset: Dataset, settings: SystemSettings, *, has_separator: bool
 ) -> tuple[SystemSettings, tuple[str, ...]]:
-    """Settings whose separation is no longer ``auto``, and why it is what it is."""
+    """Settings whose separation is no longer ``auto``, and why it is what it is.
+
+    Raises
+    ------
+    SettingsError
+        If the separation that is asked for does not fit the system, or a separator that was given is of no use to it.
+    """
     needs_network = settings.separation in ("augment", "target=separated")
     if settings.autoencoder is None and needs_network:
         raise SettingsError(

@@ -6,8 +6,9 @@ from typing import Annotated, Literal, cast
 import typer
 
 import soundness
-from soundness.cli.application import Overwrite, Quiet, app, command, split_names
+from soundness.cli.application import Data, Overrides, Overwrite, Quiet, app, command, split_names
 from soundness.cli.console import progress_bars, say, show_lines, show_table, warn
+from soundness.errors import SettingsError
 
 __all__: list[str] = []
 
@@ -133,3 +134,66 @@ def systems() -> int:
     """
     show_table("systems", [("system", "what it is"), *soundness.system_descriptions().items()], n_left=2)
     return 0
+
+
+@app.command()
+@command
+def benchmark(
+    data: Data,
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for tables, pictures, detectors and scores.")],
+    systems: Annotated[str, typer.Option(help="Names or settings files, with commas between; or all.")] = "all",
+    seeds: Annotated[str, typer.Option(help="Of everything random, with commas between.")] = "0,1,2",
+    separation: Annotated[
+        str | None,
+        typer.Option(
+            help="As in train, for all systems: augment, denoise, target=separated or off.",
+            show_default="each system's own",
+        ),
+    ] = None,
+    separator: Annotated[
+        Path | None,
+        typer.Option(help="A file that train-separator wrote.", show_default="one is trained where it is needed"),
+    ] = None,
+    machines: Annotated[str, typer.Option(help="Machine types, with commas between.", show_default="all")] = "",
+    truth: Annotated[
+        Path | None,
+        typer.Option(help="A labelled data set, or the official evaluator's truth.", show_default="DATA itself"),
+    ] = None,
+    overrides: Overrides = None,
+    jobs: Annotated[int | None, typer.Option(help="Processes.", min=1, show_default="one a core")] = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> int:
+    """Train, score and evaluate every system, and print the table of the report; the same again goes on with it."""
+    chosen = [] if separation is None else [f"separation={separation}"]
+    with progress_bars(is_quiet=quiet) as bars:
+        result, files = soundness.benchmark(
+            data,
+            out,
+            systems=() if systems == "all" else split_names(systems),
+            seeds=[_seed(text) for text in split_names(seeds)],
+            overrides=[*(overrides or ()), *chosen],
+            machines=split_names(machines),
+            separator=separator,
+            truth=truth,
+            overwrite=overwrite,
+            n_workers=jobs,
+            progress=bars,
+            announce=None if quiet else warn,
+        )
+    if result.measured:
+        show_table(f"{data}, per cent, mean ± deviation over seeds", result.table_rows(), n_left=3)
+        show_table("summary", result.summary_rows(), n_left=2)
+    show_lines(f"{len(result.failures)} failed", result.failures)
+    say(f"tables and pictures in {out}: {', '.join(str(file.relative_to(out)) for file in files)}")
+    if not result.measured:
+        return 2
+    return 1 if result.failures else 0
+
+
+def _seed(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise SettingsError(f"--seeds: {text!r} is no whole number") from None

@@ -1,0 +1,107 @@
+"""Pictures of a benchmark: which system is good at which machine, how scores are spread, ROC curves."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from soundness.benchmark_results import BenchmarkResult
+from soundness.bundle import load_detectors
+from soundness.clips import clip_key
+from soundness.metrics import roc_curve
+from soundness.pictures import draw_score_histograms
+from soundness.scores import read_scores
+from soundness.truth import Truth, read_truth
+
+__all__ = ["draw_benchmark"]
+
+_DPI = 110
+_COLUMNS = 4
+
+Clips = Mapping[tuple[str, str], Sequence[float]]
+"""Scores by domain and label."""
+
+
+def draw_benchmark(result: BenchmarkResult, out: Path, *, truth: Path) -> list[Path]:
+    """Draw a heat map of system by machine and, for the first seed of each, score histograms and ROC curves.
+
+    Parameters
+    ----------
+    result
+        Of `soundness.benchmarking.benchmark`.
+    out
+        The benchmark's folder; pictures go to ``pictures`` below it.
+    truth
+        As for `soundness.truth.read_truth`.
+    """
+    folder = out / "pictures"
+    folder.mkdir(exist_ok=True)
+    known = read_truth(truth)
+    pictures = [folder / "machines.png"]
+    _draw_heat_map(result, pictures[0])
+    by_system: dict[str, dict[str, Clips]] = {}
+    for system in result.systems:
+        seed = next(one.seed for one in result.measured if one.system == system)
+        place = out / "systems" / system / str(seed)
+        by_system[system] = _labelled(place / "scores", known)
+        thresholds = {name: each.threshold.value for name, each in load_detectors(place / "run").items()}
+        pictures.append(folder / f"scores_{system}.png")
+        title = f"anomaly scores, {system}, seed {seed}"
+        draw_score_histograms(by_system[system], pictures[-1], thresholds=thresholds, title=title)
+    pictures.append(folder / "roc.png")
+    _draw_roc(by_system, result.machine_types, pictures[-1])
+    return pictures
+
+
+def _labelled(scores: Path, truth: Truth) -> dict[str, Clips]:
+    """Scores of labelled clips by machine, then by domain and label."""
+    found: dict[str, dict[tuple[str, str], list[float]]] = {}
+    for machine in read_scores(scores):
+        known = truth.get(machine.machine_type, {})
+        for name, value in zip(machine.file_names, machine.anomaly_scores, strict=True):
+            clip = known.get(clip_key(name))
+            if clip is not None:
+                place = (clip.domain or "", "anomaly" if clip.is_anomaly else "normal")
+                found.setdefault(machine.machine_type, {}).setdefault(place, []).append(float(value))
+    return dict(found)
+
+
+def _draw_heat_map(result: BenchmarkResult, path: Path) -> None:
+    systems, machines = result.systems, result.machine_types
+    cells = [[result.machine_score(system, machine) for machine in machines] for system in systems]
+    values: NDArray[np.float64] = 100 * np.array([[np.nan if cell is None else cell for cell in row] for row in cells])
+    figure = Figure(figsize=(2.5 + 1.1 * len(machines), 1.5 + 0.45 * len(systems)), layout="constrained")
+    axis = figure.subplots()
+    image = axis.imshow(values, cmap="RdYlGn", vmin=40, vmax=100, aspect="auto")
+    for (row, column), value in np.ndenumerate(values):
+        axis.text(column, row, "-" if np.isnan(value) else f"{value:.0f}", ha="center", va="center", fontsize=9)
+    axis.set_xticks(range(len(machines)), machines)
+    axis.set_yticks(range(len(systems)), systems)
+    what = ", ".join(name.replace("_", " ") for name in result.figures)
+    axis.set_title(f"harmonic mean of {what} (%)", fontsize=10)
+    figure.colorbar(image, ax=axis)
+    figure.savefig(path, dpi=_DPI)
+
+
+def _draw_roc(by_system: Mapping[str, Mapping[str, Clips]], machines: Sequence[str], path: Path) -> None:
+    n_columns = min(_COLUMNS, len(machines))
+    n_rows = -(-len(machines) // n_columns)
+    figure = Figure(figsize=(3.6 * n_columns, 3.6 * n_rows + 0.6), layout="constrained")
+    axes = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
+    for axis, machine in zip(axes, machines, strict=False):
+        axis.plot((0, 1), (0, 1), color="#bbbbbb", linestyle=":", linewidth=1)
+        for system, scored in by_system.items():
+            clips = scored.get(machine, {})
+            labels = [label == "anomaly" for (_, label), values in clips.items() for _ in values]
+            if any(labels) and not all(labels):
+                axis.plot(*roc_curve(labels, np.concatenate(list(clips.values()))), label=system, linewidth=1.2)
+        axis.set_title(machine, fontsize=10)
+        axis.set_xlabel("false alarms")
+        axis.set_ylabel("anomalies found")
+    for axis in axes[len(machines) :]:
+        axis.axis("off")
+    handles, names = axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=4, fontsize=8)
+    figure.savefig(path, dpi=_DPI)

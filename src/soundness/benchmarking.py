@@ -1,0 +1,377 @@
+"""Every system on one data set, with several seeds: trained, scored and evaluated once, in parallel."""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from soundness.benchmark_results import BenchmarkResult, Measured
+from soundness.bootstrap import bootstrap_intervals
+from soundness.bundle import SUFFIX, load_detectors, load_separator
+from soundness.datasets import Dataset, Machine, open_dataset
+from soundness.errors import OutputError, SettingsError, SoundnessError
+from soundness.evaluation import evaluate
+from soundness.forecast import expected_seconds
+from soundness.run_identity import check_identity, fingerprint, write_identity
+from soundness.screening import score_clips
+from soundness.separator_training import train_separator
+from soundness.settings import SeparatorSettings, SystemSettings, load_settings
+from soundness.spectrogram_store import SpectrogramStore
+from soundness.training import decide_separation, train
+
+__all__ = ["Entry", "benchmark", "entries_of"]
+
+_RUN_FILE = "benchmark.json"
+_FIGURES_FILE = "figures.json"
+_PARTS = ("systems", "separators", "spectrograms")
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A system that takes part.
+
+    Parameters
+    ----------
+    name
+        What it is called in tables, and its folder.
+    settings
+        Of the system.
+    """
+
+    name: str
+    settings: SystemSettings
+
+    @property
+    def is_random(self) -> bool:
+        """Whether a seed changes anything; a system without a network has nothing random."""
+        return self.settings.autoencoder is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One system with one seed, and everything that a process needs to run it; all of it can be pickled."""
+
+    entry: Entry
+    seed: int
+    data: Path
+    truth: Path
+    machines: tuple[str, ...]
+    separator: Path | None
+    folder: Path
+    store: Path
+    identity: str
+
+    def finished(self) -> Measured | None:
+        """What it measured, if it ran before with the same data and settings."""
+        try:
+            kept = json.loads((self.folder / _FIGURES_FILE).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        if kept["identity"] != self.identity:
+            raise OutputError(f"{self.folder}: was measured with other data or settings; --overwrite begins anew")
+        return Measured.model_validate(kept["measured"])
+
+
+def entries_of(systems: Sequence[str], *, overrides: Sequence[str] = ()) -> list[Entry]:
+    """Systems by name, or from settings files, as they take part in a benchmark.
+
+    Parameters
+    ----------
+    systems
+        Names of `soundness.system_names`, or the paths of settings files.
+    overrides
+        ``key=value`` each, for all systems.
+
+    Raises
+    ------
+    SettingsError
+        If a system or a setting is unknown, or two systems have the same name.
+    """
+    entries: dict[str, Entry] = {}
+    for system in systems:
+        name = Path(system).stem if system.endswith(".toml") else system
+        if name in entries:
+            raise SettingsError(f"systems: {name!r} is named twice; each has a folder of its own")
+        entries[name] = Entry(name, load_settings(system, overrides=overrides))
+    if not entries:
+        raise SettingsError("systems: none is named")
+    return list(entries.values())
+
+
+def benchmark(
+    data: Path | str,
+    out: Path | str,
+    *,
+    entries: Sequence[Entry],
+    seeds: Sequence[int],
+    machines: Sequence[str] = (),
+    separator: Path | None = None,
+    truth: Path | None = None,
+    overwrite: bool = False,
+    n_workers: int | None = None,
+    progress: Progress | None = None,
+    announce: Callable[[str], None] | None = None,
+) -> BenchmarkResult:
+    """Train, score and evaluate every system with every seed; what was finished before is not done again.
+
+    A recording is heard once for all systems that hear it alike, a separator trained once for all that want the same.
+    Systems without a network have nothing random, and run with the first seed alone. Jobs run side by side, one core
+    each, those that take longest first. One that fails is in the result; the others go on.
+
+    Parameters
+    ----------
+    data
+        A data set of any layout, with training clips and labelled test clips.
+    out
+        Folder for detectors, scores, separators and log-mels.
+    entries
+        From `entries_of`.
+    seeds
+        Each 0 or more.
+    machines
+        Machine types; all of them where none is named.
+    separator
+        A separator's file for all systems that use one; without it, they train what they need.
+    truth
+        As for `soundness.evaluate`; ``None`` takes it from the data set.
+    overwrite
+        Begin anew; an earlier benchmark in ``out`` is removed.
+    n_workers
+        Processes; the number of cores where it is ``None``.
+    progress
+        Is told what is going on, how much of it is done, and of how much.
+    announce
+        Is told what came out of each job.
+
+    Raises
+    ------
+    DataError
+        If the data set cannot be used.
+    SettingsError
+        If a system does not fit the data.
+    OutputError
+        If ``out`` holds anything else, or was measured with other data or settings.
+    """
+    out = Path(out)
+    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise SettingsError(f"seeds: {list(seeds)}; expected different ones, each 0 or more")
+    dataset = open_dataset(data)
+    chosen = dataset.chosen(machines)
+    decided = [Entry(entry.name, _with_separation(entry, dataset, separator)) for entry in entries]
+    _open(out, chosen, overwrite=overwrite)
+    jobs = list(_jobs(decided, seeds, out, dataset, chosen, truth, _Separators(out, separator, data, progress)))
+    done: list[Measured] = []
+    failures: list[str] = []
+    for measured, failure, job in _run_all(jobs, chosen, n_workers=n_workers, progress=progress):
+        if measured is not None:
+            done.append(measured)
+        if failure:
+            failures.append(f"{job.entry.name}, seed {job.seed}: {failure}")
+        if announce is not None:
+            announce(_line(job, measured, failure))
+    order = {entry.name: index for index, entry in enumerate(entries)}
+    done.sort(key=lambda one: (order[one.system], one.seed))
+    return BenchmarkResult(
+        data=str(data),
+        machine_types=tuple(machine.machine_type for machine in chosen),
+        separation={entry.name: entry.settings.separation for entry in decided},
+        measured=tuple(done),
+        failures=tuple(failures),
+    )
+
+
+def _with_separation(entry: Entry, dataset: Dataset, separator: Path | None) -> SystemSettings:
+    """Settings whose separation is decided; a separator is no matter to a system that uses none."""
+    is_given = separator is not None and entry.settings.separation != "off"
+    return decide_separation(dataset, entry.settings, has_separator=is_given)[0]
+
+
+def _open(out: Path, machines: Sequence[Machine], *, overwrite: bool) -> None:
+    """Make the folder ready; refuse one that holds anything else, or a benchmark of other data."""
+    identity = {
+        "machine_types": [machine.machine_type for machine in machines],
+        "data": fingerprint(clip for machine in machines for clip in machine.clips),
+    }
+    file = out / _RUN_FILE
+    try:
+        if out.exists() and not out.is_dir():
+            raise OutputError(f"{out}: is a file; a folder for the benchmark is expected")
+        if out.exists() and any(out.iterdir()) and not file.exists():
+            raise OutputError(f"{out}: exists, and is not the folder of a benchmark (no {_RUN_FILE}); choose another")
+        if file.exists() and overwrite:
+            for name in _PARTS:
+                shutil.rmtree(out / name, ignore_errors=True)
+            file.unlink()
+        if file.exists():
+            check_identity(file, identity, out=out)
+        out.mkdir(parents=True, exist_ok=True)
+        write_identity(file, identity)
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written: {error.strerror}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Separators:
+    """Separators by their settings: the one that was given, or trained once for all that want the same."""
+
+    out: Path
+    given: Path | None
+    data: Path | str
+    progress: Progress | None
+
+    def for_system(self, settings: SystemSettings) -> Path | None:
+        """The separator's file; ``None`` for a system that hears recordings as they are."""
+        if settings.separation == "off":
+            return None
+        if self.given is not None:
+            return self.given
+        audio = settings.audio
+        wanted = settings.separator.model_copy(update={"sample_rate": audio.sample_rate, "channel": audio.channel})
+        file = self.out / "separators" / f"{_short_hash(wanted.model_dump(mode='json'))}{SUFFIX}"
+        if not file.exists():
+            self._train(wanted, file)
+        return file
+
+    def _train(self, settings: SeparatorSettings, file: Path) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        train_separator(self.data, file, settings=settings, resume=True, progress=self.progress)
+
+
+def _jobs(
+    entries: Sequence[Entry],
+    seeds: Sequence[int],
+    out: Path,
+    dataset: Dataset,
+    machines: Sequence[Machine],
+    truth: Path | None,
+    separators: _Separators,
+) -> Iterator[_Job]:
+    data = fingerprint(clip for machine in machines for clip in machine.clips)
+    for entry in entries:
+        separator = separators.for_system(entry.settings)
+        heard_through = "" if separator is None else load_separator(separator).fingerprint
+        for seed in seeds if entry.is_random else seeds[:1]:
+            identity = [entry.settings.model_dump(mode="json"), seed, data, heard_through, str(truth)]
+            yield _Job(
+                entry,
+                seed,
+                dataset.root,
+                dataset.root if truth is None else truth,
+                tuple(machine.machine_type for machine in machines),
+                separator,
+                out / "systems" / entry.name / str(seed),
+                out / "spectrograms",
+                _short_hash(identity),
+            )
+
+
+def _run_all(
+    jobs: Sequence[_Job], machines: Sequence[Machine], *, n_workers: int | None, progress: Progress | None
+) -> Iterator[tuple[Measured | None, str, _Job]]:
+    """What each job measured, or why it failed, as they end."""
+    waiting = []
+    n_done = 0
+    for job in jobs:
+        measured = job.finished()
+        if measured is None:
+            waiting.append(job)
+            continue
+        n_done += 1
+        yield measured, "", job
+    if not waiting:
+        return
+    cost = {job.entry.name: expected_seconds(job.entry.settings, machines) for job in waiting}
+    waiting.sort(key=lambda job: -cost[job.entry.name])
+    workers = min(len(waiting), n_workers if n_workers is not None else os.cpu_count() or 1)
+    spawn = multiprocessing.get_context("spawn")  # a forked process would inherit torch's threads
+    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_enter_worker) as pool:
+        pending = {pool.submit(_run, job): job for job in waiting}
+        try:
+            for future in as_completed(pending):
+                measured, failure = future.result()
+                n_done += 1
+                if progress is not None:
+                    progress("systems and seeds", n_done, len(jobs))
+                yield measured, failure, pending[future]
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _enter_worker() -> None:
+    """One core for each process, which ends with the one that started it, however that ended."""
+    torch.set_num_threads(1)
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _run(job: _Job) -> tuple[Measured | None, str]:
+    """What a job measured; or a line that says why it could not."""
+    try:
+        return _measure(job), ""
+    except SoundnessError as error:
+        return None, str(error)
+
+
+def _measure(job: _Job) -> Measured:
+    run, scores, store = job.folder / "run", job.folder / "scores", SpectrogramStore(job.store)
+    started = time.perf_counter()
+    train(
+        job.data,
+        run,
+        system=job.entry.name,
+        settings=job.entry.settings,
+        separator=job.separator,
+        machines=job.machines,
+        seed=job.seed,
+        resume=True,
+        store=store,
+    )
+    trained = time.perf_counter()
+    score_clips(load_detectors(run), [job.data], scores, overwrite=True, n_workers=1, store=store)
+    scored = time.perf_counter()
+    intervals = bootstrap_intervals(scores, rng=np.random.default_rng(job.seed), truth=job.truth)
+    measured = Measured(
+        system=job.entry.name,
+        seed=job.seed,
+        evaluation=evaluate(scores, truth=job.truth),
+        interval=intervals.score,
+        training_seconds=trained - started,
+        scoring_seconds=scored - trained,
+    )
+    kept = {"identity": job.identity, "measured": measured.model_dump(mode="json")}
+    partial = job.folder / f"{_FIGURES_FILE}.partial"
+    partial.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+    partial.replace(job.folder / _FIGURES_FILE)
+    return measured
+
+
+def _line(job: _Job, measured: Measured | None, failure: str) -> str:
+    name = f"{job.entry.name}, seed {job.seed}" if job.entry.is_random else job.entry.name
+    if measured is None:
+        return f"{name}: failed: {failure}"
+    score = measured.evaluation.score
+    figure = "no score" if score is None else f"score {100 * score:.1f} %"
+    return f"{name}: {figure}, trained in {measured.training_seconds:.0f} s"
+
+
+def _short_hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

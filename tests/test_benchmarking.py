@@ -1,0 +1,213 @@
+"""Every system is measured once: in parallel, after a kill, with figures that are those of the single commands."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from conftest import SMALL_EARS, SMALL_NETWORK, SMALL_SEPARATOR
+from soundness.benchmarking import benchmark, entries_of
+from soundness.errors import OutputError, SettingsError
+from soundness.evaluation import evaluate
+from soundness.screening import score_clips
+from soundness.training import train
+
+SMALL = [*SMALL_EARS, *SMALL_NETWORK, *(f"separator.{setting}" for setting in SMALL_SEPARATOR)]
+PLAIN = [*SMALL_EARS]
+_PATIENCE = 400.0  # seconds, on a machine that has other things to do
+
+
+def entries(*systems, overrides=()):
+    found = []
+    for system in systems:
+        has_network = not system.startswith("log-mel")
+        found += entries_of([system], overrides=[*(SMALL if has_network else PLAIN), *overrides])
+    return found
+
+
+def test_a_system_is_named_once_and_exists():
+    with pytest.raises(SettingsError, match="'log-mel-knn' is named twice"):
+        entries_of(["log-mel-knn", "log-mel-knn"])
+    with pytest.raises(SettingsError, match="no system 'conditonal'"):
+        entries_of(["conditonal"])
+    with pytest.raises(SettingsError, match="none is named"):
+        entries_of([])
+
+
+@pytest.mark.parametrize("seeds", [[], [-1], [0, 0]])
+def test_seeds_are_different_whole_numbers(fan, tmp_path, seeds):
+    with pytest.raises(SettingsError, match="seeds"):
+        benchmark(fan, tmp_path / "out", entries=entries("log-mel-knn"), seeds=seeds)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    return tmp_path_factory.mktemp("benchmark") / "out"
+
+
+@pytest.fixture(scope="module")
+def result(fan, out):
+    """Two systems, one of which has a network, with two seeds."""
+    lines = []
+    chosen = entries("log-mel-knn", "conditional")
+    result = benchmark(fan, out, entries=chosen, seeds=[0, 3], n_workers=2, announce=lines.append)
+    assert len(lines) == 3
+    return result
+
+
+@pytest.mark.slow
+def test_systems_with_a_network_run_with_every_seed_and_others_once(result):
+    runs = [(one.system, one.seed) for one in result.measured]
+    assert runs == [("log-mel-knn", 0), ("conditional", 0), ("conditional", 3)]
+    assert result.failures == ()
+    assert result.separation == {"log-mel-knn": "off", "conditional": "off"}
+
+
+@pytest.mark.slow
+def test_its_figures_are_those_of_the_single_steps(result, fan, tmp_path):
+    (entry,) = entries("conditional", overrides=["separation=off"])
+    (detector,) = train(fan, tmp_path / "run", system="conditional", settings=entry.settings, seed=3)
+    score_clips({"fan": detector}, [fan], tmp_path / "scores")
+    expected = evaluate(tmp_path / "scores")
+    assert result.measured[2].evaluation.machines == expected.machines
+    assert result.measured[2].evaluation.score == expected.score
+
+
+@pytest.mark.slow
+def test_the_interval_of_a_score_holds_it(result):
+    for one in result.measured:
+        assert one.interval.low <= one.interval.value <= one.interval.high
+        assert one.interval.value == pytest.approx(one.evaluation.score)
+
+
+@pytest.mark.slow
+def test_the_same_again_does_nothing_twice(result, fan, out):
+    scores = out / "systems" / "conditional" / "0" / "scores" / "anomaly_score_fan_section_00_test.csv"
+    before = scores.stat().st_mtime_ns
+    again = benchmark(fan, out, entries=entries("log-mel-knn", "conditional"), seeds=[0, 3])
+    assert again == result
+    assert scores.stat().st_mtime_ns == before
+
+
+@pytest.mark.slow
+def test_more_systems_may_join(result, fan, out):
+    more = benchmark(fan, out, entries=entries("log-mel-knn", "log-mel-whitened"), seeds=[0])
+    assert [one.system for one in more.measured] == ["log-mel-knn", "log-mel-whitened"]
+    assert more.measured[0] == result.measured[0]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("result")
+def test_a_recording_is_heard_once_for_all(out):
+    assert len(list((out / "spectrograms").iterdir())) == 12 + 8  # training clips, and test clips
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("result")
+def test_other_settings_are_refused_for_the_same_name(fan, out):
+    with pytest.raises(OutputError, match=r"log-mel-knn.*other data or settings; --overwrite"):
+        benchmark(fan, out, entries=entries("log-mel-knn", overrides=["scorer.n_neighbors=2"]), seeds=[0])
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("result")
+def test_other_data_are_refused(write_machine, tmp_path, out):
+    other = write_machine(tmp_path, n_source=9, n_test=4)
+    with pytest.raises(OutputError, match="another data"):
+        benchmark(other, out, entries=entries("log-mel-knn"), seeds=[0])
+
+
+def test_a_folder_of_something_else_is_left_alone(fan, tmp_path):
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "dear.txt").write_text("x")
+    with pytest.raises(OutputError, match=r"is not the folder of a benchmark"):
+        benchmark(fan, tmp_path / "letters", entries=entries("log-mel-knn"), seeds=[0], overwrite=True)
+    assert (tmp_path / "letters" / "dear.txt").read_text() == "x"
+
+
+@pytest.mark.slow
+def test_a_system_that_fails_leaves_the_others_their_figures(fan, tmp_path):
+    broken = entries("conditional", overrides=["training.learning_rate=1e30"])
+    result = benchmark(fan, tmp_path / "out", entries=[*broken, *entries("log-mel-knn")], seeds=[0])
+    assert [one.system for one in result.measured] == ["log-mel-knn"]
+    assert len(result.failures) == 1
+    assert result.failures[0].startswith("conditional, seed 0: ")
+
+
+@pytest.mark.slow
+def test_a_separator_is_trained_once_for_all_that_want_the_same(hall, tmp_path):
+    chosen = entries("conditional", "fully-connected", "log-mel-knn")
+    result = benchmark(hall, tmp_path / "out", entries=chosen, seeds=[0], machines=["fan"])
+    assert result.failures == ()
+    assert result.separation == {"conditional": "augment", "fully-connected": "augment", "log-mel-knn": "off"}
+    assert len(list((tmp_path / "out" / "separators").glob("*.soundness"))) == 1
+
+
+@pytest.mark.slow
+def test_after_a_kill_what_was_finished_is_not_done_again(fan, tmp_path):
+    out = tmp_path / "out"
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[3])\n"
+        "from test_benchmarking import benchmark, entries\n"
+        "if __name__ == '__main__':\n"
+        "    benchmark(sys.argv[1], sys.argv[2], n_workers=1, seeds=[0],\n"
+        "              entries=entries('log-mel-knn', 'conditional', overrides=['separation=off']))\n"
+    )
+    script = tmp_path / "run.py"
+    script.write_text(program)
+    process = subprocess.Popen([sys.executable, script, fan, out, Path(__file__).parent])
+    slow = out / "systems" / "conditional" / "0" / "figures.json"
+    deadline = time.monotonic() + _PATIENCE
+    while not slow.exists():  # the one that takes longest runs first
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    before = slow.stat().st_mtime_ns
+    figures = json.loads(slow.read_text())["measured"]
+    result = benchmark(fan, out, entries=entries("log-mel-knn", "conditional", overrides=["separation=off"]), seeds=[0])
+    assert [one.system for one in result.measured] == ["log-mel-knn", "conditional"]
+    assert slow.stat().st_mtime_ns == before
+    assert result.measured[1].model_dump(mode="json") == figures
+
+
+@pytest.mark.slow
+def test_workers_end_with_the_process_that_started_them(fan, tmp_path):
+    script = tmp_path / "run.py"
+    script.write_text(
+        "import sys; sys.path.insert(0, sys.argv[3])\n"
+        "from test_benchmarking import benchmark, entries\n"
+        "if __name__ == '__main__':\n"
+        "    benchmark(sys.argv[1], sys.argv[2], n_workers=1, seeds=[0],\n"
+        "              entries=entries('conditional', overrides=['training.max_steps=99999', 'training.held_out=0']))\n"
+    )
+    process = subprocess.Popen([sys.executable, script, fan, tmp_path / "out", Path(__file__).parent])
+    deadline = time.monotonic() + _PATIENCE
+    while not (workers := [pid for pid in _children(process.pid) if (tmp_path / "out" / "systems").exists()]):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    while any(_is_alive(pid) for pid in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def _children(pid: int) -> list[int]:
+    return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"

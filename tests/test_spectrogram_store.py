@@ -1,0 +1,59 @@
+"""Log-mels that were kept are the same to the last bit, and belong to one recording, system and separator."""
+
+import os
+
+import numpy as np
+import pytest
+
+from soundness.spectrogram_store import KeptRecording, SpectrogramStore
+
+
+@pytest.fixture
+def recording(tmp_path):
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"any bytes")
+    return path
+
+
+@pytest.fixture
+def store(tmp_path):
+    return SpectrogramStore(tmp_path / "kept")
+
+
+def kept(seed=0):
+    log_mel = np.random.default_rng(seed).standard_normal((16, 9)).astype(np.float32)
+    return KeptRecording(log_mel, has_sound=True, n_samples=4321)
+
+
+def test_what_is_kept_is_given_back_to_the_last_bit(store, recording, small):
+    assert store.get(recording, small(), separator="") is None
+    store.put(recording, small(), kept(), separator="")
+    found = store.get(recording, small(), separator="")
+    assert found.log_mel.dtype == np.float32
+    assert np.array_equal(found.log_mel, kept().log_mel)
+    assert (found.has_sound, found.n_samples) == (True, 4321)
+    assert [path.suffix for path in store.folder.iterdir()] == [".npz"]
+
+
+def test_another_separator_rate_channel_or_log_mel_is_another_entry(store, recording, small):
+    store.put(recording, small(), kept(), separator="")
+    assert store.get(recording, small(), separator="f00") is None
+    for change in ("audio.sample_rate=32000", "audio.channel=1", "log_mel.n_mels=17", "log_mel.floor_db=-80.0"):
+        assert store.get(recording, small("conditional", change), separator="") is None
+    assert store.get(recording, small("log-mel-knn"), separator="") is not None  # hears it alike
+
+
+def test_a_recording_that_changed_is_another(store, recording, small):
+    store.put(recording, small(), kept(), separator="")
+    before = recording.stat()
+    os.utime(recording, ns=(before.st_atime_ns, before.st_mtime_ns + 1_000_000))
+    assert store.get(recording, small(), separator="") is None
+    recording.write_bytes(b"more bytes than there were")
+    os.utime(recording, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert store.get(recording, small(), separator="") is None
+
+
+def test_a_later_entry_replaces_an_earlier_one(store, recording, small):
+    for seed in (0, 1):
+        store.put(recording, small(), kept(seed), separator="")
+    assert np.array_equal(store.get(recording, small(), separator="").log_mel, kept(1).log_mel)

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+import soundness
 from conftest import SMALL_EARS, SMALL_NETWORK, SMALL_SEPARATOR
 from soundness.benchmarking import benchmark, entries_of
+from soundness.bundle import load_detector
 from soundness.errors import OutputError, SettingsError
 from soundness.evaluation import evaluate
 from soundness.screening import score_clips
@@ -88,7 +90,7 @@ def test_the_interval_of_a_score_holds_it(result):
 
 @pytest.mark.slow
 def test_the_same_again_does_nothing_twice(result, fan, out):
-    scores = out / "systems" / "conditional" / "0" / "scores" / "anomaly_score_fan_section_00_test.csv"
+    scores = out / "scores" / "conditional" / "seed-0" / "anomaly_score_fan_section_00_test.csv"
     before = scores.stat().st_mtime_ns
     again = benchmark(fan, out, entries=entries("log-mel-knn", "conditional"), seeds=[0, 3])
     assert again == result
@@ -100,6 +102,14 @@ def test_more_systems_may_join(result, fan, out):
     more = benchmark(fan, out, entries=entries("log-mel-knn", "log-mel-whitened"), seeds=[0])
     assert [one.system for one in more.measured] == ["log-mel-knn", "log-mel-whitened"]
     assert more.measured[0] == result.measured[0]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("result")
+def test_a_submission_of_its_scores_knows_the_run_that_made_them(out, tmp_path):
+    package = soundness.submission(out / "scores" / "conditional" / "seed-3", tmp_path / "package", team="demo")
+    detector = load_detector(out / "runs" / "conditional" / "seed-3" / "fan.soundness")
+    assert package.meta.system.complexity.total_parameters == detector.summary.n_parameters
 
 
 @pytest.mark.slow
@@ -162,7 +172,7 @@ def test_after_a_kill_what_was_finished_is_not_done_again(fan, tmp_path):
     script = tmp_path / "run.py"
     script.write_text(program)
     process = subprocess.Popen([sys.executable, script, fan, out, Path(__file__).parent])
-    slow = out / "systems" / "conditional" / "0" / "figures.json"
+    slow = out / "figures" / "conditional" / "seed-0.json"
     deadline = time.monotonic() + _PATIENCE
     while not slow.exists():  # the one that takes longest runs first
         assert time.monotonic() < deadline
@@ -190,7 +200,7 @@ def test_workers_end_with_the_process_that_started_them(fan, tmp_path):
     )
     process = subprocess.Popen([sys.executable, script, fan, tmp_path / "out", Path(__file__).parent])
     deadline = time.monotonic() + _PATIENCE
-    while not (workers := [pid for pid in _children(process.pid) if (tmp_path / "out" / "systems").exists()]):
+    while not (workers := [pid for pid in _children(process.pid) if (tmp_path / "out" / "runs").exists()]):
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.1)

@@ -44,9 +44,9 @@ def draw_benchmark(result: BenchmarkResult, out: Path, *, truth: Path) -> list[P
     by_system: dict[str, dict[str, Clips]] = {}
     for system in result.systems:
         seed = next(one.seed for one in result.measured if one.system == system)
-        place = out / "systems" / system / str(seed)
-        by_system[system] = _labelled(place / "scores", known)
-        thresholds = {name: each.threshold.value for name, each in load_detectors(place / "run").items()}
+        by_system[system] = _labelled(out / "scores" / system / f"seed-{seed}", known)
+        detectors = load_detectors(out / "runs" / system / f"seed-{seed}")
+        thresholds = {name: detector.threshold.value for name, detector in detectors.items()}
         pictures.append(folder / f"scores_{system}.png")
         title = f"anomaly scores, {system}, seed {seed}"
         draw_score_histograms(by_system[system], pictures[-1], thresholds=thresholds, title=title)

@@ -33,8 +33,7 @@ from soundness.training import decide_separation, train
 __all__ = ["Entry", "benchmark", "entries_of"]
 
 _RUN_FILE = "benchmark.json"
-_FIGURES_FILE = "figures.json"
-_PARTS = ("systems", "separators", "spectrograms")
+_PARTS = ("runs", "scores", "figures", "separators", "spectrograms")
 
 Progress = Callable[[str, int, int], None]
 
@@ -70,19 +69,38 @@ class _Job:
     truth: Path
     machines: tuple[str, ...]
     separator: Path | None
-    folder: Path
-    store: Path
+    out: Path
     identity: str
+
+    @property
+    def run(self) -> Path:
+        """Folder of its detectors."""
+        return _place(self.out, "runs", self.entry.name, self.seed)
+
+    @property
+    def scores(self) -> Path:
+        """Folder of its scores."""
+        return _place(self.out, "scores", self.entry.name, self.seed)
+
+    @property
+    def figures(self) -> Path:
+        """File of its figures: once it is there, the job is finished."""
+        return self.out / "figures" / self.entry.name / f"seed-{self.seed}.json"
 
     def finished(self) -> Measured | None:
         """What it measured, if it ran before with the same data and settings."""
         try:
-            kept = json.loads((self.folder / _FIGURES_FILE).read_text(encoding="utf-8"))
+            kept = json.loads(self.figures.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
         if kept["identity"] != self.identity:
-            raise OutputError(f"{self.folder}: was measured with other data or settings; --overwrite begins anew")
+            raise OutputError(f"{self.figures}: measured with other data or settings; --overwrite begins anew")
         return Measured.model_validate(kept["measured"])
+
+
+def _place(out: Path, what: str, system: str, seed: int) -> Path:
+    """Folder of ``runs`` or ``scores`` of a system and seed in a benchmark."""
+    return out / what / system / f"seed-{seed}"
 
 
 def entries_of(systems: Sequence[str], *, overrides: Sequence[str] = ()) -> list[Entry]:
@@ -272,8 +290,7 @@ def _jobs(
                 dataset.root if truth is None else truth,
                 tuple(machine.machine_type for machine in machines),
                 separator,
-                out / "systems" / entry.name / str(seed),
-                out / "spectrograms",
+                out,
                 _short_hash(identity),
             )
 
@@ -332,11 +349,11 @@ def _run(job: _Job) -> tuple[Measured | None, str]:
 
 
 def _measure(job: _Job) -> Measured:
-    run, scores, store = job.folder / "run", job.folder / "scores", SpectrogramStore(job.store)
+    store = SpectrogramStore(job.out / "spectrograms")
     started = time.perf_counter()
     train(
         job.data,
-        run,
+        job.run,
         system=job.entry.name,
         settings=job.entry.settings,
         separator=job.separator,
@@ -346,21 +363,22 @@ def _measure(job: _Job) -> Measured:
         store=store,
     )
     trained = time.perf_counter()
-    score_clips(load_detectors(run), [job.data], scores, overwrite=True, n_workers=1, store=store)
+    score_clips(load_detectors(job.run), [job.data], job.scores, overwrite=True, n_workers=1, store=store)
     scored = time.perf_counter()
-    intervals = bootstrap_intervals(scores, rng=np.random.default_rng(job.seed), truth=job.truth)
+    intervals = bootstrap_intervals(job.scores, rng=np.random.default_rng(job.seed), truth=job.truth)
     measured = Measured(
         system=job.entry.name,
         seed=job.seed,
-        evaluation=evaluate(scores, truth=job.truth),
+        evaluation=evaluate(job.scores, truth=job.truth),
         interval=intervals.score,
         training_seconds=trained - started,
         scoring_seconds=scored - trained,
     )
     kept = {"identity": job.identity, "measured": measured.model_dump(mode="json")}
-    partial = job.folder / f"{_FIGURES_FILE}.partial"
+    job.figures.parent.mkdir(parents=True, exist_ok=True)
+    partial = job.figures.with_suffix(".partial")
     partial.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
-    partial.replace(job.folder / _FIGURES_FILE)
+    partial.replace(job.figures)
     return measured
 
 

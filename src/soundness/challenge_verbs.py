@@ -43,7 +43,7 @@ def benchmark(
     data
         A data set of any layout, with training clips and labelled test clips.
     out
-        Folder for all of it: ``results.{json,csv,md}``, ``pictures``, and ``systems/<name>/<seed>/{run,scores}``.
+        Folder for all of it: ``results.{json,csv,md}``, ``pictures``, and ``{runs,scores}/<system>/seed-<n>``.
     systems
         Names of `soundness.system_names`, or settings files; all systems where none is named.
     seeds
@@ -235,7 +235,8 @@ def submission(
     source_code
         Where it is published.
     run
-        The run that made the scores: what is said of the system is read from its detectors, and counted.
+        The run that made the scores: what is said of the system is read from its detectors, and counted. Of scores in a
+        benchmark it is known.
     seconds
         Length of the clip whose multiply-accumulates are counted.
     development
@@ -259,6 +260,7 @@ def submission(
     )
 
     scores = Path(scores)
+    run = _run_of_benchmark(scores) if run is None else run
     detectors = {} if run is None else load(run)
     scored, notes = complete_scores(scores, machines=detectors)
     others = {one.machine_type for one in scored} - detectors.keys()
@@ -285,6 +287,13 @@ def submission(
     for one in scored:
         n_clips[one.machine_type] = n_clips.get(one.machine_type, 0) + len(one.file_names)
     return SubmissionPackage(folder=folder, meta=meta, n_clips=n_clips, notes=tuple(notes))
+
+
+def _run_of_benchmark(scores: Path) -> Path | None:
+    """The run that made the scores, where both are in the folder of a benchmark."""
+    seed, system = scores.resolve().name, scores.resolve().parent
+    run = system.parent.parent / "runs" / system.name / seed
+    return run if system.parent.name == "scores" and run.is_dir() else None
 
 
 def _system(

@@ -44,7 +44,7 @@ def submission(
         Path | None,
         typer.Option(
             help="The run that made the scores, whose parameters and multiply-accumulates are counted.",
-            show_default=False,
+            show_default="that of a benchmark's scores",
         ),
     ] = None,
     seconds: Annotated[float, typer.Option(help="Length of the clip whose multiply-accumulates are counted.")] = 10.0,

@@ -35,7 +35,7 @@ COMMAND = str(Path(sys.executable).with_name("soundness"))
 DOCS = Path(__file__).parents[1] / "docs" / "separation.md"
 GIB = 2**30
 RATE = 16_000
-SEEDS = (0, 1, 2)
+SEEDS = {"noisy": (0, 1, 2), "factory": (0,)}  # three hours are enough
 WITH_CLEAN_CLIPS = ("bearing", "gearbox", "slider", "valve")
 DETECTION_MACHINES = ("fan", "gearbox", "valve")
 MODES = ("off", "augment", "denoise", "target=separated")
@@ -294,7 +294,9 @@ def detection(work: Path) -> Iterator[Row]:
     trained(make_factory(work), "factory")
     for data, title in (("noisy", "noisy toy car"), ("factory", f"factory ({', '.join(DETECTION_MACHINES)})")):
         _stem_data(work, data)
-        jobs = [Job(data, system, mode, seed) for system in networks for mode in (*MODES, "stems") for seed in SEEDS]
+        jobs = [
+            Job(data, system, mode, seed) for system in networks for mode in (*MODES, "stems") for seed in SEEDS[data]
+        ]
         jobs += [Job(data, system, mode, 0) for system in others for mode in ("off", "denoise", "stems")]
         with ThreadPoolExecutor(2) as pool:
             scores = dict(zip(jobs, pool.map(lambda job: _score(work, job), jobs), strict=True))

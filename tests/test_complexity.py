@@ -1,5 +1,7 @@
 """Parameters and multiply-accumulates, against counts by hand."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -73,9 +75,9 @@ def test_the_separator_is_counted_too(separating_detector):
     macs = []
 
     def count(layer, inputs, output):
-        macs.append(output[0].numel() * inputs[0].shape[1] // layer.groups * layer.kernel_size[0])
+        macs.append(output[0].numel() * inputs[0].shape[1] // layer.groups * math.prod(layer.kernel_size))
 
-    layers = [module for module in network.modules() if isinstance(module, nn.Conv1d)]
+    layers = [module for module in network.modules() if isinstance(module, nn.Conv1d | nn.Conv2d)]
     hooks = [layer.register_forward_hook(count) for layer in layers]
     with torch.no_grad():
         network(waveform)

@@ -299,7 +299,7 @@ def test_an_unknown_system_is_refused_with_a_suggestion(tmp_path: Path, pump: Pa
 def test_a_network_whose_sizes_do_not_fit_is_refused(tmp_path: Path, pump: Path) -> None:
     for override, message in (
         ("autoencoder.segment_frames=30", "autoencoder.segment_frames is 30"),
-        ("autoencoder.name=huge", "no autoencoder 'huge'"),
+        ("autoencoder.name=huge", "autoencoder.name: no 'huge'; there are convolutional"),
         ("training.accelerator=abacus", "training.accelerator: 'abacus'"),
     ):
         assert message in refusal("train", pump, "--out", tmp_path / "run", "--set", override, "-q")

@@ -39,6 +39,8 @@ def test_a_system_is_named_once_and_exists():
         entries_of(["conditonal"])
     with pytest.raises(SettingsError, match="none is named"):
         entries_of([])
+    with pytest.raises(SettingsError, match=r"systems: log-mel-knn: unknown setting 'max_steps'"):
+        entries_of(["conditional", "log-mel-knn"], overrides=["training.max_steps=3"])
 
 
 @pytest.mark.parametrize("seeds", [[], [-1], [0, 0]])

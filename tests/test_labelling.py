@@ -9,7 +9,7 @@ import soundfile
 import torch
 
 from soundness.datasets import open_dataset
-from soundness.errors import DataError, OutputError
+from soundness.errors import AudioError, DataError, OutputError
 from soundness.features import Spectrograms
 from soundness.hearing import hear
 from soundness.labelling import Labeller, band_moments, lacking_attributes, spectral_shapes
@@ -154,7 +154,7 @@ def test_a_teacher_whose_clip_cannot_be_used_is_refused_by_name(halls, small, tm
     path = sorted((data / "pump" / "train").iterdir())[0]
     path.write_bytes(b"no sound")
     settings = small("conditional", "pseudo_labels=classifier", "separation=off")
-    with pytest.raises(Exception, match=path.name):
+    with pytest.raises(AudioError, match=path.name):
         train(data, tmp_path / "run", system="conditional", settings=settings, machines=["fan"])
 
 

@@ -96,7 +96,7 @@ def test_a_cluster_of_too_few_clips_is_merged_with_the_nearest():
     assert "those of fewer than 3 clips are merged with the others" in found.reason
 
 
-@pytest.mark.parametrize("count", [1, 3, 5])
+@pytest.mark.parametrize("count", [1, 3, 5, 7])
 def test_of_a_few_clips_no_clusters_are_sought(count):
     found = by_clusters(blobs(count)[0], [""] * count, seed=0)
     assert set(found.labels) == {""}

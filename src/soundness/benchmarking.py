@@ -123,7 +123,10 @@ def entries_of(systems: Sequence[str], *, overrides: Sequence[str] = ()) -> list
         name = Path(system).stem if system.endswith(".toml") else system
         if name in entries:
             raise SettingsError(f"systems: {name!r} is named twice; each has a folder of its own")
-        entries[name] = Entry(name, load_settings(system, overrides=overrides))
+        try:
+            entries[name] = Entry(name, load_settings(system, overrides=overrides))
+        except SettingsError as error:
+            raise SettingsError(f"systems: {name}: {error}") from None
     if not entries:
         raise SettingsError("systems: none is named")
     return list(entries.values())

@@ -21,6 +21,7 @@ __all__ = ["FEWEST_CLIPS", "PseudoLabels", "by_classifier", "by_clusters"]
 FEWEST_CLIPS = 3
 """Clips of a domain that a label needs: the scorer takes no statistics of fewer."""
 
+_FEWEST_TO_CLUSTER = 8  # of a domain: six clips of mere noise may look like two clusters
 _MOST_CLUSTERS = 8
 _MOST_COMPONENTS = 3
 _CLIPS_PER_COMPONENT = 5
@@ -132,7 +133,7 @@ def _clusters(vectors: Floats, seed: int) -> tuple[NDArray[Any], str]:
     """Which cluster each clip belongs to, and why there are that many."""
     n_distinct = len(np.unique(vectors, axis=0))
     most = min(_MOST_CLUSTERS, len(vectors) // FEWEST_CLIPS, n_distinct)
-    if most < 2:
+    if most < 2 or len(vectors) < _FEWEST_TO_CLUSTER:
         return np.zeros(len(vectors), dtype=int), f"{_counted(len(vectors), 'clip')}, too few to look for clusters"
     components = _principal_components(vectors)
     mixtures = [

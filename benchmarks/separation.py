@@ -153,7 +153,9 @@ def sizes(work: Path) -> Iterator[Row]:
     data = make_noisy(work)
     kinds = [(size, basis) for basis in ("learned", "stft") for size in ("cpu", "cpu-quality")]
     with ThreadPoolExecutor(2) as pool:
-        options = [("--size", size, "--basis", basis, "--minutes", "10") for size, basis in kinds]
+        options = [
+            ("--size", size, "--basis", basis, "--minutes", "10", "--set", "max_steps=1000000") for size, basis in kinds
+        ]
         names = [f"noisy_{size}_{basis}" for size, basis in kinds]
         separators = list(pool.map(lambda name, given: trained(data, name, *given, n_threads=1), names, options))
     for (size, basis), separator in zip(kinds, separators, strict=True):

@@ -78,7 +78,7 @@ def train_separator(
     out: Annotated[Path, typer.Option(help="The separator's file; pictures go to its sibling OUT_pictures.")],
     size: Annotated[str, typer.Option(help="cpu, cpu-quality, gpu or paper.", show_default="cpu")] = "",
     basis: Annotated[str, typer.Option(help="learned or stft: what the masks lie on.", show_default="stft")] = "",
-    minutes: Annotated[float | None, typer.Option(help="Time to train for.", show_default="20")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Longest time to train for.", show_default="20")] = None,
     machines: Annotated[
         str, typer.Option(help="Machine types whose sound is learned, with commas between.", show_default="all")
     ] = "",

@@ -7,7 +7,6 @@ machine of two cores. What is finished is kept in the work folder and not measur
 not kept.
 """
 
-import argparse
 import json
 import os
 import shutil
@@ -17,15 +16,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import torch
-from rich.console import Console
-from rich.table import Table
 
+from promises import Row, measure
 from soundness.bundle import load_separator
 from soundness.separation.losses import si_snr
 from soundness.separation.separator import Separator
@@ -39,16 +37,6 @@ SEEDS = {"noisy": (0, 1, 2), "factory": (0,)}  # three hours are enough
 WITH_CLEAN_CLIPS = ("bearing", "gearbox", "slider", "valve")
 DETECTION_MACHINES = ("fan", "gearbox", "valve")
 MODES = ("off", "augment", "denoise", "target=separated")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table; without a promise it is kept."""
-
-    what: str
-    promised: str
-    measured: str
-    is_kept: bool
 
 
 def soundness(*arguments: str, n_threads: int | None = None) -> None:
@@ -363,50 +351,5 @@ SECTIONS: dict[str, Callable[[Path], Iterator[Row]]] = {
 }
 
 
-def write_docs(rows: dict[str, list[Row]]) -> None:
-    """Put the tables between the markers of the page."""
-    text = DOCS.read_text(encoding="utf-8")
-    for section, found in rows.items():
-        start, end = f"<!-- {section} -->\n", f"<!-- end of {section} -->\n"
-        lines = ["| | promised | measured |", "|---|---|---|"]
-        lines += [f"| {row.what} | {row.promised} | {row.measured} |" for row in found]
-        before, _, rest = text.partition(start)
-        _, _, after = rest.partition(end)
-        text = f"{before}{start}" + "\n".join(lines) + f"\n{end}{after}"
-    DOCS.write_text(text, encoding="utf-8")
-
-
-def main() -> int:
-    """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default=",".join(SECTIONS), help=f"of {', '.join(SECTIONS)}")
-    parser.add_argument("--work", type=Path, default=Path("out/benchmark-separation"))
-    arguments = parser.parse_args()
-    if "SOUNDNESS_DATA" not in os.environ:
-        parser.error("SOUNDNESS_DATA is not set: it names the folder of the real recordings")
-    work = arguments.work.resolve()
-    work.mkdir(parents=True, exist_ok=True)
-    kept = work / "rows.json"
-    rows = (
-        {name: [Row(**row) for row in found] for name, found in json.loads(kept.read_text()).items()}
-        if kept.exists()
-        else {}
-    )
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    for name in arguments.only.split(","):
-        if name not in rows:
-            rows[name] = []
-            for row in SECTIONS[name](work):
-                rows[name].append(row)
-                console.print(f"{row.what}: {row.measured}", highlight=False)
-            kept.write_text(json.dumps({key: [asdict(row) for row in found] for key, found in rows.items()}, indent=2))
-    table = Table("what", "promised", "measured", "")
-    for row in (row for name in arguments.only.split(",") for row in rows[name]):
-        table.add_row(row.what, row.promised, row.measured, "pass" if row.is_kept else "FAIL")
-    console.print(table)
-    write_docs(rows)
-    return 0 if all(row.is_kept for found in rows.values() for row in found) else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(measure(SECTIONS, description=__doc__.splitlines()[0], page=DOCS, work=Path("out/benchmark-separation")))

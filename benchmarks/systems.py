@@ -6,7 +6,6 @@ Needs the environment variable SOUNDNESS_DATA and about two hours on an idle mac
 kept in the work folder and not measured again. Exit status 1 if a promise is not kept.
 """
 
-import argparse
 import json
 import os
 import statistics
@@ -14,11 +13,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
+from promises import Row, measure
 
 COMMAND = str(Path(sys.executable).with_name("soundness"))
 DOCS = Path(__file__).parents[1] / "docs" / "benchmarks.md"
@@ -27,16 +25,6 @@ OFFICIAL_TRAINING_SECONDS = 221.0
 OFFICIAL_SCORING_SECONDS = 9.8
 OFFICIAL_STEP_MS = 15.0
 OFFICIAL_PEAK_GB = 1.5
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table; without a promise it is kept."""
-
-    what: str
-    promised: str
-    measured: str
-    is_kept: bool
 
 
 @dataclass(frozen=True)
@@ -124,44 +112,5 @@ def speed(work: Path) -> Iterator[Row]:
 SECTIONS: dict[str, Callable[[Path], Iterator[Row]]] = {"toycar": toycar, "factory": factory, "speed": speed}
 
 
-def write_docs(rows: dict[str, list[Row]]) -> None:
-    """Put the tables between the markers of the page."""
-    text = DOCS.read_text(encoding="utf-8")
-    for section, found in rows.items():
-        start, end = f"<!-- {section} -->\n", f"<!-- end of {section} -->\n"
-        lines = ["| | promised | measured |", "|---|---|---|"]
-        lines += [f"| {row.what} | {row.promised} | {row.measured} |" for row in found]
-        before, _, rest = text.partition(start)
-        _, _, after = rest.partition(end)
-        text = f"{before}{start}" + "\n".join(lines) + f"\n{end}{after}"
-    DOCS.write_text(text, encoding="utf-8")
-
-
-def main() -> int:
-    """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default=",".join(SECTIONS), help=f"of {', '.join(SECTIONS)}")
-    parser.add_argument("--work", type=Path, default=Path("out/benchmark-systems"))
-    arguments = parser.parse_args()
-    if "SOUNDNESS_DATA" not in os.environ:
-        parser.error("SOUNDNESS_DATA is not set: it names the folder of the real recordings")
-    work = arguments.work.resolve()
-    work.mkdir(parents=True, exist_ok=True)
-    kept = work / "rows.json"
-    known = json.loads(kept.read_text()) if kept.exists() else {}
-    rows = {name: [Row(**row) for row in found] for name, found in known.items()}
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    for name in arguments.only.split(","):
-        if name not in rows:
-            rows[name] = list(SECTIONS[name](work))
-            kept.write_text(json.dumps({key: [asdict(row) for row in found] for key, found in rows.items()}, indent=2))
-    table = Table("what", "promised", "measured", "")
-    for row in (row for name in arguments.only.split(",") for row in rows[name]):
-        table.add_row(row.what, row.promised, row.measured, "pass" if row.is_kept else "FAIL")
-    console.print(table)
-    write_docs(rows)
-    return 0 if all(row.is_kept for found in rows.values() for row in found) else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(measure(SECTIONS, description=__doc__.splitlines()[0], page=DOCS, work=Path("out/benchmark-systems")))

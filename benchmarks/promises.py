@@ -1,0 +1,94 @@
+"""What the benchmark scripts share: rows of promised and measured, kept between runs, printed, and put into a page."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+__all__ = ["Row", "measure"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table; without a promise it is kept."""
+
+    what: str
+    promised: str
+    measured: str
+    is_kept: bool
+
+
+def measure(
+    sections: Mapping[str, Callable[[Path], Iterator[Row]]], *, description: str, page: Path, work: Path
+) -> int:
+    """Measure the sections that the command line asks for; what was finished before is not measured again.
+
+    Parameters
+    ----------
+    sections
+        By name: each gives its rows, and is given a folder to work in.
+    description
+        Of the script, for its help.
+    page
+        Markdown, with ``<!-- section -->`` and ``<!-- end of section -->`` around each table.
+    work
+        Folder, unless the command line names another.
+
+    Returns
+    -------
+    int
+        Exit status: 1 if a promise is not kept.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--only", default=",".join(sections), help=f"of {', '.join(sections)}")
+    parser.add_argument("--work", type=Path, default=work)
+    arguments = parser.parse_args()
+    if "SOUNDNESS_DATA" not in os.environ:
+        parser.error("SOUNDNESS_DATA is not set: it names the folder of the real recordings")
+    folder = arguments.work.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = _kept(folder / "rows.json")
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    chosen = arguments.only.split(",")
+    for name in chosen:
+        if name not in rows:
+            rows[name] = []
+            for row in sections[name](folder):
+                rows[name].append(row)
+                console.print(f"{row.what}: {row.measured}", highlight=False)
+            _keep(folder / "rows.json", rows)
+    table = Table("what", "promised", "measured", "")
+    for row in (row for name in chosen for row in rows[name]):
+        table.add_row(row.what, row.promised, row.measured, "pass" if row.is_kept else "FAIL")
+    console.print(table)
+    _write(page, rows)
+    return 0 if all(row.is_kept for name in chosen for row in rows[name]) else 1
+
+
+def _kept(file: Path) -> dict[str, list[Row]]:
+    known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return {name: [Row(**row) for row in found] for name, found in known.items()}
+
+
+def _keep(file: Path, rows: Mapping[str, list[Row]]) -> None:
+    plain = {name: [asdict(row) for row in found] for name, found in rows.items()}
+    file.write_text(json.dumps(plain, indent=2), encoding="utf-8")
+
+
+def _write(page: Path, rows: Mapping[str, list[Row]]) -> None:
+    """Put the tables between the markers of the page."""
+    text = page.read_text(encoding="utf-8")
+    for section, found in rows.items():
+        start, end = f"<!-- {section} -->\n", f"<!-- end of {section} -->\n"
+        lines = ["| | promised | measured |", "|---|---|---|"]
+        lines += [f"| {row.what} | {row.promised} | {row.measured} |" for row in found]
+        before, _, rest = text.partition(start)
+        _, _, after = rest.partition(end)
+        text = f"{before}{start}" + "\n".join(lines) + f"\n{end}{after}"
+    page.write_text(text, encoding="utf-8")

@@ -7,13 +7,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from soundness.benchmark_results import BenchmarkResult
+from soundness.benchmark_results import BenchmarkResult, place_of
 from soundness.bundle import load_detectors
-from soundness.clips import clip_key
+from soundness.labelled_scores import read_labelled
 from soundness.metrics import roc_curve
 from soundness.pictures import draw_score_histograms
-from soundness.scores import read_scores
-from soundness.truth import Truth, read_truth
 
 __all__ = ["draw_benchmark"]
 
@@ -38,14 +36,13 @@ def draw_benchmark(result: BenchmarkResult, out: Path, *, truth: Path) -> list[P
     """
     folder = out / "pictures"
     folder.mkdir(exist_ok=True)
-    known = read_truth(truth)
     pictures = [folder / "machines.png"]
     _draw_heat_map(result, pictures[0])
     by_system: dict[str, dict[str, Clips]] = {}
     for system in result.systems:
         seed = next(one.seed for one in result.measured if one.system == system)
-        by_system[system] = _labelled(out / "scores" / system / f"seed-{seed}", known)
-        detectors = load_detectors(out / "runs" / system / f"seed-{seed}")
+        by_system[system] = _labelled(place_of(out, "scores", system, seed), truth)
+        detectors = load_detectors(place_of(out, "runs", system, seed))
         thresholds = {name: detector.threshold.value for name, detector in detectors.items()}
         pictures.append(folder / f"scores_{system}.png")
         title = f"anomaly scores, {system}, seed {seed}"
@@ -55,16 +52,13 @@ def draw_benchmark(result: BenchmarkResult, out: Path, *, truth: Path) -> list[P
     return pictures
 
 
-def _labelled(scores: Path, truth: Truth) -> dict[str, Clips]:
+def _labelled(scores: Path, truth: Path) -> dict[str, Clips]:
     """Scores of labelled clips by machine, then by domain and label."""
     found: dict[str, dict[tuple[str, str], list[float]]] = {}
-    for machine in read_scores(scores):
-        known = truth.get(machine.machine_type, {})
-        for name, value in zip(machine.file_names, machine.anomaly_scores, strict=True):
-            clip = known.get(clip_key(name))
-            if clip is not None:
-                place = (clip.domain or "", "anomaly" if clip.is_anomaly else "normal")
-                found.setdefault(machine.machine_type, {}).setdefault(place, []).append(float(value))
+    for clips in read_labelled(scores, truth=truth).clips:
+        machine = found.setdefault(clips.machine_type, {})
+        for value, domain, is_anomaly in zip(clips.anomaly_scores, clips.domains, clips.is_anomaly, strict=True):
+            machine.setdefault((str(domain), "anomaly" if is_anomaly else "normal"), []).append(float(value))
     return dict(found)
 
 

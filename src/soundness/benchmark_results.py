@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -15,7 +16,7 @@ from soundness.metrics import harmonic_mean
 from soundness.published_figures import PublishedSystem, published_systems
 from soundness.year_metrics import OFFICIAL_FIGURES, Figures
 
-__all__ = ["BenchmarkResult", "Measured", "Spread"]
+__all__ = ["BenchmarkResult", "Measured", "Spread", "place_of"]
 
 _TITLES = {
     "auc": "AUC",
@@ -25,6 +26,11 @@ _TITLES = {
     "pauc_source": "pAUC (source)",
     "pauc_target": "pAUC (target)",
 }
+
+
+def place_of(out: Path, what: Literal["runs", "scores"], system: str, seed: int) -> Path:
+    """Folder of the detectors or of the scores of a system and seed, in the folder of a benchmark."""
+    return out / what / system / f"seed-{seed}"
 
 
 class Measured(BaseModel):

@@ -7,7 +7,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from soundness.benchmark_results import BenchmarkResult, Measured
+from soundness.benchmark_results import BenchmarkResult, Measured, place_of
 from soundness.bootstrap import bootstrap_intervals
 from soundness.bundle import SUFFIX, load_detectors, load_separator
 from soundness.datasets import Dataset, Machine, open_dataset
@@ -75,12 +75,12 @@ class _Job:
     @property
     def run(self) -> Path:
         """Folder of its detectors."""
-        return _place(self.out, "runs", self.entry.name, self.seed)
+        return place_of(self.out, "runs", self.entry.name, self.seed)
 
     @property
     def scores(self) -> Path:
         """Folder of its scores."""
-        return _place(self.out, "scores", self.entry.name, self.seed)
+        return place_of(self.out, "scores", self.entry.name, self.seed)
 
     @property
     def figures(self) -> Path:
@@ -96,11 +96,6 @@ class _Job:
         if kept["identity"] != self.identity:
             raise OutputError(f"{self.figures}: measured with other data or settings; --overwrite begins anew")
         return Measured.model_validate(kept["measured"])
-
-
-def _place(out: Path, what: str, system: str, seed: int) -> Path:
-    """Folder of ``runs`` or ``scores`` of a system and seed in a benchmark."""
-    return out / what / system / f"seed-{seed}"
 
 
 def entries_of(systems: Sequence[str], *, overrides: Sequence[str] = ()) -> list[Entry]:
@@ -192,8 +187,13 @@ def benchmark(
     dataset = open_dataset(data)
     chosen = dataset.chosen(machines)
     decided = [Entry(entry.name, _with_separation(entry, dataset, separator)) for entry in entries]
-    _open(out, chosen, overwrite=overwrite)
-    jobs = list(_jobs(decided, seeds, out, dataset, chosen, truth, _Separators(out, separator, data, progress)))
+    identity = {
+        "machine_types": [machine.machine_type for machine in chosen],
+        "data": fingerprint(clip for machine in chosen for clip in machine.clips),
+    }
+    _open(out, identity, overwrite=overwrite)
+    separators = _Separators(out, separator, data, progress)
+    jobs = list(_jobs(decided, seeds, out, dataset, identity, truth, separators))
     done: list[Measured] = []
     failures: list[str] = []
     for measured, failure, job in _run_all(jobs, chosen, n_workers=n_workers, progress=progress):
@@ -220,12 +220,8 @@ def _with_separation(entry: Entry, dataset: Dataset, separator: Path | None) -> 
     return decide_separation(dataset, entry.settings, has_separator=is_given)[0]
 
 
-def _open(out: Path, machines: Sequence[Machine], *, overwrite: bool) -> None:
+def _open(out: Path, identity: Mapping[str, Any], *, overwrite: bool) -> None:
     """Make the folder ready; refuse one that holds anything else, or a benchmark of other data."""
-    identity = {
-        "machine_types": [machine.machine_type for machine in machines],
-        "data": fingerprint(clip for machine in machines for clip in machine.clips),
-    }
     file = out / _RUN_FILE
     try:
         if out.exists() and not out.is_dir():
@@ -276,25 +272,24 @@ def _jobs(
     seeds: Sequence[int],
     out: Path,
     dataset: Dataset,
-    machines: Sequence[Machine],
+    identity: Mapping[str, Any],
     truth: Path | None,
     separators: _Separators,
 ) -> Iterator[_Job]:
-    data = fingerprint(clip for machine in machines for clip in machine.clips)
     for entry in entries:
         separator = separators.for_system(entry.settings)
         heard_through = "" if separator is None else load_separator(separator).fingerprint
         for seed in seeds if entry.is_random else seeds[:1]:
-            identity = [entry.settings.model_dump(mode="json"), seed, data, heard_through, str(truth)]
+            own = [entry.settings.model_dump(mode="json"), seed, identity["data"], heard_through, str(truth)]
             yield _Job(
                 entry,
                 seed,
                 dataset.root,
                 dataset.root if truth is None else truth,
-                tuple(machine.machine_type for machine in machines),
+                tuple(identity["machine_types"]),
                 separator,
                 out,
-                _short_hash(identity),
+                _short_hash(own),
             )
 
 

@@ -115,13 +115,8 @@ def train_separator(
     if _is_finished(out, work, identity, resume=resume, overwrite=overwrite):
         return TrainedSeparator(_finished(out, settings, seed=seed), ())
     kept, held_out, notes = _read(found, settings, seed=seed, progress=progress)
-    try:
-        recipes = [recipe for recipe in recipes_of(kept) if recipe.machine_type in chosen]
-    except DataError as error:
-        raise DataError(f"{data}: {error}") from None
+    recipes = _recipes(kept, chosen, data)
     tests = _cleanest(recipe for recipe in recipes_of(held_out) if recipe.machine_type in chosen)
-    if not recipes:
-        raise DataError(f"{data}: {', '.join(chosen)}: no supplemental clips, so there is nothing to train on")
     _make_room(work, identity, out=out, resume=resume)
     try:
         fit = fit_separator(
@@ -247,6 +242,17 @@ def _read(
             for index, group in enumerate((kept, held_out)):
                 group.append(MachineSounds(name, *(parts[kind][index] for kind in sounds)))
     return kept, held_out, notes
+
+
+def _recipes(sounds: Sequence[MachineSounds], chosen: Sequence[str], data: Path | str) -> list[Recipe]:
+    """What the chosen machines are trained on."""
+    try:
+        recipes = [recipe for recipe in recipes_of(sounds) if recipe.machine_type in chosen]
+    except DataError as error:
+        raise DataError(f"{data}: {error}") from None
+    if not recipes:
+        raise DataError(f"{data}: {', '.join(chosen)}: no supplemental clips, so there is nothing to train on")
+    return recipes
 
 
 def _held_out(

@@ -20,21 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+
+from promises import Row, show
 
 COMMAND = str(Path(sys.executable).with_name("soundness"))
 SEEDS = (0, 1, 2)
 GIB = 2**30
-
-
-@dataclass(frozen=True)
-class Row:
-    """One promise."""
-
-    what: str
-    promised: str
-    measured: str
-    is_kept: bool
 
 
 @dataclass(frozen=True)
@@ -177,7 +168,6 @@ def main() -> int:
     if "SOUNDNESS_DATA" not in os.environ:
         parser.error("SOUNDNESS_DATA is not set: it names the folder of the real recordings")
     console = Console(width=None if sys.stdout.isatty() else 160)
-    table = Table("what", "promised", "measured", "")
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for name in chosen:
@@ -185,10 +175,8 @@ def main() -> int:
             work.mkdir()
             for row in SECTIONS[name](work, Path(os.environ["SOUNDNESS_DATA"]).resolve()):
                 rows.append(row)
-                table.add_row(row.what, row.promised, row.measured, "pass" if row.is_kept else "FAIL")
                 console.print(f"{row.what}: {row.measured}", highlight=False)
-    console.print(table)
-    return 0 if all(row.is_kept for row in rows) else 1
+    return show(rows, console)
 
 
 if __name__ == "__main__":

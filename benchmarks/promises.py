@@ -4,14 +4,14 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["Row", "measure"]
+__all__ = ["Row", "measure", "show"]
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,17 @@ def measure(
                 rows[name].append(row)
                 console.print(f"{row.what}: {row.measured}", highlight=False)
             _keep(folder / "rows.json", rows)
+    _write(page, rows)
+    return show([row for name in chosen for row in rows[name]], console)
+
+
+def show(rows: Sequence[Row], console: Console) -> int:
+    """Print the table; 1 if a promise is not kept, else 0."""
     table = Table("what", "promised", "measured", "")
-    for row in (row for name in chosen for row in rows[name]):
+    for row in rows:
         table.add_row(row.what, row.promised, row.measured, "pass" if row.is_kept else "FAIL")
     console.print(table)
-    _write(page, rows)
-    return 0 if all(row.is_kept for name in chosen for row in rows[name]) else 1
+    return 0 if all(row.is_kept for row in rows) else 1
 
 
 def _kept(file: Path) -> dict[str, list[Row]]:

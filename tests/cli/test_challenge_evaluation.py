@@ -5,23 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner, Result
+from command_line import refusal, soundness
 
-from soundness.cli import app
 from soundness.scores import ClipScore, write_scores
-
-
-def soundness(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
-
-
-def refusal(*arguments: object) -> str:
-    """The one line of a command that could do nothing."""
-    result = soundness(*arguments)
-    assert result.exit_code == 2, result.output
-    lines = [line for line in result.stderr.splitlines() if line.startswith("soundness:")]
-    assert len(lines) == 1, result.stderr
-    return lines[0]
 
 
 @pytest.fixture

@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from typer.testing import CliRunner, Result
+from command_line import refusal, soundness
 
 from permissions import unprivileged
 from soundness.bundle import FORMAT
-from soundness.cli import app
 from soundness.settings import SeparatorSettings
 
 SEPARATOR = SeparatorSettings()
@@ -29,19 +28,6 @@ def write(path: Path, *, seed: int = 0, seconds: float = 1.5, rate: int = RATE) 
     noise = np.random.default_rng(seed).normal(scale=0.05, size=int(seconds * rate))
     soundfile.write(path, noise, rate, subtype="PCM_16")
     return path
-
-
-def soundness(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
-
-
-def refusal(*arguments: object) -> str:
-    """The one line of a command that could do nothing."""
-    result = soundness(*arguments)
-    assert result.exit_code == 2, result.output
-    lines = [line for line in result.stderr.splitlines() if line.startswith("soundness:")]
-    assert len(lines) == 1, result.stderr
-    return lines[0]
 
 
 @pytest.fixture

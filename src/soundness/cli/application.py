@@ -13,7 +13,20 @@ import typer
 from soundness.cli.console import say, warn
 from soundness.errors import OutputError, SoundnessError
 
-__all__ = ["Data", "Overrides", "Overwrite", "Quiet", "Resume", "app", "command", "main", "split_names", "write_json"]
+__all__ = [
+    "Data",
+    "Machines",
+    "Overrides",
+    "Overwrite",
+    "Quiet",
+    "Resume",
+    "SeparatorFile",
+    "app",
+    "command",
+    "main",
+    "split_names",
+    "write_json",
+]
 
 Parameters = ParamSpec("Parameters")
 
@@ -56,6 +69,11 @@ Overrides = Annotated[
     typer.Option("--set", help="Change a setting, as in scorer.n_neighbors=2; may be repeated.", metavar="KEY=VALUE"),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with a training that was interrupted.")]
+Machines = Annotated[str, typer.Option(help="Machine types, with commas between.", show_default="all")]
+SeparatorFile = Annotated[
+    Path | None,
+    typer.Option(help="A file that train-separator wrote.", show_default="one is trained where it is needed"),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier command wrote there.")]
 
 

@@ -6,7 +6,17 @@ from typing import Annotated, Literal, cast
 import typer
 
 import soundness
-from soundness.cli.application import Data, Overrides, Overwrite, Quiet, app, command, split_names
+from soundness.cli.application import (
+    Data,
+    Machines,
+    Overrides,
+    Overwrite,
+    Quiet,
+    SeparatorFile,
+    app,
+    command,
+    split_names,
+)
 from soundness.cli.console import progress_bars, say, show_lines, show_table, warn
 from soundness.errors import SettingsError
 
@@ -84,7 +94,7 @@ def download(
     year: Annotated[int, typer.Argument(help="Of the challenge: 2023 to 2026.", show_default=False)],
     *,
     out: Annotated[Path, typer.Option(help="Folder of the data set; every year needs one of its own.")],
-    machines: Annotated[str, typer.Option(help="Machine types, with commas between.", show_default="all")] = "",
+    machines: Machines = "",
     part: Annotated[str, typer.Option(help="dev (with labels), eval or all.")] = "all",
     keep_archives: Annotated[
         bool, typer.Option("--keep-archives", help="Keep the zip files, in OUT/archives.")
@@ -151,11 +161,8 @@ def benchmark(
             show_default="each system's own",
         ),
     ] = None,
-    separator: Annotated[
-        Path | None,
-        typer.Option(help="A file that train-separator wrote.", show_default="one is trained where it is needed"),
-    ] = None,
-    machines: Annotated[str, typer.Option(help="Machine types, with commas between.", show_default="all")] = "",
+    separator: SeparatorFile = None,
+    machines: Machines = "",
     truth: Annotated[
         Path | None,
         typer.Option(help="A labelled data set, or the official evaluator's truth.", show_default="DATA itself"),

@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 import soundness
-from soundness.cli.application import Data, Overrides, Overwrite, Quiet, Resume, app, command, split_names, write_json
+from soundness.cli.application import (
+    Data,
+    Machines,
+    Overrides,
+    Overwrite,
+    Quiet,
+    Resume,
+    SeparatorFile,
+    app,
+    command,
+    split_names,
+    write_json,
+)
 from soundness.cli.console import progress_bars, say, show_lines, show_table, warn
 
 __all__: list[str] = []
@@ -173,11 +185,8 @@ def train(
             "a network denoise where a separator is given; else off",
         ),
     ] = None,
-    separator: Annotated[
-        Path | None,
-        typer.Option(help="A file that train-separator wrote.", show_default="one is trained where it is needed"),
-    ] = None,
-    machines: Annotated[str, typer.Option(help="Machine types, with commas between.", show_default="all")] = "",
+    separator: SeparatorFile = None,
+    machines: Machines = "",
     seed: Annotated[int, typer.Option(help="Of everything random.", min=0)] = 0,
     overrides: Overrides = None,
     resume: Resume = False,

@@ -14,7 +14,7 @@ from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor
 from torch.nn.functional import mse_loss
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader
 
 from soundness.autoencoders import Reconstructor, new_reconstructor
 from soundness.batches import Batches, Scale, TrainingClips, has_one_spectrogram, training_batches
@@ -221,7 +221,8 @@ class _Training(pl.LightningModule):
         return DataLoader([[self.current_epoch]], batch_size=None)  # type: ignore[arg-type]  # a list is a Dataset
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
-        return DataLoader(TensorDataset(*self.batches.held_out), batch_size=_EVALUATION_ROWS)
+        parts = zip(*(torch.split(part, _EVALUATION_ROWS) for part in self.batches.held_out), strict=True)
+        return DataLoader(list(parts), batch_size=None)  # type: ignore[arg-type]  # a list is a Dataset
 
 
 def _new_trainer(training: TrainingSettings, batches: Batches, folder: Path, checkpoints: Path) -> pl.Trainer:

@@ -17,6 +17,7 @@ from soundness.hearing import Heard, check_training_clips, hear
 from soundness.pseudo_labels import PseudoLabels, by_classifier, by_clusters
 from soundness.separation.separator import Separator
 from soundness.settings import SystemSettings
+from soundness.spectrogram_store import SpectrogramStore
 
 __all__ = ["Labeller", "band_moments", "lacking_attributes", "spectral_shapes"]
 
@@ -56,7 +57,12 @@ class Labeller:
         return tuple(clip for machine in needed.values() for clip in machine.train if clip.attributes)
 
     def labelled(
-        self, heard: Sequence[Heard], separator: Separator | None, *, advance: Callable[[Machine], Callable[[], None]]
+        self,
+        heard: Sequence[Heard],
+        separator: Separator | None,
+        *,
+        advance: Callable[[Machine], Callable[[], None]],
+        store: SpectrogramStore | None = None,
     ) -> list[Heard]:
         """The same clips, with pseudo-labels in the place of attributes that are missing.
 
@@ -68,6 +74,8 @@ class Labeller:
             Where ``separation`` is not ``off``.
         advance
             Gives, for another machine that has to be read, what is called after each of its clips.
+        store
+            Where log-mels are kept between systems; ``None`` to keep none.
         """
         if any(self._way(one.clips) == "classifier" for one in heard):
             self._vectors.update({one.machine_type: band_moments(one.spectrograms) for one in heard})
@@ -75,7 +83,7 @@ class Labeller:
             for name in sorted(missing - self._vectors.keys()):
                 machine = self.machines[name]
                 used = separator if self.settings.separation == "denoise" else None  # as the network is to hear them
-                others = hear(machine, self.settings, used, advance=advance(machine))
+                others = hear(machine, self.settings, used, advance=advance(machine), store=store)
                 self._vectors[name] = band_moments(others.spectrograms)
         return [self._with_labels(one) for one in heard]
 

@@ -179,7 +179,7 @@ class _Run:
             hear(machine, self.settings, separator, advance=self._advance(machine), store=self.store)
             for machine in group
         ]
-        heard = self.labeller.labelled(heard, separator, advance=self._advance)
+        heard = self.labeller.labelled(heard, separator, advance=self._advance, store=self.store)
         name = group[0].machine_type if self.settings.scope == "machine" else "shared"
         tell = None if self.progress is None else partial(self.progress, f"training {name}")
         context = FitContext(self.seed, self.out / _WORK_FOLDER / name, resume, tell)

@@ -122,6 +122,17 @@ def test_a_recording_is_heard_once_for_all(out):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("result")
+def test_systems_that_differ_in_their_scoring_train_one_network(fan, out):
+    n_networks = len(list((out / "networks").iterdir()))
+    literal = benchmark(fan, out, entries=entries("report-literal"), seeds=[0])
+    assert len(list((out / "networks").iterdir())) == n_networks
+    assert literal.failures == ()
+    assert not list((out / "runs" / "report-literal" / "seed-0").rglob("metrics.csv"))  # no log: nothing was trained
+    assert literal.measured[0].training_seconds > 0.0
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("result")
 def test_other_settings_are_refused_for_the_same_name(fan, out):
     with pytest.raises(OutputError, match=r"log-mel-knn.*other data or settings; --overwrite"):
         benchmark(fan, out, entries=entries("log-mel-knn", overrides=["scorer.n_neighbors=2"]), seeds=[0])

@@ -2,100 +2,26 @@
 
 import hashlib
 import json
-import multiprocessing
-import os
 import shutil
-import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
-from soundness.benchmark_results import BenchmarkResult, Measured, place_of
-from soundness.bootstrap import bootstrap_intervals
-from soundness.bundle import SUFFIX, load_detectors, load_separator
-from soundness.datasets import Dataset, Machine, open_dataset
-from soundness.errors import OutputError, SettingsError, SoundnessError
-from soundness.evaluation import evaluate
-from soundness.forecast import expected_seconds
+from soundness.benchmark_jobs import Entry, Job, run_all
+from soundness.benchmark_results import BenchmarkResult, Measured
+from soundness.bundle import SUFFIX, load_separator
+from soundness.datasets import Dataset, open_dataset
+from soundness.errors import OutputError, SettingsError
 from soundness.run_identity import check_identity, fingerprint, write_identity
-from soundness.screening import score_clips
 from soundness.separator_training import train_separator
 from soundness.settings import SeparatorSettings, SystemSettings, load_settings
-from soundness.spectrogram_store import SpectrogramStore
-from soundness.training import decide_separation, train
+from soundness.training import Progress, decide_separation
 
 __all__ = ["Entry", "benchmark", "entries_of"]
 
 _RUN_FILE = "benchmark.json"
-_PARTS = ("runs", "scores", "figures", "separators", "spectrograms")
-
-Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A system that takes part.
-
-    Parameters
-    ----------
-    name
-        What it is called in tables, and its folder.
-    settings
-        Of the system.
-    """
-
-    name: str
-    settings: SystemSettings
-
-    @property
-    def is_random(self) -> bool:
-        """Whether a seed changes anything; a system without a network has nothing random."""
-        return self.settings.autoencoder is not None
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """One system with one seed, and everything that a process needs to run it; all of it can be pickled."""
-
-    entry: Entry
-    seed: int
-    data: Path
-    truth: Path
-    machines: tuple[str, ...]
-    separator: Path | None
-    out: Path
-    identity: str
-
-    @property
-    def run(self) -> Path:
-        """Folder of its detectors."""
-        return place_of(self.out, "runs", self.entry.name, self.seed)
-
-    @property
-    def scores(self) -> Path:
-        """Folder of its scores."""
-        return place_of(self.out, "scores", self.entry.name, self.seed)
-
-    @property
-    def figures(self) -> Path:
-        """File of its figures: once it is there, the job is finished."""
-        return self.out / "figures" / self.entry.name / f"seed-{self.seed}.json"
-
-    def finished(self) -> Measured | None:
-        """What it measured, if it ran before with the same data and settings."""
-        try:
-            kept = json.loads(self.figures.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        if kept["identity"] != self.identity:
-            raise OutputError(f"{self.figures}: measured with other data or settings; --overwrite begins anew")
-        return Measured.model_validate(kept["measured"])
+_PARTS = ("runs", "scores", "figures", "separators", "spectrograms", "networks")
 
 
 def entries_of(systems: Sequence[str], *, overrides: Sequence[str] = ()) -> list[Entry]:
@@ -143,7 +69,8 @@ def benchmark(
 ) -> BenchmarkResult:
     """Train, score and evaluate every system with every seed; what was finished before is not done again.
 
-    A recording is heard once for all systems that hear it alike, a separator trained once for all that want the same.
+    A recording is heard once for all systems that hear it alike, a separator trained once for all that want the same,
+    and so is a network of systems that differ only in how they score.
     Systems without a network have nothing random, and run with the first seed alone. Jobs run side by side, one core
     each, those that take longest first. One that fails is in the result; the others go on.
 
@@ -196,7 +123,7 @@ def benchmark(
     jobs = list(_jobs(decided, seeds, out, dataset, identity, truth, separators))
     done: list[Measured] = []
     failures: list[str] = []
-    for measured, failure, job in _run_all(jobs, chosen, n_workers=n_workers, progress=progress):
+    for measured, failure, job in run_all(jobs, chosen, n_workers=n_workers, progress=progress):
         if measured is not None:
             done.append(measured)
         if failure:
@@ -275,13 +202,13 @@ def _jobs(
     identity: Mapping[str, Any],
     truth: Path | None,
     separators: _Separators,
-) -> Iterator[_Job]:
+) -> Iterator[Job]:
     for entry in entries:
         separator = separators.for_system(entry.settings)
         heard_through = "" if separator is None else load_separator(separator).fingerprint
         for seed in seeds if entry.is_random else seeds[:1]:
             own = [entry.settings.model_dump(mode="json"), seed, identity["data"], heard_through, str(truth)]
-            yield _Job(
+            yield Job(
                 entry,
                 seed,
                 dataset.root,
@@ -293,94 +220,7 @@ def _jobs(
             )
 
 
-def _run_all(
-    jobs: Sequence[_Job], machines: Sequence[Machine], *, n_workers: int | None, progress: Progress | None
-) -> Iterator[tuple[Measured | None, str, _Job]]:
-    """What each job measured, or why it failed, as they end."""
-    waiting = []
-    n_done = 0
-    for job in jobs:
-        measured = job.finished()
-        if measured is None:
-            waiting.append(job)
-            continue
-        n_done += 1
-        yield measured, "", job
-    if not waiting:
-        return
-    cost = {job.entry.name: expected_seconds(job.entry.settings, machines) for job in waiting}
-    waiting.sort(key=lambda job: -cost[job.entry.name])
-    workers = min(len(waiting), n_workers if n_workers is not None else os.cpu_count() or 1)
-    spawn = multiprocessing.get_context("spawn")  # a forked process would inherit torch's threads
-    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_enter_worker) as pool:
-        pending = {pool.submit(_run, job): job for job in waiting}
-        try:
-            for future in as_completed(pending):
-                measured, failure = future.result()
-                n_done += 1
-                if progress is not None:
-                    progress("systems and seeds", n_done, len(jobs))
-                yield measured, failure, pending[future]
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _enter_worker() -> None:
-    """One core for each process, which ends with the one that started it, however that ended."""
-    torch.set_num_threads(1)
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1.0)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _run(job: _Job) -> tuple[Measured | None, str]:
-    """What a job measured; or a line that says why it could not."""
-    try:
-        return _measure(job), ""
-    except SoundnessError as error:
-        return None, str(error)
-
-
-def _measure(job: _Job) -> Measured:
-    store = SpectrogramStore(job.out / "spectrograms")
-    started = time.perf_counter()
-    train(
-        job.data,
-        job.run,
-        system=job.entry.name,
-        settings=job.entry.settings,
-        separator=job.separator,
-        machines=job.machines,
-        seed=job.seed,
-        resume=True,
-        store=store,
-    )
-    trained = time.perf_counter()
-    score_clips(load_detectors(job.run), [job.data], job.scores, overwrite=True, n_workers=1, store=store)
-    scored = time.perf_counter()
-    intervals = bootstrap_intervals(job.scores, rng=np.random.default_rng(job.seed), truth=job.truth)
-    measured = Measured(
-        system=job.entry.name,
-        seed=job.seed,
-        evaluation=evaluate(job.scores, truth=job.truth),
-        interval=intervals.score,
-        training_seconds=trained - started,
-        scoring_seconds=scored - trained,
-    )
-    kept = {"identity": job.identity, "measured": measured.model_dump(mode="json")}
-    job.figures.parent.mkdir(parents=True, exist_ok=True)
-    partial = job.figures.with_suffix(".partial")
-    partial.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
-    partial.replace(job.figures)
-    return measured
-
-
-def _line(job: _Job, measured: Measured | None, failure: str) -> str:
+def _line(job: Job, measured: Measured | None, failure: str) -> str:
     name = f"{job.entry.name}, seed {job.seed}" if job.entry.is_random else job.entry.name
     if measured is None:
         return f"{name}: failed: {failure}"

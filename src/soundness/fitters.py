@@ -17,6 +17,7 @@ from soundness.errors import SettingsError
 from soundness.fitting import FitResult, TrainingClips, fit_reconstructor
 from soundness.hearing import Heard
 from soundness.log_mel_statistics import MeanLogMel, QuantileLogMel, band_statistics
+from soundness.network_store import NetworkStore
 from soundness.parts import find_part, methods_of
 from soundness.settings import AutoencoderSettings, SystemSettings
 
@@ -37,12 +38,15 @@ class FitContext:
         Go on from the last checkpoint there.
     progress
         Is told how many batches are done, and of how many at the most; ``None`` for a silent training.
+    networks
+        Where trained networks are kept between systems; ``None`` to keep none.
     """
 
     seed: int
     folder: Path
     resume: bool
     progress: Callable[[int, int], None] | None
+    networks: NetworkStore | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +149,8 @@ def _shares(
         [f"{own[index].machine_type} {own[index].domain}" for index in recordings],
         recordings,
     )
-    network = fit_reconstructor(
+    fit = fit_reconstructor if context.networks is None else context.networks.fit
+    network = fit(
         clips,
         settings,
         seed=context.seed,

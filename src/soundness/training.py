@@ -19,6 +19,7 @@ from soundness.fitting import check_network
 from soundness.forecast import forecast
 from soundness.hearing import Heard, check_training_clips, hear
 from soundness.labelling import Labeller
+from soundness.network_store import NetworkStore
 from soundness.run_identity import check_identity, fingerprint, package_versions, read_identity, write_identity
 from soundness.scoring import ANY_DOMAIN, Threshold, TrainingVectors, find_scorer
 from soundness.separation.separator import Separator
@@ -47,6 +48,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     store: SpectrogramStore | None = None,
+    networks: NetworkStore | None = None,
     progress: Progress | None = None,
     announce: Callable[[str], None] | None = None,
 ) -> list[Detector]:
@@ -75,6 +77,8 @@ def train(
         Replace an earlier run in ``out``.
     store
         Where log-mels are kept between systems; ``None`` to keep none.
+    networks
+        Where trained networks are kept between systems; ``None`` to keep none.
     progress
         Is told what is going on; ``None`` for a silent training.
     announce
@@ -108,7 +112,7 @@ def train(
     settings, notes = decide_separation(dataset, settings, has_separator=separator is not None)
     given = _given_separator(separator, settings)
     labeller = Labeller(dataset.machines.values(), settings, seed=seed)
-    run = _Run(Path(out), system, settings, seed, chosen, labeller, notes, store, progress)
+    run = _Run(Path(out), system, settings, seed, chosen, labeller, notes, store, networks, progress)
     run.open(given, resume=resume, overwrite=overwrite)
     groups = [chosen] if settings.scope == "shared" else [[machine] for machine in chosen]
     if announce is not None:
@@ -130,6 +134,7 @@ class _Run:
     labeller: Labeller
     notes: tuple[str, ...]
     store: SpectrogramStore | None
+    networks: NetworkStore | None
     progress: Progress | None
 
     def open(self, separator: Separator | None, *, resume: bool, overwrite: bool) -> None:
@@ -182,7 +187,7 @@ class _Run:
         heard = self.labeller.labelled(heard, separator, advance=self._advance, store=self.store)
         name = group[0].machine_type if self.settings.scope == "machine" else "shared"
         tell = None if self.progress is None else partial(self.progress, f"training {name}")
-        context = FitContext(self.seed, self.out / _WORK_FOLDER / name, resume, tell)
+        context = FitContext(self.seed, self.out / _WORK_FOLDER / name, resume, tell, self.networks)
         started = time.perf_counter()
         try:
             fitted = find_fitter(self.settings.representation)(heard, self.settings, context)

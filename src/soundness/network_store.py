@@ -1,0 +1,99 @@
+"""Trained networks kept on disk, so that systems which differ only in how they score train one network."""
+
+import hashlib
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from soundness.autoencoders import new_reconstructor
+from soundness.fitting import FitResult, TrainingClips, fit_reconstructor
+from soundness.run_identity import package_versions
+from soundness.settings import SystemSettings
+
+__all__ = ["NetworkStore"]
+
+
+class NetworkStore:
+    """A folder of trained networks; what it gives is, to the last bit, what a training would give again.
+
+    Parameters
+    ----------
+    folder
+        Is made where there is none.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.seconds_spared = 0.0
+        """Wall-clock time that the trainings had taken of which only the outcome was read."""
+
+    def fit(
+        self,
+        clips: TrainingClips,
+        settings: SystemSettings,
+        *,
+        seed: int,
+        folder: Path,
+        resume: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> FitResult:
+        """As `soundness.fitting.fit_reconstructor`, which is called where the same was not trained before."""
+        file = self.folder / f"{_key(clips, settings, seed)}.pt"
+        if file.exists():
+            return self._kept(file, settings)
+        started = time.perf_counter()
+        fit = fit_reconstructor(clips, settings, seed=seed, folder=folder, resume=resume, progress=progress)
+        seconds = time.perf_counter() - started
+        self._keep(file, fit, n_conditions=clips.conditions.shape[1], seconds=seconds)
+        return fit
+
+    def _kept(self, file: Path, settings: SystemSettings) -> FitResult:
+        kept = torch.load(file, weights_only=True)
+        weights = kept["weights"]
+        with torch.random.fork_rng(devices=[]):
+            reconstructor = new_reconstructor(
+                settings, n_conditions=kept["n_conditions"], mean=weights["mean"], deviation=weights["deviation"]
+            )
+        reconstructor.load_state_dict(weights)
+        self.seconds_spared += kept["seconds"]
+        return FitResult(reconstructor.eval(), kept["n_steps"], kept["train_loss"], kept["held_out_loss"])
+
+    def _keep(self, file: Path, fit: FitResult, *, n_conditions: int, seconds: float) -> None:
+        """A file is there as a whole or not at all."""
+        content = {
+            "weights": fit.reconstructor.state_dict(),
+            "n_conditions": n_conditions,
+            "n_steps": fit.n_steps,
+            "train_loss": fit.train_loss,
+            "held_out_loss": fit.held_out_loss,
+            "seconds": seconds,
+        }
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".partial", delete=False) as partial:
+            torch.save(content, partial)
+        Path(partial.name).replace(file)
+
+
+def _key(clips: TrainingClips, settings: SystemSettings, seed: int) -> str:
+    """Tells trainings apart by all that a network is made from: what is heard, not where it lies."""
+    digest = hashlib.sha256()
+    for part in _parts(clips, settings, seed):
+        digest.update(part)
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
+def _parts(clips: TrainingClips, settings: SystemSettings, seed: int) -> Iterator[Any]:
+    for model in (settings.autoencoder, settings.training):
+        yield b"" if model is None else model.model_dump_json().encode()
+    yield repr((seed, settings.log_mel.n_mels, list(clips.groups), list(clips.recordings), package_versions())).encode()
+    yield repr(tuple(clips.conditions.shape)).encode()
+    yield clips.conditions.contiguous().numpy().tobytes()
+    for clip in clips.spectrograms:
+        yield repr(tuple(clip.given.shape)).encode()
+        yield clip.given.contiguous().numpy().tobytes()
+        yield b"" if clip.wanted is clip.given else clip.wanted.contiguous().numpy().tobytes()

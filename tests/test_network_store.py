@@ -1,0 +1,76 @@
+"""A network that was kept is the one that a training would give again, and stands for no other."""
+
+import pytest
+import torch
+
+from conftest import SMALL_NETWORK
+from soundness.features import Spectrograms
+from soundness.fitting import TrainingClips, fit_reconstructor
+from soundness.network_store import NetworkStore
+from soundness.settings import load_settings
+
+SETTINGS = load_settings("conditional", overrides=SMALL_NETWORK)
+
+
+def clips(seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    log_mels = [torch.randn(SETTINGS.log_mel.n_mels, 40, generator=generator) for _ in range(6)]
+    return TrainingClips([Spectrograms(one, one) for one in log_mels], torch.zeros(6, 0), ["fan"] * 6, range(6))
+
+
+def weights(fit):
+    return torch.cat([value.flatten() for value in fit.reconstructor.state_dict().values()])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("networks")
+
+
+@pytest.fixture(scope="module")
+def kept(folder):
+    return NetworkStore(folder / "kept").fit(clips(), SETTINGS, seed=0, folder=folder / "first")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("kept")
+def test_what_was_kept_is_what_a_training_gives(folder):
+    store = NetworkStore(folder / "kept")
+    again = store.fit(clips(), SETTINGS, seed=0, folder=folder / "again")
+    trained = fit_reconstructor(clips(), SETTINGS, seed=0, folder=folder / "trained")
+    assert torch.equal(weights(again), weights(trained))
+    assert (again.n_steps, again.train_loss, again.held_out_loss) == (
+        trained.n_steps,
+        trained.train_loss,
+        trained.held_out_loss,
+    )
+    assert not (folder / "again").exists()  # nothing was trained
+    assert store.seconds_spared > 0.0
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("kept")
+@pytest.mark.parametrize(
+    ("heard", "settings", "seed"),
+    [
+        (clips(1), SETTINGS, 0),
+        (clips(), SETTINGS, 1),
+        (clips(), load_settings("conditional", overrides=[*SMALL_NETWORK, "training.learning_rate=0.01"]), 0),
+        (clips(), load_settings("conditional", overrides=[*SMALL_NETWORK, "autoencoder.latent_features=3"]), 0),
+    ],
+    ids=["clips", "seed", "training", "network"],
+)
+def test_another_training_is_not_spared(folder, tmp_path, heard, settings, seed):
+    store = NetworkStore(folder / "kept")
+    store.fit(heard, settings, seed=seed, folder=tmp_path / "training")
+    assert (tmp_path / "training").exists()
+    assert store.seconds_spared == 0.0
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("kept")
+def test_how_a_system_scores_is_no_matter_to_its_network(folder, tmp_path):
+    store = NetworkStore(folder / "kept")
+    other = load_settings("report-literal", overrides=SMALL_NETWORK)
+    store.fit(clips(), other, seed=0, folder=tmp_path / "training")
+    assert not (tmp_path / "training").exists()

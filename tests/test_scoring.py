@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from sklearn.covariance import EmpiricalCovariance, empirical_covariance, shrunk_covariance
 from sklearn.neighbors import NearestNeighbors
 
+from soundness.comparisons import nearest_distances
 from soundness.errors import DataError, SettingsError
-from soundness.memory_bank import MemoryBank, nearest_distances, whitening_matrix
+from soundness.memory_bank import MemoryBank
 from soundness.scoring import (
     ANY_DOMAIN,
     SCORERS,
@@ -21,6 +22,7 @@ from soundness.scoring import (
     TrainingVectors,
 )
 from soundness.settings import ScorerSettings
+from soundness.whitening import whitening_matrix
 
 
 def training_of(values, domains, *, own=None, condition_domains=(ANY_DOMAIN,)):
@@ -40,7 +42,9 @@ def random_training(n_clips=(9, 4), *, n_features=5, conditions_per_domain=2, se
     condition_domains = np.repeat(np.arange(len(n_clips)), conditions_per_domain)
     own = domains * conditions_per_domain + rng.integers(conditions_per_domain, size=len(domains))
     vectors = rng.standard_normal((len(domains), len(condition_domains), n_features)) + 3 * domains[:, None, None]
-    return TrainingVectors(vectors, own, domains, condition_domains, random_covariances(len(n_clips), n_features))
+    covariances = random_covariances(len(n_clips), n_features)
+    views = (2, n_features - 2)
+    return TrainingVectors(vectors, own, domains, condition_domains, covariances, views)
 
 
 def random_covariances(n_domains, n_features):
@@ -155,7 +159,7 @@ def line_scorer(**changes):
 
 
 def test_statistics_are_those_of_leave_one_out_distances():
-    np.testing.assert_allclose(line_scorer().statistics, np.transpose([MEANS, DEVIATIONS]))
+    np.testing.assert_allclose(line_scorer().balance.statistics, np.transpose([MEANS, DEVIATIONS]))
 
 
 def test_the_score_is_the_smaller_of_the_normalised_distances():
@@ -177,8 +181,8 @@ def test_leave_one_out_scores_by_hand():
 def test_two_neighbours_are_averaged_in_statistics_and_score():
     scorer = line_scorer(n_neighbors=2)
     # Source: means of (1 3) (1 2) (2 3) (4 6) = 2 1.5 2.5 5; target: (2 6) (2 4) (4 6) = 4 3 5.
-    np.testing.assert_allclose(scorer.statistics[:, 0], [11 / 4, 4.0])
-    np.testing.assert_allclose(scorer.statistics[:, 1], [np.std([2, 1.5, 2.5, 5]), np.std([4, 3, 5])])
+    np.testing.assert_allclose(scorer.balance.statistics[:, 0], [11 / 4, 4.0])
+    np.testing.assert_allclose(scorer.balance.statistics[:, 1], [np.std([2, 1.5, 2.5, 5]), np.std([4, 3, 5])])
     # 9 is 2 and 6 away from 7 and 3.
     assert scorer.score(np.array([[9.0]])) == pytest.approx((4 - 11 / 4) / np.std([2, 1.5, 2.5, 5]))
 
@@ -229,8 +233,8 @@ def test_a_domain_of_one_or_two_clips_is_given_the_statistics_of_all_and_says_so
     values = [[0.0], [1.0], [3.0], [7.0], [100.0], [102.0]][: 4 + n_few]
     scorer = NearestNeighborScorer.fit(one_condition(values, [0] * 4 + [1] * n_few), ScorerSettings())
     everywhere = [1, 1, 2, 4] + ([2, 2] if n_few == 2 else [])  # one clip alone has no distance of its own
-    np.testing.assert_allclose(scorer.statistics[0], [2.0, np.sqrt(1.5)])
-    np.testing.assert_allclose(scorer.statistics[1], [np.mean(everywhere), np.std(everywhere)])
+    np.testing.assert_allclose(scorer.balance.statistics[0], [2.0, np.sqrt(1.5)])
+    np.testing.assert_allclose(scorer.balance.statistics[1], [np.mean(everywhere), np.std(everywhere)])
     assert any(f"a domain has {n_few} clip" in note and "all domains" in note for note in scorer.notes())
 
 
@@ -245,7 +249,7 @@ def test_fewer_clips_than_neighbours_are_noted():
 
 def test_after_the_minimum_the_domain_that_gave_it_normalises():
     before, after = line_scorer(), line_scorer(normalization="after-min")
-    assert np.array_equal(before.statistics, after.statistics)
+    assert np.array_equal(before.balance.statistics, after.balance.statistics)
     # 55 is 48 from the source (7) and 45 from the target (100), but fewer deviations from the source.
     source, target = (48 - MEANS[0]) / DEVIATIONS[0], (45 - MEANS[1]) / DEVIATIONS[1]
     assert source < target
@@ -322,7 +326,7 @@ def test_scores_that_know_the_network_only_say_so():
 def test_domains_of_one_clip_each_still_have_finite_scores(domains):
     training = one_condition(np.arange(len(domains))[:, None] ** 2.0, domains)
     scorer = NearestNeighborScorer.fit(training, ScorerSettings())
-    assert np.isfinite(scorer.statistics).all()
+    assert np.isfinite(scorer.balance.statistics).all()
     assert np.isfinite(scorer.leave_one_out_scores(training)).all()
     assert np.isfinite(scorer.score(np.array([[7.0]])))
 
@@ -330,7 +334,7 @@ def test_domains_of_one_clip_each_still_have_finite_scores(domains):
 def test_identical_clips_have_finite_scores_and_another_clip_a_higher_one():
     training = one_condition(np.full((5, 3), 4.0), [0] * 5)
     scorer = NearestNeighborScorer.fit(training, ScorerSettings())
-    assert (scorer.statistics[:, 1] > 0).all()
+    assert (scorer.balance.statistics[:, 1] > 0).all()
     assert scorer.leave_one_out_scores(training).tolist() == [0.0] * 5
     assert scorer.score(np.full((1, 3), 4.0)) == 0.0
     assert 0.0 < scorer.score(np.full((1, 3), 4.1)) < np.inf
@@ -405,6 +409,7 @@ class TestEveryScorer:
             training.clip_domains[order],
             training.condition_domains,
             training.frame_covariances,
+            training.view_sizes,
         )
         one, other = self.fitted(chosen, training), self.fitted(chosen, shuffled)
         for query in random_training(seed=5).vectors:
@@ -457,7 +462,9 @@ class TestEveryScorer:
         flagged = []
         for _ in range(20):
             training = replace(
-                one_condition(rng.standard_normal((50, 16)), [0] * 50), frame_covariances=random_covariances(1, 16)
+                one_condition(rng.standard_normal((50, 16)), [0] * 50),
+                frame_covariances=random_covariances(1, 16),
+                view_sizes=(4, 12),
             )
             scorer = self.fitted(chosen, training)
             threshold = Threshold.from_scores({"": scorer.leave_one_out_scores(training)}, false_alarm_rate=0.1)

@@ -107,6 +107,11 @@ def test_an_unconditional_system_is_told_nothing(fan, run):
 
 BASE = {
     "scorer.shrinkage": ("scorer.whitening=shrunk",),
+    "scorer.eigenvalue_floor": ("scorer.whitening=shrunk",),
+    "scorer.is_standardised": ("scorer.whitening=shrunk",),
+    "scorer.whitening_scope": ("scorer.whitening=shrunk",),
+    "scorer.n_density_neighbors": ("scorer.comparison=density-ratio",),
+    "scorer.n_components": ("scorer.comparison=gaussian-mixture",),
     "training.patience": ("training.learning_rate=0.3", "training.max_steps=150"),
     "training.steps_per_epoch": ("training.learning_rate=0.3", "training.max_steps=150"),
     "audio.sample_rate": ("log_mel.fmax=4000",),
@@ -141,6 +146,14 @@ CHANGES = {
     "scorer.n_neighbors": 2,
     "scorer.whitening": "shrunk",
     "scorer.shrinkage": 0.9,
+    "scorer.eigenvalue_floor": 0.9,
+    "scorer.is_standardised": "true",
+    "scorer.whitening_scope": "per-domain",
+    "scorer.comparison": "mahalanobis",
+    "scorer.n_density_neighbors": 2,
+    "scorer.n_components": 1,
+    "scorer.balance": "quantile",
+    "scorer.synthetic_neighbors": 2,
     "false_alarm_rate": 0.6,
     "quantile": 0.7,
 }
@@ -149,6 +162,7 @@ TESTED_ELSEWHERE = {
     "training.accelerator",  # there is one accelerator here
     "autoencoder.name",  # a contract of all autoencoders
     "scorer.name",  # a contract of all scorers
+    "scorer.fusion",  # needs several views of a clip
     "scope",  # needs two machines
     "representation",  # goes with other settings: the packaged systems differ in it
     "separation",  # needs a separator

@@ -1,20 +1,25 @@
 """Vectors of normal clips, and how far another clip lies from them: float64 NumPy."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from soundness.comparisons import COMPARISONS, Comparison
 from soundness.errors import DataError
-from soundness.settings import ScorerSettings
+from soundness.scorer_settings import ScorerSettings
+from soundness.whitening import CrossFit, Whitening
 
-__all__ = ["ANY_DOMAIN", "Array", "MemoryBank", "TrainingVectors", "nearest_distances", "whitening_matrix"]
+__all__ = ["ANY_DOMAIN", "Array", "MemoryBank", "TrainingVectors"]
 
 Array = NDArray[np.float64]
 
 ANY_DOMAIN = -1
 """The domain of a condition that stands for all of them."""
+
+_N_FOLDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,8 @@ class TrainingVectors:
     frame_covariances
         Covariance of single frames, whose mean a clip's vector is, about their domain's mean, shape ``(domain, feature,
         feature)``; ``None`` where the representation does not give it.
+    view_sizes
+        Where a vector is several views of a clip, one after the other: how many features each of them has.
     """
 
     vectors: Array
@@ -41,161 +48,323 @@ class TrainingVectors:
     clip_domains: NDArray[np.int64]
     condition_domains: NDArray[np.int64]
     frame_covariances: Array | None = None
+    view_sizes: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, vectors: Array, domains: NDArray[np.int64] | None = None, *, view_sizes: tuple[int, ...] = ()) -> Self:
+        """One vector of any kind for each clip, to use a scorer on its own.
+
+        Parameters
+        ----------
+        vectors
+            Shape ``(clip, feature)``.
+        domains
+            Index of each clip's domain from 0, shape ``(clip,)``; ``None`` where there is one.
+        view_sizes
+            See `TrainingVectors`.
+
+        Raises
+        ------
+        DataError
+            If the shapes do not fit, or a value is not finite.
+        """
+        vectors = np.asarray(vectors, np.float64)
+        if vectors.ndim != 2 or 0 in vectors.shape:
+            raise DataError(f"vectors of shape {vectors.shape}; expected (clip, feature), at least one of each")
+        if not np.isfinite(vectors).all():
+            raise DataError(f"{int((~np.isfinite(vectors)).any(axis=1).sum())} vector(s) are not finite")
+        labels = np.zeros(len(vectors), np.int64) if domains is None else np.asarray(domains, np.int64)
+        if labels.shape != (len(vectors),) or set(labels.tolist()) != set(range(1 + int(labels.max()))):
+            raise DataError(
+                f"domains {sorted(set(labels.tolist()))} of {labels.size} clip(s); expected 0, 1, ... for each"
+            )
+        nowhere = np.zeros(len(vectors), np.int64)
+        return cls(vectors[:, None], nowhere, labels, np.array([ANY_DOMAIN]), view_sizes=view_sizes)
 
     @property
     def own(self) -> Array:
         """Each clip under its own condition, shape ``(clip, feature)``."""
         return self.vectors[np.arange(len(self.vectors)), self.own_conditions]
 
+    def some(self, chosen: NDArray[np.bool_]) -> Self:
+        """Some of the clips; ``chosen`` has shape ``(clip,)``."""
+        return replace(
+            self,
+            vectors=self.vectors[chosen],
+            own_conditions=self.own_conditions[chosen],
+            clip_domains=self.clip_domains[chosen],
+        )
 
-@dataclass(frozen=True, slots=True)
+
 class MemoryBank:
     """Vectors of normal clips, and how far a clip lies from those of each domain.
 
     Parameters
     ----------
-    vectors
-        Each clip under its own condition, whitened where there is a whitening, shape ``(clip, feature)``.
+    clips
+        Each clip under its own condition, as it is compared: whitened where there is a whitening, shape ``(clip,
+        feature)``.
     domains
         Index of each clip's domain, shape ``(clip,)``.
-    condition_domains
-        See `TrainingVectors`.
+    heard
+        Whether a domain is looked at under a condition, shape ``(domain, condition)``.
+    parents
+        Indices of the clips whose mean each reference is, shape ``(reference, 2)``: each clip and itself first, then
+        those pairs of which synthetic references are made.
     whitening
-        Shape ``(feature, feature)``; ``None`` where vectors are compared as they are.
-    n_neighbors
-        How many distances are averaged.
+        ``None`` where vectors are compared as they are.
+    comparisons
+        One for each domain.
+    settings
+        Of the scorer.
     """
 
-    vectors: Array
-    domains: NDArray[np.int64]
-    condition_domains: NDArray[np.int64]
-    whitening: Array | None
-    n_neighbors: int
-    shrinkage: float
+    def __init__(
+        self,
+        clips: Array,
+        domains: NDArray[np.int64],
+        heard: NDArray[np.bool_],
+        parents: NDArray[np.int64],
+        whitening: Whitening | None,
+        comparisons: list[Comparison],
+        settings: ScorerSettings,
+    ) -> None:
+        self.vectors = clips
+        self.domains = domains
+        self.heard = heard
+        self.parents = parents
+        self.whitening = whitening
+        self.comparisons = comparisons
+        self.settings = settings
 
     @classmethod
     def of(cls, training: TrainingVectors, settings: ScorerSettings) -> Self:
-        """Bank of all training clips."""
-        whitening = None
-        if settings.whitening == "shrunk":
-            whitening = whitening_matrix(training.own, training.clip_domains, shrinkage=settings.shrinkage)
-        vectors = training.own if whitening is None else training.own @ whitening
-        return cls(
-            vectors,
-            training.clip_domains,
-            training.condition_domains,
-            whitening,
-            settings.n_neighbors,
-            settings.shrinkage,
-        )
+        """Bank of all training clips.
 
-    def distances(self, vectors: Array, *, left_out: int | None = None) -> Array:
+        Raises
+        ------
+        DataError
+            If vectors are to be whitened, and no two clips of a domain differ.
+        """
+        whitening = Whitening.fit(training.own, training.clip_domains, settings)
+        told = _told_apart(training, settings)
+        n_domains = 1 + int(told.clip_domains.max())
+        labels = told.condition_domains
+        heard = (labels == np.arange(n_domains)[:, None]) | (labels == ANY_DOMAIN)
+        clips = _as_compared(training.own, told.clip_domains, whitening)
+        return cls._made(clips, told.clip_domains, heard, whitening, settings)
+
+    @classmethod
+    def _made(
+        cls,
+        clips: Array,
+        domains: NDArray[np.int64],
+        heard: NDArray[np.bool_],
+        whitening: Whitening | None,
+        settings: ScorerSettings,
+    ) -> Self:
+        parents = _pairs(clips, domains, settings.synthetic_neighbors)
+        kind = COMPARISONS[settings.comparison]
+        references = [_references(clips, parents[domains[parents[:, 0]] == domain]) for domain in range(len(heard))]
+        largest = max(range(len(heard)), key=lambda domain: len(references[domain]))
+        like = kind.of(references[largest], settings)
+        comparisons = [
+            like if domain == largest else kind.of(here, settings, like=like) for domain, here in enumerate(references)
+        ]
+        return cls(clips, domains, heard, parents, whitening, comparisons, settings)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:
+        """Rebuild a bank from `arrays`."""
+        clips, domains, parents = arrays["vectors"], arrays["domains"], arrays["parents"]
+        comparisons = [
+            COMPARISONS[settings.comparison].from_arrays(
+                _references(clips, parents[domains[parents[:, 0]] == domain]),
+                {name.removeprefix(f"{domain}."): array for name, array in arrays.items()},
+                settings,
+            )
+            for domain in range(len(arrays["heard"]))
+        ]
+        whitening = Whitening(arrays["whitening"], arrays["is_own"]) if "whitening" in arrays else None
+        return cls(clips, domains, arrays["heard"], parents, whitening, comparisons, settings)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All of it, by name; what a comparison learned begins with its domain's number."""
+        whitening = self.whitening
+        return {
+            "vectors": self.vectors,
+            "domains": self.domains,
+            "heard": self.heard,
+            "parents": self.parents,
+            **({} if whitening is None else {"whitening": whitening.roots, "is_own": whitening.is_own}),
+            **{
+                f"{domain}.{name}": array
+                for domain, comparison in enumerate(self.comparisons)
+                for name, array in comparison.arrays().items()
+            },
+        }
+
+    def distances(self, vectors: Array) -> Array:
         """Distance of one clip to each domain, the smallest over that domain's conditions.
 
         Parameters
         ----------
         vectors
             Shape ``(condition, feature)``.
-        left_out
-            Index of the one clip of the bank that is not looked at.
 
         Returns
         -------
         Array
-            Shape ``(domain,)``; infinite for a domain that has no clip left.
+            Shape ``(domain,)``; infinite for a domain that has no clip.
         """
-        queries = vectors if self.whitening is None else vectors @ self.whitening
-        kept = np.arange(len(self.vectors)) != (-1 if left_out is None else left_out)
-        distances = np.empty(1 + int(self.domains.max()))
-        for domain in range(len(distances)):
-            heard = (self.condition_domains == domain) | (self.condition_domains == ANY_DOMAIN)
-            bank = self.vectors[kept & (self.domains == domain)]
-            distances[domain] = nearest_distances(queries[heard], bank, n_neighbors=self.n_neighbors).min()
+        return np.array([distances.min() for distances in self.distances_by_condition(vectors)])
+
+    def distances_by_condition(self, vectors: Array) -> list[Array]:
+        """Distances of one clip to each domain, under each condition that is heard there."""
+        return [
+            comparison.distances(self._whitened(vectors[self.heard[domain]], domain))
+            for domain, comparison in enumerate(self.comparisons)
+        ]
+
+    def contributions(self, vectors: Array, domain: int) -> Array:
+        """Share of each feature in a clip's distance to a domain, shape ``(feature,)``; see `soundness.comparisons`."""
+        heard = self._whitened(vectors[self.heard[domain]], domain)
+        comparison = self.comparisons[domain]
+        return comparison.contributions(heard[comparison.distances(heard).argmin()])
+
+    def clip_distances(self, vectors: Array) -> Array:
+        """Euclidean distance of one clip, whitened, to each normal clip, the smallest over conditions."""
+        distances = np.empty(len(self.vectors))
+        for domain in range(len(self.heard)):
+            here = self.domains == domain
+            queries = self._whitened(vectors[self.heard[domain]], domain)
+            squares = [np.square(self.vectors[here] - query).sum(axis=1) for query in queries]
+            distances[here] = np.sqrt(np.min(squares, axis=0))
         return distances
 
     def leave_one_out_distances(self, training: TrainingVectors) -> Array:
-        """Distances of each training clip to all others, shape ``(clip, domain)``."""
-        return np.array(
-            [
-                self._without(index, training).distances(clip, left_out=index)
-                for index, clip in enumerate(training.vectors)
-            ]
-        )
+        """Distances of each training clip to all others, shape ``(clip, domain)``.
 
-    def _without(self, index: int, training: TrainingVectors) -> Self:
-        """The bank, whitened as if one clip had not been there."""
-        others = np.arange(len(self.vectors)) != index
-        if self.whitening is None or not _varies(training.own[others], training.clip_domains[others]):
-            return self
-        whitening = whitening_matrix(training.own[others], training.clip_domains[others], shrinkage=self.shrinkage)
-        return replace(self, vectors=training.own @ whitening, whitening=whitening)
+        A clip is left out of the whitening, and of the references with all that was made of it. A mixture of Gaussians
+        is fitted anew without a tenth of the clips at a time.
+        """
+        if self.settings.comparison == "gaussian-mixture":
+            return self._folded_distances(training)
+        crossfit = CrossFit(training.own, training.clip_domains, self.settings)
+        known, asked = crossfit.prepared(training.own), crossfit.prepared(training.vectors)
+        distances = np.empty((len(training.vectors), len(self.heard)))
+        for clip in range(len(training.vectors)):
+            embeddings = crossfit.without(clip)
+            for domain, comparison in enumerate(self.comparisons):
+                pairs = self._pairs_of(domain)
+                references = _references(embeddings[domain](known[domain]), pairs)
+                seen = comparison.without((pairs == clip).any(axis=1), references)
+                queries = embeddings[domain](asked[domain][clip][self.heard[domain]])
+                distances[clip, domain] = seen.distances(queries).min()
+        return distances
 
+    def _folded_distances(self, training: TrainingVectors) -> Array:
+        order = np.lexsort(training.own.T[::-1])  # whatever order the clips come in
+        distances = np.empty((len(order), len(self.heard)))
+        for fold in range(min(_N_FOLDS, len(order))):
+            clips = order[fold::_N_FOLDS]
+            kept = ~np.isin(np.arange(len(order)), clips)
+            bank = self._fitted_on(training.some(kept))
+            for clip in clips:
+                distances[clip] = bank.distances(training.vectors[clip])
+        return distances
 
-def nearest_distances(queries: Array, bank: Array, *, n_neighbors: int) -> Array:
-    """Mean Euclidean distance of each query to its nearest vectors of a bank.
+    def _fitted_on(self, training: TrainingVectors) -> "MemoryBank":
+        """The bank of some of the clips, with all its domains, even those that are empty now."""
+        try:
+            whitening = Whitening.fit(training.own, training.clip_domains, self.settings)
+        except DataError:  # what is left does not vary
+            whitening = self.whitening
+        domains = _told_apart(training, self.settings).clip_domains
+        clips = _as_compared(training.own, domains, whitening)
+        return self._made(clips, domains, self.heard, whitening, self.settings)
 
-    Differences are taken before they are squared: expanded squares lose digits.
+    def joined(self, training: TrainingVectors) -> "MemoryBank":
+        """The bank with further clips; it is whitened as it was.
 
-    Parameters
-    ----------
-    queries
-        Shape ``(query, feature)``.
-    bank
-        Shape ``(clip, feature)``.
-    n_neighbors
-        How many are averaged; all of the bank where it holds fewer.
+        Parameters
+        ----------
+        training
+            Normal clips. A domain that the bank does not have yet is the one after its last; it is looked at under the
+            own conditions of these clips.
+        """
+        told = _told_apart(training, self.settings)
+        heard, whitening = self.heard, self.whitening
+        n_domains = 1 + int(told.clip_domains.max())
+        if n_domains > len(heard):
+            own = np.isin(np.arange(heard.shape[1]), told.own_conditions)
+            heard = np.concatenate([heard, own[None]])
+            largest = int(np.bincount(self.domains).argmax())
+            whitening = None if whitening is None else whitening.with_domains(n_domains, like=largest)
+        clips = np.concatenate([self.vectors, _as_compared(told.own, told.clip_domains, whitening)])
+        domains = np.concatenate([self.domains, told.clip_domains])
+        return self._made(clips, domains, heard, whitening, self.settings)
 
-    Returns
-    -------
-    Array
-        Shape ``(query,)``; infinite where the bank is empty.
-    """
-    if len(bank) == 0:
-        return np.full(len(queries), np.inf)
-    n_neighbors = min(n_neighbors, len(bank))
-    distances = np.empty(len(queries))
-    for index, query in enumerate(queries):
-        squares = np.square(bank - query).sum(axis=1)
-        distances[index] = np.sqrt(np.partition(squares, n_neighbors - 1)[:n_neighbors]).mean()
-    return distances
+    def left_out_distance(self, clip: int, vectors: Array) -> float:
+        """Distance of one of its clips to the others of its domain, the whitening as it is."""
+        domain = int(self.domains[clip])
+        pairs = self._pairs_of(domain)
+        seen = self.comparisons[domain].without((pairs == clip).any(axis=1), _references(self.vectors, pairs))
+        return float(seen.distances(self._whitened(vectors[self.heard[domain]], domain)).min())
 
+    def _pairs_of(self, domain: int) -> NDArray[np.int64]:
+        pairs: NDArray[np.int64] = self.parents[self.domains[self.parents[:, 0]] == domain]
+        return pairs
 
-def whitening_matrix(vectors: Array, domains: NDArray[np.int64], *, shrinkage: float) -> Array:
-    r"""Inverse square root of the shrunk within-domain covariance.
-
-    With :math:`S` the covariance of the vectors about their domain's mean, :math:`d` features and shrinkage
-    :math:`\lambda`, it is :math:`((1 - \lambda) S + \lambda \, \mathrm{tr}(S) / d \; I)^{-1/2}`.
-
-    Parameters
-    ----------
-    vectors
-        Shape ``(clip, feature)``.
-    domains
-        Shape ``(clip,)``.
-    shrinkage
-        Between 0 (excluded) and 1.
-
-    Returns
-    -------
-    Array
-        Symmetric, shape ``(feature, feature)``.
-
-    Raises
-    ------
-    DataError
-        If no two clips of a domain differ, so that there is nothing to whiten by.
-    """
-    labels = np.unique(domains)
-    centred = np.concatenate([vectors[domains == label] - vectors[domains == label].mean(axis=0) for label in labels])
-    covariance = centred.T @ centred / max(1, len(centred) - len(labels))
-    variance = np.trace(covariance) / len(covariance)
-    if not variance > 0.0:
-        raise DataError("no two training clips of a domain differ; whitening needs clips that vary")
-    shrunk = (1 - shrinkage) * covariance + shrinkage * variance * np.eye(len(covariance))
-    values, directions = np.linalg.eigh(shrunk)
-    inverse_root: Array = (directions / np.sqrt(values)) @ directions.T
-    return inverse_root
+    def _whitened(self, vectors: Array, domain: int) -> Array:
+        return vectors if self.whitening is None else self.whitening.of_domain(vectors, domain)
 
 
-def _varies(vectors: Array, domains: NDArray[np.int64]) -> bool:
-    return any(np.ptp(vectors[domains == label], axis=0).any() for label in np.unique(domains))
+def _told_apart(training: TrainingVectors, settings: ScorerSettings) -> TrainingVectors:
+    """The clips with the domains that are compared with one by one."""
+    if settings.balance != "none":
+        return training
+    return replace(
+        training,
+        clip_domains=np.zeros_like(training.clip_domains),
+        condition_domains=np.full_like(training.condition_domains, ANY_DOMAIN),
+    )
+
+
+def _as_compared(vectors: Array, domains: NDArray[np.int64], whitening: Whitening | None) -> Array:
+    if whitening is None:
+        return vectors
+    compared = np.empty_like(vectors)
+    for domain in np.unique(domains):
+        compared[domains == domain] = whitening.of_domain(vectors[domains == domain], int(domain))
+    return compared
+
+
+def _references(clips: Array, pairs: NDArray[np.int64]) -> Array:
+    """What a clip is compared with: the mean of each pair of clips."""
+    references: Array = clips[pairs[:, 0]]
+    is_synthetic = pairs[:, 0] != pairs[:, 1]
+    references[is_synthetic] = (references[is_synthetic] + clips[pairs[is_synthetic, 1]]) / 2
+    return references
+
+
+def _pairs(clips: Array, domains: NDArray[np.int64], n_neighbors: int) -> NDArray[np.int64]:
+    """Each clip with itself, then each clip of the smaller domains with its nearest neighbours there."""
+    pairs = [(index, index) for index in range(len(clips))]
+    counts = np.bincount(domains)
+    between = {
+        (min(clip, neighbor), max(clip, neighbor))
+        for domain in np.flatnonzero((counts > 0) & (counts < counts.max()))
+        for clip, neighbor in _nearest_pairs(clips, np.flatnonzero(domains == domain), n_neighbors)
+    }
+    return np.array(pairs + sorted(between), np.int64)
+
+
+def _nearest_pairs(clips: Array, here: NDArray[np.int64], n_neighbors: int) -> list[tuple[int, int]]:
+    found = []
+    for clip in here:
+        squares = np.square(clips[here] - clips[clip]).sum(axis=1)
+        squares[here == clip] = np.inf
+        nearest = here[np.argsort(squares, kind="stable")[: min(n_neighbors, len(here) - 1)]]
+        found += [(int(clip), int(neighbor)) for neighbor in nearest]
+    return found

@@ -14,6 +14,7 @@ from typing import Any, Literal, Self, TypeVar
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from soundness.errors import SettingsError
+from soundness.scorer_settings import ScorerSettings
 from soundness.separator_settings import SEPARATOR_SIZES, ConvTasNetSize, SeparatorSettings
 from soundness.setting_types import PositiveInt, StrictSettings
 
@@ -110,22 +111,6 @@ class TrainingSettings(StrictSettings):
     never stops early."""
     accelerator: str = "cpu"
     """Any accelerator that Lightning knows: ``cpu``, ``gpu``, ``mps``, ``auto``."""
-
-
-class ScorerSettings(StrictSettings):
-    """How a test clip's vectors become an anomaly score."""
-
-    name: str = "nearest-neighbors"
-    """A key of `soundness.scoring.SCORERS`, or the import path of a class of one's own, ``module:Class``."""
-    n_neighbors: PositiveInt = 1
-    """Neighbours whose distances are averaged; fewer where a domain has fewer clips."""
-    whitening: Literal["none", "shrunk"] = "none"
-    """``shrunk``: vectors are multiplied by the inverse square root of the within-domain covariance."""
-    shrinkage: float = Field(default=0.1, gt=0.0, le=1.0)
-    """Share of the covariance that is replaced by its mean variance, where vectors are whitened."""
-    normalization: Literal["before-min", "after-min"] = "before-min"
-    """``before-min``: the distance to each domain is normalised with that domain's statistics, then the smallest is
-    taken; ``after-min``: the smallest distance is normalised with the statistics of the domain that gave it."""
 
 
 class SystemSettings(StrictSettings):

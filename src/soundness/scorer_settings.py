@@ -1,0 +1,60 @@
+"""Every setting of a scorer, each with its one default, its unit and its range."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from soundness.setting_types import PositiveInt, StrictSettings
+
+__all__ = ["ScorerSettings"]
+
+
+class ScorerSettings(StrictSettings):
+    """How a test clip's vectors become an anomaly score."""
+
+    name: str = "nearest-neighbors"
+    """A key of `soundness.scoring.SCORERS`, or the import path of a class of one's own, ``module:Class``."""
+    comparison: Literal["nearest", "density-ratio", "density-difference", "mahalanobis", "gaussian-mixture"] = "nearest"
+    """What the distance of a clip to a domain is, see `soundness.comparisons`: that to its nearest normal clips, the
+    same divided by, or less, how far those lie from their own neighbours, that to the domain's mean, or the negative
+    log density of a mixture of Gaussians."""
+    n_neighbors: PositiveInt = 1
+    """Neighbours whose distances are averaged; fewer where a domain has fewer clips."""
+    n_density_neighbors: PositiveInt = 16
+    """Neighbours of a normal clip whose mean distance says how densely normal clips lie around it; fewer where a domain
+    has fewer clips."""
+    n_components: PositiveInt = 2
+    """Gaussians in the mixture of a domain; fewer where a domain has fewer than five clips for each."""
+    whitening: Literal["none", "diagonal", "shrunk", "ledoit-wolf"] = "none"
+    """``diagonal``: each feature is divided by its deviation within the domains; ``shrunk`` and ``ledoit-wolf``:
+    vectors are multiplied by the inverse square root of the covariance within the domains, shrunk by a fixed share, or
+    by the share that Ledoit and Wolf estimate."""
+    whitening_scope: Literal["pooled", "per-domain"] = "pooled"
+    """One covariance within all domains, or each domain's own where it has three clips that differ."""
+    shrinkage: float = Field(default=0.1, gt=0.0, le=1.0)
+    """Share of the covariance that is replaced by its mean variance, where whitening is ``shrunk``, and with
+    ``ledoit-wolf`` where fewer than five clips cannot estimate it."""
+    eigenvalue_floor: float = Field(default=1e-4, gt=0.0, lt=1.0)
+    """Smallest variance of a direction, in mean variances, where a covariance is whitened."""
+    is_standardised: bool = False
+    """Whether each feature is divided by its deviation before the covariance is shrunk, as features of different units
+    need."""
+    balance: Literal["none", "min", "z-score", "quantile"] = "z-score"
+    """How a clip's distances to several domains become one score. ``none``: domains are not told apart; ``min``: the
+    smallest distance; ``z-score``: the smallest after the mean of the domain's left-out training distances was taken
+    off and their deviation divided by; ``quantile``: the smallest after each became the negative logarithm of the share
+    of left-out training distances above it."""
+    normalization: Literal["before-min", "after-min"] = "before-min"
+    """``before-min``: the distance to each domain is balanced with that domain's training distances, then the smallest
+    is taken; ``after-min``: the smallest distance is balanced with those of the domain that gave it."""
+    synthetic_neighbors: int = Field(default=0, ge=0)
+    """How many of its nearest neighbours each clip is averaged with to make further references, in domains that have
+    fewer clips than the largest one."""
+    fusion: Literal["mean", "max"] = "mean"
+    """How the scorer ``fused`` joins the scores of the views of a clip."""
+
+    @model_validator(mode="after")
+    def _domains_of_their_own_are_told_apart(self) -> Self:
+        if self.whitening_scope == "per-domain" and self.balance == "none":
+            raise ValueError("whitening_scope is 'per-domain', but with balance 'none' domains are not told apart")
+        return self

@@ -1,0 +1,397 @@
+"""Whitenings, comparisons and balances of a scorer: by hand, by scikit-learn, and as a contract of all together."""
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+from sklearn.covariance import ledoit_wolf, ledoit_wolf_shrinkage
+from sklearn.mixture import GaussianMixture as ReferenceMixture
+
+from soundness import whitening
+from soundness.balances import new_balance
+from soundness.comparisons import COMPARISONS, DensityDifference, DensityRatio, GaussianMixture
+from soundness.errors import DataError, SettingsError
+from soundness.memory_bank import MemoryBank
+from soundness.scoring import SCORERS, FusedScorer, NearestNeighborScorer, TrainingVectors
+from soundness.settings import ScorerSettings
+
+WHITENINGS = {
+    "none": {},
+    "diagonal": {"whitening": "diagonal"},
+    "shrunk": {"whitening": "shrunk"},
+    "ledoit-wolf": {"whitening": "ledoit-wolf"},
+    "floored": {"whitening": "shrunk", "shrinkage": 0.01, "eigenvalue_floor": 0.3},
+    "standardised": {"whitening": "shrunk", "is_standardised": True},
+    "per-domain": {"whitening": "shrunk", "whitening_scope": "per-domain"},
+    "per-domain-ledoit-wolf": {"whitening": "ledoit-wolf", "whitening_scope": "per-domain"},
+}
+BALANCES = ("none", "min", "z-score", "quantile")
+WITH_WHITENINGS = [(comparison, whitening, "z-score") for comparison, whitening in product(COMPARISONS, WHITENINGS)]
+WITH_BALANCES = [(comparison, "shrunk", balance) for comparison, balance in product(COMPARISONS, BALANCES)]
+CONTRACT = [
+    *(("nearest-neighbors", *parts) for parts in sorted({*WITH_WHITENINGS, *WITH_BALANCES})),
+    *(("fused", comparison, "shrunk", "quantile") for comparison in COMPARISONS),
+]
+
+
+def settings_of(name, comparison, whitening_name, balance, **changes):
+    chosen = WHITENINGS[whitening_name] | changes
+    return ScorerSettings(name=name, comparison=comparison, balance=balance, n_density_neighbors=3, **chosen)
+
+
+def training_of(*n_clips, n_features=5, seed=0, spread=1.0):
+    """Two conditions for each domain, and two views."""
+    rng = np.random.default_rng(seed)
+    domains = np.repeat(np.arange(len(n_clips)), n_clips)
+    conditions = np.repeat(np.arange(len(n_clips)), 2)
+    own = 2 * domains + rng.integers(2, size=len(domains))
+    vectors = (
+        spread
+        * rng.standard_normal((len(domains), len(conditions), n_features))
+        @ np.diag(np.linspace(0.5, 3, n_features))
+    )
+    vectors += 3 * domains[:, None, None]
+    return TrainingVectors(vectors, own, domains, conditions, view_sizes=(2, n_features - 2))
+
+
+def vectors_of(*n_clips, **options):
+    training = training_of(*n_clips, **options)
+    return training.own, training.clip_domains
+
+
+# The contract
+
+
+@pytest.mark.parametrize(("name", "comparison", "whitening_name", "balance"), CONTRACT, ids="-".join)
+class TestEveryCombination:
+    @pytest.fixture
+    def chosen(self, name, comparison, whitening_name, balance):
+        return settings_of(name, comparison, whitening_name, balance)
+
+    def test_scores_are_finite_rebuilt_to_the_last_bit_and_higher_far_away(self, chosen):
+        training = training_of(8, 5)
+        scorer = SCORERS[chosen.name].fit(training, chosen)
+        left_out = scorer.leave_one_out_scores(training)
+        assert left_out.shape == (13,)
+        assert np.isfinite(left_out).all()
+        again = SCORERS[chosen.name].from_arrays(scorer.arrays(), chosen)
+        queries = training_of(3, 3, seed=4).vectors
+        assert [again.score(query) for query in queries] == [scorer.score(query) for query in queries]
+        assert again.notes() == scorer.notes()
+        far = [scorer.score(training.vectors[0] + shift) for shift in (0, 20, 40, 80)]
+        assert far[0] < far[1] < far[2] < far[3]
+        known = np.array([scorer.score(clip) for clip in training.vectors])
+        assert (left_out > known).mean() > 0.5
+
+    def test_the_order_of_the_training_clips_does_not_matter(self, chosen):
+        training = training_of(8, 5)
+        order = np.random.default_rng(0).permutation(13)
+        shuffled = replace(
+            training.some(np.ones(13, bool)),
+            vectors=training.vectors[order],
+            own_conditions=training.own_conditions[order],
+            clip_domains=training.clip_domains[order],
+        )
+        one, other = (SCORERS[chosen.name].fit(clips, chosen) for clips in (training, shuffled))
+        for query in training_of(2, 2, seed=5).vectors:
+            assert other.score(query) == pytest.approx(one.score(query), rel=1e-7, abs=1e-7)
+
+    def test_few_clips_many_features_constant_ones_and_lone_clips_give_finite_scores(self, chosen):
+        for counts in ((3,), (5, 1), (2, 2), (10, 3)):
+            training = training_of(*counts, n_features=24)
+            training.vectors[..., 3] = 7.0
+            scorer = SCORERS[chosen.name].fit(training, chosen)
+            scores = [scorer.score(training.vectors[0] + shift) for shift in (0.0, 0.1, 50.0)]
+            assert np.isfinite(scores).all()
+            assert np.isfinite(scorer.leave_one_out_scores(training)).all()
+            assert scores[2] > scores[0]
+
+    def test_identical_clips_are_compared_or_refused_by_name(self, chosen):
+        training = replace(training_of(4, 3), vectors=np.full((7, 4, 5), 2.0))
+        if chosen.whitening != "none":
+            with pytest.raises(DataError, match="no two training clips of a domain differ"):
+                SCORERS[chosen.name].fit(training, chosen)
+            return
+        scorer = SCORERS[chosen.name].fit(training, chosen)
+        scores = [scorer.score(training.vectors[0] + shift) for shift in (0.0, 0.1, 50.0)]
+        assert np.isfinite([*scores, *scorer.leave_one_out_scores(training)]).all()
+        assert scores[0] < scores[1] < scores[2]
+
+    def test_the_nearest_clip_is_the_clip_itself_and_contributions_point_to_what_was_changed(self, chosen):
+        training = training_of(8, 5)
+        scorer = SCORERS[chosen.name].fit(training, chosen)
+        for clip in (0, 6, 10):
+            nearest = scorer.nearest(training.vectors[clip], 4)
+            assert nearest[0] == clip
+            assert len(set(nearest.tolist())) == 4
+        odd = training.vectors[2].copy()
+        odd[:, 4] += 60.0
+        contributions = scorer.contributions(odd)
+        assert contributions.shape == (5,)
+        assert (contributions >= 0).all()
+        assert contributions.argmax() == 4
+
+    def test_clips_that_join_are_no_longer_odd(self, chosen):
+        training, new = training_of(8, 5), training_of(6, seed=9)
+        shape = (6, 4, 5)
+        fresh = TrainingVectors(
+            np.broadcast_to(new.vectors[:, :1] + 30.0, shape).copy(),
+            np.zeros(6, int),
+            np.full(6, 0 if chosen.balance == "none" else 2),
+            training.condition_domains,
+            view_sizes=training.view_sizes,
+        )
+        scorer = SCORERS[chosen.name].fit(training, chosen)
+        query = np.broadcast_to(training_of(1, seed=10).vectors[:, :1] + 30.0, (1, 4, 5))[0]
+        joined = scorer.enrolled(fresh)
+        assert joined.score(query) < scorer.score(query)
+        again = SCORERS[chosen.name].from_arrays(joined.arrays(), chosen)
+        assert again.score(query) == joined.score(query)
+        assert joined.nearest(query, 1)[0] >= 13
+        assert np.isfinite(joined.score(training.vectors[0]))
+
+
+# Whitening
+
+
+@pytest.mark.parametrize("shape", [(40, 6), (6, 40), (7, 7)])
+def test_the_shrinkage_of_ledoit_and_wolf_is_scikit_learns(shape):
+    vectors = np.random.default_rng(0).standard_normal(shape) @ np.diag(np.linspace(0.1, 4, shape[1]))
+    centred = vectors - vectors.mean(axis=0)
+    expected = ledoit_wolf_shrinkage(centred, assume_centered=True)
+    assert whitening.ledoit_wolf_shrinkage(centred) == pytest.approx(expected, rel=1e-10)
+
+
+def test_whitening_by_ledoit_and_wolf_is_scikit_learns_inverse_root():
+    vectors, domains = vectors_of(40, n_features=6)
+    centred = vectors - vectors.mean(axis=0)
+    covariance = ledoit_wolf(centred, assume_centered=True)[0] * 40 / 39
+    (root,) = whitening.Whitening.fit(vectors, domains, ScorerSettings(whitening="ledoit-wolf")).roots
+    np.testing.assert_allclose(root @ covariance @ root, np.eye(6), atol=1e-9)
+
+
+def test_a_diagonal_whitening_divides_by_the_deviation_within_domains():
+    vectors = np.array([[1.0, 0.0, 5.0], [-1.0, 0.0, 5.0], [10.0, 2.0, 5.0], [10.0, -2.0, 5.0]])
+    chosen = ScorerSettings(whitening="diagonal")
+    (root,) = whitening.Whitening.fit(vectors, np.array([0, 0, 1, 1]), chosen).roots
+    np.testing.assert_allclose(root, np.diag([1.0, 0.5, 1.0]))  # variances 2/2 and 8/2; what is constant is left alone
+
+
+def test_eigenvalues_are_floored_at_a_share_of_their_mean():
+    vectors = np.array([[3.0, 0.0], [-3.0, 0.0], [0.0, 0.01], [0.0, -0.01]])  # variances 6 and 1/15,000, mean 3
+    root = whitening.whitening_matrix(vectors, np.zeros(4, int), shrinkage=1e-12, eigenvalue_floor=0.5)
+    np.testing.assert_allclose(root, np.diag([6**-0.5, 1.5**-0.5]), rtol=1e-4)
+
+
+def test_standardised_whitening_does_not_depend_on_units():
+    training = training_of(12, 6)
+    units = np.array([1e-3, 1.0, 1e3, 1e5, 1e-6])
+    other = replace(training, vectors=training.vectors * units)
+    chosen = ScorerSettings(whitening="shrunk", is_standardised=True)
+    one, two = (NearestNeighborScorer.fit(clips, chosen) for clips in (training, other))
+    query = training_of(1, 1, seed=3).vectors[0]
+    assert two.score(query * units) == pytest.approx(one.score(query), rel=1e-6)
+    plain = [NearestNeighborScorer.fit(c, ScorerSettings(whitening="shrunk")) for c in (training, other)]
+    assert plain[1].score(query * units) != pytest.approx(plain[0].score(query), rel=1e-2)
+
+
+@pytest.mark.parametrize("whitening_name", WHITENINGS)
+@pytest.mark.parametrize("counts", [(9, 4), (12, 1), (4, 3, 5), (3,)])
+def test_a_clip_is_left_out_as_if_it_had_never_been_there(whitening_name, counts):
+    training = training_of(*counts, n_features=7)
+    chosen = settings_of("nearest-neighbors", "nearest", whitening_name, "z-score")
+    found = MemoryBank.of(training, chosen).leave_one_out_distances(training)
+    for clip in range(len(training.vectors)):
+        kept = np.arange(len(training.vectors)) != clip
+        domains = np.unique(training.clip_domains[kept])
+        if len(domains) < len(counts):
+            continue  # without a domain there is no bank with as many
+        bank = MemoryBank.of(training.some(kept), chosen)
+        np.testing.assert_allclose(found[clip], bank.distances(training.vectors[clip]), rtol=1e-8)
+
+
+def test_each_domain_is_whitened_by_its_own_covariance_where_it_can_be():
+    training = training_of(30, 20, 1)
+    training.vectors[30:50] *= 10
+    chosen = ScorerSettings(whitening="shrunk", whitening_scope="per-domain")
+    bank = MemoryBank.of(training, chosen)
+    assert bank.whitening.is_own.tolist() == [True, True, False]
+    own, domains = training.own, training.clip_domains
+    for domain, rows in enumerate((own[:30], own[30:50])):
+        expected = whitening.whitening_matrix(rows, np.zeros(len(rows), int), shrinkage=0.1)
+        np.testing.assert_allclose(bank.whitening.roots[domain], expected, rtol=1e-9)
+    pooled = whitening.whitening_matrix(own, domains, shrinkage=0.1)
+    np.testing.assert_allclose(bank.whitening.roots[2], pooled, rtol=1e-9)
+    notes = NearestNeighborScorer.fit(training, chosen).notes()
+    assert any("1 clip(s), too few or too much alike for a whitening of its own" in note for note in notes)
+
+
+def test_domains_whitened_by_themselves_must_be_told_apart():
+    with pytest.raises(ValidationError, match="'per-domain', but with balance 'none' domains are not told apart"):
+        ScorerSettings(whitening="shrunk", whitening_scope="per-domain", balance="none")
+
+
+# Comparisons
+
+LINE = np.array([[0.0], [1.0], [3.0], [7.0]])  # to the two nearest others: 1 3, 1 2, 2 3, 4 6; spreads 2 1.5 2.5 5
+
+
+def test_density_ratio_and_difference_by_hand():
+    chosen = ScorerSettings(n_density_neighbors=2)
+    queries = np.array([[9.0], [-4.0]])
+    # 9 is 9 8 6 2 away, -4 is 4 5 7 11 away.
+    ratio, difference = (kind.of(LINE, chosen) for kind in (DensityRatio, DensityDifference))
+    assert ratio.spreads.tolist() == [2.0, 1.5, 2.5, 5.0]
+    np.testing.assert_allclose(ratio.distances(queries), [2 / 5, 4 / 2])
+    np.testing.assert_allclose(difference.distances(queries), [2 - 5, 4 - 2])
+    two = DensityRatio.of(LINE, ScorerSettings(n_density_neighbors=2, n_neighbors=2))
+    np.testing.assert_allclose(two.distances(queries), [(2 / 5 + 6 / 2.5) / 2, (4 / 2 + 11 / 5) / 2])
+
+
+def test_a_clip_that_is_left_out_is_nobodys_neighbour():
+    # Without 1: 0 is 3 and 7 from the others, 3 is 3 and 4, 7 is 4 and 7. Left out, 1 is 1 2 6 away.
+    ratio = DensityRatio.of(LINE, ScorerSettings(n_density_neighbors=2)).without(LINE[:, 0] == 1.0, LINE)
+    assert ratio.spreads.tolist() == [5.0, 3.5, 5.5]
+    np.testing.assert_allclose(ratio.distances(LINE[1:2]), [1 / 5])
+
+
+def test_a_lone_clip_has_the_spread_of_the_largest_domain():
+    chosen = ScorerSettings(n_density_neighbors=2)
+    largest = DensityRatio.of(LINE, chosen)
+    lone = DensityRatio.of(np.array([[100.0]]), chosen, like=largest)
+    np.testing.assert_allclose(lone.distances(np.array([[111.0]])), [11 / 2.75])
+
+
+def test_mahalanobis_distance_to_the_mean_is_scipys():
+    vectors, domains = vectors_of(25)
+    chosen = ScorerSettings(comparison="mahalanobis", whitening="shrunk", balance="min")
+    scorer = NearestNeighborScorer.fit(TrainingVectors.of(vectors, domains), chosen)
+    covariance = np.cov(vectors, rowvar=False)
+    shrunk = 0.9 * covariance + 0.1 * np.trace(covariance) / 5 * np.eye(5)
+    query = np.arange(5.0)
+    apart = query - vectors.mean(axis=0)
+    assert scorer.score(query[None]) ** 2 == pytest.approx(apart @ np.linalg.solve(shrunk, apart), rel=1e-9)
+    assert scorer.contributions(query[None]).sum() == pytest.approx(scorer.score(query[None]) ** 2, rel=1e-9)
+
+
+def test_the_density_of_a_mixture_is_scikit_learns():
+    vectors, _ = vectors_of(40, seed=2)
+    vectors[20:] += 12.0
+    found = GaussianMixture.of(vectors, ScorerSettings(n_components=2))
+    reference = ReferenceMixture(2, covariance_type="diag")
+    reference.means_, reference.covariances_, reference.weights_ = found.means, found.variances, found.weights
+    reference.precisions_cholesky_ = 1 / np.sqrt(found.variances)
+    queries = np.random.default_rng(1).standard_normal((6, 5)) * 4
+    np.testing.assert_allclose(found.distances(queries), -reference.score_samples(queries), rtol=1e-9)
+    halves = sorted(found.means.tolist())
+    np.testing.assert_allclose(halves, [vectors[:20].mean(axis=0), vectors[20:].mean(axis=0)], atol=1e-2)
+
+
+# Balances
+
+
+def test_quantiles_by_hand():
+    balance = new_balance("quantile", np.array([1.0, 3.0, 2.0]), np.zeros(3, int), n_domains=1)
+    # -log(3/4), -log(2/4), -log(1/4) at 1, 2, 3; beyond: the mean above the median, 3, less the median, 2.
+    at = balance(np.array([[1.0], [2.0], [2.5], [3.0], [5.0], [0.0]]))[:, 0]
+    logs = -np.log([0.75, 0.5, 0.25])
+    np.testing.assert_allclose(at, [*logs[:2], logs[1:].mean(), logs[2], logs[2] + 2, logs[0] - 1])
+
+
+def test_without_balance_the_domains_are_one_and_with_the_minimum_they_are_not():
+    training = TrainingVectors.of(np.array([[0.0], [2.0], [5.0], [6.0]]), np.array([0, 0, 1, 1]))
+    scores = {
+        balance: NearestNeighborScorer.fit(training, ScorerSettings(balance=balance, n_neighbors=2)).score(
+            np.array([[4.0]])
+        )
+        for balance in ("none", "min")
+    }
+    assert scores == {"none": 1.5, "min": 1.5}  # 1 and 2 away; (2 + 4) / 2 and (1 + 2) / 2
+    query = np.array([[3.0]])
+    one, two = (
+        NearestNeighborScorer.fit(training, ScorerSettings(balance=balance, n_neighbors=2)).score(query)
+        for balance in ("none", "min")
+    )
+    assert (one, two) == (1.5, 2.0)  # 1 and 2 away; (1 + 3) / 2 and (2 + 3) / 2
+
+
+def test_synthetic_references_lie_between_neighbours_of_the_smaller_domain():
+    training = TrainingVectors.of(np.array([[0.0], [1.0], [2.0], [3.0], [10.0], [14.0], [24.0]]), [0, 0, 0, 0, 1, 1, 1])
+    bank = MemoryBank.of(training, ScorerSettings(synthetic_neighbors=1))
+    assert bank.comparisons[1].references[:, 0].tolist() == [10.0, 14.0, 24.0, 12.0, 19.0]
+    assert bank.comparisons[0].references[:, 0].tolist() == [0.0, 1.0, 2.0, 3.0]
+    assert bank.distances(np.array([[19.5]]))[1] == 0.5
+    # Left out, 14 takes 12 and 19 with it: 4 from 10.
+    assert bank.leave_one_out_distances(training)[5, 1] == 4.0
+
+
+# Alone, fused, refused
+
+
+@pytest.mark.parametrize(
+    ("vectors", "domains", "message"),
+    [
+        (np.zeros(3), None, r"vectors of shape \(3,\); expected \(clip, feature\)"),
+        (np.zeros((0, 3)), None, r"vectors of shape \(0, 3\)"),
+        (np.array([[1.0], [np.nan]]), None, r"1 vector\(s\) are not finite"),
+        (np.zeros((3, 2)), [0, 2, 2], r"domains \[0, 2\] of 3 clip\(s\); expected 0, 1"),
+        (np.zeros((3, 2)), [0, 0], r"of 2 clip\(s\)"),
+    ],
+)
+def test_vectors_that_cannot_be_scored_are_refused(vectors, domains, message):
+    with pytest.raises(DataError, match=message):
+        TrainingVectors.of(vectors, domains)
+
+
+def test_one_clip_alone_is_refused():
+    with pytest.raises(DataError, match="1 training clip; to compare normal clips with each other takes 2"):
+        NearestNeighborScorer.fit(TrainingVectors.of(np.ones((1, 3))), ScorerSettings())
+
+
+def test_fused_scores_are_the_mean_or_the_largest_of_the_views():
+    training = training_of(10, 6)
+    query = training_of(1, 1, seed=7).vectors[0]
+    views = []
+    for part in (slice(0, 2), slice(2, 5)):
+        view = replace(training, vectors=training.vectors[..., part], view_sizes=())
+        scorer = NearestNeighborScorer.fit(view, ScorerSettings())
+        left_out = scorer.leave_one_out_scores(view)
+        views.append((scorer.score(query[:, part]) - left_out.mean()) / left_out.std())
+    for fusion, expected in (("mean", np.mean(views)), ("max", max(views))):
+        fused = FusedScorer.fit(training, ScorerSettings(name="fused", fusion=fusion))
+        assert fused.score(query) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_vector_that_is_no_views_cannot_be_fused():
+    with pytest.raises(SettingsError, match=r"'fused' joins the scores of a clip's views; 5 features came in views of"):
+        FusedScorer.fit(replace(training_of(5), view_sizes=()), ScorerSettings(name="fused"))
+
+
+@pytest.mark.parametrize("name", ["mean", "mahalanobis"])
+def test_scorers_without_clips_refuse_by_name_what_needs_them(name):
+    training = replace(training_of(5), frame_covariances=np.array([np.diag([1.0, 2.0, 3.0, 4.0, 5.0])]))
+    scorer = SCORERS[name].fit(training, ScorerSettings(name=name))
+    clip = training.vectors[0]
+    with pytest.raises(SettingsError, match="Scorer keeps no normal clips, so none of 3 is the nearest"):
+        scorer.nearest(clip, 3)
+    with pytest.raises(SettingsError, match="Scorer keeps no normal clips that 5 could join"):
+        scorer.enrolled(training)
+    assert scorer.contributions(clip).sum() == pytest.approx(scorer.score(clip))
+
+
+def test_contributions_of_a_whitened_distance_add_up_to_its_square():
+    training = training_of(20, 8)
+    chosen = ScorerSettings(whitening="shrunk", balance="min")
+    scorer = NearestNeighborScorer.fit(training, chosen)
+    query = training_of(1, 1, seed=7).vectors[0]
+    assert scorer.contributions(query).sum() == pytest.approx(scorer.score(query) ** 2, rel=1e-12)
+
+
+def test_clips_cannot_join_a_domain_or_with_features_that_do_not_fit():
+    scorer = NearestNeighborScorer.fit(training_of(5, 4), ScorerSettings())
+    with pytest.raises(DataError, match="domain 3; expected one of 0 to 2"):
+        scorer.enrolled(replace(training_of(5, 4), clip_domains=np.full(9, 3)))
+    with pytest.raises(DataError, match=r"vectors of shape \(4, 6\); expected \(condition, feature\) \(4, 5\)"):
+        scorer.enrolled(training_of(5, 4, n_features=6))

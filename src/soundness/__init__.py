@@ -6,9 +6,8 @@
 'log-mel-quantile', 'log-mel-whitened', 'report-literal', 'unconditional']
 
 The verbs are those of the command line: `inspect`, `make_data`, `train_separator`, `separate`, `train`, `score`,
-`evaluate`, `compare` (``evaluate --against``), `benchmark`, `submission`, `download`,
-`report` and `demo`. What they need is
-loaded when it is needed, so that ``import soundness`` is quick and works without PyTorch.
+`evaluate`, `compare` (``evaluate --against``), `benchmark`, `report`, `submission`, `download` and `demo`. What they
+need is loaded when it is needed, so that ``import soundness`` is quick and works without PyTorch.
 """
 
 from importlib import import_module

@@ -21,7 +21,6 @@ class _Frame:
 
     x_range: tuple[float, float]
     y_range: tuple[float, float]
-    width: int = _WIDTH
     left: int = 40
     right: int = 10
     top: int = 10
@@ -33,7 +32,7 @@ class _Frame:
 
     def x(self, values: ArrayLike) -> Values:
         low, high = self.x_range
-        return self.left + (np.asarray(values) - low) / (high - low) * (self.width - self.left - self.right)
+        return self.left + (np.asarray(values) - low) / (high - low) * (_WIDTH - self.left - self.right)
 
     def y(self, values: ArrayLike) -> Values:
         low, high = self.y_range
@@ -45,19 +44,19 @@ class _Frame:
 
     def ticks(self, xs: Iterable[tuple[float, str]], ys: Iterable[tuple[float, str]], x_title: str) -> Markup:
         parts = [
-            Markup('<text x="{:.1f}" y="{}" class="mid">{}</text>').format(self.x(v), self.floor + 14, t) for v, t in xs
+            Markup('<text x="{:.1f}" y="{}" class="mid">{}</text>').format(self.x(v), self.floor + 16, t) for v, t in xs
         ]
         parts += [
             Markup('<text x="{}" y="{:.1f}" class="end">{}</text>').format(self.left - 5, self.y(v) + 3.5, t)
             for v, t in ys
         ]
-        middle = (self.left + self.width - self.right) / 2
+        middle = (self.left + _WIDTH - self.right) / 2
         parts.append(Markup('<text x="{:.0f}" y="{}" class="mid">{}</text>').format(middle, _HEIGHT - 5, x_title))
         return Markup("").join(parts)
 
     def svg(self, parts: Iterable[Markup], title: str) -> Markup:
         return Markup('<svg class="chart" role="img" viewBox="0 0 {} {}"><title>{}</title>{}</svg>').format(
-            self.width, _HEIGHT, title, Markup("").join(parts)
+            _WIDTH, _HEIGHT, title, Markup("").join(parts)
         )
 
 
@@ -102,7 +101,7 @@ def roc_chart(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], *, title: str) 
     title
         As for `score_chart`.
     """
-    frame = _Frame((0.0, 1.0), (0.0, 1.0), width=240)
+    frame = _Frame((0.0, 1.0), (0.0, 1.0))
     shade = Markup('<rect class="shade" x="{:.1f}" y="{}" width="{:.1f}" height="{}"/>').format(
         frame.x(0), frame.top, frame.x(0.1) - frame.x(0), frame.floor - frame.top
     )
@@ -127,7 +126,7 @@ def line_chart(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, 
     xs = np.concatenate([np.asarray(steps, dtype=np.float64) for steps, _ in lines.values()])
     ys = np.concatenate([np.asarray(values, dtype=np.float64) for _, values in lines.values()])
     frame = _Frame(_spread(xs), _spread(ys))
-    parts = [frame.line((*frame.x_range,), (frame.y_range[0],) * 2, "axis")]
+    parts = [frame.line(frame.x_range, (frame.y_range[0],) * 2, "axis")]
     parts += [frame.line(*line, f"curve {name}") for name, line in lines.items()]
     x_ticks = [(float(value), f"{value:,.0f}") for value in frame.x_range]
     y_ticks = [(float(value), f"{value:.3g}") for value in np.linspace(*frame.y_range, 3)]

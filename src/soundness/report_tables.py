@@ -13,10 +13,13 @@ from soundness.evaluation import Evaluation
 from soundness.metrics import harmonic_mean
 from soundness.system_report import Scored
 
-__all__ = ["Verdict", "benchmark_verdict", "count", "data_rows", "heat_rows", "run_verdict", "versions"]
+__all__ = ["Verdict", "benchmark_verdict", "count", "data_rows", "heat_rows", "run_verdict", "summary_rows", "versions"]
 
 _GRADES = ((0.9, "Very good"), (0.75, "Good"), (0.6, "Fair"), (0.55, "Weak"), (0.0, "Close to chance"))
 """What a score is called from which value on; chance is 0.5."""
+
+
+_NBSP = "\N{NO-BREAK SPACE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ def run_verdict(detectors: Mapping[str, Detector], evaluation: Evaluation | None
     return Verdict(
         _grade(evaluation.score),
         (
-            f"The score over all machines is {_percent(evaluation.score)}; chance is 50 %.",
+            f"The score over all machines is {_percent(evaluation.score)}; chance is 50{_NBSP}%.",
             *_extremes(evaluation),
             *_alarms(evaluation),
         ),
@@ -75,11 +78,18 @@ def benchmark_verdict(result: BenchmarkResult) -> Verdict:
     own = next(one for one in result.measured if one.system == best)
     sentences = [
         f"{best} is the best of {count(len(result.systems), 'system')}, with a score of {_percent(spread.mean)} "
-        f"(chance is 50 %)."
+        f"(chance is 50{_NBSP}%)."
     ]
     sentences += [_runner_up(result, best, others[0])] if others else []
     sentences += [*_extremes(own.evaluation), *_alarms(own.evaluation)]
     return Verdict(_grade(spread.mean), tuple(sentences), ((_percent(spread.mean), "best score"), *facts))
+
+
+def summary_rows(result: BenchmarkResult) -> list[tuple[str, ...]]:
+    """The summary of a benchmark, the best system first, and published ones after."""
+    heading, *rows = result.summary_rows()
+    place = {name: number for number, name in enumerate(result.ranked)}
+    return [heading, *sorted(rows, key=lambda row: place.get(row[0], len(place)))]
 
 
 def heat_rows(result: BenchmarkResult) -> list[tuple[str, bool, list[float | None]]]:
@@ -152,8 +162,8 @@ def _alarms(evaluation: Evaluation) -> Iterator[str]:
     means = evaluation.arithmetic_means
     if means.false_alarm_rate is not None and means.recall is not None:
         yield (
-            f"With its thresholds {100 * means.false_alarm_rate:.0f} % of normal clips raise an alarm, "
-            f"and {100 * means.recall:.0f} % of the anomalous ones are found."
+            f"With its thresholds {100 * means.false_alarm_rate:.0f}{_NBSP}% of normal clips raise an alarm, "
+            f"and {100 * means.recall:.0f}{_NBSP}% of the anomalous ones are found."
         )
 
 
@@ -184,7 +194,7 @@ def _training_seconds(detectors: Mapping[str, Detector]) -> float:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+    return f"{100 * share:.1f}{_NBSP}%"
 
 
 def _duration(seconds: float) -> str:

@@ -15,7 +15,7 @@ from soundness.errors import DataError, OutputError, ScoresError
 from soundness.evaluation import evaluate
 from soundness.labelled_scores import read_labelled
 from soundness.pages import render_page, write_page
-from soundness.report_tables import benchmark_verdict, count, data_rows, heat_rows, run_verdict, versions
+from soundness.report_tables import benchmark_verdict, count, data_rows, heat_rows, run_verdict, summary_rows, versions
 from soundness.run_identity import read_identity
 from soundness.scores import read_scores
 from soundness.system_report import NOTHING_SCORED, Scored, Trained, system_part
@@ -186,7 +186,7 @@ def _benchmark_page(out: Path, places: _Places, progress: Progress | None) -> di
         "title": f"{count(len(ranked), 'system')} on {count(len(result.machine_types), 'machine')}",
         "folder": str(out),
         "verdict": benchmark_verdict(result),
-        "summary": result.summary_rows(),
+        "summary": summary_rows(result),
         "heat": heat_rows(result),
         "heat_machines": result.machine_types,
         "details": result.table_rows(),

@@ -153,7 +153,6 @@ def system_part(
         machines.append(part)
         problems += lines
     quality, separator_notes = _separator_rows(_separators_of(trained))
-    notes = [f"{name}: {note}" for name, detector in trained.detectors.items() for note in detector.summary.notes]
     settings = next(iter(trained.detectors.values())).settings
     system = SystemPart(
         name=Path(some.system).stem if some.system.endswith(".toml") else some.system,
@@ -164,7 +163,7 @@ def system_part(
         separator_notes=separator_notes,
         machines=tuple(machines),
         settings=tuple(_flat(settings.model_dump(mode="json"))),
-        notes=(*notes, *(scored.evaluation.notes if scored.evaluation is not None else ())),
+        notes=(*_notes(trained.detectors), *(scored.evaluation.notes if scored.evaluation is not None else ())),
     )
     return system, problems
 
@@ -197,6 +196,17 @@ def _machine_part(
         lowest=tuple(lowest),
     )
     return part, problems
+
+
+def _notes(detectors: Mapping[str, Detector]) -> Iterator[str]:
+    """What is to be known of the detectors, a line once, with the machines that it is about."""
+    machines: dict[str, list[str]] = {}
+    for name, detector in detectors.items():
+        for note in detector.summary.notes:
+            machines.setdefault(note, []).append(name)
+    for note, names in machines.items():
+        is_of_all = len(names) == len(detectors) > 1
+        yield f"{'all machines' if is_of_all else ', '.join(names)}: {note}"
 
 
 def _training_rows(detectors: Mapping[str, Detector]) -> Iterator[tuple[str, ...]]:

@@ -6,8 +6,8 @@
 'log-mel-quantile', 'log-mel-whitened', 'report-literal', 'unconditional']
 
 The verbs are those of the command line: `inspect`, `make_data`, `train_separator`, `separate`, `train`, `score`,
-`evaluate`, `compare` (``evaluate --against``), `benchmark`, `submission`, `download` and `demo`. What they need is
-loaded when it is needed, so that ``import soundness`` is quick and works without PyTorch.
+`evaluate`, `compare` (``evaluate --against``), `benchmark`, `report`, `submission`, `download` and `demo`. What they
+need is loaded when it is needed, so that ``import soundness`` is quick and works without PyTorch.
 """
 
 from importlib import import_module
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from soundness.datasets import open_dataset
     from soundness.demonstration import demo
     from soundness.errors import SoundnessError
+    from soundness.reporting import report
     from soundness.screening import score_clip
     from soundness.settings import load_settings, system_descriptions, system_names
     from soundness.verbs import evaluate, inspect, load, make_data, score, separate, train, train_separator
@@ -34,6 +35,7 @@ __all__ = [
     "load_settings",
     "make_data",
     "open_dataset",
+    "report",
     "score",
     "score_clip",
     "separate",
@@ -52,6 +54,7 @@ _HOMES = {
     "download": "challenge_verbs",
     "load_settings": "settings",
     "open_dataset": "datasets",
+    "report": "reporting",
     "score_clip": "screening",
     "submission": "challenge_verbs",
     "system_descriptions": "settings",

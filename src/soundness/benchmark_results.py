@@ -88,6 +88,13 @@ class BenchmarkResult(BaseModel):
         return tuple(dict.fromkeys(one.system for one in self.measured))
 
     @property
+    def ranked(self) -> tuple[str, ...]:
+        """Names of those that measured anything, the best score first; those without a score come last."""
+        scores = {name: self.spread(name, lambda evaluation: evaluation.score) for name in self.systems}
+        means = {name: -1.0 if spread is None else spread.mean for name, spread in scores.items()}
+        return tuple(sorted(self.systems, key=lambda name: -means[name]))
+
+    @property
     def figures(self) -> tuple[str, ...]:
         """Names of the figures that the year's score is made of."""
         return OFFICIAL_FIGURES[self.measured[0].evaluation.metric] if self.measured else ()

@@ -28,7 +28,7 @@ __all__ = [
     "train_separator",
 ]
 
-_TRAIN_PACKAGES = ("torch", "safetensors", "pytorch_lightning", "matplotlib", "yaml")
+_TRAIN_PACKAGES = ("torch", "safetensors", "pytorch_lightning", "matplotlib", "yaml", "jinja2")
 
 PathLike = Path | str
 

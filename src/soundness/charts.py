@@ -1,0 +1,147 @@
+"""Small charts as SVG within a page: drawn in the page's own colours, so that they are legible in light and in dark."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["line_chart", "roc_chart", "score_chart"]
+
+_N_BARS = 28
+_WIDTH, _HEIGHT = 320, 180  # about what they take on a phone, so that letters keep their size
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """Where a chart's axes lie, and which values they span."""
+
+    x_range: tuple[float, float]
+    y_range: tuple[float, float]
+    left: int = 40
+    right: int = 10
+    top: int = 10
+    bottom: int = 34
+
+    @property
+    def floor(self) -> int:
+        return _HEIGHT - self.bottom
+
+    def x(self, values: ArrayLike) -> Values:
+        low, high = self.x_range
+        return self.left + (np.asarray(values) - low) / (high - low) * (_WIDTH - self.left - self.right)
+
+    def y(self, values: ArrayLike) -> Values:
+        low, high = self.y_range
+        return self.floor - (np.asarray(values) - low) / (high - low) * (self.floor - self.top)
+
+    def line(self, xs: ArrayLike, ys: ArrayLike, style: str) -> Markup:
+        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(self.x(xs), self.y(ys), strict=True))
+        return Markup('<polyline class="{}" points="{}"/>').format(style, points)
+
+    def ticks(self, xs: Iterable[tuple[float, str]], ys: Iterable[tuple[float, str]], x_title: str) -> Markup:
+        parts = [
+            Markup('<text x="{:.1f}" y="{}" class="mid">{}</text>').format(self.x(v), self.floor + 16, t) for v, t in xs
+        ]
+        parts += [
+            Markup('<text x="{}" y="{:.1f}" class="end">{}</text>').format(self.left - 5, self.y(v) + 3.5, t)
+            for v, t in ys
+        ]
+        middle = (self.left + _WIDTH - self.right) / 2
+        parts.append(Markup('<text x="{:.0f}" y="{}" class="mid">{}</text>').format(middle, _HEIGHT - 5, x_title))
+        return Markup("").join(parts)
+
+    def svg(self, parts: Iterable[Markup], title: str) -> Markup:
+        return Markup('<svg class="chart" role="img" viewBox="0 0 {} {}"><title>{}</title>{}</svg>').format(
+            _WIDTH, _HEIGHT, title, Markup("").join(parts)
+        )
+
+
+def score_chart(
+    scores: Mapping[str, ArrayLike], *, span: tuple[float, float], threshold: float | None, title: str
+) -> Markup:
+    """How anomaly scores are spread: bars of normal clips (or of all) upwards, of anomalous ones downwards.
+
+    Parameters
+    ----------
+    scores
+        By label: ``normal`` and ``anomaly``, or another where labels are not known.
+    span
+        Lowest and highest score on the axis; the last bar holds all above.
+    threshold
+        Where decisions turn; ``None`` where it is not known.
+    title
+        What the picture shows, for those who cannot see it.
+    """
+    low, high = span if span[1] > span[0] else (span[0] - 0.5, span[0] + 0.5)
+    edges = np.linspace(low, high, _N_BARS + 1)
+    counts = {label: np.histogram(np.clip(values, low, high), bins=edges)[0] for label, values in scores.items()}
+    up = max([1, *(int(count.max()) for label, count in counts.items() if label != "anomaly")])
+    down = int(counts["anomaly"].max()) if "anomaly" in counts else 0
+    frame = _Frame((low, high), (-down, up))
+    parts = [_bars(frame, edges, -count if label == "anomaly" else count, label) for label, count in counts.items()]
+    parts.append(frame.line((low, high), (0, 0), "axis"))
+    if threshold is not None and low <= threshold <= high:
+        parts.append(frame.line((threshold, threshold), (-down, up), "threshold"))
+    xs = [(low, f"{low:.3g}"), ((low + high) / 2, f"{(low + high) / 2:.3g}"), (high, f"≥ {high:.3g}")]
+    ys = [(float(up), str(up)), (0.0, "0"), *([(-float(down), str(down))] if down else [])]
+    return frame.svg([*parts, frame.ticks(xs, ys, "anomaly score")], title)
+
+
+def roc_chart(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], *, title: str) -> Markup:
+    """ROC curves over each other; the share of false alarms that pAUC is about is shaded.
+
+    Parameters
+    ----------
+    curves
+        False-positive and true-positive rates, by the class of their line: ``source``, ``target`` or ``all``.
+    title
+        As for `score_chart`.
+    """
+    frame = _Frame((0.0, 1.0), (0.0, 1.0))
+    shade = Markup('<rect class="shade" x="{:.1f}" y="{}" width="{:.1f}" height="{}"/>').format(
+        frame.x(0), frame.top, frame.x(0.1) - frame.x(0), frame.floor - frame.top
+    )
+    axes = [frame.line((0, 0, 1), (1, 0, 0), "axis"), frame.line((0, 1), (0, 1), "chance")]
+    lines = [frame.line(*curve, f"curve {name}") for name, curve in curves.items()]
+    ticks = [(0.0, "0"), (0.5, "50"), (1.0, "100")]
+    return frame.svg([shade, *axes, *lines, frame.ticks(ticks, ticks, "false alarms, %")], title)
+
+
+def line_chart(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, x_title: str, title: str) -> Markup:
+    """Lines of values over steps.
+
+    Parameters
+    ----------
+    lines
+        Steps and values, at least one point each, by the class of their line: ``train`` or ``held-out``.
+    x_title
+        Below the axis.
+    title
+        As for `score_chart`.
+    """
+    xs = np.concatenate([np.asarray(steps, dtype=np.float64) for steps, _ in lines.values()])
+    ys = np.concatenate([np.asarray(values, dtype=np.float64) for _, values in lines.values()])
+    frame = _Frame(_spread(xs), _spread(ys))
+    parts = [frame.line(frame.x_range, (frame.y_range[0],) * 2, "axis")]
+    parts += [frame.line(*line, f"curve {name}") for name, line in lines.items()]
+    x_ticks = [(float(value), f"{value:,.0f}") for value in frame.x_range]
+    y_ticks = [(float(value), f"{value:.3g}") for value in np.linspace(*frame.y_range, 3)]
+    return frame.svg([*parts, frame.ticks(x_ticks, y_ticks, x_title)], title)
+
+
+def _bars(frame: _Frame, edges: Values, counts: NDArray[np.int64], label: str) -> Markup:
+    base = float(frame.y(0))
+    bars = []
+    for left, right, count in zip(frame.x(edges[:-1]), frame.x(edges[1:]), counts, strict=True):
+        if count:
+            bars.append(f"M{left + 0.5:.1f},{base:.1f}V{float(frame.y(count)):.1f}H{right - 0.5:.1f}V{base:.1f}Z")
+    return Markup('<path class="bars {}" d="{}"/>').format(label, "".join(bars) or "M0,0")
+
+
+def _spread(values: Values) -> tuple[float, float]:
+    low, high = float(values.min()), float(values.max())
+    return (low, high) if high > low else (low - 0.5, high + 0.5)

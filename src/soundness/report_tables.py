@@ -1,0 +1,203 @@
+"""What a report says in words and tables: the verdict, the data, and who is good at what."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from soundness.benchmark_results import BenchmarkResult, Spread
+from soundness.conditions import condition_of
+from soundness.datasets import Dataset, open_dataset
+from soundness.detector import Detector
+from soundness.evaluation import Evaluation
+from soundness.metrics import harmonic_mean
+from soundness.system_report import Scored
+
+__all__ = ["Verdict", "benchmark_verdict", "count", "data_rows", "heat_rows", "run_verdict", "summary_rows", "versions"]
+
+_GRADES = ((0.9, "Very good"), (0.75, "Good"), (0.6, "Fair"), (0.55, "Weak"), (0.0, "Close to chance"))
+"""What a score is called from which value on; chance is 0.5."""
+
+
+_NBSP = "\N{NO-BREAK SPACE}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came out, in words.
+
+    Parameters
+    ----------
+    grade
+        Two or three words.
+    sentences
+        What they stand for.
+    facts
+        The most important figures: a value, and what it is.
+    """
+
+    grade: str
+    sentences: tuple[str, ...]
+    facts: tuple[tuple[str, str], ...]
+
+
+def run_verdict(detectors: Mapping[str, Detector], evaluation: Evaluation | None) -> Verdict:
+    """What is to be thought of a training, with figures where its scores have any."""
+    summaries = [detector.summary for detector in detectors.values()]
+    n_clips = sum(sum(summary.n_clips.values()) for summary in summaries)
+    seconds = _training_seconds(detectors)
+    facts = ((str(len(detectors)), "machines"), (f"{n_clips:,}", "training clips"), (_duration(seconds), "training"))
+    if evaluation is None or evaluation.score is None:
+        learned = f"{count(len(detectors), 'detector')} learned from {count(n_clips, 'normal clip')}."
+        rest = "How well they tell anomalies from normal sound is not known yet: that takes scores of labelled clips."
+        return Verdict("Not yet judged", (learned, rest), facts)
+    return Verdict(
+        _grade(evaluation.score),
+        (
+            f"The score over all machines is {_percent(evaluation.score)}; chance is 50{_NBSP}%.",
+            *_extremes(evaluation),
+            *_alarms(evaluation),
+        ),
+        ((_percent(evaluation.score), "official score" if evaluation.official_score is not None else "score"), *facts),
+    )
+
+
+def benchmark_verdict(result: BenchmarkResult) -> Verdict:
+    """Which system is best, by how much, and what it is good at."""
+    best, *others = result.ranked
+    spread = result.spread(best, lambda evaluation: evaluation.score)
+    n_clips = sum(row.n_normal + row.n_anomalous for row in result.measured[0].evaluation.machines)
+    facts = (
+        (str(len(result.systems)), "systems"),
+        (str(len(result.machine_types)), "machines"),
+        (f"{n_clips:,}", "test clips"),
+        (_duration(sum(one.training_seconds + one.scoring_seconds for one in result.measured)), "of one core"),
+    )
+    if spread is None:
+        return Verdict("Not yet judged", ("No system has all the figures that a score is made of.",), facts)
+    own = next(one for one in result.measured if one.system == best)
+    sentences = [
+        f"{best} is the best of {count(len(result.systems), 'system')}, with a score of {_percent(spread.mean)} "
+        f"(chance is 50{_NBSP}%)."
+    ]
+    sentences += [_runner_up(result, best, others[0])] if others else []
+    sentences += [*_extremes(own.evaluation), *_alarms(own.evaluation)]
+    return Verdict(_grade(spread.mean), tuple(sentences), ((_percent(spread.mean), "best score"), *facts))
+
+
+def summary_rows(result: BenchmarkResult) -> list[tuple[str, ...]]:
+    """The summary of a benchmark, the best system first, and published ones after."""
+    heading, *rows = result.summary_rows()
+    place = {name: number for number, name in enumerate(result.ranked)}
+    return [heading, *sorted(rows, key=lambda row: place.get(row[0], len(place)))]
+
+
+def heat_rows(result: BenchmarkResult) -> list[tuple[str, bool, list[float | None]]]:
+    """Systems, the best first, and published ones after: a name, whether it is published, a score for each machine."""
+    rows = [
+        (name, False, [result.machine_score(name, machine) for machine in result.machine_types])
+        for name in result.ranked
+    ]
+    for known in result.published:
+        own = {one.machine_type: harmonic_mean(getattr(one, name) for name in result.figures) for one in known.machines}
+        rows.append((f"published: {known.name}", True, [own[machine] for machine in result.machine_types]))
+    return rows
+
+
+def data_rows(detectors: Mapping[str, Detector], scored: Scored, data: Path | None) -> list[tuple[str, ...]]:
+    """A table of what was found of each machine; of conditions and supplemental clips where the data set is there."""
+    dataset = None if data is None else open_dataset(data)
+    domains = list(dict.fromkeys(domain for one in detectors.values() for domain in one.summary.n_clips))
+    titles = [f"training, {domain}" if domain else "training" for domain in domains]
+    rows = [("machine", *titles, "test, normal", "test, anomalous", "test, no label", "conditions", "supplemental")]
+    for name, detector in detectors.items():
+        trained = (str(detector.summary.n_clips.get(domain, 0)) for domain in domains)
+        rows.append((name, *trained, *_tested(scored, name), *_found(dataset, name)))
+    kept = [column for column in range(len(rows[0])) if any(row[column] for row in rows[1:])]
+    return [tuple(row[column] for column in kept) for row in rows]
+
+
+def versions(detectors: Mapping[str, Detector]) -> list[tuple[str, str]]:
+    """What the training was made with; detectors of several versions are named with all of them."""
+    found: dict[str, dict[str, None]] = {}
+    for detector in detectors.values():
+        for package, version in detector.summary.versions.items():
+            found.setdefault(package, {})[version] = None
+    return [(package, ", ".join(each)) for package, each in found.items()]
+
+
+def count(number: int, what: str) -> str:
+    """A number of things, such as ``1 machine`` or ``7 machines``."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _grade(score: float) -> str:
+    return next(words for least, words in _GRADES if score >= least)
+
+
+def _runner_up(result: BenchmarkResult, best: str, second: str) -> str:
+    spread = result.spread(second, lambda evaluation: evaluation.score)
+    if spread is None:
+        return ""
+    intervals = [[one.interval for one in result.measured if one.system == name] for name in (best, second)]
+    known = [[interval for interval in own if interval is not None] for own in intervals]
+    follows = f"{second} follows with {_percent(spread.mean)}"
+    if not all(known):
+        return f"{follows}."
+    low = Spread.of([interval.low for interval in known[0]]).mean
+    high = Spread.of([interval.high for interval in known[1]]).mean
+    if low > high:
+        return f"{follows}, and the 95 % intervals do not overlap."
+    return f"{follows}; the 95 % intervals overlap, so a paired comparison (soundness evaluate --against) has to tell."
+
+
+def _extremes(evaluation: Evaluation) -> Iterator[str]:
+    known = sorted((mean.score, mean.machine_type) for mean in evaluation.machine_means if mean.score is not None)
+    if len(known) > 1:
+        (low, hardest), (high, easiest) = known[0], known[-1]
+        yield f"Easiest is {easiest} ({_percent(high)}), hardest {hardest} ({_percent(low)})."
+
+
+def _alarms(evaluation: Evaluation) -> Iterator[str]:
+    means = evaluation.arithmetic_means
+    if means.false_alarm_rate is not None and means.recall is not None:
+        yield (
+            f"With its thresholds {100 * means.false_alarm_rate:.0f}{_NBSP}% of normal clips raise an alarm, "
+            f"and {100 * means.recall:.0f}{_NBSP}% of the anomalous ones are found."
+        )
+
+
+def _tested(scored: Scored, machine_type: str) -> tuple[str, str, str]:
+    own = [one for one in scored.machines if one.machine_type == machine_type]
+    clips = [found for one in own if (found := scored.clips_of(one)) is not None]
+    n_anomalous = sum(int(one.is_anomaly.sum()) for one in clips)
+    n_normal = sum(len(one.is_anomaly) for one in clips) - n_anomalous
+    n_unknown = sum(len(one.file_names) for one in own) - n_normal - n_anomalous
+    return (str(n_normal or ""), str(n_anomalous or ""), str(n_unknown or ""))
+
+
+def _found(dataset: Dataset | None, machine_type: str) -> tuple[str, str]:
+    machine = None if dataset is None else dataset.machines.get(machine_type)
+    if machine is None:
+        return ("", "")
+    kinds = Counter(clip.supplemental or "unknown" for clip in machine.supplemental)
+    supplemental = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
+    return (str(len({str(condition_of(clip)) for clip in machine.train})), supplemental)
+
+
+def _training_seconds(detectors: Mapping[str, Detector]) -> float:
+    """Of all machines; that of a network which they share counts once, separating is a part of reading."""
+    fitting = [detector.summary.seconds["fitting"] for detector in detectors.values()]
+    is_shared = all(detector.settings.scope == "shared" for detector in detectors.values())
+    others = sum(one.summary.seconds["reading"] + one.summary.seconds["scoring"] for one in detectors.values())
+    return others + (max(fitting) if is_shared else sum(fitting))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}{_NBSP}%"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,239 @@
+"""`soundness report`: one page on a training run or a benchmark, which needs nothing but itself."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from soundness.benchmark_results import BenchmarkResult, place_of
+from soundness.bundle import load_detectors
+from soundness.clip_players import NO_RECORDINGS, Recordings, find_recordings
+from soundness.errors import DataError, OutputError, ScoresError
+from soundness.evaluation import evaluate
+from soundness.labelled_scores import read_labelled
+from soundness.pages import render_page, write_page
+from soundness.report_tables import benchmark_verdict, count, data_rows, heat_rows, run_verdict, summary_rows, versions
+from soundness.run_identity import read_identity
+from soundness.scores import read_scores
+from soundness.system_report import NOTHING_SCORED, Scored, Trained, system_part
+from soundness.truth import is_evaluator_truth
+
+__all__ = ["ReportFile", "write_report"]
+
+_RUN_FILE = "run.json"
+_BENCHMARK_FILE = "benchmark.json"
+_RESULTS_FILE = "results.json"
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFile:
+    """A report that was written.
+
+    Parameters
+    ----------
+    path
+        The page.
+    n_bytes
+        Its size.
+    n_sounds
+        How many recordings it plays.
+    notes
+        What it lacks and why, a line each.
+    """
+
+    path: Path
+    n_bytes: int
+    n_sounds: int
+    notes: tuple[str, ...]
+
+
+def write_report(
+    run_or_benchmark: Path,
+    out: Path,
+    *,
+    scores: Path | None = None,
+    truth: Path | None = None,
+    data: Path | None = None,
+    progress: Progress | None = None,
+) -> ReportFile:
+    """Write a page on what was trained and measured; recordings are played where they are still found.
+
+    Parameters
+    ----------
+    run_or_benchmark
+        Folder that `soundness.training.train` or `soundness.benchmarking.benchmark` wrote.
+    out
+        The page's file; one that is there is replaced.
+    scores
+        Folder of the run's scores; ``None`` for a run that has scored nothing. A benchmark has its own.
+    truth
+        As for `soundness.truth.read_truth`; ``None`` takes labels from the clips' names or, of a
+        benchmark, from its data.
+    data
+        Where the recordings lie; ``None`` takes `truth`, if it is a data set, or the benchmark's own data.
+    progress
+        Is told which system is read, how many are done, and of how many.
+
+    Raises
+    ------
+    OutputError
+        If the first folder is neither, or the page cannot be written.
+    ScoresError
+        If the scores or their truth cannot be read, or the benchmark was not finished.
+    BundleError
+        If a detector cannot be read.
+    DataError
+        If `data` is given and is no data set.
+    """
+    is_benchmark = (run_or_benchmark / _BENCHMARK_FILE).exists()
+    if not is_benchmark and not (run_or_benchmark / _RUN_FILE).exists():
+        raise OutputError(
+            f"{run_or_benchmark}: expected the folder of a training or a benchmark, "
+            f"found neither {_RUN_FILE} nor {_BENCHMARK_FILE} in it"
+        )
+    if is_benchmark and scores is not None:
+        raise ScoresError(f"{scores}: a benchmark has scores of its own; --scores is for the folder of a training")
+    if out.is_dir():
+        raise OutputError(f"{out}: is a folder; a file for the page is expected, such as {out / 'report.html'}")
+    places = _Places(truth, data)
+    page = (
+        _benchmark_page(run_or_benchmark, places, progress)
+        if is_benchmark
+        else _run_page(run_or_benchmark, scores, places)
+    )
+    anchors = {system.name: system.anchor for system in page["systems"]}
+    html = render_page(
+        "report.html", **page, anchors=anchors, made=datetime.now().astimezone().strftime("%d %B %Y, %H:%M")
+    )
+    write_page(out, html)
+    n_sounds = sum(
+        clip.sound is not None
+        for system in page["systems"]
+        for machine in system.machines
+        for clip in (*machine.highest, *machine.lowest)
+    )
+    return ReportFile(out, out.stat().st_size, n_sounds, tuple(page["missing"]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where truth and recordings lie."""
+
+    truth: Path | None
+    data: Path | None
+
+    def recordings(self, missing: list[str], default: Path | None = None) -> tuple[Recordings, Path | None]:
+        """Recordings that can be played, and the data set they are of; why there are none goes to `missing`."""
+        if self.data is not None:
+            return find_recordings(self.data), self.data
+        is_set = self.truth is not None and not is_evaluator_truth(self.truth)
+        folder = self.truth if is_set else default
+        why = "the scores do not tell where they lie"
+        if folder is not None:
+            try:
+                return find_recordings(folder), folder
+            except DataError as error:
+                why = str(error)
+        missing.append(f"no recordings to listen to: {why}; --data names their folder")
+        return NO_RECORDINGS, None
+
+
+def _run_page(run: Path, scores: Path | None, places: _Places) -> dict[str, Any]:
+    detectors = load_detectors(run)
+    lacking = [name for name in read_identity(run / _RUN_FILE)["machine_types"] if name not in detectors]
+    missing = [f"{name}: its training was not finished" for name in lacking]
+    scored, recordings, data = NOTHING_SCORED, NO_RECORDINGS, places.data
+    if scores is None:
+        missing.append("no scores: --scores names the folder that soundness score wrote")
+    else:
+        scored = _scored(scores, places.truth, missing)
+        recordings, data = places.recordings(missing)
+    trained = Trained(run, detectors)
+    system, problems = system_part(trained, scored, recordings, has_players=True)
+    missing += [*problems, *_not_found(scored, recordings)]
+    return {
+        "kind": "training",
+        "title": f"{system.name} on {count(len(detectors), 'machine')}",
+        "folder": str(run),
+        "verdict": run_verdict(detectors, scored.evaluation),
+        "summary": [],
+        "heat": [],
+        "heat_machines": [],
+        "details": [],
+        "definition": "" if scored.evaluation is None else scored.evaluation.definition,
+        "data": data_rows(detectors, scored, data),
+        "systems": [system],
+        "versions": versions(detectors),
+        "missing": missing,
+    }
+
+
+def _benchmark_page(out: Path, places: _Places, progress: Progress | None) -> dict[str, Any]:
+    result = _read_result(out / _RESULTS_FILE)
+    missing = [f"failed: {failure}" for failure in result.failures]
+    recordings, data = places.recordings(missing, Path(result.data))
+    truth = places.truth if places.truth is not None else data
+    if truth is None:
+        missing.append(f"{result.data}: not there any more; labels are those in the clips' names")
+    ranked = result.ranked
+    page: dict[str, Any] = {
+        "kind": "benchmark",
+        "title": f"{count(len(ranked), 'system')} on {count(len(result.machine_types), 'machine')}",
+        "folder": str(out),
+        "verdict": benchmark_verdict(result),
+        "summary": summary_rows(result),
+        "heat": heat_rows(result),
+        "heat_machines": result.machine_types,
+        "details": result.table_rows(),
+        "definition": result.measured[0].evaluation.definition,
+        "systems": [],
+        "missing": missing,
+    }
+    for number, name in enumerate(ranked):
+        measured = next(one for one in result.measured if one.system == name)
+        run, folder = (place_of(out, what, name, measured.seed) for what in ("runs", "scores"))
+        trained = Trained(run, load_detectors(run), shared=out / "separators")
+        scored = Scored(read_scores(folder), read_labelled(folder, truth=truth), measured.evaluation)
+        system, problems = system_part(trained, scored, recordings, has_players=number == 0)
+        page["systems"].append(system)
+        if number == 0:  # data and versions are the same for all
+            page["data"], page["versions"] = data_rows(trained.detectors, scored, data), versions(trained.detectors)
+            missing += [*problems, *_not_found(scored, recordings)]
+        if progress is not None:
+            progress("reading systems", number + 1, len(ranked))
+    return page
+
+
+def _read_result(file: Path) -> BenchmarkResult:
+    try:
+        result = BenchmarkResult.model_validate_json(file.read_bytes())
+    except FileNotFoundError:
+        raise ScoresError(f"{file}: not there; a benchmark writes it when all its systems are done") from None
+    except (OSError, ValidationError) as error:
+        raise ScoresError(f"{file}: not the results of a benchmark: {str(error).splitlines()[0]}") from None
+    if not result.measured:
+        raise ScoresError(f"{file}: none of the systems could be measured: {'; '.join(result.failures)}")
+    return result
+
+
+def _scored(folder: Path, truth: Path | None, missing: list[str]) -> Scored:
+    """Scores with their labels and figures, as far as there are any; what is not known becomes a line in `missing`."""
+    labelled = read_labelled(folder, truth=truth)
+    if not labelled.clips:
+        missing.append(f"{folder}: no labels, so neither figures nor ROC; --truth names a folder that has them")
+        return Scored(read_scores(folder), labelled, None)
+    return Scored(read_scores(folder), labelled, evaluate(folder, truth=truth))
+
+
+def _not_found(scored: Scored, recordings: Recordings) -> list[str]:
+    """One line on recordings that were scored and are not there any more."""
+    names = [(one.machine_type, name) for one in scored.machines for name in one.file_names]
+    lost = [name for machine, name in names if (machine, name) not in recordings and ("", name) not in recordings]
+    if not recordings or not lost:
+        return []
+    return [f"{len(lost)} of {len(names)} scored recordings are not found where the others are, such as {lost[0]}"]

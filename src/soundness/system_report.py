@@ -1,0 +1,359 @@
+"""What a report shows of one trained system: its training, how its scores are spread, what it decides, its clips."""
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from soundness.bundle import SUFFIX, load_separator
+from soundness.charts import line_chart, roc_chart, score_chart
+from soundness.clip_players import Player, Recordings, add_sound, extreme_clips, n_players
+from soundness.detector import Detector
+from soundness.evaluation import Evaluation
+from soundness.labelled_scores import LabelledScores
+from soundness.metrics import roc_auc, roc_curve
+from soundness.scores import MachineScores
+from soundness.separation.separator import Separator
+from soundness.year_metrics import Figures, LabelledClips
+
+__all__ = ["NOTHING_SCORED", "LossCurve", "MachinePart", "Scored", "SystemPart", "Trained", "system_part"]
+
+_FIGURES = {
+    "auc": "AUC",
+    "auc_source": "AUC source",
+    "auc_target": "AUC target",
+    "pauc": "pAUC",
+    "pauc_source": "pAUC source",
+    "pauc_target": "pAUC target",
+}
+_SHARE_ON_THE_AXIS = 85  # per cent of the clips; those with higher scores share the last bar
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A run to report on.
+
+    Parameters
+    ----------
+    run
+        Its folder.
+    detectors
+        By machine type, at least one.
+    shared
+        Folder of separators that it shares with other runs; ``None`` where there is none.
+    """
+
+    run: Path
+    detectors: Mapping[str, Detector]
+    shared: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What a system scored, with labels and figures, as far as they are known."""
+
+    machines: Sequence[MachineScores]
+    labelled: LabelledScores | None
+    evaluation: Evaluation | None
+
+    def clips_of(self, scores: MachineScores) -> LabelledClips | None:
+        """The labelled clips of a machine and section."""
+        clips = () if self.labelled is None else self.labelled.clips
+        own = (one for one in clips if (one.machine_type, one.section) == (scores.machine_type, scores.section))
+        return next(own, None)
+
+    def figures_of(self, scores: MachineScores) -> Figures | None:
+        """The figures of a machine and section."""
+        rows = () if self.evaluation is None else self.evaluation.machines
+        own = (row.figures for row in rows if (row.machine_type, row.section) == (scores.machine_type, scores.section))
+        return next(own, None)
+
+
+NOTHING_SCORED = Scored((), None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class MachinePart:
+    """One machine (and section) in the report of a system.
+
+    ``panels`` are pairs of a caption and a chart, ``figures`` and ``decisions`` of a name and a value in words.
+    """
+
+    name: str
+    figures: tuple[tuple[str, str], ...]
+    decisions: tuple[tuple[str, str], ...]
+    panels: tuple[tuple[str, Markup], ...]
+    roc: Markup | None
+    roc_lines: tuple[str, ...]
+    highest: tuple[Player, ...]
+    lowest: tuple[Player, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LossCurve:
+    """How a network's losses fell; ``caption`` gives the last ones."""
+
+    name: str
+    chart: Markup
+    caption: str
+
+
+@dataclass(frozen=True, slots=True)
+class SystemPart:
+    """One system in a report."""
+
+    name: str
+    seed: int
+    training: tuple[tuple[str, ...], ...]
+    """A table; the first row is the heading."""
+    losses: tuple[LossCurve, ...]
+    separator: tuple[tuple[str, ...], ...]
+    separator_notes: tuple[str, ...]
+    machines: tuple[MachinePart, ...]
+    settings: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+
+    @property
+    def has_sounds(self) -> bool:
+        """Whether any of its clips can be listened to."""
+        return any(clip.sound is not None for one in self.machines for clip in (*one.highest, *one.lowest))
+
+    @property
+    def anchor(self) -> str:
+        """Its place within the page."""
+        return "system-" + "".join(letter if letter.isalnum() else "-" for letter in self.name)
+
+
+def system_part(
+    trained: Trained, scored: Scored, recordings: Recordings, *, has_players: bool
+) -> tuple[SystemPart, list[str]]:
+    """All of a system's part of a report, and a line for each recording that cannot be heard.
+
+    Parameters
+    ----------
+    trained
+        Its run.
+    scored
+        What it scored, or `NOTHING_SCORED`.
+    recordings
+        Those that can be played.
+    has_players
+        Whether its most and least normal clips are shown at all.
+    """
+    some = next(iter(trained.detectors.values())).summary
+    machines, problems = [], []
+    for one in scored.machines:
+        part, lines = _machine_part(one, scored, trained.detectors.get(one.machine_type), recordings, has_players)
+        machines.append(part)
+        problems += lines
+    quality, separator_notes = _separator_rows(_separators_of(trained))
+    settings = next(iter(trained.detectors.values())).settings
+    system = SystemPart(
+        name=Path(some.system).stem if some.system.endswith(".toml") else some.system,
+        seed=some.seed,
+        training=tuple(_training_rows(trained.detectors)),
+        losses=_losses(trained.run),
+        separator=quality,
+        separator_notes=separator_notes,
+        machines=tuple(machines),
+        settings=tuple(_flat(settings.model_dump(mode="json"))),
+        notes=(*_notes(trained.detectors), *(scored.evaluation.notes if scored.evaluation is not None else ())),
+    )
+    return system, problems
+
+
+def _machine_part(
+    scores: MachineScores, scored: Scored, detector: Detector | None, recordings: Recordings, has_players: bool
+) -> tuple[MachinePart, list[str]]:
+    clips, figures = scored.clips_of(scores), scored.figures_of(scores)
+    n_clips = n_players(len(scored.machines)) if has_players else 0
+    highest, lowest = extreme_clips(scores, clips, n_clips=n_clips)
+    problems: list[str] = []
+    if detector is not None and has_players:
+        shown, problems = add_sound(
+            [*highest, *lowest], machine_type=scores.machine_type, recordings=recordings, detector=detector
+        )
+        highest, lowest = shown[: len(highest)], shown[len(highest) :]
+    is_alone = sum(one.machine_type == scores.machine_type for one in scored.machines) == 1
+    part = MachinePart(
+        name=scores.machine_type if is_alone else f"{scores.machine_type}, {scores.section}",
+        figures=tuple(
+            (title, f"{100 * value:.1f}")
+            for name, title in _FIGURES.items()
+            if figures is not None and (value := getattr(figures, name)) is not None
+        ),
+        decisions=tuple(_decisions(scores, clips, detector)),
+        panels=tuple(_panels(scores, clips, None if detector is None else detector.threshold.value)),
+        roc=_roc(clips),
+        roc_lines=tuple(_curves(clips)),
+        highest=tuple(highest),
+        lowest=tuple(lowest),
+    )
+    return part, problems
+
+
+def _notes(detectors: Mapping[str, Detector]) -> Iterator[str]:
+    """What is to be known of the detectors, a line once, with the machines that it is about."""
+    machines: dict[str, list[str]] = {}
+    for name, detector in detectors.items():
+        for note in detector.summary.notes:
+            machines.setdefault(note, []).append(name)
+    for note, names in machines.items():
+        is_of_all = len(names) == len(detectors) > 1
+        yield f"{'all machines' if is_of_all else ', '.join(names)}: {note}"
+
+
+def _training_rows(detectors: Mapping[str, Detector]) -> Iterator[tuple[str, ...]]:
+    yield (
+        "machine", "told of", "separation", "parameters", "steps", "loss", "held-out loss",
+        "reading s", "separating s", "fitting s", "scoring s",
+    )  # fmt: skip
+    for name, detector in detectors.items():
+        summary = detector.summary
+        losses = ("" if loss is None else f"{loss:.4g}" for loss in (summary.train_loss, summary.held_out_loss))
+        told = ", ".join(told.replace("_", " ") for told in summary.conditioned_on) or "nothing"
+        counts = (f"{summary.n_parameters:,}", f"{summary.n_steps:,}") if summary.n_parameters else ("", "")
+        seconds = (summary.seconds.get(part, 0.0) for part in ("reading", "separating", "fitting", "scoring"))
+        yield (name, told, summary.separation, *counts, *losses, *(f"{value:.1f}" for value in seconds))
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Settings as they are written with ``--set``."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", json.dumps(value)
+
+
+def _losses(run: Path) -> tuple[LossCurve, ...]:
+    """The losses of each network of a run, from Lightning's logs; none where no network was trained."""
+    curves = []
+    for folder in sorted((run / "training").glob("*/")):
+        lines = _logged(folder)
+        if lines:
+            last = ", ".join(f"{name} {values[-1]:.4g}" for name, (_, values) in lines.items())
+            chart = line_chart(lines, x_title="steps", title=f"loss of {folder.name} over the steps; last: {last}")
+            curves.append(LossCurve(folder.name, chart, last))
+    return tuple(curves)
+
+
+def _separators_of(trained: Trained) -> list[Separator]:
+    """The separators that a system used and that can still be read, each once."""
+    detectors = trained.detectors.values()
+    found = [detector.separator for detector in detectors if detector.separator is not None]
+    if any(detector.summary.separation != "off" for detector in detectors) and not found:
+        shared = [] if trained.shared is None else sorted(trained.shared.glob(f"*{SUFFIX}"))
+        files = [trained.run / "training" / f"separator{SUFFIX}", *shared]
+        found = [load_separator(file) for file in files if file.exists()]
+    return list({separator.fingerprint: separator for separator in found}.values())
+
+
+def _separator_rows(separators: Sequence[Separator]) -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
+    """A table of how much better machines are heard, in dB, and what is to be known of it."""
+    rows: list[tuple[str, ...]] = []
+    notes: list[str] = []
+    for separator in separators:
+        improvements = separator.summary.improvements
+        levels = sorted({one.snr_db for one in improvements})
+        rows = rows or [("machine", "reference", *(f"mixed at {level:g} dB" for level in levels))]
+        for name in dict.fromkeys(one.machine_type for one in improvements):
+            own = {one.snr_db: one for one in improvements if one.machine_type == name}
+            cells = (f"{own[level].improvement_db:+.1f}" if level in own else "" for level in levels)
+            rows.append((name, "noisy" if next(iter(own.values())).is_noisy_target else "clean", *cells))
+        minutes, settings = separator.summary.seconds / 60, separator.settings
+        notes.append(
+            f"{settings.size}, {settings.basis} basis, {separator.summary.n_parameters:,} parameters, "
+            f"{separator.summary.n_steps:,} steps in {minutes:.1f} minutes"
+        )
+        notes += separator.summary.notes
+    return tuple(rows) if len(rows) > 1 else (), tuple(notes)
+
+
+def _logged(folder: Path) -> dict[str, tuple[list[float], list[float]]]:
+    """Steps and values by loss; a training that was resumed has a log for each start."""
+    lines: dict[str, dict[float, float]] = {}
+    for file in sorted(folder.glob("logs/version_*/metrics.csv"), key=lambda file: int(file.parent.name.split("_")[1])):
+        with file.open(encoding="utf-8", newline="") as stream:
+            for row in csv.DictReader(stream):
+                for column, name in (("train_loss", "train"), ("held_out_loss", "held-out")):
+                    if row.get(column) and np.isfinite(float(row[column])):
+                        lines.setdefault(name, {})[float(row["step"])] = float(row[column])
+    return {name: (sorted(points), [points[step] for step in sorted(points)]) for name, points in lines.items()}
+
+
+def _panels(
+    scores: MachineScores, clips: LabelledClips | None, threshold: float | None
+) -> Iterator[tuple[str, Markup]]:
+    values = scores.anomaly_scores
+    high = max(float(np.percentile(values, _SHARE_ON_THE_AXIS)), threshold if threshold is not None else -np.inf)
+    low = float(values.min())
+    span = (low, high + 0.05 * (high - low))
+    if clips is None:
+        caption = f"{len(values)} clips, labels unknown"
+        yield caption, score_chart({"all": values}, span=span, threshold=threshold, title=f"anomaly scores: {caption}")
+        return
+    for domain in sorted(set(clips.domains.tolist())):
+        is_own = clips.domains == domain
+        spread = {
+            "normal": clips.anomaly_scores[is_own & ~clips.is_anomaly],
+            "anomaly": clips.anomaly_scores[is_own & clips.is_anomaly],
+        }
+        caption = f"{domain or 'all'}: {len(spread['normal'])} normal, {len(spread['anomaly'])} anomalous"
+        title = f"anomaly scores of {scores.machine_type}, {caption}; medians {_medians(spread)}"
+        yield caption, score_chart(spread, span=span, threshold=threshold, title=title)
+
+
+def _medians(spread: Mapping[str, NDArray[np.float64]]) -> str:
+    return ", ".join(f"{label} {np.median(values):.3g}" for label, values in spread.items() if len(values))
+
+
+def _curves(clips: LabelledClips | None) -> dict[str, tuple[NDArray[np.bool_], NDArray[np.float64]]]:
+    """Labels and scores by line: normal clips of a domain against all anomalous ones, as the challenge does."""
+    if clips is None:
+        return {}
+    found = {}
+    for domain in sorted(set(clips.domains.tolist())):
+        chosen = clips.is_anomaly | (clips.domains == domain)
+        labels = clips.is_anomaly[chosen]
+        if labels.any() and not labels.all():
+            found[domain or "all"] = (labels, clips.anomaly_scores[chosen])
+    return found
+
+
+def _roc(clips: LabelledClips | None) -> Markup | None:
+    curves = _curves(clips)
+    if clips is None or not curves:
+        return None
+    areas = ", ".join(f"{name} {100 * roc_auc(*curve):.1f} %" for name, curve in curves.items())
+    lines = {name: roc_curve(*curve) for name, curve in curves.items()}
+    return roc_chart(lines, title=f"ROC of {clips.machine_type}; area under the curve: {areas}")
+
+
+def _decisions(
+    scores: MachineScores, clips: LabelledClips | None, detector: Detector | None
+) -> Iterator[tuple[str, str]]:
+    if detector is not None:
+        own = detector.threshold.domains
+        domains = f" ({', '.join(f'{name} {value:.3g}' for name, value in own.items())})" if len(own) > 1 else ""
+        yield "threshold", f"{detector.threshold.value:.3g}{domains}"
+    if scores.decisions is None:
+        yield "decisions", "none were written"
+    elif clips is None or clips.decisions is None:
+        yield "called anomalous", _share(int(scores.decisions.sum()), len(scores.decisions))
+    else:
+        for domain in sorted(set(clips.domains.tolist())):
+            normal = clips.decisions[~clips.is_anomaly & (clips.domains == domain)]
+            yield f"false alarms{f', {domain}' if domain else ''}", _share(int(normal.sum()), len(normal))
+        found = clips.decisions[clips.is_anomaly]
+        yield "anomalies found", _share(int(found.sum()), len(found))
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part} of {whole} ({100 * part / whole:.0f} %)" if whole else "no clips"

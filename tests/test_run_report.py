@@ -1,0 +1,267 @@
+"""A report is one page that a browser shows completely, and that says what was measured and what it lacks."""
+
+import csv
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from cli.command_line import refusal, soundness
+from soundness.benchmark_results import BenchmarkResult, Measured, place_of
+from soundness.bootstrap import bootstrap_intervals
+from soundness.clip_players import extreme_clips, n_players
+from soundness.evaluation import evaluate
+from soundness.run_identity import write_identity
+from soundness.run_report import write_report
+from soundness.scores import MachineScores, read_scores
+from soundness.screening import score_clips
+from soundness.training import train
+
+SYSTEMS = ("log-mel-knn", "log-mel-whitened")
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory, fan, small):
+    """The folder of a benchmark of two systems on a small machine."""
+    out = tmp_path_factory.mktemp("report") / "bench"
+    measured = []
+    for system in SYSTEMS:
+        scores = place_of(out, "scores", system, 0)
+        detectors = train(fan, place_of(out, "runs", system, 0), system=system, settings=small(system))
+        score_clips({"fan": detectors[0]}, [fan], scores, n_workers=1)
+        interval = bootstrap_intervals(scores, rng=np.random.default_rng(0), truth=fan).score
+        measured.append(
+            Measured(
+                system=system,
+                seed=0,
+                evaluation=evaluate(scores),
+                interval=interval,
+                training_seconds=1.0,
+                scoring_seconds=1.0,
+            )
+        )
+    write_identity(out / "benchmark.json", {"machine_types": ["fan"]})
+    result = BenchmarkResult(
+        data=str(fan),
+        machine_types=("fan",),
+        separation=dict.fromkeys(SYSTEMS, "off"),
+        measured=tuple(measured),
+        failures=("conditional, seed 0: <no> memory",),
+    )
+    result.write(out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, fan, small):
+    """A training with a network."""
+    folder = tmp_path_factory.mktemp("report") / "run"
+    train(fan, folder, system="conditional", settings=small("conditional"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(bench, tmp_path_factory):
+    """The page of the benchmark."""
+    path = tmp_path_factory.mktemp("report") / "pages" / "report.html"
+    written = write_report(bench, path)
+    assert written.n_bytes == path.stat().st_size < 1e6
+    assert written.n_sounds == 6
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """A real browser, without a window and without anything to say to the network."""
+    found = [shutil.which(name) for name in ("chromium", "chromedriver")]
+    if None in found:
+        pytest.skip("no Chromium on this machine (Debian: chromium and chromium-driver)")
+    webdriver = pytest.importorskip("selenium.webdriver")
+    service = pytest.importorskip("selenium.webdriver.chrome.service")
+    options = webdriver.ChromeOptions()
+    options.binary_location = found[0]
+    for switch in (
+        "headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
+        "disable-component-update", "disable-sync", f"user-data-dir={tmp_path_factory.mktemp('browser')}",
+    ):  # fmt: skip
+        options.add_argument(f"--{switch}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=service.Service(found[1]))
+    yield driver
+    driver.quit()
+
+
+def show(browser, page: Path, *, width: int, scheme: str = "light") -> None:
+    metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    browser.get(page.as_uri())
+
+
+def test_a_browser_shows_the_page_completely_and_asks_nobody(browser, page):
+    browser.get_log("performance")
+    show(browser, page, width=1200)
+    seconds = browser.execute_script("return performance.getEntriesByType('navigation')[0].loadEventEnd") / 1000
+    assert 0 < seconds < 2
+    assert browser.get_log("browser") == []
+    widths = browser.execute_script("return [...document.images].map(image => image.naturalWidth)")
+    assert len(widths) == 6
+    assert min(widths) > 0
+    durations = browser.execute_async_script(
+        "const done = arguments[0], all = [...document.querySelectorAll('audio')];"
+        "Promise.all(all.map(a => a.duration || new Promise(r => a.onloadedmetadata = () => r(a.duration)))).then(done)"
+    )
+    assert durations == pytest.approx([0.4] * 6, abs=0.15)
+    sent = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    asked = {one["params"]["request"]["url"] for one in sent if one["method"] == "Network.requestWillBeSent"}
+    assert page.as_uri() in asked
+    assert all(url.startswith((page.as_uri(), "data:")) for url in asked)
+
+
+@pytest.mark.parametrize("kind", ["benchmark", "training"])
+def test_nothing_is_wider_than_a_phone(browser, page, run, tmp_path, kind):
+    if kind == "training":
+        page = tmp_path / "run.html"
+        write_report(run, page)
+    show(browser, page, width=360)
+    browser.execute_script("for (const each of document.querySelectorAll('details')) each.open = true")
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 360
+    beyond = browser.execute_script(
+        "return [...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > 360.5 && "
+        "!e.closest('svg, thead')).map(e => e.outerHTML.slice(0, 80))"
+    )
+    assert beyond == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_stands_out_from_its_background(browser, page, scheme):
+    """At least 4.5 to 1, the least that WCAG allows for small letters; the deepest cell of the map included."""
+    show(browser, page, width=1200, scheme=scheme)
+    names = ("paper", "ink", "muted", "accent-ink", "accent", "anomaly", "normal")
+    read = "return getComputedStyle(document.documentElement).getPropertyValue('--' + arguments[0]).trim()"
+    colour = {
+        name: np.array([int(browser.execute_script(read, name)[place : place + 2], 16) / 255 for place in (1, 3, 5)])
+        for name in names
+    }
+    deepest = 0.46 * colour["accent"] + 0.54 * colour["paper"]
+    for name in ("ink", "muted", "accent-ink"):
+        assert contrast(colour[name], colour["paper"]) >= 4.5
+    assert contrast(colour["ink"], deepest) >= 4.5
+    assert min(contrast(colour[name], colour["paper"]) for name in ("anomaly", "normal")) >= 3
+
+
+def contrast(first, second):
+    """Of WCAG 2.1."""
+    lights = []
+    for colour in (first, second):
+        linear = np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)
+        lights.append(float(linear @ [0.2126, 0.7152, 0.0722]) + 0.05)
+    return max(lights) / min(lights)
+
+
+def test_every_link_leads_within_the_page_and_every_picture_has_words(page):
+    html = page.read_text(encoding="utf-8")
+    anchors = set(re.findall(r'id="([^"]+)"', html))
+    assert {"#" + anchor for anchor in anchors} >= set(re.findall(r'href="(#[^"]*)"', html))
+    assert {f"system-{name}" for name in SYSTEMS} <= anchors
+    assert not re.findall(r'(?:src|href)="(?!#|data:)', html)
+    assert all('alt="' in picture for picture in re.findall(r"<img [^>]*>", html))
+    assert len(re.findall("<svg", html)) == len(re.findall("<svg[^>]*><title>[^<]+</title>", html)) > 0
+
+
+def test_the_page_of_a_benchmark_ranks_its_systems_and_names_what_failed(page, bench):
+    html = page.read_text(encoding="utf-8")
+    scores = {name: evaluate(place_of(bench, "scores", name, 0)).score for name in SYSTEMS}
+    best = max(SYSTEMS, key=scores.get)
+    assert f"{best} is the best of 2 systems, with a score of {100 * scores[best]:.1f}\N{NO-BREAK SPACE}%" in html
+    assert "failed: conditional, seed 0: &lt;no&gt; memory" in html
+    sections = re.findall(r'<section id="system-([^"]+)"', html)
+    assert sections == sorted(SYSTEMS, key=lambda name: -scores[name])
+
+
+def test_a_training_without_scores_says_so_and_shows_its_losses(run, tmp_path):
+    written = write_report(run, tmp_path / "run.html")
+    html = (tmp_path / "run.html").read_text(encoding="utf-8")
+    assert written.n_sounds == 0
+    assert written.notes == ("no scores: --scores names the folder that soundness score wrote",)
+    assert "Not yet judged" in html
+    with next(run.glob("training/fan/logs/version_0/metrics.csv")).open() as file:
+        losses = [float(row["train_loss"]) for row in csv.DictReader(file) if row["train_loss"]]
+    drawn = re.search(r'class="curve train" points="([^"]+)"', html)[1].split()
+    assert len(drawn) == len(losses) == 3
+    assert f"train {losses[-1]:.4g}" in html
+
+
+def test_scores_with_truth_give_roc_and_counts(bench, fan, tmp_path):
+    scores = place_of(bench, "scores", "log-mel-knn", 0)
+    result = soundness(
+        "report", place_of(bench, "runs", "log-mel-knn", 0), "--scores", scores, "--truth", fan, "--out",
+        tmp_path / "x.html", "-q",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "6 recordings to listen to" in result.stdout
+    html = (tmp_path / "x.html").read_text(encoding="utf-8")
+    (read,) = read_scores(scores)
+    is_anomaly = np.array(["anomaly" in name for name in read.file_names])
+    for domain in ("source", "target"):
+        chosen = is_anomaly | np.array([domain in name for name in read.file_names])
+        area = roc_auc_score(is_anomaly[chosen], read.anomaly_scores[chosen])
+        assert f"{domain} {100 * area:.1f} %" in re.search("<title>ROC of fan[^<]*</title>", html)[0]
+    n_found = int(read.decisions[is_anomaly].sum())
+    assert f"<dt>anomalies found</dt><dd>{n_found} of 4 ({100 * n_found / 4:.0f} %)</dd>" in html
+    assert html.count("source: 2 normal, 2 anomalous") == 2  # the caption, and the words of the picture
+
+
+def test_recordings_that_are_gone_are_named_in_a_line(bench, fan, tmp_path):
+    data = tmp_path / "fan"
+    shutil.copytree(fan, data)
+    gone = sorted((data / "test").iterdir())[:2]
+    for path in gone:
+        path.unlink()
+    run, scores = (place_of(bench, what, "log-mel-knn", 0) for what in ("runs", "scores"))
+    written = write_report(run, tmp_path / "x.html", scores=scores, data=data)
+    assert written.notes == (f"2 of 8 scored recordings are not found where the others are, such as {gone[0].name}",)
+    assert write_report(run, tmp_path / "y.html", scores=scores).n_sounds == 0
+    assert "no recordings to listen to" in (tmp_path / "y.html").read_text(encoding="utf-8")
+
+
+def test_scores_without_labels_are_shown_without_figures(bench, tmp_path):
+    run, scores = (place_of(bench, what, "log-mel-knn", 0) for what in ("runs", "scores"))
+    blind = tmp_path / "blind"
+    blind.mkdir()
+    for file in scores.glob("*.csv"):
+        names = re.sub(r"section_00_(?:source|target)_test_(?:normal|anomaly)", "<i>clip", file.read_text())
+        rows = [f"{index}{row}" for index, row in enumerate(names.splitlines())]
+        (blind / file.name).write_text("\n".join(rows) + "\n")
+    written = write_report(run, tmp_path / "x.html", scores=blind)
+    html = (tmp_path / "x.html").read_text(encoding="utf-8")
+    assert any("no labels, so neither figures nor ROC" in note for note in written.notes)
+    assert "8 clips, labels unknown" in html
+    assert "<i>clip" not in html
+    assert "&lt;i&gt;clip" in html
+
+
+def test_what_is_no_run_and_no_benchmark_is_refused(bench, run, tmp_path):
+    assert "neither run.json nor benchmark.json" in refusal("report", tmp_path, "--out", tmp_path / "x.html")
+    assert "has scores of its own" in refusal("report", bench, "--scores", bench, "--out", tmp_path / "x.html")
+    assert "is a folder" in refusal("report", run, "--out", tmp_path)
+    write_identity(tmp_path / "benchmark.json", {"machine_types": []})
+    message = refusal("report", tmp_path, "--out", tmp_path / "x.html")
+    assert "a benchmark writes it when all its systems are done" in message
+    assert not (tmp_path / "x.html").exists()
+
+
+def test_the_ends_are_ordered_and_have_no_clip_in_common():
+    scores = MachineScores("fan", "section_00", ("a", "b", "c"), np.array([2.0, 1.0, 3.0]), None)
+    highest, lowest = extreme_clips(scores, None, n_clips=3)
+    assert [clip.file_name for clip in highest] == ["c", "a"]
+    assert [clip.file_name for clip in lowest] == ["b"]
+
+
+def test_many_machines_have_fewer_players_each():
+    assert [n_players(n_machines) for n_machines in (1, 8, 9, 24, 100)] == [3, 3, 2, 1, 1]

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from soundness.calibration import n_flagged
 from soundness.errors import SettingsError
 from soundness.memory_bank import ANY_DOMAIN, Array, MemoryBank, TrainingVectors
 from soundness.parts import find_part, methods_of
@@ -309,7 +310,7 @@ class Threshold:
         """
         thresholds, notes = {}, []
         for domain, values in scores.items():
-            rank = math.ceil((len(values) + 1) * (1 - false_alarm_rate) - 1e-9)
+            rank = len(values) + 1 - n_flagged(false_alarm_rate, len(values))
             if rank > len(values):
                 notes.append(
                     f"{len(values)} {domain or 'normal'} clip(s) support no false-alarm rate below "

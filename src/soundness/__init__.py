@@ -6,14 +6,16 @@
 'log-mel-quantile', 'log-mel-whitened', 'report-literal', 'unconditional']
 
 The verbs are those of the command line: `inspect`, `make_data`, `train_separator`, `separate`, `train`, `score`,
-`evaluate`, `compare` (``evaluate --against``), `benchmark`, `report`, `submission`, `download` and `demo`. What they
-need is loaded when it is needed, so that ``import soundness`` is quick and works without PyTorch.
+`evaluate`, `compare` (``evaluate --against``), `benchmark`, `report`, `submission`, `download`, `calibrate`, `alarms`,
+`watch` and `demo`. What they need is loaded when it is needed, so that ``import soundness`` is quick and works without
+PyTorch.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from soundness.alarm_verbs import alarms, calibrate, watch
     from soundness.challenge_verbs import benchmark, compare, download, submission
     from soundness.datasets import open_dataset
     from soundness.demonstration import demo
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SoundnessError",
+    "alarms",
     "benchmark",
+    "calibrate",
     "compare",
     "demo",
     "download",
@@ -44,11 +48,14 @@ __all__ = [
     "system_names",
     "train",
     "train_separator",
+    "watch",
 ]
 
 _HOMES = {
     "SoundnessError": "errors",
+    "alarms": "alarm_verbs",
     "benchmark": "challenge_verbs",
+    "calibrate": "alarm_verbs",
     "compare": "challenge_verbs",
     "demo": "demonstration",
     "download": "challenge_verbs",
@@ -59,6 +66,7 @@ _HOMES = {
     "submission": "challenge_verbs",
     "system_descriptions": "settings",
     "system_names": "settings",
+    "watch": "alarm_verbs",
 }
 
 

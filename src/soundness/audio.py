@@ -25,6 +25,7 @@ __all__ = [
     "read_blocks",
     "read_blocks_at",
     "read_info",
+    "read_pieces",
     "read_waveform",
 ]
 
@@ -171,7 +172,9 @@ def read_blocks_at(path: Path, *, sample_rate: int) -> Iterator[NDArray[np.float
         yield from (block for block in _blocks_at(file, path, sample_rate) if len(block) > 0)
 
 
-def read_waveform(path: Path, *, sample_rate: int, fmax: float, min_samples: int = 1) -> NDArray[np.float32]:
+def read_waveform(
+    path: Path, *, sample_rate: int, fmax: float, min_samples: int = 1, max_samples: int | None = None
+) -> NDArray[np.float32]:
     """Read a recording at a given rate.
 
     A recording of another rate is resampled (soxr, high quality) while it is read, so that its original is
@@ -187,6 +190,8 @@ def read_waveform(path: Path, *, sample_rate: int, fmax: float, min_samples: int
         Highest frequency in Hz that the listener uses; the recording's own rate must reach it.
     min_samples
         Fewest samples per channel, at `sample_rate`, that are of use.
+    max_samples
+        Most samples per channel, at `sample_rate`; what follows them is not read. ``None`` to read all.
 
     Returns
     -------
@@ -199,16 +204,60 @@ def read_waveform(path: Path, *, sample_rate: int, fmax: float, min_samples: int
         As for `read_blocks`; or recorded at less than twice `fmax`, or fewer than `min_samples` samples.
     """
     with _opened(path) as file:
-        if file.samplerate < 2 * fmax:
-            raise AudioError(
-                f"{path}: recorded at {file.samplerate} Hz, so nothing above {file.samplerate / 2:g} Hz; "
-                f"the detector listens up to {fmax:g} Hz"
-            )
-        waveform = _joined(list(_blocks_at(file, path, sample_rate)))
+        _check_rate(file, path, fmax)
+        blocks: list[NDArray[np.float32]] = []
+        for block in _blocks_at(file, path, sample_rate):
+            n_missing = len(block) if max_samples is None else max_samples - sum(map(len, blocks))
+            blocks.append(block[:n_missing])
+            if n_missing <= len(block) and max_samples is not None:
+                break
+        waveform = _joined(blocks)
     n_samples = waveform.shape[1]
     if n_samples < min_samples:
         raise AudioError(f"{path}: {n_samples:,} samples at {sample_rate} Hz; a clip needs at least {min_samples:,}")
     return waveform
+
+
+def read_pieces(path: Path, *, sample_rate: int, fmax: float, n_samples: int) -> Iterator[NDArray[np.float32]]:
+    """Read a recording piece by piece at a given rate; memory does not grow with its length.
+
+    Parameters
+    ----------
+    path
+        The audio file.
+    sample_rate
+        Rate of the result in Hz.
+    fmax
+        As for `read_waveform`.
+    n_samples
+        Samples per channel in each piece, at `sample_rate`; what is left over at the end is not given.
+
+    Yields
+    ------
+    ndarray
+        Waveform, shape ``(channel, time)``, full scale at -1 and 1.
+
+    Raises
+    ------
+    AudioError
+        As for `read_waveform`.
+    """
+    with _opened(path) as file:
+        _check_rate(file, path, fmax)
+        held = np.empty((0, file.channels), dtype=np.float32)
+        for block in _blocks_at(file, path, sample_rate):
+            held = np.concatenate([held, block])
+            while len(held) >= n_samples:
+                yield np.ascontiguousarray(held[:n_samples].T)
+                held = held[n_samples:]
+
+
+def _check_rate(file: soundfile.SoundFile, path: Path, fmax: float) -> None:
+    if file.samplerate < 2 * fmax:
+        raise AudioError(
+            f"{path}: recorded at {file.samplerate} Hz, so nothing above {file.samplerate / 2:g} Hz; "
+            f"the detector listens up to {fmax:g} Hz"
+        )
 
 
 @contextmanager

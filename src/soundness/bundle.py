@@ -1,4 +1,4 @@
-r"""One file per detector: weights, memory bank, settings, normalisation, threshold, training summary, separator if any.
+r"""One file per detector: weights, memory bank, settings, normalisation, threshold, calibration, alarm rule, summary.
 
 The first line says what the file is, ``soundness detector FORMAT N_BYTES SHA256`` or ``soundness separator ...``; what
 follows it is a safetensors file of ``N_BYTES`` bytes with that checksum, whose metadata hold the settings as JSON.
@@ -22,6 +22,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
+from soundness.alarm_rules import AlarmRule
+from soundness.calibration import Calibration
 from soundness.detector import Detector, TrainingSummary, find_representation
 from soundness.errors import BundleError, OutputError, SettingsError
 from soundness.parts import check_allowed
@@ -52,6 +54,11 @@ def save_detector(detector: Detector, path: Path) -> None:
         "threshold": asdict(detector.threshold),
         "summary": detector.summary.model_dump(mode="json"),
     }
+    if detector.calibration is not None:
+        arrays |= {f"calibration.{domain}": scores for domain, scores in detector.calibration.scores.items()}
+        about["calibration"] = {"origin": detector.calibration.origin, "notes": detector.calibration.notes}
+    if detector.alarm_rule is not None:
+        about["alarm_rule"] = asdict(detector.alarm_rule)
     if detector.separator is not None:
         arrays |= {f"separator.{name}": array for name, array in detector.separator.arrays().items()}
         about["separator"] = _about(detector.separator)
@@ -82,7 +89,16 @@ def load_detector(path: Path) -> Detector:
             threshold=Threshold(threshold["value"], threshold["domains"], tuple(threshold["notes"])),
             summary=TrainingSummary.model_validate(about["summary"]),
             separator=separator,
+            calibration=_calibration(about, arrays),
+            alarm_rule=AlarmRule(**about["alarm_rule"]) if "alarm_rule" in about else None,
         )
+
+
+def _calibration(about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Calibration | None:
+    if "calibration" not in about:  # written before there was any
+        return None
+    scores, own = _below("calibration", arrays), about["calibration"]
+    return Calibration({domain: scores[domain] for domain in sorted(scores)}, own["origin"], tuple(own["notes"]))
 
 
 def _check_parts_allowed(path: Path, settings: SystemSettings) -> None:
@@ -140,7 +156,7 @@ def _fitting(path: Path) -> Iterator[None]:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise BundleError(f"{path}: its settings do not fit this version of soundness: {first['msg']}") from None
-    except (SettingsError, RuntimeError) as error:
+    except (SettingsError, RuntimeError, TypeError) as error:
         line = str(error).splitlines()[0]
         raise BundleError(f"{path}: does not fit this version of soundness: {line}") from None
     except KeyError as error:

@@ -1,5 +1,6 @@
 """A detector: everything between a waveform and its anomaly score, in one object that is ready to use."""
 
+import copy
 from collections.abc import Mapping
 from typing import Any, Protocol, Self
 
@@ -9,8 +10,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from soundness.alarm_rules import AlarmRule
 from soundness.autoencoders import MeanResidual, ReconstructionError
-from soundness.errors import AudioError
+from soundness.calibration import Calibration
+from soundness.errors import AudioError, SettingsError
 from soundness.features import LogMel, Spectrograms
 from soundness.log_mel_statistics import MeanLogMel, QuantileLogMel
 from soundness.parts import find_part, methods_of
@@ -110,6 +113,10 @@ class Detector:
         What it was made from.
     separator
         What takes the machine out of a recording; ``None`` where recordings are heard as they are.
+    calibration
+        What gives p-values; ``None`` in a detector of an earlier version.
+    alarm_rule
+        When clips are an alarm; ``None`` where nobody has asked for one.
     """
 
     def __init__(
@@ -122,6 +129,8 @@ class Detector:
         threshold: Threshold,
         summary: TrainingSummary,
         separator: Separator | None = None,
+        calibration: Calibration | None = None,
+        alarm_rule: AlarmRule | None = None,
     ) -> None:
         self.machine_type = machine_type
         self.settings = settings
@@ -130,6 +139,8 @@ class Detector:
         self.threshold = threshold
         self.summary = summary
         self.separator = separator
+        self.calibration = calibration
+        self.alarm_rule = alarm_rule
         self._log_mel = LogMel(settings.log_mel, sample_rate=settings.audio.sample_rate)
 
     def score(self, waveform: NDArray[np.float32]) -> float:
@@ -173,6 +184,42 @@ class Detector:
     def decide(self, anomaly_score: float) -> int:
         """1 if a score lies above the threshold, else 0."""
         return int(anomaly_score > self.threshold.value)
+
+    def p_value(self, anomaly_score: float) -> float | None:
+        """See `soundness.calibration.Calibration`; ``None`` without one."""
+        return None if self.calibration is None else self.calibration.p_value(anomaly_score)
+
+    def calibrated(self, calibration: Calibration) -> Self:
+        """The same detector with other p-values, the threshold that these give, and no alarm rule.
+
+        A rule promises what the calibration before it supported.
+        """
+        threshold = Threshold.from_scores(calibration.scores, false_alarm_rate=self.settings.false_alarm_rate)
+        return self._changed(calibration=calibration, threshold=threshold, alarm_rule=None)
+
+    def required_rule(self) -> AlarmRule:
+        """The alarm rule.
+
+        Raises
+        ------
+        SettingsError
+            If there is none.
+        """
+        if self.alarm_rule is None or self.calibration is None:
+            raise SettingsError(
+                f"the detector of {self.machine_type} has no alarm rule; soundness alarms DETECTOR --false-alarms "
+                f"1/day --clip-every 10s --out FILE makes one"
+            )
+        return self.alarm_rule
+
+    def with_alarm_rule(self, rule: AlarmRule) -> Self:
+        """The same detector with another rule."""
+        return self._changed(alarm_rule=rule)
+
+    def _changed(self, **parts: object) -> Self:
+        changed = copy.copy(self)
+        changed.__dict__.update(parts)
+        return changed
 
     def spectrograms(self, waveform: NDArray[np.float32]) -> Spectrograms:
         """What the representation gets of the channel that the detector listens to; see `score`."""

@@ -73,8 +73,8 @@ class Heard:
     pseudo_labelled: tuple[int, ...] = ()
 
 
-def read_recording(path: Path, settings: SystemSettings) -> NDArray[np.float32]:
-    """Read a recording as a system needs it.
+def read_recording(path: Path, settings: SystemSettings, *, max_seconds: float | None = None) -> NDArray[np.float32]:
+    """Read a recording as a system needs it; no more of it than ``max_seconds``, where that is not ``None``.
 
     Returns
     -------
@@ -91,6 +91,7 @@ def read_recording(path: Path, settings: SystemSettings) -> NDArray[np.float32]:
         sample_rate=settings.audio.sample_rate,
         fmax=settings.log_mel.fmax,
         min_samples=settings.log_mel.n_fft,
+        max_samples=None if max_seconds is None else round(max_seconds * settings.audio.sample_rate),
     )
 
 

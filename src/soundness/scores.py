@@ -5,6 +5,11 @@ A folder of scores holds two files without a header for each machine and section
     anomaly_score_<machine>_<section>_test.csv      file.wav,<float>
     decision_result_<machine>_<section>_test.csv    file.wav,<0 or 1>
 
+beside them, where there is a calibration and an alarm rule was applied, two files of the same form::
+
+    p_value_<machine>_<section>_test.csv            file.wav,<float>
+    alarm_<machine>_<section>_test.csv              file.wav,<1 where an alarm begins, else 0>
+
 and, where recordings could not be scored, ``failed.csv`` with the header ``path,message``. While a run is
 under way each of them has ``.partial`` behind its name; rows of a run that died stay there, and are never
 taken for scores.
@@ -17,20 +22,19 @@ domain (2021)::
 
 import csv
 import math
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, TextIO
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from soundness.clips import DOMAINS, Domain
-from soundness.errors import OutputError, ScoresError
+from soundness.errors import ScoresError
+from soundness.row_files import PARTIAL_SUFFIX, RowFile, open_text, output_errors
 
 __all__ = [
     "FAILED_FILE",
@@ -47,7 +51,8 @@ __all__ = [
 FAILED_FILE = "failed.csv"
 _SCORE_PREFIX = "anomaly_score"
 _DECISION_PREFIX = "decision_result"
-_PARTIAL_SUFFIX = ".partial"
+_P_VALUE_PREFIX = "p_value"
+_ALARM_PREFIX = "alarm"
 _SECTION = r"(?:section|id)_\d+"
 _NAME = rf"(?P<machine>.+)_(?P<section>{_SECTION})(?:_(?P<domain>source|target))?(?:_test)?\.csv"
 _EXPECTED_NAME = "{prefix}_<machine>_<section_NN or id_NN>_test.csv"
@@ -65,11 +70,17 @@ class ClipScore:
         Finite; higher is more anomalous.
     decision
         1 where the clip is called anomalous, otherwise 0.
+    p_value
+        See `soundness.calibration.Calibration`; ``None`` of a detector without one.
+    alarm
+        1 where an alarm begins with the clip, otherwise 0; ``None`` where no rule was applied.
     """
 
     file_name: str
     anomaly_score: float
     decision: int
+    p_value: float | None = None
+    alarm: int | None = None
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.anomaly_score):
@@ -123,8 +134,8 @@ class ScoreWriter:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._machines: dict[tuple[str, str], _MachineFiles] = {}
-        self._failures: _RowFile | None = None
-        with _output_errors(folder):
+        self._failures: RowFile | None = None
+        with output_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
 
     def __enter__(self) -> Self:
@@ -139,7 +150,7 @@ class ScoreWriter:
             self._complete()
 
     def add(self, machine_type: str, section: str, score: ClipScore) -> None:
-        """Append one clip to the two files of its machine and section; rows keep the order of the calls."""
+        """Append one clip to the files of its machine and section; rows keep the order of the calls."""
         key = (machine_type, section)
         if key not in self._machines:
             self._machines[key] = _MachineFiles(self._folder, machine_type, section)
@@ -148,7 +159,7 @@ class ScoreWriter:
     def add_failure(self, path: Path, message: str) -> None:
         """Append a recording that could not be scored, and why, to ``failed.csv``."""
         if self._failures is None:
-            self._failures = _RowFile(self._folder / FAILED_FILE)
+            self._failures = RowFile(self._folder / FAILED_FILE)
             self._failures.append(("path", "message"))
         self._failures.append((str(path), message))
 
@@ -159,12 +170,12 @@ class ScoreWriter:
             self._failures.complete()
             return
         stale = self._folder / FAILED_FILE
-        with _output_errors(stale):
+        with output_errors(stale):
             stale.unlink(missing_ok=True)
 
 
 def write_scores(folder: Path, machine_type: str, section: str, scores: Iterable[ClipScore]) -> None:
-    """Write the two score files of one machine and section, replacing earlier ones in one step each.
+    """Write the score files of one machine and section, replacing earlier ones in one step each.
 
     Parameters
     ----------
@@ -259,59 +270,33 @@ def domain_of_file(path: Path) -> Domain | None:
     return None if match is None else next(domain for domain in DOMAINS if domain == match[1])
 
 
-class _RowFile:
-    """A csv file that grows under another name until it is complete."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._partial = path.with_name(path.name + _PARTIAL_SUFFIX)
-        with _output_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._partial.write_bytes(b"")
-
-    def append(self, row: Sequence[str]) -> None:
-        # Opened anew for each row: handed over after every clip, and no limit on the number of machines.
-        with _output_errors(self._partial), _open_text(self._partial, mode="a") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            if any("\r" in field for field in row):  # csv quotes it only where lines end with it
-                writer = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
-            writer.writerow(row)
-
-    def complete(self) -> None:
-        with _output_errors(self._path):
-            with self._partial.open("rb+") as stream:
-                os.fsync(stream.fileno())
-            self._partial.replace(self._path)
-
-
 class _MachineFiles:
-    """The two files of one machine and section while they grow."""
+    """The files of one machine and section while they grow: the challenge's two, p-values and alarms."""
 
     def __init__(self, folder: Path, machine_type: str, section: str) -> None:
-        self._decisions = _RowFile(folder / _file_name(_DECISION_PREFIX, machine_type, section))
-        self._scores = _RowFile(folder / _file_name(_SCORE_PREFIX, machine_type, section))
+        self._folder = folder
+        self._machine = (machine_type, section)
+        self._files = {prefix: self._file(prefix) for prefix in (_DECISION_PREFIX, _SCORE_PREFIX)}
 
     def append(self, score: ClipScore) -> None:
-        self._decisions.append((score.file_name, str(int(score.decision))))
-        self._scores.append((score.file_name, repr(float(score.anomaly_score))))
+        self._append(_DECISION_PREFIX, score.file_name, str(int(score.decision)))
+        self._append(_SCORE_PREFIX, score.file_name, repr(float(score.anomaly_score)))
+        if score.p_value is not None:
+            self._append(_P_VALUE_PREFIX, score.file_name, repr(float(score.p_value)))
+        if score.alarm is not None:
+            self._append(_ALARM_PREFIX, score.file_name, str(int(score.alarm)))
 
     def complete(self) -> None:
-        self._decisions.complete()
-        self._scores.complete()
+        for file in self._files.values():
+            file.complete()
 
+    def _append(self, prefix: str, *row: str) -> None:
+        if prefix not in self._files:
+            self._files[prefix] = self._file(prefix)
+        self._files[prefix].append(row)
 
-@contextmanager
-def _output_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
-
-
-def _open_text(path: Path, *, mode: Literal["r", "a"]) -> TextIO:
-    """A csv file; names that are no UTF-8 pass unchanged, a byte-order mark in front is dropped."""
-    encoding = "utf-8-sig" if mode == "r" else "utf-8"
-    return path.open(mode, encoding=encoding, errors="surrogateescape", newline="")
+    def _file(self, prefix: str) -> RowFile:
+        return RowFile(self._folder / _file_name(prefix, *self._machine))
 
 
 def _file_name(prefix: str, machine_type: str, section: str) -> str:
@@ -324,8 +309,8 @@ def _file_name(prefix: str, machine_type: str, section: str) -> str:
 
 def _no_scores_message(folder: Path) -> str:
     message = f"{folder}: no score files; expected {_EXPECTED_NAME.format(prefix=_SCORE_PREFIX)}"
-    n_partial = sum(1 for _ in folder.glob(f"{_SCORE_PREFIX}_*{_PARTIAL_SUFFIX}"))
-    return f"{message}, found {n_partial} unfinished (*{_PARTIAL_SUFFIX})" if n_partial > 0 else message
+    n_partial = sum(1 for _ in folder.glob(f"{_SCORE_PREFIX}_*{PARTIAL_SUFFIX}"))
+    return f"{message}, found {n_partial} unfinished (*{PARTIAL_SUFFIX})" if n_partial > 0 else message
 
 
 def _read_machine(
@@ -374,7 +359,7 @@ def _read_rows(path: Path, *, expected: str, accept: Callable[[float], bool]) ->
 def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Number and fields of each line that is not blank."""
     try:
-        with _open_text(path, mode="r") as stream:
+        with open_text(path, mode="r") as stream:
             reader = csv.reader(stream)
             for row in reader:
                 if row:

@@ -13,7 +13,6 @@ scorer works on vectors of any kind, too:
 4.0
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
@@ -21,6 +20,7 @@ from typing import Self
 import numpy as np
 
 from soundness.baseline_scoring import MahalanobisScorer, MeanScorer
+from soundness.calibration import n_flagged
 from soundness.fused_scoring import FusedScorer
 from soundness.memory_bank import ANY_DOMAIN, Array, TrainingVectors
 from soundness.neighbor_scoring import NearestNeighborScorer
@@ -96,7 +96,7 @@ class Threshold:
         """
         thresholds, notes = {}, []
         for domain, values in scores.items():
-            rank = math.ceil((len(values) + 1) * (1 - false_alarm_rate) - 1e-9)
+            rank = len(values) + 1 - n_flagged(false_alarm_rate, len(values))
             if rank > len(values):
                 notes.append(
                     f"{len(values)} {domain or 'normal'} clip(s) support no false-alarm rate below "

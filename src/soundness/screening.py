@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from soundness.alarm_rules import AlarmWindow
 from soundness.clips import Clip
 from soundness.datasets import list_clips
 from soundness.detector import Detector
@@ -16,7 +17,7 @@ from soundness.hearing import Listener, one_torch_thread, read_recording, spectr
 from soundness.scores import FAILED_FILE, ClipScore, ScoreWriter
 from soundness.spectrogram_store import SpectrogramStore
 
-__all__ = ["ScoredClip", "ScoringReport", "score_clip", "score_clips"]
+__all__ = ["ScoredClip", "ScoringReport", "score_clip", "score_clips", "scored"]
 
 _AHEAD = 4  # recordings in flight for each worker
 _ODDEST = 10
@@ -55,7 +56,9 @@ class ScoringReport:
     n_flagged
         How many of those are called anomalous.
     oddest
-        The ten flagged recordings with the highest scores, the highest first.
+        The ten flagged recordings with the highest scores, the highest first; each with score and p-value.
+    alarms
+        Recordings with which an alarm begins, in the order of the recordings; empty where no rule was applied.
     failures, warnings
         A line each, with the file's path.
     notes
@@ -64,7 +67,8 @@ class ScoringReport:
 
     n_scored: int
     n_flagged: int
-    oddest: tuple[tuple[Path, float], ...]
+    oddest: tuple[tuple[Path, float, float | None], ...]
+    alarms: tuple[Path, ...]
     failures: tuple[str, ...]
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
@@ -88,11 +92,12 @@ def score_clips(
     out: Path | str,
     *,
     overwrite: bool = False,
+    has_alarms: bool = False,
     n_workers: int | None = None,
     store: SpectrogramStore | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ScoringReport:
-    """Score recordings and write the challenge's two files for each machine.
+    """Score recordings and write the challenge's two files for each machine, and their p-values beside these.
 
     A recording that cannot be used gets a row in ``failed.csv``, and all others their scores.
 
@@ -106,6 +111,8 @@ def score_clips(
         Folder of the score files.
     overwrite
         Replace the score files that are there.
+    has_alarms
+        Apply each detector's alarm rule to its recordings, whose order is taken for that of time.
     n_workers
         Threads; the number of cores where it is ``None``. It has no influence on the scores.
     store
@@ -119,34 +126,68 @@ def score_clips(
         If there is nothing to score, no detector for it, or two recordings of the same name.
     OutputError
         If ``out`` holds scores already, or cannot be written.
+    SettingsError
+        If alarms are asked for, and a detector has no rule.
     """
     out = Path(out)
     assigned, notes = _assign(list_clips(paths), detectors)
     earlier = _score_files(out)
     if earlier and not overwrite:
         raise OutputError(f"{out}: holds scores already ({next(iter(earlier)).name}); --overwrite replaces them")
+    used = {detector.machine_type: detector for _, detector in assigned}
+    notes += [note for detector in used.values() for note in _calibration_notes(detector)]
+    windows = _Windows(used) if has_alarms else None
     n_scored = n_flagged = 0
+    alarms: list[Path] = []
     failures: list[str] = []
     warnings: list[str] = []
-    oddest: list[tuple[float, Path]] = []
+    oddest: list[tuple[float, Path, float | None]] = []
     with ScoreWriter(out) as writer:
-        for done, result in enumerate(_scored(assigned, n_workers=n_workers, store=store), start=1):
+        for done, result in enumerate(scored(assigned, n_workers=n_workers, store=store), start=1):
             lines = [f"{result.clip.path}: {remark}" for remark in result.remarks]
             if result.score is None:
                 writer.add_failure(result.clip.path, "; ".join(result.remarks))
                 failures += lines
             else:
-                writer.add(result.machine_type, result.clip.section, result.score)
+                score = (
+                    result.score if windows is None else windows.judged(result.machine_type, result.clip, result.score)
+                )
+                writer.add(result.machine_type, result.clip.section, score)
                 n_scored += 1
-                n_flagged += result.score.decision
-                if result.score.decision == 1:
-                    oddest = sorted([*oddest, (result.score.anomaly_score, result.clip.path)], reverse=True)[:_ODDEST]
+                n_flagged += score.decision
+                if score.decision == 1:
+                    flagged = (score.anomaly_score, result.clip.path, score.p_value)
+                    oddest = sorted([*oddest, flagged], key=lambda one: one[:2], reverse=True)[:_ODDEST]
+                if score.alarm == 1:
+                    alarms.append(result.clip.path)
                 warnings += lines
             if progress is not None:
                 progress(done, len(assigned))
     _remove_stale(out, earlier)
-    shown = tuple((path, value) for value, path in oddest)
-    return ScoringReport(n_scored, n_flagged, shown, tuple(failures), tuple(warnings), tuple(notes))
+    shown = tuple((path, value, p_value) for value, path, p_value in oddest)
+    return ScoringReport(n_scored, n_flagged, shown, tuple(alarms), tuple(failures), tuple(warnings), tuple(notes))
+
+
+class _Windows:
+    """The last clips of each machine and section, and the rules of their detectors."""
+
+    def __init__(self, detectors: Mapping[str, Detector]) -> None:
+        self._rules = {name: detector.required_rule() for name, detector in detectors.items()}
+        self._windows: dict[tuple[str, str], AlarmWindow] = {}
+
+    def judged(self, machine_type: str, clip: Clip, score: ClipScore) -> ClipScore:
+        """The score, and whether an alarm begins with it."""
+        window = self._windows.setdefault((machine_type, clip.section), AlarmWindow(self._rules[machine_type]))
+        assert score.p_value is not None  # a detector with a rule is calibrated
+        return replace(score, alarm=int(window.add(score.p_value)))
+
+
+def _calibration_notes(detector: Detector) -> list[str]:
+    if detector.calibration is None:
+        return [f"{detector.machine_type}: not calibrated, so there are no p-values; soundness calibrate does it"]
+    if not detector.calibration.is_valid:
+        return [f"{detector.machine_type}: {detector.calibration.notes[0]}"]
+    return []
 
 
 def _assign(clips: Sequence[Clip], detectors: Mapping[str, Detector]) -> tuple[list[tuple[Clip, Detector]], list[str]]:
@@ -190,7 +231,7 @@ def _score_files(out: Path) -> dict[Path, int]:
     """Score files that are there, each with its inode, which changes when it is replaced."""
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out}: is a file; a folder for the scores is expected")
-    names = ("anomaly_score_*.csv", "decision_result_*.csv", FAILED_FILE)
+    names = ("anomaly_score_*.csv", "decision_result_*.csv", "p_value_*_test.csv", "alarm_*_test.csv", FAILED_FILE)
     patterns = [name + suffix for name in names for suffix in ("", ".partial")]
     return {file: file.stat().st_ino for pattern in patterns for file in sorted(out.glob(pattern))}
 
@@ -205,8 +246,8 @@ def _remove_stale(out: Path, earlier: Mapping[Path, int]) -> None:
         raise OutputError(f"{out}: earlier scores cannot be removed: {error.strerror}") from None
 
 
-def _scored(
-    assigned: Sequence[tuple[Clip, Detector]], *, n_workers: int | None, store: SpectrogramStore | None
+def scored(
+    assigned: Sequence[tuple[Clip, Detector]], *, n_workers: int | None = None, store: SpectrogramStore | None = None
 ) -> Iterator[ScoredClip]:
     """Results in the order of the clips; a few recordings are read ahead, and none stays in memory."""
     workers = n_workers if n_workers is not None else os.cpu_count() or 1
@@ -234,6 +275,6 @@ def _score(clip: Clip, detector: Detector, listener: Listener) -> ScoredClip:
     value = detector.score_spectrograms(spectrograms_of(heard))
     if not math.isfinite(value):
         return ScoredClip(clip, detector.machine_type, None, (f"its score is {value}",))
-    score = ClipScore(clip.path.name, value, detector.decide(value))
+    score = ClipScore(clip.path.name, value, detector.decide(value), detector.p_value(value))
     remarks = detector.remarks_on(has_sound=heard.has_sound, n_samples=heard.n_samples)
     return ScoredClip(clip, detector.machine_type, score, tuple(remarks))

@@ -146,6 +146,11 @@ class SystemSettings(StrictSettings):
     some of its clips lack them, which of the machine's own classes those sound like (so does ``classifier`` there)."""
     false_alarm_rate: float = Field(default=0.1, gt=0.0, lt=1.0)
     """Share of normal clips that the threshold is meant to flag."""
+    calibration: Literal["left-out", "held-out"] = "left-out"
+    """Whose scores threshold and p-values come from. ``left-out``: all training clips, each left out of memory bank and
+    whitening, though not of a network; ``held-out``: clips that nothing was fitted on, which training then lacks."""
+    calibration_share: float = Field(default=0.2, gt=0.0, lt=1.0)
+    """Share of the training clips of each domain that is held out, where calibration is ``held-out``."""
 
     @model_validator(mode="after")
     def _parts_of_a_network_go_together(self) -> Self:

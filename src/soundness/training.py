@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from soundness.bundle import SUFFIX, load_detector, load_separator, save_detector
+from soundness.calibration import Calibration
+from soundness.calibration_clips import held_out_calibration, left_out_calibration, split_machine
 from soundness.datasets import Dataset, Machine, open_dataset
 from soundness.detector import Detector, TrainingSummary
 from soundness.errors import OutputError, SettingsError
@@ -21,7 +23,7 @@ from soundness.hearing import Heard, check_training_clips, hear
 from soundness.labelling import Labeller
 from soundness.network_store import NetworkStore
 from soundness.run_identity import check_identity, fingerprint, package_versions, read_identity, write_identity
-from soundness.scoring import ANY_DOMAIN, Threshold, TrainingVectors, find_scorer
+from soundness.scoring import ANY_DOMAIN, Scorer, Threshold, TrainingVectors, find_scorer
 from soundness.separation.separator import Separator
 from soundness.separator_training import can_train_separator, train_separator
 from soundness.settings import SystemSettings
@@ -111,8 +113,11 @@ def train(
         check_training_clips(machine, settings)
     settings, notes = decide_separation(dataset, settings, has_separator=separator is not None)
     given = _given_separator(separator, settings)
-    labeller = Labeller(dataset.machines.values(), settings, seed=seed)
-    run = _Run(Path(out), system, settings, seed, chosen, labeller, notes, store, networks, progress)
+    split = {machine.machine_type: split_machine(machine, settings, seed=seed) for machine in chosen}
+    kept, held_out = ({name: pair[index] for name, pair in split.items()} for index in (0, 1))
+    chosen = list(kept.values())
+    labeller = Labeller((dataset.machines | kept).values(), settings, seed=seed)
+    run = _Run(Path(out), system, settings, seed, chosen, held_out, labeller, notes, store, networks, progress)
     run.open(given, resume=resume, overwrite=overwrite)
     groups = [chosen] if settings.scope == "shared" else [[machine] for machine in chosen]
     if announce is not None:
@@ -131,6 +136,7 @@ class _Run:
     settings: SystemSettings
     seed: int
     machines: Sequence[Machine]
+    held_out: dict[str, Machine]
     labeller: Labeller
     notes: tuple[str, ...]
     store: SpectrogramStore | None
@@ -144,7 +150,9 @@ class _Run:
             "settings": self.settings.model_dump(mode="json"),
             "seed": self.seed,
             "machine_types": [machine.machine_type for machine in self.machines],
-            "data": fingerprint(clip for machine in self.machines for clip in machine.train),
+            "data": fingerprint(
+                clip for machine in [*self.machines, *self.held_out.values()] for clip in machine.train
+            ),
             "pseudo_labels": fingerprint(self.labeller.teachers(self.machines)),
             "separator": "" if separator is None else separator.fingerprint,
         }
@@ -229,11 +237,8 @@ class _Run:
         domains = _domain_names(heard)
         vectors = _training_vectors(heard, fitted, domains)
         scorer = find_scorer(self.settings.scorer.name).fit(vectors, self.settings.scorer)
-        scores = scorer.leave_one_out_scores(vectors)
-        threshold = Threshold.from_scores(
-            {name: scores[vectors.clip_domains == index] for index, name in enumerate(domains)},
-            false_alarm_rate=self.settings.false_alarm_rate,
-        )
+        calibration = self._calibration(heard, fitted, scorer, vectors, separator)
+        threshold = Threshold.from_scores(calibration.scores, false_alarm_rate=self.settings.false_alarm_rate)
         seconds = {
             "reading": heard.seconds,
             "separating": heard.separation_seconds,
@@ -247,6 +252,7 @@ class _Run:
             *_condition_notes(fitted),
             *scorer.notes(),
             *threshold.notes,
+            *calibration.notes,
         )
         return Detector(
             heard.machine_type,
@@ -256,6 +262,26 @@ class _Run:
             threshold=threshold,
             summary=self._summary(heard, fitted, separator, seconds, notes),
             separator=separator if self.settings.separation in ("denoise", "target=separated") else None,
+            calibration=calibration,
+        )
+
+    def _calibration(
+        self, heard: Heard, fitted: Fitted, scorer: Scorer, vectors: TrainingVectors, separator: Separator | None
+    ) -> Calibration:
+        if self.settings.calibration == "left-out":
+            scores = scorer.leave_one_out_scores(vectors)
+            names = enumerate(_domain_names(heard))
+            by_domain = {name: scores[vectors.clip_domains == index] for index, name in names}
+            return left_out_calibration(by_domain, self.settings)
+        machine = self.held_out[heard.machine_type]
+        return held_out_calibration(
+            machine,
+            fitted.representation,
+            scorer,
+            self.settings,
+            separator=separator,
+            advance=self._advance(machine),
+            store=self.store,
         )
 
     def _summary(

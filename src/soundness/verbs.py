@@ -286,6 +286,7 @@ def score(
     out: PathLike,
     *,
     overwrite: bool = False,
+    has_alarms: bool = False,
     n_workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> "ScoringReport":
@@ -301,6 +302,8 @@ def score(
         Folder of the score files.
     overwrite
         Replace the scores that are there.
+    has_alarms
+        Apply each detector's alarm rule to its recordings, in the order of their names.
     n_workers
         Threads; the number of cores where it is ``None``.
     progress
@@ -314,7 +317,9 @@ def score(
     detectors = load(detector)
     from soundness.screening import score_clips
 
-    return score_clips(detectors, clips, out, overwrite=overwrite, n_workers=n_workers, progress=progress)
+    return score_clips(
+        detectors, clips, out, overwrite=overwrite, has_alarms=has_alarms, n_workers=n_workers, progress=progress
+    )
 
 
 def evaluate(scores: PathLike, *, truth: PathLike | None = None, metric: str | None = None) -> "Evaluation":

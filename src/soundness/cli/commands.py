@@ -225,20 +225,41 @@ def score(
         typer.Argument(help="Recordings, folders of them, or data sets: their test clips.", show_default=False),
     ],
     *,
-    out: Annotated[Path, typer.Option(help="Folder for the challenge's two CSV files a machine, and failed.csv.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder for the challenge's two CSV files a machine, p-values, and failed.csv.")
+    ],
+    alarms: Annotated[
+        bool,
+        typer.Option("--alarms", help="Apply the alarm rule of the detector, in the order of the recordings' names."),
+    ] = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> int:
     """Score recordings: the higher, the more anomalous."""
     with progress_bars(is_quiet=quiet) as bars:
-        report = soundness.score(detector, clips, out, overwrite=overwrite, progress=functools.partial(bars, "scoring"))
+        report = soundness.score(
+            detector,
+            clips,
+            out,
+            overwrite=overwrite,
+            has_alarms=alarms,
+            progress=functools.partial(bars, "scoring"),
+        )
     show_lines("to know", [*report.notes, *report.warnings])
     show_lines(
         f"{len(report.failures)} recording(s) could not be scored (all in {out / 'failed.csv'})", report.failures
     )
     if report.oddest:
-        rows = [("score", "recording"), *((f"{value:.2f}", str(path)) for path, value in report.oddest)]
-        show_table("the oddest of those called anomalous", rows, n_left=2)
+        rows = [("score", "p-value", "recording")]
+        rows += [
+            (f"{value:.2f}", "" if p_value is None else f"{p_value:.4f}", str(path))
+            for path, value, p_value in report.oddest
+        ]
+        show_table("the oddest of those called anomalous", rows, n_left=3)
+    if alarms:
+        for path in report.alarms:
+            say(f"ALARM {path}")
+        say(f"{len(report.alarms)} alarm(s)")
     say(f"{report.n_scored} recordings scored, {report.n_flagged} of them called anomalous; scores in {out}")
     if report.n_scored == 0:
         return 2

@@ -1,15 +1,130 @@
-"""The commands of an engineer who looks after machines: what was learned, on one page."""
+"""The commands of an engineer who looks after machines."""
 
+import functools
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 import soundness
-from soundness.cli.application import Quiet, app, command
-from soundness.cli.console import progress_bars, say, show_lines
+from soundness.cli.application import Overwrite, Quiet, app, command
+from soundness.cli.console import progress_bars, say, show_lines, warn
 
 __all__: list[str] = []
+
+OneDetector = Annotated[
+    Path, typer.Argument(help="A detector (.soundness), or the folder of a run with one machine.", show_default=False)
+]
+
+
+@app.command()
+@command
+def calibrate(
+    detector: OneDetector,
+    clips: Annotated[
+        list[Path],
+        typer.Argument(help="Normal recordings that it was not trained on, or folders of them.", show_default=False),
+    ],
+    *,
+    out: Annotated[Path, typer.Option(help="File of the calibrated detector.")],
+    domain: Annotated[
+        str | None,
+        typer.Option(
+            help="Domain of all clips, such as target; the calibration of others stays.",
+            show_default="what their names say; all calibration is replaced",
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> int:
+    """Make p-values and threshold by fresh normal clips; they hold as long as normal sounds go on like these."""
+    with progress_bars(is_quiet=quiet) as bars:
+        calibrated = soundness.calibrate(
+            detector, clips, out, domain=domain, overwrite=overwrite, progress=functools.partial(bars, "scoring")
+        )
+    if calibrated.calibration is not None:
+        show_lines("to know", [*calibrated.calibration.notes, *calibrated.threshold.notes])
+    say(f"threshold {calibrated.threshold.value:.3f}; calibrated detector in {out}")
+    return 0
+
+
+@app.command()
+@command
+def alarms(
+    detector: OneDetector,
+    *,
+    false_alarms: Annotated[str, typer.Option(help="How many may be expected: 1/day, 2/week, 0.5/h.")],
+    clip_every: Annotated[str, typer.Option(help="Time from one clip to the next: 10s, 1min.")],
+    recording: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A long normal recording, or a folder of clips in the order of their names, to check the rule with; "
+            "may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    longest: Annotated[int, typer.Option(help="Longest window of a rule, in clips.", min=1)] = 10,
+    out: Annotated[
+        Path | None, typer.Option(help="File of the detector with the rule.", show_default="only show the rule")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap over the recording.", min=0)] = 0,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> int:
+    """Propose when to raise an alarm, so that false ones are as rare as is asked for."""
+    from soundness.cli.reports import show_proposal
+
+    with progress_bars(is_quiet=quiet) as bars:
+        proposal = soundness.alarms(
+            detector,
+            false_alarms=false_alarms,
+            clip_every=clip_every,
+            recordings=recording or (),
+            longest=longest,
+            out=out,
+            overwrite=overwrite,
+            seed=seed,
+            progress=functools.partial(bars, "replaying"),
+        )
+    show_proposal(proposal)
+    if out is not None:
+        say(f"detector with this rule in {out}")
+    return 0
+
+
+@app.command()
+@command
+def watch(
+    folder: Annotated[Path, typer.Argument(help="Recordings appear in it, or below it.", show_default=False)],
+    *,
+    detector: Annotated[Path, typer.Option(help="A detector (.soundness) with an alarm rule, or a run's folder.")],
+    log: Annotated[
+        Path | None, typer.Option(help="Ends in .csv or .sqlite.", show_default="alarms.csv in FOLDER")
+    ] = None,
+    webhook: Annotated[
+        str | None, typer.Option(help="Address that alarms are posted to, as JSON.", metavar="URL", show_default=False)
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Score what is there, and stop.")] = False,
+    poll: Annotated[float, typer.Option(help="Seconds from one look to the next.")] = 2.0,
+    longest: Annotated[float, typer.Option(help="Seconds of a recording that are heard at the most.")] = 600.0,
+) -> int:
+    """Score recordings as they appear in a folder, and raise alarms; the log remembers what was scored."""
+    counts = soundness.watch(
+        folder,
+        detector=detector,
+        log=log,
+        webhook=webhook,
+        once=once,
+        poll_seconds=poll,
+        longest_seconds=longest,
+        announce=warn,
+        on_alarm=lambda row: say(
+            f"ALARM {row.time} {row.machine}: {row.file}, score {row.score:.2f}, p-value {row.p_value:.4f}"
+        ),
+    )
+    unsent = f", {counts.n_unsent} alarm(s) not sent yet" if counts.n_unsent else ""
+    say(f"{counts.n_scored} recordings scored, {counts.n_alarms} alarm(s), {counts.n_failed} failed{unsent}")
+    return 1 if once and counts.n_failed else 0
 
 
 @app.command()

@@ -4,16 +4,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from soundness.alarm_rates import rate_per_day
 from soundness.bootstrap import Comparison, Difference, Interval
 from soundness.cli.console import say, show_lines, show_table
 from soundness.evaluation import Evaluation, table_rows
 
 if TYPE_CHECKING:
+    from soundness.alarm_proposals import AlarmProposal
     from soundness.demonstration import Demonstration
     from soundness.detector import Detector
     from soundness.separation.separator import Separator
 
-__all__ = ["show_comparison", "show_demo", "show_detectors", "show_evaluation", "show_separator"]
+__all__ = [
+    "show_comparison",
+    "show_demo",
+    "show_detectors",
+    "show_evaluation",
+    "show_proposal",
+    "show_separator",
+]
 
 
 def show_detectors(detectors: "Sequence[Detector]", out: Path) -> None:
@@ -106,6 +115,24 @@ def show_comparison(comparison: Comparison, *, title: str, is_quiet: bool) -> No
     if not is_quiet:
         say(f"{comparison.n_resamples:,} resamples of the clips, the same for both; {comparison.definition}")
         show_lines("to know", comparison.notes)
+
+
+def show_proposal(proposal: "AlarmProposal") -> None:
+    """The rule, what it promises, and what a recording says of it."""
+    rule, found = proposal.rule, proposal.replay
+    say(f"{proposal.machine_type}: an alarm at {rule}")
+    rows = [
+        ("false alarms", "rate"),
+        ("asked for", rate_per_day(rule.asked_per_day)),
+        ("expected of independent clips", rate_per_day(rule.expected_per_day)),
+        ("the same, upper 95 % bound", rate_per_day(rule.bound_per_day)),
+        ("however dependent clips are, upper 95 % bound", rate_per_day(rule.dependent_per_day)),
+    ]
+    if found is not None:
+        rows.append((f"{found.n_alarms} on a recording of {found.n_clips} clips", rate_per_day(found.per_day)))
+        rows.append(("the same, upper 95 % bound", rate_per_day(found.upper_per_day)))
+    show_table("", rows)
+    show_lines("to know", proposal.notes)
 
 
 def show_demo(result: "Demonstration") -> None:

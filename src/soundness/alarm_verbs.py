@@ -1,0 +1,225 @@
+"""What one does to be told when a machine fails: commands of the command line, one for one."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from soundness.errors import DataError, OutputError, SettingsError
+from soundness.verbs import load
+
+if TYPE_CHECKING:  # each verb loads what it needs, and no more
+    from soundness.alarm_proposals import AlarmProposal
+    from soundness.clip_logs import LogRow
+    from soundness.detector import Detector
+    from soundness.watching import WatchCounts
+
+__all__ = ["alarms", "calibrate", "watch"]
+
+PathLike = Path | str
+
+
+def calibrate(
+    detector: PathLike,
+    clips: Iterable[PathLike],
+    out: PathLike,
+    *,
+    domain: str | None = None,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> "Detector":
+    """Calibrate a detector by fresh normal clips; see `soundness.recalibration.recalibrate`.
+
+    Parameters
+    ----------
+    detector
+        A detector's file, or the folder of a run with one machine.
+    clips
+        Normal recordings that it was not trained on, or folders of them.
+    out
+        File of the calibrated detector.
+    domain
+        The domain of all clips; ``None`` takes it from their names.
+    overwrite
+        Replace a file that is there.
+    progress
+        Is told how many recordings are done, and of how many.
+
+    Raises
+    ------
+    SoundnessError
+        If the detector, a clip or the file does not do.
+    """
+    out = _writable(out, overwrite=overwrite)
+    (found,) = _one(detector).values()
+    from soundness.bundle import save_detector
+    from soundness.recalibration import recalibrate
+
+    calibrated = recalibrate(found, clips, domain=domain, progress=progress)
+    save_detector(calibrated, out)
+    return calibrated
+
+
+def alarms(
+    detector: PathLike,
+    *,
+    false_alarms: str,
+    clip_every: str,
+    recordings: Sequence[PathLike] = (),
+    longest: int = 10,
+    out: PathLike | None = None,
+    overwrite: bool = False,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> "AlarmProposal":
+    """Propose an alarm rule; see `soundness.alarm_proposals.propose_alarms`.
+
+    Parameters
+    ----------
+    detector
+        A detector's file, or the folder of a run with one machine.
+    false_alarms
+        How many are to be expected, such as ``1/day``.
+    clip_every
+        Time from one clip to the next, such as ``10s``.
+    recordings
+        Normal recordings in the order of time that the rule is checked with.
+    longest
+        Longest window of a rule, in clips.
+    out
+        File of the detector with the rule; ``None`` to write none.
+    overwrite
+        Replace a file that is there.
+    seed
+        Of the bootstrap over blocks of the recordings.
+    progress
+        Is told how many recordings are done, and of how many.
+
+    Raises
+    ------
+    SettingsError
+        If nothing of the kind can be promised; the message says what can.
+    SoundnessError
+        If the detector, a recording or the file does not do.
+    """
+    from soundness.alarm_rates import parse_rate, parse_seconds
+
+    per_second, seconds = parse_rate(false_alarms), parse_seconds(clip_every)
+    target = None if out is None else _writable(out, overwrite=overwrite)
+    (found,) = _one(detector).values()
+    import numpy as np
+
+    from soundness.alarm_proposals import p_values_of, propose_alarms
+    from soundness.bundle import save_detector
+
+    heard = p_values_of(found, recordings, clip_every_seconds=seconds, progress=progress) if recordings else []
+    proposal = propose_alarms(
+        found,
+        per_second=per_second,
+        clip_every_seconds=seconds,
+        longest=longest,
+        p_values=heard,
+        rng=np.random.default_rng(seed),
+    )
+    if target is not None:
+        save_detector(found.with_alarm_rule(proposal.rule), target)
+    return proposal
+
+
+def watch(
+    folder: PathLike,
+    *,
+    detector: PathLike,
+    log: PathLike | None = None,
+    webhook: str | None = None,
+    once: bool = False,
+    poll_seconds: float = 2.0,
+    longest_seconds: float = 600.0,
+    announce: Callable[[str], None] | None = None,
+    on_alarm: "Callable[[LogRow], None] | None" = None,
+) -> "WatchCounts":
+    """Score recordings as they appear in a folder, until interrupted; see `soundness.watching.Watch`.
+
+    Parameters
+    ----------
+    folder
+        Recordings appear in it, or in folders below it.
+    detector
+        A detector's file or a run's folder, with alarm rules.
+    log
+        A file that ends in ``.csv`` or ``.sqlite``; ``alarms.csv`` in ``folder`` where it is ``None``.
+    webhook
+        Address that alarms are posted to.
+    once
+        Score what is there, and return.
+    poll_seconds
+        From one look to the next.
+    longest_seconds
+        What lies behind so much of a recording is not heard.
+    announce
+        Is told in one line what is wrong.
+    on_alarm
+        Is told of an alarm when it begins.
+
+    Raises
+    ------
+    OutputError
+        If the log cannot be written; the same call goes on from there.
+    SoundnessError
+        If the folder, the detector, the log or the webhook does not do.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; expected one that recordings appear in")
+    if poll_seconds <= 0.0 or longest_seconds <= 0.0:
+        raise SettingsError(f"seconds must be above 0; got poll {poll_seconds:g}, longest {longest_seconds:g}")
+    from soundness.clip_logs import open_log
+    from soundness.fetching import Patience
+    from soundness.watching import Courier, Watch
+    from soundness.webhooks import check_url
+
+    tell = announce if announce is not None else (lambda _: None)
+    detectors = load(detector)
+    for found in detectors.values():
+        if found.alarm_rule is None:
+            if webhook is not None:
+                found.required_rule()
+            tell(f"the detector of {found.machine_type} has no alarm rule: scores are logged, and no alarm is raised")
+    if webhook is not None:
+        check_url(webhook)
+    opened = open_log(folder / "alarms.csv" if log is None else Path(log))
+    patience = Patience(n_tries=3)
+    courier = None if webhook is None else Courier(webhook, opened, patience=patience, announce=tell)
+    on_alarm = on_alarm if on_alarm is not None else (lambda _: None)
+    watching = Watch(folder, detectors, opened, longest_seconds, tell, on_alarm, courier)
+    try:
+        watching.look()
+        while True:
+            time.sleep(poll_seconds)
+            watching.look()
+            if once:
+                break
+        if courier is not None:
+            courier.insist()
+            watching.counts.n_unsent = len(opened.unsent())
+    except KeyboardInterrupt:
+        tell("stopped; the same command goes on from here")
+    finally:
+        opened.close()
+    return watching.counts
+
+
+def _one(detector: PathLike) -> "dict[str, Detector]":
+    detectors = load(detector)
+    if len(detectors) > 1:
+        raise DataError(f"{detector}: detectors of {', '.join(detectors)}; give the file of one of them")
+    return detectors
+
+
+def _writable(out: PathLike, *, overwrite: bool) -> Path:
+    path = Path(out)
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder; the file of a detector is expected")
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path}: exists already; --overwrite replaces it")
+    return path

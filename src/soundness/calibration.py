@@ -1,0 +1,144 @@
+"""From an anomaly score to a p-value, by the scores of normal clips that the detector was not fitted on.
+
+NumPy alone. A p-value is the share of normal clips, the clip itself among them, that score at least as high.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soundness.errors import DataError
+
+__all__ = ["Calibration", "Origin", "n_flagged"]
+
+Array = NDArray[np.float64]
+
+Origin = Literal["left-out", "heard", "held-out", "fresh"]
+"""Where calibration scores come from: clips that were left out of memory bank and whitening one by one, with no network
+that could have heard them; the same, but a network has; clips held out of all training; fresh clips that came later."""
+
+_WORTH: dict[Origin, str] = {
+    "left-out": "p-values are cross-fitted: each calibration clip was left out of memory bank and whitening; they are "
+    "right but for the difference that one clip makes",
+    "heard": "the network has heard the calibration clips, so p-values of new clips come out too small: they rank "
+    "clips and promise no rate; calibrate with fresh clips, or train with calibration=held-out, for ones that do",
+    "held-out": "p-values are of clips held out of all training: right as long as normal clips go on as they were",
+    "fresh": "p-values are of fresh clips: right as long as normal clips go on as they are in these",
+}
+
+
+def n_flagged(rate: float, n_clips: int) -> int:
+    """Largest m with m / (n_clips + 1) <= rate, exact in floating point.
+
+    It is how many of so many exchangeable clips and a new one have a p-value of ``rate`` or less, unless scores tie.
+    """
+    count = min(max(math.floor(rate * (n_clips + 1)), 0), n_clips + 1)
+    while count <= n_clips and (count + 1) / (n_clips + 1) <= rate:
+        count += 1
+    while count > 0 and count / (n_clips + 1) > rate:
+        count -= 1
+    return count
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    r"""Conformal p-values.
+
+    Of the :math:`n` normal scores :math:`s_i` of a domain, a score :math:`s` has the p-value
+    :math:`(1 + \#\{s_i \ge s\}) / (n + 1)`; that of a clip is the largest over the domains, since its own is unknown.
+    Where its score is exchangeable with those of its domain, the p-value is at most :math:`\alpha` with a probability
+    of at most :math:`\alpha`, whichever domain that is.
+
+    Parameters
+    ----------
+    scores
+        Of normal clips, ascending, by domain; ``""`` where there are no domains.
+    origin
+        See `Origin`.
+    notes
+        What a person should know of it.
+
+    References
+    ----------
+    .. [1] V. Vovk, A. Gammerman, G. Shafer, "Algorithmic Learning in a Random World", Springer 2005.
+    """
+
+    scores: dict[str, Array]
+    origin: Origin
+    notes: tuple[str, ...]
+
+    @classmethod
+    def from_scores(cls, scores: Mapping[str, Array], *, origin: Origin) -> Self:
+        """Calibrate by normal scores.
+
+        Parameters
+        ----------
+        scores
+            By domain, in any order.
+        origin
+            Where they come from.
+
+        Raises
+        ------
+        DataError
+            If there is no score, or one is no number.
+        """
+        if not any(map(len, scores.values())):
+            raise DataError("nothing to calibrate by: no normal clip was scored")
+        if any(np.isnan(values).any() for values in scores.values()):
+            raise DataError("nothing to calibrate by: the score of a normal clip is no number")
+        ordered = {domain: np.sort(values) for domain, values in sorted(scores.items()) if len(values) > 0}
+        counts = cls(ordered, origin, ()).n_clips
+        notes = [_WORTH[origin]]
+        notes += [
+            f"a single {domain or 'normal'} clip supports no p-value: they say nothing of that domain"
+            for domain in ordered
+            if domain not in counts
+        ]
+        shown = " and ".join(f"{count} {domain or 'normal'}" for domain, count in counts.items())
+        notes.append(f"no p-value lies below 1/{1 + min(counts.values())}: {shown} clips calibrate them")
+        return cls(ordered, origin, tuple(notes))
+
+    @property
+    def used(self) -> dict[str, Array]:
+        """The scores of the domains that count: of a single clip, beside others, a domain does not."""
+        return {domain: values for domain, values in self.scores.items() if len(values) > 1} or self.scores
+
+    @property
+    def n_clips(self) -> dict[str, int]:
+        """Calibration clips by domain, of the domains that count."""
+        return {domain: len(values) for domain, values in self.used.items()}
+
+    @property
+    def smallest(self) -> float:
+        """The smallest p-value that a clip can have."""
+        return 1.0 / (1 + min(self.n_clips.values()))
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether its p-values promise a rate: not where a network has heard the clips."""
+        return self.origin != "heard"
+
+    def p_value(self, score: float) -> float:
+        """Of one score, in (0, 1]; the smaller, the more anomalous."""
+        return float(self.p_values(np.array([score]))[0])
+
+    def p_values(self, scores: Array) -> Array:
+        """Of many scores, shape ``(clip,)``."""
+        found = np.zeros(len(scores))
+        for values in self.used.values():
+            n_at_least = len(values) - np.searchsorted(values, scores, side="left")
+            found = np.maximum(found, (1 + n_at_least) / (len(values) + 1))
+        return found
+
+    def threshold(self, rate: float) -> float:
+        """The score above which, and only above which, the p-value is ``rate`` or less; infinite where none is."""
+        thresholds = []
+        for values in self.used.values():
+            rank = len(values) + 1 - n_flagged(rate, len(values))  # counted from 1
+            thresholds.append(math.inf if rank > len(values) else float(values[rank - 1]) if rank > 0 else -math.inf)
+        return max(thresholds)

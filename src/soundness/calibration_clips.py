@@ -1,0 +1,104 @@
+"""Whose scores calibrate a detector: training clips that were left out one by one, or held out of all training."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soundness.calibration import Calibration
+from soundness.clips import Clip
+from soundness.datasets import Machine
+from soundness.detector import Representation
+from soundness.errors import DataError
+from soundness.hearing import hear
+from soundness.scoring import Scorer
+from soundness.separation.separator import Separator
+from soundness.settings import SystemSettings
+from soundness.spectrogram_store import SpectrogramStore
+
+__all__ = ["held_out_calibration", "left_out_calibration", "split_machine"]
+
+_FEWEST_CLIPS = 5  # of a domain, to hold some out
+
+
+def split_machine(machine: Machine, settings: SystemSettings, *, seed: int) -> tuple[Machine, Machine]:
+    """A machine with the training clips that it is fitted on, and the same with those that are held out.
+
+    Parameters
+    ----------
+    machine
+        Any.
+    settings
+        Of the whole system.
+    seed
+        Of the choice.
+
+    Raises
+    ------
+    DataError
+        If a domain has too few clips to hold any out.
+    """
+    if settings.calibration != "held-out":
+        return machine, replace(machine, clips=())
+    chosen = _chosen(machine, share=settings.calibration_share, seed=seed)
+    kept = tuple(clip for clip in machine.clips if clip not in chosen)
+    return replace(machine, clips=kept), replace(machine, clips=chosen)
+
+
+def _chosen(machine: Machine, *, share: float, seed: int) -> tuple[Clip, ...]:
+    by_domain: dict[str, list[Clip]] = {}
+    for clip in machine.train:
+        by_domain.setdefault(clip.domain or "", []).append(clip)
+    rng = np.random.default_rng((seed, len(machine.train)))
+    chosen: list[Clip] = []
+    for domain, clips in sorted(by_domain.items()):
+        if len(clips) < _FEWEST_CLIPS:
+            raise DataError(
+                f"{machine.root}: {len(clips)} {domain or 'normal'} training clip(s) of {machine.machine_type}; "
+                f"calibration=held-out needs at least {_FEWEST_CLIPS} to hold some out; left-out needs none"
+            )
+        count = min(max(2, round(share * len(clips))), len(clips) - 3)
+        chosen += [clips[index] for index in sorted(rng.choice(len(clips), size=count, replace=False))]
+    return tuple(chosen)
+
+
+def left_out_calibration(scores: Mapping[str, NDArray[np.float64]], settings: SystemSettings) -> Calibration:
+    """Of leave-one-out scores by domain; a network, where there is one, has heard the clips all the same."""
+    return Calibration.from_scores(scores, origin="left-out" if settings.training is None else "heard")
+
+
+def held_out_calibration(
+    machine: Machine,
+    representation: Representation,
+    scorer: Scorer,
+    settings: SystemSettings,
+    *,
+    separator: Separator | None,
+    advance: Callable[[], None],
+    store: SpectrogramStore | None,
+) -> Calibration:
+    """Of clips that neither representation nor scorer was fitted on.
+
+    Parameters
+    ----------
+    machine
+        With the held-out clips as its training clips, the second of `split_machine`.
+    representation, scorer
+        Fitted on the others.
+    settings
+        Of the whole system; its ``separation`` is no longer ``auto``.
+    separator
+        As in training.
+    advance
+        Is called after each clip.
+    store
+        Where log-mels are kept; ``None`` to keep none.
+    """
+    heard = hear(machine, settings, separator, advance=advance, store=store)
+    scores: dict[str, list[float]] = {}
+    for clip, spectrograms in zip(heard.clips, heard.spectrograms, strict=True):
+        vectors = representation.vectors(spectrograms).numpy().astype(np.float64)
+        scores.setdefault(clip.domain or "", []).append(scorer.score(vectors))
+    by_domain = {domain: np.array(values) for domain, values in scores.items()}
+    return Calibration.from_scores(by_domain, origin="held-out")

@@ -1,0 +1,307 @@
+"""The log of what was watched, which is all that a watch remembers: CSV or SQLite.
+
+A row is there whole or not at all, whenever the process ends. What a row says of a recording is never changed.
+"""
+
+import csv
+import io
+import os
+import sqlite3
+import sys
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Protocol
+
+from soundness.errors import OutputError, SettingsError
+
+__all__ = ["ClipLog", "LogRow", "open_log"]
+
+_SQLITE_SUFFIXES = (".sqlite", ".sqlite3", ".db")
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    r"""What became of one recording.
+
+    Parameters
+    ----------
+    time
+        When it was scored, UTC, as ISO 8601.
+    event
+        ``clip`` or ``failed``; in CSV also ``sent``, when its alarm has reached the webhook.
+    machine
+        Machine type of the detector; ``""`` where there is none for it.
+    file
+        Path below the folder; line ends and what is no text are written with a backslash.
+    size, mtime_ns
+        Of the file, in bytes and nanoseconds: the same file with others is another recording.
+    score, p_value
+        ``None`` where it failed.
+    odd, alarm
+        1 where it counts for the alarm rule, and where an alarm begins with it, else 0.
+    message
+        Why it failed, or what to know of it.
+    """
+
+    time: str
+    event: str
+    machine: str
+    file: str
+    size: int
+    mtime_ns: int
+    score: float | None
+    p_value: float | None
+    odd: int
+    alarm: int
+    message: str
+
+    @property
+    def key(self) -> tuple[str, int, int]:
+        """What tells recordings apart."""
+        return self.file, self.size, self.mtime_ns
+
+
+_COLUMNS = tuple(field.name for field in fields(LogRow))
+
+
+class ClipLog(Protocol):
+    """What `open_log` gives."""
+
+    def is_known(self, key: tuple[str, int, int]) -> bool:
+        """Whether a recording has a row."""
+
+    def add(self, row: LogRow) -> None:
+        """Add a row; it outlives a crash of the machine from then on.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written; nothing of it is there then.
+        """
+
+    def last_odd(self, machine: str, n_clips: int) -> list[bool]:
+        """Whether the last clips of a machine were odd, the last one last."""
+
+    def unsent(self) -> list[LogRow]:
+        """Alarms that have not reached the webhook, the first one first."""
+
+    def mark_sent(self, row: LogRow) -> None:
+        """Take down that an alarm has reached the webhook."""
+
+    def close(self) -> None:
+        """Let others have it."""
+
+
+def open_log(path: Path) -> ClipLog:
+    """Open a log, or begin one; a torn last line is what a crash has left, and removed.
+
+    Parameters
+    ----------
+    path
+        Ends in ``.csv``, or in ``.sqlite``, ``.sqlite3`` or ``.db``.
+
+    Raises
+    ------
+    SettingsError
+        If it ends in anything else.
+    OutputError
+        If it is no log, is in use by another watch, or cannot be written.
+    """
+    if path.suffix == ".csv":
+        return CsvLog(path)
+    if path.suffix in _SQLITE_SUFFIXES:
+        return SqliteLog(path)
+    raise SettingsError(f"{path}: a log ends in .csv or .sqlite")
+
+
+def plain(text: str) -> str:
+    """A text in one line of UTF-8, different for different texts."""
+    text = text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+class CsvLog:
+    """Rows in a text file; the names of all recordings are held in memory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._known: set[tuple[str, int, int]] = set()
+        self._odd: defaultdict[str, deque[bool]] = defaultdict(lambda: deque(maxlen=_LONGEST_WINDOW))
+        self._unsent: dict[tuple[str, int, int], LogRow] = {}
+        with _output_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("a+b")
+        try:
+            self._lock()
+            self._read()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def is_known(self, key: tuple[str, int, int]) -> bool:
+        return key in self._known
+
+    def add(self, row: LogRow) -> None:
+        self._append(list(asdict(row).values()))
+        self._take_in(row)
+
+    def last_odd(self, machine: str, n_clips: int) -> list[bool]:
+        return list(self._odd[machine])[-n_clips:]
+
+    def unsent(self) -> list[LogRow]:
+        return list(self._unsent.values())
+
+    def mark_sent(self, row: LogRow) -> None:
+        self._append(list({**asdict(row), "event": "sent"}.values()))
+        self._unsent.pop(row.key, None)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _lock(self) -> None:
+        if sys.platform == "win32":
+            return
+        import fcntl
+
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise OutputError(f"{self.path}: in use by another watch") from None
+
+    def _read(self) -> None:
+        header = _line(_COLUMNS)
+        self._file.seek(0)
+        first = self._file.readline()
+        if first != header and not header.startswith(first):
+            raise OutputError(f"{self.path}: not a log of soundness watch; expected the columns {','.join(_COLUMNS)}")
+        end = len(first) if first == header else 0
+        for number, line in enumerate(self._file, start=2):
+            if not line.endswith(b"\n"):
+                break
+            self._take_in(self._row(line, number))
+            end += len(line)
+        with _output_errors(self.path):
+            self._file.truncate(end)
+        if end == 0:
+            self._append(list(_COLUMNS))
+
+    def _row(self, line: bytes, number: int) -> LogRow:
+        try:
+            (cells,) = csv.reader([line.decode("utf-8")])
+            time, event, machine, file, size, mtime_ns, score, p_value, odd, alarm, message = cells
+            score_or_none, p_value_or_none = (float(text) if text else None for text in (score, p_value))
+            counts = (int(size), int(mtime_ns))
+            return LogRow(
+                time, event, machine, file, *counts, score_or_none, p_value_or_none, int(odd), int(alarm), message
+            )
+        except (ValueError, csv.Error):
+            raise OutputError(f"{self.path}:{number}: not a row of a log of soundness watch") from None
+
+    def _take_in(self, row: LogRow) -> None:
+        self._known.add(row.key)
+        if row.event == "sent":
+            self._unsent.pop(row.key, None)
+            return
+        if row.event == "clip":
+            self._odd[row.machine].append(row.odd == 1)
+        if row.alarm == 1:
+            self._unsent[row.key] = row
+
+    def _append(self, cells: list[object]) -> None:
+        end = self._file.seek(0, os.SEEK_END)
+        try:
+            self._file.write(_line(cells))
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            self._give_up(end)
+            raise OutputError(f"{self.path}: cannot be written: {error.strerror}") from None
+
+    def _give_up(self, end: int) -> None:
+        """Leave the file as it was, and drop what is buffered; where that fails, the next watch cuts it."""
+        with suppress(OSError):  # what is buffered cannot be written, which is known
+            self._file.close()
+        with suppress(OSError):
+            os.truncate(self.path, end)
+
+
+class SqliteLog:
+    """Rows in the table ``soundness_clips``, each in a transaction of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        columns = ", ".join(f"{name} {_SQL_TYPES.get(name, 'TEXT NOT NULL')}" for name in _COLUMNS)
+        with _output_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(path, timeout=1.0, isolation_level=None)
+            try:
+                self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
+                self._database.execute("PRAGMA synchronous = FULL")
+                self._database.execute("BEGIN EXCLUSIVE")
+                self._database.execute(
+                    f"CREATE TABLE IF NOT EXISTS soundness_clips (id INTEGER PRIMARY KEY, {columns}, "
+                    f"sent INTEGER NOT NULL DEFAULT 0, UNIQUE (file, size, mtime_ns))"
+                )
+                self._database.execute("COMMIT")
+            except sqlite3.Error:
+                self._database.close()
+                raise
+
+    def is_known(self, key: tuple[str, int, int]) -> bool:
+        question = "SELECT 1 FROM soundness_clips WHERE file = ? AND size = ? AND mtime_ns = ?"
+        return len(self._rows(question, key)) > 0
+
+    def add(self, row: LogRow) -> None:
+        marks = ", ".join("?" * len(_COLUMNS))
+        self._rows(f"INSERT INTO soundness_clips ({', '.join(_COLUMNS)}) VALUES ({marks})", tuple(asdict(row).values()))
+
+    def last_odd(self, machine: str, n_clips: int) -> list[bool]:
+        question = "SELECT odd FROM soundness_clips WHERE machine = ? AND event = 'clip' ORDER BY id DESC LIMIT ?"
+        return [odd == 1 for (odd,) in self._rows(question, (machine, n_clips))][::-1]
+
+    def unsent(self) -> list[LogRow]:
+        question = f"SELECT {', '.join(_COLUMNS)} FROM soundness_clips WHERE alarm = 1 AND sent = 0 ORDER BY id"
+        return [LogRow(*row) for row in self._rows(question, ())]
+
+    def mark_sent(self, row: LogRow) -> None:
+        self._rows("UPDATE soundness_clips SET sent = 1 WHERE file = ? AND size = ? AND mtime_ns = ?", row.key)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _rows(self, statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        with _output_errors(self.path):
+            return self._database.execute(statement, values).fetchall()
+
+
+_LONGEST_WINDOW = 10_000
+_SQL_TYPES = {
+    "size": "INTEGER NOT NULL",
+    "mtime_ns": "INTEGER NOT NULL",
+    "score": "REAL",
+    "p_value": "REAL",
+    "odd": "INTEGER NOT NULL",
+    "alarm": "INTEGER NOT NULL",
+}
+
+
+def _line(cells: Iterable[object]) -> bytes:
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerow("" if cell is None else cell for cell in cells)
+    return stream.getvalue().encode("utf-8")
+
+
+@contextmanager
+def _output_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
+    except sqlite3.OperationalError as error:
+        locked = "in use by another watch" if "locked" in str(error) else f"cannot be written: {error}"
+        raise OutputError(f"{path}: {locked}") from None
+    except sqlite3.Error as error:
+        raise OutputError(f"{path}: not a log of soundness watch: {error}") from None

@@ -26,6 +26,7 @@ WHITENINGS = {
     "floored": {"whitening": "shrunk", "shrinkage": 0.01, "eigenvalue_floor": 0.3},
     "scaled": {"whitening": "scaled", "shrinkage": 0.01, "is_standardised": True},
     "standardised": {"whitening": "shrunk", "is_standardised": True},
+    "standardised-ledoit-wolf": {"whitening": "ledoit-wolf", "is_standardised": True},
     "per-domain": {"whitening": "shrunk", "whitening_scope": "per-domain"},
     "per-domain-ledoit-wolf": {"whitening": "ledoit-wolf", "whitening_scope": "per-domain"},
 }

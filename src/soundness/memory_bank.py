@@ -255,9 +255,11 @@ class MemoryBank:
         distances = np.empty((len(training.vectors), len(self.heard)))
         for clip in range(len(training.vectors)):
             embeddings = crossfit.without(clip)
+            distinct = {id(embed): (embed, clips) for embed, clips in zip(embeddings, known, strict=True)}
+            embedded = {key: embed(clips) for key, (embed, clips) in distinct.items()}
             for domain, comparison in enumerate(self.comparisons):
                 pairs = self._pairs_of(domain)
-                references = _references(embeddings[domain](known[domain]), pairs)
+                references = _references(embedded[id(embeddings[domain])], pairs)
                 seen = comparison.without((pairs == clip).any(axis=1), references)
                 queries = embeddings[domain](asked[domain][clip][self.heard[domain]])
                 distances[clip, domain] = seen.distances(queries).min()

@@ -31,6 +31,7 @@ _FEWEST_FOR_A_DOMAIN = 3
 _FEWEST_FOR_LEDOIT_WOLF = 5
 _LARGEST_SCALED = 0.2
 _NO_VARIANCE = 1e-10  # times the variance of all clips: what rounding leaves of clips that do not differ
+_HARDLY_VARIES = 1e-6  # times the variance of all clips: below, too many digits are lost
 _CONSTANT = 1e-10  # times the mean square: what rounding leaves of a feature that does not vary
 
 
@@ -170,18 +171,19 @@ class _Pool:
 
     def _standardised(self, clip: int, others: NDArray[np.bool_]) -> Embedding:
         """By the covariance without the clip, which is less by a product of rank one, in units of its deviations."""
-        vectors, domains = self._vectors[others], self._domains[others]
         assert self._products is not None
-        direction = self._centred[clip]
+        domains, direction = self._domains[others], self._centred[clip]
         products = self._products - self._gain(clip) * np.outer(direction, direction)
-        variances = np.diag(products) / _freedom(domains)
-        deviations = _deviations(vectors, domains)
-        shrinkage = _shrinkage(vectors / deviations, domains, self._settings)
-        if shrinkage < self._settings.eigenvalue_floor or not np.allclose(
-            variances, deviations**2, rtol=1e-6, atol=0.0
-        ):
-            return self._fitted(others)  # eigenvalues may be floored, or a feature does not vary now
-        shrunk = (1 - shrinkage) * products / _freedom(domains) + shrinkage * np.diag(variances)
+        squares = np.diag(products)
+        if (squares <= _HARDLY_VARIES * np.diag(self._products)).any():
+            return self._fitted(others)
+        scaled = (
+            self._vectors[others] / np.sqrt(squares) if self._settings.whitening == "ledoit-wolf" else self._vectors
+        )
+        shrinkage = _shrinkage(scaled[: len(domains)], domains, self._settings)
+        if shrinkage < self._settings.eigenvalue_floor:  # some eigenvalues may be floored
+            return self._fitted(others)
+        shrunk = ((1 - shrinkage) * products + shrinkage * np.diag(squares)) / _freedom(domains)
         matrix = np.linalg.inv(np.linalg.cholesky(shrunk)).T
         return lambda vectors: vectors @ matrix
 

@@ -13,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 from cli.command_line import refusal, soundness
 from soundness.benchmark_results import BenchmarkResult, Measured, place_of
 from soundness.bootstrap import bootstrap_intervals
+from soundness.bundle import save_detector
 from soundness.clip_players import extreme_clips, n_players
 from soundness.evaluation import evaluate
 from soundness.run_identity import write_identity
@@ -254,6 +255,31 @@ def test_what_is_no_run_and_no_benchmark_is_refused(bench, run, tmp_path):
     message = refusal("report", tmp_path, "--out", tmp_path / "x.html")
     assert "a benchmark writes it when all its systems are done" in message
     assert not (tmp_path / "x.html").exists()
+
+
+def test_the_quality_of_a_separator_is_shown_where_it_is_known(separating_detector, tmp_path):
+    save_detector(separating_detector, tmp_path / "run" / "fan.soundness")
+    write_identity(tmp_path / "run" / "run.json", {"machine_types": ["fan", "pump"]})
+    written = write_report(tmp_path / "run", tmp_path / "x.html")
+    assert written.notes[0] == "pump: its training was not finished"
+    table = re.search("<table[^>]*><caption>SI-SNR improvement.*?</table>", written.path.read_text("utf-8"), re.DOTALL)[
+        0
+    ]
+    improvements = separating_detector.separator.summary.improvements
+    assert {one.machine_type for one in improvements} == set(re.findall('<th scope="row">([^<]+)</th>', table))
+    assert all(f">{one.improvement_db:+.1f}</td>" in table for one in improvements)
+
+
+def test_paper_has_what_a_screen_folds_away_and_no_players(browser, page):
+    show(browser, page, width=800)
+    is_seen = (
+        "return document.querySelector('details dl, details table').checkVisibility({contentVisibilityAuto: true})"
+    )
+    has_player = "return document.querySelector('audio').checkVisibility()"
+    assert [browser.execute_script(script) for script in (is_seen, has_player)] == [False, True]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert [browser.execute_script(script) for script in (is_seen, has_player)] == [True, False]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 
 def test_the_ends_are_ordered_and_have_no_clip_in_common():

@@ -13,13 +13,15 @@ from sklearn.metrics import roc_auc_score
 from cli.command_line import refusal, soundness
 from soundness.benchmark_results import BenchmarkResult, Measured, place_of
 from soundness.bootstrap import bootstrap_intervals
-from soundness.bundle import save_detector
+from soundness.bundle import load_detectors, save_detector, save_separator
 from soundness.clip_players import extreme_clips, n_players
 from soundness.evaluation import evaluate
 from soundness.run_identity import write_identity
 from soundness.run_report import write_report
 from soundness.scores import MachineScores, read_scores
 from soundness.screening import score_clips
+from soundness.separation.conv_tasnet import ConvTasNet
+from soundness.separation.separator import Improvement, Separator, SeparatorSummary
 from soundness.training import train
 
 SYSTEMS = ("log-mel-knn", "log-mel-whitened")
@@ -257,17 +259,48 @@ def test_what_is_no_run_and_no_benchmark_is_refused(bench, run, tmp_path):
     assert not (tmp_path / "x.html").exists()
 
 
-def test_the_quality_of_a_separator_is_shown_where_it_is_known(separating_detector, tmp_path):
-    save_detector(separating_detector, tmp_path / "run" / "fan.soundness")
+def test_the_quality_of_a_separator_is_shown_where_it_is_known(run, small_separator, tmp_path):
+    (detector,) = load_detectors(run).values()
+    detector.summary = detector.summary.model_copy(update={"separation": "augment"})
+    save_detector(detector, tmp_path / "run" / "fan.soundness")
     write_identity(tmp_path / "run" / "run.json", {"machine_types": ["fan", "pump"]})
+    improvements = [
+        Improvement(
+            machine_type=machine,
+            snr_db=level,
+            si_snr_db=0.0,
+            improvement_db=gain,
+            n_mixtures=4,
+            is_noisy_target=machine == "pump",
+        )
+        for machine, level, gain in (("fan", -5.0, 7.24), ("fan", 5.0, -1.0), ("pump", -5.0, 3.0))
+    ]
+    summary = SeparatorSummary(
+        seed=0,
+        machine_types=("fan", "pump"),
+        n_clips={},
+        n_parameters=1234,
+        n_steps=5,
+        seconds=90.0,
+        improvements=tuple(improvements),
+        notes=("<few> clips",),
+        versions={},
+    )
+    settings = small_separator()
+    separator = Separator(ConvTasNet(settings), settings=settings, summary=summary)
+    save_separator(separator, tmp_path / "run" / "training" / "separator.soundness")
     written = write_report(tmp_path / "run", tmp_path / "x.html")
     assert written.notes[0] == "pump: its training was not finished"
-    table = re.search("<table[^>]*><caption>SI-SNR improvement.*?</table>", written.path.read_text("utf-8"), re.DOTALL)[
-        0
+    html = written.path.read_text("utf-8")
+    rows = re.search("<caption>SI-SNR improvement.*?</table>", html, re.DOTALL)[0].split("<tr")[1:]
+    cells = [re.findall("<t[hd][^>]*>([^<]*)<", row) for row in rows]
+    assert cells == [
+        ["machine", "reference", "mixed at -5 dB", "mixed at 5 dB"],
+        ["fan", "clean", "+7.2", "-1.0"],
+        ["pump", "noisy", "+3.0", ""],
     ]
-    improvements = separating_detector.separator.summary.improvements
-    assert {one.machine_type for one in improvements} == set(re.findall('<th scope="row">([^<]+)</th>', table))
-    assert all(f">{one.improvement_db:+.1f}</td>" in table for one in improvements)
+    assert "1,234 parameters, 5 steps in 1.5 minutes" in html
+    assert "&lt;few&gt; clips" in html
 
 
 def test_paper_has_what_a_screen_folds_away_and_no_players(browser, page):

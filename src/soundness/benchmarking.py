@@ -56,7 +56,7 @@ class Entry:
     @property
     def is_random(self) -> bool:
         """Whether a seed changes anything; a system without a network has nothing random."""
-        return self.settings.autoencoder is not None
+        return self.settings.has_network
 
 
 @dataclass(frozen=True, slots=True)

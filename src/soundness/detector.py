@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from soundness.autoencoders import MeanResidual, ReconstructionError
+from soundness.embeddings import DiscriminativeEmbedding
 from soundness.errors import AudioError
 from soundness.features import LogMel, Spectrograms
 from soundness.log_mel_statistics import MeanLogMel, QuantileLogMel
@@ -43,6 +44,7 @@ REPRESENTATIONS: dict[str, type[Representation]] = {
     "mean-residual": MeanResidual,
     "mean-log-mel": MeanLogMel,
     "quantile-log-mel": QuantileLogMel,
+    "discriminative-embedding": DiscriminativeEmbedding,
 }
 
 
@@ -161,12 +163,11 @@ class Detector:
         """As `remarks`, of a recording that was heard already: whether it is silent, and its length."""
         settings = self.settings
         found = [] if has_sound else ["digital silence"]
-        if settings.autoencoder is not None:
+        if settings.segment_frames is not None:
             n_frames = 1 + n_samples // settings.log_mel.hop_length
-            if n_frames < settings.autoencoder.segment_frames:
+            if n_frames < settings.segment_frames:
                 found.append(
-                    f"{n_frames} frames, shorter than one segment of {settings.autoencoder.segment_frames}: "
-                    f"repeated to fill it"
+                    f"{n_frames} frames, shorter than one segment of {settings.segment_frames}: repeated to fill it"
                 )
         return found
 

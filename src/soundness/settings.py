@@ -22,6 +22,7 @@ __all__ = [
     "AudioSettings",
     "AutoencoderSettings",
     "ConvTasNetSize",
+    "EmbeddingSettings",
     "LogMelSettings",
     "ScorerSettings",
     "SeparatorSettings",
@@ -112,6 +113,47 @@ class TrainingSettings(StrictSettings):
     """Any accelerator that Lightning knows: ``cpu``, ``gpu``, ``mps``, ``auto``."""
 
 
+class EmbeddingSettings(StrictSettings):
+    """The network of the representation ``discriminative-embedding``, and how it is trained."""
+
+    segment_frames: int = Field(default=64, ge=1)
+    """Frames in a segment; those of a clip that is scored follow each other."""
+    channels: tuple[PositiveInt, ...] = Field(default=(8, 16, 32, 32), min_length=1, strict=False)
+    """Feature maps of the layers that hear a segment's change over time; each halves both axes."""
+    spectrum_channels: tuple[PositiveInt, ...] = Field(default=(16, 32, 32), min_length=1, strict=False)
+    """Feature maps of the layers that hear the long-time spectrum; each halves its bands."""
+    n_features: PositiveInt = 128
+    """Values of an embedding that come from each of the two branches."""
+    n_sub_clusters: PositiveInt = 16
+    """Fixed random centres of each class."""
+    mixup_share: float = Field(default=0.5, ge=0.0, le=1.0)
+    """Share of the segments that are mixed with another one, and their labels with its."""
+    noise_share: float = Field(default=0.5, ge=0.0, le=1.0)
+    """Share of the segments that noise is added to, where there are noise-only supplemental clips; 0 reads none."""
+    noise_snr_db: tuple[float, float] = Field(default=(0.0, 20.0), strict=False)
+    """Lowest and highest signal-to-noise ratio of what noise is added to, dB."""
+    transformations: Literal["auto", "off", "on"] = "auto"
+    """Whether the network tells apart how a clip was transformed, too (shifted, or tilted, over the bands); ``auto``:
+    where all training clips are of one class."""
+    batch_size: PositiveInt = 64
+    """Segments in a batch."""
+    learning_rate: float = Field(default=1e-3, gt=0.0)
+    """Of Adam."""
+    max_steps: PositiveInt = 1000
+    """Batches of the training."""
+    steps_per_epoch: PositiveInt = 50
+    """Batches from one checkpoint to the next."""
+    accelerator: str = "cpu"
+    """Any accelerator that Lightning knows: ``cpu``, ``gpu``, ``mps``, ``auto``."""
+
+    @model_validator(mode="after")
+    def _noise_has_a_range(self) -> Self:
+        lowest, highest = self.noise_snr_db
+        if lowest > highest:
+            raise ValueError(f"noise_snr_db: {lowest:g} dB is more than {highest:g} dB")
+        return self
+
+
 class ScorerSettings(StrictSettings):
     """How a test clip's vectors become an anomaly score."""
 
@@ -144,6 +186,8 @@ class SystemSettings(StrictSettings):
     """``None`` in a system without a network."""
     training: TrainingSettings | None = TrainingSettings()
     """``None`` in a system without a network."""
+    embedding: EmbeddingSettings = EmbeddingSettings()
+    """Of the representation ``discriminative-embedding`` alone, which has a network of its own and no autoencoder."""
     scorer: ScorerSettings = ScorerSettings()
     separation: Literal["auto", "off", "augment", "denoise", "target=separated"] = "auto"
     """What is done with separated machine sound. ``augment``: it is further training material for the network;
@@ -162,11 +206,35 @@ class SystemSettings(StrictSettings):
     false_alarm_rate: float = Field(default=0.1, gt=0.0, lt=1.0)
     """Share of normal clips that the threshold is meant to flag."""
 
+    @property
+    def is_embedding(self) -> bool:
+        """Whether clips become embeddings, of a network that tells classes apart."""
+        return self.representation == "discriminative-embedding"
+
+    @property
+    def has_network(self) -> bool:
+        """Whether a network is trained."""
+        return self.autoencoder is not None or self.is_embedding
+
+    @property
+    def is_told_attributes(self) -> bool:
+        """Whether the network is told attributes, as a condition or as what it is to tell apart."""
+        return self.is_embedding or (self.autoencoder is not None and self.autoencoder.is_conditional)
+
+    @property
+    def segment_frames(self) -> int | None:
+        """Frames that the network hears at a time; ``None`` without one."""
+        if self.is_embedding:
+            return self.embedding.segment_frames
+        return None if self.autoencoder is None else self.autoencoder.segment_frames
+
     @model_validator(mode="after")
     def _parts_of_a_network_go_together(self) -> Self:
         if (self.autoencoder is None) != (self.training is None):
             raise ValueError("autoencoder and training go together: both are false in a system without a network")
-        if self.scope == "shared" and self.autoencoder is None:
+        if self.is_embedding and self.autoencoder is not None:
+            raise ValueError("representation is 'discriminative-embedding'; set autoencoder and training to false")
+        if self.scope == "shared" and not self.has_network:
             raise ValueError("scope is 'shared', but there is no network to share")
         return self
 

@@ -15,11 +15,11 @@ def level(value, n_frames=20):
 
 @pytest.fixture
 def batches(small):
-    def batches(*overrides, log_mels=None, classes=(0, 0, 0, 1), noise=(), is_transformed=False, seed=0):
+    def batches(*overrides, log_mels=None, classes=(0, 0, 0, 1), noise=(), seed=0):
         log_mels = [level(-30), level(-30), level(-30), level(-50)] if log_mels is None else log_mels
         clips = EmbeddingClips(log_mels, np.array(classes), noise)
-        settings = small("discriminative", *overrides).embedding
-        return EmbeddingBatches(clips, settings, is_transformed=is_transformed, seed=seed)
+        settings = small("discriminative", "embedding.is_transformed=false", *overrides).embedding
+        return EmbeddingBatches(clips, settings, seed=seed)
 
     return batches
 
@@ -98,7 +98,7 @@ def test_a_transformation_moves_bands_or_tilts_them():
 
 
 def test_transformations_multiply_the_classes(batches):
-    transforming = batches("embedding.mixup_share=0", is_transformed=True)
+    transforming = batches("embedding.mixup_share=0", "embedding.is_transformed=true")
     assert transforming.n_classes == 2 * len(TRANSFORMATIONS)
     labels = torch.cat([batch.labels for batch in transforming.epoch(0)])
     assert labels.shape[1] == 10

@@ -36,7 +36,13 @@ def weights(result):
 
 def test_classes_are_told_apart(fit):
     clips = clips_of()
-    result = fit("embedding.max_steps=60", "embedding.mixup_share=0", "embedding.learning_rate=0.01", clips=clips)
+    result = fit(
+        "embedding.is_transformed=false",
+        "embedding.max_steps=60",
+        "embedding.mixup_share=0",
+        "embedding.learning_rate=0.01",
+        clips=clips,
+    )
     segments = torch.stack([log_mel[:, :8] for log_mel in clips.log_mels])
     with torch.inference_mode():
         embeddings = result.network(segments, torch.stack([log_mel.mean(dim=1) for log_mel in clips.log_mels]))
@@ -47,7 +53,7 @@ def test_classes_are_told_apart(fit):
 
 def test_the_result_tells_what_happened(fit):
     result = fit()
-    assert (result.n_steps, result.n_classes, result.held_out_loss) == (30, 2, None)
+    assert (result.n_steps, result.n_classes, result.held_out_loss) == (30, 10, None)
     assert result.n_parameters == sum(p.numel() for p in result.network.parameters())
     assert not result.network.training
     torch.testing.assert_close(
@@ -89,8 +95,10 @@ def test_one_class_alone_has_its_transformations_told_apart(fit):
 
 
 def test_nothing_to_tell_apart_is_refused_by_name(fit):
-    with pytest.raises(SettingsError, match=r"embedding\.transformations is off and all training clips are of one class"):
-        fit("embedding.transformations=off", clips=clips_of(n_classes=1))
+    with pytest.raises(
+        SettingsError, match=r"embedding\.is_transformed is false and all training clips are of one class"
+    ):
+        fit("embedding.is_transformed=false", clips=clips_of(n_classes=1))
 
 
 def test_silence_alone_trains_to_a_finite_loss(fit):

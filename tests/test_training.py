@@ -149,7 +149,7 @@ CHANGES = {
     "embedding.n_features": 4,
     "embedding.n_sub_clusters": 2,
     "embedding.mixup_share": 0.0,
-    "embedding.transformations": "on",
+    "embedding.is_transformed": "false",
     "embedding.batch_size": 8,
     "embedding.learning_rate": 0.01,
     "embedding.max_steps": 20,

@@ -1,5 +1,6 @@
 """What an embedding is trained on: random segments, mixed with each other and with noise, and their soft labels."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from soundness.autoencoders import split_into_segments
-from soundness.settings import EmbeddingSettings
+from soundness.embedding_settings import EmbeddingSettings
 
 __all__ = ["TRANSFORMATIONS", "EmbeddingBatch", "EmbeddingBatches", "EmbeddingClips", "mixed", "transformed"]
 
@@ -17,7 +18,7 @@ _SHIFT_BANDS = 2
 _TILT_DB = 6.0
 
 TRANSFORMATIONS = ("as it is", "higher", "lower", "darker", "brighter")
-"""What makes classes where there are none: shifted by two bands, or tilted by 6 dB over the bands."""
+"""What makes further classes, the only ones where all clips are alike: a shift by two bands, a tilt by 6 dB over all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +60,13 @@ class EmbeddingBatches:
         Normal clips of all machines.
     settings
         Of the training.
-    is_transformed
-        Whether a class is a machine's condition under one of `TRANSFORMATIONS`.
     seed
         Of everything random.
     """
 
-    def __init__(self, clips: EmbeddingClips, settings: EmbeddingSettings, *, is_transformed: bool, seed: int) -> None:
+    def __init__(self, clips: EmbeddingClips, settings: EmbeddingSettings, *, seed: int) -> None:
         n_frames = settings.segment_frames
-        self.settings, self.is_transformed, self.seed = settings, is_transformed, seed
+        self.settings, self.seed = settings, seed
         self.n_steps = settings.max_steps
         self.steps_per_epoch = min(settings.steps_per_epoch, settings.max_steps)
         self._log_mels = [_long_enough(log_mel, n_frames=n_frames) for log_mel in clips.log_mels]
@@ -82,7 +81,7 @@ class EmbeddingBatches:
     @property
     def n_classes(self) -> int:
         """Classes that are told apart."""
-        return self._n_own_classes * (len(TRANSFORMATIONS) if self.is_transformed else 1)
+        return self._n_own_classes * (len(TRANSFORMATIONS) if self.settings.is_transformed else 1)
 
     def epoch(self, index: int) -> Iterator[EmbeddingBatch]:
         """The batches of an epoch, counted from 0."""
@@ -95,7 +94,7 @@ class EmbeddingBatches:
         rows = rng.choice(len(self._log_mels), size=size, p=self._chances)
         segments, spectra = self._segments(self._log_mels, rows, rng), self._spectra[torch.from_numpy(rows)]
         classes = self._classes[rows]
-        if self.is_transformed:
+        if self.settings.is_transformed:
             ways = rng.integers(len(TRANSFORMATIONS), size=size)
             segments, spectra = transformed(segments, ways), transformed(spectra[..., None], ways)[..., 0]
             classes = classes * len(TRANSFORMATIONS) + ways
@@ -143,9 +142,18 @@ def mixed(own: Tensor, other: Tensor, shares: Tensor, other_shares: Tensor | Non
     shares, other_shares
         :math:`\lambda` and :math:`\mu`, factors of the waveforms, shape ``(row,)``; 1 where there is no second one.
     """
-    one = shares.square().reshape(-1, *[1] * (own.ndim - 1))
-    two = torch.ones(()) if other_shares is None else other_shares.square().reshape(one.shape)
-    return 10 * (one * (own / 10).mul(np.log(10)).exp() + two * (other / 10).mul(np.log(10)).exp()).log10()
+    shape = (-1, *[1] * (own.ndim - 1))
+    one = shares.square().reshape(shape)
+    two = torch.ones(()) if other_shares is None else other_shares.square().reshape(shape)
+    return _in_db(one * _powers(own) + two * _powers(other))
+
+
+def _powers(decibels: Tensor) -> Tensor:
+    return (decibels * (math.log(10) / 10)).exp()
+
+
+def _in_db(powers: Tensor) -> Tensor:
+    return 10 * powers.log10()
 
 
 def transformed(log_mels: Tensor, ways: NDArray[np.int64]) -> Tensor:
@@ -181,7 +189,7 @@ def _mixed_up(segments: Tensor, spectra: Tensor, labels: Tensor, shares: NDArray
 
 def _level_db(spectra: Tensor) -> Tensor:
     """Level of each row over all bands, dB, shape ``(row,)``."""
-    return 10 * ((spectra / 10 * np.log(10)).logsumexp(dim=1) / np.log(10))
+    return _in_db(_powers(spectra).sum(dim=1))
 
 
 def _long_enough(log_mel: Tensor, *, n_frames: int) -> Tensor:

@@ -29,7 +29,7 @@ from soundness.lightning_runs import check_accelerator, quiet_lightning, run
 from soundness.log_mel_statistics import band_statistics
 from soundness.settings import EmbeddingSettings, SystemSettings
 
-__all__ = ["EmbeddingFit", "check_embedding", "fit_embedding", "is_self_supervised"]
+__all__ = ["EmbeddingFit", "check_embedding", "fit_embedding"]
 
 _LAST = "last"
 
@@ -97,22 +97,13 @@ def fit_embedding(
     return EmbeddingFit(module.network.cpu().eval(), module.batches.n_classes, trainer.global_step, module.train_loss)
 
 
-def is_self_supervised(clips: EmbeddingClips, settings: EmbeddingSettings) -> bool:
-    """Whether transformations are told apart, too.
-
-    Raises
-    ------
-    SettingsError
-        If there is nothing to tell apart.
-    """
-    n_classes = len(np.unique(clips.classes))
-    if settings.transformations == "off" and n_classes == 1:
+def _check_classes(clips: EmbeddingClips, settings: EmbeddingSettings) -> None:
+    """Refuse a training that has nothing to tell apart."""
+    if not settings.is_transformed and len(np.unique(clips.classes)) == 1:
         raise SettingsError(
-            "embedding.transformations is off and all training clips are of one class, so there is nothing to tell "
-            "apart: give clips attributes, train with scope=shared on several machines, or set "
-            "embedding.transformations=auto"
+            "embedding.is_transformed is false and all training clips are of one class, so there is nothing to tell "
+            "apart: several machines with scope=shared, attributes, or embedding.is_transformed=true are needed"
         )
-    return settings.transformations == "on" or (settings.transformations == "auto" and n_classes == 1)
 
 
 def check_embedding(settings: SystemSettings) -> None:
@@ -133,8 +124,8 @@ def _new_training(
     clips: EmbeddingClips, settings: SystemSettings, *, seed: int, progress: Callable[[int, int], None] | None
 ) -> "_Training":
     embedding = settings.embedding
-    is_transformed = is_self_supervised(clips, embedding)
-    batches = EmbeddingBatches(clips, embedding, is_transformed=is_transformed, seed=seed)
+    _check_classes(clips, embedding)
+    batches = EmbeddingBatches(clips, embedding, seed=seed)
     mean, deviation = band_statistics([log_mel.mean(dim=-1, keepdim=True) for log_mel in clips.log_mels])
     _, spread = band_statistics([log_mel - log_mel.mean(dim=-1, keepdim=True) for log_mel in clips.log_mels])
     with torch.random.fork_rng(devices=[]):

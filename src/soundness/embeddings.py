@@ -122,8 +122,8 @@ class SubClusterCentres(nn.Module):
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """Cosine of the angle between embeddings and centres, shape ``(batch, class, sub-cluster)``."""
-        cosines = normalize(embeddings, dim=1) @ self.directions.flatten(0, 1).T
-        return cosines.unflatten(1, self.directions.shape[:2])
+        cosines = normalize(embeddings, dim=1) @ self.directions.flatten(0, 1).T  # (batch, class * sub-cluster)
+        return cosines.reshape(-1, *self.directions.shape[:2])
 
 
 def sub_cluster_loss(cosines: Tensor, labels: Tensor, *, scale: Tensor) -> Tensor:

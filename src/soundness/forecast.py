@@ -93,7 +93,7 @@ def _seconds_per_embedding_step(settings: SystemSettings) -> float:
         network = new_embedding_network(settings, mean=bands, deviation=bands, spread=bands)
         clips = [torch.randn(n_mels, embedding.segment_frames) for _ in range(2)]
     timed = embedding.model_copy(update={"max_steps": _TIMED_STEPS, "steps_per_epoch": _TIMED_STEPS})
-    batches = EmbeddingBatches(EmbeddingClips(clips, np.arange(2), clips), timed, is_transformed=False, seed=0).epoch(0)
+    batches = EmbeddingBatches(EmbeddingClips(clips, np.arange(2), clips), timed, seed=0).epoch(0)
 
     def embeddings() -> Tensor:
         batch = next(batches)
@@ -110,7 +110,7 @@ def _timed(network: nn.Module, compute: Callable[[], Tensor]) -> float:
     for _ in range(_TIMED_STEPS):
         started = time.perf_counter()
         optimizer.zero_grad()
-        compute().square().mean().backward()
+        compute().square().mean().backward()  # type: ignore[no-untyped-call]  # torch's
         optimizer.step()
         seconds.append(time.perf_counter() - started)
     return min(seconds)

@@ -18,7 +18,7 @@ _SHIFT_BANDS = 2
 _TILT_DB = 6.0
 
 TRANSFORMATIONS = ("as it is", "higher", "lower", "darker", "brighter")
-"""What makes further classes, the only ones where all clips are alike: a shift by two bands, a tilt by 6 dB over all."""
+"""What makes further classes, the only ones where all clips are alike: a shift by two bands, a tilt of 6 dB."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Every setting of a discriminative embedding and of its training, each with its one default, its unit and its range."""
+"""Every setting of a discriminative embedding and of its training, each with its default, unit and range."""
 
 from typing import Self
 
@@ -29,8 +29,8 @@ class EmbeddingSettings(StrictSettings):
     noise_snr_db: tuple[float, float] = Field(default=(0.0, 20.0), strict=False)
     """Lowest and highest signal-to-noise ratio of what noise is added to, dB."""
     is_transformed: bool = True
-    """Whether the network tells apart how a clip was transformed, too (shifted, or tilted, over the bands). If not, there
-    must be two classes of clips at least."""
+    """Whether the network tells apart how a clip was transformed, too (shifted, or tilted, over the bands). If not,
+    there must be two classes of clips at least."""
     batch_size: PositiveInt = 64
     """Segments in a batch."""
     learning_rate: float = Field(default=1e-3, gt=0.0)

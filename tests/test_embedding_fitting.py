@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from soundness.datasets import open_dataset
 from soundness.embedding_batches import EmbeddingClips
 from soundness.embedding_fitting import fit_embedding
 from soundness.errors import SettingsError
+from soundness.settings import load_settings
+from soundness.training import decide_separation
 
 N_MELS = 16
 
@@ -104,3 +107,25 @@ def test_nothing_to_tell_apart_is_refused_by_name(fit):
 def test_silence_alone_trains_to_a_finite_loss(fit):
     silence = EmbeddingClips([torch.full((N_MELS, 20), -90.0)] * 4, np.array([0, 1, 0, 1]), ())
     assert np.isfinite(fit(clips=silence).train_loss)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("autoencoder.latent_features=3", "'discriminative-embedding'; set autoencoder and training to false"),
+        ("embedding.noise_snr_db=[3, 1]", r"noise_snr_db: 3 dB is more than 1 dB"),
+        ("embedding.mixup_share=1.5", r"embedding\.mixup_share: .* less than or equal to 1"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused_by_name(override, message):
+    system = ["representation=discriminative-embedding"]
+    if not override.startswith("autoencoder"):
+        system += ["autoencoder=false", "training=false"]
+    with pytest.raises(SettingsError, match=message):
+        load_settings("conditional", overrides=[*system, override])
+
+
+def test_what_is_separated_is_no_target_of_an_embedding(fan, small):
+    settings = small("discriminative", "separation=target=separated")
+    with pytest.raises(SettingsError, match="for a network that reconstructs"):
+        decide_separation(open_dataset(fan), settings, has_separator=True)

@@ -35,7 +35,7 @@ class EmbeddingSettings(StrictSettings):
     """Segments in a batch."""
     learning_rate: float = Field(default=1e-3, gt=0.0)
     """Of Adam."""
-    max_steps: PositiveInt = 1000
+    max_steps: PositiveInt = 400
     """Batches of the training."""
     steps_per_epoch: PositiveInt = 50
     """Batches from one checkpoint to the next."""

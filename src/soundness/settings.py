@@ -13,6 +13,7 @@ from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from soundness.embedding_settings import EmbeddingSettings
 from soundness.errors import SettingsError
 from soundness.scorer_settings import ScorerSettings
 from soundness.separator_settings import SEPARATOR_SIZES, ConvTasNetSize, SeparatorSettings
@@ -23,6 +24,7 @@ __all__ = [
     "AudioSettings",
     "AutoencoderSettings",
     "ConvTasNetSize",
+    "EmbeddingSettings",
     "LogMelSettings",
     "ScorerSettings",
     "SeparatorSettings",
@@ -133,6 +135,8 @@ class SystemSettings(StrictSettings):
     """``None`` in a system without a network."""
     training: TrainingSettings | None = TrainingSettings()
     """``None`` in a system without a network."""
+    embedding: EmbeddingSettings = EmbeddingSettings()
+    """Of the representation ``discriminative-embedding`` alone, which has a network of its own and no autoencoder."""
     scorer: ScorerSettings = ScorerSettings()
     separation: Literal["auto", "off", "augment", "denoise", "target=separated"] = "auto"
     """What is done with separated machine sound. ``augment``: it is further training material for the network;
@@ -156,11 +160,35 @@ class SystemSettings(StrictSettings):
     calibration_share: float = Field(default=0.2, gt=0.0, lt=1.0)
     """Share of the training clips of each domain that is held out, where calibration is ``held-out``."""
 
+    @property
+    def is_embedding(self) -> bool:
+        """Whether clips become embeddings, of a network that tells classes apart."""
+        return self.representation == "discriminative-embedding"
+
+    @property
+    def has_network(self) -> bool:
+        """Whether a network is trained."""
+        return self.autoencoder is not None or self.is_embedding
+
+    @property
+    def is_told_attributes(self) -> bool:
+        """Whether the network is told attributes, as a condition or as what it is to tell apart."""
+        return self.is_embedding or (self.autoencoder is not None and self.autoencoder.is_conditional)
+
+    @property
+    def segment_frames(self) -> int | None:
+        """Frames that the network hears at a time; ``None`` without one."""
+        if self.is_embedding:
+            return self.embedding.segment_frames
+        return None if self.autoencoder is None else self.autoencoder.segment_frames
+
     @model_validator(mode="after")
     def _parts_of_a_network_go_together(self) -> Self:
         if (self.autoencoder is None) != (self.training is None):
             raise ValueError("autoencoder and training go together: both are false in a system without a network")
-        if self.scope == "shared" and self.autoencoder is None:
+        if self.is_embedding and self.autoencoder is not None:
+            raise ValueError("representation is 'discriminative-embedding'; set autoencoder and training to false")
+        if self.scope == "shared" and not self.has_network:
             raise ValueError("scope is 'shared', but there is no network to share")
         return self
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from soundness.autoencoders import MeanResidual, ReconstructionError
 from soundness.errors import AudioError
 from soundness.features import LogMel, Spectrograms
-from soundness.log_mel_statistics import MeanLogMel, QuantileLogMel
+from soundness.log_mel_statistics import MeanLogMel, PooledLogMel, QuantileLogMel
 from soundness.parts import find_part, methods_of
 from soundness.scoring import Scorer, Threshold
 from soundness.separation.separator import Separator
@@ -43,6 +43,7 @@ REPRESENTATIONS: dict[str, type[Representation]] = {
     "mean-residual": MeanResidual,
     "mean-log-mel": MeanLogMel,
     "quantile-log-mel": QuantileLogMel,
+    "log-mel": PooledLogMel,
 }
 
 

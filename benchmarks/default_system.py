@@ -44,28 +44,30 @@ SELECTION_SEEDS, REPORT_SEEDS = (3, 4), (11, 12, 13)
 SEEDS = (0, 1, 2)
 WORST_LOSS_WEIGHT = 0.25
 
-STANDARDISED = ("scorer.is_standardised=true", "scorer.shrinkage=0.02")
+STANDARDISED = ("scorer.whitening=scaled", "scorer.is_standardised=true", "scorer.shrinkage=0.005")
 DENSITY = ("scorer.comparison=density-ratio", "scorer.n_density_neighbors=48", "scorer.balance=min")
+MEAN, LOW = System("log-mel-whitened", STANDARDISED), System("log-mel-quantile", ("quantile=0.1", *STANDARDISED))
+BOTH = ("representation=log-mel", "quantile=0.1", "scorer.name=fused", *STANDARDISED)
 STEPS = {
     "`conditional`, the report's": System("conditional"),
     "no network: mean log-mel, nearest neighbour (`log-mel-knn`)": System("log-mel-knn"),
     "whitened (`log-mel-whitened`)": System("log-mel-whitened"),
-    "standardised first, and less shrinkage": System("log-mel-whitened", STANDARDISED),
-    "local density in place of the nearest neighbour": System("log-mel-whitened", STANDARDISED + DENSITY),
-    "`soundness`": DEFAULT,
+    "standardised first; shrinkage by features and clips": MEAN,
+    "10 % quantile beside the mean": System("log-mel-whitened", BOTH),
+    "local density beside the nearest neighbour: `soundness`": DEFAULT,
 }
 CANDIDATES = {
     **{name: system for name, system in STEPS.items() if system.name not in REPORT},
-    "10 % quantile in place of the mean": System("log-mel-quantile", ("quantile=0.1", *STANDARDISED)),
-    "30 % quantile in place of the mean": System("log-mel-quantile", STANDARDISED),
-    "10 % quantile, local density": System("log-mel-quantile", ("quantile=0.1", *STANDARDISED, *DENSITY)),
+    "standardised, local density": System("log-mel-whitened", STANDARDISED + DENSITY),
+    "10 % quantile beside the mean, local density": System("log-mel-whitened", BOTH + DENSITY),
+    "`soundness`, twice the shrinkage": System("soundness", ("scorer.shrinkage=0.01",)),
+    "10 % quantile in place of the mean": LOW,
+    "10 % quantile, local density": System(LOW.name, LOW.overrides + DENSITY),
     "whitened, not standardised, local density": System("log-mel-whitened", DENSITY),
-    "Ledoit and Wolf's shrinkage": System(
-        "log-mel-whitened", ("scorer.whitening=ledoit-wolf", "scorer.is_standardised=true")
-    ),
-    "standardised, Mahalanobis distance": System("log-mel-whitened", (*STANDARDISED, "scorer.comparison=mahalanobis")),
-    "standardised, quantile balance": System("log-mel-whitened", (*STANDARDISED, "scorer.balance=quantile")),
-    "standardised, synthetic neighbours": System("log-mel-whitened", (*STANDARDISED, "scorer.synthetic_neighbors=3")),
+    "Ledoit and Wolf's shrinkage": System(MEAN.name, (*STANDARDISED, "scorer.whitening=ledoit-wolf")),
+    "standardised, Mahalanobis distance": System(MEAN.name, (*STANDARDISED, "scorer.comparison=mahalanobis")),
+    "standardised, quantile balance": System(MEAN.name, (*STANDARDISED, "scorer.balance=quantile")),
+    "standardised, synthetic neighbours": System(MEAN.name, (*STANDARDISED, "scorer.synthetic_neighbors=3")),
 }
 Figures = dict[str, dict[tuple[str, str], float]]
 """Of each candidate, by group and machine."""

@@ -79,8 +79,6 @@ def outcomes(work: Path, trials: Iterable[Trial]) -> list[Outcome]:
 def feature_figure(unit: FeatureUnit, system: System) -> float:
     """Official score in per cent of a system's scorer on vectors that came from elsewhere."""
     settings = load_settings(system.name, overrides=system.all_overrides).scorer
-    if settings.name == "fused":  # such vectors are one view
-        settings = settings.model_copy(update={"name": "nearest-neighbors"})
     training = TrainingVectors.of(unit.training, unit.training_domains)
     scorer = find_scorer(settings.name).fit(training, settings)
     scores = np.array([scorer.score(vector[None]) for vector in unit.test])
@@ -93,7 +91,13 @@ def feature_figure(unit: FeatureUnit, system: System) -> float:
 def _outcome(work: Path, trial: Trial) -> Outcome:
     """Measure, unless it was measured before."""
     tests = trial.tests or (trial.folder,)
-    identity = {**asdict(trial.system), "folder": trial.folder, "tests": tests}
+    settings = load_settings(trial.system.name, overrides=trial.system.all_overrides)
+    identity = {
+        "settings": settings.model_dump_json(),
+        "seed": trial.system.seed,
+        "folder": trial.folder,
+        "tests": tests,
+    }
     key = hashlib.sha256(json.dumps(identity, default=str, sort_keys=True).encode()).hexdigest()[:16]
     kept = work / "trials" / key / "outcome.json"
     if not kept.exists():

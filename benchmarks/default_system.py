@@ -2,7 +2,7 @@
 
 SOUNDNESS_DATA=... python benchmarks/default_system.py [--only toycar,fan,...] [--work DIR]
 
-Needs the environment variable SOUNDNESS_DATA and about five hours on an idle machine of two cores, four of them for the
+Needs the environment variable SOUNDNESS_DATA and some hours on an idle machine of two cores, most of them for the
 networks of `factory` and `ablation`. What is finished is kept in the work folder and not measured
 again. Writes the tables of docs/default_system.md. Exit status 1 if a promise is not kept.
 """

@@ -142,6 +142,8 @@ CHANGES = {
     "training.weights": "last",
     "autoencoder.is_standardised": "false",
     "autoencoder.is_overlapping": "true",
+    "autoencoder.error": "signed",
+    "poolings": ["quantile-0.7"],
     "scorer.normalization": "after-min",
     "scorer.n_neighbors": 2,
     "scorer.whitening": "shrunk",
@@ -178,7 +180,6 @@ TESTED_ELSEWHERE = {
     "autoencoder.name",  # a contract of all autoencoders
     "scorer.name",  # a contract of all scorers
     "scorer.members",  # goes with the scorer of several
-    "poolings",  # goes with its representation
     "scorer.fusion",  # needs several views of a clip
     "scope",  # needs two machines
     "representation",  # goes with other settings: the packaged systems differ in it
@@ -266,7 +267,7 @@ def test_a_machine_that_is_not_there_is_refused_with_those_that_are(fan, run, tm
         ("autoencoder.name=dreams", r"autoencoder\.name: no 'dreams'; there are convolutional"),
         (
             "scorer=mahalanobis",
-            "'mahalanobis' needs the covariance of single frames.*'reconstruction-error'.*mean-residual",
+            r"'mahalanobis' needs the covariance of single frames.*autoencoder\.error=signed and poolings=\[\"mean\"\]",
         ),
         ("autoencoder.channels=[4,4,4,4]", r"autoencoder\.segment_frames is 8; 4 layers need a multiple of 16"),
         ("autoencoder=false", "autoencoder and training go together"),

@@ -9,8 +9,6 @@ from hypothesis import strategies as st
 from soundness.autoencoders import (
     AUTOENCODERS,
     ConvolutionalAutoencoder,
-    MeanResidual,
-    ReconstructionError,
     Reconstructor,
     new_reconstructor,
     overlapping_segments,
@@ -18,6 +16,7 @@ from soundness.autoencoders import (
 )
 from soundness.errors import SettingsError
 from soundness.features import Spectrograms
+from soundness.reconstruction_errors import ReconstructionError
 from soundness.settings import AutoencoderSettings, load_settings
 
 N_MELS, N_FRAMES = 16, 8
@@ -289,9 +288,10 @@ def test_digital_silence_has_finite_vectors():
 # Segments that overlap
 
 
-def echo(kind, *, segment_frames):
+def echo(kind, *, segment_frames, **options):
     scale = {"mean": torch.zeros(2, 2), "deviation": torch.ones(2, 2)}
-    return kind(Reconstructor(Echo(), **scale), torch.zeros(1, 1), segment_frames=segment_frames, is_overlapping=True)
+    network = Reconstructor(Echo(), **scale)
+    return kind(network, torch.zeros(1, 1), segment_frames=segment_frames, is_overlapping=True, **options)
 
 
 def test_overlapping_segments_begin_at_each_frame():
@@ -306,7 +306,9 @@ def test_a_clips_error_is_the_mean_over_all_overlapping_segments_by_hand():
     torch.testing.assert_close(
         echo(ReconstructionError, segment_frames=3).vectors(clip), torch.tensor([[43 / 6, 36 / 6]])
     )
-    torch.testing.assert_close(echo(MeanResidual, segment_frames=3).vectors(clip), torch.tensor([[15 / 6, 6 / 6]]))
+    torch.testing.assert_close(
+        echo(ReconstructionError, segment_frames=3, error="signed").vectors(clip), torch.tensor([[15 / 6, 6 / 6]])
+    )
 
 
 class Place(torch.nn.Module):
@@ -330,7 +332,8 @@ def test_a_frame_of_the_error_map_is_the_mean_over_the_segments_that_hold_it():
 @pytest.mark.parametrize("is_overlapping", [False, True])
 def test_the_mean_residual_keeps_its_sign(is_overlapping):
     network = reconstructor().eval()
-    found = MeanResidual(network, torch.eye(3), segment_frames=N_FRAMES, is_overlapping=is_overlapping)
+    options = {"segment_frames": N_FRAMES, "is_overlapping": is_overlapping, "error": "signed"}
+    found = ReconstructionError(network, torch.eye(3), **options)
     clip, split = log_mel(2 * N_FRAMES), overlapping_segments if is_overlapping else split_into_segments
     batch = split(clip, n_frames=N_FRAMES)
     with torch.inference_mode():

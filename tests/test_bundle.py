@@ -182,6 +182,13 @@ def test_a_file_of_a_newer_format_is_refused_as_such(saved):
     assert_refused(saved, f"format {FORMAT + 1}; this version of soundness reads format {FORMAT}")
 
 
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_file_of_an_older_format_is_refused_as_such(saved, number):
+    _, payload, _ = split(saved.read_bytes())
+    saved.write_bytes(sealed(payload, number=number))
+    assert_refused(saved, f"format {number}; this version of soundness reads format {FORMAT}: train it anew")
+
+
 def test_a_file_of_another_kind_is_refused_as_such(saved):
     _, payload, _ = split(saved.read_bytes())
     saved.write_bytes(sealed(payload, kind="separator"))

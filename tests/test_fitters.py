@@ -79,7 +79,7 @@ def test_machines_that_share_a_network_have_conditions_of_their_own(hall, small,
 def test_frame_covariances_are_numpys_of_each_domains_residual_frames(fan, small, context):
     settings = small("baseline-mahalanobis", "autoencoder.is_conditional=true")
     (clips,) = heard(fan, settings)
-    (fitted,) = FITTERS["mean-residual"]([clips], settings, context)
+    (fitted,) = FITTERS["reconstruction-error"]([clips], settings, context)
     residual = fitted.representation
     assert fitted.frame_covariances.shape == (2, 16, 16)
     for index, domain in enumerate(("source", "target")):

@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from soundness.errors import SettingsError
 from soundness.features import Spectrograms
 from soundness.log_mel_statistics import MeanLogMel, PooledLogMel, QuantileLogMel
 from soundness.poolings import POOLINGS, pooled
+from soundness.setting_types import POOLING_NAMES
 from soundness.settings import load_settings
+
+TWO_VIEWS = 'poolings=["mean","quantile-0.1"]'
 
 
 @pytest.fixture(scope="module")
@@ -15,8 +19,8 @@ def log_mel():
     return torch.from_numpy(np.random.default_rng(0).normal(-60, 6, (5, 40)).astype("float32"))
 
 
-def of(*names, values, quantile=0.1):
-    return pooled(values, names, quantile=quantile)
+def of(*names, values):
+    return pooled(values, names)
 
 
 def test_mean_deviation_quantiles_and_change_are_numpys(log_mel):
@@ -28,7 +32,7 @@ def test_mean_deviation_quantiles_and_change_are_numpys(log_mel):
         np.quantile(values, 0.9, axis=1),
         np.abs(np.diff(values, axis=1)).mean(axis=1),
     ]
-    found = of("mean", "deviation", "quantile", "high-quantile", "change", values=log_mel)
+    found = of("mean", "deviation", "quantile-0.1", "quantile-0.9", "change", values=log_mel)
     np.testing.assert_allclose(torch.stack(found).numpy(), expected, rtol=1e-4)
 
 
@@ -50,7 +54,7 @@ def test_a_band_that_swells_regularly_is_seen_in_the_octave_of_its_rate():
     assert (levels[:, 2] == -60.0).all()
 
 
-@pytest.mark.parametrize("name", POOLINGS)
+@pytest.mark.parametrize("name", [*POOLINGS, "quantile-0.3"])
 @pytest.mark.parametrize("n_frames", [1, 2, 300])
 def test_every_pooling_is_finite_and_of_one_size_whatever_the_length(name, n_frames, log_mel):
     values = log_mel.repeat(1, 8)[:, :n_frames]
@@ -61,15 +65,54 @@ def test_every_pooling_is_finite_and_of_one_size_whatever_the_length(name, n_fra
     torch.testing.assert_close(of(name, values=values[None])[0][0], found)
 
 
+def test_the_names_that_settings_know_are_those_of_the_functions():
+    assert POOLINGS.keys() == set(POOLING_NAMES)
+
+
+@pytest.mark.parametrize("name", ["quantile-0.1", "quantile-.25", "quantile-0.999", *POOLINGS])
+def test_any_quantile_between_0_and_1_is_a_pooling(name):
+    assert load_settings(overrides=[f'poolings=["{name}"]']).poolings == (name,)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "quantile",
+            "high-quantile",
+            "median",
+            "quantile-0.0",
+            "quantile-1.0",
+            "quantile-1.5",
+            "quantile-0.99999999999999999",
+        ),
+        *("quantile--0.1", "quantile-nan", "quantile-1e-3", "quantile- 0.1", "quantile-0.1_0", "quantile-٠.٥", ""),
+    ],
+)
+def test_other_poolings_are_refused_by_name(name):
+    with pytest.raises(
+        SettingsError, match=r"poolings\.1: expected mean, .*, or a quantile between 0 and 1, such as"
+    ) as caught:
+        load_settings(overrides=[f'poolings=["mean","{name}"]'])
+    assert repr(name) in str(caught.value)
+
+
+def test_quantiles_of_more_values_than_torch_takes_at_once_are_those_of_each_band():
+    values = torch.arange(100.0).expand(3, 60_000, 100)
+    assert (of("quantile-0.5", values=values)[0] == torch.full((3, 60_000), 49.5)).all()
+    with pytest.raises(RuntimeError, match="too large"):
+        values.quantile(0.5, dim=-1)
+
+
 def test_views_follow_each_other_in_a_vector(log_mel):
     clip, bands = Spectrograms(log_mel, log_mel), {"mean": torch.zeros(5), "deviation": torch.ones(5)}
-    both = PooledLogMel(**bands, poolings=("mean", "quantile", "modulation"), quantile=0.2)
+    both = PooledLogMel(**bands, poolings=("mean", "quantile-0.2", "modulation"))
     assert both.view_sizes == (5, 5, 25)
     vector = both.vectors(clip)
     assert vector.shape == (1, 35)
     assert torch.equal(vector[:, :5], MeanLogMel(**bands).vectors(clip))
     assert torch.equal(vector[:, 5:10], QuantileLogMel(**bands, quantile=0.2).vectors(clip))
-    settings = load_settings("log-mel-knn", overrides=['poolings=["mean","quantile","modulation"]', "quantile=0.2"])
+    settings = load_settings("log-mel-knn", overrides=['poolings=["mean","quantile-0.2","modulation"]'])
     assert torch.equal(PooledLogMel.from_arrays(both.arrays(), settings).vectors(clip), vector)
 
 
@@ -80,7 +123,7 @@ def test_views_reach_the_scorer_and_are_read_back(fan, small, tmp_path, waveform
     members = '[{view=0}, {view=0, comparison="density-ratio", balance="min"}, {view=1, comparison="density-ratio"}]'
     whitening = ("scorer.whitening=scaled", "scorer.shrinkage=0.005", "scorer.is_standardised=true")
     settings = small(
-        "log-mel-knn", "representation=log-mel", "quantile=0.1", "scorer=fused", f"scorer.members={members}", *whitening
+        "log-mel-knn", "representation=log-mel", TWO_VIEWS, "scorer=fused", f"scorer.members={members}", *whitening
     )
     (detector,) = train(fan, tmp_path / "run", system="log-mel-knn", settings=settings)
     assert detector.scorer.sizes.tolist() == [16, 16]

@@ -112,7 +112,6 @@ BASE = {
     "scorer.whitening_scope": ("scorer.whitening=shrunk",),
     "scorer.n_density_neighbors": ("scorer.comparison=density-ratio",),
     "scorer.n_components": ("scorer.comparison=gaussian-mixture",),
-    "scorer.synthetic_neighbors": ("scorer.n_neighbors=5",),
     "training.patience": ("training.learning_rate=0.3", "training.max_steps=150"),
     "training.steps_per_epoch": ("training.learning_rate=0.3", "training.max_steps=150"),
     "audio.sample_rate": ("log_mel.fmax=4000",),
@@ -143,6 +142,8 @@ CHANGES = {
     "training.weights": "last",
     "autoencoder.is_standardised": "false",
     "autoencoder.is_overlapping": "true",
+    "autoencoder.error": "signed",
+    "poolings": ["quantile-0.7"],
     "scorer.normalization": "after-min",
     "scorer.n_neighbors": 2,
     "scorer.whitening": "shrunk",
@@ -154,7 +155,6 @@ CHANGES = {
     "scorer.n_density_neighbors": 2,
     "scorer.n_components": 1,
     "scorer.balance": "quantile",
-    "scorer.synthetic_neighbors": 2,
     "false_alarm_rate": 0.6,
     "quantile": 0.7,
     "embedding.segment_frames": 16,
@@ -179,8 +179,8 @@ TESTED_ELSEWHERE = {
     "autoencoder.name",  # a contract of all autoencoders
     "scorer.name",  # a contract of all scorers
     "scorer.members",  # goes with the scorer of several
-    "poolings",  # goes with its representation
     "scorer.fusion",  # needs several views of a clip
+    "scorer.synthetic_neighbors",  # of a domain that is not the nearest here: tested with the scorers
     "scope",  # needs two machines
     "representation",  # goes with other settings: the packaged systems differ in it
     "separation",  # needs a separator
@@ -269,7 +269,7 @@ def test_a_machine_that_is_not_there_is_refused_with_those_that_are(fan, run, tm
         ("autoencoder.name=dreams", r"autoencoder\.name: no 'dreams'; there are convolutional"),
         (
             "scorer=mahalanobis",
-            "'mahalanobis' needs the covariance of single frames.*'reconstruction-error'.*mean-residual",
+            r"'mahalanobis' needs the covariance of single frames.*autoencoder\.error=signed and poolings=\[\"mean\"\]",
         ),
         ("autoencoder.channels=[4,4,4,4]", r"autoencoder\.segment_frames is 8; 4 layers need a multiple of 16"),
         ("autoencoder=false", "autoencoder and training go together"),

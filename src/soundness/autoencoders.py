@@ -1,16 +1,13 @@
-"""Networks that reconstruct normal sound, and the error vectors they leave of a clip."""
+"""Networks that reconstruct normal sound, and the segments of a spectrogram that they read."""
 
 import itertools
 import math
-from collections.abc import Mapping
-from typing import Any, Protocol, Self
+from typing import Protocol
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from soundness.errors import SettingsError
-from soundness.features import Spectrograms
 from soundness.parts import find_part
 from soundness.settings import AutoencoderSettings, SystemSettings
 
@@ -18,16 +15,13 @@ __all__ = [
     "AUTOENCODERS",
     "ConvolutionalAutoencoder",
     "FullyConnectedAutoencoder",
-    "MeanResidual",
     "NewAutoencoder",
-    "ReconstructionError",
     "Reconstructor",
+    "autoencoder_settings",
     "new_reconstructor",
     "overlapping_segments",
     "split_into_segments",
 ]
-
-_ROWS_AT_A_TIME = 256  # of an hour-long clip, so that its feature maps fit into memory
 
 
 class NewAutoencoder(Protocol):
@@ -35,7 +29,8 @@ class NewAutoencoder(Protocol):
 
     Its ``forward(segments, conditions)`` takes standardised log-mel segments of shape ``(batch, mel, frame)``, in units
     of each band's deviation, and encoded conditions of shape ``(batch, n_conditions)``; it returns a reconstruction of
-    shape ``(batch, mel, frame)``.
+    shape ``(batch, mel, frame)``. For the representation ``latent``, ``encode(segments, conditions)`` returns the
+    bottleneck's activations, shape ``(batch, latent)``.
     """
 
     def __call__(self, settings: AutoencoderSettings, *, n_mels: int, n_conditions: int) -> nn.Module:
@@ -68,13 +63,17 @@ class ConvolutionalAutoencoder(nn.Module):
 
     def forward(self, segments: Tensor, conditions: Tensor) -> Tensor:
         """Reconstruct segments; shapes as in `NewAutoencoder`."""
+        hidden = self.from_latent(self.encode(segments, conditions)).unflatten(1, self.inner)
+        reconstruction: Tensor = self.decoder(hidden.contiguous(memory_format=torch.channels_last))
+        return reconstruction[:, 0]
+
+    def encode(self, segments: Tensor, conditions: Tensor) -> Tensor:
+        """The bottleneck, shape ``(batch, latent)``."""
         maps = conditions[:, :, None, None].expand(-1, -1, *segments.shape[1:])
         given = torch.cat([segments[:, None], maps], dim=1)  # (batch, 1 + feature, mel, frame)
         hidden = self.encoder(given.contiguous(memory_format=torch.channels_last))  # (batch, channel, mel', frame')
-        latent = self.to_latent(hidden.flatten(1))  # (batch, latent)
-        hidden = self.from_latent(latent).unflatten(1, self.inner)
-        reconstruction: Tensor = self.decoder(hidden.contiguous(memory_format=torch.channels_last))
-        return reconstruction[:, 0]
+        latent: Tensor = self.to_latent(hidden.flatten(1))
+        return latent
 
 
 class FullyConnectedAutoencoder(nn.Module):
@@ -94,11 +93,16 @@ class FullyConnectedAutoencoder(nn.Module):
 
     def forward(self, segments: Tensor, conditions: Tensor) -> Tensor:
         """Reconstruct segments; shapes as in `NewAutoencoder`."""
+        reconstruction: Tensor = self.decoder(self.encode(segments, conditions))
+        return reconstruction.reshape(segments.shape)
+
+    def encode(self, segments: Tensor, conditions: Tensor) -> Tensor:
+        """The bottleneck after its ReLU, shape ``(batch, latent)``."""
         stacked = segments.flatten(1)  # (batch, mel * frame)
         if conditions.shape[1] > 0:
             stacked = torch.cat([stacked, conditions], dim=1)
-        reconstruction: Tensor = self.decoder(self.encoder(stacked))
-        return reconstruction.reshape(segments.shape)
+        latent: Tensor = self.encoder(stacked)
+        return latent
 
 
 AUTOENCODERS: dict[str, NewAutoencoder] = {
@@ -155,100 +159,6 @@ class Reconstructor(nn.Module):
         return read, target
 
 
-class ReconstructionError:
-    """A clip becomes its squared reconstruction error per mel band, once under each training condition.
-
-    Parameters
-    ----------
-    reconstructor
-        Trained, in evaluation mode.
-    conditions
-        Encoded conditions under which a clip is reconstructed, shape ``(condition, feature)``.
-    segment_frames
-        Frames that the network reconstructs at a time.
-    is_overlapping
-        Whether segments begin at each frame, or follow each other.
-    """
-
-    def __init__(
-        self, reconstructor: Reconstructor, conditions: Tensor, *, segment_frames: int, is_overlapping: bool = False
-    ) -> None:
-        self.reconstructor = reconstructor.eval()
-        self.conditions = conditions
-        self.segment_frames = segment_frames
-        self.is_overlapping = is_overlapping
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: SystemSettings) -> Self:
-        """Rebuild from `arrays`, for a system with an autoencoder."""
-        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        conditions = tensors.pop("conditions")
-        reconstructor = new_reconstructor(
-            settings, n_conditions=conditions.shape[1], mean=tensors["mean"], deviation=tensors["deviation"]
-        )
-        reconstructor.load_state_dict(tensors)
-        return cls.of(reconstructor, conditions, _autoencoder_settings(settings))
-
-    @classmethod
-    def of(cls, reconstructor: Reconstructor, conditions: Tensor, settings: AutoencoderSettings) -> Self:
-        """For a network that was trained with these settings."""
-        return cls(
-            reconstructor,
-            conditions,
-            segment_frames=settings.segment_frames,
-            is_overlapping=settings.is_overlapping,
-        )
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Weights, scale and encoded conditions, by name."""
-        weights = {name: tensor.numpy() for name, tensor in self.reconstructor.state_dict().items()}
-        return {**weights, "conditions": self.conditions.numpy()}
-
-    def vectors(self, clip: Spectrograms) -> Tensor:
-        """Mean squared error of each band, shape ``(condition, mel)``."""
-        return self._mean(self.residuals(clip, self.conditions).square(), n_frames=clip.wanted.shape[-1])
-
-    def error_map(self, clip: Spectrograms) -> Tensor:
-        """Squared error under the condition that explains the clip best, shape ``(mel, frame)``."""
-        maps = self.error_maps(clip)
-        return maps[maps.mean(dim=(1, 2)).argmin()]
-
-    def error_maps(self, clip: Spectrograms) -> Tensor:
-        """Squared error of each band and frame under each condition, shape ``(condition, mel, frame)``."""
-        errors = self.residuals(clip, self.conditions).square()
-        join = _join_overlapping if self.is_overlapping else _join_segments
-        return join(errors, n_frames=clip.wanted.shape[-1])
-
-    @torch.inference_mode()
-    def residuals(self, clip: Spectrograms, conditions: Tensor) -> Tensor:
-        """What the network leaves of each segment under each condition, shape ``(condition, segment, mel, frame)``."""
-        split = overlapping_segments if self.is_overlapping else split_into_segments
-        heard = self.reconstructor.scaled(clip.given, clip.wanted)
-        given, wanted = (split(log_mel, n_frames=self.segment_frames) for log_mel in heard)
-        n_segments, n_conditions = len(given), len(conditions)
-        parts = [
-            wanted[row % n_segments]
-            - self.reconstructor.autoencoder(given[row % n_segments], conditions[row // n_segments])
-            for row in torch.split(torch.arange(n_conditions * n_segments), _ROWS_AT_A_TIME)
-        ]
-        residual = torch.cat(parts)
-        return residual.reshape(n_conditions, n_segments, *residual.shape[1:])
-
-    def _mean(self, values: Tensor, *, n_frames: int) -> Tensor:
-        """Mean of each band, shape ``(condition, mel)``; each frame counts once, or each segment where they overlap."""
-        if self.is_overlapping:
-            return values.mean(dim=(1, 3))
-        return _join_segments(values, n_frames=n_frames).mean(dim=-1)
-
-
-class MeanResidual(ReconstructionError):  # noqa: N818  # not an exception
-    """A clip becomes its mean residual per mel band, with its sign; parameters as of `ReconstructionError`."""
-
-    def vectors(self, clip: Spectrograms) -> Tensor:
-        """Mean of what is wanted less its reconstruction, of each band, shape ``(condition, mel)``."""
-        return self._mean(self.residuals(clip, self.conditions), n_frames=clip.wanted.shape[-1])
-
-
 def new_reconstructor(settings: SystemSettings, *, n_conditions: int, mean: Tensor, deviation: Tensor) -> Reconstructor:
     """An untrained network of a system, on the scale of its training data; see `Reconstructor`.
 
@@ -257,24 +167,34 @@ def new_reconstructor(settings: SystemSettings, *, n_conditions: int, mean: Tens
     SettingsError
         If the system has no network, or none of the name it asks for.
     """
-    autoencoder = _autoencoder_settings(settings)
-    new_network = _find_autoencoder(autoencoder.name)
+    autoencoder = autoencoder_settings(settings)
+    new_network = _find_autoencoder(autoencoder.name, has_encoder=settings.representation == "latent")
     network = new_network(autoencoder, n_mels=settings.log_mel.n_mels, n_conditions=n_conditions)
     return Reconstructor(network, mean=mean, deviation=deviation)
 
 
-def _find_autoencoder(name: str) -> NewAutoencoder:
-    methods = {"__init__": FullyConnectedAutoencoder.__init__, "forward": FullyConnectedAutoencoder.forward}
-    found: NewAutoencoder = find_part(name, AUTOENCODERS, key="autoencoder.name", methods=methods)
-    if isinstance(found, type) and not issubclass(found, nn.Module):
-        raise SettingsError(f"autoencoder.name: {name} is no torch.nn.Module")
-    return found
+def autoencoder_settings(settings: SystemSettings) -> AutoencoderSettings:
+    """Those of a system's network.
 
-
-def _autoencoder_settings(settings: SystemSettings) -> AutoencoderSettings:
+    Raises
+    ------
+    SettingsError
+        If it has none.
+    """
     if settings.autoencoder is None:
         raise SettingsError(f"representation {settings.representation!r} needs a network; autoencoder is false")
     return settings.autoencoder
+
+
+def _find_autoencoder(name: str, *, has_encoder: bool) -> NewAutoencoder:
+    roles = ("__init__", "forward", "encode") if has_encoder else ("__init__", "forward")
+    methods = {role: getattr(FullyConnectedAutoencoder, role) for role in roles}
+    found: NewAutoencoder = find_part(name, AUTOENCODERS, key="autoencoder.name", methods=methods)
+    if isinstance(found, type) and not issubclass(found, nn.Module):
+        raise SettingsError(f"autoencoder.name: {name} is no torch.nn.Module")
+    if has_encoder and not callable(getattr(found, "encode", None)):
+        raise SettingsError(f"autoencoder.name: {name} lacks encode, which representation 'latent' needs")
+    return found
 
 
 def split_into_segments(log_mel: Tensor, *, n_frames: int) -> Tensor:
@@ -310,25 +230,6 @@ def _filled(log_mel: Tensor, *, n_frames: int) -> Tensor:
     if log_mel.shape[-1] >= n_frames:
         return log_mel
     return log_mel.repeat(1, -(-n_frames // log_mel.shape[-1]))[:, :n_frames]
-
-
-def _join_overlapping(segments: Tensor, *, n_frames: int) -> Tensor:
-    """Mean of each frame over the segments that hold it, shape ``(condition, mel, n_frames)``."""
-    n_conditions, n_segments, n_mels, length = segments.shape
-    total = segments.new_zeros(n_conditions, n_mels, n_segments + length - 1)
-    count = segments.new_zeros(n_segments + length - 1)
-    for offset in range(length):
-        total[..., offset : offset + n_segments] += segments[..., offset].transpose(1, 2)
-        count[offset : offset + n_segments] += 1
-    return (total / count)[..., :n_frames]
-
-
-def _join_segments(segments: Tensor, *, n_frames: int) -> Tensor:
-    """Undo `split_into_segments`: ``(condition, segment, mel, frame)`` to ``(condition, mel, n_frames)``."""
-    whole = segments[:, :-1].transpose(1, 2).flatten(2)  # (condition, mel, frame of all but the last segment)
-    rest = n_frames - whole.shape[-1]
-    last = segments[:, -1, :, :rest] if whole.shape[-1] == 0 else segments[:, -1, :, -rest:]
-    return torch.cat([whole, last], dim=-1)
 
 
 def _dense_layers(widths: tuple[int, ...]) -> list[nn.Module]:

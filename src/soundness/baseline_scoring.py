@@ -90,7 +90,7 @@ class MahalanobisScorer(Scorer):
         if training.frame_covariances is None:
             raise SettingsError(
                 f"scorer.name: {settings.name!r} needs the covariance of single frames, which this representation does "
-                f"not give; mean-residual does"
+                f"not give; a mean residual with its sign does (autoencoder.error=signed)"
             )
         return cls(training.frame_covariances, training.condition_domains)
 

@@ -20,7 +20,7 @@ from soundness.datasets import Machine
 from soundness.errors import OutputError, SoundnessError
 from soundness.evaluation import evaluate
 from soundness.forecast import expected_seconds
-from soundness.network_store import NetworkStore
+from soundness.network_store import UNKNOWN_TO_A_NETWORK, NetworkStore
 from soundness.screening import score_clips
 from soundness.settings import SystemSettings
 from soundness.spectrogram_store import SpectrogramStore
@@ -144,7 +144,8 @@ def _chains(jobs: Sequence[Job]) -> list[list[Job]]:
     chains: dict[str, list[Job]] = {}
     for job in jobs:
         settings = job.entry.settings
-        of_network = settings.model_dump_json(include=_SETTINGS_OF_A_NETWORK)
+        unknown = {"autoencoder": UNKNOWN_TO_A_NETWORK}
+        of_network = settings.model_dump_json(include=_SETTINGS_OF_A_NETWORK, exclude=unknown)
         key = f"{of_network} {job.separator} {job.seed}" if settings.has_network else job.identity
         chains.setdefault(key, []).append(job)
     return list(chains.values())

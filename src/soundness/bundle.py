@@ -33,7 +33,7 @@ from soundness.settings import SeparatorSettings, SystemSettings
 
 __all__ = ["FORMAT", "SUFFIX", "load_detector", "load_detectors", "load_separator", "save_detector", "save_separator"]
 
-FORMAT = 2
+FORMAT = 3
 SUFFIX = ".soundness"
 _LONGEST_FIRST_LINE = 256
 
@@ -213,7 +213,8 @@ def _read(path: Path, *, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[A
     if words[1] != kind:
         raise BundleError(f"{path}: holds a {words[1]}; expected a {kind}")
     if int(words[2]) != FORMAT:
-        raise BundleError(f"{path}: format {words[2]}; this version of soundness reads format {FORMAT}")
+        remedy = "train it anew" if int(words[2]) < FORMAT else "a newer one reads it"
+        raise BundleError(f"{path}: format {words[2]}; this version of soundness reads format {FORMAT}: {remedy}")
     if len(payload) != int(words[3]):
         raise BundleError(f"{path}: cut short: {len(payload):,} bytes of {int(words[3]):,} are there")
     if hashlib.sha256(payload).hexdigest() != words[4]:

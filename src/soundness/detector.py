@@ -11,13 +11,13 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from soundness.alarm_rules import AlarmRule
-from soundness.autoencoders import MeanResidual, ReconstructionError
 from soundness.calibration import Calibration
 from soundness.embeddings import DiscriminativeEmbedding
 from soundness.errors import AudioError, SettingsError
 from soundness.features import LogMel, Spectrograms
 from soundness.log_mel_statistics import MeanLogMel, PooledLogMel, QuantileLogMel
 from soundness.parts import find_part, methods_of
+from soundness.reconstruction_errors import Latent, ReconstructionError
 from soundness.scoring import Scorer, Threshold
 from soundness.separation.separator import Separator
 from soundness.settings import SystemSettings
@@ -44,7 +44,7 @@ class Representation(Protocol):
 
 REPRESENTATIONS: dict[str, type[Representation]] = {
     "reconstruction-error": ReconstructionError,
-    "mean-residual": MeanResidual,
+    "latent": Latent,
     "mean-log-mel": MeanLogMel,
     "quantile-log-mel": QuantileLogMel,
     "log-mel": PooledLogMel,

@@ -1,7 +1,7 @@
 """How each representation is fitted to the machines that share it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from soundness.autoencoders import MeanResidual, ReconstructionError
 from soundness.conditions import Condition, ConditionEncoder
 from soundness.detector import Representation
 from soundness.embedding_batches import TRANSFORMATIONS, EmbeddingClips
@@ -22,7 +21,8 @@ from soundness.hearing import Heard
 from soundness.log_mel_statistics import MeanLogMel, PooledLogMel, QuantileLogMel, band_statistics
 from soundness.network_store import NetworkStore
 from soundness.parts import find_part, methods_of
-from soundness.settings import AutoencoderSettings, SystemSettings
+from soundness.reconstruction_errors import Latent, ReconstructionError
+from soundness.settings import SystemSettings
 
 __all__ = ["FITTERS", "FitContext", "Fitted", "find_fitter"]
 
@@ -100,7 +100,7 @@ def fit_pooled_log_mel(heard: Sequence[Heard], settings: SystemSettings, context
     """As `fit_mean_log_mel`, with several views of a clip."""
     found = []
     for mean, deviation in _scales(heard, settings):
-        pooled = PooledLogMel(mean=mean, deviation=deviation, poolings=settings.poolings, quantile=settings.quantile)
+        pooled = PooledLogMel(mean=mean, deviation=deviation, poolings=settings.poolings)
         found.append(Fitted(pooled, view_sizes=pooled.view_sizes))
     return found
 
@@ -116,15 +116,9 @@ def fit_reconstruction_error(heard: Sequence[Heard], settings: SystemSettings, c
     return [_fitted(ReconstructionError, *share) for share in _shares(heard, settings, context)]
 
 
-def fit_mean_residual(heard: Sequence[Heard], settings: SystemSettings, context: FitContext) -> list[Fitted]:
-    """As `fit_reconstruction_error`, with the covariance of the residual frames of each domain."""
-    found = []
-    for share in _shares(heard, settings, context):
-        fitted = _fitted(MeanResidual, *share)
-        assert isinstance(fitted.representation, MeanResidual)  # just made
-        covariances = _frame_covariances(share[0], fitted.representation, fitted.conditions)
-        found.append(replace(fitted, frame_covariances=covariances))
-    return found
+def fit_latent(heard: Sequence[Heard], settings: SystemSettings, context: FitContext) -> list[Fitted]:
+    """As `fit_reconstruction_error`."""
+    return [_fitted(Latent, *share) for share in _shares(heard, settings, context)]
 
 
 def fit_discriminative_embedding(heard: Sequence[Heard], settings: SystemSettings, context: FitContext) -> list[Fitted]:
@@ -170,7 +164,7 @@ def _embedding_notes(clips: EmbeddingClips, network: EmbeddingFit, *, n_own: int
 
 FITTERS: dict[str, Callable[[Sequence[Heard], SystemSettings, FitContext], list[Fitted]]] = {
     "reconstruction-error": fit_reconstruction_error,
-    "mean-residual": fit_mean_residual,
+    "latent": fit_latent,
     "mean-log-mel": fit_mean_log_mel,
     "quantile-log-mel": fit_quantile_log_mel,
     "log-mel": fit_pooled_log_mel,
@@ -195,7 +189,7 @@ def find_fitter(name: str) -> Callable[[Sequence[Heard], SystemSettings, FitCont
 
 def _shares(
     heard: Sequence[Heard], settings: SystemSettings, context: FitContext
-) -> list[tuple[Heard, AutoencoderSettings, ConditionEncoder, FitResult]]:
+) -> list[tuple[Heard, SystemSettings, ConditionEncoder, FitResult]]:
     """Each machine with the network that is trained on all of them."""
     if settings.autoencoder is None or settings.training is None:
         raise SettingsError(f"representation {settings.representation!r} needs autoencoder and training settings")
@@ -219,13 +213,13 @@ def _shares(
         resume=context.resume,
         progress=context.progress,
     )
-    return [(machine, settings.autoencoder, encoder, network) for machine in heard]
+    return [(machine, settings, encoder, network) for machine in heard]
 
 
 def _fitted(
     kind: type[ReconstructionError],
     heard: Heard,
-    settings: AutoencoderSettings,
+    settings: SystemSettings,
     encoder: ConditionEncoder,
     network: FitResult,
 ) -> Fitted:
@@ -233,10 +227,19 @@ def _fitted(
     conditions = tuple(sorted(set(heard.conditions))) if encoder.n_features > 0 else ()
     encoded = encoder.encode(conditions) if conditions else torch.zeros(1, 0)
     representation = kind.of(network.reconstructor, encoded, settings)
-    return Fitted(representation, conditions, encoder if settings.is_conditional else None, network)
+    return Fitted(
+        representation,
+        conditions,
+        encoder if settings.is_told_attributes else None,
+        network,
+        _frame_covariances(heard, representation, conditions) if settings.has_mean_residuals else None,
+        tuple(view.shape[-1] for view in representation.views(heard.spectrograms[0])),
+    )
 
 
-def _frame_covariances(heard: Heard, residual: MeanResidual, conditions: tuple[Condition, ...]) -> NDArray[np.float64]:
+def _frame_covariances(
+    heard: Heard, residual: ReconstructionError, conditions: tuple[Condition, ...]
+) -> NDArray[np.float64]:
     """Covariance of each domain's residual frames, each clip under its own condition, shape ``(domain, mel, mel)``."""
     domains = [clip.domain or "" for clip in heard.clips]
     own = [conditions.index(condition) if conditions else 0 for condition in heard.conditions]
@@ -246,7 +249,7 @@ def _frame_covariances(heard: Heard, residual: MeanResidual, conditions: tuple[C
 
 
 def _covariance(
-    heard: Heard, residual: MeanResidual, own: Sequence[int], chosen: Sequence[bool]
+    heard: Heard, residual: ReconstructionError, own: Sequence[int], chosen: Sequence[bool]
 ) -> NDArray[np.float64]:
     """Covariance of the residual frames of some clips, of which one is held at a time."""
     n_mels = residual.reconstructor.mean.shape[1]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from soundness.features import Spectrograms
-from soundness.poolings import pooled
+from soundness.poolings import pooled, quantile
 from soundness.setting_types import Pooling
 from soundness.settings import SystemSettings
 
@@ -71,7 +71,7 @@ class QuantileLogMel(MeanLogMel):
 
     def vectors(self, clip: Spectrograms) -> Tensor:
         """Quantile of each band in dB, shape ``(1, mel)``."""
-        return clip.wanted.quantile(self.quantile, dim=-1)[None]
+        return quantile(clip.wanted, self.quantile)[None]
 
 
 class PooledLogMel(MeanLogMel):
@@ -82,21 +82,18 @@ class PooledLogMel(MeanLogMel):
     mean, deviation
         See `MeanLogMel`.
     poolings
-        Keys of `soundness.poolings.POOLINGS`.
-    quantile
-        Between 0 and 1.
+        See `soundness.poolings.pooled`.
     """
 
-    def __init__(self, *, mean: Tensor, deviation: Tensor, poolings: Sequence[Pooling], quantile: float) -> None:
+    def __init__(self, *, mean: Tensor, deviation: Tensor, poolings: Sequence[Pooling]) -> None:
         super().__init__(mean=mean, deviation=deviation)
         self.poolings = poolings
-        self.quantile = quantile
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: SystemSettings) -> Self:
         """Rebuild from `arrays`."""
         mean, deviation = (torch.from_numpy(arrays[name]) for name in ("mean", "deviation"))
-        return cls(mean=mean, deviation=deviation, poolings=settings.poolings, quantile=settings.quantile)
+        return cls(mean=mean, deviation=deviation, poolings=settings.poolings)
 
     @property
     def view_sizes(self) -> tuple[int, ...]:
@@ -108,7 +105,7 @@ class PooledLogMel(MeanLogMel):
         return torch.cat(self._views(clip.wanted))[None]
 
     def _views(self, log_mel: Tensor) -> list[Tensor]:
-        return pooled(log_mel, self.poolings, quantile=self.quantile)
+        return pooled(log_mel, self.poolings)
 
 
 def band_statistics(log_mels: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,10 @@ from soundness.fitting import FitResult, TrainingClips, fit_reconstructor
 from soundness.run_identity import package_versions
 from soundness.settings import SystemSettings
 
-__all__ = ["NetworkStore"]
+__all__ = ["UNKNOWN_TO_A_NETWORK", "NetworkStore"]
+
+UNKNOWN_TO_A_NETWORK = {"is_overlapping", "error"}
+"""Settings of an autoencoder that only say how a clip is scored with it."""
 
 
 class NetworkStore:
@@ -89,7 +92,7 @@ def _key(clips: TrainingClips, settings: SystemSettings, seed: int) -> str:
 
 def _parts(clips: TrainingClips, settings: SystemSettings, seed: int) -> Iterator[Any]:
     for model in (settings.autoencoder, settings.training):
-        yield b"" if model is None else model.model_dump_json().encode()
+        yield b"" if model is None else model.model_dump_json(exclude=UNKNOWN_TO_A_NETWORK).encode()
     yield repr((seed, settings.log_mel.n_mels, list(clips.groups), list(clips.recordings), package_versions())).encode()
     yield repr(tuple(clips.conditions.shape)).encode()
     yield clips.conditions.contiguous().numpy().tobytes()

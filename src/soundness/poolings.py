@@ -5,23 +5,24 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from soundness.setting_types import Pooling
+from soundness.setting_types import Pooling, quantile_of
 
-__all__ = ["POOLINGS", "pooled"]
+__all__ = ["POOLINGS", "pooled", "quantile"]
 
 _EXPONENT = -0.25  # of power: between the mean of decibels (0) and the quietest frame (minus infinity)
 _N_OCTAVES = 5
 _SMALLEST_POWER = 1e-6  # dB squared: a band that does not move at all
+_VALUES_AT_A_TIME = 2**23  # torch takes quantiles of no more than twice as many
 
 
-def _generalised_mean(values: Tensor, quantile: float) -> Tensor:  # noqa: ARG001  # as all poolings
+def _generalised_mean(values: Tensor) -> Tensor:
     """Level of the generalised mean of power, dB, which loud events hardly reach."""
     powers = values.double() * (_EXPONENT / 10)
     mean: Tensor = (powers * torch.log(torch.tensor(10.0))).logsumexp(-1) - torch.log(torch.tensor(values.shape[-1]))
     return (10 / _EXPONENT * mean / torch.log(torch.tensor(10.0))).to(values.dtype)
 
 
-def _modulation(values: Tensor, quantile: float) -> Tensor:  # noqa: ARG001  # as all poolings
+def _modulation(values: Tensor) -> Tensor:
     """Level of each band's fluctuation in octaves below half the frame rate, dB re 1 dB squared, octave by octave."""
     n_frames = values.shape[-1]
     spectrum = torch.fft.rfft(values.double() - values.double().mean(dim=-1, keepdim=True)).abs().square()
@@ -34,25 +35,43 @@ def _modulation(values: Tensor, quantile: float) -> Tensor:  # noqa: ARG001  # a
     return torch.cat(levels, dim=-1).to(values.dtype)
 
 
-def _change(values: Tensor, quantile: float) -> Tensor:  # noqa: ARG001  # as all poolings
+def _change(values: Tensor) -> Tensor:
     """Mean absolute difference from one frame to the next; 0 of a single frame."""
     if values.shape[-1] == 1:
         return torch.zeros_like(values[..., 0])
     return values.diff(dim=-1).abs().mean(dim=-1)
 
 
-POOLINGS: dict[Pooling, Callable[[Tensor, float], Tensor]] = {
-    "mean": lambda values, _: values.mean(dim=-1),
-    "deviation": lambda values, _: values.std(dim=-1, correction=0),
-    "quantile": lambda values, quantile: values.quantile(quantile, dim=-1),
-    "high-quantile": lambda values, quantile: values.quantile(1 - quantile, dim=-1),
+POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
+    "mean": lambda values: values.mean(dim=-1),
+    "deviation": lambda values: values.std(dim=-1, correction=0),
     "generalised-mean": _generalised_mean,
     "modulation": _modulation,
     "change": _change,
 }
-"""Functions of values, shape ``(..., mel, frame)``, and the setting ``quantile``."""
+"""Functions of values, shape ``(..., mel, frame)``; quantiles beside them, see `pooled`."""
 
 
-def pooled(values: Tensor, poolings: Sequence[Pooling], *, quantile: float) -> list[Tensor]:
-    """One view for each pooling, shape ``(..., feature)``: bands in order, once or, octave by octave, more often."""
-    return [POOLINGS[name](values, quantile) for name in poolings]
+def quantile(values: Tensor, level: float) -> Tensor:
+    """Quantile of each band, linear between its neighbours: ``(..., mel, frame)`` to ``(..., mel)``; 0 < level < 1."""
+    rows = values.flatten(0, -2)
+    parts = rows.split(max(1, _VALUES_AT_A_TIME // values.shape[-1]))
+    return torch.cat([part.quantile(level, dim=-1) for part in parts]).reshape(values.shape[:-1])
+
+
+def pooled(values: Tensor, poolings: Sequence[Pooling]) -> list[Tensor]:
+    """One view for each pooling, shape ``(..., feature)``: bands in order, once or, octave by octave, more often.
+
+    Parameters
+    ----------
+    values
+        Shape ``(..., mel, frame)``.
+    poolings
+        Keys of `POOLINGS`, or quantiles such as ``quantile-0.1``.
+    """
+    return [_pooled(values, name) for name in poolings]
+
+
+def _pooled(values: Tensor, pooling: Pooling) -> Tensor:
+    level = quantile_of(pooling)
+    return POOLINGS[pooling](values) if level is None else quantile(values, level)

@@ -90,6 +90,9 @@ class AutoencoderSettings(StrictSettings):
     """Whether each band is read and reconstructed in units of its deviation, about its mean, or in dB as it is."""
     is_overlapping: bool = False
     """Whether a clip is scored by the segments that begin at each of its frames, or by those that follow each other."""
+    error: Literal["squared", "signed", "log"] = "squared"
+    """What is pooled over time in the representation ``reconstruction-error``: the residual (what is wanted less its
+    reconstruction) squared, with its sign, or its square in dB, at least -40 dB."""
 
 
 class TrainingSettings(StrictSettings):
@@ -130,11 +133,11 @@ class SystemSettings(StrictSettings):
     """What a clip becomes: a key of `soundness.detector.REPRESENTATIONS`, or the import path of a class of one's own,
     ``module:Class``."""
     quantile: float = Field(default=0.3, gt=0.0, lt=1.0)
-    """Over time, of each band, in ``quantile-log-mel`` and in the poolings ``quantile`` and ``high-quantile`` (that
-    much below the loudest) of ``log-mel``."""
-    poolings: tuple[Pooling, ...] = Field(default=("mean", "quantile"), min_length=1, strict=False)
-    """What becomes of each band over time in the representation ``log-mel``: a view of the clip each, see
-    `soundness.poolings`."""
+    """Over time, of each band, in ``quantile-log-mel``."""
+    poolings: tuple[Pooling, ...] = Field(default=("mean",), min_length=1, strict=False)
+    """What becomes of each band over time in the representations ``log-mel``, ``reconstruction-error`` and ``latent``
+    (there of each value of the bottleneck, over segments): a view of the clip each, see `soundness.poolings`.
+    ``quantile-0.1`` is the 10 % quantile."""
     autoencoder: AutoencoderSettings | None = AutoencoderSettings()
     """``None`` in a system without a network."""
     training: TrainingSettings | None = TrainingSettings()
@@ -178,6 +181,12 @@ class SystemSettings(StrictSettings):
     def is_told_attributes(self) -> bool:
         """Whether the network is told attributes, as a condition or as what it is to tell apart."""
         return self.is_embedding or (self.autoencoder is not None and self.autoencoder.is_conditional)
+
+    @property
+    def has_mean_residuals(self) -> bool:
+        """Whether a clip becomes the mean of its residual frames, with their sign: these have a covariance."""
+        is_signed = self.autoencoder is not None and self.autoencoder.error == "signed"
+        return self.representation == "reconstruction-error" and is_signed and self.poolings == ("mean",)
 
     @property
     def segment_frames(self) -> int | None:

@@ -37,7 +37,8 @@ __all__ = [
 ]
 
 _AUTHOR_FORMAT = "'Lastname, Firstname; e-mail; institution; department; location'"
-_AGGREGATIONS = {"reconstruction-error": "average", "mean-log-mel": "average", "quantile-log-mel": "quantile"}
+_AGGREGATIONS = {"mean-log-mel": "average", "quantile-log-mel": "quantile"}
+_POOLED = ("reconstruction-error", "latent", "log-mel")
 
 Text = Annotated[str, Field(min_length=1)]
 
@@ -208,10 +209,16 @@ def describe_system(settings: SystemSettings, *, is_told_attributes: bool) -> De
         front_end="Conv-TasNet source separation" if has_front_end else None,
         acoustic_features="log-mel energies",
         machine_learning_method=f"{network}, {settings.scorer.name}",
-        aggregation_method=_AGGREGATIONS.get(settings.representation),
+        aggregation_method=_aggregation(settings),
         decision_making=f"quantile of training scores, false-alarm rate {settings.false_alarm_rate:g}",
         attribute_usage="condition of the network" if is_told_attributes else None,
     )
+
+
+def _aggregation(settings: SystemSettings) -> str | None:
+    if settings.representation in _POOLED:
+        return ", ".join("average" if pooling == "mean" else pooling for pooling in settings.poolings)
+    return _AGGREGATIONS.get(settings.representation)
 
 
 def development_results(evaluation: Evaluation) -> Results:

@@ -365,10 +365,11 @@ def _given_separator(path: Path | None, settings: SystemSettings) -> Separator |
 def _check_parts(settings: SystemSettings) -> None:
     find_fitter(settings.representation)
     find_scorer(settings.scorer.name)
-    if settings.scorer.name == "mahalanobis" and settings.representation in FITTERS.keys() - {"mean-residual"}:
+    is_known = settings.representation in FITTERS
+    if settings.scorer.name == "mahalanobis" and is_known and not settings.has_mean_residuals:
         raise SettingsError(
-            f"scorer.name: 'mahalanobis' needs the covariance of single frames, which representation "
-            f"{settings.representation!r} does not give; mean-residual does"
+            "scorer.name: 'mahalanobis' needs the covariance of single frames, which goes with "
+            'representation=reconstruction-error, autoencoder.error=signed and poolings=["mean"]'
         )
 
 

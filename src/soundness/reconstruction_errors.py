@@ -1,0 +1,183 @@
+"""What a clip becomes behind an autoencoder: its reconstruction error, or its latent, pooled over time."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from soundness.autoencoders import (
+    Reconstructor,
+    autoencoder_settings,
+    new_reconstructor,
+    overlapping_segments,
+    split_into_segments,
+)
+from soundness.features import Spectrograms
+from soundness.poolings import pooled
+from soundness.setting_types import Pooling
+from soundness.settings import SystemSettings
+
+__all__ = ["ERRORS", "Latent", "ReconstructionError"]
+
+_ROWS_AT_A_TIME = 256  # of an hour-long clip, so that its feature maps fit into memory
+_SMALLEST_SQUARE = 1e-4  # where a residual crosses zero, its logarithm would drown all others
+
+ERRORS: dict[str, Callable[[Tensor], Tensor]] = {
+    "squared": lambda residual: residual.square(),
+    "signed": lambda residual: residual,
+    "log": lambda residual: 10 * residual.square().clamp(min=_SMALLEST_SQUARE).log10(),
+}
+"""Functions of the residual of each band and frame."""
+
+
+class ReconstructionError:
+    """A clip becomes its reconstruction error per mel band, pooled over time, once under each training condition.
+
+    Parameters
+    ----------
+    reconstructor
+        Trained, in evaluation mode.
+    conditions
+        Encoded conditions under which a clip is reconstructed, shape ``(condition, feature)``.
+    segment_frames
+        Frames that the network reconstructs at a time.
+    is_overlapping
+        Whether segments begin at each frame, or follow each other.
+    error
+        A key of `ERRORS`.
+    poolings
+        Of the error over time, see `soundness.poolings`: a view each, one after the other in a vector.
+    """
+
+    def __init__(
+        self,
+        reconstructor: Reconstructor,
+        conditions: Tensor,
+        *,
+        segment_frames: int,
+        is_overlapping: bool = False,
+        error: str = "squared",
+        poolings: Sequence[Pooling] = ("mean",),
+    ) -> None:
+        self.reconstructor = reconstructor.eval()
+        self.conditions = conditions
+        self.segment_frames = segment_frames
+        self.is_overlapping = is_overlapping
+        self.error = error
+        self.poolings = tuple(poolings)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: SystemSettings) -> Self:
+        """Rebuild from `arrays`, for a system with an autoencoder."""
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        conditions = tensors.pop("conditions")
+        reconstructor = new_reconstructor(
+            settings, n_conditions=conditions.shape[1], mean=tensors["mean"], deviation=tensors["deviation"]
+        )
+        reconstructor.load_state_dict(tensors)
+        return cls.of(reconstructor, conditions, settings)
+
+    @classmethod
+    def of(cls, reconstructor: Reconstructor, conditions: Tensor, settings: SystemSettings) -> Self:
+        """For a network that was trained with these settings."""
+        autoencoder = autoencoder_settings(settings)
+        return cls(
+            reconstructor,
+            conditions,
+            segment_frames=autoencoder.segment_frames,
+            is_overlapping=autoencoder.is_overlapping,
+            error=autoencoder.error,
+            poolings=settings.poolings,
+        )
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Weights, scale and encoded conditions, by name."""
+        weights = {name: tensor.numpy() for name, tensor in self.reconstructor.state_dict().items()}
+        return {**weights, "conditions": self.conditions.numpy()}
+
+    def vectors(self, clip: Spectrograms) -> Tensor:
+        """Views of a clip, one after the other, shape ``(condition, feature)``."""
+        return torch.cat(self.views(clip), dim=-1)
+
+    def views(self, clip: Spectrograms) -> list[Tensor]:
+        """The error pooled over time in each way, shape ``(condition, feature)`` each."""
+        errors = ERRORS[self.error](self.residuals(clip, self.conditions))
+        return [self._pooled(errors, pooling, n_frames=clip.wanted.shape[-1]) for pooling in self.poolings]
+
+    def error_map(self, clip: Spectrograms) -> Tensor:
+        """Squared error under the condition that explains the clip best, shape ``(mel, frame)``."""
+        maps = self.error_maps(clip)
+        return maps[maps.mean(dim=(1, 2)).argmin()]
+
+    def error_maps(self, clip: Spectrograms) -> Tensor:
+        """Squared error of each band and frame under each condition, shape ``(condition, mel, frame)``."""
+        return self._joined(self.residuals(clip, self.conditions).square(), n_frames=clip.wanted.shape[-1])
+
+    def residuals(self, clip: Spectrograms, conditions: Tensor) -> Tensor:
+        """What the network leaves of each segment under each condition, shape ``(condition, segment, mel, frame)``."""
+        network = self.reconstructor.autoencoder
+        return self._by_segment(clip, conditions, lambda given, wanted, told: wanted - network(given, told))
+
+    @torch.inference_mode()
+    def _by_segment(
+        self, clip: Spectrograms, conditions: Tensor, function: Callable[[Tensor, Tensor, Tensor], Tensor]
+    ) -> Tensor:
+        """What a function makes of each segment under each condition, shape ``(condition, segment, ...)``."""
+        split = overlapping_segments if self.is_overlapping else split_into_segments
+        heard = self.reconstructor.scaled(clip.given, clip.wanted)
+        given, wanted = (split(log_mel, n_frames=self.segment_frames) for log_mel in heard)
+        n_segments, n_conditions = len(given), len(conditions)
+        parts = [
+            function(given[row % n_segments], wanted[row % n_segments], conditions[row // n_segments])
+            for row in torch.split(torch.arange(n_conditions * n_segments), _ROWS_AT_A_TIME)
+        ]
+        found = torch.cat(parts)
+        return found.reshape(n_conditions, n_segments, *found.shape[1:])
+
+    def _pooled(self, errors: Tensor, pooling: Pooling, *, n_frames: int) -> Tensor:
+        """One view of errors of shape ``(condition, segment, mel, frame)``.
+
+        Each frame counts once; in the mean, as in the official baseline's, each segment where they overlap.
+        """
+        if self.is_overlapping and pooling == "mean":
+            return errors.mean(dim=(1, 3))
+        (view,) = pooled(self._joined(errors, n_frames=n_frames), [pooling])
+        return view
+
+    def _joined(self, segments: Tensor, *, n_frames: int) -> Tensor:
+        join = _join_overlapping if self.is_overlapping else _join_segments
+        return join(segments, n_frames=n_frames)
+
+
+class Latent(ReconstructionError):  # noqa: N818  # not an exception
+    """A clip becomes the bottleneck's activations, pooled over its segments; parameters as of `ReconstructionError`.
+
+    The error map is that of the reconstruction.
+    """
+
+    def views(self, clip: Spectrograms) -> list[Tensor]:
+        """The activations pooled over segments in each way, shape ``(condition, feature)`` each."""
+        network: Any = self.reconstructor.autoencoder  # which has an encoder: `new_reconstructor` has seen to it
+        latent = self._by_segment(clip, self.conditions, lambda given, _, told: network.encode(given, told))
+        return pooled(latent.transpose(1, 2), self.poolings)  # of (condition, latent, segment)
+
+
+def _join_overlapping(segments: Tensor, *, n_frames: int) -> Tensor:
+    """Mean of each frame over the segments that hold it, shape ``(condition, mel, n_frames)``."""
+    n_conditions, n_segments, n_mels, length = segments.shape
+    total = segments.new_zeros(n_conditions, n_mels, n_segments + length - 1)
+    count = segments.new_zeros(n_segments + length - 1)
+    for offset in range(length):
+        total[..., offset : offset + n_segments] += segments[..., offset].transpose(1, 2)
+        count[offset : offset + n_segments] += 1
+    return (total / count)[..., :n_frames]
+
+
+def _join_segments(segments: Tensor, *, n_frames: int) -> Tensor:
+    """Undo `split_into_segments`: ``(condition, segment, mel, frame)`` to ``(condition, mel, n_frames)``."""
+    whole = segments[:, :-1].transpose(1, 2).flatten(2)  # (condition, mel, frame of all but the last segment)
+    rest = n_frames - whole.shape[-1]
+    last = segments[:, -1, :, :rest] if whole.shape[-1] == 0 else segments[:, -1, :, -rest:]
+    return torch.cat([whole, last], dim=-1)

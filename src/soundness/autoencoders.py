@@ -210,9 +210,23 @@ class ReconstructionError:
 
     def error_maps(self, clip: Spectrograms) -> Tensor:
         """Squared error of each band and frame under each condition, shape ``(condition, mel, frame)``."""
-        errors = self.residuals(clip, self.conditions).square()
+        return self._joined(self.residuals(clip, self.conditions).square(), n_frames=clip.wanted.shape[-1])
+
+    def deviation_map(self, clip: Spectrograms) -> Tensor:
+        """What the network leaves under the condition that explains the clip best, with its sign, ``(mel, frame)``."""
+        residuals, n_frames = self.residuals(clip, self.conditions), clip.wanted.shape[-1]
+        best = self._joined(residuals.square(), n_frames=n_frames).mean(dim=(1, 2)).argmin()
+        return self._joined(residuals[best][None], n_frames=n_frames)[0]
+
+    @property
+    def band_deviations(self) -> Tensor:
+        """Deviation of each band over all training frames, dB, shape ``(mel,)``."""
+        return self.reconstructor.deviation[1]
+
+    def _joined(self, values: Tensor, *, n_frames: int) -> Tensor:
+        """Of segments under each condition, one map each, shape ``(condition, mel, frame)``."""
         join = _join_overlapping if self.is_overlapping else _join_segments
-        return join(errors, n_frames=clip.wanted.shape[-1])
+        return join(values, n_frames=n_frames)
 
     @torch.inference_mode()
     def residuals(self, clip: Spectrograms, conditions: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from soundness.datasets import FEWEST_TRAINING_CLIPS, Machine
 from soundness.detector import log_mel_of, one_channel
 from soundness.errors import AudioError, DataError
 from soundness.features import LogMel, Spectrograms
+from soundness.normal_clips import NormalClips
 from soundness.separation.separator import Separator
 from soundness.settings import SystemSettings
 from soundness.spectrogram_store import KeptRecording, SpectrogramStore
@@ -32,6 +33,7 @@ __all__ = [
     "hear",
     "one_torch_thread",
     "read_recording",
+    "remembered",
     "spectrograms_of",
 ]
 
@@ -284,6 +286,12 @@ def hear(
     return Heard(
         machine.machine_type, machine.train, spectrograms, copies, tuple(notes), seconds, separating, conditions
     )
+
+
+def remembered(heard: Heard) -> NormalClips:
+    """What a detector remembers of its training clips."""
+    names = tuple("/".join(clip.path.parts[-2:]) for clip in heard.clips)
+    return NormalClips(names, np.stack([clip.wanted.mean(dim=-1).numpy() for clip in heard.spectrograms]))
 
 
 @contextmanager

@@ -26,7 +26,7 @@ def write_fan(folder, *, tone=None, seconds=2.0, rate=RATE, seed=1):
     """A fan in noise, with a tone between two seconds where one is asked for."""
     rng = np.random.default_rng(seed)
     time = np.arange(round(seconds * rate)) / rate
-    samples = 0.02 * rng.standard_normal(len(time)) + 0.1 * np.sin(2 * np.pi * 400 * time)
+    samples = 0.02 * np.sqrt(rate / RATE) * rng.standard_normal(len(time)) + 0.1 * np.sin(2 * np.pi * 400 * time)
     if tone is not None:
         samples += 0.05 * np.sin(2 * np.pi * TONE_HZ * time) * ((time >= tone[0]) & (time < tone[1]))
     folder.mkdir(parents=True, exist_ok=True)
@@ -170,7 +170,7 @@ def test_normal_clips_survive_the_file_and_older_files_do_without_them(workshop,
     detector = load_detector(workshop / "run" / "fan.soundness")
     kept = detector.normal_clips
     assert len(kept.names) == len(kept.levels) == 12
-    assert list(kept.nearest(kept.levels[3] + 0.001, 2))[0] == 3
+    assert kept.nearest(kept.levels[3] + 0.001, 2)[0] == 3
     assert kept.joined(kept).names[12:] == kept.names
     older = detector._changed(normal_clips=None)
     save_detector(older, tmp_path / "older.soundness")

@@ -221,7 +221,8 @@ def _p_value_words(calibration: Calibration, score: float) -> str:
     domain, (n_above, n_clips) = max(found.items(), key=lambda item: (1 + item[1][0]) / (1 + item[1][1]))
     how_many = "none" if n_above == 0 else str(n_above)
     words = (
-        f"The p-value is {p_value:.2g}: of {n_clips} normal {domain + ' ' if domain else ''}clips {how_many} scored as high"
+        f"The p-value is {p_value:.2g}: of {n_clips} normal {domain + ' ' if domain else ''}clips {how_many} scored "
+        f"as high"
     )
     if not calibration.is_valid:
         words += "; the network has heard these clips, so it is too small"

@@ -88,7 +88,9 @@ def write_picture(explained: ExplainedClip, path: Path) -> None:
 
 def _draw(axis: Axes, explained: ExplainedClip, values: Array, title: str, **style: Any) -> None:
     extent = (0.0, values.shape[1] * explained.frame_seconds, 0.0, float(len(values)))
-    axis.imshow(_shrunk(values, _MOST_COLUMNS), origin="lower", aspect="auto", interpolation="nearest", extent=extent, **style)
+    axis.imshow(
+        _shrunk(values, _MOST_COLUMNS), origin="lower", aspect="auto", interpolation="nearest", extent=extent, **style
+    )
     places, texts = zip(*_y_ticks(explained), strict=True)
     axis.set_yticks([place / 100 * len(values) for place in places], texts)
     axis.tick_params(labelsize=8)

@@ -20,6 +20,7 @@ __all__ = ["BandRepresentation", "Explanation", "explain_clip"]
 Array = NDArray[np.float64]
 
 _SMOOTHED_SECONDS = 0.1
+_ROUNDING = 1e-15  # what is left of a clip that is compared with itself
 
 
 @runtime_checkable
@@ -103,6 +104,7 @@ def explain_clip(detector: Detector, clip: Spectrograms, *, n_nearest: int = 1) 
     nearest, nearest_by = _nearest(detector, clip, vectors, n_nearest)
     deviations, excess_db, normality = _deviations(detector, clip, nearest)
     bands, meaning = _bands(detector, vectors, deviations)
+    bands = bands if bands.sum() > _ROUNDING else np.zeros_like(bands)
     frame_seconds = detector.settings.log_mel.hop_length / detector.settings.audio.sample_rate
     weights = _weights(deviations, n_smoothed=max(1, round(_SMOOTHED_SECONDS / frame_seconds)))
     return Explanation(

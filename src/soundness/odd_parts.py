@@ -118,11 +118,11 @@ def find_parts(
     sides = np.sign((odd * shares).sum(axis=1))
     for _ in range(n_parts):
         peak = int(left.argmax())
-        first, last = _grown(left, sides, peak)
+        first, last = _grown(left, bands, sides, peak)
         share = float(bands[first : last + 1].sum()) / total
         if left[peak] <= 0.0 or (found and share < _SMALLEST_SHARE):
             break
-        left[first : last + 1] = 0.0
+        left[max(0, first - 1) : last + 2] = 0.0
         strongest = first + int(bands[first : last + 1].argmax())
         found.append(_part((first, strongest, last), share, shares, excess_db, odd, centres, frame_seconds))
     return found
@@ -152,8 +152,8 @@ def _with_neighbours(bands: Array) -> Array:
     return np.convolve(np.pad(bands, 1, mode="edge"), _NEIGHBOURS, mode="valid")
 
 
-def _grown(left: Array, sides: Array, peak: int) -> tuple[int, int]:
-    """First and last band around a peak that belong to it."""
+def _grown(left: Array, bands: Array, sides: Array, peak: int) -> tuple[int, int]:
+    """First and last band around a peak that belong to it; the outermost carry enough by themselves."""
 
     def belongs(band: int) -> bool:
         return 0 <= band < len(left) and left[band] >= _FALL * left[peak] and sides[band] == sides[peak]
@@ -163,6 +163,11 @@ def _grown(left: Array, sides: Array, peak: int) -> tuple[int, int]:
         first -= 1
     while belongs(last + 1):
         last += 1
+    enough = _FALL * left[peak]
+    while first < peak and bands[first] < enough:
+        first += 1
+    while last > peak and bands[last] < enough:
+        last -= 1
     return first, last
 
 

@@ -132,7 +132,7 @@ def test_a_scorer_and_a_representation_that_tell_nothing_of_bands_are_explained_
     clip = detector.spectrograms(read_recording(path, detector.settings))
 
     class Deaf(type(detector.scorer)):
-        def nearest(self, vectors, n_clips):
+        def nearest(self, vectors, n_clips):  # noqa: ARG002  # as all scorers
             return np.zeros(1, np.int64)
 
     changed = detector._changed(
@@ -318,7 +318,7 @@ def test_silence_another_rate_and_ten_times_the_length_are_explained(workshop, t
     assert len(page) < 1_000_000
 
 
-def test_what_cannot_be_explained_is_refused_in_one_line(workshop, odd_clip, detectors, tmp_path):
+def test_what_cannot_be_explained_is_refused_in_one_line(workshop, odd_clip, tmp_path):
     run, out = workshop / "run", tmp_path / "why"
     short, text = tmp_path / "short.wav", tmp_path / "text.wav"
     soundfile.write(short, np.zeros(100), RATE)

@@ -9,7 +9,7 @@ from soundness.embedding_batches import EmbeddingClips
 from soundness.embedding_fitting import fit_embedding
 from soundness.errors import SettingsError
 from soundness.settings import load_settings
-from soundness.training import decide_separation
+from soundness.separation_choice import decide_separation
 
 N_MELS = 16
 

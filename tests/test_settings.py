@@ -147,7 +147,9 @@ def test_each_system_is_described_in_one_line():
 
 
 def test_the_last_of_two_overrides_counts():
-    assert load_settings("conditional", overrides=["scorer.n_neighbors=2", "scorer.n_neighbors=5"]).scorer.n_neighbors == 5
+    assert (
+        load_settings("conditional", overrides=["scorer.n_neighbors=2", "scorer.n_neighbors=5"]).scorer.n_neighbors == 5
+    )
 
 
 def test_overrides_that_only_fit_together_are_taken_together():
@@ -338,7 +340,10 @@ def test_an_override_of_a_separator_changes_its_setting_and_no_other(override, k
     assert {name: after[name] for name in after if name != key} == {n: before[n] for n in before if n != key}
     assert after[key] == value
     assert type(after[key]) is type(value)
-    assert dict(leaves(load_settings("conditional", overrides=[f"separator.{override.strip()}"])))[f"separator.{key}"] == value
+    assert (
+        dict(leaves(load_settings("conditional", overrides=[f"separator.{override.strip()}"])))[f"separator.{key}"]
+        == value
+    )
 
 
 def test_overrides_of_a_separator_may_come_from_a_generator_and_the_last_counts():

@@ -55,7 +55,7 @@ POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
 def quantile(values: Tensor, level: float) -> Tensor:
     """Quantile of each band, linear between its neighbours: ``(..., mel, frame)`` to ``(..., mel)``; 0 < level < 1."""
     rows = values.flatten(0, -2)
-    parts = rows.split(max(1, _VALUES_AT_A_TIME // values.shape[-1]))
+    parts = torch.split(rows, max(1, _VALUES_AT_A_TIME // values.shape[-1]))
     return torch.cat([part.quantile(level, dim=-1) for part in parts]).reshape(values.shape[:-1])
 
 

@@ -162,6 +162,8 @@ TESTED_ELSEWHERE = {
     "training.accelerator",  # there is one accelerator here
     "autoencoder.name",  # a contract of all autoencoders
     "scorer.name",  # a contract of all scorers
+    "scorer.members",  # goes with the scorer of several
+    "poolings",  # goes with its representation
     "scorer.fusion",  # needs several views of a clip
     "scope",  # needs two machines
     "representation",  # goes with other settings: the packaged systems differ in it

@@ -15,7 +15,7 @@ from soundness.autoencoders import MeanResidual, ReconstructionError
 from soundness.calibration import Calibration
 from soundness.errors import AudioError, SettingsError
 from soundness.features import LogMel, Spectrograms
-from soundness.log_mel_statistics import MeanLogMel, QuantileLogMel
+from soundness.log_mel_statistics import MeanLogMel, PooledLogMel, QuantileLogMel
 from soundness.parts import find_part, methods_of
 from soundness.scoring import Scorer, Threshold
 from soundness.separation.separator import Separator
@@ -46,6 +46,7 @@ REPRESENTATIONS: dict[str, type[Representation]] = {
     "mean-residual": MeanResidual,
     "mean-log-mel": MeanLogMel,
     "quantile-log-mel": QuantileLogMel,
+    "log-mel": PooledLogMel,
 }
 
 

@@ -16,7 +16,7 @@ from soundness.detector import Representation
 from soundness.errors import SettingsError
 from soundness.fitting import FitResult, TrainingClips, fit_reconstructor
 from soundness.hearing import Heard
-from soundness.log_mel_statistics import MeanLogMel, QuantileLogMel, band_statistics
+from soundness.log_mel_statistics import MeanLogMel, PooledLogMel, QuantileLogMel, band_statistics
 from soundness.network_store import NetworkStore
 from soundness.parts import find_part, methods_of
 from soundness.settings import AutoencoderSettings, SystemSettings
@@ -65,6 +65,8 @@ class Fitted:
         How its network was trained; ``None`` without one.
     frame_covariances
         See `soundness.scoring.TrainingVectors`; the domains in alphabetical order.
+    view_sizes
+        See there.
     """
 
     representation: Representation
@@ -72,6 +74,7 @@ class Fitted:
     encoder: ConditionEncoder | None = None
     network: FitResult | None = None
     frame_covariances: NDArray[np.float64] | None = None
+    view_sizes: tuple[int, ...] = ()
 
 
 def fit_mean_log_mel(heard: Sequence[Heard], settings: SystemSettings, context: FitContext) -> list[Fitted]:  # noqa: ARG001  # as all fitters
@@ -85,6 +88,15 @@ def fit_quantile_log_mel(heard: Sequence[Heard], settings: SystemSettings, conte
         Fitted(QuantileLogMel(mean=mean, deviation=deviation, quantile=settings.quantile))
         for mean, deviation in _scales(heard, settings)
     ]
+
+
+def fit_pooled_log_mel(heard: Sequence[Heard], settings: SystemSettings, context: FitContext) -> list[Fitted]:  # noqa: ARG001  # as all fitters
+    """As `fit_mean_log_mel`, with several views of a clip."""
+    found = []
+    for mean, deviation in _scales(heard, settings):
+        pooled = PooledLogMel(mean=mean, deviation=deviation, poolings=settings.poolings, quantile=settings.quantile)
+        found.append(Fitted(pooled, view_sizes=pooled.view_sizes))
+    return found
 
 
 def _scales(heard: Sequence[Heard], settings: SystemSettings) -> list[tuple[Tensor, Tensor]]:
@@ -114,6 +126,7 @@ FITTERS: dict[str, Callable[[Sequence[Heard], SystemSettings, FitContext], list[
     "mean-residual": fit_mean_residual,
     "mean-log-mel": fit_mean_log_mel,
     "quantile-log-mel": fit_quantile_log_mel,
+    "log-mel": fit_pooled_log_mel,
 }
 """How each of `soundness.detector.REPRESENTATIONS` is fitted to the machines that share it."""
 

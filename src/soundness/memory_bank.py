@@ -312,6 +312,17 @@ class MemoryBank:
         seen = self.comparisons[domain].without((pairs == clip).any(axis=1), _references(self.vectors, pairs))
         return float(seen.distances(self._whitened(vectors[self.heard[domain]], domain)).min())
 
+    def usual_square(self) -> float:
+        """Mean squared distance of a normal clip to the nearest other one, whitened; 1 where they are identical."""
+        squares = []
+        for domain in range(len(self.heard)):
+            here = self.vectors[self.domains == domain]
+            for index, clip in enumerate(here):
+                apart = np.square(np.delete(here, index, axis=0) - clip).sum(axis=1)
+                squares += [float(apart.min())] if len(apart) > 0 else []
+        mean = float(np.mean(squares)) if squares else 0.0
+        return mean if mean > 0.0 else 1.0
+
     def _pairs_of(self, domain: int) -> NDArray[np.int64]:
         pairs: NDArray[np.int64] = self.parents[self.domains[self.parents[:, 0]] == domain]
         return pairs

@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from soundness.errors import SettingsError
 from soundness.scorer_settings import ScorerSettings
 from soundness.separator_settings import SEPARATOR_SIZES, ConvTasNetSize, SeparatorSettings
-from soundness.setting_types import PositiveInt, StrictSettings
+from soundness.setting_types import Pooling, PositiveInt, StrictSettings
 
 __all__ = [
     "SEPARATOR_SIZES",
@@ -124,7 +124,11 @@ class SystemSettings(StrictSettings):
     """What a clip becomes: a key of `soundness.detector.REPRESENTATIONS`, or the import path of a class of one's own,
     ``module:Class``."""
     quantile: float = Field(default=0.3, gt=0.0, lt=1.0)
-    """Over time, of each band, in the representation ``quantile-log-mel``."""
+    """Over time, of each band, in ``quantile-log-mel`` and in the poolings ``quantile`` and ``high-quantile`` (that
+    much below the loudest) of ``log-mel``."""
+    poolings: tuple[Pooling, ...] = Field(default=("mean", "quantile"), min_length=1, strict=False)
+    """What becomes of each band over time in the representation ``log-mel``: a view of the clip each, see
+    `soundness.poolings`."""
     autoencoder: AutoencoderSettings | None = AutoencoderSettings()
     """``None`` in a system without a network."""
     training: TrainingSettings | None = TrainingSettings()

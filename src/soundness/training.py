@@ -377,6 +377,7 @@ def _training_vectors(heard: Heard, fitted: Fitted, domains: list[str]) -> Train
         np.array([domains.index(clip.domain or "") for clip in heard.clips]),
         np.array([domains.index(condition.domain) for condition in conditions] or [ANY_DOMAIN]),
         fitted.frame_covariances,
+        fitted.view_sizes,
     )
 
 

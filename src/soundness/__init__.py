@@ -7,8 +7,8 @@
 
 The verbs are those of the command line: `inspect`, `make_data`, `train_separator`, `separate`, `train`, `score`,
 `evaluate`, `compare` (``evaluate --against``), `benchmark`, `report`, `submission`, `download`, `calibrate`, `alarms`,
-`watch` and `demo`. What they need is loaded when it is needed, so that ``import soundness`` is quick and works without
-PyTorch.
+`watch`, `export` and `demo`. What they need is loaded when it is needed, so that ``import soundness`` is quick and works
+without PyTorch.
 """
 
 from importlib import import_module
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from soundness.datasets import open_dataset
     from soundness.demonstration import demo
     from soundness.errors import SoundnessError
+    from soundness.export_verbs import export
     from soundness.reporting import report
     from soundness.screening import score_clip
     from soundness.settings import load_settings, system_descriptions, system_names
@@ -34,6 +35,7 @@ __all__ = [
     "demo",
     "download",
     "evaluate",
+    "export",
     "inspect",
     "load",
     "load_settings",
@@ -59,6 +61,7 @@ _HOMES = {
     "compare": "challenge_verbs",
     "demo": "demonstration",
     "download": "challenge_verbs",
+    "export": "export_verbs",
     "load_settings": "settings",
     "open_dataset": "datasets",
     "report": "reporting",

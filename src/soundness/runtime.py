@@ -20,9 +20,9 @@ from soundness.audio import read_waveform
 from soundness.errors import AudioError, BundleError, MissingExtraError
 
 if TYPE_CHECKING:  # it is loaded when the first graph is
-    from onnxruntime import InferenceSession
+    from onnxruntime import InferenceSession  # type: ignore[import-untyped]  # it ships no types
 
-__all__ = ["FORMAT", "Answer", "ExportedDetector", "fingerprint", "load_exports"]
+__all__ = ["ABOUT_SUFFIX", "FORMAT", "GRAPH_SUFFIX", "Answer", "ExportedDetector", "fingerprint", "load_exports"]
 
 FORMAT = 1
 GRAPH_SUFFIX = ".onnx"
@@ -128,7 +128,8 @@ class ExportedDetector:
             raise AudioError(
                 f"{len(waveform)} channel(s); audio.channel {about['channel']} (counted from 0) is listened to"
             )
-        return waveform[about["channel"]]
+        heard: NDArray[np.float32] = waveform[about["channel"]]
+        return heard
 
     def run(self, waveforms: NDArray[np.float32]) -> Answer:
         """Score clips of one length.
@@ -146,7 +147,7 @@ class ExportedDetector:
         waveforms = np.ascontiguousarray(np.atleast_2d(waveforms), np.float32)
         if waveforms.ndim != 2 or waveforms.shape[1] < self.about["min_samples"]:
             raise AudioError(
-                f"samples of shape {waveforms.shape}; expected (clip, time), at least {self.about['min_samples']:,} each"
+                f"samples of shape {waveforms.shape}; expected (clip, time), {self.about['min_samples']:,} or more each"
             )
         names = [output.name for output in self._session.get_outputs()]
         found = dict(zip(names, self._session.run(names, {"waveform": waveforms}), strict=True))
@@ -218,7 +219,11 @@ def _session(graph: bytes) -> "InferenceSession":
     if find_spec("onnxruntime") is None:
         raise MissingExtraError("this needs the package onnxruntime: pip install 'soundness[runtime]'")
     from onnxruntime import InferenceSession, SessionOptions
-    from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf
+    from onnxruntime.capi.onnxruntime_pybind11_state import (  # type: ignore[import-untyped]  # likewise
+        Fail,
+        InvalidGraph,
+        InvalidProtobuf,
+    )
 
     options = SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # recordings are scored side by side

@@ -10,10 +10,11 @@ from soundness.autoencoders import MeanResidual, ReconstructionError
 from soundness.detector import Detector, Representation
 from soundness.exporting.graphs import Graph, Value
 from soundness.exporting.networks import ClipErrors
+from soundness.exporting.poolings import pooled
 from soundness.exporting.scorers import anomaly_score, known_part, p_value
 from soundness.exporting.separators import separated
-from soundness.exporting.spectrograms import deviation_map, log_mel, mean_vectors, quantile_vectors
-from soundness.log_mel_statistics import MeanLogMel, QuantileLogMel
+from soundness.exporting.spectrograms import deviation_map, log_mel
+from soundness.log_mel_statistics import MeanLogMel, PooledLogMel, QuantileLogMel
 
 __all__ = ["detector_graph"]
 
@@ -65,11 +66,16 @@ def _spectrograms(detector: Detector, waveform: Value) -> tuple[Value, Value]:
 
 
 def _mean(representation: MeanLogMel, given: Value, wanted: Value) -> tuple[Value, Value]:  # noqa: ARG001  # as all
-    return mean_vectors(wanted), deviation_map(representation, wanted)
+    return pooled(wanted, ("mean",), share=0.5), deviation_map(representation, wanted)
 
 
 def _quantile(representation: QuantileLogMel, given: Value, wanted: Value) -> tuple[Value, Value]:  # noqa: ARG001  # as all
-    return quantile_vectors(wanted, representation.quantile), deviation_map(representation, wanted)
+    return pooled(wanted, ("quantile",), share=representation.quantile), deviation_map(representation, wanted)
+
+
+def _views(representation: PooledLogMel, given: Value, wanted: Value) -> tuple[Value, Value]:  # noqa: ARG001  # as all
+    views = pooled(wanted, representation.poolings, share=representation.quantile)
+    return views, deviation_map(representation, wanted)
 
 
 def _errors(representation: ReconstructionError, given: Value, wanted: Value) -> tuple[Value, Value]:
@@ -80,6 +86,7 @@ def _errors(representation: ReconstructionError, given: Value, wanted: Value) ->
 _REPRESENTATIONS: dict[type[Representation], Callable[[Any, Value, Value], tuple[Value, Value]]] = {
     MeanLogMel: _mean,
     QuantileLogMel: _quantile,
+    PooledLogMel: _views,
     ReconstructionError: _errors,
     MeanResidual: _errors,
 }

@@ -40,7 +40,7 @@ class Value:
     graph: "Graph"
     name: str
 
-    def op(self, kind: str, *others: "Operand", **attributes: Any) -> "Value":
+    def op(self, kind: str, *others: "Operand | None", **attributes: Any) -> "Value":
         """An operator of this value and others."""
         return self.graph.op(kind, self, *others, **attributes)
 
@@ -167,7 +167,7 @@ class Graph:
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self._known:
             self._known[key] = f"array_{len(self._known)}"
-            self._arrays.append(numpy_helper.from_array(np.ascontiguousarray(array), self._known[key]))
+            self._arrays.append(numpy_helper.from_array(array.copy(order="C"), self._known[key]))
         return Value(self, self._known[key])
 
     def vector(self, operand: Operand) -> Operand:

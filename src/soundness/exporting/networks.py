@@ -1,4 +1,4 @@
-"""The networks of the package as operators of a graph: layers, autoencoders, and the errors that they leave of a clip."""
+"""Networks as operators of a graph: layers, autoencoders, and the errors that they leave of a clip."""
 
 from collections.abc import Callable
 from typing import Any
@@ -210,7 +210,7 @@ class ClipErrors:
         return self._graph.op("Concat", *parts, axis=0)
 
     def _joined(self, values: Value) -> Value:
-        """Segments that follow each other as one, shape ``(clip, condition, mel, frame)``; the last ends with the clip."""
+        """Segments that follow each other as one, shape ``(clip, condition, mel, frame)``."""
         length = np.int64(self._length)
         n_before = (self._starts.size(0) - np.int64(1)) * length  # frames of all segments but the last
         frames = self._graph.range(self._n_frames)
@@ -234,4 +234,3 @@ class ClipErrors:
         assert total is not None
         assert count is not None
         return (total / count).part(np.int64(0), self._n_frames, axis=3)
-

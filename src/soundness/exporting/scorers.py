@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -78,9 +79,9 @@ def _neighbor_score(scorer: NearestNeighborScorer, vectors: Value) -> Value:
 
 def _fused_score(scorer: FusedScorer, vectors: Value) -> Value:
     edges = [0, *np.cumsum(scorer.sizes).tolist()]
-    views = [vectors.part(np.int64(a), np.int64(b), axis=2) for a, b in zip(edges, edges[1:], strict=False)]
-    columns = [_neighbor_score(own, view).with_axes(1) for own, view in zip(scorer.scorers, views, strict=True)]
-    scores = vectors.graph.op("Concat", *columns, axis=1)  # (clip, view)
+    views = [vectors.part(np.int64(a), np.int64(b), axis=2) for a, b in pairwise(edges)]
+    columns = [_neighbor_score(own, views[view]).with_axes(1) for view, own in scorer.pairs()]
+    scores = vectors.graph.op("Concat", *columns, axis=1)  # (clip, member)
     balanced = (scores - scorer.statistics[:, 0]) / scorer.statistics[:, 1]
     return balanced.max(1) if scorer.settings.fusion == "max" else balanced.mean(1)
 
@@ -116,7 +117,8 @@ def _distance(bank: MemoryBank, domain: int, vectors: Value) -> Value:
         queries = queries @ roots[domain if len(roots) > 1 else 0]
     comparison = bank.comparisons[domain]
     compare: _Compare = known_part(_COMPARISONS, comparison, what="comparison")
-    return compare(comparison, queries, bank.settings).min(1, keep=True)
+    distances: Value = compare(comparison, queries, bank.settings)
+    return distances.min(1, keep=True)
 
 
 def _squares(queries: Value, references: Array) -> Value:
@@ -182,7 +184,8 @@ def _quantiles(balance: Quantiles, distances: Value) -> Value:
     columns = []
     for domain, (knots, heights, scale) in enumerate(balance.knots):
         column = distances.part(np.int64(domain), np.int64(domain + 1), axis=1)
-        beyond = (column - knots[-1]).op("Max", np.float64(0)) - (column * np.float64(-1) + knots[0]).op("Max", np.float64(0))
+        above = (column - knots[-1]).op("Max", np.float64(0))
+        beyond = above + (column - knots[0]).op("Min", np.float64(0))
         found = beyond / np.float64(scale) + heights[0]
         if len(knots) > 1:  # the way from each knot towards the next, times its slope
             way = (column - knots[:-1]).op("Max", np.float64(0)).op("Min", np.diff(knots))

@@ -1,7 +1,6 @@
-"""From a waveform to its log-mel, and what becomes of that without a network, as operators of a graph."""
+"""From a waveform to its log-mel, and how odd that is band by band, as operators of a graph."""
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 
@@ -10,7 +9,7 @@ from soundness.features import mel_filterbank
 from soundness.log_mel_statistics import MeanLogMel
 from soundness.settings import LogMelSettings
 
-__all__ = ["deviation_map", "log_mel", "mean_vectors", "quantile", "quantile_vectors"]
+__all__ = ["deviation_map", "log_mel"]
 
 
 def log_mel(waveform: Value, settings: LogMelSettings, *, sample_rate: int) -> Value:
@@ -38,31 +37,7 @@ def log_mel(waveform: Value, settings: LogMelSettings, *, sample_rate: int) -> V
     return decibels.cast(np.float32).transposed(0, 2, 1)
 
 
-def mean_vectors(wanted: Value) -> Value:
-    """Mean of each band, float64, shape ``(clip, 1, mel)``."""
-    return wanted.cast(np.float64).mean(-1).with_axes(1)
-
-
-def quantile_vectors(wanted: Value, share: float) -> Value:
-    """Quantile of each band, float64, shape ``(clip, 1, mel)``."""
-    return quantile(wanted.cast(np.float64), share).with_axes(1)
-
-
-def quantile(values: Value, share: float) -> Value:
-    """Quantile over the last of three axes, linear between two values."""
-    last = (values.size(2) - np.int64(1)).cast(np.float64)
-    position = last * np.float64(share)
-    below = position.op("Floor")
-    lower = below.cast(np.int64)
-    upper = position.op("Ceil").cast(np.int64)
-    ordered = values.smallest(upper + np.int64(1), axis=2)
-    start, end = ordered.take(lower, axis=2), ordered.take(upper, axis=2)
-    return start + (end - start) * (position - below)
-
-
 def deviation_map(representation: MeanLogMel, wanted: Value) -> Value:
     """Squared distance from the band's mean, in its deviations, shape ``(clip, mel, frame)``."""
     mean, deviation = (array.numpy()[:, None] for array in (representation.mean, representation.deviation))
     return ((wanted - mean) / deviation).square()
-
-

@@ -7,8 +7,8 @@
 
 The verbs are those of the command line: `inspect`, `make_data`, `train_separator`, `separate`, `train`, `score`,
 `evaluate`, `compare` (``evaluate --against``), `benchmark`, `report`, `submission`, `download`, `calibrate`, `alarms`,
-`watch`, `export` and `demo`. What they need is loaded when it is needed, so that ``import soundness`` is quick and works
-without PyTorch.
+`watch`, `export` and `demo`. What they need is loaded when it is needed, so that ``import soundness`` is quick and
+works without PyTorch.
 """
 
 from importlib import import_module

@@ -15,6 +15,7 @@ from soundness.autoencoders import (
 )
 from soundness.exporting.graphs import Operand, Value
 from soundness.exporting.scorers import known_part
+from soundness.separation.conv_tasnet import EPSILON, CumulativeLayerNorm, GlobalLayerNorm
 
 __all__ = ["ClipErrors", "array", "convolved", "layers"]
 
@@ -86,6 +87,28 @@ def _shuffled(layer: nn.PixelShuffle, given: Value) -> Value:
     return given.op("DepthToSpace", blocksize=layer.upscale_factor, mode="CRD")
 
 
+def _with_slope(layer: nn.PReLU, given: Value) -> Value:
+    slope = array(layer.weight)
+    return given.op("PRelu", slope if len(slope) == 1 else slope[:, None, None])  # one, or one for each map
+
+
+def _normalised_globally(layer: GlobalLayerNorm, given: Value) -> Value:
+    centred = given - given.mean(2, keep=True).mean(1, keep=True)  # frames, then channels: sums keep their digits
+    variance = centred.square().mean(2, keep=True).mean(1, keep=True)
+    scale = given.graph.value(array(layer.weight)[:, None]) / (variance + np.float32(EPSILON)).op("Sqrt")
+    return centred * scale + array(layer.bias)[:, None]
+
+
+def _normalised_so_far(layer: CumulativeLayerNorm, given: Value) -> Value:
+    n_values = (given.graph.range(given.size(2)) + np.int64(1)) * given.size(1)
+    counts, precise = n_values.cast(np.float64), given.cast(np.float64)
+    mean = precise.sum(1, keep=True).op("CumSum", np.int64(2)) / counts
+    power = precise.square().sum(1, keep=True).op("CumSum", np.int64(2)) / counts
+    deviation = ((power - mean.square()).op("Max", np.float64(0)) + np.float64(EPSILON)).op("Sqrt")
+    normalised = (given - mean.cast(np.float32)) / deviation.cast(np.float32)
+    return normalised * array(layer.weight)[:, None] + array(layer.bias)[:, None]
+
+
 _LAYERS: dict[type[nn.Module], Callable[[Any, Value], Value]] = {
     nn.Linear: _linear,
     nn.Conv1d: convolved,
@@ -96,6 +119,9 @@ _LAYERS: dict[type[nn.Module], Callable[[Any, Value], Value]] = {
     nn.BatchNorm2d: _normalised,
     nn.ReLU: _rectified,
     nn.PixelShuffle: _shuffled,
+    nn.PReLU: _with_slope,
+    GlobalLayerNorm: _normalised_globally,
+    CumulativeLayerNorm: _normalised_so_far,
 }
 
 

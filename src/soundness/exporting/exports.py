@@ -26,7 +26,8 @@ TOLERANCE = 1e-4
 """Scores agree where they differ by no more than this, times the larger of 1 and the score."""
 
 _MAP_TOLERANCE = 1e-3  # of single frames and bands, for maps are float32
-_SECONDS = (0.5, 3.0, 41.0)  # the last is longer than what a separator hears at a time
+_SECONDS = (0.5, 3.0)
+_LONG_SECONDS = 41.0  # longer than what a separator hears at a time
 _LARGEST_FILE = 2**31 - 1  # of a single graph
 
 Waveform = NDArray[np.float32]
@@ -173,7 +174,7 @@ def _recordings(paths: Iterable[Path | str]) -> list[Path]:
 
 
 def made_sounds(sample_rate: int, *, shortest: int) -> Iterator[tuple[str, Waveform]]:
-    """Noise, tones and silence of several lengths, each with what it is; shape ``(time,)``."""
+    """Noise, tones and silence of several lengths, and long noise, each with what it is; shape ``(time,)``."""
     rng = np.random.default_rng(0)
     for n_samples in (shortest, *(round(seconds * sample_rate) + shortest for seconds in _SECONDS)):
         seconds = f"{n_samples / sample_rate:.2f} s of"
@@ -183,6 +184,8 @@ def made_sounds(sample_rate: int, *, shortest: int) -> Iterator[tuple[str, Wavef
         yield f"{seconds} a tone in noise", (0.3 * tone + 0.01 * noise).astype(np.float32)
         yield f"{seconds} a pure tone", (0.3 * tone).astype(np.float32)
         yield f"{seconds} silence", np.zeros(n_samples, np.float32)
+    noise = 0.1 * rng.standard_normal(round(_LONG_SECONDS * sample_rate))
+    yield f"{_LONG_SECONDS:g} s of noise", noise.astype(np.float32)
 
 
 class _Agreement:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -26,10 +26,12 @@ from soundness.neighbor_scoring import NearestNeighborScorer
 from soundness.scorer_settings import ScorerSettings
 from soundness.scoring import Scorer
 
+Exporter = TypeVar("Exporter")
+
 __all__ = ["anomaly_score", "known_part", "p_value"]
 
 
-def known_part(parts: Mapping[type, Any], part: object, *, what: str) -> Any:
+def known_part(parts: Mapping[type[Any], Exporter], part: object, *, what: str) -> Exporter:
     """What exports a part of a detector.
 
     Raises
@@ -155,10 +157,11 @@ def _distance_to_mean(comparison: DistanceToMean, queries: Value, settings: Scor
 def _mixture(comparison: GaussianMixture, queries: Value, settings: ScorerSettings) -> Value:  # noqa: ARG001  # as all comparisons
     squares = ((queries.with_axes(2) - comparison.means).square() / comparison.variances).sum(-1)
     norms = np.log(comparison.variances).sum(axis=1) + comparison.means.shape[1] * math.log(2 * math.pi)
-    logs = squares * np.float64(-0.5) + (np.log(comparison.weights) - norms / 2)  # (clip, condition, component)
+    logs: Value = squares * np.float64(-0.5) + (np.log(comparison.weights) - norms / 2)  # (clip, condition, component)
     largest = logs.max(2, keep=True)
     rest = (logs - largest).op("Exp").sum(2).op("Log")
-    return (largest.sum(2) + rest).op("Neg")
+    likelihood: Value = largest.sum(2) + rest
+    return likelihood.op("Neg")
 
 
 _Compare = Callable[[Any, Value, ScorerSettings], Value]

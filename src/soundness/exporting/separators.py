@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 from soundness.exporting.graphs import Value
 from soundness.exporting.networks import array, layers
@@ -127,7 +126,7 @@ def _masks(masker: Masker, features: Value) -> Value:
     return logits.op("Sigmoid")
 
 
-def _block(block: nn.Module, features: Value) -> tuple[Value, Value]:
+def _block(block: Any, features: Value) -> tuple[Value, Value]:
     before, after = block.padding
     hidden = layers(block.expand, features).padded(np.int64(before), np.int64(after), axis=2)
     hidden = layers(block.depthwise, hidden)

@@ -7,8 +7,8 @@
 
 The verbs are those of the command line: `inspect`, `make_data`, `train_separator`, `separate`, `train`, `score`,
 `evaluate`, `compare` (``evaluate --against``), `benchmark`, `report`, `submission`, `download`, `calibrate`, `alarms`,
-`watch`, `explain` and `demo`. What they need is loaded when it is needed, so that ``import soundness`` is quick and
-works without PyTorch.
+`watch`, `explain`, `export` and `demo`. What they need is loaded when it is needed, so that ``import soundness`` is
+quick and works without PyTorch.
 """
 
 from importlib import import_module
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from soundness.demonstration import demo
     from soundness.errors import SoundnessError
     from soundness.explaining import explain
+    from soundness.export_verbs import export
     from soundness.reporting import report
     from soundness.screening import score_clip
     from soundness.settings import load_settings, system_descriptions, system_names
@@ -36,6 +37,7 @@ __all__ = [
     "download",
     "evaluate",
     "explain",
+    "export",
     "inspect",
     "load",
     "load_settings",
@@ -62,6 +64,7 @@ _HOMES = {
     "demo": "demonstration",
     "download": "challenge_verbs",
     "explain": "explaining",
+    "export": "export_verbs",
     "load_settings": "settings",
     "open_dataset": "datasets",
     "report": "reporting",

@@ -63,11 +63,11 @@ class Quantiles:
     """
 
     def __init__(self, samples: list[Array]) -> None:
-        self._knots = [_knots(values) for values in samples]
+        self.knots = [_knots(values) for values in samples]
 
     def __call__(self, distances: Array) -> Array:
         """In nats, shape ``(clip, domain)``."""
-        columns = [_interpolated(column, *knots) for column, knots in zip(distances.T, self._knots, strict=True)]
+        columns = [_interpolated(column, *knots) for column, knots in zip(distances.T, self.knots, strict=True)]
         return np.stack(columns, axis=1)
 
 

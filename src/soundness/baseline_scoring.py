@@ -82,7 +82,7 @@ class MahalanobisScorer(Scorer):
         smallest = np.maximum(_SMALLEST_VARIANCE * values.mean(axis=1, keepdims=True), 1e-12)
         self._n_floored = (values < smallest).sum(axis=1)
         self._directions = directions
-        self._whitening = directions / np.sqrt(np.maximum(values, smallest))[:, None]  # (domain, feature, direction)
+        self.whitening = directions / np.sqrt(np.maximum(values, smallest))[:, None]  # (domain, feature, direction)
 
     @classmethod
     def fit(cls, training: TrainingVectors, settings: ScorerSettings) -> Self:
@@ -124,13 +124,13 @@ class MahalanobisScorer(Scorer):
     def contributions(self, vectors: Array) -> Array:
         """Squares of the residual, whitened by the symmetric root of the covariance: they add up to the score."""
         _, domain, vector = self._smallest(vectors)
-        contributions: Array = np.square(self._directions[domain] @ (vector @ self._whitening[domain]))
+        contributions: Array = np.square(self._directions[domain] @ (vector @ self.whitening[domain]))
         return contributions
 
     def _smallest(self, vectors: Array) -> tuple[float, int, Array]:
         """The smallest norm, with the domain and the vector that give it."""
         smallest, found = math.inf, (0, vectors[0])
-        for domain, whitening in enumerate(self._whitening):
+        for domain, whitening in enumerate(self.whitening):
             heard = (self.condition_domains == domain) | (self.condition_domains == ANY_DOMAIN)
             for vector in vectors[heard]:
                 norm = float(np.square(vector @ whitening).sum())

@@ -164,7 +164,7 @@ class DensityRatio:
     @classmethod
     def from_arrays(cls, references: Array, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:
         """Rebuild from the references and `arrays`."""
-        return cls(references, arrays["near"], arrays["neighbors"], float(arrays["usual"][0]), settings)
+        return cls(references, arrays["near"], arrays["neighbors"], arrays["usual"].item(), settings)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Each reference's neighbours and their distances, and the usual spread, by name."""

@@ -7,6 +7,7 @@
     │   └── AudioError          one recording that cannot be used
     ├── SettingsError           a setting: unknown, of the wrong type, out of range
     ├── BundleError             a file that should hold a detector or a separator, and does not
+    ├── ExportError             a detector that cannot be exported, or not faithfully
     ├── ScoresError             a folder of scores, or the truth it is compared with
     ├── DownloadError           data that cannot be fetched, or that came otherwise than promised
     ├── OutputError             somewhere to write that cannot be written
@@ -21,6 +22,7 @@ __all__ = [
     "BundleError",
     "DataError",
     "DownloadError",
+    "ExportError",
     "MissingExtraError",
     "OutputError",
     "ScoresError",
@@ -47,6 +49,10 @@ class SettingsError(SoundnessError):
 
 class BundleError(SoundnessError):
     """A file does not hold the intact detector or separator that was expected."""
+
+
+class ExportError(SoundnessError):
+    """A detector has a part that cannot be exported, or its export does not agree with it."""
 
 
 class ScoresError(SoundnessError):

@@ -109,7 +109,7 @@ class FusedScorer(Scorer):
         if self._known is not None and self._known[0] is training:
             return self._joined(self._known[1])
         views = _views(training, self.sizes)
-        scores = [scorer.leave_one_out_scores(views[view]) for view, scorer in self._pairs()]
+        scores = [scorer.leave_one_out_scores(views[view]) for view, scorer in self.pairs()]
         return self._joined(np.stack(scores, axis=1))
 
     def notes(self) -> list[str]:
@@ -119,7 +119,7 @@ class FusedScorer(Scorer):
     def nearest(self, vectors: Array, n_clips: int) -> NDArray[np.int64]:
         """Indices of the nearest normal clips by the mean of the members' distances, each in its mean; see `Scorer`."""
         parts = self._split(vectors)
-        distances = [scorer.bank.clip_distances(parts[view]) for view, scorer in self._pairs()]
+        distances = [scorer.bank.clip_distances(parts[view]) for view, scorer in self.pairs()]
         total = sum((apart / max(float(apart.mean()), 1e-300) for apart in distances), np.zeros(1))
         return np.argsort(total, kind="stable")[:n_clips]
 
@@ -132,7 +132,7 @@ class FusedScorer(Scorer):
         scores = self._balanced(np.array([self._member_scores(vectors)]))[0]
         parts = self._split(vectors)
         found = [np.zeros(size) for size in self.sizes]
-        for index, (view, scorer) in enumerate(self._pairs()):
+        for index, (view, scorer) in enumerate(self.pairs()):
             if self.settings.fusion != "max" or index == scores.argmax():
                 found[view] += scorer.contributions(parts[view]) / scorer.bank.usual_square() / len(scores)
         return np.concatenate(found)
@@ -140,10 +140,10 @@ class FusedScorer(Scorer):
     def enrolled(self, training: TrainingVectors) -> Self:
         """Each member with further clips, joined as before; see `Scorer`."""
         views = _views(training, self.sizes)
-        scorers = [scorer.enrolled(views[view]) for view, scorer in self._pairs()]
+        scorers = [scorer.enrolled(views[view]) for view, scorer in self.pairs()]
         return type(self)(scorers, sizes=self.sizes, statistics=self.statistics, settings=self.settings)
 
-    def _pairs(self) -> list[tuple[int, NearestNeighborScorer]]:
+    def pairs(self) -> list[tuple[int, NearestNeighborScorer]]:
         """Each member's view and scorer."""
         return list(zip(self._seen, self.scorers, strict=True))
 
@@ -152,7 +152,7 @@ class FusedScorer(Scorer):
 
     def _member_scores(self, vectors: Array) -> list[float]:
         parts = self._split(vectors)
-        return [scorer.score(parts[view]) for view, scorer in self._pairs()]
+        return [scorer.score(parts[view]) for view, scorer in self.pairs()]
 
     def _balanced(self, scores: Array) -> Array:
         balanced: Array = (scores - self.statistics[:, 0]) / self.statistics[:, 1]

@@ -7,19 +7,19 @@ from torch import Tensor
 
 from soundness.setting_types import Pooling, quantile_of
 
-__all__ = ["POOLINGS", "pooled", "quantile"]
+__all__ = ["EXPONENT", "N_OCTAVES", "POOLINGS", "SMALLEST_POWER", "pooled", "quantile"]
 
-_EXPONENT = -0.25  # of power: between the mean of decibels (0) and the quietest frame (minus infinity)
-_N_OCTAVES = 5
-_SMALLEST_POWER = 1e-6  # dB squared: a band that does not move at all
+EXPONENT = -0.25  # of power: between the mean of decibels (0) and the quietest frame (minus infinity)
+N_OCTAVES = 5
+SMALLEST_POWER = 1e-6  # dB squared: a band that does not move at all
 _VALUES_AT_A_TIME = 2**23  # torch takes quantiles of no more than twice as many
 
 
 def _generalised_mean(values: Tensor) -> Tensor:
     """Level of the generalised mean of power, dB, which loud events hardly reach."""
-    powers = values.double() * (_EXPONENT / 10)
+    powers = values.double() * (EXPONENT / 10)
     mean: Tensor = (powers * torch.log(torch.tensor(10.0))).logsumexp(-1) - torch.log(torch.tensor(values.shape[-1]))
-    return (10 / _EXPONENT * mean / torch.log(torch.tensor(10.0))).to(values.dtype)
+    return (10 / EXPONENT * mean / torch.log(torch.tensor(10.0))).to(values.dtype)
 
 
 def _modulation(values: Tensor) -> Tensor:
@@ -28,10 +28,10 @@ def _modulation(values: Tensor) -> Tensor:
     spectrum = torch.fft.rfft(values.double() - values.double().mean(dim=-1, keepdim=True)).abs().square()
     rates = torch.arange(spectrum.shape[-1]) / n_frames  # cycles a frame
     levels = []
-    for octave in range(_N_OCTAVES):
+    for octave in range(N_OCTAVES):
         inside = (rates > 0.5 ** (octave + 2)) & (rates <= 0.5 ** (octave + 1))
         power = 2 * spectrum[..., inside].sum(dim=-1) / n_frames**2
-        levels.append(10 * (power + _SMALLEST_POWER).log10())
+        levels.append(10 * (power + SMALLEST_POWER).log10())
     return torch.cat(levels, dim=-1).to(values.dtype)
 
 

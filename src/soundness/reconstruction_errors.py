@@ -19,15 +19,15 @@ from soundness.poolings import pooled
 from soundness.setting_types import Pooling
 from soundness.settings import SystemSettings
 
-__all__ = ["ERRORS", "Latent", "ReconstructionError"]
+__all__ = ["ERRORS", "SMALLEST_SQUARE", "Latent", "ReconstructionError"]
 
 _ROWS_AT_A_TIME = 256  # of an hour-long clip, so that its feature maps fit into memory
-_SMALLEST_SQUARE = 1e-4  # where a residual crosses zero, its logarithm would drown all others
+SMALLEST_SQUARE = 1e-4  # where a residual crosses zero, its logarithm would drown all others
 
 ERRORS: dict[str, Callable[[Tensor], Tensor]] = {
     "squared": lambda residual: residual.square(),
     "signed": lambda residual: residual,
-    "log": lambda residual: 10 * residual.square().clamp(min=_SMALLEST_SQUARE).log10(),
+    "log": lambda residual: 10 * residual.square().clamp(min=SMALLEST_SQUARE).log10(),
 }
 """Functions of the residual of each band and frame."""
 

@@ -5,17 +5,25 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from soundness.alarm_rules import AlarmWindow
+from soundness.alarm_rules import AlarmRule, AlarmWindow
 from soundness.clips import Clip
 from soundness.datasets import list_clips
-from soundness.detector import Detector
-from soundness.errors import AudioError, DataError, OutputError
-from soundness.hearing import Listener, one_torch_thread, read_recording, spectrograms_of
+from soundness.errors import AudioError, DataError, OutputError, SettingsError
+from soundness.runtime import ExportedDetector
 from soundness.scores import FAILED_FILE, ClipScore, ScoreWriter
 from soundness.spectrogram_store import SpectrogramStore
+
+if TYPE_CHECKING:  # PyTorch comes with it, which exported detectors do without
+    from soundness.detector import Detector
+    from soundness.hearing import Listener
+
+    AnyDetector = Detector | ExportedDetector
 
 __all__ = ["ScoredClip", "ScoringReport", "score_clip", "score_clips", "scored"]
 
@@ -74,7 +82,7 @@ class ScoringReport:
     notes: tuple[str, ...]
 
 
-def score_clip(detector: Detector, path: Path | str) -> float:
+def score_clip(detector: "Detector", path: Path | str) -> float:
     """Anomaly score of one recording; higher is more anomalous.
 
     Raises
@@ -82,12 +90,14 @@ def score_clip(detector: Detector, path: Path | str) -> float:
     AudioError
         If the recording cannot be used.
     """
+    from soundness.hearing import read_recording
+
     path = Path(path)
     return detector.score(read_recording(path, detector.settings))
 
 
 def score_clips(
-    detectors: Mapping[str, Detector],
+    detectors: "Mapping[str, AnyDetector]",
     paths: Iterable[Path | str],
     out: Path | str,
     *,
@@ -104,7 +114,8 @@ def score_clips(
     Parameters
     ----------
     detectors
-        By machine type. One detector alone scores whatever it is given.
+        By machine type, all of a kind: as they were trained, or exported. One detector alone scores whatever it is
+        given.
     paths
         Recordings, folders of them, or data sets, of which the test clips are scored.
     out
@@ -171,8 +182,8 @@ def score_clips(
 class _Windows:
     """The last clips of each machine and section, and the rules of their detectors."""
 
-    def __init__(self, detectors: Mapping[str, Detector]) -> None:
-        self._rules = {name: detector.required_rule() for name, detector in detectors.items()}
+    def __init__(self, detectors: "Mapping[str, AnyDetector]") -> None:
+        self._rules = {name: _required_rule(detector) for name, detector in detectors.items()}
         self._windows: dict[tuple[str, str], AlarmWindow] = {}
 
     def judged(self, machine_type: str, clip: Clip, score: ClipScore) -> ClipScore:
@@ -182,15 +193,32 @@ class _Windows:
         return replace(score, alarm=int(window.add(score.p_value)))
 
 
-def _calibration_notes(detector: Detector) -> list[str]:
-    if detector.calibration is None:
+def _required_rule(detector: "AnyDetector") -> AlarmRule:
+    if not isinstance(detector, ExportedDetector):
+        return detector.required_rule()
+    if detector.about["alarm_rule"] is None:
+        raise SettingsError(
+            f"the detector of {detector.machine_type} was exported without an alarm rule; soundness alarms makes one, "
+            f"and soundness export takes it along"
+        )
+    return AlarmRule(**detector.about["alarm_rule"])
+
+
+def _calibration_notes(detector: "AnyDetector") -> list[str]:
+    if isinstance(detector, ExportedDetector):
+        own = detector.about["calibration"]
+        is_valid, notes = (None, []) if own is None else (own["is_valid"], own["notes"])
+    else:
+        calibration = detector.calibration
+        is_valid, notes = (None, []) if calibration is None else (calibration.is_valid, [*calibration.notes])
+    if is_valid is None:
         return [f"{detector.machine_type}: not calibrated, so there are no p-values; soundness calibrate does it"]
-    if not detector.calibration.is_valid:
-        return [f"{detector.machine_type}: {detector.calibration.notes[0]}"]
-    return []
+    return [] if is_valid else [f"{detector.machine_type}: {notes[0]}"]
 
 
-def _assign(clips: Sequence[Clip], detectors: Mapping[str, Detector]) -> tuple[list[tuple[Clip, Detector]], list[str]]:
+def _assign(
+    clips: Sequence[Clip], detectors: "Mapping[str, AnyDetector]"
+) -> "tuple[list[tuple[Clip, AnyDetector]], list[str]]":
     """Each clip with the detector of its machine; what its name says of label and domain is not looked at."""
     if not clips:
         raise DataError("nothing to score")
@@ -216,7 +244,7 @@ def _assign(clips: Sequence[Clip], detectors: Mapping[str, Detector]) -> tuple[l
     return _unambiguous((clip, detectors[clip.machine_type]) for clip in known), notes
 
 
-def _unambiguous(assigned: Iterable[tuple[Clip, Detector]]) -> list[tuple[Clip, Detector]]:
+def _unambiguous(assigned: "Iterable[tuple[Clip, AnyDetector]]") -> "list[tuple[Clip, AnyDetector]]":
     """The pairs, unless two recordings of one name would share a file of scores."""
     paths: dict[tuple[str, str, str], Path] = {}
     pairs = list(assigned)
@@ -247,17 +275,20 @@ def _remove_stale(out: Path, earlier: Mapping[Path, int]) -> None:
 
 
 def scored(
-    assigned: Sequence[tuple[Clip, Detector]], *, n_workers: int | None = None, store: SpectrogramStore | None = None
+    assigned: "Sequence[tuple[Clip, AnyDetector]]",
+    *,
+    n_workers: int | None = None,
+    store: SpectrogramStore | None = None,
 ) -> Iterator[ScoredClip]:
     """Results in the order of the clips; a few recordings are read ahead, and none stays in memory."""
     workers = n_workers if n_workers is not None else os.cpu_count() or 1
     detectors = {id(detector): detector for _, detector in assigned}
-    listeners = {key: Listener(each.settings, each.separator, store) for key, each in detectors.items()}
+    listening = {key: _listening(each, store) for key, each in detectors.items()}
     waiting: deque[Future[ScoredClip]] = deque()
-    with one_torch_thread(), ThreadPoolExecutor(workers) as pool:
+    with _one_thread_each(detectors.values()), ThreadPoolExecutor(workers) as pool:
         try:
             for clip, detector in assigned:
-                waiting.append(pool.submit(_score, clip, detector, listeners[id(detector)]))
+                waiting.append(pool.submit(listening[id(detector)], clip))
                 if len(waiting) > _AHEAD * workers:
                     yield waiting.popleft().result()
             while waiting:
@@ -266,15 +297,51 @@ def scored(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _score(clip: Clip, detector: Detector, listener: Listener) -> ScoredClip:
+def _listening(detector: "AnyDetector", store: SpectrogramStore | None) -> Callable[[Clip], ScoredClip]:
+    """What scores a recording with a detector."""
+    if isinstance(detector, ExportedDetector):
+        return partial(_score_exported, detector)
+    from soundness.hearing import Listener
+
+    return partial(_score, detector, Listener(detector.settings, detector.separator, store))
+
+
+def _one_thread_each(detectors: "Iterable[AnyDetector]") -> AbstractContextManager[None]:
+    if all(isinstance(detector, ExportedDetector) for detector in detectors):
+        return nullcontext()
+    from soundness.hearing import one_torch_thread
+
+    return one_torch_thread()
+
+
+def _score_exported(detector: ExportedDetector, clip: Clip) -> ScoredClip:
+    try:
+        waveform = detector.read(clip.path)
+        answer = detector.run(waveform)
+    except AudioError as error:
+        return _failed(clip, detector.machine_type, str(error))
+    value = float(answer.scores[0])
+    if not math.isfinite(value):
+        return _failed(clip, detector.machine_type, f"its score is {value}")
+    p_value = None if answer.p_values is None else float(answer.p_values[0])
+    score = ClipScore(clip.path.name, value, detector.decide(value), p_value)
+    return ScoredClip(clip, detector.machine_type, score, tuple(detector.remarks(waveform)))
+
+
+def _failed(clip: Clip, machine_type: str, message: str) -> ScoredClip:
+    return ScoredClip(clip, machine_type, None, (message.removeprefix(f"{clip.path}: "),))
+
+
+def _score(detector: "Detector", listener: "Listener", clip: Clip) -> ScoredClip:
+    from soundness.hearing import spectrograms_of
+
     try:
         heard = listener.hear(clip.path)
     except AudioError as error:
-        message = str(error).removeprefix(f"{clip.path}: ")
-        return ScoredClip(clip, detector.machine_type, None, (message,))
+        return _failed(clip, detector.machine_type, str(error))
     value = detector.score_spectrograms(spectrograms_of(heard))
     if not math.isfinite(value):
-        return ScoredClip(clip, detector.machine_type, None, (f"its score is {value}",))
+        return _failed(clip, detector.machine_type, f"its score is {value}")
     score = ClipScore(clip.path.name, value, detector.decide(value), detector.p_value(value))
     remarks = detector.remarks_on(has_sound=heard.has_sound, n_samples=heard.n_samples)
     return ScoredClip(clip, detector.machine_type, score, tuple(remarks))

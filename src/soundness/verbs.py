@@ -1,11 +1,11 @@
 """What one does with soundness, as functions: the commands of the command line, one for one."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from soundness.errors import MissingExtraError
+from soundness.errors import MissingExtraError, SettingsError
 from soundness.settings import DEFAULT_SYSTEM
 
 if TYPE_CHECKING:  # each verb loads what it needs, and no more
@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # each verb loads what it needs, and no more
     from soundness.evaluation import Evaluation
     from soundness.factory import FactoryResult
     from soundness.inspection import Inspection
-    from soundness.screening import ScoringReport
+    from soundness.screening import AnyDetector, ScoringReport
     from soundness.separated_files import SeparationReport
     from soundness.separation.separator import Separator
 
@@ -288,6 +288,7 @@ def score(
     *,
     overwrite: bool = False,
     has_alarms: bool = False,
+    runtime: Literal["torch", "onnx"] = "torch",
     n_workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> "ScoringReport":
@@ -296,7 +297,7 @@ def score(
     Parameters
     ----------
     detector
-        A detector's file, or a run's folder.
+        A detector's file, or a run's folder; with the runtime ``onnx`` an exported one, or a folder of them.
     clips
         Recordings, folders of them, or data sets, of which the test clips are scored.
     out
@@ -305,6 +306,8 @@ def score(
         Replace the scores that are there.
     has_alarms
         Apply each detector's alarm rule to its recordings, in the order of their names.
+    runtime
+        What computes: PyTorch, or onnxruntime, which needs no extra but ``runtime``.
     n_workers
         Threads; the number of cores where it is ``None``.
     progress
@@ -315,9 +318,12 @@ def score(
     SoundnessError
         If nothing can be scored; a recording that cannot be used is in the report instead.
     """
-    detectors = load(detector)
+    from soundness.runtime import load_exports
     from soundness.screening import score_clips
 
+    if runtime not in ("torch", "onnx"):
+        raise SettingsError(f"runtime: {runtime!r}; expected torch or onnx")
+    detectors: Mapping[str, AnyDetector] = load_exports(detector) if runtime == "onnx" else load(detector)
     return score_clips(
         detectors, clips, out, overwrite=overwrite, has_alarms=has_alarms, n_workers=n_workers, progress=progress
     )

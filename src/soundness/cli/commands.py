@@ -3,7 +3,7 @@
 import functools
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -233,6 +233,10 @@ def score(
         bool,
         typer.Option("--alarms", help="Apply the alarm rule of the detector, in the order of the recordings' names."),
     ] = False,
+    runtime: Annotated[
+        Literal["torch", "onnx"],
+        typer.Option(help="PyTorch; or onnxruntime, for a detector that soundness export wrote."),
+    ] = "torch",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> int:
@@ -244,6 +248,7 @@ def score(
             out,
             overwrite=overwrite,
             has_alarms=alarms,
+            runtime=runtime,
             progress=functools.partial(bars, "scoring"),
         )
     show_lines("to know", [*report.notes, *report.warnings])

@@ -129,6 +129,35 @@ def watch(
 
 @app.command()
 @command
+def export(
+    detector: Annotated[Path, typer.Argument(help="A detector (.soundness), or a run's folder.", show_default=False)],
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for MACHINE.onnx and MACHINE.json.")],
+    check: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Recordings, or a folder of them, on which export and detector must agree; may be repeated.",
+            show_default="sounds that are made",
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> int:
+    """Write a detector as one ONNX graph, from waveform to p-value, that runs without PyTorch and says the same."""
+    with progress_bars(is_quiet=quiet) as bars:
+        exports = soundness.export(detector, out, check=check or (), overwrite=overwrite, progress=bars)
+    for each in exports:
+        show_lines("to know", each.notes)
+        say(
+            f"{each.graph}: {each.n_bytes / 1e6:.1f} MB; agrees on {each.n_sounds} sounds and {each.n_clips} "
+            f"recordings, scores within {each.largest_difference:.1g}"
+        )
+    say(f"next: soundness score {out} CLIPS --runtime onnx --out SCORES")
+    return 0
+
+
+@app.command()
+@command
 def report(
     run: Annotated[
         Path,

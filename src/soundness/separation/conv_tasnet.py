@@ -13,6 +13,8 @@ from soundness.settings import SeparatorSettings
 
 __all__ = [
     "BASES",
+    "EPSILON",
+    "LINE_BINS",
     "SOURCES",
     "Basis",
     "ConvTasNet",
@@ -27,9 +29,9 @@ __all__ = [
 SOURCES = ("machine", "noise")
 """What a separator gives, in this order."""
 
-_EPSILON = 1e-8
+EPSILON = 1e-8
 _REFINEMENT_LAYERS = 3
-_LINE_BINS = 31  # a line is looked for among so many
+LINE_BINS = 31  # a line is looked for among so many
 
 
 class Basis(nn.Module, ABC):
@@ -106,7 +108,7 @@ class StftBasis(Basis):
             padded, self.n_fft, self.hop, window=self.window, pad_mode="constant", normalized=True, return_complex=True
         )
         power = spectrum.real.square() + spectrum.imag.square()
-        return spectrum, (power + _EPSILON).pow(0.15)
+        return spectrum, (power + EPSILON).pow(0.15)
 
     def decode(self, coefficients: Tensor, *, n_samples: int) -> Tensor:
         """See `Basis`."""
@@ -137,7 +139,7 @@ class GlobalLayerNorm(_LayerNorm):
 
     def forward(self, features: Tensor) -> Tensor:
         """Normalised features of the same shape."""
-        return functional.group_norm(features, 1, self.weight, self.bias, eps=_EPSILON)
+        return functional.group_norm(features, 1, self.weight, self.bias, eps=EPSILON)
 
 
 class CumulativeLayerNorm(_LayerNorm):
@@ -149,7 +151,7 @@ class CumulativeLayerNorm(_LayerNorm):
         precise = _precise(features)
         mean = features.sum(dim=1, dtype=precise).cumsum(dim=-1) / counts  # (batch, frame)
         power = features.square().sum(dim=1, dtype=precise).cumsum(dim=-1) / counts
-        deviation = (power - mean.square()).clamp(min=0.0).add(_EPSILON).sqrt()
+        deviation = (power - mean.square()).clamp(min=0.0).add(EPSILON).sqrt()
         normalised = (features - mean[:, None].to(features.dtype)) / deviation[:, None].to(features.dtype)
         return normalised * self.weight[:, None] + self.bias[:, None]
 
@@ -216,7 +218,7 @@ class Refinement(nn.Module):
             Shape ``(batch, source, bin, frame)``.
         """
         mean, deviation = self._over_time(features)  # (batch, bin, frame) each
-        around = functional.avg_pool1d(mean.transpose(1, 2), _LINE_BINS, 1, _LINE_BINS // 2, count_include_pad=False)
+        around = functional.avg_pool1d(mean.transpose(1, 2), LINE_BINS, 1, LINE_BINS // 2, count_include_pad=False)
         lines = mean - around.transpose(1, 2)  # how far a bin stands out from those beside it
         maps = torch.cat([logits, torch.stack([features, mean, deviation, lines], dim=1)], dim=1)
         hidden = maps.contiguous(memory_format=torch.channels_last)  # a third of the time on a CPU
@@ -229,12 +231,12 @@ class Refinement(nn.Module):
         """Mean and deviation of each bin, over all frames or, where it is causal, over those up to each frame."""
         if not self.causal:
             variance, mean = torch.var_mean(features, dim=-1, keepdim=True, correction=0)
-            return mean.expand_as(features), (variance + _EPSILON).sqrt().expand_as(features)
+            return mean.expand_as(features), (variance + EPSILON).sqrt().expand_as(features)
         counts = torch.arange(1, features.shape[-1] + 1, device=features.device)
         precise = features.to(_precise(features))
         mean = precise.cumsum(dim=-1) / counts
         variance = precise.square().cumsum(dim=-1) / counts - mean.square()
-        return mean.to(features.dtype), (variance.clamp(min=0.0) + _EPSILON).sqrt().to(features.dtype)
+        return mean.to(features.dtype), (variance.clamp(min=0.0) + EPSILON).sqrt().to(features.dtype)
 
 
 class Masker(nn.Module):
@@ -321,7 +323,7 @@ class ConvTasNet(nn.Module):
             Shape ``(batch, 2, time)``, in the order of `SOURCES`; of the same length and level.
         """
         n_samples = mixture.shape[-1]
-        level = torch.ones(()) if self.causal else mixture.square().mean(dim=-1, keepdim=True).sqrt() + _EPSILON
+        level = torch.ones(()) if self.causal else mixture.square().mean(dim=-1, keepdim=True).sqrt() + EPSILON
         heard = mixture / level
         coefficients, features = self.basis.encode(heard)  # (batch, N, frame)
         masks = self.masker(features)  # (batch, source, N, frame)

@@ -14,10 +14,10 @@ from soundness.errors import SettingsError
 from soundness.separation.conv_tasnet import ConvTasNet
 from soundness.settings import SeparatorSettings
 
-__all__ = ["Improvement", "Separator", "SeparatorSummary"]
+__all__ = ["CHUNK_SECONDS", "OVERLAP_SECONDS", "Improvement", "Separator", "SeparatorSummary"]
 
-_CHUNK_SECONDS = 30.0
-_OVERLAP_SECONDS = 2.0
+CHUNK_SECONDS = 30.0
+OVERLAP_SECONDS = 2.0
 
 Waveform = NDArray[np.float32]
 
@@ -111,7 +111,7 @@ class Separator:
         return np.concatenate(list(self.separate_blocks([waveform])), axis=-1)
 
     def separate_blocks(
-        self, blocks: Iterable[Waveform], *, chunk_seconds: float = _CHUNK_SECONDS
+        self, blocks: Iterable[Waveform], *, chunk_seconds: float = CHUNK_SECONDS
     ) -> Iterator[Waveform]:
         """Machine and noise of a recording that comes in blocks; memory does not grow with its length.
 
@@ -135,10 +135,10 @@ class Separator:
         SettingsError
             If ``chunk_seconds`` does not exceed the overlap.
         """
-        if chunk_seconds <= _OVERLAP_SECONDS:
-            raise SettingsError(f"chunk_seconds: {chunk_seconds:g}; expected more than {_OVERLAP_SECONDS:g}")
+        if chunk_seconds <= OVERLAP_SECONDS:
+            raise SettingsError(f"chunk_seconds: {chunk_seconds:g}; expected more than {OVERLAP_SECONDS:g}")
         rate = self.settings.sample_rate
-        chunk, overlap = round(chunk_seconds * rate), round(_OVERLAP_SECONDS * rate)
+        chunk, overlap = round(chunk_seconds * rate), round(OVERLAP_SECONDS * rate)
         waiting: Waveform | None = None  # samples that no chunk has given yet, but for the overlap
         before: Waveform | None = None  # the chunk before
         tail: Waveform | None = None  # its estimates in the overlap

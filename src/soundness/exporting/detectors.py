@@ -1,0 +1,91 @@
+"""A detector as one graph: from a waveform to score, p-value and error map."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx
+
+from soundness.detector import Detector, Representation
+from soundness.exporting.graphs import Graph, Value
+from soundness.exporting.networks import ClipErrors
+from soundness.exporting.poolings import pooled, quantile
+from soundness.exporting.scorers import anomaly_score, known_part, p_value
+from soundness.exporting.separators import separated
+from soundness.exporting.spectrograms import deviation_map, log_mel
+from soundness.log_mel_statistics import MeanLogMel, PooledLogMel, QuantileLogMel
+from soundness.reconstruction_errors import ReconstructionError
+
+__all__ = ["detector_graph"]
+
+
+def detector_graph(detector: Detector, *, about: str) -> onnx.ModelProto:
+    """The graph of a detector.
+
+    Its input is ``waveform``, float32 at the detector's sample rate, shape ``(clip, time)``: the channel that the
+    detector listens to. Its outputs are ``score``, float64, shape ``(clip,)``; ``p_value``, the same, where the
+    detector is calibrated; and ``error_map``, float32, shape ``(clip, mel, frame)``.
+
+    Parameters
+    ----------
+    detector
+        What is exported.
+    about
+        Fingerprint of what stands beside the graph.
+
+    Raises
+    ------
+    ExportError
+        If a part of the detector is none that can be exported; the message names it.
+    """
+    graph = Graph()
+    given, wanted = _spectrograms(detector, graph.input("waveform", np.float32, ["clip", "time"]))
+    representation = detector.representation
+    export = known_part(_REPRESENTATIONS, representation, what="representation")
+    vectors, error_map = export(representation, given, wanted)
+    score = anomaly_score(detector.scorer, vectors)
+    graph.output("score", score, np.float64, ["clip"])
+    if detector.calibration is not None:
+        graph.output("p_value", p_value(detector.calibration, score), np.float64, ["clip"])
+    graph.output("error_map", error_map, np.float32, ["clip", detector.settings.log_mel.n_mels, "frame"])
+    return graph.model({"soundness": about})
+
+
+def _spectrograms(detector: Detector, waveform: Value) -> tuple[Value, Value]:
+    """What a network reads, and what it is to reconstruct; see `soundness.detector.Detector.spectrograms`."""
+    settings = detector.settings
+
+    def heard(sound: Value) -> Value:
+        return log_mel(sound, settings.log_mel, sample_rate=settings.audio.sample_rate)
+
+    if detector.separator is None:
+        original = heard(waveform)
+        return original, original
+    wanted = heard(separated(detector.separator, waveform))
+    return (wanted if settings.separation == "denoise" else heard(waveform)), wanted
+
+
+def _mean(representation: MeanLogMel, given: Value, wanted: Value) -> tuple[Value, Value]:  # noqa: ARG001  # as all
+    return pooled(wanted, ("mean",)), deviation_map(representation, wanted)
+
+
+def _quantile(representation: QuantileLogMel, given: Value, wanted: Value) -> tuple[Value, Value]:  # noqa: ARG001  # as all
+    low = quantile(wanted.cast(np.float64), representation.quantile).with_axes(1)
+    return low, deviation_map(representation, wanted)
+
+
+def _views(representation: PooledLogMel, given: Value, wanted: Value) -> tuple[Value, Value]:  # noqa: ARG001  # as all
+    return pooled(wanted, representation.poolings), deviation_map(representation, wanted)
+
+
+def _errors(representation: ReconstructionError, given: Value, wanted: Value) -> tuple[Value, Value]:
+    errors = ClipErrors(representation, given, wanted)
+    return errors.vectors(), errors.error_map()
+
+
+_REPRESENTATIONS: dict[type[Representation], Callable[[Any, Value, Value], tuple[Value, Value]]] = {
+    MeanLogMel: _mean,
+    QuantileLogMel: _quantile,
+    PooledLogMel: _views,
+    ReconstructionError: _errors,
+}

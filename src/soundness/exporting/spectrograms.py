@@ -1,0 +1,43 @@
+"""From a waveform to its log-mel, and how odd that is band by band, as operators of a graph."""
+
+import math
+
+import numpy as np
+
+from soundness.exporting.graphs import Value
+from soundness.features import mel_filterbank
+from soundness.log_mel_statistics import MeanLogMel
+from soundness.settings import LogMelSettings
+
+__all__ = ["deviation_map", "log_mel"]
+
+
+def log_mel(waveform: Value, settings: LogMelSettings, *, sample_rate: int) -> Value:
+    """Log-mel in dB, float32, shape ``(clip, mel, frame)``, as `soundness.features.LogMel` gives it.
+
+    Parameters
+    ----------
+    waveform
+        float32, shape ``(clip, time)``.
+    settings
+        Frame, bands and floor.
+    sample_rate
+        Hz.
+    """
+    before = settings.n_fft // 2
+    window = 0.5 - 0.5 * np.cos(2 * math.pi * np.arange(settings.n_fft) / settings.n_fft)
+    padded = waveform.padded(np.int64(before), np.int64(settings.n_fft - before), axis=1)
+    spectrum = padded.cast(np.float64).with_axes(2).op("STFT", np.int64(settings.hop_length), window, onesided=1)
+    magnitude = spectrum.square().sum(-1).cast(np.float32)  # (clip, frame, bin)
+    if settings.power != 2.0:
+        magnitude = magnitude.op("Pow", np.float32(settings.power / 2))
+    bands = magnitude @ mel_filterbank(settings, sample_rate=sample_rate).T  # (clip, frame, mel)
+    floor = np.float32(10 ** (settings.floor_db * settings.power / 20))
+    decibels = bands.op("Max", floor).cast(np.float64).op("Log") * np.float64(20 / settings.power / math.log(10))
+    return decibels.cast(np.float32).transposed(0, 2, 1)
+
+
+def deviation_map(representation: MeanLogMel, wanted: Value) -> Value:
+    """Squared distance from the band's mean, in its deviations, shape ``(clip, mel, frame)``."""
+    mean, deviation = (array.numpy()[:, None] for array in (representation.mean, representation.deviation))
+    return ((wanted - mean) / deviation).square()

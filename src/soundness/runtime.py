@@ -1,0 +1,234 @@
+"""Exported detectors, run with NumPy and onnxruntime alone: no PyTorch, and quick to import.
+
+An export is a graph, ``MACHINE.onnx``, from a waveform to score, p-value and error map, and beside it ``MACHINE.json``,
+which says what else there is to know: sample rate and channel, threshold, alarm rule, settings. Each holds a checksum
+of the other: what was altered is refused.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soundness.audio import read_waveform
+from soundness.errors import AudioError, BundleError, MissingExtraError
+
+if TYPE_CHECKING:  # it is loaded when the first graph is
+    from onnxruntime import InferenceSession  # type: ignore[import-untyped]  # it ships no types
+
+__all__ = ["ABOUT_SUFFIX", "FORMAT", "GRAPH_SUFFIX", "Answer", "ExportedDetector", "fingerprint", "load_exports"]
+
+FORMAT = 1
+GRAPH_SUFFIX = ".onnx"
+ABOUT_SUFFIX = ".json"
+_CHECKSUM = "sha256"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What a graph says of clips.
+
+    Parameters
+    ----------
+    scores
+        Higher is more anomalous, shape ``(clip,)``.
+    p_values
+        Shape ``(clip,)``; ``None`` of a detector that was not calibrated.
+    error_maps
+        How odd each band and frame is, shape ``(clip, mel, frame)``.
+    """
+
+    scores: NDArray[np.float64]
+    p_values: NDArray[np.float64] | None
+    error_maps: NDArray[np.float32]
+
+
+class ExportedDetector:
+    """A detector that was exported.
+
+    Parameters
+    ----------
+    graph
+        Content of the file that holds it.
+    about
+        What stands beside it.
+
+    Raises
+    ------
+    BundleError
+        If one was altered since it was exported.
+    MissingExtraError
+        If onnxruntime is not installed.
+    """
+
+    def __init__(self, graph: bytes, about: Mapping[str, Any]) -> None:
+        if hashlib.sha256(graph).hexdigest() != about[_CHECKSUM]:
+            raise BundleError("altered since it was exported: the graph's checksum does not fit")
+        self._session = _session(graph)
+        if self._session.get_modelmeta().custom_metadata_map.get("soundness") != fingerprint(about):
+            raise BundleError("altered since it was exported: the graph belongs to other metadata")
+        self.about = about
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read an export, by the path of its graph or of what stands beside it.
+
+        Raises
+        ------
+        BundleError
+            If a file is not there or cannot be read, is of another format, or was altered.
+        MissingExtraError
+            If onnxruntime is not installed.
+        """
+        path = Path(path)
+        file = path.with_suffix(ABOUT_SUFFIX)
+        about = _read_about(file)
+        graph = file.with_suffix(GRAPH_SUFFIX)
+        try:
+            return cls(graph.read_bytes(), about)
+        except OSError as error:
+            raise BundleError(f"{graph}: cannot be read: {error.strerror}; expected an exported graph") from None
+        except BundleError as error:
+            raise BundleError(f"{graph}: {error}") from None
+
+    @property
+    def machine_type(self) -> str:
+        """The machine it listens to."""
+        return str(self.about["machine_type"])
+
+    @property
+    def threshold(self) -> float:
+        """Above which score a clip is called anomalous."""
+        return float(self.about["threshold"]["value"])
+
+    def read(self, path: Path | str) -> NDArray[np.float32]:
+        """Read a recording as the graph needs it.
+
+        Returns
+        -------
+        ndarray
+            The channel that is listened to, at the detector's sample rate, shape ``(time,)``.
+
+        Raises
+        ------
+        AudioError
+            If the recording cannot be used.
+        """
+        about = self.about
+        waveform = read_waveform(
+            Path(path), sample_rate=about["sample_rate"], fmax=about["fmax"], min_samples=about["min_samples"]
+        )
+        if about["channel"] >= len(waveform):
+            raise AudioError(
+                f"{len(waveform)} channel(s); audio.channel {about['channel']} (counted from 0) is listened to"
+            )
+        heard: NDArray[np.float32] = waveform[about["channel"]]
+        return heard
+
+    def run(self, waveforms: NDArray[np.float32]) -> Answer:
+        """Score clips of one length.
+
+        Parameters
+        ----------
+        waveforms
+            In [-1, 1] at the detector's sample rate, shape ``(clip, time)``, or ``(time,)`` for a single one.
+
+        Raises
+        ------
+        AudioError
+            If they are too short, or too loud for numbers.
+        """
+        waveforms = np.ascontiguousarray(np.atleast_2d(waveforms), np.float32)
+        if waveforms.ndim != 2 or waveforms.shape[1] < self.about["min_samples"]:
+            raise AudioError(
+                f"samples of shape {waveforms.shape}; expected (clip, time), {self.about['min_samples']:,} or more each"
+            )
+        names = [output.name for output in self._session.get_outputs()]
+        found = dict(zip(names, self._session.run(names, {"waveform": waveforms}), strict=True))
+        if not np.isfinite(found["error_map"]).all():
+            raise AudioError("too loud: its spectrum overflows")
+        return Answer(found["score"], found.get("p_value"), found["error_map"])
+
+    def decide(self, anomaly_score: float) -> int:
+        """1 if a score lies above the threshold, else 0."""
+        return int(anomaly_score > self.threshold)
+
+    def remarks(self, waveform: NDArray[np.float32]) -> list[str]:
+        """What a person should know of a recording that can be scored all the same."""
+        found = [] if waveform.any() else ["digital silence"]
+        n_frames, least = 1 + waveform.shape[-1] // self.about["hop_length"], self.about["segment_frames"]
+        if least is not None and n_frames < least:
+            found.append(f"{n_frames} frames, shorter than one segment of {least}: repeated to fill it")
+        return found
+
+
+def load_exports(path: Path | str) -> dict[str, ExportedDetector]:
+    """Exported detectors of one file, or of a folder, by machine type.
+
+    Raises
+    ------
+    BundleError
+        If there is none, or one of them cannot be used.
+    MissingExtraError
+        If onnxruntime is not installed.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise BundleError(f"{path}: no such file or folder; expected an exported detector ({GRAPH_SUFFIX})")
+    files = sorted(path.glob(f"*{GRAPH_SUFFIX}")) if path.is_dir() else [path]
+    if not files:
+        raise BundleError(f"{path}: holds no exported detector; expected files that end in {GRAPH_SUFFIX}")
+    exports: dict[str, ExportedDetector] = {}
+    for file in files:
+        export = ExportedDetector.load(file)
+        if export.machine_type in exports:
+            raise BundleError(f"{file}: a second detector of {export.machine_type} in this folder")
+        exports[export.machine_type] = export
+    return exports
+
+
+def fingerprint(about: Mapping[str, Any]) -> str:
+    """Checksum of what stands beside a graph, but for the graph's own checksum in it."""
+    own = {key: value for key, value in about.items() if key != _CHECKSUM}
+    return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
+
+
+def _read_about(file: Path) -> dict[str, Any]:
+    try:
+        about = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BundleError(f"{file}: cannot be read: {error.strerror}; expected what belongs to a graph") from None
+    except ValueError as error:
+        raise BundleError(f"{file}: no JSON: {error}") from None
+    if not isinstance(about, dict) or "soundness_export" not in about or _CHECKSUM not in about:
+        raise BundleError(f"{file}: not of an exported detector")
+    if about["soundness_export"] != FORMAT:
+        raise BundleError(
+            f"{file}: format {about['soundness_export']}; this version of soundness reads format {FORMAT}"
+        )
+    return about
+
+
+def _session(graph: bytes) -> "InferenceSession":
+    if find_spec("onnxruntime") is None:
+        raise MissingExtraError("this needs the package onnxruntime: pip install 'soundness[runtime]'")
+    from onnxruntime import InferenceSession, SessionOptions
+    from onnxruntime.capi.onnxruntime_pybind11_state import (  # type: ignore[import-untyped]  # likewise
+        Fail,
+        InvalidGraph,
+        InvalidProtobuf,
+    )
+
+    options = SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1  # recordings are scored side by side
+    options.log_severity_level = 3
+    try:
+        return InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except (Fail, InvalidGraph, InvalidProtobuf) as error:
+        raise BundleError(f"no graph that onnxruntime can run: {str(error).splitlines()[0]}") from None

@@ -8,8 +8,8 @@ from soundness.datasets import open_dataset
 from soundness.embedding_batches import EmbeddingClips
 from soundness.embedding_fitting import fit_embedding
 from soundness.errors import SettingsError
+from soundness.separation_choice import decide_separation
 from soundness.settings import load_settings
-from soundness.training import decide_separation
 
 N_MELS = 16
 

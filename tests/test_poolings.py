@@ -86,7 +86,15 @@ def test_any_quantile_between_0_and_1_is_a_pooling(name):
             "quantile-1.5",
             "quantile-0.99999999999999999",
         ),
-        *("quantile--0.1", "quantile-nan", "quantile-1e-3", "quantile- 0.1", "quantile-0.1_0", ""),
+        *(
+            "quantile--0.1",
+            "quantile-nan",
+            "quantile-1e-3",
+            "quantile- 0.1",
+            "quantile-0.1_0",
+            "quantile-\u0660.\u0665",
+            "",
+        ),
     ],
 )
 def test_other_poolings_are_refused_by_name(name):

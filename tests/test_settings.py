@@ -43,9 +43,16 @@ def test_every_system_of_the_package_is_named_and_loads():
     assert all(load_settings(name).description for name in system_names())
 
 
-def test_the_default_is_the_reports_first_system():
+def test_the_default_has_no_network():
     settings = load_settings()
-    assert settings == load_settings("conditional")
+    assert settings == load_settings("soundness")
+    assert not settings.has_network
+    assert settings.scorer.name == "fused"
+
+
+def test_the_reports_first_system_is_what_settings_are_where_a_file_says_nothing():
+    settings = load_settings("conditional")
+    assert settings == SystemSettings(description=settings.description)
     assert settings.representation == "reconstruction-error"
     assert settings.autoencoder is not None
     assert settings.autoencoder.is_conditional
@@ -74,8 +81,8 @@ def test_settings_cannot_be_changed_once_they_are_made():
 
 
 def test_an_override_changes_its_setting_and_no_other():
-    before = dict(leaves(load_settings()))
-    after = dict(leaves(load_settings(overrides=["scorer.n_neighbors=3"])))
+    before = dict(leaves(load_settings("conditional")))
+    after = dict(leaves(load_settings("conditional", overrides=["scorer.n_neighbors=3"])))
     assert {key: after[key] for key in after if after[key] != before[key]} == {"scorer.n_neighbors": 3}
 
 
@@ -96,7 +103,7 @@ def test_an_override_changes_its_setting_and_no_other():
     ],
 )
 def test_the_value_of_an_override_is_read_as_toml_or_else_as_text(override, key, value):
-    found = dict(leaves(load_settings(overrides=[override])))[key]
+    found = dict(leaves(load_settings("conditional", overrides=[override])))[key]
     assert found == value
     assert type(found) is type(value)
 
@@ -108,7 +115,7 @@ def test_a_part_alone_stands_for_its_name_and_keeps_its_other_settings():
     assert settings == load_settings(
         "fully-connected", overrides=["autoencoder.name=mine.networks:Mine", "scorer.name=mean"]
     )
-    assert load_settings(overrides=["representation=mine:Mine"]).representation == "mine:Mine"
+    assert load_settings("conditional", overrides=["representation=mine:Mine"]).representation == "mine:Mine"
     with pytest.raises(SettingsError, match="this system has no network"):
         load_settings("log-mel-knn", overrides=["autoencoder=mine:Mine"])
 
@@ -140,16 +147,18 @@ def test_each_system_is_described_in_one_line():
 
 
 def test_the_last_of_two_overrides_counts():
-    assert load_settings(overrides=["scorer.n_neighbors=2", "scorer.n_neighbors=5"]).scorer.n_neighbors == 5
+    assert (
+        load_settings("conditional", overrides=["scorer.n_neighbors=2", "scorer.n_neighbors=5"]).scorer.n_neighbors == 5
+    )
 
 
 def test_overrides_that_only_fit_together_are_taken_together():
-    settings = load_settings(overrides=["log_mel.fmax=16000", "audio.sample_rate=32000"])
+    settings = load_settings("conditional", overrides=["log_mel.fmax=16000", "audio.sample_rate=32000"])
     assert (settings.log_mel.fmax, settings.audio.sample_rate) == (16_000.0, 32_000)
 
 
 def test_overrides_may_come_from_a_generator():
-    assert load_settings(overrides=(f"scorer.n_neighbors={k}" for k in (2, 3))).scorer.n_neighbors == 3
+    assert load_settings("conditional", overrides=(f"scorer.n_neighbors={k}" for k in (2, 3))).scorer.n_neighbors == 3
 
 
 @pytest.mark.parametrize(
@@ -189,14 +198,14 @@ def test_overrides_may_come_from_a_generator():
 )
 def test_an_override_that_does_not_fit_is_refused_by_name(override, message):
     with pytest.raises(SettingsError, match=message) as caught:
-        load_settings(overrides=[override])
+        load_settings("conditional", overrides=[override])
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("override", ["scorer.n_neighbors=true", "scorer.n_neighbors='2'", "log_mel.fmin=false"])
 def test_a_value_of_another_type_is_refused_though_it_could_be_converted(override):
     with pytest.raises(SettingsError, match=override.partition("=")[0]):
-        load_settings(overrides=[override])
+        load_settings("conditional", overrides=[override])
 
 
 def test_a_setting_of_the_network_is_refused_in_a_system_that_has_none():
@@ -209,13 +218,13 @@ def test_a_setting_of_the_network_is_refused_in_a_system_that_has_none():
 )
 def test_an_override_below_one_that_is_no_table_is_refused(overrides):
     with pytest.raises(SettingsError, match=overrides[0].partition("=")[0]):
-        load_settings(overrides=overrides)
+        load_settings("conditional", overrides=overrides)
 
 
 @given(st.text(max_size=30))
 def test_whatever_is_given_as_an_override_is_taken_or_refused(text):
     with suppress(SettingsError):
-        assert isinstance(load_settings(overrides=[text]), SystemSettings)
+        assert isinstance(load_settings("conditional", overrides=[text]), SystemSettings)
 
 
 def test_an_unknown_system_is_refused_with_those_there_are():
@@ -331,7 +340,10 @@ def test_an_override_of_a_separator_changes_its_setting_and_no_other(override, k
     assert {name: after[name] for name in after if name != key} == {n: before[n] for n in before if n != key}
     assert after[key] == value
     assert type(after[key]) is type(value)
-    assert dict(leaves(load_settings(overrides=[f"separator.{override.strip()}"])))[f"separator.{key}"] == value
+    assert (
+        dict(leaves(load_settings("conditional", overrides=[f"separator.{override.strip()}"])))[f"separator.{key}"]
+        == value
+    )
 
 
 def test_overrides_of_a_separator_may_come_from_a_generator_and_the_last_counts():

@@ -2,13 +2,13 @@
 
 >>> import soundness
 >>> soundness.system_names()
-['baseline-mahalanobis', 'baseline-mse', 'conditional', 'conditional-256', 'fully-connected', 'log-mel-knn', \
-'log-mel-quantile', 'log-mel-whitened', 'report-literal', 'unconditional']
+['baseline-mahalanobis', 'baseline-mse', 'conditional', 'conditional-256', 'discriminative', 'fully-connected', \
+'log-mel-knn', 'log-mel-quantile', 'log-mel-whitened', 'report-literal', 'soundness', 'unconditional']
 
 The verbs are those of the command line: `inspect`, `make_data`, `train_separator`, `separate`, `train`, `score`,
 `evaluate`, `compare` (``evaluate --against``), `benchmark`, `report`, `submission`, `download`, `calibrate`, `alarms`,
-`watch` and `demo`. What they need is loaded when it is needed, so that ``import soundness`` is quick and works without
-PyTorch.
+`watch`, `explain` and `demo`. What they need is loaded when it is needed, so that ``import soundness`` is quick and
+works without PyTorch.
 """
 
 from importlib import import_module
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from soundness.datasets import open_dataset
     from soundness.demonstration import demo
     from soundness.errors import SoundnessError
+    from soundness.explaining import explain
     from soundness.reporting import report
     from soundness.screening import score_clip
     from soundness.settings import load_settings, system_descriptions, system_names
@@ -34,6 +35,7 @@ __all__ = [
     "demo",
     "download",
     "evaluate",
+    "explain",
     "inspect",
     "load",
     "load_settings",
@@ -59,6 +61,7 @@ _HOMES = {
     "compare": "challenge_verbs",
     "demo": "demonstration",
     "download": "challenge_verbs",
+    "explain": "explaining",
     "load_settings": "settings",
     "open_dataset": "datasets",
     "report": "reporting",

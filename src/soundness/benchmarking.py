@@ -14,9 +14,10 @@ from soundness.bundle import SUFFIX, load_separator
 from soundness.datasets import Dataset, open_dataset
 from soundness.errors import OutputError, SettingsError
 from soundness.run_identity import check_identity, fingerprint, write_identity
+from soundness.separation_choice import decide_separation
 from soundness.separator_training import train_separator
 from soundness.settings import SeparatorSettings, SystemSettings, load_settings
-from soundness.training import Progress, decide_separation
+from soundness.training import Progress
 
 __all__ = ["Entry", "benchmark", "entries_of"]
 

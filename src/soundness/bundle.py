@@ -26,6 +26,7 @@ from soundness.alarm_rules import AlarmRule
 from soundness.calibration import Calibration
 from soundness.detector import Detector, TrainingSummary, find_representation
 from soundness.errors import BundleError, OutputError, SettingsError
+from soundness.normal_clips import NormalClips
 from soundness.parts import check_allowed
 from soundness.scoring import Threshold, find_scorer
 from soundness.separation.separator import Separator, SeparatorSummary
@@ -59,6 +60,9 @@ def save_detector(detector: Detector, path: Path) -> None:
         about["calibration"] = {"origin": detector.calibration.origin, "notes": detector.calibration.notes}
     if detector.alarm_rule is not None:
         about["alarm_rule"] = asdict(detector.alarm_rule)
+    if detector.normal_clips is not None:
+        arrays["normal_clips.levels"] = detector.normal_clips.levels
+        about["normal_clips"] = detector.normal_clips.names
     if detector.separator is not None:
         arrays |= {f"separator.{name}": array for name, array in detector.separator.arrays().items()}
         about["separator"] = _about(detector.separator)
@@ -91,6 +95,11 @@ def load_detector(path: Path) -> Detector:
             separator=separator,
             calibration=_calibration(about, arrays),
             alarm_rule=AlarmRule(**about["alarm_rule"]) if "alarm_rule" in about else None,
+            normal_clips=(
+                NormalClips(tuple(about["normal_clips"]), arrays["normal_clips.levels"])
+                if "normal_clips" in about
+                else None
+            ),
         )
 
 

@@ -11,6 +11,7 @@ from soundness import verbs
 from soundness.errors import OutputError
 from soundness.evaluation import Evaluation
 from soundness.scores import read_scores
+from soundness.settings import DEFAULT_SYSTEM
 
 if TYPE_CHECKING:
     from soundness.detector import Detector
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Demonstration", "demo"]
 
-SYSTEMS = ("conditional", "log-mel-whitened")
+SYSTEMS = ("conditional", DEFAULT_SYSTEM)
 _RESULT_FILE = "demo.json"
 _PARTS = ("data", "data_truth", "runs", "scores", "pictures")
 

@@ -16,6 +16,7 @@ from soundness.embeddings import DiscriminativeEmbedding
 from soundness.errors import AudioError, SettingsError
 from soundness.features import LogMel, Spectrograms
 from soundness.log_mel_statistics import MeanLogMel, PooledLogMel, QuantileLogMel
+from soundness.normal_clips import NormalClips
 from soundness.parts import find_part, methods_of
 from soundness.reconstruction_errors import Latent, ReconstructionError
 from soundness.scoring import Scorer, Threshold
@@ -120,6 +121,8 @@ class Detector:
         What gives p-values; ``None`` in a detector of an earlier version.
     alarm_rule
         When clips are an alarm; ``None`` where nobody has asked for one.
+    normal_clips
+        What is remembered of the clips that it was trained on; ``None`` in a detector of an earlier version.
     """
 
     def __init__(
@@ -134,6 +137,7 @@ class Detector:
         separator: Separator | None = None,
         calibration: Calibration | None = None,
         alarm_rule: AlarmRule | None = None,
+        normal_clips: NormalClips | None = None,
     ) -> None:
         self.machine_type = machine_type
         self.settings = settings
@@ -144,6 +148,7 @@ class Detector:
         self.separator = separator
         self.calibration = calibration
         self.alarm_rule = alarm_rule
+        self.normal_clips = normal_clips
         self._log_mel = LogMel(settings.log_mel, sample_rate=settings.audio.sample_rate)
 
     def score(self, waveform: NDArray[np.float32]) -> float:
@@ -225,14 +230,19 @@ class Detector:
 
     def spectrograms(self, waveform: NDArray[np.float32]) -> Spectrograms:
         """What the representation gets of the channel that the detector listens to; see `score`."""
+        return self.hear(waveform)[0]
+
+    def hear(self, waveform: NDArray[np.float32]) -> tuple[Spectrograms, NDArray[np.float32] | None]:
+        """As `spectrograms`, with the machine sound, shape ``(1, time)``; ``None`` where nothing is separated."""
         channel = one_channel(waveform, channel=self.settings.audio.channel)
         if self.separator is None:
             original = log_mel_of(self._log_mel, channel)
-            return Spectrograms(original, original)
-        separated = log_mel_of(self._log_mel, self.separator.separate(channel)[0])
+            return Spectrograms(original, original), None
+        machine = self.separator.separate(channel)[0]
+        separated = log_mel_of(self._log_mel, machine)
         if self.settings.separation == "denoise":
-            return Spectrograms(separated, separated)
-        return Spectrograms(log_mel_of(self._log_mel, channel), separated)
+            return Spectrograms(separated, separated), machine
+        return Spectrograms(log_mel_of(self._log_mel, channel), separated), machine
 
     def error_map(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
         """How odd each band and frame of a recording is, shape ``(mel, frame)``; see `score`."""

@@ -20,6 +20,7 @@ from soundness.datasets import FEWEST_TRAINING_CLIPS, Machine
 from soundness.detector import log_mel_of, one_channel
 from soundness.errors import AudioError, DataError
 from soundness.features import LogMel, Spectrograms
+from soundness.normal_clips import NormalClips
 from soundness.separation.separator import Separator
 from soundness.settings import SystemSettings
 from soundness.spectrogram_store import KeptRecording, SpectrogramStore
@@ -33,6 +34,7 @@ __all__ = [
     "noise_clips",
     "one_torch_thread",
     "read_recording",
+    "remembered",
     "spectrograms_of",
 ]
 
@@ -304,6 +306,12 @@ def noise_clips(machine: Machine, settings: SystemSettings) -> tuple[Clip, ...]:
     if not settings.is_embedding or settings.embedding.noise_share == 0.0 or settings.separation == "denoise":
         return ()
     return tuple(clip for clip in machine.supplemental if clip.supplemental == "noise")
+
+
+def remembered(heard: Heard) -> NormalClips:
+    """What a detector remembers of its training clips."""
+    names = tuple("/".join(clip.path.parts[-2:]) for clip in heard.clips)
+    return NormalClips(names, np.stack([clip.wanted.mean(dim=-1).numpy() for clip in heard.spectrograms]))
 
 
 @contextmanager

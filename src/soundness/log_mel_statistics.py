@@ -45,7 +45,16 @@ class MeanLogMel:
 
     def error_map(self, clip: Spectrograms) -> Tensor:
         """Squared distance from the band's mean, in its deviations, shape ``(mel, frame)``."""
-        return ((clip.wanted - self.mean[:, None]) / self.deviation[:, None]).square()
+        return self.deviation_map(clip).square()
+
+    def deviation_map(self, clip: Spectrograms) -> Tensor:
+        """Distance from the band's mean with its sign, in the band's deviations, shape ``(mel, frame)``."""
+        return (clip.wanted - self.mean[:, None]) / self.deviation[:, None]
+
+    @property
+    def band_deviations(self) -> Tensor:
+        """Deviation of each band over all training frames, dB, shape ``(mel,)``."""
+        return self.deviation
 
 
 class QuantileLogMel(MeanLogMel):

@@ -115,6 +115,17 @@ class ReconstructionError:
         """Squared error of each band and frame under each condition, shape ``(condition, mel, frame)``."""
         return self._joined(self.residuals(clip, self.conditions).square(), n_frames=clip.wanted.shape[-1])
 
+    def deviation_map(self, clip: Spectrograms) -> Tensor:
+        """What the network leaves under the condition that explains the clip best, with its sign, ``(mel, frame)``."""
+        residuals, n_frames = self.residuals(clip, self.conditions), clip.wanted.shape[-1]
+        best = self._joined(residuals.square(), n_frames=n_frames).mean(dim=(1, 2)).argmin()
+        return self._joined(residuals[best][None], n_frames=n_frames)[0]
+
+    @property
+    def band_deviations(self) -> Tensor:
+        """Deviation of each band over all training frames, dB, shape ``(mel,)``."""
+        return self.reconstructor.deviation[1]
+
     def residuals(self, clip: Spectrograms, conditions: Tensor) -> Tensor:
         """What the network leaves of each segment under each condition, shape ``(condition, segment, mel, frame)``."""
         network = self.reconstructor.autoencoder

@@ -20,6 +20,7 @@ from soundness.separator_settings import SEPARATOR_SIZES, ConvTasNetSize, Separa
 from soundness.setting_types import Pooling, PositiveInt, StrictSettings
 
 __all__ = [
+    "DEFAULT_SYSTEM",
     "SEPARATOR_SIZES",
     "AudioSettings",
     "AutoencoderSettings",
@@ -36,6 +37,9 @@ __all__ = [
     "system_names",
     "validated",
 ]
+
+DEFAULT_SYSTEM = "soundness"
+"""What is meant where nothing is said; see docs/default_system.md."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -226,7 +230,7 @@ def system_descriptions() -> dict[str, str]:
     return {name: load_settings(name).description for name in system_names()}
 
 
-def load_settings(system: str = "conditional", *, overrides: Iterable[str] = ()) -> SystemSettings:
+def load_settings(system: str = DEFAULT_SYSTEM, *, overrides: Iterable[str] = ()) -> SystemSettings:
     """Settings of a system, with some of them changed.
 
     Parameters

@@ -10,27 +10,28 @@ from pathlib import Path
 
 import numpy as np
 
-from soundness.bundle import SUFFIX, load_detector, load_separator, save_detector
+from soundness.bundle import SUFFIX, load_detector, save_detector
 from soundness.calibration import Calibration
 from soundness.calibration_clips import held_out_calibration, left_out_calibration, split_machine
-from soundness.datasets import Dataset, Machine, open_dataset
+from soundness.datasets import Machine, open_dataset
 from soundness.detector import Detector, TrainingSummary
 from soundness.embedding_fitting import check_embedding
 from soundness.errors import OutputError, SettingsError
 from soundness.fitters import FITTERS, FitContext, Fitted, find_fitter
 from soundness.fitting import check_network
 from soundness.forecast import forecast
-from soundness.hearing import Heard, check_training_clips, hear, noise_clips
+from soundness.hearing import Heard, check_training_clips, hear, noise_clips, remembered
 from soundness.labelling import Labeller
 from soundness.network_store import NetworkStore
 from soundness.run_identity import check_identity, fingerprint, package_versions, read_identity, write_identity
 from soundness.scoring import ANY_DOMAIN, Scorer, Threshold, TrainingVectors, find_scorer
 from soundness.separation.separator import Separator
-from soundness.separator_training import can_train_separator, train_separator
+from soundness.separation_choice import decide_separation, given_separator
+from soundness.separator_training import train_separator
 from soundness.settings import SystemSettings
 from soundness.spectrogram_store import SpectrogramStore
 
-__all__ = ["Progress", "decide_separation", "train"]
+__all__ = ["Progress", "train"]
 
 _RUN_FILE = "run.json"
 _WORK_FOLDER = "training"
@@ -115,7 +116,7 @@ def train(
     for machine in chosen:
         check_training_clips(machine, settings)
     settings, notes = decide_separation(dataset, settings, has_separator=separator is not None)
-    given = _given_separator(separator, settings)
+    given = given_separator(separator, settings)
     split = {machine.machine_type: split_machine(machine, settings, seed=seed) for machine in chosen}
     kept, held_out = ({name: pair[index] for name, pair in split.items()} for index in (0, 1))
     chosen = list(kept.values())
@@ -269,6 +270,7 @@ class _Run:
             summary=self._summary(heard, fitted, separator, seconds, notes),
             separator=separator if self.settings.separation in ("denoise", "target=separated") else None,
             calibration=calibration,
+            normal_clips=remembered(heard),
         )
 
     def _calibration(
@@ -317,49 +319,6 @@ class _Run:
             notes=notes,
             versions=package_versions(),
         )
-
-
-def decide_separation(
-    dataset: Dataset, settings: SystemSettings, *, has_separator: bool
-) -> tuple[SystemSettings, tuple[str, ...]]:
-    """Settings whose separation is no longer ``auto``, and why it is what it is.
-
-    Raises
-    ------
-    SettingsError
-        If the separation that is asked for does not fit the system, or a separator that was given is of no use to it.
-    """
-    needs_network = settings.separation in ("augment", "target=separated")
-    if settings.is_embedding and settings.separation == "target=separated":
-        raise SettingsError("separation=target=separated is for a network that reconstructs; this system has none")
-    if not settings.has_network and needs_network:
-        raise SettingsError(
-            f"separation={settings.separation} is for the training of a network; this system has none: denoise or off"
-        )
-    if settings.separation == "off" and has_separator:
-        raise SettingsError("a separator was given, but separation is off")
-    if settings.separation != "auto":
-        return settings, ()
-    notes: tuple[str, ...] = ()
-    if not settings.has_network:
-        separation = "denoise" if has_separator else "off"
-    elif has_separator or can_train_separator(dataset.machines.values()):
-        separation = "augment"
-    else:
-        separation, notes = "off", ("no noise-only clips to train a separator with: separation is off",)
-    return settings.model_copy(update={"separation": separation}), notes
-
-
-def _given_separator(path: Path | None, settings: SystemSettings) -> Separator | None:
-    if path is None:
-        return None
-    separator = load_separator(path)
-    if separator.settings.sample_rate != settings.audio.sample_rate:
-        raise SettingsError(
-            f"{path}: a separator for {separator.settings.sample_rate} Hz; "
-            f"audio.sample_rate is {settings.audio.sample_rate} Hz"
-        )
-    return separator
 
 
 def _check_parts(settings: SystemSettings) -> None:

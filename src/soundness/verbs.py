@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundness.errors import MissingExtraError
+from soundness.settings import DEFAULT_SYSTEM
 
 if TYPE_CHECKING:  # each verb loads what it needs, and no more
     from soundness.detector import Detector
@@ -91,7 +92,7 @@ def train(
     data: PathLike,
     out: PathLike,
     *,
-    system: str = "conditional",
+    system: str = DEFAULT_SYSTEM,
     overrides: Iterable[str] = (),
     separator: PathLike | None = None,
     machines: Sequence[str] = (),

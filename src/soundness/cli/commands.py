@@ -22,6 +22,7 @@ from soundness.cli.application import (
     write_json,
 )
 from soundness.cli.console import progress_bars, say, show_lines, show_table, warn
+from soundness.settings import DEFAULT_SYSTEM
 
 __all__: list[str] = []
 
@@ -174,7 +175,7 @@ def train(
     system: Annotated[
         str,
         typer.Option(help="One that `soundness systems` lists, or a settings file (.toml)."),
-    ] = "conditional",
+    ] = DEFAULT_SYSTEM,
     separation: Annotated[
         str | None,
         typer.Option(

@@ -158,3 +158,33 @@ def report(
     show_lines("to know", written.notes)
     say(f"{written.path}: {written.n_bytes / 1e6:.1f} MB, {written.n_sounds} recordings to listen to")
     return 0
+
+
+@app.command()
+@command
+def explain(
+    detector: Annotated[Path, typer.Argument(help="A detector (.soundness), or a run's folder.", show_default=False)],
+    clip: Annotated[Path, typer.Argument(help="One recording.", show_default=False)],
+    *,
+    out: Annotated[
+        Path, typer.Option(help="Folder of page and picture; those of a clip of the same name are replaced.")
+    ],
+    normal: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that the normal recordings lie in, or below, to hear the nearest.",
+            show_default="beside the clip",
+        ),
+    ] = None,
+    machine: Annotated[
+        str | None, typer.Option(help="Whose detector is asked.", show_default="the only one there is")
+    ] = None,
+) -> int:
+    """Tell why a recording has its score: a page and a picture of what is odd in it, where and when."""
+    explained = soundness.explain(detector, clip, out, normal=normal, machine=machine)
+    say(f"{explained.verdict}.")
+    for sentence in explained.sentences:
+        say(sentence)
+    show_lines("to know", explained.notes)
+    say(f"{explained.page} and {explained.picture.name}")
+    return 0

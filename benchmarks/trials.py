@@ -1,0 +1,141 @@
+"""Trials: a system trained on the training clips of a folder, and judged by the test clips of one or several.
+
+Every trial is a folder of detectors, scores and figures; what is there is not measured again. Recordings are heard
+once for all trials.
+"""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from arrangements import FeatureUnit
+from soundness.bundle import load_detectors
+from soundness.evaluation import Evaluation, evaluate
+from soundness.hearing import one_torch_thread
+from soundness.metrics import harmonic_mean, partial_auc, roc_auc
+from soundness.scoring import TrainingVectors, find_scorer
+from soundness.screening import score_clips
+from soundness.settings import load_settings
+from soundness.spectrogram_store import SpectrogramStore
+from soundness.training import train
+
+__all__ = ["Outcome", "System", "Trial", "feature_figure", "outcomes"]
+
+
+@dataclass(frozen=True)
+class System:
+    """A system and the settings in which it differs from the one of that name."""
+
+    name: str
+    overrides: tuple[str, ...] = ()
+    seed: int = 0
+
+    @property
+    def all_overrides(self) -> tuple[str, ...]:
+        """With separation off."""
+        return ("separation=off", *self.overrides)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One system, trained on a folder, and the folders whose test clips it scores: its own where none is named."""
+
+    system: System
+    folder: Path
+    tests: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Official score of each test in per cent (the AUC where there is one domain), and seconds on one core."""
+
+    figures: tuple[float, ...]
+    training_seconds: float
+    scoring_seconds: float
+    n_scored: int
+    identity: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def figure(self) -> float:
+        """Of the first test."""
+        return self.figures[0]
+
+
+def outcomes(work: Path, trials: Iterable[Trial]) -> list[Outcome]:
+    """The outcome of each trial, one core each; in the order of the trials."""
+    trials = list(trials)
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        return list(pool.map(_outcome, [work] * len(trials), trials))
+
+
+def feature_figure(unit: FeatureUnit, system: System) -> float:
+    """Official score in per cent of a system's scorer on vectors that came from elsewhere."""
+    settings = load_settings(system.name, overrides=system.all_overrides).scorer
+    training = TrainingVectors.of(unit.training, unit.training_domains)
+    scorer = find_scorer(settings.name).fit(training, settings)
+    scores = np.array([scorer.score(vector[None]) for vector in unit.test])
+    is_odd = unit.labels == 1
+    domains = [is_odd | (unit.domains == domain) for domain in (0, 1)]
+    figures = [roc_auc(unit.labels[some], scores[some]) for some in domains]
+    return 100 * harmonic_mean([*figures, partial_auc(unit.labels, scores)])
+
+
+def _outcome(work: Path, trial: Trial) -> Outcome:
+    """Measure, unless it was measured before."""
+    tests = trial.tests or (trial.folder,)
+    settings = load_settings(trial.system.name, overrides=trial.system.all_overrides)
+    identity = {
+        "settings": settings.model_dump_json(),
+        "seed": trial.system.seed,
+        "folder": trial.folder,
+        "tests": tests,
+    }
+    key = hashlib.sha256(json.dumps(identity, default=str, sort_keys=True).encode()).hexdigest()[:16]
+    kept = work / "trials" / key / "outcome.json"
+    if not kept.exists():
+        with one_torch_thread():
+            outcome = _measured(work, kept.parent, trial, tests)
+        named = replace(outcome, identity={name: str(value) for name, value in identity.items()})
+        kept.write_text(json.dumps(asdict(named), indent=2), encoding="utf-8")
+    found = json.loads(kept.read_text(encoding="utf-8"))
+    return Outcome(**{**found, "figures": tuple(found["figures"])})
+
+
+def _measured(work: Path, out: Path, trial: Trial, tests: tuple[Path, ...]) -> Outcome:
+    store, system = SpectrogramStore(work / "spectrograms"), trial.system
+    settings = load_settings(system.name, overrides=system.all_overrides)
+    started = time.perf_counter()
+    train(
+        trial.folder,
+        out / "run",
+        system=system.name,
+        settings=settings,
+        seed=system.seed,
+        overwrite=True,
+        store=store,
+    )
+    trained = time.perf_counter()
+    figures, n_scored = [], 0
+    for index, test in enumerate(tests):
+        scores = out / f"scores-{index}"
+        report = score_clips(load_detectors(out / "run"), [test], scores, overwrite=True, n_workers=1, store=store)
+        figures.append(_figure(evaluate(scores)))
+        n_scored += report.n_scored
+    return Outcome(tuple(figures), trained - started, time.perf_counter() - trained, n_scored)
+
+
+def _figure(evaluation: Evaluation) -> float:
+    """Of the one machine, in per cent."""
+    (machine,) = evaluation.machines
+    official = (machine.figures.auc_source, machine.figures.auc_target, machine.figures.pauc)
+    if machine.n_normal_source == machine.n_normal:  # one domain
+        return 100 * float(machine.figures.auc or 0.0)
+    return 100 * harmonic_mean([float(value or 0.0) for value in official])

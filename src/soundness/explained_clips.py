@@ -1,0 +1,233 @@
+"""A recording that is explained, with the normal one that is most like it, and all that is to be said of both."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soundness.audio import iter_audio
+from soundness.calibration import Calibration
+from soundness.detector import Detector, one_channel
+from soundness.errors import AudioError
+from soundness.explanations import Explanation, explain_clip
+from soundness.features import band_centres
+from soundness.hearing import read_recording
+from soundness.odd_parts import OddPart, find_parts
+
+__all__ = ["ExplainedClip", "NormalRecording", "explain_recording"]
+
+_SAME_DB = 0.1  # by which a recording's level may differ from what is remembered of it
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NormalRecording:
+    """The recording of a normal clip.
+
+    Parameters
+    ----------
+    name
+        As the detector remembers it.
+    waveform
+        The channel that is listened to, shape ``(time,)``.
+    log_mel
+        As it is scored, dB, shape ``(mel, frame)``.
+    """
+
+    name: str
+    waveform: NDArray[np.float32]
+    log_mel: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExplainedClip:
+    """A recording, its score, and why it has it.
+
+    Parameters
+    ----------
+    name
+        Of the file.
+    detector
+        That was asked.
+    waveform, machine_sound
+        The channel that is listened to, and what was separated from it, shape ``(time,)``; ``None`` where nothing is.
+    anomaly_score
+        Higher is more anomalous.
+    explanation
+        Arithmetic.
+    parts
+        The strongest first.
+    nearest
+        The nearest normal recording; ``None`` where it is not at hand.
+    notes
+        What a person should know, a line each.
+    """
+
+    name: str
+    detector: Detector
+    waveform: NDArray[np.float32]
+    machine_sound: NDArray[np.float32] | None
+    anomaly_score: float
+    explanation: Explanation
+    parts: tuple[OddPart, ...]
+    nearest: NormalRecording | None
+    notes: tuple[str, ...]
+
+    @property
+    def is_anomalous(self) -> bool:
+        """Whether the score lies above the threshold."""
+        return self.detector.decide(self.anomaly_score) == 1
+
+    @property
+    def frame_seconds(self) -> float:
+        """From one frame to the next."""
+        return self.detector.settings.log_mel.hop_length / self.detector.settings.audio.sample_rate
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return len(self.waveform) / self.detector.settings.audio.sample_rate
+
+    @property
+    def verdict(self) -> str:
+        """Score and threshold in words."""
+        threshold = self.detector.threshold.value
+        side, word = ("above", "anomalous") if self.is_anomalous else ("not above", "normal")
+        rate = 100 * self.detector.settings.false_alarm_rate
+        return (
+            f"{word.capitalize()}: the score {self.anomaly_score:.3g} is {side} the threshold {threshold:.3g}, "
+            f"which is meant for {rate:.3g} % of false alarms"
+        )
+
+    @property
+    def p_value_words(self) -> str:
+        """The p-value and what it rests on."""
+        calibration = self.detector.calibration
+        if calibration is None:
+            return "The detector has no calibration, so there is no p-value."
+        return _p_value_words(calibration, self.anomaly_score)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What is odd, in plain words."""
+        if not self.parts:
+            return ("Nothing in it differs from what is normal.",)
+        first, *others = self.parts
+        lead = "What stands out most is" if self.is_anomalous else "What differs most from normal is"
+        words = [f"{lead} {first}; it carries {_per_cent(first.share)} of what makes the clip odd."]
+        words += [f"Next comes {other} ({_per_cent(other.share)})." for other in others]
+        if not others:
+            words.append("The rest is spread thinly over the other bands.")
+        return tuple(words)
+
+
+def explain_recording(detector: Detector, path: Path, *, normal: Path | None) -> ExplainedClip:
+    """Score a recording, and say why it has that score.
+
+    Parameters
+    ----------
+    detector
+        Any.
+    path
+        Of the recording.
+    normal
+        Folder with the normal recordings; ``None`` looks beside the recording.
+
+    Raises
+    ------
+    AudioError
+        If the recording cannot be used.
+    """
+    waveform = read_recording(path, detector.settings)
+    try:
+        clip, machine_sound = detector.hear(waveform)
+    except AudioError as error:
+        raise AudioError(f"{path}: {error}") from None
+    if not clip.wanted.isfinite().all():
+        raise AudioError(f"{path}: too loud: its spectrum overflows")
+    explanation = explain_clip(detector, clip)
+    nearest, line = _nearest_recording(detector, explanation, path, normal)
+    frame_seconds = detector.settings.log_mel.hop_length / detector.settings.audio.sample_rate
+    parts = find_parts(
+        explanation.shares,
+        explanation.excess_db,
+        odd=explanation.deviations,
+        centres=band_centres(detector.settings.log_mel),
+        frame_seconds=frame_seconds,
+    )
+    return ExplainedClip(
+        name=path.name,
+        detector=detector,
+        waveform=one_channel(waveform, channel=detector.settings.audio.channel)[0],
+        machine_sound=None if machine_sound is None else machine_sound[0],
+        anomaly_score=detector.score_spectrograms(clip),
+        explanation=explanation,
+        parts=tuple(parts),
+        nearest=nearest,
+        notes=(*detector.remarks(waveform), *([line] if line else [])),
+    )
+
+
+def _nearest_recording(
+    detector: Detector, explanation: Explanation, path: Path, folder: Path | None
+) -> tuple[NormalRecording | None, str]:
+    """The recording of the nearest normal clip; or why there is none, in a line."""
+    kept = detector.normal_clips
+    if kept is None:
+        return None, "the detector was trained by a version that did not remember its clips: no normal clip to show"
+    index = int(explanation.nearest[0])
+    if index >= len(kept.names):
+        return None, "the nearest normal clip was enrolled later, and its name is not kept"
+    name = kept.names[index]
+    looked = False
+    for candidate in _candidates(name, path, folder):
+        looked = True
+        try:
+            waveform = read_recording(candidate, detector.settings)
+            heard, _ = detector.hear(waveform)
+        except AudioError:  # it is not the one
+            continue
+        log_mel = heard.wanted.numpy()
+        if log_mel.shape[0] == kept.levels.shape[1] and _is_same(log_mel, kept.levels[index]):
+            channel = one_channel(waveform, channel=detector.settings.audio.channel)
+            is_itself = candidate.resolve() == path.resolve()
+            line = "the detector was trained on this very clip, so it looks more normal than it is" if is_itself else ""
+            return NormalRecording(name, channel[0], log_mel), line
+    where = f"in {folder}" if folder is not None else "beside the clip; --normal says where it lies"
+    found = "a recording of that name is not the one that was trained on" if looked else "it is not found"
+    return None, f"the nearest normal clip is {name}: {found} {where}"
+
+
+def _candidates(name: str, path: Path, folder: Path | None) -> Iterator[Path]:
+    """Files that may be a normal clip, the likeliest first."""
+    base = name.rpartition("/")[2]
+    if folder is None:
+        places = [path.parent.parent / name, path.parent / base, path.parent.parent.parent / name]
+    else:
+        places = [folder / name, folder / base]
+    yield from (place for place in places if place.is_file())
+    if folder is not None:
+        yield from (place for place in iter_audio(folder) if place.name == base and place not in places)
+
+
+def _is_same(log_mel: NDArray[np.float32], level: NDArray[np.floating]) -> bool:
+    return float(np.abs(log_mel.mean(axis=1) - level).mean()) < _SAME_DB
+
+
+def _p_value_words(calibration: Calibration, score: float) -> str:
+    p_value = calibration.p_value(score)
+    found = {domain: (int((values >= score).sum()), len(values)) for domain, values in calibration.used.items()}
+    domain, (n_above, n_clips) = max(found.items(), key=lambda item: (1 + item[1][0]) / (1 + item[1][1]))
+    how_many = "none" if n_above == 0 else str(n_above)
+    words = (
+        f"The p-value is {p_value:.2g}: of {n_clips} normal {domain + ' ' if domain else ''}clips {how_many} scored "
+        f"as high"
+    )
+    if not calibration.is_valid:
+        words += "; the network has heard these clips, so it is too small"
+    return words + "."
+
+
+def _per_cent(share: float) -> str:
+    return f"{100 * share:.0f} %"

@@ -1,0 +1,108 @@
+"""The verb `explain`: why a recording has its score, as a page and a picture."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from soundness.errors import DataError, OutputError
+from soundness.verbs import check_extra, load
+
+if TYPE_CHECKING:  # loaded when it is needed
+    from soundness.detector import Detector
+
+__all__ = ["ExplanationFiles", "explain"]
+
+PathLike = Path | str
+
+
+@dataclass(frozen=True, slots=True)
+class ExplanationFiles:
+    """An explanation that was written.
+
+    Parameters
+    ----------
+    page, picture
+        HTML and PNG.
+    machine_type
+        Of the detector that was asked.
+    anomaly_score
+        Higher is more anomalous.
+    verdict
+        Score, threshold and p-value in words.
+    sentences
+        What is odd, in plain words.
+    notes
+        What a person should know, a line each.
+    """
+
+    page: Path
+    picture: Path
+    machine_type: str
+    anomaly_score: float
+    verdict: str
+    sentences: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def explain(
+    detector: PathLike,
+    clip: PathLike,
+    out: PathLike,
+    *,
+    normal: PathLike | None = None,
+    machine: str | None = None,
+) -> ExplanationFiles:
+    """Write ``<name of the clip>.html`` and ``.png``: what is odd in a recording, where and when.
+
+    Parameters
+    ----------
+    detector
+        A detector's file, or a run's folder.
+    clip
+        One recording.
+    out
+        Folder of page and picture, which replace those that are there.
+    normal
+        Folder that the normal recordings lie in, or below, to hear and see the nearest of them; ``None`` looks beside
+        the clip.
+    machine
+        Whose detector is asked, where there are several.
+
+    Raises
+    ------
+    SoundnessError
+        If there is no such detector, the recording cannot be used, or nothing can be written.
+    """
+    check_extra()
+    clip, out = Path(clip), Path(out)
+    if normal is not None and not Path(normal).is_dir():
+        raise DataError(f"{normal}: no such folder; expected one with the normal recordings")
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{out}: is a file; a folder for page and picture is expected")
+    chosen = _chosen(load(detector), Path(detector), machine)
+    from soundness.explained_clips import explain_recording
+    from soundness.explanation_page import write_explanation, write_picture
+
+    explained = explain_recording(chosen, clip, normal=None if normal is None else Path(normal))
+    page, picture = (out / f"{clip.stem}{suffix}" for suffix in (".html", ".png"))
+    write_explanation(explained, page)
+    write_picture(explained, picture)
+    return ExplanationFiles(
+        page,
+        picture,
+        chosen.machine_type,
+        explained.anomaly_score,
+        explained.verdict,
+        explained.sentences,
+        explained.notes,
+    )
+
+
+def _chosen(detectors: "dict[str, Detector]", path: Path, machine: str | None) -> "Detector":
+    if machine is None and len(detectors) == 1:
+        return next(iter(detectors.values()))
+    if machine is None:
+        raise DataError(f"{path}: detectors of {', '.join(detectors)}; --machine says which of them to ask")
+    if machine not in detectors:
+        raise DataError(f"{path}: no detector of {machine!r}; there are {', '.join(detectors)}")
+    return detectors[machine]

@@ -1,0 +1,213 @@
+"""Why a clip has its score: how odd each band is at each moment, and how much of the score it carries. No files."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from soundness.baseline_scoring import MahalanobisScorer, MeanScorer
+from soundness.detector import Detector
+from soundness.errors import SettingsError
+from soundness.features import Spectrograms
+from soundness.fused_scoring import FusedScorer
+from soundness.log_mel_statistics import MeanLogMel
+from soundness.neighbor_scoring import NearestNeighborScorer
+
+__all__ = ["BandRepresentation", "Explanation", "explain_clip"]
+
+Array = NDArray[np.float64]
+
+_SMOOTHED_SECONDS = 0.1
+_ROUNDING = 1e-15  # what is left of a clip that is compared with itself
+
+
+@runtime_checkable
+class BandRepresentation(Protocol):
+    """A representation whose features are bands, in one view of a clip or several, and which has a scale."""
+
+    @property
+    def band_deviations(self) -> Tensor:
+        """Deviation of each band over all training frames, dB, shape ``(mel,)``."""
+
+    def deviation_map(self, clip: Spectrograms) -> Tensor:
+        """How far a clip lies from what is normal, with its sign, in the band's deviations, shape ``(mel, frame)``."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Explanation:
+    """Why a clip has its score.
+
+    Parameters
+    ----------
+    log_mel
+        Of the clip as it is scored, dB, shape ``(mel, frame)``.
+    deviations
+        How far it lies from what is normal, in deviations of normal frames of the band, shape ``(mel, frame)``: above
+        (positive) or below, or, where the representation tells no sign, its error map.
+    excess_db
+        The same in dB; ``None`` where the representation tells no sign.
+    shares
+        Of each band and frame in the total, never negative, shape ``(mel, frame)``.
+    total
+        What the shares add up to.
+    meaning
+        What the total is, in words.
+    normality
+        What `deviations` are measured from, in words.
+    nearest
+        Indices of the normal clips that are most like it, nearest first.
+    nearest_by
+        By what they are the nearest, in words.
+    """
+
+    log_mel: NDArray[np.float32]
+    deviations: Array
+    excess_db: Array | None
+    shares: Array
+    total: float
+    meaning: str
+    normality: str
+    nearest: NDArray[np.int64]
+    nearest_by: str
+
+    @property
+    def bands(self) -> Array:
+        """Share of each band, shape ``(mel,)``."""
+        shares: Array = self.shares.sum(axis=1)
+        return shares
+
+    @property
+    def frames(self) -> Array:
+        """Share of each frame, shape ``(frame,)``."""
+        shares: Array = self.shares.sum(axis=0)
+        return shares
+
+
+def explain_clip(detector: Detector, clip: Spectrograms, *, n_nearest: int = 1) -> Explanation:
+    """Explain a clip's score.
+
+    The share of a band is spread over the frames in proportion to how far they lie from normal, on the side on which
+    the band's mean does; so shares of bands and frames add up to what those of the bands do.
+
+    Parameters
+    ----------
+    detector
+        Any.
+    clip
+        From `Detector.spectrograms`.
+    n_nearest
+        Normal clips to find.
+    """
+    vectors = detector.representation.vectors(clip).numpy().astype(np.float64)
+    nearest, nearest_by = _nearest(detector, clip, vectors, n_nearest)
+    deviations, excess_db, normality = _deviations(detector, clip, nearest)
+    bands, meaning = _bands(detector, vectors, deviations)
+    bands = bands if bands.sum() > _ROUNDING else np.zeros_like(bands)
+    frame_seconds = detector.settings.log_mel.hop_length / detector.settings.audio.sample_rate
+    weights = _weights(deviations, n_smoothed=max(1, round(_SMOOTHED_SECONDS / frame_seconds)))
+    return Explanation(
+        log_mel=clip.wanted.numpy(),
+        deviations=deviations,
+        excess_db=excess_db,
+        shares=bands[:, None] * weights,
+        total=float(bands.sum()),
+        meaning=meaning,
+        normality=normality,
+        nearest=nearest,
+        nearest_by=nearest_by,
+    )
+
+
+def _nearest(detector: Detector, clip: Spectrograms, vectors: Array, n_clips: int) -> tuple[NDArray[np.int64], str]:
+    try:
+        return detector.scorer.nearest(vectors, n_clips), "by the distance that the score is made of"
+    except SettingsError:
+        if detector.normal_clips is None:
+            return np.zeros(0, np.int64), "the detector keeps no normal clips"
+        level = clip.wanted.mean(dim=-1).numpy()
+        return detector.normal_clips.nearest(level, n_clips), "by mean log-mel, since the scorer compares no clips"
+
+
+def _deviations(detector: Detector, clip: Spectrograms, nearest: NDArray[np.int64]) -> tuple[Array, Array | None, str]:
+    """Deviations from normal, the same in dB, and from what they are measured."""
+    representation = detector.representation
+    if not isinstance(representation, BandRepresentation):
+        errors = representation.error_map(clip).numpy().astype(np.float64)
+        return errors, None, f"errors as the representation {detector.settings.representation!r} gives them"
+    scale = representation.band_deviations.numpy().astype(np.float64)[:, None]
+    if not isinstance(representation, MeanLogMel):
+        found = representation.deviation_map(clip).numpy().astype(np.float64)
+        return found, found * scale, "what the network makes of the clip"
+    kept = detector.normal_clips
+    known = [] if kept is None else [index for index in nearest if index < len(kept.names)]
+    if kept is None or not known:
+        found = representation.deviation_map(clip).numpy().astype(np.float64)
+        return found, found * scale, "the mean of all training frames"
+    level = kept.levels[known].astype(np.float64).mean(axis=0)
+    excess = clip.wanted.numpy().astype(np.float64) - level[:, None]
+    return excess / scale, excess, "the level of the nearest normal clip"
+
+
+def _bands(detector: Detector, vectors: Array, deviations: Array) -> tuple[Array, str]:
+    """Share of each band, and what the shares add up to."""
+    n_bands = len(deviations)
+    is_of_bands = isinstance(detector.representation, BandRepresentation) and vectors.shape[1] % n_bands == 0
+    if is_of_bands:
+        try:
+            shares = detector.scorer.contributions(vectors)
+        except SettingsError:
+            shares = None
+        if shares is not None:
+            return shares.reshape(-1, n_bands).sum(axis=0), _meaning(detector, vectors.shape[1] // n_bands)
+    odd = np.square(deviations) if isinstance(detector.representation, BandRepresentation) else np.abs(deviations)
+    return odd.mean(axis=1), "not parts of the score, which tells none of bands: the mean of the map over time"
+
+
+def _meaning(detector: Detector, n_views: int) -> str:
+    scorer = detector.scorer
+    views = f" of {n_views} views of the clip together" if n_views > 1 else ""
+    if isinstance(scorer, MeanScorer | MahalanobisScorer):
+        return f"parts of the score: they add up to it{views}"
+    if isinstance(scorer, FusedScorer):
+        return f"not parts of the score: squared distances{views}, each in what is usual among normal clips"
+    if isinstance(scorer, NearestNeighborScorer):
+        settings = scorer.settings
+        of = "" if settings.whitening == "none" else ", whitened,"
+        where = {
+            "nearest": "the nearest normal clip"
+            if settings.n_neighbors == 1
+            else f"the {settings.n_neighbors} nearest normal clips, on average,",
+            "mahalanobis": "the mean of the normal clips",
+        }.get(settings.comparison)
+        if where is not None:
+            return (
+                f"parts of the squared distance{of} from {where} which the score is made of{views}: they add up to it"
+            )
+        if settings.comparison.startswith("density"):
+            return (
+                f"parts of the squared distance{of} from the normal clip which gives the score{views}: they add up to "
+                f"it, before it is compared with how densely normal clips lie there"
+            )
+    return f"shares as the scorer {detector.settings.scorer.name!r} gives them{views}"
+
+
+def _weights(deviations: Array, *, n_smoothed: int) -> Array:
+    """How the share of each band is spread over time, shape ``(mel, frame)``; each band's add up to 1."""
+    side = np.where(deviations.mean(axis=1, keepdims=True) < 0, -1.0, 1.0)
+    odd = np.maximum(side * smoothed(deviations, n_smoothed), 0.0)
+    total = odd.sum(axis=1, keepdims=True)
+    even = np.full(odd.shape, 1.0 / odd.shape[1])
+    return np.where(total > 0, odd / np.where(total > 0, total, 1.0), even)
+
+
+def smoothed(values: NDArray[np.floating[Any]], n_frames: int) -> Array:
+    """Mean of so many frames around each, fewer at the ends, shape ``(..., frame)``."""
+    n_frames = min(n_frames, values.shape[-1])
+    before = n_frames // 2
+    edges = np.clip(np.arange(-before, values.shape[-1] - before + n_frames)[:, None], 0, values.shape[-1])[:, 0]
+    sums = np.concatenate([np.zeros((*values.shape[:-1], 1)), np.cumsum(values, axis=-1, dtype=np.float64)], axis=-1)
+    starts, ends = edges[: values.shape[-1]], edges[n_frames : n_frames + values.shape[-1]]
+    found: Array = (sums[..., ends] - sums[..., starts]) / (ends - starts)
+    return found

@@ -1,0 +1,239 @@
+"""The parts of a clip that make it odd, found and told in plain words: NumPy alone."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["OddPart", "find_parts", "hertz", "strongest_band", "strongest_second"]
+
+Array = NDArray[np.float64]
+
+_NEIGHBOURS = np.array([0.25, 0.5, 0.25])
+_FALL = 0.25  # of the strongest band's share, where a part ends
+_TONE_MELS = 4 / 128  # of all bands: what a pure tone is heard in
+_HUM_HZ = 250.0
+_BROAD_OCTAVES = 3.0
+_SMOOTHED_SECONDS = 0.1
+_GAP_SECONDS = 0.2  # shorter pauses are none
+_SHORT_SECONDS = 0.4
+_STEADY_SHARE = 0.85
+_CLEAR = 4.5  # deviations by which what comes and goes stands out from what merely fluctuates
+_SMALLEST_SHARE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class OddPart:
+    """Neighbouring bands that are odd together.
+
+    Parameters
+    ----------
+    bands
+        Index of the first and of the last.
+    centre, fmin, fmax
+        Hz; the centre is that of the strongest band.
+    spans
+        Seconds between which it is odd, one pair for each time; empty where it is all the time.
+    excess_db
+        Above normal, or below (negative), in these bands at these times; ``None`` where it is not known.
+    share
+        Of all that makes the clip odd, between 0 and 1.
+    is_tone
+        Whether it is no wider than a tone.
+    """
+
+    bands: tuple[int, int]
+    centre: float
+    fmin: float
+    fmax: float
+    spans: tuple[tuple[float, float], ...]
+    excess_db: float | None
+    share: float
+    is_tone: bool
+
+    def __str__(self) -> str:
+        """Such as: a tone near 3.1 kHz, 9 dB above normal, from 2.0 s to 4.5 s."""
+        words = [self.what, _level(self.excess_db), self.when]
+        return ", ".join(word for word in words if word)
+
+    @property
+    def what(self) -> str:
+        """Such as: a tone near 3.1 kHz."""
+        if self.is_tone:
+            return f"a hum near {hertz(self.centre)}" if self.centre < _HUM_HZ else f"a tone near {hertz(self.centre)}"
+        is_broad = math.log2(self.fmax / max(self.fmin, 50.0)) >= _BROAD_OCTAVES
+        kind = "broad-band sound" if is_broad else "a band"
+        return f"{kind} from {hertz(self.fmin)} to {hertz(self.fmax)}"
+
+    @property
+    def when(self) -> str:
+        """Such as: from 2.0 s to 4.5 s."""
+        if not self.spans:
+            return "all the time"
+        if len(self.spans) <= 2:
+            return " and ".join(f"from {start:.1f} s to {end:.1f} s" for start, end in self.spans)
+        starts = np.array([start for start, _ in self.spans])
+        longest = max(end - start for start, end in self.spans)
+        gaps = np.diff(starts)
+        events = "short events" if longest < _SHORT_SECONDS else "stretches"
+        is_regular = len(gaps) >= 3 and gaps.std() < 0.25 * gaps.mean()
+        every = f", one every {gaps.mean():.1f} s" if is_regular else ""
+        return f"in {len(self.spans)} {events} from {starts[0]:.1f} s to {self.spans[-1][1]:.1f} s{every}"
+
+
+def find_parts(
+    shares: Array,
+    excess_db: Array | None,
+    *,
+    odd: Array,
+    centres: Array,
+    frame_seconds: float,
+    n_parts: int = 2,
+) -> list[OddPart]:
+    """The parts that carry most of what makes a clip odd, the strongest first.
+
+    Parameters
+    ----------
+    shares
+        Of each band and frame, never negative, shape ``(mel, frame)``.
+    excess_db
+        Above normal or below, shape ``(mel, frame)``; ``None`` where it is not known.
+    odd
+        How odd each band and frame is, above or below, in any unit, shape ``(mel, frame)``.
+    centres
+        Of the bands, Hz, shape ``(mel,)``.
+    frame_seconds
+        From one frame to the next.
+    n_parts
+        At the most; a part that carries less than a twentieth is none, but the first.
+    """
+    bands = shares.sum(axis=1)
+    total = float(bands.sum())
+    if total <= 0.0:
+        return []
+    left = _with_neighbours(bands)
+    found: list[OddPart] = []
+    sides = np.sign((odd * shares).sum(axis=1))
+    for _ in range(n_parts):
+        peak = int(left.argmax())
+        first, last = _grown(left, bands, sides, peak)
+        share = float(bands[first : last + 1].sum()) / total
+        if left[peak] <= 0.0 or (found and share < _SMALLEST_SHARE):
+            break
+        left[max(0, first - 1) : last + 2] = 0.0
+        strongest = first + int(bands[first : last + 1].argmax())
+        found.append(_part((first, strongest, last), share, shares, excess_db, odd, centres, frame_seconds))
+    return found
+
+
+def strongest_band(shares: Array) -> int:
+    """The band that carries most, with its neighbours."""
+    return int(_with_neighbours(shares.sum(axis=1)).argmax())
+
+
+def strongest_second(shares: Array, *, frame_seconds: float) -> float:
+    """Middle of the second that carries most, in seconds; of the whole clip where it is shorter."""
+    frames = shares.sum(axis=0)
+    n_frames = min(len(frames), max(1, round(1.0 / frame_seconds)))
+    sums = np.convolve(frames, np.ones(n_frames), mode="valid")
+    return (int(sums.argmax()) + (n_frames - 1) / 2) * frame_seconds
+
+
+def hertz(frequency: float) -> str:
+    """A frequency in words, with two digits that count."""
+    if frequency >= 995.0:
+        return f"{frequency / 1000:.1f} kHz"
+    return f"{frequency:.0f} Hz" if frequency < 100.0 else f"{10 * round(frequency / 10)} Hz"
+
+
+def _with_neighbours(bands: Array) -> Array:
+    return np.convolve(np.pad(bands, 1, mode="edge"), _NEIGHBOURS, mode="valid")
+
+
+def _grown(left: Array, bands: Array, sides: Array, peak: int) -> tuple[int, int]:
+    """First and last band around a peak that belong to it; the outermost carry enough by themselves."""
+
+    def belongs(band: int) -> bool:
+        return 0 <= band < len(left) and left[band] >= _FALL * left[peak] and sides[band] == sides[peak]
+
+    first = last = peak
+    while belongs(first - 1):
+        first -= 1
+    while belongs(last + 1):
+        last += 1
+    enough = _FALL * left[peak]
+    while first < peak and bands[first] < enough:
+        first += 1
+    while last > peak and bands[last] < enough:
+        last -= 1
+    return first, last
+
+
+def _part(
+    bands: tuple[int, int, int],
+    share: float,
+    shares: Array,
+    excess_db: Array | None,
+    odd: Array,
+    centres: Array,
+    frame_seconds: float,
+) -> OddPart:
+    first, strongest, last = bands
+    chosen = slice(first, last + 1)
+    weights = shares[chosen].sum(axis=1)[:, None] / shares[chosen].sum()
+    course = (weights * odd[chosen]).sum(axis=0)
+    side = -1.0 if course.mean() < 0 else 1.0
+    active = _active(side * course, frame_seconds)
+    level = None if excess_db is None else float((weights * excess_db[chosen]).sum(axis=0)[active].mean())
+    edges = np.concatenate([[centres[0] / 2], (centres[1:] + centres[:-1]) / 2, [1.5 * centres[-1] - centres[-2] / 2]])
+    is_tone = last - first + 1 <= max(1, round(_TONE_MELS * len(centres)))
+    return OddPart(
+        bands=(first, last),
+        centre=float(centres[strongest]),
+        fmin=float(edges[first]),
+        fmax=float(edges[last + 1]),
+        spans=_spans(active, frame_seconds),
+        excess_db=level,
+        share=share,
+        is_tone=is_tone,
+    )
+
+
+def _active(course: Array, frame_seconds: float) -> NDArray[np.bool_]:
+    """When something is there that comes and goes; always, where it merely fluctuates."""
+    n_frames = max(1, round(_SMOOTHED_SECONDS / frame_seconds))
+    everywhere = np.ones(len(course), np.bool_)
+    if len(course) < 4 * n_frames:
+        return everywhere
+    smooth = np.convolve(np.pad(course, (n_frames // 2, (n_frames - 1) // 2), mode="edge"), np.ones(n_frames), "valid")
+    smooth /= n_frames
+    low, high = np.quantile(smooth, (0.1, 0.98))
+    fluctuation = float(np.diff(course).std()) / math.sqrt(2 * n_frames)
+    if high - low < _CLEAR * fluctuation or low > 0.5 * high:
+        return everywhere
+    active = smooth >= (max(float(low), 0.0) + high) / 2
+    for start, end in _runs(~active):
+        if (end - start) * frame_seconds < _GAP_SECONDS and start > 0 and end < len(active):
+            active[start:end] = True
+    return everywhere if active.mean() >= _STEADY_SHARE else active
+
+
+def _spans(active: NDArray[np.bool_], frame_seconds: float) -> tuple[tuple[float, float], ...]:
+    if active.all():
+        return ()
+    return tuple((start * frame_seconds, end * frame_seconds) for start, end in _runs(active))
+
+
+def _runs(active: NDArray[np.bool_]) -> Sequence[tuple[int, int]]:
+    """Where runs of true values begin and end."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], active, [False]]).astype(np.int8)))
+    return [(int(start), int(end)) for start, end in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _level(excess_db: float | None) -> str:
+    if excess_db is None:
+        return ""
+    amount = f"{abs(excess_db):.0f} dB" if abs(excess_db) >= 0.95 else "less than 1 dB"
+    return f"{amount} {'above' if excess_db >= 0 else 'below'} normal"

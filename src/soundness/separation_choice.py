@@ -1,0 +1,64 @@
+"""What a detector does with separated machine sound: what was asked for, or what the data allow."""
+
+from pathlib import Path
+
+from soundness.bundle import load_separator
+from soundness.datasets import Dataset
+from soundness.errors import SettingsError
+from soundness.separation.separator import Separator
+from soundness.separator_training import can_train_separator
+from soundness.settings import SystemSettings
+
+__all__ = ["decide_separation", "given_separator"]
+
+
+def decide_separation(
+    dataset: Dataset, settings: SystemSettings, *, has_separator: bool
+) -> tuple[SystemSettings, tuple[str, ...]]:
+    """Settings whose separation is no longer ``auto``, and why it is what it is.
+
+    Raises
+    ------
+    SettingsError
+        If the separation that is asked for does not fit the system, or a separator that was given is of no use to it.
+    """
+    needs_network = settings.separation in ("augment", "target=separated")
+    if settings.is_embedding and settings.separation == "target=separated":
+        raise SettingsError("separation=target=separated is for a network that reconstructs; this system has none")
+    if not settings.has_network and needs_network:
+        raise SettingsError(
+            f"separation={settings.separation} is for the training of a network; this system has none: denoise or off"
+        )
+    if settings.separation == "off" and has_separator:
+        raise SettingsError("a separator was given, but separation is off")
+    if settings.separation != "auto":
+        return settings, ()
+    notes: tuple[str, ...] = ()
+    if not settings.has_network:
+        separation = "denoise" if has_separator else "off"
+    elif has_separator or can_train_separator(dataset.machines.values()):
+        separation = "augment"
+    else:
+        separation, notes = "off", ("no noise-only clips to train a separator with: separation is off",)
+    return settings.model_copy(update={"separation": separation}), notes
+
+
+def given_separator(path: Path | None, settings: SystemSettings) -> Separator | None:
+    """The separator of a file, which must hear at the sample rate of the settings.
+
+    Raises
+    ------
+    SettingsError
+        If it hears at another one.
+    BundleError
+        If the file is no separator.
+    """
+    if path is None:
+        return None
+    separator = load_separator(path)
+    if separator.settings.sample_rate != settings.audio.sample_rate:
+        raise SettingsError(
+            f"{path}: a separator for {separator.settings.sample_rate} Hz; "
+            f"audio.sample_rate is {settings.audio.sample_rate} Hz"
+        )
+    return separator

@@ -1,0 +1,92 @@
+"""The page of an explanation is shown completely by a real browser, on a desk and on a phone."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from matplotlib.image import imread
+
+from soundness.explained_clips import explain_recording
+from soundness.explanation_page import write_explanation, write_picture
+
+
+@pytest.fixture(scope="module")
+def explained(detectors, fan):
+    return explain_recording(detectors["log-mel-whitened"], next((fan / "test").glob("*anomaly*")), normal=None)
+
+
+@pytest.fixture(scope="module")
+def page(explained, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("explanation") / "pages" / "clip.html"
+    write_explanation(explained, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """A real browser, without a window."""
+    found = [shutil.which(name) for name in ("chromium", "chromedriver")]
+    if None in found:
+        pytest.skip("no Chromium on this machine (Debian: chromium and chromium-driver)")
+    webdriver = pytest.importorskip("selenium.webdriver")
+    service = pytest.importorskip("selenium.webdriver.chrome.service")
+    options = webdriver.ChromeOptions()
+    options.binary_location = found[0]
+    for switch in ("headless", "no-sandbox", "disable-gpu", f"user-data-dir={tmp_path_factory.mktemp('browser')}"):
+        options.add_argument(f"--{switch}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=service.Service(found[1]))
+    yield driver
+    driver.quit()
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+def test_every_picture_and_sound_loads_and_nothing_is_wider_than_the_screen(browser, page, width):
+    metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    browser.get(page.as_uri())
+    assert browser.get_log("browser") == []
+    widths = browser.execute_script("return [...document.images].map(image => image.naturalWidth)")
+    assert len(widths) == 3
+    assert min(widths) > 0
+    durations = browser.execute_async_script(
+        "const done = arguments[0], all = [...document.querySelectorAll('audio')];"
+        "Promise.all(all.map(a => a.duration || new Promise(r => a.onloadedmetadata = () => r(a.duration)))).then(done)"
+    )
+    assert durations == pytest.approx([0.4] * 2, abs=0.15)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+def test_the_page_says_what_was_found_and_asks_nobody(page, explained):
+    html = page.read_text(encoding="utf-8")
+    text = html.replace("\N{NO-BREAK SPACE}", " ")
+    assert all(sentence in text for sentence in explained.sentences)
+    assert explained.verdict in text
+    assert f"their sum is {explained.explanation.total:.3g}" in text
+    assert explained.nearest.name in text
+    assert not re.findall(r'(?:src|href)="(?!#|data:)', html)
+    assert all('alt="' in picture for picture in re.findall(r"<img [^>]*>", html))
+    assert len(html) < 500_000
+
+
+def test_what_a_name_holds_is_shown_and_not_run(detectors, fan, tmp_path):
+    odd = tmp_path / "<script>alert(1).wav"
+    odd.write_bytes(next((fan / "test").glob("*anomaly*")).read_bytes())
+    write_explanation(explain_recording(detectors["log-mel-knn"], odd, normal=fan), tmp_path / "x.html")
+    html = (tmp_path / "x.html").read_text(encoding="utf-8")
+    assert "&lt;script&gt;alert" in html
+    assert "<script>alert" not in html
+
+
+def test_the_picture_is_one(explained, tmp_path):
+    write_picture(explained, tmp_path / "new" / "clip.png")
+    height, width, _ = imread(tmp_path / "new" / "clip.png").shape
+    assert width > height > 500
+
+
+def test_p_value_and_its_clips_are_told(explained, detectors):
+    calibration = detectors["log-mel-whitened"].calibration
+    assert f"{calibration.p_value(explained.anomaly_score):.2g}: of " in explained.p_value_words
+    n_clips = int(re.search(r"of (\d+) normal", explained.p_value_words)[1])
+    assert n_clips in calibration.n_clips.values()

@@ -47,7 +47,7 @@ WORST_LOSS_WEIGHT = 0.25
 STANDARDISED = ("scorer.whitening=scaled", "scorer.is_standardised=true", "scorer.shrinkage=0.005")
 DENSITY = ("scorer.comparison=density-ratio", "scorer.n_density_neighbors=48", "scorer.balance=min")
 MEAN, LOW = System("log-mel-whitened", STANDARDISED), System("log-mel-quantile", ("quantile=0.1", *STANDARDISED))
-BOTH = ("representation=log-mel", "quantile=0.1", "scorer.name=fused", *STANDARDISED)
+BOTH = ("representation=log-mel", 'poolings=["mean","quantile-0.1"]', "scorer.name=fused", *STANDARDISED)
 STEPS = {
     "`conditional`, the report's": System("conditional"),
     "no network: mean log-mel, nearest neighbour (`log-mel-knn`)": System("log-mel-knn"),

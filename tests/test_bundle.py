@@ -15,7 +15,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from soundness.bundle import (
-    FORMAT,
+    FORMATS,
     SUFFIX,
     load_detector,
     load_detectors,
@@ -53,8 +53,9 @@ def split(content):
     return first_line, payload, json.loads(header["__metadata__"]["soundness"])
 
 
-def sealed(payload, *, kind="detector", number=FORMAT):
+def sealed(payload, *, kind="detector", number=None):
     """A payload with a first line that fits it."""
+    number = FORMATS[kind] if number is None else number
     return f"soundness {kind} {number} {len(payload)} {hashlib.sha256(payload).hexdigest()}\n".encode() + payload
 
 
@@ -93,7 +94,7 @@ def test_saving_what_was_loaded_gives_the_same_file(detectors, system, tmp_path)
 def test_the_first_line_says_what_the_file_is_and_the_rest_is_safetensors(saved):
     first_line, payload, about = split(saved.read_bytes())
     digest = hashlib.sha256(payload).hexdigest()
-    assert first_line.decode() == f"soundness detector {FORMAT} {len(payload)} {digest}"
+    assert first_line.decode() == f"soundness detector {FORMATS['detector']} {len(payload)} {digest}"
     assert about["machine_type"] == "fan"
     assert about["settings"]["log_mel"]["n_mels"] == 16
     arrays = load_arrays(payload)
@@ -178,15 +179,17 @@ def test_a_file_that_is_no_detector_is_refused(tmp_path, content):
 
 def test_a_file_of_a_newer_format_is_refused_as_such(saved):
     _, payload, _ = split(saved.read_bytes())
-    saved.write_bytes(sealed(payload, number=FORMAT + 1))
-    assert_refused(saved, f"format {FORMAT + 1}; this version of soundness reads format {FORMAT}")
+    newest = FORMATS["detector"]
+    saved.write_bytes(sealed(payload, number=newest + 1))
+    assert_refused(saved, f"format {newest + 1}; this version of soundness reads format {newest}: a newer one reads it")
 
 
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_file_of_an_older_format_is_refused_as_such(saved, number):
     _, payload, _ = split(saved.read_bytes())
     saved.write_bytes(sealed(payload, number=number))
-    assert_refused(saved, f"format {number}; this version of soundness reads format {FORMAT}: train it anew")
+    newest = FORMATS["detector"]
+    assert_refused(saved, f"format {number}; this version of soundness reads format {newest}: train it anew")
 
 
 def test_a_file_of_another_kind_is_refused_as_such(saved):

@@ -20,6 +20,7 @@ from soundness.exporting.scorers import anomaly_score
 from soundness.exporting.separators import separated
 from soundness.log_mel_statistics import MeanLogMel
 from soundness.poolings import POOLINGS
+from soundness.poolings import pooled as pooled_by_torch
 from soundness.runtime import ExportedDetector, load_exports
 from soundness.scores import read_scores
 from soundness.scoring import SCORERS, TrainingVectors

@@ -105,13 +105,6 @@ def test_other_poolings_are_refused_by_name(name):
     assert repr(name) in str(caught.value)
 
 
-def test_quantiles_of_more_values_than_torch_takes_at_once_are_those_of_each_band():
-    values = torch.arange(100.0).expand(3, 60_000, 100)
-    assert (of("quantile-0.5", values=values)[0] == torch.full((3, 60_000), 49.5)).all()
-    with pytest.raises(RuntimeError, match="too large"):
-        values.quantile(0.5, dim=-1)
-
-
 def test_views_follow_each_other_in_a_vector(log_mel):
     clip, bands = Spectrograms(log_mel, log_mel), {"mean": torch.zeros(5), "deviation": torch.ones(5)}
     both = PooledLogMel(**bands, poolings=("mean", "quantile-0.2", "modulation"))

@@ -115,7 +115,9 @@ def test_what_a_network_reconstructs_it_decodes_from_what_it_encodes(name):
     ]
     torch.manual_seed(0)
     scale = {"mean": torch.zeros(2, 16), "deviation": torch.ones(2, 16)}
-    network = new_reconstructor(load_settings(overrides=small), n_conditions=2, **scale).eval().autoencoder
+    network = (
+        new_reconstructor(load_settings("conditional", overrides=small), n_conditions=2, **scale).eval().autoencoder
+    )
     segments, told = torch.randn(3, 16, 8), torch.eye(2)[[0, 1, 0]]
     latent = network.encode(segments, told)
     assert latent.shape == (3, 8)
@@ -127,16 +129,16 @@ def test_what_a_network_reconstructs_it_decodes_from_what_it_encodes(name):
 
 def test_a_network_without_an_encoder_has_no_latent(monkeypatch):
     monkeypatch.setitem(AUTOENCODERS, "mute", Mute)
-    check_network(load_settings(overrides=["autoencoder=mute"]))
+    check_network(load_settings("conditional", overrides=["autoencoder=mute"]))
     with pytest.raises(
         SettingsError, match=r"autoencoder\.name: mute lacks encode, which representation 'latent' needs"
     ):
-        check_network(load_settings(overrides=["autoencoder=mute", "representation=latent"]))
+        check_network(load_settings("conditional", overrides=["autoencoder=mute", "representation=latent"]))
     path = f"{__name__}:Mute"
     with pytest.raises(
         SettingsError, match=r"autoencoder\.name: .*:Mute lacks encode; its role needs __init__, forward, encode"
     ):
-        check_network(load_settings(overrides=[f"autoencoder={path}", "representation=latent"]))
+        check_network(load_settings("conditional", overrides=[f"autoencoder={path}", "representation=latent"]))
 
 
 @pytest.mark.parametrize(

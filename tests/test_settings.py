@@ -133,7 +133,7 @@ def test_the_systems_of_the_report_differ_from_its_first_in_what_it_says_and_in_
 
 def test_the_two_baselines_differ_in_their_score_alone():
     mse, mahalanobis = (dict(leaves(load_settings(f"baseline-{name}"))) for name in ("mse", "mahalanobis"))
-    assert {key for key in mse if mse[key] != mahalanobis[key]} == {"description", "representation", "scorer.name"}
+    assert {key for key in mse if mse[key] != mahalanobis[key]} == {"description", "autoencoder.error", "scorer.name"}
     assert (mse["training.n_epochs"], mse["training.batch_size"], mse["training.learning_rate"]) == (100, 256, 1e-3)
     assert mse["training.held_out"] == 0.1
 

@@ -32,9 +32,9 @@ from soundness.scoring import Threshold, find_scorer
 from soundness.separation.separator import Separator, SeparatorSummary
 from soundness.settings import SeparatorSettings, SystemSettings
 
-__all__ = ["FORMAT", "SUFFIX", "load_detector", "load_detectors", "load_separator", "save_detector", "save_separator"]
+__all__ = ["FORMATS", "SUFFIX", "load_detector", "load_detectors", "load_separator", "save_detector", "save_separator"]
 
-FORMAT = 3
+FORMATS = {"detector": 3, "separator": 2}
 SUFFIX = ".soundness"
 _LONGEST_FIRST_LINE = 256
 
@@ -197,7 +197,7 @@ def load_detectors(path: Path) -> dict[str, Detector]:
 def _write(path: Path, *, kind: str, about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     payload = save_arrays(contiguous, metadata={"soundness": json.dumps(about)})
-    first_line = f"soundness {kind} {FORMAT} {len(payload)} {hashlib.sha256(payload).hexdigest()}\n"
+    first_line = f"soundness {kind} {FORMATS[kind]} {len(payload)} {hashlib.sha256(payload).hexdigest()}\n"
     partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -221,9 +221,11 @@ def _read(path: Path, *, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[A
         raise BundleError(f"{path}: not a {kind} of soundness")
     if words[1] != kind:
         raise BundleError(f"{path}: holds a {words[1]}; expected a {kind}")
-    if int(words[2]) != FORMAT:
-        remedy = "train it anew" if int(words[2]) < FORMAT else "a newer one reads it"
-        raise BundleError(f"{path}: format {words[2]}; this version of soundness reads format {FORMAT}: {remedy}")
+    if int(words[2]) != FORMATS[kind]:
+        remedy = "train it anew" if int(words[2]) < FORMATS[kind] else "a newer one reads it"
+        raise BundleError(
+            f"{path}: format {words[2]}; this version of soundness reads format {FORMATS[kind]}: {remedy}"
+        )
     if len(payload) != int(words[3]):
         raise BundleError(f"{path}: cut short: {len(payload):,} bytes of {int(words[3]):,} are there")
     if hashlib.sha256(payload).hexdigest() != words[4]:

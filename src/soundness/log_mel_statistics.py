@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from soundness.features import Spectrograms
-from soundness.poolings import pooled, quantile
+from soundness.poolings import pooled
 from soundness.setting_types import Pooling
 from soundness.settings import SystemSettings
 
@@ -80,7 +80,7 @@ class QuantileLogMel(MeanLogMel):
 
     def vectors(self, clip: Spectrograms) -> Tensor:
         """Quantile of each band in dB, shape ``(1, mel)``."""
-        return quantile(clip.wanted, self.quantile)[None]
+        return clip.wanted.quantile(self.quantile, dim=-1)[None]
 
 
 class PooledLogMel(MeanLogMel):

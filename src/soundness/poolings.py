@@ -7,12 +7,11 @@ from torch import Tensor
 
 from soundness.setting_types import Pooling, quantile_of
 
-__all__ = ["EXPONENT", "N_OCTAVES", "POOLINGS", "SMALLEST_POWER", "pooled", "quantile"]
+__all__ = ["EXPONENT", "N_OCTAVES", "POOLINGS", "SMALLEST_POWER", "pooled"]
 
 EXPONENT = -0.25  # of power: between the mean of decibels (0) and the quietest frame (minus infinity)
 N_OCTAVES = 5
 SMALLEST_POWER = 1e-6  # dB squared: a band that does not move at all
-_VALUES_AT_A_TIME = 2**23  # torch takes quantiles of no more than twice as many
 
 
 def _generalised_mean(values: Tensor) -> Tensor:
@@ -52,13 +51,6 @@ POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
 """Functions of values, shape ``(..., mel, frame)``; quantiles beside them, see `pooled`."""
 
 
-def quantile(values: Tensor, level: float) -> Tensor:
-    """Quantile of each band, linear between its neighbours: ``(..., mel, frame)`` to ``(..., mel)``; 0 < level < 1."""
-    rows = values.flatten(0, -2)
-    parts = torch.split(rows, max(1, _VALUES_AT_A_TIME // values.shape[-1]))
-    return torch.cat([part.quantile(level, dim=-1) for part in parts]).reshape(values.shape[:-1])
-
-
 def pooled(values: Tensor, poolings: Sequence[Pooling]) -> list[Tensor]:
     """One view for each pooling, shape ``(..., feature)``: bands in order, once or, octave by octave, more often.
 
@@ -74,4 +66,4 @@ def pooled(values: Tensor, poolings: Sequence[Pooling]) -> list[Tensor]:
 
 def _pooled(values: Tensor, pooling: Pooling) -> Tensor:
     level = quantile_of(pooling)
-    return POOLINGS[pooling](values) if level is None else quantile(values, level)
+    return POOLINGS[pooling](values) if level is None else values.quantile(level, dim=-1)

@@ -223,7 +223,8 @@ def _read(path: Path, *, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[A
         raise BundleError(f"{path}: holds a {words[1]}; expected a {kind}")
     if int(words[2]) != FORMATS[kind]:
         remedy = "train it anew" if int(words[2]) < FORMATS[kind] else "a newer one reads it"
-        raise BundleError(
+        known = FORMATS[kind]
+        raise BundleError(f"{path}: format {words[2]}; this version of soundness reads format {known}: {remedy}")
             f"{path}: format {words[2]}; this version of soundness reads format {FORMATS[kind]}: {remedy}"
         )
     if len(payload) != int(words[3]):

@@ -228,6 +228,19 @@ def separating_detector(tmp_path_factory, fan, small, separator_file):
 
 
 @pytest.fixture(scope="session")
+def calibrated(tmp_path_factory, small):
+    """A detector of one hum without a network, calibrated by its 24 training clips, and its file."""
+    from monitored import record
+    from soundness.training import train
+
+    root = tmp_path_factory.mktemp("calibrated")
+    for seed in range(24):
+        record(root / "data" / "fan" / "train" / f"section_00_source_train_normal_{seed:04d}_a_1.wav", seed)
+    (detector,) = train(root / "data", root / "run", system="log-mel-knn", settings=small("log-mel-knn"))
+    return detector, root / "run" / "fan.soundness"
+
+
+@pytest.fixture(scope="session")
 def waveform():
     """Half a second of a hum in noise, shape ``(1, time)``."""
     return machine_sound(np.random.default_rng(7), hz=650, seconds=0.5).astype(np.float32)[None]

@@ -1,0 +1,37 @@
+"""A machine that hums, a detector of it, and recordings as they appear."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from soundness.alarm_rules import AlarmRule
+
+RATE = 16_000
+
+
+def rule(n_odd=1, n_clips=1, p_value=0.05):
+    """An alarm rule whose promises nobody looks at."""
+    return AlarmRule(p_value, n_odd, n_clips, 1.0, 1.0, 1.0, 1.0, 1.0)
+
+
+def hum(seed=0, *, is_odd=False, seconds=0.4, rate=RATE):
+    """A machine that is well, or has another pitch."""
+    time = np.arange(round(seconds * rate)) / rate
+    noise = 0.05 * np.random.default_rng(seed).standard_normal(len(time))
+    return noise + 0.2 * np.sin(2 * np.pi * (1300 if is_odd else 400) * time)
+
+
+def record(path: Path, seed=0, *, seconds_ago=0.0, **options):
+    """Write a recording, completely, that was last changed some seconds ago."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, hum(seed, **options), options.get("rate", RATE))
+    age(path, seconds_ago)
+    return path
+
+
+def age(path: Path, seconds_ago):
+    """Make a file look as if it had been changed so long ago."""
+    changed = path.stat().st_mtime_ns - round(seconds_ago * 1e9)
+    os.utime(path, ns=(changed, changed))

@@ -1,0 +1,104 @@
+"""A rule is proposed where it can be trusted, and refused, with what can be, where it cannot."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from monitored import RATE, hum, record
+from soundness.alarm_proposals import p_values_of, propose_alarms
+from soundness.calibration import Calibration
+from soundness.errors import DataError, SettingsError
+from soundness.screening import score_clip
+
+HOUR = 3_600.0
+
+
+def calibrated_by(detector, *, origin="fresh", **counts):
+    rng = np.random.default_rng(0)
+    scores = {name: rng.normal(size=count) for name, count in counts.items()}
+    return detector.calibrated(Calibration.from_scores(scores, origin=origin))
+
+
+def proposed(detector, p_values=(), *, per_second=1 / HOUR, longest=6):
+    rng = np.random.default_rng(0)
+    return propose_alarms(
+        detector, per_second=per_second, clip_every_seconds=10.0, longest=longest, p_values=p_values, rng=rng
+    )
+
+
+def test_without_a_recording_it_is_said_that_independence_is_taken_on_trust(calibrated):
+    proposal = proposed(calibrated_by(calibrated[0], source=200, target=40))
+    assert proposal.replay is None
+    assert proposal.rule.bound_per_day <= 24.0
+    assert any("has not been checked; --recording" in note for note in proposal.notes)
+    assert any(
+        note.startswith("single clips would raise 8.78/hour at the least") for note in proposal.notes
+    )  # 360 / 41
+
+
+def test_a_recording_of_independent_clips_confirms_the_rule(calibrated):
+    detector = calibrated_by(calibrated[0], normal=200)
+    p_values = np.random.default_rng(1).uniform(size=4_000).tolist()
+    proposal = proposed(detector, p_values)
+    assert proposal.rule == proposed(detector).rule
+    assert proposal.replay.n_clips == 4_000
+    assert proposal.replay.per_day <= 24.0
+
+
+def test_a_rule_that_fails_on_the_recording_is_passed_over_for_one_that_does_not(calibrated):
+    detector = calibrated_by(calibrated[0], normal=200)
+    first = proposed(detector).rule
+    p_values = np.random.default_rng(1).uniform(0.2, 1.0, size=4_000)
+    for start in range(0, 4_000, 100):  # bursts that are just long enough for the first rule
+        p_values[start : start + first.n_odd] = first.p_value
+    proposal = proposed(detector, p_values.tolist())
+    assert proposal.rule != first
+    assert proposal.replay.n_alarms == 0 or proposal.replay.per_day <= 24.0
+    assert any(f"{first} would have kept to the rate if clips were independent" in note for note in proposal.notes)
+
+
+def test_a_recording_on_which_every_rule_fails_is_told_of(calibrated):
+    p_values = np.where(np.arange(4_000) % 100 < 20, 0.001, 0.9).tolist()
+    with pytest.raises(SettingsError, match=r"1/hour cannot be kept on the recording.*40 alarm\(s\) in 4000 clips"):
+        proposed(calibrated_by(calibrated[0], normal=200), p_values)
+
+
+def test_a_recording_too_short_for_the_rate_says_what_it_supports(calibrated):
+    proposal = proposed(calibrated_by(calibrated[0], normal=200), [0.9] * 60)
+    (note,) = [note for note in proposal.notes if "60 clips in a row support no rate below" in note]
+    assert "18/hour" in note  # none in ten minutes: 2.996 of a Poisson count
+
+
+def test_clips_that_the_network_has_heard_promise_nothing(calibrated):
+    with pytest.raises(SettingsError, match=r"clips that its network has heard.*soundness calibrate"):
+        proposed(calibrated_by(calibrated[0], origin="heard", normal=500))
+
+
+def test_a_detector_of_an_earlier_version_is_not_calibrated(calibrated):
+    detector = calibrated[0]._changed(calibration=None)
+    with pytest.raises(SettingsError, match="is not calibrated; soundness calibrate"):
+        proposed(detector)
+
+
+def test_a_folder_is_replayed_in_the_order_of_its_names_and_a_long_recording_in_pieces(calibrated, tmp_path):
+    detector = calibrated[0]
+    pieces = [hum(seed, is_odd=seed == 2, seconds=0.5) for seed in range(4)]
+    for index in (2, 0, 3, 1):
+        record(tmp_path / "clips" / f"{index}.wav")
+        soundfile.write(tmp_path / "clips" / f"{index}.wav", pieces[index], RATE, subtype="FLOAT")
+    soundfile.write(tmp_path / "long.wav", np.concatenate([*pieces, hum(9, seconds=0.2)]), RATE, subtype="FLOAT")
+    of_clips = p_values_of(detector, [tmp_path / "clips"], clip_every_seconds=0.5)
+    assert of_clips == [detector.p_value(score_clip(detector, tmp_path / "clips" / f"{i}.wav")) for i in range(4)]
+    assert p_values_of(detector, [tmp_path / "long.wav"], clip_every_seconds=0.5) == of_clips
+    assert of_clips[2] == 1 / 25
+
+
+def test_a_recording_that_is_labelled_anomalous_is_refused(calibrated, tmp_path):
+    path = record(tmp_path / "section_00_source_test_anomaly_0000_a.wav")
+    with pytest.raises(DataError, match="false alarms are counted on normal recordings"):
+        p_values_of(calibrated[0], [path], clip_every_seconds=0.4)
+
+
+def test_clips_shorter_than_a_frame_are_refused(calibrated, tmp_path):
+    with pytest.raises(SettingsError, match=r"a clip every 0\.01 s: shorter than one frame of 512 samples"):
+        p_values_of(calibrated[0], [record(tmp_path / "a.wav")], clip_every_seconds=0.01)

@@ -1,0 +1,74 @@
+"""Fresh normal clips make other p-values and another threshold, and touch nothing else."""
+
+import numpy as np
+import pytest
+
+from monitored import record, rule
+from soundness.errors import AudioError, DataError
+from soundness.recalibration import recalibrate, training_clips
+from soundness.screening import score_clip
+
+
+@pytest.fixture
+def fresh(tmp_path):
+    return [record(tmp_path / "fresh" / f"{seed}.wav", seed) for seed in range(100, 112)]
+
+
+def test_fresh_clips_replace_the_calibration_the_threshold_and_the_rule(calibrated, fresh):
+    before = calibrated[0].with_alarm_rule(rule())
+    after = recalibrate(before, [fresh[0].parent])
+    scores = np.sort([score_clip(before, path) for path in fresh])
+    assert after.calibration.scores.keys() == {""}
+    assert after.calibration.scores[""].tolist() == scores.tolist()
+    assert after.threshold.value == scores[-1]  # 13 * 0.1 = 1.3: one of 13 may lie above it, the new one
+    assert after.calibration.origin == "fresh"
+    assert after.alarm_rule is None
+    assert before.alarm_rule is not None
+    assert score_clip(after, fresh[0]) == score_clip(before, fresh[0])
+
+
+def test_the_clips_of_one_domain_leave_the_others_as_they_are(calibrated, fresh):
+    detector = calibrated[0]
+    after = recalibrate(detector, fresh, domain="target")
+    assert after.calibration.n_clips == {"source": 24, "target": 12}
+    assert after.calibration.scores["source"].tolist() == detector.calibration.scores["source"].tolist()
+    assert after.calibration.origin == "left-out"  # as the weaker of the two
+    assert recalibrate(detector, fresh, domain="source").calibration.origin == "fresh"
+
+
+def test_names_tell_domains_where_none_is_given(calibrated, fresh):
+    renamed = [
+        path.rename(path.with_name(f"section_00_{'source' if index < 7 else 'target'}_test_normal_{index:04d}_a.wav"))
+        for index, path in enumerate(fresh)
+    ]
+    assert recalibrate(calibrated[0], renamed).calibration.n_clips == {"source": 7, "target": 5}
+
+
+def test_progress_is_told(calibrated, fresh):
+    told = []
+    recalibrate(calibrated[0], fresh, progress=lambda done, total: told.append((done, total)))
+    assert told == [(done, 12) for done in range(1, 13)]
+
+
+def test_clips_that_are_called_training_clips_are_found(tmp_path):
+    names = ["section_00_source_train_normal_0000_a.wav", "section_00_source_test_normal_0000_a.wav"]
+    paths = [record(tmp_path / "x" / name) for name in names]
+    assert [path.name for path in training_clips([tmp_path / "x"])] == names[:1]
+    assert training_clips(paths[1:]) == []
+
+
+def test_an_anomalous_clip_is_refused(calibrated, fresh):
+    record(fresh[0].parent / "section_00_source_test_anomaly_0000_a.wav", is_odd=True)
+    with pytest.raises(DataError, match=r"test_anomaly_0000_a\.wav: labelled anomalous; .* by normal clips alone"):
+        recalibrate(calibrated[0], [fresh[0].parent])
+
+
+def test_a_clip_that_cannot_be_used_is_refused_by_name(calibrated, fresh):
+    fresh[3].write_bytes(b"no sound")
+    with pytest.raises(AudioError, match=r"103\.wav: not audio"):
+        recalibrate(calibrated[0], fresh)
+
+
+def test_a_single_clip_is_too_few(calibrated, fresh):
+    with pytest.raises(DataError, match="1 target clip to calibrate by; at least 2 are needed"):
+        recalibrate(calibrated[0], fresh[:1], domain="target")

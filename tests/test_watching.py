@@ -1,0 +1,309 @@
+"""Every recording that appears is scored once, whatever else happens; alarms reach whoever is to know."""
+
+import csv
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import soundfile
+
+from monitored import age, hum, record, rule
+from soundness.bundle import save_detector
+from soundness.clip_logs import open_log
+from soundness.fetching import Patience
+from soundness.screening import score_clip
+from soundness.watching import Courier, Watch
+from webhook_server import taking_alarms
+
+PROGRAM = "from soundness.cli import main; main()"
+
+
+class Watched:
+    """A folder that is watched, and all that the watch said."""
+
+    def __init__(self, folder, detectors, log, *, longest_seconds=60.0, webhook=None):
+        self.said, self.alarms = [], []
+        self.log = open_log(log)
+        patience = Patience(first_seconds=0.02, longest_seconds=0.02, jitter=lambda: 1.0)
+        courier = None if webhook is None else Courier(webhook, self.log, patience=patience, announce=self.said.append)
+        self.watch = Watch(
+            folder,
+            detectors,
+            self.log,
+            longest_seconds,
+            self.said.append,
+            lambda row: self.alarms.append(row.file),
+            courier,
+        )
+
+    def look(self, n_times=2):
+        for _ in range(n_times):
+            self.watch.look()
+        return self
+
+
+@pytest.fixture
+def detector(calibrated):
+    return calibrated[0].with_alarm_rule(rule())
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "in").mkdir()
+    return tmp_path / "in"
+
+
+@pytest.fixture
+def watched(folder, detector, tmp_path):
+    found = Watched(folder, {"fan": detector}, tmp_path / "alarms.csv")
+    yield found
+    found.log.close()
+
+
+def rows(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_recording_is_scored_at_the_second_look_that_finds_it_unchanged_and_never_again(
+    folder, watched, detector, tmp_path
+):
+    path = record(folder / "a.wav", 50)
+    watched.look(1)
+    assert rows(tmp_path / "alarms.csv") == []
+    watched.look(4)
+    (row,) = rows(tmp_path / "alarms.csv")
+    assert (row["event"], row["machine"], row["file"]) == ("clip", "fan", "a.wav")
+    assert float(row["score"]) == score_clip(detector, path)
+    assert float(row["p_value"]) == detector.p_value(float(row["score"]))
+
+
+def test_the_rule_is_applied_in_the_order_in_which_recordings_were_finished(folder, calibrated, tmp_path):
+    ordered = calibrated[0].with_alarm_rule(rule(n_odd=2, n_clips=2))
+    found = Watched(folder, {"fan": ordered}, tmp_path / "alarms.sqlite")
+    for name, ago, is_odd in (("d", 40, True), ("a", 30, False), ("c", 20, True), ("b", 10, True), ("e", 5, True)):
+        record(folder / f"{name}.wav", 60, seconds_ago=ago, is_odd=is_odd)
+    found.look()
+    assert found.alarms == ["b.wav"]  # c and b follow each other; d is alone; with e the alarm goes on
+    assert (found.watch.counts.n_scored, found.watch.counts.n_alarms) == (5, 1)
+    found.log.close()
+
+
+def test_a_window_goes_on_after_a_restart(folder, calibrated, tmp_path):
+    ordered = calibrated[0].with_alarm_rule(rule(n_odd=2, n_clips=2))
+    alarms = []
+    for name in ("a", "b", "c"):
+        record(folder / f"{name}.wav", 60, is_odd=True)
+        found = Watched(folder, {"fan": ordered}, tmp_path / "alarms.csv").look()
+        alarms.append(found.alarms)
+        found.log.close()
+    assert alarms == [[], ["b.wav"], []]
+
+
+def test_a_recording_that_grows_is_left_alone_until_it_is_whole(folder, watched, tmp_path):
+    whole = record(tmp_path / "whole.wav", 51).read_bytes()
+    for length in (0, 20, 44, 5_000, len(whole) - 1):
+        (folder / "a.wav").write_bytes(whole[:length])
+        watched.look(3)
+    assert watched.watch.counts.n_scored == watched.watch.counts.n_failed == 0
+    (folder / "a.wav").write_bytes(whole)
+    watched.look()
+    assert watched.watch.counts.n_scored == 1
+    assert watched.said == []
+
+
+def test_a_half_written_recording_that_nobody_goes_on_with_is_named_once_and_scored_when_it_is_whole(
+    folder, watched, tmp_path
+):
+    whole = record(tmp_path / "whole.wav", 52).read_bytes()
+    (folder / "a.wav").write_bytes(whole[:6_000])
+    age(folder / "a.wav", 100)
+    record(folder / "b.wav", 53)
+    watched.look(5)
+    (said,) = watched.said
+    assert said.startswith(f"{folder / 'a.wav'}: truncated; its header says")
+    assert [(row["event"], row["file"]) for row in rows(tmp_path / "alarms.csv")] == [
+        ("failed", "a.wav"),
+        ("clip", "b.wav"),
+    ]
+    (folder / "a.wav").write_bytes(whole)
+    watched.look()
+    assert rows(tmp_path / "alarms.csv")[-1]["event"] == "clip"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"no sound at all" * 100, "not audio"), (b"", "empty file"), (None, "samples that are no")],
+)
+def test_a_bad_recording_never_stops_a_watch(folder, watched, tmp_path, content, message):
+    if content is None:
+        soundfile.write(folder / "a.wav", np.full(8_000, np.nan, dtype=np.float32), 16_000, subtype="FLOAT")
+    else:
+        (folder / "a.wav").write_bytes(content)
+    age(folder / "a.wav", 60)
+    record(folder / "b.wav", 54)
+    watched.look(4)
+    assert len(watched.said) == 1
+    assert message in watched.said[0]
+    assert [row["event"] for row in rows(tmp_path / "alarms.csv")] == ["failed", "clip"]
+    assert message in rows(tmp_path / "alarms.csv")[0]["message"]
+
+
+def test_a_recording_that_is_deleted_before_it_is_read_is_logged_as_gone(folder, watched, tmp_path):
+    (folder / "a.wav").write_bytes(b"no sound")
+    age(folder / "a.wav", 60)
+    path = record(folder / "b.wav", 55)
+
+    def delete(line):
+        watched.said.append(line)
+        path.unlink(missing_ok=True)
+
+    watched.watch.announce = delete  # is told of the first recording before the second one is read
+    watched.look(3)
+    assert [(row["file"], row["event"]) for row in rows(tmp_path / "alarms.csv")] == [
+        ("a.wav", "failed"),
+        ("b.wav", "failed"),
+    ]
+    assert watched.said[1] == f"{path}: gone before it could be read"
+
+
+def test_no_more_of_a_long_recording_is_heard_than_is_allowed_and_that_is_said(folder, detector, tmp_path):
+    found = Watched(folder, {"fan": detector}, tmp_path / "alarms.csv", longest_seconds=0.5)
+    beginning = hum(57, seconds=0.5)
+    soundfile.write(folder / "long.wav", np.concatenate([beginning, hum(58, is_odd=True, seconds=3.0)]), 16_000)
+    soundfile.write(tmp_path / "beginning.wav", beginning, 16_000)
+    found.look()
+    (row,) = rows(tmp_path / "alarms.csv")
+    assert float(row["score"]) == score_clip(detector, tmp_path / "beginning.wav")
+    assert row["message"] == "the first 0.5 s of 4 s were heard"  # 3.5 s, rounded
+    assert found.said == [f"{folder / 'long.wav'}: the first 0.5 s of 4 s were heard"]
+    found.log.close()
+
+
+def test_of_several_detectors_that_of_the_folder_scores(folder, detector, tmp_path):
+    found = Watched(folder, {"fan": detector, "pump": detector}, tmp_path / "alarms.csv")
+    record(folder / "fan" / "a.wav", 59, seconds_ago=50)
+    record(folder / "saw" / "b.wav", 60)
+    found.look(3)
+    assert [(row["file"], row["event"]) for row in rows(tmp_path / "alarms.csv")] == [
+        ("fan/a.wav", "clip"),
+        ("saw/b.wav", "failed"),
+    ]
+    assert "no detector for it; there are detectors for fan, pump" in found.said[0]
+    found.log.close()
+
+
+def test_alarms_reach_the_webhook_once_and_in_order(folder, detector, tmp_path):
+    with taking_alarms() as server:
+        found = Watched(folder, {"fan": detector}, tmp_path / "alarms.csv", webhook=server.url)
+        for index, is_odd in enumerate((True, False, True)):
+            record(folder / f"{index}.wav", 60, seconds_ago=30 - 10 * index, is_odd=is_odd)
+        found.look(4)
+        found.log.close()
+        again = Watched(folder, {"fan": detector}, tmp_path / "alarms.csv", webhook=server.url).look(3)
+        again.log.close()
+    assert [content["file"] for content in server.came] == ["0.wav", "2.wav"]
+    assert server.came[0]["machine"] == "fan"
+    assert server.came[0]["p_value"] == 1 / 25
+
+
+def test_a_webhook_that_is_down_stops_nothing_and_is_told_later_even_after_a_restart(folder, detector, tmp_path):
+    with taking_alarms() as server:
+        port = int(server.url.split(":")[2].split("/")[0])
+    found = Watched(folder, {"fan": detector}, tmp_path / "alarms.csv", webhook=server.url)
+    for index in range(3):
+        record(folder / f"{index}.wav", 60, seconds_ago=30 - 10 * index, is_odd=index != 1)
+    found.look(3)
+    assert found.watch.counts.n_scored == 3
+    assert found.watch.counts.n_unsent == 2
+    assert [line for line in found.said if "alarms are kept, and sent later" in line] == found.said
+    assert len(found.said) == 1
+    found.log.close()
+    with taking_alarms(port) as server:
+        server.statuses.append(503)
+        again = Watched(folder, {"fan": detector}, tmp_path / "alarms.csv", webhook=server.url)
+        again.watch.courier.insist()
+        again.log.close()
+    assert [content["file"] for content in server.came] == ["0.wav", "2.wav"]
+
+
+def test_a_webhook_that_is_down_is_asked_ever_more_rarely(folder, detector, tmp_path):
+    with taking_alarms() as server:
+        server.statuses.extend([500] * 100)
+        found = Watched(folder, {"fan": detector}, tmp_path / "alarms.csv", webhook=server.url)
+        found.watch.courier.patience = Patience(first_seconds=60.0)
+        record(folder / "a.wav", 60, is_odd=True)
+        found.look(6)
+        found.log.close()
+    assert len(server.statuses) == 99
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".csv", ".sqlite"])
+def test_a_watch_that_is_killed_again_and_again_scores_every_recording_exactly_once(
+    calibrated, folder, tmp_path, suffix
+):
+    save_detector(calibrated[0].with_alarm_rule(rule()), tmp_path / "d.soundness")
+    log = tmp_path / f"alarms{suffix}"
+    command = [sys.executable, "-c", PROGRAM, "watch", str(folder), "--detector", str(tmp_path / "d.soundness")]
+    command += ["--log", str(log), "--poll", "0.05"]
+    names = [f"{index:03d}.wav" for index in range(60)]
+    written = 0
+    for n_scored in (8, 60):  # killed as soon as so many are logged, while others still appear
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while _count(log, suffix) < n_scored and time.monotonic() < deadline:
+            if written < len(names):
+                record(folder / names[written], written, is_odd=written % 7 == 0)
+                written += 1
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    done = open_log(log)
+    known = [done.is_known((name, *_stamp(folder / name))) for name in names]
+    done.close()
+    assert all(known)
+    assert _count(log, suffix) == len(names)
+
+
+def _stamp(path):
+    return path.stat().st_size, path.stat().st_mtime_ns
+
+
+def _count(log, suffix):
+    if not log.exists():
+        return 0
+    if suffix == ".csv":
+        return max(0, log.read_bytes().count(b"\n") - 1)
+    database = sqlite3.connect(f"file:{log}?immutable=1", uri=True)  # the watch has it to itself
+    try:
+        return database.execute("SELECT count(*) FROM soundness_clips").fetchone()[0]
+    except sqlite3.DatabaseError:
+        return 0  # it was written to while it was read
+    finally:
+        database.close()
+
+
+LITTLE_ROOM = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600)); "
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no limit on the size of files")
+def test_a_full_disk_ends_a_watch_with_one_line_and_the_same_command_goes_on(calibrated, folder, tmp_path):
+    save_detector(calibrated[0].with_alarm_rule(rule()), tmp_path / "d.soundness")
+    for index in range(8):
+        record(folder / f"{index}.wav", index)
+    arguments = ["watch", str(folder), "--detector", str(tmp_path / "d.soundness"), "--once", "--poll", "0.01"]
+    done = [
+        subprocess.run(
+            [sys.executable, "-c", before + PROGRAM, *arguments], capture_output=True, text=True, check=False
+        )
+        for before in (LITTLE_ROOM, "")
+    ]
+    assert [one.returncode for one in done] == [2, 0]
+    assert done[0].stderr.splitlines() == [f"soundness: {folder / 'alarms.csv'}: cannot be written: File too large"]
+    assert sorted(row["file"] for row in rows(folder / "alarms.csv")) == [f"{index}.wav" for index in range(8)]

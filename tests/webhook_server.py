@@ -1,0 +1,54 @@
+"""A server on localhost that takes alarms, or does not."""
+
+import json
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class WebhookServer:
+    """What came, and the statuses of the next answers; 200 where none are set."""
+
+    def __init__(self) -> None:
+        self.came: list[dict] = []
+        self.statuses: deque[int] = deque()
+        self.url = ""
+
+
+@contextmanager
+def taking_alarms(port: int = 0) -> Iterator[WebhookServer]:
+    """A server for the time of a test."""
+    server = WebhookServer()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            status = server.statuses.popleft() if server.statuses else 200
+            if status == 200:
+                assert self.headers["Content-Type"] == "application/json"
+                server.came.append(json.loads(body))
+            self.send_response(status)
+            if status == 302:
+                self.send_header("Location", "/elsewhere")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as listening:
+        server.url = f"http://127.0.0.1:{listening.server_port}/alarms"
+        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server
+        finally:
+            listening.shutdown()
+            thread.join()

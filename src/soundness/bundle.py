@@ -26,6 +26,7 @@ from soundness.alarm_rules import AlarmRule
 from soundness.calibration import Calibration
 from soundness.detector import Detector, TrainingSummary, find_representation
 from soundness.errors import BundleError, OutputError, SettingsError
+from soundness.normality import Normality
 from soundness.parts import check_allowed
 from soundness.scoring import Threshold, find_scorer
 from soundness.separation.separator import Separator, SeparatorSummary
@@ -59,6 +60,9 @@ def save_detector(detector: Detector, path: Path) -> None:
         about["calibration"] = {"origin": detector.calibration.origin, "notes": detector.calibration.notes}
     if detector.alarm_rule is not None:
         about["alarm_rule"] = asdict(detector.alarm_rule)
+    if detector.normality is not None:
+        arrays |= {f"normality.{name}": array for name, array in detector.normality.arrays().items()}
+        about["normality"] = detector.normality.about()
     if detector.separator is not None:
         arrays |= {f"separator.{name}": array for name, array in detector.separator.arrays().items()}
         about["separator"] = _about(detector.separator)
@@ -91,6 +95,7 @@ def load_detector(path: Path) -> Detector:
             separator=separator,
             calibration=_calibration(about, arrays),
             alarm_rule=AlarmRule(**about["alarm_rule"]) if "alarm_rule" in about else None,
+            normality=_normality(about, arrays),
         )
 
 
@@ -99,6 +104,12 @@ def _calibration(about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -
         return None
     scores, own = _below("calibration", arrays), about["calibration"]
     return Calibration({domain: scores[domain] for domain in sorted(scores)}, own["origin"], tuple(own["notes"]))
+
+
+def _normality(about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Normality | None:
+    if "normality" not in about:  # written before there was any
+        return None
+    return Normality.from_arrays(_below("normality", arrays), about["normality"])
 
 
 def _check_parts_allowed(path: Path, settings: SystemSettings) -> None:

@@ -16,6 +16,7 @@ from soundness.calibration import Calibration
 from soundness.errors import AudioError, SettingsError
 from soundness.features import LogMel, Spectrograms
 from soundness.log_mel_statistics import MeanLogMel, QuantileLogMel
+from soundness.normality import Normality
 from soundness.parts import find_part, methods_of
 from soundness.scoring import Scorer, Threshold
 from soundness.separation.separator import Separator
@@ -117,6 +118,8 @@ class Detector:
         What gives p-values; ``None`` in a detector of an earlier version.
     alarm_rule
         When clips are an alarm; ``None`` where nobody has asked for one.
+    normality
+        What its normal clips sound like, band by band; ``None`` in a detector of an earlier version.
     """
 
     def __init__(
@@ -131,6 +134,7 @@ class Detector:
         separator: Separator | None = None,
         calibration: Calibration | None = None,
         alarm_rule: AlarmRule | None = None,
+        normality: Normality | None = None,
     ) -> None:
         self.machine_type = machine_type
         self.settings = settings
@@ -141,6 +145,7 @@ class Detector:
         self.separator = separator
         self.calibration = calibration
         self.alarm_rule = alarm_rule
+        self.normality = normality
         self._log_mel = LogMel(settings.log_mel, sample_rate=settings.audio.sample_rate)
 
     def score(self, waveform: NDArray[np.float32]) -> float:
@@ -215,6 +220,10 @@ class Detector:
     def with_alarm_rule(self, rule: AlarmRule) -> Self:
         """The same detector with another rule."""
         return self._changed(alarm_rule=rule)
+
+    def with_clips(self, scorer: Scorer, normality: Normality | None, summary: TrainingSummary) -> Self:
+        """The same detector with other normal clips."""
+        return self._changed(scorer=scorer, normality=normality, summary=summary)
 
     def _changed(self, **parts: object) -> Self:
         changed = copy.copy(self)

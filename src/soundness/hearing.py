@@ -20,6 +20,7 @@ from soundness.datasets import FEWEST_TRAINING_CLIPS, Machine
 from soundness.detector import log_mel_of, one_channel
 from soundness.errors import AudioError, DataError
 from soundness.features import LogMel, Spectrograms
+from soundness.normality import Normality
 from soundness.separation.separator import Separator
 from soundness.settings import SystemSettings
 from soundness.spectrogram_store import KeptRecording, SpectrogramStore
@@ -30,6 +31,7 @@ __all__ = [
     "Listener",
     "check_training_clips",
     "hear",
+    "normality_of",
     "one_torch_thread",
     "read_recording",
     "spectrograms_of",
@@ -283,6 +285,15 @@ def hear(
     conditions = tuple(condition_of(clip) for clip in machine.train)
     return Heard(
         machine.machine_type, machine.train, spectrograms, copies, tuple(notes), seconds, separating, conditions
+    )
+
+
+def normality_of(heard: Heard) -> Normality:
+    """What the clips sound like, band by band, as the representation gets them."""
+    return Normality.of(
+        [clip.given.numpy() for clip in heard.spectrograms],
+        [clip.domain or "" for clip in heard.clips],
+        n_channels=[read_info(clip.path).n_channels for clip in heard.clips],
     )
 
 

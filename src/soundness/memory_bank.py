@@ -290,15 +290,16 @@ class MemoryBank:
         Parameters
         ----------
         training
-            Normal clips. A domain that the bank does not have yet is the one after its last; it is looked at under the
-            own conditions of these clips.
+            Normal clips. A domain that the bank does not have yet is the one after its last. A domain is looked at
+            under the own conditions of the clips that join it, too.
         """
         told = _told_apart(training, self.settings)
-        heard, whitening = self.heard, self.whitening
-        n_domains = 1 + int(told.clip_domains.max())
-        if n_domains > len(heard):
-            own = np.isin(np.arange(heard.shape[1]), told.own_conditions)
-            heard = np.concatenate([heard, own[None]])
+        whitening = self.whitening
+        n_domains = max(len(self.heard), 1 + int(told.clip_domains.max()))
+        heard = np.zeros((n_domains, self.heard.shape[1]), np.bool_)
+        heard[: len(self.heard)] = self.heard
+        heard[told.clip_domains, told.own_conditions] = True
+        if n_domains > len(self.heard):
             largest = int(np.bincount(self.domains).argmax())
             whitening = None if whitening is None else whitening.with_domains(n_domains, like=largest)
         clips = np.concatenate([self.vectors, _as_compared(told.own, told.clip_domains, whitening)])

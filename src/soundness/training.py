@@ -19,7 +19,7 @@ from soundness.errors import OutputError, SettingsError
 from soundness.fitters import FITTERS, FitContext, Fitted, find_fitter
 from soundness.fitting import check_network
 from soundness.forecast import forecast
-from soundness.hearing import Heard, check_training_clips, hear
+from soundness.hearing import Heard, check_training_clips, hear, normality_of
 from soundness.labelling import Labeller
 from soundness.network_store import NetworkStore
 from soundness.run_identity import check_identity, fingerprint, package_versions, read_identity, write_identity
@@ -263,6 +263,7 @@ class _Run:
             summary=self._summary(heard, fitted, separator, seconds, notes),
             separator=separator if self.settings.separation in ("denoise", "target=separated") else None,
             calibration=calibration,
+            normality=normality_of(heard),
         )
 
     def _calibration(

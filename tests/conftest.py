@@ -25,6 +25,16 @@ SMALL_NETWORK = (
     "training.steps_per_epoch=10",
     "training.patience=50",
 )
+SMALL_EMBEDDING = (
+    "embedding.segment_frames=8",
+    "embedding.channels=[4, 8]",
+    "embedding.spectrum_channels=[8]",
+    "embedding.n_features=16",
+    "embedding.n_sub_clusters=4",
+    "embedding.batch_size=16",
+    "embedding.max_steps=30",
+    "embedding.steps_per_epoch=10",
+)
 SMALL_EPOCHS = ("training.n_epochs=40", "training.learning_rate=0.02")  # in place of steps, from decibels as they are
 SMALL_SEPARATOR = (
     "n_fft=1024",  # few frames a second
@@ -151,7 +161,8 @@ def small() -> Callable[..., SystemSettings]:
         network = () if training is None else SMALL_NETWORK
         if training is not None and training.n_epochs is not None:
             network += SMALL_EPOCHS
-        return load_settings(system, overrides=[*SMALL_EARS, *network, *separator, *overrides])
+        small = [*SMALL_EARS, *network, *SMALL_EMBEDDING, *separator, *overrides]
+        return load_settings(system, overrides=small)
 
     return settings
 

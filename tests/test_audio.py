@@ -16,7 +16,16 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from permissions import unprivileged
-from soundness.audio import AUDIO_SUFFIXES, AudioInfo, iter_audio, list_audio, read_blocks, read_info, read_waveform
+from soundness.audio import (
+    AUDIO_SUFFIXES,
+    AudioInfo,
+    iter_audio,
+    list_audio,
+    read_blocks,
+    read_info,
+    read_pieces,
+    read_waveform,
+)
 from soundness.errors import AudioError, DataError
 
 RATE = 16_000
@@ -289,3 +298,34 @@ def test_every_channel_of_a_real_recording_is_read_as_soundfile_reads_it() -> No
     waveform = read_waveform(path, sample_rate=RATE, fmax=8000)
     assert waveform.shape == (8, 160_000)
     np.testing.assert_array_equal(waveform * 32768, soundfile.read(path, dtype="int16")[0].T)
+
+
+@pytest.mark.parametrize("rate", [RATE, 44_100])
+@pytest.mark.parametrize("n_samples", [1, 1_000, 300_000, 10**9])
+def test_the_beginning_of_a_recording_is_read_and_no_more(tmp_path: Path, rate: int, n_samples: int) -> None:
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, size=(rate * 20, 2))
+    path = wav(tmp_path / "a.wav", noise, rate)
+    whole = read_waveform(path, sample_rate=RATE, fmax=8_000)
+    beginning = read_waveform(path, sample_rate=RATE, fmax=8_000, max_samples=n_samples)
+    assert np.array_equal(beginning, whole[:, :n_samples])
+
+
+@pytest.mark.parametrize("rate", [RATE, 44_100])
+@pytest.mark.parametrize("n_samples", [7_000, 300_000, 10**9])
+def test_the_pieces_of_a_recording_are_the_recording_but_for_what_is_left_over(
+    tmp_path: Path, rate: int, n_samples: int
+) -> None:
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, size=(rate * 20 + 1, 2))
+    path = wav(tmp_path / "a.wav", noise, rate)
+    whole = read_waveform(path, sample_rate=RATE, fmax=8_000)
+    pieces = list(read_pieces(path, sample_rate=RATE, fmax=8_000, n_samples=n_samples))
+    n_pieces = whole.shape[1] // n_samples
+    assert len(pieces) == n_pieces
+    if n_pieces > 0:
+        assert np.array_equal(np.concatenate(pieces, axis=1), whole[:, : n_pieces * n_samples])
+
+
+def test_pieces_of_a_recording_that_lacks_high_frequencies_are_refused(tmp_path: Path) -> None:
+    path = wav(tmp_path / "a.wav", np.zeros(9_000), 8_000)
+    with pytest.raises(AudioError, match="recorded at 8000 Hz, so nothing above 4000 Hz"):
+        list(read_pieces(path, sample_rate=RATE, fmax=8_000, n_samples=1_000))

@@ -36,7 +36,7 @@ def listening_to(detector, channel):
 
 
 def test_every_representation_belongs_to_a_system_that_is_tested(detectors):
-    assert {detector.settings.representation for detector in detectors.values()} == set(REPRESENTATIONS)
+    assert {detector.settings.representation for detector in detectors.values()} == set(REPRESENTATIONS) - {"log-mel"}
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -146,7 +146,7 @@ def test_a_clip_shorter_than_a_segment_is_scored_with_a_remark(detectors):
     short = noise(seconds=1_500 / 16_000)  # 1 + 1500 // 256 = 6 frames
     for detector in detectors.values():
         assert np.isfinite(detector.score(short))
-        expected = [] if detector.settings.autoencoder is None else ["6 frames, shorter than one segment of 8"]
+        expected = [] if detector.settings.segment_frames is None else ["6 frames, shorter than one segment of 8"]
         assert [remark.partition(":")[0] for remark in detector.remarks(short)] == expected
 
 

@@ -13,6 +13,7 @@ from soundness.detector import REPRESENTATIONS
 from soundness.errors import SettingsError
 from soundness.fitters import FITTERS, FitContext
 from soundness.hearing import hear
+from soundness.labelling import Labeller
 
 RATE = 16_000
 
@@ -100,3 +101,34 @@ def test_settings_that_do_not_go_with_a_representation_are_refused(fan, small, c
         FITTERS["mean-log-mel"]([clips], small("conditional", "representation=mean-log-mel"), context)
     with pytest.raises(SettingsError, match="'reconstruction-error' needs autoencoder and training settings"):
         FITTERS["reconstruction-error"]([clips], small("log-mel-knn", "representation=reconstruction-error"), context)
+
+
+def test_an_embedding_is_one_network_of_all_machines_and_hears_the_noise_of_any(hall, small, context):
+    settings = small("discriminative")
+    fan, pump = FITTERS["discriminative-embedding"](heard(hall, settings), settings, context)
+    assert fan.network is pump.network
+    assert fan.network.n_classes == 2 * 2 * 5  # machines, speeds and transformations; the domain is no class
+    assert (fan.conditions, fan.encoder) == ((), None)
+    assert not torch.equal(fan.representation.mean, pump.representation.mean)
+    assert fan.notes == pump.notes
+    assert "4 class(es) of clips apart x 5 transformations (as it is," in fan.notes[0]
+    assert "5 noise-only clips are mixed in" in fan.notes[0]
+
+
+def test_noise_is_heard_only_where_it_is_asked_for(hall, small):
+    counts = {
+        overrides: [len(machine.noise) for machine in heard(hall, small(*overrides))]
+        for overrides in (("discriminative",), ("discriminative", "embedding.noise_share=0"), ("log-mel-knn",))
+    }
+    assert list(counts.values()) == [[0, 5], [0, 0], [0, 0]]
+
+
+def test_clips_without_attributes_are_told_apart_by_pseudo_labels(tmp_path, write_machine, small, context):
+    settings = small("discriminative", "pseudo_labels=clusters")
+    folder = write_machine(tmp_path / "data", n_source=12, n_target=0, attributes=False)
+    (machine,) = open_dataset(folder).machines.values()
+    clips = Labeller([machine], settings, seed=0).labelled(heard(folder, settings), None, advance=lambda _: None)
+    (fitted,) = FITTERS["discriminative-embedding"](clips, settings, context)
+    labels = {condition.attributes for condition in clips[0].conditions}
+    assert len(labels) > 1
+    assert fitted.network.n_classes == 5 * len(labels)

@@ -5,7 +5,7 @@ import pytest
 
 from monitored import record, rule
 from soundness.errors import AudioError, DataError
-from soundness.recalibration import recalibrate, training_clips
+from soundness.recalibration import recalibrate
 from soundness.screening import score_clip
 
 
@@ -50,11 +50,11 @@ def test_progress_is_told(calibrated, fresh):
     assert told == [(done, 12) for done in range(1, 13)]
 
 
-def test_clips_that_are_called_training_clips_are_found(tmp_path):
-    names = ["section_00_source_train_normal_0000_a.wav", "section_00_source_test_normal_0000_a.wav"]
-    paths = [record(tmp_path / "x" / name) for name in names]
-    assert [path.name for path in training_clips([tmp_path / "x"])] == names[:1]
-    assert training_clips(paths[1:]) == []
+def test_clips_that_are_called_training_clips_are_noted(calibrated, fresh):
+    assert not any("called training clips" in note for note in recalibrate(calibrated[0], fresh).calibration.notes)
+    fresh[0] = fresh[0].rename(fresh[0].with_name("section_00_source_train_normal_0000_a.wav"))
+    notes = recalibrate(calibrated[0], fresh, domain="source").calibration.notes
+    assert notes[-1].startswith("1 clip(s) are called training clips (section_00_source_train_normal_0000_a.wav)")
 
 
 def test_an_anomalous_clip_is_refused(calibrated, fresh):

@@ -13,12 +13,15 @@ from sklearn.metrics import roc_auc_score
 from cli.command_line import refusal, soundness
 from soundness.benchmark_results import BenchmarkResult, Measured, place_of
 from soundness.bootstrap import bootstrap_intervals
+from soundness.bundle import load_detectors, save_detector, save_separator
 from soundness.clip_players import extreme_clips, n_players
 from soundness.evaluation import evaluate
 from soundness.run_identity import write_identity
 from soundness.run_report import write_report
 from soundness.scores import MachineScores, read_scores
 from soundness.screening import score_clips
+from soundness.separation.conv_tasnet import ConvTasNet
+from soundness.separation.separator import Improvement, Separator, SeparatorSummary
 from soundness.training import train
 
 SYSTEMS = ("log-mel-knn", "log-mel-whitened")
@@ -105,9 +108,12 @@ def show(browser, page: Path, *, width: int, scheme: str = "light") -> None:
 
 def test_a_browser_shows_the_page_completely_and_asks_nobody(browser, page):
     browser.get_log("performance")
-    show(browser, page, width=1200)
-    seconds = browser.execute_script("return performance.getEntriesByType('navigation')[0].loadEventEnd") / 1000
-    assert 0 < seconds < 2
+    loaded = "return performance.getEntriesByType('navigation')[0].loadEventEnd / 1000"
+    seconds = []
+    for _ in range(3):  # the quickest of them: other processes of the machine take their share
+        show(browser, page, width=1200)
+        seconds.append(browser.execute_script(loaded))
+    assert 0 < min(seconds) < 2
     assert browser.get_log("browser") == []
     widths = browser.execute_script("return [...document.images].map(image => image.naturalWidth)")
     assert len(widths) == 6
@@ -254,6 +260,62 @@ def test_what_is_no_run_and_no_benchmark_is_refused(bench, run, tmp_path):
     message = refusal("report", tmp_path, "--out", tmp_path / "x.html")
     assert "a benchmark writes it when all its systems are done" in message
     assert not (tmp_path / "x.html").exists()
+
+
+def test_the_quality_of_a_separator_is_shown_where_it_is_known(run, small_separator, tmp_path):
+    (detector,) = load_detectors(run).values()
+    detector.summary = detector.summary.model_copy(update={"separation": "augment"})
+    save_detector(detector, tmp_path / "run" / "fan.soundness")
+    write_identity(tmp_path / "run" / "run.json", {"machine_types": ["fan", "pump"]})
+    improvements = [
+        Improvement(
+            machine_type=machine,
+            snr_db=level,
+            si_snr_db=0.0,
+            improvement_db=gain,
+            n_mixtures=4,
+            is_noisy_target=machine == "pump",
+        )
+        for machine, level, gain in (("fan", -5.0, 7.24), ("fan", 5.0, -1.0), ("pump", -5.0, 3.0))
+    ]
+    summary = SeparatorSummary(
+        seed=0,
+        machine_types=("fan", "pump"),
+        n_clips={},
+        n_parameters=1234,
+        n_steps=5,
+        seconds=90.0,
+        improvements=tuple(improvements),
+        notes=("<few> clips",),
+        versions={},
+    )
+    settings = small_separator()
+    separator = Separator(ConvTasNet(settings), settings=settings, summary=summary)
+    save_separator(separator, tmp_path / "run" / "training" / "separator.soundness")
+    written = write_report(tmp_path / "run", tmp_path / "x.html")
+    assert written.notes[0] == "pump: its training was not finished"
+    html = written.path.read_text("utf-8")
+    rows = re.search("<caption>SI-SNR improvement.*?</table>", html, re.DOTALL)[0].split("<tr")[1:]
+    cells = [re.findall("<t[hd][^>]*>([^<]*)<", row) for row in rows]
+    assert cells == [
+        ["machine", "reference", "mixed at -5 dB", "mixed at 5 dB"],
+        ["fan", "clean", "+7.2", "-1.0"],
+        ["pump", "noisy", "+3.0", ""],
+    ]
+    assert "1,234 parameters, 5 steps in 1.5 minutes" in html
+    assert "&lt;few&gt; clips" in html
+
+
+def test_paper_has_what_a_screen_folds_away_and_no_players(browser, page):
+    show(browser, page, width=800)
+    is_seen = (
+        "return document.querySelector('details dl, details table').checkVisibility({contentVisibilityAuto: true})"
+    )
+    has_player = "return document.querySelector('audio').checkVisibility()"
+    assert [browser.execute_script(script) for script in (is_seen, has_player)] == [False, True]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert [browser.execute_script(script) for script in (is_seen, has_player)] == [True, False]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 
 def test_the_ends_are_ordered_and_have_no_clip_in_common():

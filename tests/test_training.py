@@ -70,12 +70,11 @@ def test_a_run_leaves_a_detector_that_is_the_one_returned(fan, run, tmp_path, sy
     assert (summary.system, summary.seed, summary.n_clips) == (system, 3, {"source": 8, "target": 4})
     assert summary.seconds.keys() == {"reading", "separating", "fitting", "scoring"}
     assert summary.versions.keys() >= {"python", "soundness", "torch", "numpy"}
-    training = detector.settings.training
-    has_network = training is not None
+    training, has_network = detector.settings.training, detector.settings.has_network
     # 12 clips of 19 positions, 2 of them held out: 204 segments, 13 batches of 16 or less, 40 times.
-    n_steps = 0 if training is None else 30 if training.n_epochs is None else 13 * 40
+    n_steps = 13 * 40 if training is not None and training.n_epochs is not None else 30 * has_network
     assert (summary.n_steps, summary.n_parameters > 0) == (n_steps, has_network)
-    assert (summary.train_loss is not None, summary.held_out_loss is not None) == (has_network, has_network)
+    assert (summary.train_loss is not None, summary.held_out_loss is not None) == (has_network, training is not None)
     assert detector.machine_type == "fan"
 
 
@@ -105,6 +104,7 @@ def test_an_unconditional_system_is_told_nothing(fan, run):
 # What every setting changes
 
 
+EMBEDDING = ("representation=discriminative-embedding", "autoencoder=false", "training=false")
 BASE = {
     "scorer.shrinkage": ("scorer.whitening=shrunk",),
     "scorer.eigenvalue_floor": ("scorer.whitening=shrunk",),
@@ -156,12 +156,29 @@ CHANGES = {
     "scorer.synthetic_neighbors": 2,
     "false_alarm_rate": 0.6,
     "quantile": 0.7,
+    "embedding.segment_frames": 16,
+    "embedding.channels": [8, 4],
+    "embedding.spectrum_channels": [4, 4],
+    "embedding.n_features": 4,
+    "embedding.n_sub_clusters": 2,
+    "embedding.mixup_share": 0.0,
+    "embedding.is_transformed": "false",
+    "embedding.batch_size": 8,
+    "embedding.learning_rate": 0.01,
+    "embedding.max_steps": 20,
 }
+BASE |= {key: EMBEDDING for key in CHANGES if key.startswith("embedding.")}
 TESTED_ELSEWHERE = {
+    "embedding.noise_share",  # needs noise-only clips: tested with the batches
+    "embedding.noise_snr_db",  # the same
+    "embedding.steps_per_epoch",  # from one checkpoint to the next: tested with the fitting
+    "embedding.accelerator",  # there is one accelerator here
     "description",  # is for people
     "training.accelerator",  # there is one accelerator here
     "autoencoder.name",  # a contract of all autoencoders
     "scorer.name",  # a contract of all scorers
+    "scorer.members",  # goes with the scorer of several
+    "poolings",  # goes with its representation
     "scorer.fusion",  # needs several views of a clip
     "scope",  # needs two machines
     "representation",  # goes with other settings: the packaged systems differ in it

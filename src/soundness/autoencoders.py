@@ -142,12 +142,17 @@ class Reconstructor(nn.Module):
         Tensor
             What is wanted less its reconstruction, shape ``(batch, mel, frame)``.
         """
-        read, target = (
-            (segments - self.mean[index, :, None]) / self.deviation[index, :, None]
-            for index, segments in enumerate((given, wanted))
-        )
+        read, target = self.scaled(given, wanted)
         residual: Tensor = target - self.autoencoder(read, conditions)
         return residual
+
+    def scaled(self, given: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+        """Both about their bands' means and in their deviations; dB, shape ``(..., mel, frame)``."""
+        read, target = (
+            (log_mel - self.mean[index, :, None]) / self.deviation[index, :, None]
+            for index, log_mel in enumerate((given, wanted))
+        )
+        return read, target
 
 
 class ReconstructionError:
@@ -218,12 +223,13 @@ class ReconstructionError:
     def residuals(self, clip: Spectrograms, conditions: Tensor) -> Tensor:
         """What the network leaves of each segment under each condition, shape ``(condition, segment, mel, frame)``."""
         split = overlapping_segments if self.is_overlapping else split_into_segments
-        given, wanted = (split(log_mel, n_frames=self.segment_frames) for log_mel in (clip.given, clip.wanted))
+        heard = self.reconstructor.scaled(clip.given, clip.wanted)
+        given, wanted = (split(log_mel, n_frames=self.segment_frames) for log_mel in heard)
         n_segments, n_conditions = len(given), len(conditions)
-        rows = torch.split(torch.arange(n_conditions * n_segments), _ROWS_AT_A_TIME)
         parts = [
-            self.reconstructor(given[row % n_segments], wanted[row % n_segments], conditions[row // n_segments])
-            for row in rows
+            wanted[row % n_segments]
+            - self.reconstructor.autoencoder(given[row % n_segments], conditions[row // n_segments])
+            for row in torch.split(torch.arange(n_conditions * n_segments), _ROWS_AT_A_TIME)
         ]
         residual = torch.cat(parts)
         return residual.reshape(n_conditions, n_segments, *residual.shape[1:])

@@ -107,10 +107,13 @@ class _Frames:
 
     def batch(self, first: Tensor, clips: Tensor) -> Batch:
         """Segments that begin at some frames, of the clips that these belong to."""
-        rows = first[:, None] + torch.arange(self.n_frames)  # (segment, frame)
-        given = self.given[rows].transpose(1, 2).contiguous()
-        wanted = given if self.wanted is self.given else self.wanted[rows].transpose(1, 2).contiguous()
+        given = self._segments(self.given, first)
+        wanted = given if self.wanted is self.given else self._segments(self.wanted, first)
         return given, wanted, self.conditions[clips]
+
+    def _segments(self, frames: Tensor, first: Tensor) -> Tensor:
+        """Segments that begin at some frames, shape ``(segment, mel, frame)``, copied once."""
+        return frames.unfold(0, self.n_frames, 1).index_select(0, first)
 
 
 class _RandomPositions:

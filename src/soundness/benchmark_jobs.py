@@ -28,7 +28,16 @@ from soundness.training import Progress, train
 
 __all__ = ["Entry", "Job", "run_all"]
 
-_SETTINGS_OF_A_NETWORK = {"audio", "log_mel", "autoencoder", "training", "separation", "pseudo_labels", "scope"}
+_SETTINGS_OF_A_NETWORK = {
+    "audio",
+    "log_mel",
+    "autoencoder",
+    "training",
+    "separation",
+    "pseudo_labels",
+    "scope",
+    "embedding",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +58,7 @@ class Entry:
     @property
     def is_random(self) -> bool:
         """Whether a seed changes anything; a system without a network has nothing random."""
-        return self.settings.autoencoder is not None
+        return self.settings.has_network
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +145,7 @@ def _chains(jobs: Sequence[Job]) -> list[list[Job]]:
     for job in jobs:
         settings = job.entry.settings
         of_network = settings.model_dump_json(include=_SETTINGS_OF_A_NETWORK)
-        key = f"{of_network} {job.separator} {job.seed}" if settings.autoencoder is not None else job.identity
+        key = f"{of_network} {job.separator} {job.seed}" if settings.has_network else job.identity
         chains.setdefault(key, []).append(job)
     return list(chains.values())
 

@@ -24,7 +24,7 @@ that could have heard them; the same, but a network has; clips held out of all t
 _WORTH: dict[Origin, str] = {
     "left-out": "p-values are cross-fitted: each calibration clip was left out of memory bank and whitening; they are "
     "right but for the difference that one clip makes",
-    "heard": "the network has heard the calibration clips, so p-values of new clips come out too small: they rank "
+    "heard": "the network has heard the calibration clips, so p-values of new clips may come out too small: they rank "
     "clips and promise no rate; calibrate with fresh clips, or train with calibration=held-out, for ones that do",
     "held-out": "p-values are of clips held out of all training: right as long as normal clips go on as they were",
     "fresh": "p-values are of fresh clips: right as long as normal clips go on as they are in these",

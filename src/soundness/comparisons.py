@@ -164,11 +164,11 @@ class DensityRatio:
     @classmethod
     def from_arrays(cls, references: Array, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:
         """Rebuild from the references and `arrays`."""
-        return cls(references, arrays["near"], arrays["neighbors"], float(arrays["usual"]), settings)
+        return cls(references, arrays["near"], arrays["neighbors"], float(arrays["usual"][0]), settings)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Each reference's neighbours and their distances, and the usual spread, by name."""
-        return {"near": self._near, "neighbors": self._neighbors, "usual": np.array(self._usual)}
+        return {"near": self._near, "neighbors": self._neighbors, "usual": np.array([self._usual])}
 
     def distances(self, queries: Array) -> Array:
         """Distance of each query, shape ``(query,)``."""

@@ -13,9 +13,10 @@ from torch import Tensor
 from soundness.alarm_rules import AlarmRule
 from soundness.autoencoders import MeanResidual, ReconstructionError
 from soundness.calibration import Calibration
+from soundness.embeddings import DiscriminativeEmbedding
 from soundness.errors import AudioError, SettingsError
 from soundness.features import LogMel, Spectrograms
-from soundness.log_mel_statistics import MeanLogMel, QuantileLogMel
+from soundness.log_mel_statistics import MeanLogMel, PooledLogMel, QuantileLogMel
 from soundness.normality import Normality
 from soundness.parts import find_part, methods_of
 from soundness.scoring import Scorer, Threshold
@@ -47,6 +48,8 @@ REPRESENTATIONS: dict[str, type[Representation]] = {
     "mean-residual": MeanResidual,
     "mean-log-mel": MeanLogMel,
     "quantile-log-mel": QuantileLogMel,
+    "log-mel": PooledLogMel,
+    "discriminative-embedding": DiscriminativeEmbedding,
 }
 
 
@@ -177,12 +180,11 @@ class Detector:
         """As `remarks`, of a recording that was heard already: whether it is silent, and its length."""
         settings = self.settings
         found = [] if has_sound else ["digital silence"]
-        if settings.autoencoder is not None:
+        if settings.segment_frames is not None:
             n_frames = 1 + n_samples // settings.log_mel.hop_length
-            if n_frames < settings.autoencoder.segment_frames:
+            if n_frames < settings.segment_frames:
                 found.append(
-                    f"{n_frames} frames, shorter than one segment of {settings.autoencoder.segment_frames}: "
-                    f"repeated to fill it"
+                    f"{n_frames} frames, shorter than one segment of {settings.segment_frames}: repeated to fill it"
                 )
         return found
 

@@ -13,10 +13,13 @@ from torch import Tensor
 from soundness.autoencoders import MeanResidual, ReconstructionError
 from soundness.conditions import Condition, ConditionEncoder
 from soundness.detector import Representation
+from soundness.embedding_batches import TRANSFORMATIONS, EmbeddingClips
+from soundness.embedding_fitting import EmbeddingFit, fit_embedding
+from soundness.embeddings import DiscriminativeEmbedding
 from soundness.errors import SettingsError
 from soundness.fitting import FitResult, TrainingClips, fit_reconstructor
 from soundness.hearing import Heard
-from soundness.log_mel_statistics import MeanLogMel, QuantileLogMel, band_statistics
+from soundness.log_mel_statistics import MeanLogMel, PooledLogMel, QuantileLogMel, band_statistics
 from soundness.network_store import NetworkStore
 from soundness.parts import find_part, methods_of
 from soundness.settings import AutoencoderSettings, SystemSettings
@@ -65,13 +68,19 @@ class Fitted:
         How its network was trained; ``None`` without one.
     frame_covariances
         See `soundness.scoring.TrainingVectors`; the domains in alphabetical order.
+    view_sizes
+        See there.
+    notes
+        What a person should know of how it was fitted.
     """
 
     representation: Representation
     conditions: tuple[Condition, ...] = ()
     encoder: ConditionEncoder | None = None
-    network: FitResult | None = None
+    network: FitResult | EmbeddingFit | None = None
     frame_covariances: NDArray[np.float64] | None = None
+    view_sizes: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def fit_mean_log_mel(heard: Sequence[Heard], settings: SystemSettings, context: FitContext) -> list[Fitted]:  # noqa: ARG001  # as all fitters
@@ -85,6 +94,15 @@ def fit_quantile_log_mel(heard: Sequence[Heard], settings: SystemSettings, conte
         Fitted(QuantileLogMel(mean=mean, deviation=deviation, quantile=settings.quantile))
         for mean, deviation in _scales(heard, settings)
     ]
+
+
+def fit_pooled_log_mel(heard: Sequence[Heard], settings: SystemSettings, context: FitContext) -> list[Fitted]:  # noqa: ARG001  # as all fitters
+    """As `fit_mean_log_mel`, with several views of a clip."""
+    found = []
+    for mean, deviation in _scales(heard, settings):
+        pooled = PooledLogMel(mean=mean, deviation=deviation, poolings=settings.poolings, quantile=settings.quantile)
+        found.append(Fitted(pooled, view_sizes=pooled.view_sizes))
+    return found
 
 
 def _scales(heard: Sequence[Heard], settings: SystemSettings) -> list[tuple[Tensor, Tensor]]:
@@ -109,11 +127,54 @@ def fit_mean_residual(heard: Sequence[Heard], settings: SystemSettings, context:
     return found
 
 
+def fit_discriminative_embedding(heard: Sequence[Heard], settings: SystemSettings, context: FitContext) -> list[Fitted]:
+    """Train one network that tells all conditions of all machines given apart; noise of one machine is added to all.
+
+    A class is a machine with its section and its attributes, or the pseudo-label in their place. The domain is none:
+    it differs from the attributes only where nobody wrote down what differs.
+    """
+    own = [(c.machine_type, c.section, c.attributes) for machine in heard for c in machine.conditions]
+    names = sorted(set(own))
+    classes = [names.index(name) for name in own]
+    originals = [clip.given for machine in heard for clip in machine.spectrograms]
+    copies = [clip.given for machine in heard for clip in machine.copies]  # of every clip, or of none
+    clips = EmbeddingClips(
+        [*originals, *copies],
+        np.array(classes + classes[: len(copies)]),
+        [noise for machine in heard for noise in machine.noise],
+    )
+    network = fit_embedding(
+        clips,
+        settings,
+        seed=context.seed,
+        folder=context.folder,
+        resume=context.resume,
+        progress=context.progress,
+    )
+    notes = _embedding_notes(clips, network, n_own=len(names))
+    n_frames = settings.embedding.segment_frames
+    found = []
+    for machine in heard:
+        mean, deviation = band_statistics([clip.given for clip in machine.spectrograms])
+        embedding = DiscriminativeEmbedding(network.network, mean=mean, deviation=deviation, segment_frames=n_frames)
+        found.append(Fitted(embedding, network=network, notes=notes))
+    return found
+
+
+def _embedding_notes(clips: EmbeddingClips, network: EmbeddingFit, *, n_own: int) -> tuple[str, ...]:
+    ways = f" x {len(TRANSFORMATIONS)} transformations ({', '.join(TRANSFORMATIONS)})"
+    classes = f"the network tells {n_own} class(es) of clips apart{ways if network.n_classes > n_own else ''}"
+    noise = f"{len(clips.noise)} noise-only clips are mixed in" if clips.noise else "no noise-only clips to mix in"
+    return f"{classes}; {noise}", "the network has heard the training clips: expect more false alarms than asked for"
+
+
 FITTERS: dict[str, Callable[[Sequence[Heard], SystemSettings, FitContext], list[Fitted]]] = {
     "reconstruction-error": fit_reconstruction_error,
     "mean-residual": fit_mean_residual,
     "mean-log-mel": fit_mean_log_mel,
     "quantile-log-mel": fit_quantile_log_mel,
+    "log-mel": fit_pooled_log_mel,
+    "discriminative-embedding": fit_discriminative_embedding,
 }
 """How each of `soundness.detector.REPRESENTATIONS` is fitted to the machines that share it."""
 

@@ -157,30 +157,29 @@ class _Training(pl.LightningModule):
         self.training_settings = training
         self.batches = batches
         self.progress = progress
-        self._losses: list[Tensor] = []  # of the epoch so far
-        self._held_out_losses: list[
-            tuple[float, int]
-        ] = []  # of this look at what is held out, and of how many segments
+        self._losses = torch.empty(0)  # of the epoch so far
         self.held_out_loss: float | None = None  # of the weights that are kept
         self._best_weights: dict[str, Tensor] = {}
 
     def training_step(self, epoch: list[int], index: int) -> None:  # noqa: ARG002  # Lightning's
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)  # there is one
-        self._losses = []
-        for batch in self.batches.epoch(epoch[0]):
-            loss = self._loss([part.to(self.device) for part in batch])
+        # A loss as torch returns it holds the memory of all its squares: its value alone is kept.
+        losses = torch.zeros(self.batches.steps_per_epoch, device=self.device)
+        n_done = 0
+        for n_done, batch in enumerate(self.batches.epoch(epoch[0]), start=1):
+            loss = self._loss(batch)
             optimizer.zero_grad()
-            self.manual_backward(loss)
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-            self._losses.append(loss.detach())
+            losses[n_done - 1] = loss.detach()
             if self.progress is not None:
                 self.progress(self.global_step, self.batches.n_steps)
-        self._losses = [loss.cpu() for loss in self._losses]
+        self._losses = losses[:n_done].cpu()
         self.log("train_loss", self.train_loss, on_step=False, on_epoch=True, batch_size=1)
 
     def _loss(self, batch: Sequence[Tensor]) -> Tensor:
-        given, wanted, conditions = batch
+        given, wanted, conditions = (part.to(self.device) for part in batch)
         return mse_loss(self.reconstructor.autoencoder(given, conditions), wanted)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -197,17 +196,13 @@ class _Training(pl.LightningModule):
     @property
     def train_loss(self) -> float:
         """Mean over the batches of the last epoch."""
-        return float(torch.stack(self._losses).mean())
+        return float(self._losses.mean())
 
-    def validation_step(self, batch: list[Tensor], index: int) -> None:  # noqa: ARG002  # Lightning's
-        loss = self._loss(batch)
-        self.log("held_out_loss", loss, batch_size=len(batch[0]))
-        self._held_out_losses.append((float(loss), len(batch[0])))
-
-    def on_validation_epoch_end(self) -> None:
-        total = sum(count for _, count in self._held_out_losses)
-        loss = sum(value * count for value, count in self._held_out_losses) / total
-        self._held_out_losses = []
+    def validation_step(self, look: int, index: int) -> None:  # noqa: ARG002  # Lightning's
+        parts = (torch.split(part, _EVALUATION_ROWS) for part in self.batches.held_out)
+        total = sum(float(self._loss(batch)) * len(batch[0]) for batch in zip(*parts, strict=True))
+        loss = total / len(self.batches.held_out[0])
+        self.log("held_out_loss", loss, batch_size=1)
         if self.training_settings.weights == "last":
             self.held_out_loss = loss
         elif self.held_out_loss is None or loss < self.held_out_loss:
@@ -220,9 +215,8 @@ class _Training(pl.LightningModule):
     def train_dataloader(self) -> DataLoader[list[int]]:
         return DataLoader([[self.current_epoch]], batch_size=None)  # type: ignore[arg-type]  # a list is a Dataset
 
-    def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
-        parts = zip(*(torch.split(part, _EVALUATION_ROWS) for part in self.batches.held_out), strict=True)
-        return DataLoader(list(parts), batch_size=None)  # type: ignore[arg-type]  # a list is a Dataset
+    def val_dataloader(self) -> DataLoader[int]:
+        return DataLoader([0], batch_size=None)  # type: ignore[arg-type]  # a list is a Dataset
 
 
 def _new_trainer(training: TrainingSettings, batches: Batches, folder: Path, checkpoints: Path) -> pl.Trainer:

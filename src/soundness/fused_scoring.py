@@ -1,4 +1,4 @@
-"""One score of several views of a clip, each whitened and compared by itself: float64 NumPy."""
+"""One score of several scorers, each of which looks at one view of a clip: float64 NumPy."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -11,7 +11,7 @@ from soundness.errors import SettingsError
 from soundness.memory_bank import Array, TrainingVectors
 from soundness.neighbor_scoring import NearestNeighborScorer
 from soundness.scorer_protocol import Scorer
-from soundness.scorer_settings import ScorerSettings
+from soundness.scorer_settings import MemberSettings, ScorerSettings
 
 __all__ = ["FUSIONS", "FusedScorer"]
 
@@ -19,24 +19,24 @@ FUSIONS: dict[str, Callable[[Array], Array]] = {
     "mean": lambda scores: scores.mean(axis=-1),
     "max": lambda scores: scores.max(axis=-1),
 }
-"""Scores of a clip's views, shape ``(clip, view)``, to one score of the clip."""
+"""Scores of a clip by each member, shape ``(clip, member)``, to one score of the clip."""
 
-_SMALLEST_DEVIATION = 1e-6  # times the largest score: views in which clips are identical have a deviation of zero
+_SMALLEST_DEVIATION = 1e-6  # times the largest score: where clips are identical, scores have a deviation of zero
 
 
 class FusedScorer(Scorer):
-    """Each view of a clip has a `NearestNeighborScorer`; their scores become one.
+    """The scores of several `NearestNeighborScorer` become one; each looks at one view of a clip.
 
-    The score of a view is taken less the mean, and in deviations, of the left-out training scores of that view.
+    The score of a member is taken less the mean, and in deviations, of its left-out training scores.
 
     Parameters
     ----------
     scorers
-        One for each view.
+        The members.
     sizes
         Features of each view, one after the other in a vector, shape ``(view,)``.
     statistics
-        Mean and deviation of each view's left-out scores, shape ``(view, 2)``.
+        Mean and deviation of each member's left-out scores, shape ``(member, 2)``.
     settings
         Of the scorer.
     """
@@ -53,101 +53,106 @@ class FusedScorer(Scorer):
         self.sizes = sizes
         self.statistics = statistics
         self.settings = settings
+        self._known: tuple[TrainingVectors, Array] | None = None  # clips and their left-out scores: slow to find
+        self._seen = [view for view, _ in _members(settings, n_views=len(sizes))]
 
     @classmethod
     def fit(cls, training: TrainingVectors, settings: ScorerSettings) -> Self:
-        """Fit a scorer to each view.
+        """Fit each member to its view.
 
         Raises
         ------
         SettingsError
-            If vectors do not consist of views.
+            If a member looks at a view that vectors do not have.
         """
-        sizes = np.array(training.view_sizes, np.int64)
-        if sizes.sum() != training.vectors.shape[2]:
-            raise SettingsError(
-                f"scorer.name: 'fused' joins the scores of a clip's views; {training.vectors.shape[2]} features "
-                f"came in views of {training.view_sizes}; a representation with poolings gives them"
-            )
+        sizes = np.array(training.view_sizes or (training.vectors.shape[2],), np.int64)
+        members = _members(settings, n_views=len(sizes))
         views = _views(training, sizes)
-        scorers = [NearestNeighborScorer.fit(view, settings) for view in views]
+        scorers = [NearestNeighborScorer.fit(views[view], member) for view, member in members]
         left_out = np.stack(
-            [scorer.leave_one_out_scores(view) for scorer, view in zip(scorers, views, strict=True)]
-        )  # (view, clip)
+            [scorer.leave_one_out_scores(views[view]) for scorer, (view, _) in zip(scorers, members, strict=True)]
+        )  # (member, clip)
         smallest = np.maximum(_SMALLEST_DEVIATION * np.abs(left_out).max(axis=1), 1e-12)
         statistics = np.stack([left_out.mean(axis=1), np.maximum(left_out.std(axis=1), smallest)], axis=1)
-        return cls(scorers, sizes=sizes, statistics=statistics, settings=settings)
+        scorer = cls(scorers, sizes=sizes, statistics=statistics, settings=settings)
+        scorer._known = (training, left_out.T)
+        return scorer
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:
         """Rebuild a scorer from `arrays`."""
         scorers = []
-        for view in range(len(arrays["sizes"])):
-            start = f"view.{view}."
+        for index, (_, member) in enumerate(_members(settings, n_views=len(arrays["sizes"]))):
+            start = f"member.{index}."
             own = {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
-            scorers.append(NearestNeighborScorer.from_arrays(own, settings))
+            scorers.append(NearestNeighborScorer.from_arrays(own, member))
         return cls(scorers, sizes=arrays["sizes"], statistics=arrays["statistics"], settings=settings)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Those of each view, and what joins them, by name."""
+        """Those of each member, and what joins them, by name."""
         return {
             "sizes": self.sizes,
             "statistics": self.statistics,
             **{
-                f"view.{view}.{name}": array
-                for view, scorer in enumerate(self.scorers)
+                f"member.{index}.{name}": array
+                for index, scorer in enumerate(self.scorers)
                 for name, array in scorer.arrays().items()
             },
         }
 
     def score(self, vectors: Array) -> float:
         """Anomaly score of one clip, shape ``(condition, feature)``, in deviations of normal scores."""
-        return float(self._joined(np.array([self._view_scores(vectors)]))[0])
+        return float(self._joined(np.array([self._member_scores(vectors)]))[0])
 
     def leave_one_out_scores(self, training: TrainingVectors) -> Array:
-        """Score of each training clip, shape ``(clip,)``, as if no view's scorer had been trained with it."""
+        """Score of each training clip, shape ``(clip,)``, as if no member had been trained with it."""
+        if self._known is not None and self._known[0] is training:
+            return self._joined(self._known[1])
         views = _views(training, self.sizes)
-        scores = [scorer.leave_one_out_scores(view) for scorer, view in zip(self.scorers, views, strict=True)]
+        scores = [scorer.leave_one_out_scores(views[view]) for view, scorer in self._pairs()]
         return self._joined(np.stack(scores, axis=1))
 
     def notes(self) -> list[str]:
-        """Those of all views, each once."""
+        """Those of all members, each once."""
         return list(dict.fromkeys(note for scorer in self.scorers for note in scorer.notes()))
 
     def nearest(self, vectors: Array, n_clips: int) -> NDArray[np.int64]:
-        """Indices of the nearest normal clips by the mean of the views' distances, each in its mean; see `Scorer`."""
-        distances = [
-            scorer.bank.clip_distances(view) for scorer, view in zip(self.scorers, self._split(vectors), strict=True)
-        ]
+        """Indices of the nearest normal clips by the mean of the members' distances, each in its mean; see `Scorer`."""
+        parts = self._split(vectors)
+        distances = [scorer.bank.clip_distances(parts[view]) for view, scorer in self._pairs()]
         total = sum((apart / max(float(apart.mean()), 1e-300) for apart in distances), np.zeros(1))
         return np.argsort(total, kind="stable")[:n_clips]
 
     def contributions(self, vectors: Array) -> Array:
-        """Each view's contributions, in the squared distance that is usual among its normal clips.
+        """Mean of the members' contributions, each in the squared distance of a normal clip to its nearest other one.
 
-        They say which features of which view are odd; they do not add up to the score. With ``max``, those of other
-        views than the oddest are zero.
+        They say which features of which view are odd; they do not add up to the score. With ``max``, those of the
+        oddest member alone count.
         """
-        scores = self._balanced(np.array([self._view_scores(vectors)]))[0]
-        found = []
-        for view, (scorer, part) in enumerate(zip(self.scorers, self._split(vectors), strict=True)):
-            usual = scorer.left_out[np.isfinite(scorer.left_out)]
-            share = scorer.contributions(part) / max(float(np.square(usual).mean()), 1e-300)
-            is_counted = self.settings.fusion != "max" or view == scores.argmax()
-            found.append(share if is_counted else np.zeros_like(share))
+        scores = self._balanced(np.array([self._member_scores(vectors)]))[0]
+        parts = self._split(vectors)
+        found = [np.zeros(size) for size in self.sizes]
+        for index, (view, scorer) in enumerate(self._pairs()):
+            if self.settings.fusion != "max" or index == scores.argmax():
+                found[view] += scorer.contributions(parts[view]) / scorer.bank.usual_square() / len(scores)
         return np.concatenate(found)
 
     def enrolled(self, training: TrainingVectors) -> Self:
-        """Each view's scorer with further clips, joined as before; see `Scorer`."""
+        """Each member with further clips, joined as before; see `Scorer`."""
         views = _views(training, self.sizes)
-        scorers = [scorer.enrolled(view) for scorer, view in zip(self.scorers, views, strict=True)]
+        scorers = [scorer.enrolled(views[view]) for view, scorer in self._pairs()]
         return type(self)(scorers, sizes=self.sizes, statistics=self.statistics, settings=self.settings)
+
+    def _pairs(self) -> list[tuple[int, NearestNeighborScorer]]:
+        """Each member's view and scorer."""
+        return list(zip(self._seen, self.scorers, strict=True))
 
     def _split(self, vectors: Array) -> list[Array]:
         return np.split(vectors, np.cumsum(self.sizes)[:-1], axis=-1)
 
-    def _view_scores(self, vectors: Array) -> list[float]:
-        return [scorer.score(view) for scorer, view in zip(self.scorers, self._split(vectors), strict=True)]
+    def _member_scores(self, vectors: Array) -> list[float]:
+        parts = self._split(vectors)
+        return [scorer.score(parts[view]) for view, scorer in self._pairs()]
 
     def _balanced(self, scores: Array) -> Array:
         balanced: Array = (scores - self.statistics[:, 0]) / self.statistics[:, 1]
@@ -155,6 +160,22 @@ class FusedScorer(Scorer):
 
     def _joined(self, scores: Array) -> Array:
         return FUSIONS[self.settings.fusion](self._balanced(scores))
+
+
+def _members(settings: ScorerSettings, *, n_views: int) -> list[tuple[int, ScorerSettings]]:
+    """View and settings of each member, those that do the same only once."""
+    asked = settings.members or [
+        MemberSettings(view=view, comparison=settings.comparison, balance=settings.balance) for view in range(n_views)
+    ]
+    found = []
+    for member in asked:
+        view = 0 if n_views == 1 else member.view
+        if view >= n_views:
+            raise SettingsError(f"scorer.members: view {view} (counted from 0) of {n_views} views")
+        own = settings.model_copy(update={"comparison": member.comparison, "balance": member.balance, "members": ()})
+        if (view, own) not in found:
+            found.append((view, own))
+    return found
 
 
 def _views(training: TrainingVectors, sizes: NDArray[np.int64]) -> list[TrainingVectors]:

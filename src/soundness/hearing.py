@@ -31,6 +31,7 @@ __all__ = [
     "Listener",
     "check_training_clips",
     "hear",
+    "noise_clips",
     "normality_of",
     "one_torch_thread",
     "read_recording",
@@ -62,6 +63,8 @@ class Heard:
         What a network may be told of each clip.
     pseudo_labelled
         Which clips have a pseudo-label in the place of attributes.
+    noise
+        Log-mels of noise-only supplemental clips, where a network is trained with them; empty elsewhere.
     """
 
     machine_type: str
@@ -73,6 +76,7 @@ class Heard:
     separation_seconds: float
     conditions: tuple[Condition, ...]
     pseudo_labelled: tuple[int, ...] = ()
+    noise: tuple[Tensor, ...] = ()
 
 
 def read_recording(path: Path, settings: SystemSettings, *, max_seconds: float | None = None) -> NDArray[np.float32]:
@@ -275,6 +279,7 @@ def hear(
         for result in pool.map(read, machine.train):
             results.append(result)
             advance()
+        noise = tuple(spectrograms_of(result).given for result in pool.map(read, noise_clips(machine, settings)))
     pairs = [_paired(result, settings) for result in results]
     spectrograms = tuple(own for own, _ in pairs)
     copies = tuple(copy for _, copy in pairs if copy is not None)
@@ -284,7 +289,15 @@ def hear(
     separating = sum(result.separation_seconds for result in results) / n_workers
     conditions = tuple(condition_of(clip) for clip in machine.train)
     return Heard(
-        machine.machine_type, machine.train, spectrograms, copies, tuple(notes), seconds, separating, conditions
+        machine.machine_type,
+        machine.train,
+        spectrograms,
+        copies,
+        tuple(notes),
+        seconds,
+        separating,
+        conditions,
+        noise=noise,
     )
 
 
@@ -295,6 +308,13 @@ def normality_of(heard: Heard) -> Normality:
         [clip.domain or "" for clip in heard.clips],
         n_channels=[read_info(clip.path).n_channels for clip in heard.clips],
     )
+
+
+def noise_clips(machine: Machine, settings: SystemSettings) -> tuple[Clip, ...]:
+    """The noise-only supplemental clips that a system's network is trained with; none in most systems."""
+    if not settings.is_embedding or settings.embedding.noise_share == 0.0 or settings.separation == "denoise":
+        return ()
+    return tuple(clip for clip in machine.supplemental if clip.supplemental == "noise")
 
 
 @contextmanager
@@ -316,9 +336,9 @@ def _paired(heard: HeardRecording, settings: SystemSettings) -> tuple[Spectrogra
 
 
 def _short(clips: Iterable[Clip], heard: Sequence[Spectrograms], settings: SystemSettings) -> list[str]:
-    if settings.autoencoder is None:
+    n_frames = settings.segment_frames
+    if n_frames is None:
         return []
-    n_frames = settings.autoencoder.segment_frames
     short = [clip for clip, own in zip(clips, heard, strict=True) if own.given.shape[-1] < n_frames]
     return _named(f"shorter than one segment of {n_frames} frames, repeated to fill it", short)
 

@@ -89,9 +89,8 @@ class Labeller:
 
     def _way(self, clips: Sequence[Clip]) -> Way | None:
         """How a machine's clips get labels; ``None`` where they need none."""
-        autoencoder, wanted = self.settings.autoencoder, self.settings.pseudo_labels
-        lacking = lacking_attributes(clips)
-        if autoencoder is None or not autoencoder.is_conditional or wanted == "off" or not lacking:
+        wanted, lacking = self.settings.pseudo_labels, lacking_attributes(clips)
+        if not self.settings.is_told_attributes or wanted == "off" or not lacking:
             return None
         if wanted == "auto":
             return "clusters" if len(lacking) == len(clips) else "classifier"

@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from soundness.features import Spectrograms
+from soundness.poolings import pooled
+from soundness.setting_types import Pooling
 from soundness.settings import SystemSettings
 
-__all__ = ["MeanLogMel", "QuantileLogMel", "band_statistics"]
+__all__ = ["MeanLogMel", "PooledLogMel", "QuantileLogMel", "band_statistics"]
 
 _SMALLEST_DEVIATION_DB = 1.0
 
@@ -70,6 +72,43 @@ class QuantileLogMel(MeanLogMel):
     def vectors(self, clip: Spectrograms) -> Tensor:
         """Quantile of each band in dB, shape ``(1, mel)``."""
         return clip.wanted.quantile(self.quantile, dim=-1)[None]
+
+
+class PooledLogMel(MeanLogMel):
+    """A clip becomes several statistics of its log-mel over time: a view for each, one after the other in its vector.
+
+    Parameters
+    ----------
+    mean, deviation
+        See `MeanLogMel`.
+    poolings
+        Keys of `soundness.poolings.POOLINGS`.
+    quantile
+        Between 0 and 1.
+    """
+
+    def __init__(self, *, mean: Tensor, deviation: Tensor, poolings: Sequence[Pooling], quantile: float) -> None:
+        super().__init__(mean=mean, deviation=deviation)
+        self.poolings = poolings
+        self.quantile = quantile
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: SystemSettings) -> Self:
+        """Rebuild from `arrays`."""
+        mean, deviation = (torch.from_numpy(arrays[name]) for name in ("mean", "deviation"))
+        return cls(mean=mean, deviation=deviation, poolings=settings.poolings, quantile=settings.quantile)
+
+    @property
+    def view_sizes(self) -> tuple[int, ...]:
+        """Features of each view."""
+        return tuple(len(view) for view in self._views(torch.zeros(len(self.mean), 2)))
+
+    def vectors(self, clip: Spectrograms) -> Tensor:
+        """Views of a clip, one after the other, shape ``(1, feature)``."""
+        return torch.cat(self._views(clip.wanted))[None]
+
+    def _views(self, log_mel: Tensor) -> list[Tensor]:
+        return pooled(log_mel, self.poolings, quantile=self.quantile)
 
 
 def band_statistics(log_mels: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

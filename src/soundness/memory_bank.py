@@ -255,9 +255,11 @@ class MemoryBank:
         distances = np.empty((len(training.vectors), len(self.heard)))
         for clip in range(len(training.vectors)):
             embeddings = crossfit.without(clip)
+            distinct = {id(embed): (embed, clips) for embed, clips in zip(embeddings, known, strict=True)}
+            embedded = {key: embed(clips) for key, (embed, clips) in distinct.items()}
             for domain, comparison in enumerate(self.comparisons):
                 pairs = self._pairs_of(domain)
-                references = _references(embeddings[domain](known[domain]), pairs)
+                references = _references(embedded[id(embeddings[domain])], pairs)
                 seen = comparison.without((pairs == clip).any(axis=1), references)
                 queries = embeddings[domain](asked[domain][clip][self.heard[domain]])
                 distances[clip, domain] = seen.distances(queries).min()
@@ -312,6 +314,17 @@ class MemoryBank:
         pairs = self._pairs_of(domain)
         seen = self.comparisons[domain].without((pairs == clip).any(axis=1), _references(self.vectors, pairs))
         return float(seen.distances(self._whitened(vectors[self.heard[domain]], domain)).min())
+
+    def usual_square(self) -> float:
+        """Mean squared distance of a normal clip to the nearest other one, whitened; 1 where they are identical."""
+        squares = []
+        for domain in range(len(self.heard)):
+            here = self.vectors[self.domains == domain]
+            for index, clip in enumerate(here):
+                apart = np.square(np.delete(here, index, axis=0) - clip).sum(axis=1)
+                squares += [float(apart.min())] if len(apart) > 0 else []
+        mean = float(np.mean(squares)) if squares else 0.0
+        return mean if mean > 0.0 else 1.0
 
     def _pairs_of(self, domain: int) -> NDArray[np.int64]:
         pairs: NDArray[np.int64] = self.parents[self.domains[self.parents[:, 0]] == domain]

@@ -12,9 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning  # type: ignore[import-untyped]  # scikit-learn ships no types
-from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
-from sklearn.mixture import GaussianMixture  # type: ignore[import-untyped]
 
 __all__ = ["FEWEST_CLIPS", "PseudoLabels", "by_classifier", "by_clusters"]
 
@@ -131,6 +128,8 @@ def _within_domains(
 
 def _clusters(vectors: Floats, seed: int) -> tuple[NDArray[Any], str]:
     """Which cluster each clip belongs to, and why there are that many."""
+    from sklearn.mixture import GaussianMixture  # type: ignore[import-untyped]  # scikit-learn ships no types
+
     n_distinct = len(np.unique(vectors, axis=0))
     most = min(_MOST_CLUSTERS, len(vectors) // FEWEST_CLIPS, n_distinct)
     if most < 2 or len(vectors) < _FEWEST_TO_CLUSTER:
@@ -175,6 +174,9 @@ def _principal_components(vectors: Floats) -> Floats:
 
 def _classifier(known: Floats, classes: Sequence[str]) -> Callable[[Floats], Floats]:
     """Probability of each class, in the order of their names, for vectors of other clips."""
+    from sklearn.exceptions import ConvergenceWarning  # type: ignore[import-untyped]  # scikit-learn ships no types
+    from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
+
     mean, deviation = known.mean(axis=0), known.std(axis=0).clip(min=_SMALLEST_DEVIATION_DB)
     regression = LogisticRegression(C=_REGULARISATION, max_iter=200)
     with warnings.catch_warnings():

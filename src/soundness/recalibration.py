@@ -1,6 +1,7 @@
 """A detector that was trained before, calibrated by fresh normal clips."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from soundness.detector import Detector
 from soundness.errors import AudioError, DataError
 from soundness.screening import scored
 
-__all__ = ["recalibrate", "training_clips"]
+__all__ = ["recalibrate"]
 
 _FEWEST_CLIPS = 2
 
@@ -59,12 +60,13 @@ def recalibrate(
     before = detector.calibration
     kept = {} if before is None or domain is None else {k: v for k, v in before.scores.items() if k != domain}
     origin: Origin = "fresh" if before is None or not kept else before.origin
-    return detector.calibrated(Calibration.from_scores({**kept, **fresh}, origin=origin))
-
-
-def training_clips(paths: Iterable[Path | str]) -> list[Path]:
-    """The recordings that are called training clips, which the detector may have been fitted on."""
-    return [clip.path for clip in list_clips(paths) if _is_for_training(clip)]
+    calibration = Calibration.from_scores({**kept, **fresh}, origin=origin)
+    known = [clip.path.name for clip in clips if _is_for_training(clip)]
+    if known:
+        called = f"{len(known)} clip(s) are called training clips ({known[0]})"
+        note = f"{called}: if the detector was fitted on them, p-values are too small"
+        calibration = replace(calibration, notes=(*calibration.notes, note))
+    return detector.calibrated(calibration)
 
 
 def _is_for_training(clip: Clip) -> bool:

@@ -46,7 +46,7 @@ def run_verdict(detectors: Mapping[str, Detector], evaluation: Evaluation | None
     summaries = [detector.summary for detector in detectors.values()]
     n_clips = sum(sum(summary.n_clips.values()) for summary in summaries)
     seconds = _training_seconds(detectors)
-    facts = ((str(len(detectors)), "machines"), (f"{n_clips:,}", "training clips"), (_duration(seconds), "training"))
+    facts = (_fact(len(detectors), "machine"), _fact(n_clips, "training clip"), (_duration(seconds), "training"))
     if evaluation is None or evaluation.score is None:
         learned = f"{count(len(detectors), 'detector')} learned from {count(n_clips, 'normal clip')}."
         rest = "How well they tell anomalies from normal sound is not known yet: that takes scores of labelled clips."
@@ -68,9 +68,9 @@ def benchmark_verdict(result: BenchmarkResult) -> Verdict:
     spread = result.spread(best, lambda evaluation: evaluation.score)
     n_clips = sum(row.n_normal + row.n_anomalous for row in result.measured[0].evaluation.machines)
     facts = (
-        (str(len(result.systems)), "systems"),
-        (str(len(result.machine_types)), "machines"),
-        (f"{n_clips:,}", "test clips"),
+        _fact(len(result.systems), "system"),
+        _fact(len(result.machine_types), "machine"),
+        _fact(n_clips, "test clip"),
         (_duration(sum(one.training_seconds + one.scoring_seconds for one in result.measured)), "of one core"),
     )
     if spread is None:
@@ -129,6 +129,11 @@ def versions(detectors: Mapping[str, Detector]) -> list[tuple[str, str]]:
 def count(number: int, what: str) -> str:
     """A number of things, such as ``1 machine`` or ``7 machines``."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _fact(number: int, what: str) -> tuple[str, str]:
+    value, _, name = count(number, what).partition(" ")
+    return value, name
 
 
 def _grade(score: float) -> str:

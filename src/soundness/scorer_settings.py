@@ -6,7 +6,22 @@ from pydantic import Field, model_validator
 
 from soundness.setting_types import PositiveInt, StrictSettings
 
-__all__ = ["ScorerSettings"]
+__all__ = ["MemberSettings", "ScorerSettings"]
+
+
+Comparison = Literal["nearest", "density-ratio", "density-difference", "mahalanobis", "gaussian-mixture"]
+Balance = Literal["none", "min", "z-score", "quantile"]
+
+
+class MemberSettings(StrictSettings):
+    """One of the scorers whose scores are fused; all else is as in the settings it is a part of."""
+
+    view: int = Field(default=0, ge=0)
+    """Which view of a clip it looks at, from 0; all of the vector, where that is no views."""
+    comparison: Comparison = "nearest"
+    """See `ScorerSettings`."""
+    balance: Balance = "z-score"
+    """See `ScorerSettings`."""
 
 
 class ScorerSettings(StrictSettings):
@@ -14,7 +29,7 @@ class ScorerSettings(StrictSettings):
 
     name: str = "nearest-neighbors"
     """A key of `soundness.scoring.SCORERS`, or the import path of a class of one's own, ``module:Class``."""
-    comparison: Literal["nearest", "density-ratio", "density-difference", "mahalanobis", "gaussian-mixture"] = "nearest"
+    comparison: Comparison = "nearest"
     """What the distance of a clip to a domain is, see `soundness.comparisons`: that to its nearest normal clips, the
     same divided by, or less, how far those lie from their own neighbours, that to the domain's mean, or the negative
     log density of a mixture of Gaussians."""
@@ -25,21 +40,22 @@ class ScorerSettings(StrictSettings):
     has fewer clips."""
     n_components: PositiveInt = 2
     """Gaussians in the mixture of a domain; fewer where a domain has fewer than five clips for each."""
-    whitening: Literal["none", "diagonal", "shrunk", "ledoit-wolf"] = "none"
-    """``diagonal``: each feature is divided by its deviation within the domains; ``shrunk`` and ``ledoit-wolf``:
-    vectors are multiplied by the inverse square root of the covariance within the domains, shrunk by a fixed share, or
-    by the share that Ledoit and Wolf estimate."""
+    whitening: Literal["none", "diagonal", "shrunk", "scaled", "ledoit-wolf"] = "none"
+    """``diagonal``: each feature is divided by its deviation within the domains; the others:
+    vectors are multiplied by the inverse square root of the covariance within the domains, shrunk by a fixed share, by
+    one that is scaled by features and clips, or by that which Ledoit and Wolf estimate."""
     whitening_scope: Literal["pooled", "per-domain"] = "pooled"
     """One covariance within all domains, or each domain's own where it has three clips that differ."""
     shrinkage: float = Field(default=0.1, gt=0.0, le=1.0)
     """Share of the covariance that is replaced by its mean variance, where whitening is ``shrunk``, and with
-    ``ledoit-wolf`` where fewer than five clips cannot estimate it."""
-    eigenvalue_floor: float = Field(default=1e-4, gt=0.0, lt=1.0)
+    ``ledoit-wolf`` where fewer than five clips cannot estimate it; with ``scaled``, it is multiplied by the number of
+    features over that of clips less domains, and is at most 0.2."""
+    eigenvalue_floor: float = Field(default=1e-5, gt=0.0, lt=1.0)
     """Smallest variance of a direction, in mean variances, where a covariance is whitened."""
     is_standardised: bool = False
     """Whether each feature is divided by its deviation before the covariance is shrunk, as features of different units
     need."""
-    balance: Literal["none", "min", "z-score", "quantile"] = "z-score"
+    balance: Balance = "z-score"
     """How a clip's distances to several domains become one score. ``none``: domains are not told apart; ``min``: the
     smallest distance; ``z-score``: the smallest after the mean of the domain's left-out training distances was taken
     off and their deviation divided by; ``quantile``: the smallest after each became the negative logarithm of the share
@@ -51,7 +67,10 @@ class ScorerSettings(StrictSettings):
     """How many of its nearest neighbours each clip is averaged with to make further references, in domains that have
     fewer clips than the largest one."""
     fusion: Literal["mean", "max"] = "mean"
-    """How the scorer ``fused`` joins the scores of the views of a clip."""
+    """How the scorer ``fused`` joins the scores of its members."""
+    members: tuple[MemberSettings, ...] = Field(default=(), strict=False)
+    """Members of the scorer ``fused``; none stands for one member for each view of a clip, with ``comparison`` and
+    ``balance`` as above."""
 
     @model_validator(mode="after")
     def _domains_of_their_own_are_told_apart(self) -> Self:

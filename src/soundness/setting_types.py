@@ -1,12 +1,15 @@
 """What all settings share."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["PositiveInt", "StrictSettings"]
+__all__ = ["Pooling", "PositiveInt", "StrictSettings"]
 
 PositiveInt = Annotated[int, Field(ge=1)]
+
+Pooling = Literal["mean", "deviation", "quantile", "high-quantile", "generalised-mean", "modulation", "change"]
+"""What becomes of a band over time."""
 
 
 class StrictSettings(BaseModel):

@@ -13,16 +13,18 @@ from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from soundness.embedding_settings import EmbeddingSettings
 from soundness.errors import SettingsError
 from soundness.scorer_settings import ScorerSettings
 from soundness.separator_settings import SEPARATOR_SIZES, ConvTasNetSize, SeparatorSettings
-from soundness.setting_types import PositiveInt, StrictSettings
+from soundness.setting_types import Pooling, PositiveInt, StrictSettings
 
 __all__ = [
     "SEPARATOR_SIZES",
     "AudioSettings",
     "AutoencoderSettings",
     "ConvTasNetSize",
+    "EmbeddingSettings",
     "LogMelSettings",
     "ScorerSettings",
     "SeparatorSettings",
@@ -124,11 +126,17 @@ class SystemSettings(StrictSettings):
     """What a clip becomes: a key of `soundness.detector.REPRESENTATIONS`, or the import path of a class of one's own,
     ``module:Class``."""
     quantile: float = Field(default=0.3, gt=0.0, lt=1.0)
-    """Over time, of each band, in the representation ``quantile-log-mel``."""
+    """Over time, of each band, in ``quantile-log-mel`` and in the poolings ``quantile`` and ``high-quantile`` (that
+    much below the loudest) of ``log-mel``."""
+    poolings: tuple[Pooling, ...] = Field(default=("mean", "quantile"), min_length=1, strict=False)
+    """What becomes of each band over time in the representation ``log-mel``: a view of the clip each, see
+    `soundness.poolings`."""
     autoencoder: AutoencoderSettings | None = AutoencoderSettings()
     """``None`` in a system without a network."""
     training: TrainingSettings | None = TrainingSettings()
     """``None`` in a system without a network."""
+    embedding: EmbeddingSettings = EmbeddingSettings()
+    """Of the representation ``discriminative-embedding`` alone, which has a network of its own and no autoencoder."""
     scorer: ScorerSettings = ScorerSettings()
     separation: Literal["auto", "off", "augment", "denoise", "target=separated"] = "auto"
     """What is done with separated machine sound. ``augment``: it is further training material for the network;
@@ -152,11 +160,35 @@ class SystemSettings(StrictSettings):
     calibration_share: float = Field(default=0.2, gt=0.0, lt=1.0)
     """Share of the training clips of each domain that is held out, where calibration is ``held-out``."""
 
+    @property
+    def is_embedding(self) -> bool:
+        """Whether clips become embeddings, of a network that tells classes apart."""
+        return self.representation == "discriminative-embedding"
+
+    @property
+    def has_network(self) -> bool:
+        """Whether a network is trained."""
+        return self.autoencoder is not None or self.is_embedding
+
+    @property
+    def is_told_attributes(self) -> bool:
+        """Whether the network is told attributes, as a condition or as what it is to tell apart."""
+        return self.is_embedding or (self.autoencoder is not None and self.autoencoder.is_conditional)
+
+    @property
+    def segment_frames(self) -> int | None:
+        """Frames that the network hears at a time; ``None`` without one."""
+        if self.is_embedding:
+            return self.embedding.segment_frames
+        return None if self.autoencoder is None else self.autoencoder.segment_frames
+
     @model_validator(mode="after")
     def _parts_of_a_network_go_together(self) -> Self:
         if (self.autoencoder is None) != (self.training is None):
             raise ValueError("autoencoder and training go together: both are false in a system without a network")
-        if self.scope == "shared" and self.autoencoder is None:
+        if self.is_embedding and self.autoencoder is not None:
+            raise ValueError("representation is 'discriminative-embedding'; set autoencoder and training to false")
+        if self.scope == "shared" and not self.has_network:
             raise ValueError("scope is 'shared', but there is no network to share")
         return self
 

@@ -239,7 +239,7 @@ def _losses(run: Path) -> tuple[LossCurve, ...]:
         lines = _logged(folder)
         if lines:
             last = ", ".join(f"{name} {values[-1]:.4g}" for name, (_, values) in lines.items())
-            chart = line_chart(lines, x_title="steps", title=f"loss of {folder.name} over the steps; last: {last}")
+            chart = line_chart(lines, x_title="epochs", title=f"loss of {folder.name} over the epochs; last: {last}")
             curves.append(LossCurve(folder.name, chart, last))
     return tuple(curves)
 
@@ -277,14 +277,14 @@ def _separator_rows(separators: Sequence[Separator]) -> tuple[tuple[tuple[str, .
 
 
 def _logged(folder: Path) -> dict[str, tuple[list[float], list[float]]]:
-    """Steps and values by loss; a training that was resumed has a log for each start."""
+    """Epochs, counted from 1, and values by loss; a training that was resumed has a log for each start."""
     lines: dict[str, dict[float, float]] = {}
     for file in sorted(folder.glob("logs/version_*/metrics.csv"), key=lambda file: int(file.parent.name.split("_")[1])):
         with file.open(encoding="utf-8", newline="") as stream:
             for row in csv.DictReader(stream):
                 for column, name in (("train_loss", "train"), ("held_out_loss", "held-out")):
                     if row.get(column) and np.isfinite(float(row[column])):
-                        lines.setdefault(name, {})[float(row["step"])] = float(row[column])
+                        lines.setdefault(name, {})[float(row["epoch"]) + 1] = float(row[column])
     return {name: (sorted(points), [points[step] for step in sorted(points)]) for name, points in lines.items()}
 
 

@@ -15,11 +15,12 @@ from soundness.calibration import Calibration
 from soundness.calibration_clips import held_out_calibration, left_out_calibration, split_machine
 from soundness.datasets import Dataset, Machine, open_dataset
 from soundness.detector import Detector, TrainingSummary
+from soundness.embedding_fitting import check_embedding
 from soundness.errors import OutputError, SettingsError
 from soundness.fitters import FITTERS, FitContext, Fitted, find_fitter
 from soundness.fitting import check_network
 from soundness.forecast import forecast
-from soundness.hearing import Heard, check_training_clips, hear, normality_of
+from soundness.hearing import Heard, check_training_clips, hear, noise_clips, normality_of
 from soundness.labelling import Labeller
 from soundness.network_store import NetworkStore
 from soundness.run_identity import check_identity, fingerprint, package_versions, read_identity, write_identity
@@ -107,6 +108,8 @@ def train(
         raise SettingsError(f"seed: {seed}; expected 0 or more")
     if settings.autoencoder is not None:
         check_network(settings)
+    if settings.is_embedding:
+        check_embedding(settings)
     dataset = open_dataset(data)
     chosen = dataset.chosen(machines)
     for machine in chosen:
@@ -151,7 +154,9 @@ class _Run:
             "seed": self.seed,
             "machine_types": [machine.machine_type for machine in self.machines],
             "data": fingerprint(
-                clip for machine in [*self.machines, *self.held_out.values()] for clip in machine.train
+                clip
+                for machine in [*self.machines, *self.held_out.values()]
+                for clip in (*machine.train, *noise_clips(machine, self.settings))
             ),
             "pseudo_labels": fingerprint(self.labeller.teachers(self.machines)),
             "separator": "" if separator is None else separator.fingerprint,
@@ -250,6 +255,7 @@ class _Run:
             *heard.notes,
             *_domain_notes(domains),
             *_condition_notes(fitted),
+            *fitted.notes,
             *scorer.notes(),
             *threshold.notes,
             *calibration.notes,
@@ -325,7 +331,9 @@ def decide_separation(
         If the separation that is asked for does not fit the system, or a separator that was given is of no use to it.
     """
     needs_network = settings.separation in ("augment", "target=separated")
-    if settings.autoencoder is None and needs_network:
+    if settings.is_embedding and settings.separation == "target=separated":
+        raise SettingsError("separation=target=separated is for a network that reconstructs; this system has none")
+    if not settings.has_network and needs_network:
         raise SettingsError(
             f"separation={settings.separation} is for the training of a network; this system has none: denoise or off"
         )
@@ -334,7 +342,7 @@ def decide_separation(
     if settings.separation != "auto":
         return settings, ()
     notes: tuple[str, ...] = ()
-    if settings.autoencoder is None:
+    if not settings.has_network:
         separation = "denoise" if has_separator else "off"
     elif has_separator or can_train_separator(dataset.machines.values()):
         separation = "augment"
@@ -378,6 +386,7 @@ def _training_vectors(heard: Heard, fitted: Fitted, domains: list[str]) -> Train
         np.array([domains.index(clip.domain or "") for clip in heard.clips]),
         np.array([domains.index(condition.domain) for condition in conditions] or [ANY_DOMAIN]),
         fitted.frame_covariances,
+        fitted.view_sizes,
     )
 
 

@@ -29,7 +29,9 @@ Embedding = Callable[[Array], Array]
 
 _FEWEST_FOR_A_DOMAIN = 3
 _FEWEST_FOR_LEDOIT_WOLF = 5
+_LARGEST_SCALED = 0.2
 _NO_VARIANCE = 1e-10  # times the variance of all clips: what rounding leaves of clips that do not differ
+_HARDLY_VARIES = 1e-6  # times the variance of all clips: below, too many digits are lost
 _CONSTANT = 1e-10  # times the mean square: what rounding leaves of a feature that does not vary
 
 
@@ -124,10 +126,10 @@ class _Pool:
         _, index, counts = np.unique(domains, return_inverse=True, return_counts=True)
         self._n_beside = counts[index]  # clips of the same domain, itself included
         self._n_domains = len(counts)
-        is_full = settings.whitening in ("shrunk", "ledoit-wolf") and not settings.is_standardised
+        self._products = self._centred.T @ self._centred if settings.whitening != "diagonal" else None
         self.basis: Array | None = None
-        if is_full:
-            values, self.basis = np.linalg.eigh(self._centred.T @ self._centred)
+        if self._products is not None and not settings.is_standardised:
+            values, self.basis = np.linalg.eigh(self._products)
             self._scatter = np.maximum(values, 0.0)
             self._rotated = self._centred @ self.basis
         self._total = float(np.square(self._centred).sum())
@@ -141,11 +143,11 @@ class _Pool:
         if clip is None or not self._varies_without(clip):
             return self._with_all
         others = np.arange(len(self._vectors)) != clip
-        if self.basis is None:
+        if self._products is None:
             return self._fitted(others)
-        shrinkage = self._settings.shrinkage
-        if self._settings.whitening == "ledoit-wolf" and others.sum() >= _FEWEST_FOR_LEDOIT_WOLF:
-            shrinkage = ledoit_wolf_shrinkage(_centred(self._vectors[others], self._domains[others]))
+        if self.basis is None:
+            return self._standardised(clip, others)
+        shrinkage = _shrinkage(self._vectors[others], self._domains[others], self._settings)
         if shrinkage < self._settings.eigenvalue_floor:  # some eigenvalues may be floored: no such short cut
             return self._fitted(others)
         return self._downdated(clip, shrinkage)
@@ -165,6 +167,24 @@ class _Pool:
             return lambda vectors: vectors / deviations
         root = _root(vectors, domains, self._settings)
         matrix = root if self.basis is None else self.basis.T @ root
+        return lambda vectors: vectors @ matrix
+
+    def _standardised(self, clip: int, others: NDArray[np.bool_]) -> Embedding:
+        """By the covariance without the clip, which is less by a product of rank one, in units of its deviations."""
+        assert self._products is not None
+        domains, direction = self._domains[others], self._centred[clip]
+        products = self._products - self._gain(clip) * np.outer(direction, direction)
+        squares = np.diag(products)
+        if (squares <= _HARDLY_VARIES * np.diag(self._products)).any():
+            return self._fitted(others)
+        scaled = (
+            self._vectors[others] / np.sqrt(squares) if self._settings.whitening == "ledoit-wolf" else self._vectors
+        )
+        shrinkage = _shrinkage(scaled[: len(domains)], domains, self._settings)
+        if shrinkage < self._settings.eigenvalue_floor:  # some eigenvalues may be floored
+            return self._fitted(others)
+        shrunk = ((1 - shrinkage) * products + shrinkage * np.diag(squares)) / _freedom(domains)
+        matrix = np.linalg.inv(np.linalg.cholesky(shrunk)).T
         return lambda vectors: vectors @ matrix
 
     def _downdated(self, clip: int, shrinkage: float) -> Embedding:
@@ -250,11 +270,18 @@ def _root(vectors: Array, domains: NDArray[np.int64], settings: ScorerSettings) 
         return np.diag(1.0 / _deviations(vectors, domains))
     deviations = _deviations(vectors, domains) if settings.is_standardised else np.ones(vectors.shape[1])
     scaled = vectors if not settings.is_standardised else vectors / deviations
-    shrinkage = settings.shrinkage
-    if settings.whitening == "ledoit-wolf" and len(vectors) >= _FEWEST_FOR_LEDOIT_WOLF:
-        shrinkage = ledoit_wolf_shrinkage(_centred(scaled, domains))
+    shrinkage = _shrinkage(scaled, domains, settings)
     matrix = whitening_matrix(scaled, domains, shrinkage=shrinkage, eigenvalue_floor=settings.eigenvalue_floor)
     return matrix / deviations[:, None] if settings.is_standardised else matrix
+
+
+def _shrinkage(vectors: Array, domains: NDArray[np.int64], settings: ScorerSettings) -> float:
+    """Share of the covariance that is replaced."""
+    if settings.whitening == "scaled":
+        return float(min(_LARGEST_SCALED, settings.shrinkage * vectors.shape[1] / _freedom(domains)))
+    if settings.whitening == "ledoit-wolf" and len(vectors) >= _FEWEST_FOR_LEDOIT_WOLF:
+        return ledoit_wolf_shrinkage(_centred(vectors, domains))
+    return settings.shrinkage
 
 
 def _deviations(vectors: Array, domains: NDArray[np.int64]) -> Array:

@@ -1,0 +1,223 @@
+"""Training of an embedding with Lightning: one network for all machines given."""
+
+import math
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.core.optimizer import LightningOptimizer
+from pytorch_lightning.loggers import CSVLogger
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from soundness.embedding_batches import EmbeddingBatch, EmbeddingBatches, EmbeddingClips
+from soundness.embeddings import (
+    EmbeddingNetwork,
+    SubClusterCentres,
+    adapted_scale,
+    new_embedding_network,
+    sub_cluster_loss,
+)
+from soundness.errors import SettingsError
+from soundness.lightning_runs import check_accelerator, quiet_lightning, run
+from soundness.log_mel_statistics import band_statistics
+from soundness.settings import EmbeddingSettings, SystemSettings
+
+__all__ = ["EmbeddingFit", "check_embedding", "fit_embedding"]
+
+_LAST = "last"
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingFit:
+    """A trained network and how its training went; nothing is held out, and the last weights are kept."""
+
+    network: EmbeddingNetwork
+    n_classes: int
+    n_steps: int
+    train_loss: float
+    held_out_loss: None = None
+
+    @property
+    def n_parameters(self) -> int:
+        """Trained parameters of the network."""
+        return sum(parameter.numel() for parameter in self.network.parameters())
+
+
+def fit_embedding(
+    clips: EmbeddingClips,
+    settings: SystemSettings,
+    *,
+    seed: int,
+    folder: Path,
+    resume: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> EmbeddingFit:
+    """Train a system's embedding.
+
+    The same clips, settings and seed give the same network on the same machine, whether or not the training was
+    interrupted and resumed.
+
+    Parameters
+    ----------
+    clips
+        Normal clips of all machines that share the network.
+    settings
+        Of the whole system.
+    seed
+        Of the weights, the centres and the batches.
+    folder
+        Checkpoints and logs go below it.
+    resume
+        Go on from the last checkpoint in ``folder``, where there is one.
+    progress
+        Is told how many batches are done, and of how many.
+
+    Raises
+    ------
+    SettingsError
+        If sizes do not fit, there is one class and no transformation is to tell apart, or the training diverges.
+    """
+    module = _new_training(clips, settings, seed=seed, progress=progress)
+    checkpoints = folder / "checkpoints"
+    last = checkpoints / f"{_LAST}.ckpt"
+    if not resume:
+        shutil.rmtree(folder, ignore_errors=True)
+    with quiet_lightning():
+        trainer = _new_trainer(settings.embedding, module.batches, folder, checkpoints)
+        run(trainer, module, checkpoint=last if last.exists() else None)
+    if not math.isfinite(module.train_loss):
+        raise SettingsError("the training diverged: its loss is no number; a smaller embedding.learning_rate may help")
+    return EmbeddingFit(module.network.cpu().eval(), module.batches.n_classes, trainer.global_step, module.train_loss)
+
+
+def _check_classes(clips: EmbeddingClips, settings: EmbeddingSettings) -> None:
+    """Refuse a training that has nothing to tell apart."""
+    if not settings.is_transformed and len(np.unique(clips.classes)) == 1:
+        raise SettingsError(
+            "embedding.is_transformed is false and all training clips are of one class, so there is nothing to tell "
+            "apart: several machines with scope=shared, attributes, or embedding.is_transformed=true are needed"
+        )
+
+
+def check_embedding(settings: SystemSettings) -> None:
+    """Refuse settings of an embedding that no training should start with.
+
+    Raises
+    ------
+    SettingsError
+        If sizes do not fit, or there is no such accelerator.
+    """
+    bands = torch.ones(settings.log_mel.n_mels)
+    with torch.random.fork_rng(devices=[]):
+        new_embedding_network(settings, mean=bands, deviation=bands, spread=bands)
+    check_accelerator(settings.embedding.accelerator, setting="embedding.accelerator")
+
+
+def _new_training(
+    clips: EmbeddingClips, settings: SystemSettings, *, seed: int, progress: Callable[[int, int], None] | None
+) -> "_Training":
+    embedding = settings.embedding
+    _check_classes(clips, embedding)
+    batches = EmbeddingBatches(clips, embedding, seed=seed)
+    mean, deviation = band_statistics([log_mel.mean(dim=-1, keepdim=True) for log_mel in clips.log_mels])
+    _, spread = band_statistics([log_mel - log_mel.mean(dim=-1, keepdim=True) for log_mel in clips.log_mels])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = new_embedding_network(settings, mean=mean, deviation=deviation, spread=spread)
+        centres = SubClusterCentres(
+            n_classes=batches.n_classes,
+            n_sub_clusters=embedding.n_sub_clusters,
+            n_features=2 * embedding.n_features,
+        )
+    return _Training(network, centres, batches, embedding, progress=progress)
+
+
+class _Training(pl.LightningModule):
+    """Sub-cluster AdaCos; all batches of an epoch are one step of Lightning's, as in `soundness.fitting`."""
+
+    def __init__(
+        self,
+        network: EmbeddingNetwork,
+        centres: SubClusterCentres,
+        batches: EmbeddingBatches,
+        settings: EmbeddingSettings,
+        *,
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.network = network
+        self.centres = centres
+        self.batches = batches
+        self.embedding_settings = settings
+        self.progress = progress
+        self._losses: list[Tensor] = []  # of the epoch so far
+
+    def training_step(self, epoch: list[int], index: int) -> None:  # noqa: ARG002  # Lightning's
+        optimizer = self.optimizers()
+        assert isinstance(optimizer, LightningOptimizer)  # there is one
+        self._losses = []
+        for batch in self.batches.epoch(epoch[0]):
+            loss = self._loss(batch)
+            optimizer.zero_grad()
+            self.manual_backward(loss)
+            optimizer.step()
+            self._losses.append(loss.detach())
+            if self.progress is not None:
+                self.progress(self.global_step, self.batches.n_steps)
+        self._losses = [loss.cpu() for loss in self._losses]
+        self.log("train_loss", self.train_loss, on_step=False, on_epoch=True, batch_size=1)
+        self.log("scale", self.centres.scale, on_step=False, on_epoch=True, batch_size=1)
+
+    def _loss(self, batch: EmbeddingBatch) -> Tensor:
+        segments, spectra, labels = (part.to(self.device) for part in (batch.segments, batch.spectra, batch.labels))
+        cosines = self.centres(self.network(segments, spectra))
+        self.centres.scale.copy_(adapted_scale(cosines, labels, scale=self.centres.scale))
+        return sub_cluster_loss(cosines, labels, scale=self.centres.scale.clone())
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["losses"] = self._losses
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._losses = checkpoint["losses"]
+
+    @property
+    def train_loss(self) -> float:
+        """Mean over the batches of the last epoch."""
+        return float(torch.stack(self._losses).mean())
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.network.parameters(), lr=self.embedding_settings.learning_rate, fused=True)
+
+    def train_dataloader(self) -> DataLoader[list[int]]:
+        return DataLoader([[self.current_epoch]], batch_size=None)  # type: ignore[arg-type]  # a list is a Dataset
+
+
+def _new_trainer(settings: EmbeddingSettings, batches: EmbeddingBatches, folder: Path, checkpoints: Path) -> pl.Trainer:
+    keeper = ModelCheckpoint(
+        checkpoints,
+        _LAST,
+        enable_version_counter=False,
+        save_on_train_epoch_end=False,  # Lightning resumes exactly from the end of a batch
+        every_n_train_steps=batches.steps_per_epoch,
+    )
+    return pl.Trainer(
+        accelerator=settings.accelerator,
+        devices=1,
+        max_steps=batches.n_steps,
+        callbacks=[keeper],
+        logger=CSVLogger(folder, name="logs"),  # a version for each start, so that resuming loses no log
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        limit_val_batches=0,
+        log_every_n_steps=1,
+        reload_dataloaders_every_n_epochs=1,
+    )

@@ -1,0 +1,50 @@
+"""Every setting of a discriminative embedding and of its training, each with its default, unit and range."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from soundness.setting_types import PositiveInt, StrictSettings
+
+__all__ = ["EmbeddingSettings"]
+
+
+class EmbeddingSettings(StrictSettings):
+    """The network of the representation ``discriminative-embedding``, and how it is trained."""
+
+    segment_frames: int = Field(default=64, ge=1)
+    """Frames in a segment; those of a clip that is scored follow each other."""
+    channels: tuple[PositiveInt, ...] = Field(default=(8, 16, 32, 32), min_length=1, strict=False)
+    """Feature maps of the layers that hear a segment's change over time; each halves both axes."""
+    spectrum_channels: tuple[PositiveInt, ...] = Field(default=(16, 32, 32), min_length=1, strict=False)
+    """Feature maps of the layers that hear the long-time spectrum; each halves its bands."""
+    n_features: PositiveInt = 128
+    """Values of an embedding that come from each of the two branches."""
+    n_sub_clusters: PositiveInt = 16
+    """Fixed random centres of each class."""
+    mixup_share: float = Field(default=0.5, ge=0.0, le=1.0)
+    """Share of the segments that are mixed with another one, and their labels with its."""
+    noise_share: float = Field(default=0.5, ge=0.0, le=1.0)
+    """Share of the segments that noise is added to, where there are noise-only supplemental clips; 0 reads none."""
+    noise_snr_db: tuple[float, float] = Field(default=(0.0, 20.0), strict=False)
+    """Lowest and highest signal-to-noise ratio of what noise is added to, dB."""
+    is_transformed: bool = True
+    """Whether the network tells apart how a clip was transformed, too (shifted, or tilted, over the bands). If not,
+    there must be two classes of clips at least."""
+    batch_size: PositiveInt = 64
+    """Segments in a batch."""
+    learning_rate: float = Field(default=1e-3, gt=0.0)
+    """Of Adam."""
+    max_steps: PositiveInt = 400
+    """Batches of the training."""
+    steps_per_epoch: PositiveInt = 50
+    """Batches from one checkpoint to the next."""
+    accelerator: str = "cpu"
+    """Any accelerator that Lightning knows: ``cpu``, ``gpu``, ``mps``, ``auto``."""
+
+    @model_validator(mode="after")
+    def _noise_has_a_range(self) -> Self:
+        lowest, highest = self.noise_snr_db
+        if lowest > highest:
+            raise ValueError(f"noise_snr_db: {lowest:g} dB is more than {highest:g} dB")
+        return self

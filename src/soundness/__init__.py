@@ -7,8 +7,8 @@
 
 The verbs are those of the command line: `inspect`, `make_data`, `train_separator`, `separate`, `train`, `score`,
 `evaluate`, `compare` (``evaluate --against``), `benchmark`, `report`, `submission`, `download`, `calibrate`, `alarms`,
-`watch` and `demo`. What they need is loaded when it is needed, so that ``import soundness`` is quick and works without
-PyTorch.
+`watch`, `enroll`, `drift` and `demo`. What they need is loaded when it is needed, so that ``import soundness`` is quick
+and works without PyTorch.
 """
 
 from importlib import import_module
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from soundness.datasets import open_dataset
     from soundness.demonstration import demo
     from soundness.errors import SoundnessError
+    from soundness.normality_verbs import drift, enroll
     from soundness.reporting import report
     from soundness.screening import score_clip
     from soundness.settings import load_settings, system_descriptions, system_names
@@ -33,6 +34,8 @@ __all__ = [
     "compare",
     "demo",
     "download",
+    "drift",
+    "enroll",
     "evaluate",
     "inspect",
     "load",
@@ -59,6 +62,8 @@ _HOMES = {
     "compare": "challenge_verbs",
     "demo": "demonstration",
     "download": "challenge_verbs",
+    "drift": "normality_verbs",
+    "enroll": "normality_verbs",
     "load_settings": "settings",
     "open_dataset": "datasets",
     "report": "reporting",

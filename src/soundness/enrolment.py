@@ -1,7 +1,7 @@
 """New normal clips join a detector without any training: its memory bank, its calibration, its band statistics."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -253,10 +253,11 @@ def _notes(
         nearest = detector.summary.conditions[int(training.own_conditions[0])]
         found.append(f"the network is not trained anew: it hears them as it hears {nearest}, the nearest condition")
     if settings.scorer.whitening != "none":
-        found.append("whitening is kept: it is that of the clips before")
+        is_told_apart = settings.scorer.balance != "none"
+        found.append(f"whitening is {'fitted to all clips' if is_told_apart else 'kept: that of the clips before'}")
     if settings.scorer.balance in ("z-score", "quantile"):
-        found.append(f"the balance of {domain or 'normal'} is by its own left-out clips, all else is kept")
-    found.append("p-values of the clips before are kept: with more normal clips they can only be too large")
+        found.append(f"the balance of {domain or 'normal'} is by the left-out distances of its clips")
+    found.append("calibration scores of the clips before are kept, so their share in p-values is that of before")
     if detector.alarm_rule is not None:
         found.append("the alarm rule is gone, since it promised for other clips; soundness alarms makes a new one")
     return found

@@ -112,4 +112,6 @@ def _check_channels(detector: Detector, clip: Clip, info: AudioInfo) -> None:
     known = () if detector.normality is None else detector.normality.n_channels
     if known and info.n_channels not in known:
         expected = " or ".join(map(str, known))
-        raise AudioError(f"{clip.path}: {info.n_channels} channel(s); the normal clips of this detector have {expected}")
+        raise AudioError(
+            f"{clip.path}: {info.n_channels} channel(s); the normal clips of this detector have {expected}"
+        )

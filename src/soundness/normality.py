@@ -49,9 +49,7 @@ class Normality:
     n_channels: tuple[int, ...] = ()
 
     @classmethod
-    def of(
-        cls, log_mels: Sequence[NDArray[Any]], domains: Sequence[str], *, n_channels: Sequence[int] = ()
-    ) -> Self:
+    def of(cls, log_mels: Sequence[NDArray[Any]], domains: Sequence[str], *, n_channels: Sequence[int] = ()) -> Self:
         """Measure clips.
 
         Parameters

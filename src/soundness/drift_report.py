@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from soundness.detector import Detector
-from soundness.drift import ALPHA, Drift, cut_from, drift_of
+from soundness.drift_statistics import ALPHA, Drift, cut_from, drift_of
 from soundness.errors import DataError, SettingsError
 from soundness.features import band_centres
 from soundness.fresh_clips import fresh_normality, hear_fresh

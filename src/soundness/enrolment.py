@@ -23,6 +23,8 @@ FEWEST_WITNESSES = 4
 """Fewer new clips than this cannot say of one of them that it is as the others are."""
 EXPLAINED_SHARE = 0.5
 """How much of what makes a clip odd must be gone once the other new clips are known."""
+FARTHEST = 5.0
+"""Deviations above the median of the new clips, each beside the others, from which on one that is odd even so is apart."""
 
 _EMPTY_DB = 30.0  # a band so far below all normal clips has no sound in it
 _EMPTY_SHARE = 0.04  # of the bands, from the highest down
@@ -87,7 +89,7 @@ def enrol(
     """Let normal clips of a condition that is new join a detector.
 
     A new condition is expected to be odd as a whole. What is dangerous is a single clip that is odd, and that the other
-    new clips do not explain: one whose score hardly sinks once they are enrolled.
+    new clips do not explain: one whose score hardly sinks once they are enrolled, or stays far above theirs.
 
     Parameters
     ----------
@@ -181,6 +183,7 @@ def _judged(
     detector: Detector, calibration: Calibration, fresh: Sequence[FreshClip], beside: Array
 ) -> list[EnrolledClip]:
     usual = max(float(np.median(scores)) for scores in calibration.used.values())
+    farthest = float(np.median(beside)) + FARTHEST * _deviation(calibration, beside)
     found = []
     for each, score_beside in zip(fresh, beside, strict=True):
         p_value = calibration.p_value(each.score)
@@ -191,10 +194,17 @@ def _judged(
             explained = (each.score - score_beside) / max(each.score - usual, 1e-12)
             if len(fresh) < FEWEST_WITNESSES:
                 reasons.append(f"highly anomalous, and {len(fresh) - 1} other new clip(s) cannot tell what is new")
-            elif explained < EXPLAINED_SHARE:
+            elif explained < EXPLAINED_SHARE or (_is_odd(calibration, score_beside) and score_beside > farthest):
                 reasons.append(f"highly anomalous, and unlike the other {len(fresh) - 1} new clips")
         found.append(EnrolledClip(each.clip.path, each.score, p_value, float(score_beside), "; ".join(reasons)))
     return found
+
+
+def _deviation(calibration: Calibration, beside: Array) -> float:
+    """Of scores of one condition: robust, by the new clips, and no less than that of a domain before."""
+    return max(
+        1.4826 * float(np.median(np.abs(scores - np.median(scores)))) for scores in (beside, *calibration.used.values())
+    )
 
 
 def _is_odd(calibration: Calibration, score: float) -> bool:

@@ -75,8 +75,8 @@ class Normality:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], about: Mapping[str, Any]) -> Self:
         """Rebuild from `arrays` and `about`."""
-        measured = (arrays[name] for name in ("means", "floors", "levels", "domains"))
-        return cls(*measured, tuple(about["names"]), tuple(about["n_channels"]))
+        means, floors, levels = arrays["means"], arrays["floors"], arrays["levels"]
+        return cls(means, floors, levels, arrays["domains"], tuple(about["names"]), tuple(about["n_channels"]))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Its arrays, by name."""

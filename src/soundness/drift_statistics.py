@@ -2,8 +2,8 @@ r"""Whether normality itself has moved, and how: arithmetic on band statistics a
 
 NumPy alone. Each new clip is compared with the few normal clips whose spectrum has the most similar shape, so that it
 does not matter in which mix known operating conditions come. What is left, averaged over the new clips, is the *shift*
-of each band. How large a shift chance makes is told by the normal clips themselves: as many of them, drawn at random, are
-compared with the others in the same way, over and over.
+of each band. How large a shift chance makes is told by the normal clips themselves: as many of them, drawn at random,
+are compared with the others in the same way, over and over.
 """
 
 from collections.abc import Mapping
@@ -109,7 +109,8 @@ def drift_of(
     """Hold new normal clips against those that a detector knows, one domain after the other.
 
     The p-value is the largest over the domains, since the clips' own is not known. For each domain it is twice the
-    smaller of two: that of level, bands, shape and floors together, exact by the draws of normal clips, and that of the scores.
+    smaller of two: that of level, bands, shape and floors together, by the draws of normal clips, and that of the
+    scores.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ FEWEST_WITNESSES = 4
 EXPLAINED_SHARE = 0.5
 """How much of what makes a clip odd must be gone once the other new clips are known."""
 FARTHEST = 5.0
-"""Deviations above the median of the new clips, each beside the others, from which on one that is odd even so is apart."""
+"""So many deviations above the median of the new clips, all of them beside the others, a clip is apart from them."""
 
 _EMPTY_DB = 30.0  # a band so far below all normal clips has no sound in it
 _EMPTY_SHARE = 0.04  # of the bands, from the highest down

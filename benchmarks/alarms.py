@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 import soundness
+from normality import drift, enrolment
 from promises import Row, measure
 from soundness.calibration import Calibration, n_flagged
 from soundness.detector import Detector, log_mel_of
@@ -206,7 +207,11 @@ def calibration(work: Path) -> Iterator[Row]:
     yield from shifted(vectors, clips, settings, np.random.default_rng(2))
 
 
-SECTIONS: dict[str, Callable[[Path], Iterator[Row]]] = {"calibration": calibration}
+SECTIONS: dict[str, Callable[[Path], Iterator[Row]]] = {
+    "calibration": calibration,
+    "enrolment": enrolment,
+    "drift": drift,
+}
 
 
 if __name__ == "__main__":

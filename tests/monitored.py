@@ -35,3 +35,16 @@ def age(path: Path, seconds_ago):
     """Make a file look as if it had been changed so long ago."""
     changed = path.stat().st_mtime_ns - round(seconds_ago * 1e9)
     os.utime(path, ns=(changed, changed))
+
+
+SMALL_EARS = ["log_mel.n_mels=16", "log_mel.n_fft=512", "log_mel.hop_length=256"]
+
+
+def hum_at(path: Path, hz, seed, *, gain=1.0, rate=RATE, n_channels=1):
+    """Write a hum of a pitch in noise, of 0.4 s."""
+    time = np.arange(round(0.4 * rate)) / rate
+    noise = 0.05 * np.random.default_rng(seed).standard_normal(len(time))
+    sound = gain * (noise + 0.2 * np.sin(2 * np.pi * hz * time))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.stack([sound] * n_channels, axis=1), rate)
+    return path

@@ -7,8 +7,8 @@
 
 The verbs are those of the command line: `inspect`, `make_data`, `train_separator`, `separate`, `train`, `score`,
 `evaluate`, `compare` (``evaluate --against``), `benchmark`, `report`, `submission`, `download`, `calibrate`, `alarms`,
-`watch`, `explain`, `export` and `demo`. What they need is loaded when it is needed, so that ``import soundness`` is
-quick and works without PyTorch.
+`watch`, `explain`, `enroll`, `drift`, `export` and `demo`. What they need is loaded when it is needed, so that
+``import soundness`` is quick and works without PyTorch.
 """
 
 from importlib import import_module
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from soundness.errors import SoundnessError
     from soundness.explaining import explain
     from soundness.export_verbs import export
+    from soundness.normality_verbs import drift, enroll
     from soundness.reporting import report
     from soundness.screening import score_clip
     from soundness.settings import load_settings, system_descriptions, system_names
@@ -35,6 +36,8 @@ __all__ = [
     "compare",
     "demo",
     "download",
+    "drift",
+    "enroll",
     "evaluate",
     "explain",
     "export",
@@ -65,6 +68,8 @@ _HOMES = {
     "download": "challenge_verbs",
     "explain": "explaining",
     "export": "export_verbs",
+    "drift": "normality_verbs",
+    "enroll": "normality_verbs",
     "load_settings": "settings",
     "open_dataset": "datasets",
     "report": "reporting",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # each verb loads what it needs, and no more
     from soundness.detector import Detector
     from soundness.watching import WatchCounts
 
-__all__ = ["alarms", "calibrate", "watch"]
+__all__ = ["alarms", "calibrate", "one_detector", "watch", "writable"]
 
 PathLike = Path | str
 
@@ -50,8 +50,8 @@ def calibrate(
     SoundnessError
         If the detector, a clip or the file does not do.
     """
-    out = _writable(out, overwrite=overwrite)
-    (found,) = _one(detector).values()
+    out = writable(out, overwrite=overwrite)
+    found = one_detector(detector)
     from soundness.bundle import save_detector
     from soundness.recalibration import recalibrate
 
@@ -105,8 +105,8 @@ def alarms(
     from soundness.alarm_rates import parse_rate, parse_seconds
 
     per_second, seconds = parse_rate(false_alarms), parse_seconds(clip_every)
-    target = None if out is None else _writable(out, overwrite=overwrite)
-    (found,) = _one(detector).values()
+    target = None if out is None else writable(out, overwrite=overwrite)
+    found = one_detector(detector)
     import numpy as np
 
     from soundness.alarm_proposals import p_values_of, propose_alarms
@@ -209,14 +209,16 @@ def watch(
     return watching.counts
 
 
-def _one(detector: PathLike) -> "dict[str, Detector]":
+def one_detector(detector: PathLike) -> "Detector":
+    """The detector of a file, or of the folder of a run with one machine."""
     detectors = load(detector)
     if len(detectors) > 1:
         raise DataError(f"{detector}: detectors of {', '.join(detectors)}; give the file of one of them")
-    return detectors
+    return next(iter(detectors.values()))
 
 
-def _writable(out: PathLike, *, overwrite: bool) -> Path:
+def writable(out: PathLike, *, overwrite: bool) -> Path:
+    """Where a detector is to be written, unless something is there."""
     path = Path(out)
     if path.is_dir():
         raise OutputError(f"{path}: is a folder; the file of a detector is expected")

@@ -27,6 +27,7 @@ from soundness.calibration import Calibration
 from soundness.detector import Detector, TrainingSummary, find_representation
 from soundness.errors import BundleError, OutputError, SettingsError
 from soundness.normal_clips import NormalClips
+from soundness.normality import Normality
 from soundness.parts import check_allowed
 from soundness.scoring import Threshold, find_scorer
 from soundness.separation.separator import Separator, SeparatorSummary
@@ -63,6 +64,9 @@ def save_detector(detector: Detector, path: Path) -> None:
     if detector.normal_clips is not None:
         arrays["normal_clips.levels"] = detector.normal_clips.levels
         about["normal_clips"] = detector.normal_clips.names
+    if detector.normality is not None:
+        arrays |= {f"normality.{name}": array for name, array in detector.normality.arrays().items()}
+        about["normality"] = detector.normality.about()
     if detector.separator is not None:
         arrays |= {f"separator.{name}": array for name, array in detector.separator.arrays().items()}
         about["separator"] = _about(detector.separator)
@@ -100,6 +104,7 @@ def load_detector(path: Path) -> Detector:
                 if "normal_clips" in about
                 else None
             ),
+            normality=_normality(about, arrays),
         )
 
 
@@ -108,6 +113,12 @@ def _calibration(about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -
         return None
     scores, own = _below("calibration", arrays), about["calibration"]
     return Calibration({domain: scores[domain] for domain in sorted(scores)}, own["origin"], tuple(own["notes"]))
+
+
+def _normality(about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Normality | None:
+    if "normality" not in about:  # written before there was any
+        return None
+    return Normality.from_arrays(_below("normality", arrays), about["normality"])
 
 
 def _check_parts_allowed(path: Path, settings: SystemSettings) -> None:
@@ -222,11 +233,9 @@ def _read(path: Path, *, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[A
     if words[1] != kind:
         raise BundleError(f"{path}: holds a {words[1]}; expected a {kind}")
     if int(words[2]) != FORMATS[kind]:
-        remedy = "train it anew" if int(words[2]) < FORMATS[kind] else "a newer one reads it"
         known = FORMATS[kind]
+        remedy = "train it anew" if int(words[2]) < known else "a newer one reads it"
         raise BundleError(f"{path}: format {words[2]}; this version of soundness reads format {known}: {remedy}")
-            f"{path}: format {words[2]}; this version of soundness reads format {FORMATS[kind]}: {remedy}"
-        )
     if len(payload) != int(words[3]):
         raise BundleError(f"{path}: cut short: {len(payload):,} bytes of {int(words[3]):,} are there")
     if hashlib.sha256(payload).hexdigest() != words[4]:

@@ -17,6 +17,7 @@ from soundness.errors import AudioError, SettingsError
 from soundness.features import LogMel, Spectrograms
 from soundness.log_mel_statistics import MeanLogMel, PooledLogMel, QuantileLogMel
 from soundness.normal_clips import NormalClips
+from soundness.normality import Normality
 from soundness.parts import find_part, methods_of
 from soundness.reconstruction_errors import Latent, ReconstructionError
 from soundness.scoring import Scorer, Threshold
@@ -123,6 +124,8 @@ class Detector:
         When clips are an alarm; ``None`` where nobody has asked for one.
     normal_clips
         What is remembered of the clips that it was trained on; ``None`` in a detector of an earlier version.
+    normality
+        What its normal clips sound like, band by band; ``None`` in a detector of an earlier version.
     """
 
     def __init__(
@@ -138,6 +141,7 @@ class Detector:
         calibration: Calibration | None = None,
         alarm_rule: AlarmRule | None = None,
         normal_clips: NormalClips | None = None,
+        normality: Normality | None = None,
     ) -> None:
         self.machine_type = machine_type
         self.settings = settings
@@ -149,6 +153,7 @@ class Detector:
         self.calibration = calibration
         self.alarm_rule = alarm_rule
         self.normal_clips = normal_clips
+        self.normality = normality
         self._log_mel = LogMel(settings.log_mel, sample_rate=settings.audio.sample_rate)
 
     def score(self, waveform: NDArray[np.float32]) -> float:
@@ -222,6 +227,10 @@ class Detector:
     def with_alarm_rule(self, rule: AlarmRule) -> Self:
         """The same detector with another rule."""
         return self._changed(alarm_rule=rule)
+
+    def with_clips(self, scorer: Scorer, normality: Normality | None, summary: TrainingSummary) -> Self:
+        """The same detector with other normal clips."""
+        return self._changed(scorer=scorer, normality=normality, summary=summary)
 
     def _changed(self, **parts: object) -> Self:
         changed = copy.copy(self)

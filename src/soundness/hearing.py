@@ -21,6 +21,7 @@ from soundness.detector import log_mel_of, one_channel
 from soundness.errors import AudioError, DataError
 from soundness.features import LogMel, Spectrograms
 from soundness.normal_clips import NormalClips
+from soundness.normality import Normality
 from soundness.separation.separator import Separator
 from soundness.settings import SystemSettings
 from soundness.spectrogram_store import KeptRecording, SpectrogramStore
@@ -32,6 +33,7 @@ __all__ = [
     "check_training_clips",
     "hear",
     "noise_clips",
+    "normality_of",
     "one_torch_thread",
     "read_recording",
     "remembered",
@@ -298,6 +300,15 @@ def hear(
         separating,
         conditions,
         noise=noise,
+    )
+
+
+def normality_of(heard: Heard) -> Normality:
+    """What the clips sound like, band by band, as the representation gets them."""
+    return Normality.of(
+        [clip.given.numpy() for clip in heard.spectrograms],
+        [clip.domain or "" for clip in heard.clips],
+        n_channels=[read_info(clip.path).n_channels for clip in heard.clips],
     )
 
 

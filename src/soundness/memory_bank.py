@@ -242,18 +242,18 @@ class MemoryBank:
             distances[here] = np.sqrt(np.min(squares, axis=0))
         return distances
 
-    def leave_one_out_distances(self, training: TrainingVectors) -> Array:
-        """Distances of each training clip to all others, shape ``(clip, domain)``.
+    def leave_one_out_distances(self, training: TrainingVectors, *, start: int = 0) -> Array:
+        """Distances of each training clip, from one on, to all others, shape ``(clip, domain)``.
 
         A clip is left out of the whitening, and of the references with all that was made of it. A mixture of Gaussians
         is fitted anew without a tenth of the clips at a time.
         """
         if self.settings.comparison == "gaussian-mixture":
-            return self._folded_distances(training)
+            return self._folded_distances(training)[start:]
         crossfit = CrossFit(training.own, training.clip_domains, self.settings)
         known, asked = crossfit.prepared(training.own), crossfit.prepared(training.vectors)
-        distances = np.empty((len(training.vectors), len(self.heard)))
-        for clip in range(len(training.vectors)):
+        distances = np.empty((len(training.vectors) - start, len(self.heard)))
+        for clip in range(start, len(training.vectors)):
             embeddings = crossfit.without(clip)
             distinct = {id(embed): (embed, clips) for embed, clips in zip(embeddings, known, strict=True)}
             embedded = {key: embed(clips) for key, (embed, clips) in distinct.items()}
@@ -262,7 +262,7 @@ class MemoryBank:
                 references = _references(embedded[id(embeddings[domain])], pairs)
                 seen = comparison.without((pairs == clip).any(axis=1), references)
                 queries = embeddings[domain](asked[domain][clip][self.heard[domain]])
-                distances[clip, domain] = seen.distances(queries).min()
+                distances[clip - start, domain] = seen.distances(queries).min()
         return distances
 
     def _folded_distances(self, training: TrainingVectors) -> Array:
@@ -287,32 +287,29 @@ class MemoryBank:
         return self._made(clips, domains, self.heard, whitening, self.settings)
 
     def joined(self, training: TrainingVectors) -> "MemoryBank":
-        """The bank with further clips; it is whitened as it was.
+        """The bank with further clips, whitened by the covariance of all; as it was where domains are not told apart.
 
         Parameters
         ----------
         training
-            Normal clips. A domain that the bank does not have yet is the one after its last; it is looked at under the
-            own conditions of these clips.
+            Normal clips. A domain that the bank does not have yet is the one after its last. A domain is looked at
+            under the own conditions of the clips that join it, too.
         """
         told = _told_apart(training, self.settings)
-        heard, whitening = self.heard, self.whitening
-        n_domains = 1 + int(told.clip_domains.max())
-        if n_domains > len(heard):
-            own = np.isin(np.arange(heard.shape[1]), told.own_conditions)
-            heard = np.concatenate([heard, own[None]])
-            largest = int(np.bincount(self.domains).argmax())
-            whitening = None if whitening is None else whitening.with_domains(n_domains, like=largest)
-        clips = np.concatenate([self.vectors, _as_compared(told.own, told.clip_domains, whitening)])
+        n_domains = max(len(self.heard), 1 + int(told.clip_domains.max()))
+        heard = np.zeros((n_domains, self.heard.shape[1]), np.bool_)
+        heard[: len(self.heard)] = self.heard
+        heard[told.clip_domains, told.own_conditions] = True
         domains = np.concatenate([self.domains, told.clip_domains])
-        return self._made(clips, domains, heard, whitening, self.settings)
+        own, whitening = np.concatenate([self.own, told.own]), self.whitening
+        if self.settings.balance != "none":
+            whitening = Whitening.fit(own, domains, self.settings)
+        return self._made(_as_compared(own, domains, whitening), domains, heard, whitening, self.settings)
 
-    def left_out_distance(self, clip: int, vectors: Array) -> float:
-        """Distance of one of its clips to the others of its domain, the whitening as it is."""
-        domain = int(self.domains[clip])
-        pairs = self._pairs_of(domain)
-        seen = self.comparisons[domain].without((pairs == clip).any(axis=1), _references(self.vectors, pairs))
-        return float(seen.distances(self._whitened(vectors[self.heard[domain]], domain)).min())
+    @property
+    def own(self) -> Array:
+        """Each clip under its own condition, as it was before whitening, shape ``(clip, feature)``."""
+        return self.vectors if self.whitening is None else self.whitening.undone(self.vectors, self.domains)
 
     def usual_square(self) -> float:
         """Mean squared distance of a normal clip to the nearest other one, whitened; 1 where they are identical."""

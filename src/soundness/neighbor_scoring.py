@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from soundness.balances import FEWEST_FOR_STATISTICS, new_balance
 from soundness.errors import DataError
-from soundness.memory_bank import Array, MemoryBank, TrainingVectors
+from soundness.memory_bank import ANY_DOMAIN, Array, MemoryBank, TrainingVectors
 from soundness.scorer_protocol import Scorer
 from soundness.scorer_settings import ScorerSettings
 
@@ -100,9 +100,9 @@ class NearestNeighborScorer(Scorer):
         return self.bank.contributions(vectors, int(domains[0]))
 
     def enrolled(self, training: TrainingVectors) -> Self:
-        """The scorer with further clips in its bank, whitened as it was; see `Scorer`.
+        """The scorer with further clips in its bank, the whitening fitted to all; see `Scorer`.
 
-        Left-out distances of the clips before stay as they were: they can only be larger than they would be now.
+        Left-out distances of the clips before stay as they were; those of the new ones are found as in a training.
         """
         n_domains = len(self.bank.heard) + (self.settings.balance != "none")
         if training.clip_domains.max() >= n_domains:
@@ -112,8 +112,11 @@ class NearestNeighborScorer(Scorer):
                 f"vectors of shape {training.vectors.shape[1:]}; expected (condition, feature) "
                 f"{(self.bank.heard.shape[1], self.bank.vectors.shape[1])}"
             )
-        bank, before = self.bank.joined(training), len(self.left_out)
-        new = [bank.left_out_distance(before + index, clip) for index, clip in enumerate(training.vectors)]
+        bank, n_new = self.bank.joined(training), len(training.vectors)
+        new = np.full(n_new, np.inf)  # what no balance asks for
+        if self.settings.balance in ("z-score", "quantile"):
+            distances = bank.leave_one_out_distances(_all_clips(bank, training), start=len(self.left_out))
+            new = distances[np.arange(n_new), bank.domains[-n_new:]]
         return type(self)(bank, left_out=np.concatenate([self.left_out, new]), settings=self.settings)
 
     def notes(self) -> list[str]:
@@ -155,3 +158,12 @@ class NearestNeighborScorer(Scorer):
         compared = balanced if self.settings.normalization == "before-min" else distances
         domains = compared.argmin(axis=1)
         return np.take_along_axis(balanced, domains[:, None], axis=1)[:, 0], domains
+
+
+def _all_clips(bank: MemoryBank, joined: TrainingVectors) -> TrainingVectors:
+    """The clips of a bank; those that joined last under all conditions, the others as under their own."""
+    own = bank.own[:, None] * np.ones((1, bank.heard.shape[1], 1))
+    own[-len(joined.vectors) :] = joined.vectors
+    conditions = np.zeros(len(own), np.int64)
+    conditions[-len(joined.vectors) :] = joined.own_conditions
+    return TrainingVectors(own, conditions, bank.domains, np.full(bank.heard.shape[1], ANY_DOMAIN))

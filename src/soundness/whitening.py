@@ -65,11 +65,13 @@ class Whitening:
         whitened: Array = vectors @ self.roots[domain if len(self.roots) > 1 else 0]
         return whitened
 
-    def with_domains(self, n_domains: int, *, like: int) -> "Whitening":
-        """The same for more domains, each further one whitened as an earlier one is."""
-        more = n_domains - len(self.is_own)
-        roots = self.roots if len(self.roots) == 1 else np.concatenate([self.roots, self.roots[[like] * more]])
-        return Whitening(roots, np.concatenate([self.is_own, np.zeros(more, np.bool_)]))
+    def undone(self, whitened: Array, domains: NDArray[np.int64]) -> Array:
+        """The vectors that were whitened, shape ``(clip, feature)``, but for rounding."""
+        vectors = np.empty_like(whitened)
+        for domain in np.unique(domains):
+            here, root = domains == domain, self.roots[domain if len(self.roots) > 1 else 0]
+            vectors[here] = np.linalg.solve(root.T, whitened[here].T).T
+        return vectors
 
 
 class CrossFit:

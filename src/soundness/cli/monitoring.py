@@ -1,14 +1,15 @@
 """The commands of an engineer who looks after machines."""
 
 import functools
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 import soundness
-from soundness.cli.application import Overwrite, Quiet, app, command
-from soundness.cli.console import progress_bars, say, show_lines, warn
+from soundness.cli.application import Overwrite, Quiet, app, command, write_json
+from soundness.cli.console import progress_bars, say, show_lines, show_table, warn
 
 __all__: list[str] = []
 
@@ -216,4 +217,70 @@ def explain(
         say(sentence)
     show_lines("to know", explained.notes)
     say(f"{explained.page} and {explained.picture.name}")
+    return 0
+
+
+@app.command()
+@command
+def enroll(
+    detector: OneDetector,
+    clips: Annotated[
+        list[Path], typer.Argument(help="Normal recordings of the new condition, or folders.", show_default=False)
+    ],
+    *,
+    condition: Annotated[str, typer.Option(help="What is new about them, in a word: car_2, microphone-left.")],
+    out: Annotated[Path, typer.Option(help="File of the new detector.")],
+    domain: Annotated[
+        str | None,
+        typer.Option(help="Where they join, such as target.", show_default="a domain of their own, named as CONDITION"),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Enrol clips that are highly anomalous, too.")] = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> int:
+    """Let normal clips of a new product or microphone join a detector, in seconds and without training."""
+    with progress_bars(is_quiet=quiet) as bars:
+        enrolment = soundness.enroll(
+            detector,
+            clips,
+            out,
+            condition=condition,
+            domain=domain,
+            force=force,
+            overwrite=overwrite,
+            progress=functools.partial(bars, "hearing"),
+        )
+    rows = [("clip", "to know", "score before", "p-value before", "score beside the others")]
+    rows += [
+        (clip.path.name, clip.danger, f"{clip.score:.3f}", f"{clip.p_value:.4f}", f"{clip.score_beside:.3f}")
+        for clip in enrolment.clips
+    ]
+    show_table(f"{condition}, enrolled as {enrolment.domain}", rows, n_left=2)
+    show_lines("to know", enrolment.notes)
+    say(f"threshold {enrolment.detector.threshold.value:.3f}; detector with {len(enrolment.clips)} more clips in {out}")
+    return 0
+
+
+@app.command()
+@command
+def drift(
+    detector: OneDetector,
+    clips: Annotated[list[Path], typer.Argument(help="Normal recordings of now, or folders.", show_default=False)],
+    *,
+    seed: Annotated[int, typer.Option(help="Of the draws that tell what chance makes.", min=0)] = 0,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write all figures to this file.", metavar="FILE", show_default=False)
+    ] = None,
+    quiet: Quiet = False,
+) -> int:
+    """Tell whether normality itself has moved, how, and what to do; exit status 0 whatever the answer."""
+    with progress_bars(is_quiet=quiet) as bars:
+        found = soundness.drift(detector, clips, seed=seed, progress=functools.partial(bars, "hearing"))
+    if json_file is not None:
+        write_json(json_file, json.dumps(found.as_json(), indent=2))
+    tests = [("test", "p-value"), *((name, f"{p_value:.4f}") for name, p_value in found.drift.tests.items())]
+    show_table(f"{found.n_clips} clips against the {found.drift.domain or 'normal'} clips of the training", tests)
+    show_lines("to know", found.notes)
+    say(f"{found.drift.answer} (p-value of all tests together {found.drift.p_value:.4f}): {found.finding}")
+    say(f"what to do: {found.recommendation}")
     return 0

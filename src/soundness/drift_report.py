@@ -1,0 +1,164 @@
+"""From new normal clips to an answer in words: whether normality has moved, and what to do."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from soundness.detector import Detector
+from soundness.drift_statistics import ALPHA, Drift, cut_from, drift_of
+from soundness.errors import DataError, SettingsError
+from soundness.features import band_centres
+from soundness.fresh_clips import fresh_normality, hear_fresh
+
+__all__ = ["DriftReport", "report_drift"]
+
+_N_BANDS_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DriftReport:
+    """An answer, and what it rests on.
+
+    Parameters
+    ----------
+    drift
+        The arithmetic.
+    n_clips
+        How many new clips there were.
+    finding
+        What was heard, in a sentence.
+    recommendation
+        What to do, in a sentence.
+    hz
+        Centres of the bands, shape ``(mel,)``.
+    notes
+        What was left out.
+    """
+
+    drift: Drift
+    n_clips: int
+    finding: str
+    recommendation: str
+    hz: tuple[float, ...]
+    notes: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it in plain types."""
+        shift = self.drift.shift
+        return {
+            "answer": self.drift.answer,
+            "advice": self.drift.advice,
+            "finding": self.finding,
+            "recommendation": self.recommendation,
+            "p_value": self.drift.p_value,
+            "alpha": ALPHA,
+            "tests": self.drift.tests,
+            "domain": self.drift.domain,
+            "n_clips": self.n_clips,
+            "level_db": shift.level,
+            "bands": [
+                {"hz": hz, "mean_db": float(mean), "floor_db": float(floor)}
+                for hz, mean, floor in zip(self.hz, shift.means, shift.floors, strict=True)
+            ],
+            "notes": list(self.notes),
+        }
+
+
+def report_drift(
+    detector: Detector,
+    paths: Iterable[Path | str],
+    *,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> DriftReport:
+    """Hold new normal clips against those of the training.
+
+    Parameters
+    ----------
+    detector
+        Of any system.
+    paths
+        Normal recordings, or folders of them.
+    seed
+        Of the draws that tell what chance makes.
+    progress
+        Is told how many recordings are done, and of how many.
+
+    Raises
+    ------
+    SettingsError
+        If the detector holds no band statistics of its clips.
+    DataError
+        If a clip is labelled anomalous: it says nothing of what is normal.
+    AudioError
+        If a clip cannot be used.
+    """
+    before, calibration = detector.normality, detector.calibration
+    if before is None:
+        raise SettingsError(
+            f"the detector of {detector.machine_type} holds no band statistics of its training clips, since an earlier "
+            f"version made it; train it anew"
+        )
+    fresh = hear_fresh(detector, paths, progress=progress)
+    for each in fresh:
+        if each.clip.label == "anomaly":
+            raise DataError(f"{each.clip.path}: labelled anomalous; normal clips alone tell whether normality moved")
+    notes = [] if len(fresh) > 2 else [f"{len(fresh)} clip(s): only large changes are noticed"]
+    scores = {}
+    if calibration is None or not calibration.is_valid:
+        notes.append("scores are not tested: no clips that the network has not heard calibrate the detector")
+    else:
+        scores = calibration.scores
+    found = drift_of(
+        before,
+        fresh_normality(fresh, domain=""),
+        scores=scores,
+        new_scores=np.array([each.score for each in fresh]),
+        rng=np.random.default_rng(seed),
+    )
+    hz = band_centres(detector.settings.log_mel)
+    return DriftReport(
+        found,
+        len(fresh),
+        _finding(found, hz),
+        _recommendation(found, hz),
+        tuple(float(centre) for centre in hz),
+        tuple(notes),
+    )
+
+
+def _finding(drift: Drift, hz: np.ndarray[Any, Any]) -> str:
+    shift = drift.shift
+    if drift.answer == "nothing":
+        return "no band, level, noise floor or score differs by more than chance makes"
+    if drift.advice == "recalibrate" and drift.answer == "new condition":
+        return "scores are higher than those of the calibration, while bands are as they were"
+    if drift.answer == "microphone gain changed":
+        way = "louder" if shift.gain > 0 else "quieter"
+        return f"all bands are {abs(shift.gain):.1f} dB {way}, and their quiet moments, too"
+    order = np.argsort(-np.abs(shift.means), kind="stable")[:_N_BANDS_NAMED]
+    bands = ", ".join(f"{shift.means[band]:+.1f} dB near {hz[band]:.0f} Hz" for band in sorted(order))
+    if drift.answer == "noise floor rose":
+        return f"bands rose, in quiet moments too, and none fell: {bands}"
+    return f"bands moved apart from each other: {bands}"
+
+
+def _recommendation(drift: Drift, hz: np.ndarray[Any, Any]) -> str:
+    if drift.answer == "nothing":
+        return "go on"
+    if drift.answer == "microphone gain changed":
+        return (
+            f"fix the microphone: set its gain back by {-drift.shift.gain:+.1f} dB; if it is to stay, retrain with new "
+            f"clips"
+        )
+    if drift.answer == "noise floor rose":
+        return "recalibrate with clips of now, after looking for what makes the noise; if it is to stay, retrain"
+    if drift.advice == "fix the microphone":
+        start = hz[min(cut_from(drift.shift), len(hz) - 1)]
+        return f"fix the microphone: only what lies above {start:.0f} Hz fell, as behind a cover"
+    if drift.advice == "recalibrate":
+        return "recalibrate with clips of now"
+    return "enroll these clips, if the machine is well; retrain where there are many"

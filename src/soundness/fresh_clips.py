@@ -1,0 +1,117 @@
+"""Recordings that came after the training, as a detector hears them: for what changes a detector, or doubts it."""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soundness.audio import AudioInfo, read_info
+from soundness.clips import Clip
+from soundness.datasets import list_clips
+from soundness.detector import Detector
+from soundness.errors import AudioError, DataError
+from soundness.hearing import Listener, one_torch_thread, spectrograms_of
+from soundness.normality import Normality
+
+__all__ = ["FreshClip", "fresh_normality", "hear_fresh"]
+
+_N_WORKERS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class FreshClip:
+    """A recording that the detector was not trained on.
+
+    Parameters
+    ----------
+    clip
+        What its name says.
+    info
+        What its header says.
+    vectors
+        What the representation makes of it, shape ``(condition, feature)``.
+    score
+        Anomaly score.
+    normality
+        Its band statistics.
+    """
+
+    clip: Clip
+    info: AudioInfo
+    vectors: NDArray[np.float64]
+    score: float
+    normality: Normality
+
+
+def hear_fresh(
+    detector: Detector, paths: Iterable[Path | str], *, progress: Callable[[int, int], None] | None = None
+) -> list[FreshClip]:
+    """Hear recordings, none of which may be silent or useless.
+
+    Parameters
+    ----------
+    detector
+        Of any system.
+    paths
+        Recordings, folders of them, or data sets, of which the test clips are taken.
+    progress
+        Is told how many recordings are done, and of how many.
+
+    Raises
+    ------
+    DataError
+        If there is no recording.
+    AudioError
+        If one cannot be used, is digital silence, or has another number of channels than the training clips.
+    """
+    clips = list_clips(paths)
+    if not clips:
+        raise DataError("no recordings; expected normal ones")
+    found = []
+    listener = Listener(detector.settings, detector.separator)
+    with one_torch_thread(), ThreadPoolExecutor(_N_WORKERS) as pool:
+        for done, fresh in enumerate(pool.map(lambda clip: _heard(detector, listener, clip), clips), start=1):
+            found.append(fresh)
+            if progress is not None:
+                progress(done, len(clips))
+    return found
+
+
+def fresh_normality(clips: Iterable[FreshClip], *, domain: str) -> Normality:
+    """Band statistics of several clips, all of them of one domain."""
+    found = [clip.normality for clip in clips]
+    return Normality(
+        np.concatenate([each.means for each in found]),
+        np.concatenate([each.floors for each in found]),
+        np.concatenate([each.levels for each in found]),
+        np.zeros(len(found), np.int64),
+        (domain,),
+        tuple(sorted({count for each in found for count in each.n_channels})),
+    )
+
+
+def _heard(detector: Detector, listener: Listener, clip: Clip) -> FreshClip:
+    info = read_info(clip.path)
+    _check_channels(detector, clip, info)
+    try:
+        heard = listener.hear(clip.path)
+    except AudioError as error:
+        raise AudioError(f"{clip.path}: {str(error).removeprefix(f'{clip.path}: ')}") from None
+    if not heard.has_sound:
+        raise AudioError(f"{clip.path}: digital silence; expected the sound of a machine")
+    spectrograms = spectrograms_of(heard)
+    vectors = detector.representation.vectors(spectrograms).numpy().astype(np.float64)
+    normality = Normality.of([spectrograms.given.numpy()], [""], n_channels=[info.n_channels])
+    return FreshClip(clip, info, vectors, detector.scorer.score(vectors), normality)
+
+
+def _check_channels(detector: Detector, clip: Clip, info: AudioInfo) -> None:
+    known = () if detector.normality is None else detector.normality.n_channels
+    if known and info.n_channels not in known:
+        expected = " or ".join(map(str, known))
+        raise AudioError(
+            f"{clip.path}: {info.n_channels} channel(s); the normal clips of this detector have {expected}"
+        )

@@ -1,0 +1,39 @@
+"""Band statistics of normal clips."""
+
+import numpy as np
+
+from soundness.normality import Normality
+
+
+def measured(domains=("source", "target"), seed=0, n_channels=(1, 1)):
+    rng = np.random.default_rng(seed)
+    return Normality.of([rng.normal(-40, 3, (4, 30)) for _ in domains], domains, n_channels=n_channels)
+
+
+def test_a_clip_is_measured_by_mean_quantile_and_level():
+    log_mel = np.array([[-10.0] * 9 + [0.0], [-30.0] * 10])
+    found = Normality.of([log_mel], ["source"])
+    assert np.allclose(found.means, [[-9.0, -30.0]])
+    assert np.allclose(found.floors, [[-10.0, -30.0]])
+    assert np.allclose(found.levels, 10 * np.log10((9 * 0.1 + 1.0) / 10 + 0.001))
+
+
+def test_it_comes_back_from_its_arrays():
+    found = measured(n_channels=(2, 1))
+    again = Normality.from_arrays(found.arrays(), found.about())
+    assert (again.means == found.means).all()
+    assert again.names == ("source", "target")
+    assert again.n_channels == (1, 2)
+
+
+def test_clips_of_other_domains_join():
+    joined = measured().joined(measured(("new", "source"), seed=1))
+    assert joined.names == ("source", "target", "new")
+    assert joined.domains.tolist() == [0, 1, 2, 0]
+    assert joined.of_domain("source").tolist() == [True, False, False, True]
+
+
+def test_a_recording_is_known_again():
+    found = measured()
+    assert found.same_as(found.means[1], found.floors[1]) == 1
+    assert found.same_as(found.means[1] + 0.1, found.floors[1]) is None

@@ -14,7 +14,7 @@ import soundfile
 from command_line import refusal, soundness
 
 from permissions import unprivileged
-from soundness.bundle import FORMAT
+from soundness.bundle import FORMATS
 from soundness.settings import SeparatorSettings
 
 SEPARATOR = SeparatorSettings()
@@ -302,7 +302,7 @@ def test_a_harmed_detector_is_refused_by_name(tmp_path: Path, pump: Path, run: P
         content[len(content) // 2] ^= 1
     elif harm == "newer":
         content = bytearray(
-            bytes(content).replace(f"soundness detector {FORMAT} ".encode(), b"soundness detector 9 ", 1)
+            bytes(content).replace(f"soundness detector {FORMATS['detector']} ".encode(), b"soundness detector 9 ", 1)
         )
     else:
         content = bytearray(b"RIFF and so on")

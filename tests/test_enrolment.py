@@ -7,8 +7,9 @@ import pytest
 import soundfile
 
 import soundness
+from conftest import SMALL_NETWORK
 from monitored import RATE, SMALL_EARS, hum_at, record
-from soundness.bundle import load_detector
+from soundness.bundle import load_detector, save_detector
 from soundness.drift_report import report_drift
 from soundness.enrolment import enrol
 from soundness.errors import AudioError, DataError, SettingsError
@@ -139,3 +140,23 @@ def test_drift_needs_band_statistics_and_normal_clips(detector, fresh):
     detector.normality = None
     with pytest.raises(SettingsError, match="holds no band statistics"):
         report_drift(detector, fresh[1:])
+
+
+def test_a_network_hears_new_clips_as_the_known_condition_that_suits_them_best(write_machine, tmp_path):
+    write_machine(tmp_path / "data", n_source=12, n_target=0)
+    overrides = [*SMALL_EARS, *SMALL_NETWORK, "separation=off"]
+    (before,) = soundness.train(tmp_path / "data", tmp_path / "run", system="conditional", overrides=overrides)
+    fresh = [hum_at(tmp_path / "fresh" / f"{seed}.wav", 900, seed) for seed in range(5)]
+    enrolment = enrol(before, fresh, condition="b", domain="target", is_forced=True)
+    vectors = [
+        before.representation.vectors(before.spectrograms(soundfile.read(path)[0][None].astype(np.float32)))
+        for path in fresh
+    ]
+    own = int(np.linalg.norm(np.stack(vectors), axis=2).sum(axis=0).argmin())
+    assert enrolment.detector.scorer.bank.heard.tolist() == [[True, True], [own == 0, own == 1]]
+    assert any(f"as it hears {before.summary.conditions[own]}" in note for note in enrolment.notes)
+    save_detector(enrolment.detector, tmp_path / "b.soundness")
+    again = load_detector(tmp_path / "b.soundness")
+    assert soundness.score_clip(again, fresh[0]) == soundness.score_clip(enrolment.detector, fresh[0])
+    assert soundness.score_clip(again, fresh[0]) < soundness.score_clip(before, fresh[0])
+    assert enrolment.detector.calibration.origin == "heard"

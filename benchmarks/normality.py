@@ -22,21 +22,13 @@ from soundness.features import LogMel
 from soundness.normality import Normality
 from soundness.scoring import NearestNeighborScorer, TrainingVectors
 from soundness.screening import scored
-from soundness.settings import load_settings
+from soundness.settings import DEFAULT_SYSTEM, load_settings
 
 __all__ = ["drift", "enrolment"]
 
 Array = NDArray[np.float64]
 
 SYSTEM = "log-mel-whitened"
-VIEWS = (
-    "representation=log-mel",
-    'poolings=["mean","quantile"]',
-    "quantile=0.2",
-    "scorer.is_standardised=true",
-    "scorer.comparison=density-ratio",
-    "scorer.balance=min",
-)
 SEEDS = (34, 35)
 MACHINES = ("fan", "gearbox", "ToyCar")
 N_KNOWN, N_NEW = 60, 20
@@ -80,9 +72,9 @@ def enrolment(work: Path) -> Iterator[Row]:
         if not (alone / clip.name).exists():
             (alone / clip.name).symlink_to(clip)
     new = sorted((cars / "train").glob("*_target_*"))
-    for name, overrides in ((SYSTEM, ()), ("two views, standardised, local density", VIEWS)):
+    for name in (SYSTEM, DEFAULT_SYSTEM):
         before, trained = (
-            soundness.train(data, work / "enrolment-run", system=SYSTEM, overrides=overrides, overwrite=True)[0]
+            soundness.train(data, work / "enrolment-run", system=name, overwrite=True)[0]
             for data in (alone.parents[1], cars)
         )
         started = process_time()
@@ -94,12 +86,12 @@ def enrolment(work: Path) -> Iterator[Row]:
             for what, (source, target) in zip(("car 1 alone", "enrolled", "trained with both"), aucs, strict=True)
         )
         yield Row(
-            f"{name}: AUC source / target",
+            f"`{name}`: AUC source / target",
             "target within 3 points of both trained",
             shown,
             aucs[1][1] >= aucs[2][1] - 3.0,
         )
-        yield Row(f"{name}: enrolling 10 clips", "under 5 s", f"{seconds:.2f} s of CPU", seconds < 5.0)
+        yield Row(f"`{name}`: enrolling 10 clips", "under 5 s", f"{seconds:.2f} s of CPU", seconds < 5.0)
 
 
 def auc_of(detector: Detector, folder: Path) -> tuple[float, float]:

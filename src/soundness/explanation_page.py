@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from soundness.odd_parts import OddPart, hertz, strongest_second
 from soundness.pages import audio_uri, map_uri, render_page, write_page
 
 __all__ = ["write_explanation", "write_picture"]
+
+_LINE_LENGTH = 165  # characters that fit beside each other in the picture
 
 Array = NDArray[np.floating[Any]]
 
@@ -54,11 +57,12 @@ def write_picture(explained: ExplainedClip, path: Path) -> None:
     explanation = explained.explanation
     figure = Figure(figsize=(11.0, 7.2))
     grid = figure.add_gridspec(
-        2, 3, width_ratios=(1, 1, 0.22), left=0.07, right=0.98, top=0.84, bottom=0.08, hspace=0.3, wspace=0.18
+        2, 3, width_ratios=(1, 1, 0.22), left=0.07, right=0.98, top=0.81, bottom=0.08, hspace=0.3, wspace=0.18
     )
     figure.text(0.07, 0.955, f"{explained.detector.machine_type}: {explained.name}", fontsize=12, weight="bold")
-    figure.text(0.07, 0.927, " ".join(explained.sentences), fontsize=9)
-    figure.text(0.07, 0.9, explained.verdict, fontsize=9, color="#555555")
+    figure.text(0.07, 0.925, explained.verdict, fontsize=9, color="#555555")
+    words = [line for sentence in explained.sentences for line in textwrap.wrap(sentence, _LINE_LENGTH)]
+    figure.text(0.07, 0.915, "\n".join(words[:3]), fontsize=9, verticalalignment="top", linespacing=1.4)
     low, high = _levels(explained)
     maps = [("this clip: log-mel, dB", explanation.log_mel)]
     maps += [] if explained.nearest is None else [("nearest normal clip", explained.nearest.log_mel)]

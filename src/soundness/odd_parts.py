@@ -125,7 +125,7 @@ def find_parts(
         left[max(0, first - 1) : last + 2] = 0.0
         strongest = first + int(bands[first : last + 1].argmax())
         found.append(_part((first, strongest, last), share, shares, excess_db, odd, centres, frame_seconds))
-    return found
+    return sorted(found, key=lambda part: -part.share)
 
 
 def strongest_band(shares: Array) -> int:

@@ -99,5 +99,5 @@ def test_every_error_of_the_package_is_a_soundness_error():
     from soundness import errors
 
     classes = [getattr(errors, name) for name in errors.__all__]
-    assert len(classes) == 9
+    assert len(classes) == 10
     assert all(issubclass(error, SoundnessError) for error in classes)

@@ -212,7 +212,7 @@ def test_digital_silence_is_scored_with_a_warning(tmp_path: Path, run: Path) -> 
 
 
 def test_a_clip_shorter_than_a_segment_is_scored_and_said(tmp_path: Path, pump: Path) -> None:
-    assert soundness("train", pump, "--out", tmp_path / "run", *TINY, "-q").exit_code == 0
+    assert soundness("train", pump, "--out", tmp_path / "run", "--system", "conditional", *TINY, "-q").exit_code == 0
     path = write(tmp_path / "clips" / "brief.wav", seconds=0.3)
     result = soundness("score", tmp_path / "run", path, "--out", tmp_path / "scores")
     assert result.exit_code == 0
@@ -288,7 +288,8 @@ def test_a_network_whose_sizes_do_not_fit_is_refused(tmp_path: Path, pump: Path)
         ("autoencoder.name=huge", "autoencoder.name: no 'huge'; there are convolutional"),
         ("training.accelerator=abacus", "training.accelerator: 'abacus'"),
     ):
-        assert message in refusal("train", pump, "--out", tmp_path / "run", "--set", override, "-q")
+        command = ("train", pump, "--system", "conditional", "--out", tmp_path / "run")
+        assert message in refusal(*command, "--set", override, "-q")
         assert not (tmp_path / "run").exists()
 
 
@@ -343,7 +344,7 @@ def test_the_training_table_says_what_the_network_was_told(tmp_path: Path) -> No
         for domain in ("source", "target"):
             name = f"section_00_{domain}_train_normal_{index:04d}_noAttribute.wav"
             write(tmp_path / "fan" / "train" / name, seed=index)
-    result = soundness("train", tmp_path / "fan", "--out", tmp_path / "run", *TINY, "-q")
+    result = soundness("train", tmp_path / "fan", "--out", tmp_path / "run", "--system", "conditional", *TINY, "-q")
     assert result.exit_code == 0
     assert "conditioned on the domain only" in result.stderr
     assert "4 source + 4 target" in result.stdout
@@ -377,7 +378,17 @@ def test_importing_soundness_loads_nothing_heavy() -> None:
 def test_ctrl_c_is_one_line_and_status_two(tmp_path: Path, pump: Path) -> None:
     command = Path(sys.executable).with_name("soundness")
     out = tmp_path / "run"
-    arguments = ("train", str(pump), "--out", str(out), "--set", "training.max_steps=100000", "-q")
+    arguments = (
+        "train",
+        str(pump),
+        "--out",
+        str(out),
+        "--system",
+        "conditional",
+        "--set",
+        "training.max_steps=100000",
+        "-q",
+    )
     process = subprocess.Popen([command, *arguments], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while not list(out.rglob("last.ckpt")) and time.monotonic() < deadline:

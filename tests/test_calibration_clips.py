@@ -86,7 +86,9 @@ def test_held_out_clips_calibrate_a_detector_that_was_trained_without_them(data,
     assert alone.threshold.value != detector.threshold.value
 
 
-@pytest.mark.parametrize(("system", "origin"), [("log-mel-whitened", "left-out"), ("conditional", "heard")])
+@pytest.mark.parametrize(
+    ("system", "origin"), [("log-mel-whitened", "left-out"), ("conditional", "heard"), ("discriminative", "heard")]
+)
 def test_left_out_clips_say_whether_a_network_has_heard_them(data, small, tmp_path, system, origin):
     settings = small(system, "separation=off")
     (detector,) = train(data, tmp_path / "run", system=system, settings=settings)

@@ -443,3 +443,26 @@ def test_clips_cannot_join_a_domain_or_with_features_that_do_not_fit():
         scorer.enrolled(replace(training_of(5, 4), clip_domains=np.full(9, 3)))
     with pytest.raises(DataError, match=r"vectors of shape \(4, 6\); expected \(condition, feature\) \(4, 5\)"):
         scorer.enrolled(training_of(5, 4, n_features=6))
+
+
+def test_no_fold_of_a_mixture_holds_all_clips_of_a_small_domain():
+    vectors = np.arange(60.0).reshape(30, 2)
+    domains = np.zeros(30, np.int64)
+    domains[[0, 10, 20]] = 1  # in order of their vectors, all of them would be in one of ten folds
+    training = TrainingVectors.of(vectors, domains)
+    scorer = NearestNeighborScorer.fit(training, ScorerSettings(comparison="gaussian-mixture"))
+    assert np.isfinite(scorer.left_out).all()
+    assert np.isfinite(scorer.leave_one_out_scores(training)).all()
+
+
+def test_clips_join_a_fused_scorer_one_member_of_which_tells_no_domains_apart():
+    training = training_of(8, 8)
+    members = (MemberSettings(view=0, balance="none"), MemberSettings(view=1))
+    scorer = FusedScorer.fit(training, ScorerSettings(name="fused", members=members))
+    new = replace(training_of(8, 8, seed=1), clip_domains=np.full(16, 2))
+    assert scorer.enrolled(new).scorers[0].bank.vectors.shape == (32, 2)
+
+
+def test_views_are_as_large_as_a_vector():
+    with pytest.raises(DataError, match=r"view_sizes \(2, 2\); expected at least 1 each, 5 features in all"):
+        TrainingVectors.of(np.eye(5), view_sizes=(2, 2))

@@ -65,7 +65,7 @@ def _chosen(machine: Machine, *, share: float, seed: int) -> tuple[Clip, ...]:
 
 def left_out_calibration(scores: Mapping[str, NDArray[np.float64]], settings: SystemSettings) -> Calibration:
     """Of leave-one-out scores by domain; a network, where there is one, has heard the clips all the same."""
-    return Calibration.from_scores(scores, origin="left-out" if settings.training is None else "heard")
+    return Calibration.from_scores(scores, origin="heard" if settings.has_network else "left-out")
 
 
 def held_out_calibration(

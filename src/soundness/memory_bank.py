@@ -78,6 +78,8 @@ class TrainingVectors:
             raise DataError(
                 f"domains {sorted(set(labels.tolist()))} of {labels.size} clip(s); expected 0, 1, ... for each"
             )
+        if view_sizes and (min(view_sizes) < 1 or sum(view_sizes) != vectors.shape[1]):
+            raise DataError(f"view_sizes {view_sizes}; expected at least 1 each, {vectors.shape[1]} features in all")
         nowhere = np.zeros(len(vectors), np.int64)
         return cls(vectors[:, None], nowhere, labels, np.array([ANY_DOMAIN]), view_sizes=view_sizes)
 
@@ -266,7 +268,8 @@ class MemoryBank:
         return distances
 
     def _folded_distances(self, training: TrainingVectors) -> Array:
-        order = np.lexsort(training.own.T[::-1])  # whatever order the clips come in
+        # Whatever order the clips come in; a domain at a time, so that no fold holds all of a small one.
+        order = np.lexsort((*training.own.T[::-1], training.clip_domains))
         distances = np.empty((len(order), len(self.heard)))
         for fold in range(min(_N_FOLDS, len(order))):
             clips = order[fold::_N_FOLDS]

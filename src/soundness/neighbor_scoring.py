@@ -104,8 +104,8 @@ class NearestNeighborScorer(Scorer):
 
         Left-out distances of the clips before stay as they were; those of the new ones are found as in a training.
         """
-        n_domains = len(self.bank.heard) + (self.settings.balance != "none")
-        if training.clip_domains.max() >= n_domains:
+        n_domains = len(self.bank.heard) + 1
+        if self.settings.balance != "none" and training.clip_domains.max() >= n_domains:
             raise DataError(f"domain {training.clip_domains.max()}; expected one of 0 to {n_domains - 1}")
         if training.vectors.shape[1:] != (self.bank.heard.shape[1], self.bank.vectors.shape[1]):
             raise DataError(

@@ -165,7 +165,9 @@ def _notes(calibration: Calibration, rule: AlarmRule) -> list[str]:
 
 def _replay_notes(rule: AlarmRule, found: Replay, best: AlarmRule) -> list[str]:
     notes = []
-    if rule != best:
+    if best.n_clips > found.n_clips:
+        notes.append(f"{best} would be better, but the recording of {found.n_clips} clip(s) is too short to check it")
+    elif rule != best:
         notes.append(f"{best} would have kept to the rate if clips were independent; on the recording it did not")
     if found.upper_per_day > rule.asked_per_day:
         notes.append(

@@ -1,5 +1,6 @@
 """What one does to be told when a machine fails: commands of the command line, one for one."""
 
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -171,8 +172,10 @@ def watch(
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; expected one that recordings appear in")
-    if poll_seconds <= 0.0 or longest_seconds <= 0.0:
-        raise SettingsError(f"seconds must be above 0; got poll {poll_seconds:g}, longest {longest_seconds:g}")
+    if not (0.0 < poll_seconds < math.inf and 0.0 < longest_seconds < math.inf):
+        raise SettingsError(
+            f"seconds must be above 0 and finite; got poll {poll_seconds:g}, longest {longest_seconds:g}"
+        )
     from soundness.clip_logs import open_log
     from soundness.fetching import Patience
     from soundness.watching import Courier, Watch
@@ -181,6 +184,12 @@ def watch(
     tell = announce if announce is not None else (lambda _: None)
     detectors = load(detector)
     for found in detectors.values():
+        shortest = found.settings.log_mel.n_fft / found.settings.audio.sample_rate
+        if longest_seconds < shortest:
+            raise SettingsError(
+                f"longest: {longest_seconds:g} s of a recording; the detector of {found.machine_type} needs at least "
+                f"{shortest:g} s"
+            )
         if found.alarm_rule is None:
             if webhook is not None:
                 found.required_rule()

@@ -59,7 +59,8 @@ def write_picture(explained: ExplainedClip, path: Path) -> None:
     grid = figure.add_gridspec(
         2, 3, width_ratios=(1, 1, 0.22), left=0.07, right=0.98, top=0.81, bottom=0.08, hspace=0.3, wspace=0.18
     )
-    figure.text(0.07, 0.955, f"{explained.detector.machine_type}: {explained.name}", fontsize=12, weight="bold")
+    title = f"{explained.detector.machine_type}: {explained.name}"  # a file's name is no formula
+    figure.text(0.07, 0.955, title, fontsize=12, weight="bold", parse_math=False)
     figure.text(0.07, 0.925, explained.verdict, fontsize=9, color="#555555")
     words = [line for sentence in explained.sentences for line in textwrap.wrap(sentence, _LINE_LENGTH)]
     figure.text(0.07, 0.915, "\n".join(words[:3]), fontsize=9, verticalalignment="top", linespacing=1.4)

@@ -100,6 +100,8 @@ def write_report(
         raise ScoresError(f"{scores}: a benchmark has scores of its own; --scores is for the folder of a training")
     if out.is_dir():
         raise OutputError(f"{out}: is a folder; a file for the page is expected, such as {out / 'report.html'}")
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise OutputError(f"{out}: a page's file ends in .html; anything else there would be replaced by it")
     places = _Places(truth, data)
     page = (
         _benchmark_page(run_or_benchmark, places, progress)

@@ -256,8 +256,10 @@ def enroll(
         for clip in enrolment.clips
     ]
     show_table(f"{condition}, enrolled as {enrolment.domain}", rows, n_left=2)
-    show_lines("to know", enrolment.notes)
-    say(f"threshold {enrolment.detector.threshold.value:.3f}; detector with {len(enrolment.clips)} more clips in {out}")
+    enrolled = enrolment.detector
+    calibrated_notes = [] if enrolled.calibration is None else enrolled.calibration.notes
+    show_lines("to know", [*enrolment.notes, *calibrated_notes, *enrolled.threshold.notes])
+    say(f"threshold {enrolled.threshold.value:.3f}; detector with {len(enrolment.clips)} more clips in {out}")
     return 0
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -92,6 +93,8 @@ def export_detector(
     OutputError
         If there is an export already, or it cannot be written.
     """
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder}: is a file; a folder for the export is expected")
     graph, about_file = (folder / f"{detector.machine_type}{suffix}" for suffix in (GRAPH_SUFFIX, ABOUT_SUFFIX))
     there = [file for file in (graph, about_file) if file.exists()]
     if there and not overwrite:
@@ -274,5 +277,6 @@ def _write(contents: Mapping[Path, bytes]) -> None:
                 os.fsync(file.fileno())
             partial.replace(path)
         except OSError as error:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):  # where nothing could be written, nothing can be removed
+                partial.unlink()
             raise OutputError(f"{path}: cannot be written: {error.strerror}") from None

@@ -57,8 +57,8 @@ def write_picture(explained: ExplainedClip, path: Path) -> None:
         2, 3, width_ratios=(1, 1, 0.22), left=0.07, right=0.98, top=0.84, bottom=0.08, hspace=0.3, wspace=0.18
     )
     figure.text(0.07, 0.955, f"{explained.detector.machine_type}: {explained.name}", fontsize=12, weight="bold")
-    figure.text(0.07, 0.927, " ".join(explained.sentences), fontsize=9)
-    figure.text(0.07, 0.9, explained.verdict, fontsize=9, color="#555555")
+    figure.text(0.07, 0.947, "\n".join(explained.sentences), fontsize=9, verticalalignment="top")
+    figure.text(0.07, 0.885, explained.verdict, fontsize=9, color="#555555")
     low, high = _levels(explained)
     maps = [("this clip: log-mel, dB", explanation.log_mel)]
     maps += [] if explained.nearest is None else [("nearest normal clip", explained.nearest.log_mel)]
@@ -75,8 +75,8 @@ def write_picture(explained: ExplainedClip, path: Path) -> None:
             height = part.bands[1] - part.bands[0] + 1
             axis.add_patch(Rectangle((start, part.bands[0] - 1), end - start, height + 2, fill=False, linewidth=1.2))
     bars = figure.add_subplot(grid[1, 2])
-    bars.barh(np.arange(len(explanation.bands)) + 0.5, _in_per_cent(explanation.bands), height=1.0, color="#0b6b73")
-    bars.set(ylim=(0, len(explanation.bands)), yticks=[])
+    bars.stairs(_in_per_cent(explanation.bands), orientation="horizontal", fill=True, color="#0b6b73")
+    bars.set(xlim=(0, None), ylim=(0, len(explanation.bands)), yticks=[])
     bars.set_title("share of band, %", fontsize=10)
     bars.tick_params(labelsize=8)
     try:

@@ -1,4 +1,4 @@
-"""From a score to an alarm: promised and measured, side by side; writes the tables of docs/alarms.md.
+"""From a score to an alarm: promised and measured, side by side; writes the tables of docs.
 
 SOUNDNESS_DATA=... python benchmarks/alarms.py [--only calibration] [--work DIR]
 
@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 import soundness
+from exports import export
 from normality import drift, enrolment
+from pointing import explain
 from promises import Row, measure
 from soundness.calibration import Calibration, n_flagged
 from soundness.detector import Detector, log_mel_of
@@ -25,7 +27,7 @@ from soundness.memory_bank import ANY_DOMAIN, TrainingVectors
 from soundness.scoring import NearestNeighborScorer
 from soundness.settings import SystemSettings, load_settings
 
-DOCS = Path(__file__).parents[1] / "docs" / "alarms.md"
+DOCS = Path(__file__).parents[1] / "docs"
 SYSTEM = "log-mel-whitened"
 N_DRAWS = 50
 N_TRAINING = {"source": 60, "target": 20}
@@ -211,8 +213,18 @@ SECTIONS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "calibration": calibration,
     "enrolment": enrolment,
     "drift": drift,
+    "explain": explain,
+    "export": export,
 }
 
 
 if __name__ == "__main__":
-    sys.exit(measure(SECTIONS, description=__doc__.splitlines()[0], page=DOCS, work=Path("out/benchmark-alarms")))
+    sys.exit(
+        measure(
+            SECTIONS,
+            description=__doc__.splitlines()[0],
+            page=DOCS / "alarms.md",
+            work=Path("out/benchmark-alarms"),
+            pages={"explain": DOCS / "explanations.md", "export": DOCS / "export.md"},
+        )
+    )

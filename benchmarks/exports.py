@@ -1,9 +1,8 @@
-"""Exported detectors: agreement, time and size; the section ``export`` of alarms.py."""
+"""Section of `alarms.py`: exported detectors, their agreement, time and size."""
 
 import os
 import statistics
 import subprocess
-import sys
 import time
 import venv
 from collections.abc import Iterator
@@ -14,6 +13,8 @@ import numpy as np
 import soundness
 from promises import Row
 from soundness.runtime import ExportedDetector
+
+__all__ = ["export"]
 
 SYSTEMS = ("soundness", "conditional")
 DATA = ("toycar", "mimii_fan", "dcase2020_slider")
@@ -64,8 +65,3 @@ def installed(folder: Path) -> Iterator[Row]:
     runs = [subprocess.run(command, capture_output=True, text=True, check=True, env=environment) for _ in range(5)]
     seconds = statistics.median(float(run.stdout) for run in runs)
     yield Row("`import soundness.runtime`", "0.4 s", f"{seconds:.2f} s", seconds < 0.4)
-
-
-if __name__ == "__main__":
-    for row in export(Path("out/benchmark-alarms")):
-        print(row, file=sys.stdout)

@@ -19,7 +19,7 @@ from soundness.detector import Detector, log_mel_of
 from soundness.drift_statistics import drift_of
 from soundness.enrolment import enrol
 from soundness.features import LogMel
-from soundness.normality import Normality
+from soundness.normal_clips import NormalClips
 from soundness.scoring import NearestNeighborScorer, TrainingVectors
 from soundness.screening import scored
 from soundness.settings import DEFAULT_SYSTEM, load_settings
@@ -156,18 +156,18 @@ def answers(folder: Path, seed: int) -> Iterator[tuple[str, str, str]]:
     known, held = order[:N_KNOWN], order[N_KNOWN : N_KNOWN + N_NEW]
     for what, (expected, change) in CHANGES.items():
         changed = measured([change(waveforms["source"][index], rng) for index in held])
-        yield what, expected, answer(some(source, known), changed, rng)
-    yield "target domain", "new condition", answer(some(source, known), target, rng)
+        yield what, expected, answer(source.chosen(known), changed, rng)
+    yield "target domain", "new condition", answer(source.chosen(known), target, rng)
     conditions = np.array([path.stem.split("_normal_")[1][5:] for path in paths["source"]])
     for condition in np.unique(conditions)[:2]:
         others, own = np.flatnonzero(conditions != condition), np.flatnonzero(conditions == condition)[:N_NEW]
-        yield f"new {condition}", "new condition", answer(some(source, others), some(source, own), rng)
+        yield f"new {condition}", "new condition", answer(source.chosen(others), source.chosen(own), rng)
     for _ in range(20):
         order = rng.permutation(len(source))
-        yield "nothing", "nothing", answer(some(source, order[:N_KNOWN]), some(source, order[N_KNOWN:][:N_NEW]), rng)
+        yield "nothing", "nothing", answer(source.chosen(order[:N_KNOWN]), source.chosen(order[N_KNOWN:][:N_NEW]), rng)
 
 
-def answer(before: Normality, new: Normality, rng: np.random.Generator) -> str:
+def answer(before: NormalClips, new: NormalClips, rng: np.random.Generator) -> str:
     """By bands and scores, as of a detector whose vectors are mean log-mels."""
     known = TrainingVectors.of(before.means.astype(np.float64))
     scorer = NearestNeighborScorer.fit(known, load_settings(SYSTEM).scorer)
@@ -176,16 +176,10 @@ def answer(before: Normality, new: Normality, rng: np.random.Generator) -> str:
     return drift_of(before, new, scores=scores, new_scores=new_scores, rng=rng).answer
 
 
-def measured(waveforms: list[Array]) -> Normality:
+def measured(waveforms: list[Array]) -> NormalClips:
     """Band statistics of recordings."""
     settings = load_settings(SYSTEM)
     log_mel = LogMel(settings.log_mel, sample_rate=settings.audio.sample_rate)
     found = [log_mel_of(log_mel, waveform[None].astype(np.float32)).numpy() for waveform in waveforms]
-    return Normality.of(found, ["source"] * len(found))
-
-
-def some(clips: Normality, chosen: NDArray[np.int64]) -> Normality:
-    """Some of the clips."""
-    return Normality(
-        clips.means[chosen], clips.floors[chosen], clips.levels[chosen], clips.domains[chosen], clips.names
-    )
+    names, domains = [str(index) for index in range(len(found))], ["source"] * len(found)
+    return NormalClips.of(found, names=names, domains=domains)

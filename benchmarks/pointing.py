@@ -1,13 +1,10 @@
-"""Whether an explanation points at the right band and the right second; writes the table of docs/explanations.md.
-
-SOUNDNESS_DATA=... python benchmarks/pointing.py [--work DIR]
+"""Section of `alarms.py`: whether an explanation points at the right band and the right second.
 
 Anomalies of the factory, whose place is known, are explained, and the strongest band and second compared with where the
 fault is. By chance a band is right as often as the share of bands that the fault covers says, a second likewise.
 """
 
 import csv
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +12,15 @@ from pathlib import Path
 import numpy as np
 
 import soundness
-from promises import Row, measure
+from promises import Row
 from soundness.detector import Detector
 from soundness.explanations import explain_clip
 from soundness.features import band_centres
 from soundness.hearing import read_recording
 from soundness.odd_parts import strongest_band, strongest_second
 
-DOCS = Path(__file__).parents[1] / "docs" / "explanations.md"
+__all__ = ["explain"]
+
 MACHINES = ("fan", "gearbox", "slider")
 SYSTEM = "log-mel-whitened"
 SEVERITIES = ((2 / 3, 1.0), (1 / 3, 2 / 3), (0.0, 1 / 3))
@@ -117,7 +115,3 @@ def compared(detector: Detector, path: Path, row: dict[str, str]) -> Pointed:
         start <= second <= end,
         (end - start) / seconds,
     )
-
-
-if __name__ == "__main__":
-    sys.exit(measure({"explain": explain}, description=__doc__, page=DOCS, work=Path("out/pointing")))

@@ -25,7 +25,12 @@ class Row:
 
 
 def measure(
-    sections: Mapping[str, Callable[[Path], Iterator[Row]]], *, description: str, page: Path, work: Path
+    sections: Mapping[str, Callable[[Path], Iterator[Row]]],
+    *,
+    description: str,
+    page: Path,
+    work: Path,
+    pages: Mapping[str, Path] | None = None,
 ) -> int:
     """Measure the sections that the command line asks for; what was finished before is not measured again.
 
@@ -39,6 +44,8 @@ def measure(
         Markdown, with ``<!-- section -->`` and ``<!-- end of section -->`` around each table.
     work
         Folder, unless the command line names another.
+    pages
+        Of the sections whose tables stand elsewhere.
 
     Returns
     -------
@@ -63,7 +70,8 @@ def measure(
                 rows[name].append(row)
                 console.print(f"{row.what}: {row.measured}", highlight=False)
             _keep(folder / "rows.json", rows)
-    _write(page, rows)
+    for name, found in rows.items():
+        _write(page if pages is None else pages.get(name, page), name, found)
     return show([row for name in chosen for row in rows[name]], console)
 
 
@@ -86,14 +94,14 @@ def _keep(file: Path, rows: Mapping[str, list[Row]]) -> None:
     file.write_text(json.dumps(plain, indent=2), encoding="utf-8")
 
 
-def _write(page: Path, rows: Mapping[str, list[Row]]) -> None:
-    """Put the tables between the markers of the page."""
+def _write(page: Path, section: str, rows: Sequence[Row]) -> None:
+    """Put a table between its markers of the page."""
     text = page.read_text(encoding="utf-8")
-    for section, found in rows.items():
-        start, end = f"<!-- {section} -->\n", f"<!-- end of {section} -->\n"
-        lines = ["| | promised | measured |", "|---|---|---|"]
-        lines += [f"| {row.what} | {row.promised} | {row.measured} |" for row in found]
-        before, _, rest = text.partition(start)
-        _, _, after = rest.partition(end)
-        text = f"{before}{start}" + "\n".join(lines) + f"\n{end}{after}"
-    page.write_text(text, encoding="utf-8")
+    start, end = f"<!-- {section} -->\n", f"<!-- end of {section} -->\n"
+    if start not in text or end not in text:
+        raise ValueError(f"{page}: no place for {section}: expected {start.strip()} and {end.strip()}")
+    lines = ["| | promised | measured |", "|---|---|---|"]
+    lines += [f"| {row.what} | {row.promised} | {row.measured} |" for row in rows]
+    before, _, rest = text.partition(start)
+    _, _, after = rest.partition(end)
+    page.write_text(f"{before}{start}" + "\n".join(lines) + f"\n{end}{after}", encoding="utf-8")

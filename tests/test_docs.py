@@ -45,6 +45,20 @@ def test_the_worked_examples_of_the_architecture_run_as_they_stand(tmp_path: Pat
 
 
 @pytest.mark.slow
+def test_the_examples_in_python_run_as_they_stand(tmp_path: Path) -> None:
+    for folder, first in (("pump", 0), ("fresh", 20), ("today", 40)):
+        for index in range(first, first + (4 if folder == "today" else 8)):
+            write_noise(tmp_path / folder / f"{index}.wav", index)
+    noise, rate = soundfile.read(tmp_path / "today" / "40.wav")
+    tone = 0.1 * np.sin(2 * np.pi * 1500 * np.arange(len(noise)) / rate)
+    soundfile.write(tmp_path / "today" / "odd.wav", noise + tone, rate)
+    program = "\n".join(code_blocks(ROOT / "docs" / "python.md", "python"))
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "elsewhere: no such file or folder" in done.stdout
+
+
+@pytest.mark.slow
 def test_the_lines_of_the_readme_for_a_folder_of_ones_own_run_as_they_stand(tmp_path: Path) -> None:
     for index in range(6):
         write_noise(tmp_path / "pump" / "normal" / f"{index}.wav", index)

@@ -1,11 +1,13 @@
 """Whether normality moved, by arrays that were moved on purpose."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from soundness.drift_statistics import ALPHA, Shift, classified, cut_from, drift_of, rank_sum_p_value
-from soundness.normality import Normality
+from soundness.normal_clips import NormalClips
 
 N_MELS = 12
 NO_SCORES = np.empty(0)
@@ -20,7 +22,7 @@ def clips(n_clips, seed=0, *, domain="source", means=0.0, floors=0.0):
     own, quiet = own + means, quiet + floors
     levels = 10 * np.log10((10 ** (own / 10)).sum(axis=1))
     arrays = [array.astype(np.float32) for array in (own, quiet, levels)]
-    return Normality(*arrays, np.zeros(n_clips, np.int64), (domain,))
+    return NormalClips(tuple(map(str, range(n_clips))), *arrays, np.zeros(n_clips, np.int64), (domain,))
 
 
 def drift_from(before, new, *, scores=None, new_scores=NO_SCORES):
@@ -61,8 +63,8 @@ def test_highest_bands_that_fell_alone_are_for_the_microphone():
 
 def test_a_new_mix_of_known_conditions_is_nothing():
     before, fresh = clips(60), clips(30, 1)
-    chosen = np.arange(30) % 2 == 0
-    one = Normality(fresh.means[chosen], fresh.floors[chosen], fresh.levels[chosen], np.zeros(15, int), ("",))
+    chosen = np.flatnonzero(np.arange(30) % 2 == 0)
+    one = replace(fresh.chosen(chosen), domains=np.zeros(15, int), domain_names=("",))
     assert drift_from(before, one).answer == "nothing"
 
 

@@ -45,7 +45,7 @@ def test_a_new_condition_is_odd_before_and_normal_after(detector, fresh, tmp_pat
     assert enrolment.detector.p_value(odd) == enrolment.detector.calibration.smallest
     assert enrolment.detector.summary.n_clips == {"source": 24, "target": 8}
     assert enrolment.detector.calibration.n_clips == {"source": 24, "target": 8}
-    assert len(enrolment.detector.normality) == 32
+    assert len(enrolment.detector.normal_clips) == 32
     assert detector.calibration.n_clips == {"source": 24}  # the one before is as it was
 
 
@@ -97,7 +97,9 @@ def test_a_name_that_says_anomaly_asks_for_force(detector, fresh):
 
 def test_recordings_that_are_there_are_refused(detector, fresh, trained, tmp_path):
     known = trained.parents[1] / "data" / "fan" / "train" / "section_00_source_train_normal_0003_a.wav"
-    with pytest.raises(DataError, match=r"0003_a\.wav: the same recording as normal clip 4 of 24"):
+    with pytest.raises(
+        DataError, match=r"0003_a\.wav: the same recording as train/.*0003_a\.wav, which is normal clip 4 of 24"
+    ):
         enrol(detector, [*fresh, known], condition="b")
     copy = shutil.copy(fresh[0], tmp_path / "copy.wav")
     with pytest.raises(DataError, match=r"copy\.wav: the same recording as .*100\.wav"):
@@ -137,7 +139,7 @@ def test_drift_needs_band_statistics_and_normal_clips(detector, fresh):
     named = fresh[0].rename(fresh[0].with_name("section_00_source_test_anomaly_0001_b.wav"))
     with pytest.raises(DataError, match="labelled anomalous; normal clips alone tell"):
         report_drift(detector, [named])
-    detector.normality = None
+    detector.normal_clips = None
     with pytest.raises(SettingsError, match="holds no band statistics"):
         report_drift(detector, fresh[1:])
 

@@ -1,7 +1,5 @@
 """An explanation points at what was made odd, adds up to what it says, and says it in words."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import soundfile
@@ -9,6 +7,7 @@ import torch
 
 from cli.command_line import refusal, soundness
 from soundness.bundle import load_detector, save_detector
+from soundness.enrolment import enrol
 from soundness.explained_clips import explain_recording
 from soundness.explaining import explain
 from soundness.explanations import explain_clip, smoothed
@@ -169,8 +168,8 @@ def test_views_of_a_clip_are_added_band_by_band(detectors, fan):
 def test_normal_clips_survive_the_file_and_older_files_do_without_them(workshop, odd_clip, tmp_path):
     detector = load_detector(workshop / "run" / "fan.soundness")
     kept = detector.normal_clips
-    assert len(kept.names) == len(kept.levels) == 12
-    assert kept.nearest(kept.levels[3] + 0.001, 2)[0] == 3
+    assert len(kept.names) == len(kept.means) == 12
+    assert kept.nearest(kept.means[3] + 0.001, 2)[0] == 3
     assert kept.joined(kept).names[12:] == kept.names
     older = detector._changed(normal_clips=None)
     save_detector(older, tmp_path / "older.soundness")
@@ -194,7 +193,7 @@ def test_the_nearest_recording_is_found_by_name_and_checked_by_ear(workshop, odd
     impostor.write_bytes(odd_clip.read_bytes())
     other = explain_recording(detector, elsewhere, normal=tmp_path)
     assert other.nearest is None
-    assert "not the one that was trained on" in other.notes[0]
+    assert "not the one that is remembered" in other.notes[0]
 
 
 def test_a_training_clip_is_told_to_be_one(workshop):
@@ -204,11 +203,16 @@ def test_a_training_clip_is_told_to_be_one(workshop):
     assert explained.sentences == ("Nothing in it differs from what is normal.",)
 
 
-def test_an_enrolled_clip_that_is_the_nearest_is_named_as_such(workshop, odd_clip):
+def test_an_enrolled_clip_that_is_the_nearest_has_its_name_and_its_recording(workshop, odd_clip, tmp_path):
     detector = load_detector(workshop / "run" / "fan.soundness")
-    kept = replace(detector.normal_clips, names=(), levels=detector.normal_clips.levels[:0])
-    explained = explain_recording(detector._changed(normal_clips=kept), odd_clip, normal=None)
-    assert "was enrolled later" in explained.notes[0]
+    later = tmp_path / "later" / "monday.wav"
+    later.parent.mkdir()
+    samples, rate = soundfile.read(odd_clip)
+    soundfile.write(later, 0.97 * samples, rate)
+    enrolled = enrol(detector, [later], condition="b", is_forced=True).detector
+    explained = explain_recording(enrolled, odd_clip, normal=tmp_path)
+    assert explained.nearest.name == "later/monday.wav"
+    assert explained.notes == ()
 
 
 def test_the_separated_machine_sound_is_what_is_explained(separating_detector, fan):
@@ -344,4 +348,4 @@ def test_what_cannot_be_explained_is_refused_in_one_line(workshop, odd_clip, tmp
 
 def test_bands_of_a_detector_are_those_of_its_log_mel(workshop):
     detector = load_detector(workshop / "run" / "fan.soundness")
-    assert len(band_centres(detector.settings.log_mel)) == detector.normal_clips.levels.shape[1]
+    assert len(band_centres(detector.settings.log_mel)) == detector.normal_clips.means.shape[1]

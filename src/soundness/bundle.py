@@ -27,7 +27,6 @@ from soundness.calibration import Calibration
 from soundness.detector import Detector, TrainingSummary, find_representation
 from soundness.errors import BundleError, OutputError, SettingsError
 from soundness.normal_clips import NormalClips
-from soundness.normality import Normality
 from soundness.parts import check_allowed
 from soundness.scoring import Threshold, find_scorer
 from soundness.separation.separator import Separator, SeparatorSummary
@@ -35,7 +34,7 @@ from soundness.settings import SeparatorSettings, SystemSettings
 
 __all__ = ["FORMATS", "SUFFIX", "load_detector", "load_detectors", "load_separator", "save_detector", "save_separator"]
 
-FORMATS = {"detector": 3, "separator": 2}
+FORMATS = {"detector": 4, "separator": 2}
 SUFFIX = ".soundness"
 _LONGEST_FIRST_LINE = 256
 
@@ -62,11 +61,8 @@ def save_detector(detector: Detector, path: Path) -> None:
     if detector.alarm_rule is not None:
         about["alarm_rule"] = asdict(detector.alarm_rule)
     if detector.normal_clips is not None:
-        arrays["normal_clips.levels"] = detector.normal_clips.levels
-        about["normal_clips"] = detector.normal_clips.names
-    if detector.normality is not None:
-        arrays |= {f"normality.{name}": array for name, array in detector.normality.arrays().items()}
-        about["normality"] = detector.normality.about()
+        arrays |= {f"normal_clips.{name}": array for name, array in detector.normal_clips.arrays().items()}
+        about["normal_clips"] = detector.normal_clips.about()
     if detector.separator is not None:
         arrays |= {f"separator.{name}": array for name, array in detector.separator.arrays().items()}
         about["separator"] = _about(detector.separator)
@@ -100,11 +96,10 @@ def load_detector(path: Path) -> Detector:
             calibration=_calibration(about, arrays),
             alarm_rule=AlarmRule(**about["alarm_rule"]) if "alarm_rule" in about else None,
             normal_clips=(
-                NormalClips(tuple(about["normal_clips"]), arrays["normal_clips.levels"])
+                NormalClips.from_arrays(_below("normal_clips", arrays), about["normal_clips"])
                 if "normal_clips" in about
                 else None
             ),
-            normality=_normality(about, arrays),
         )
 
 
@@ -113,12 +108,6 @@ def _calibration(about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -
         return None
     scores, own = _below("calibration", arrays), about["calibration"]
     return Calibration({domain: scores[domain] for domain in sorted(scores)}, own["origin"], tuple(own["notes"]))
-
-
-def _normality(about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Normality | None:
-    if "normality" not in about:  # written before there was any
-        return None
-    return Normality.from_arrays(_below("normality", arrays), about["normality"])
 
 
 def _check_parts_allowed(path: Path, settings: SystemSettings) -> None:

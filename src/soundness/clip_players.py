@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.clips import clip_key
-from soundness.datasets import list_clips
+from soundness.datasets import list_clips, open_dataset
 from soundness.detector import Detector, log_mel_of, one_channel
 from soundness.errors import AudioError
 from soundness.features import LogMel
@@ -68,14 +68,20 @@ def n_players(n_machines: int) -> int:
 
 
 def find_recordings(data: Path) -> Recordings:
-    """The recordings that can be scored in a folder.
+    """The recordings that can be scored in a folder: test clips, and training clips of other names.
+
+    Where a folder holds one machine, its name is not asked for.
 
     Raises
     ------
     DataError
         As for `soundness.datasets.list_clips`.
     """
-    return {(clip.machine_type, clip.path.name): clip.path for clip in list_clips([data])}
+    listed = {(clip.machine_type, clip.path.name): clip.path for clip in list_clips([data])}
+    machines = open_dataset(data).machines.values()
+    trained = {(machine.machine_type, clip.path.name): clip.path for machine in machines for clip in machine.train}
+    found = {**trained, **listed}
+    return found if len(machines) > 1 else {("", name): path for (_, name), path in found.items()}
 
 
 def extreme_clips(

@@ -17,7 +17,6 @@ from soundness.errors import AudioError, SettingsError
 from soundness.features import LogMel, Spectrograms
 from soundness.log_mel_statistics import MeanLogMel, PooledLogMel, QuantileLogMel
 from soundness.normal_clips import NormalClips
-from soundness.normality import Normality
 from soundness.parts import find_part, methods_of
 from soundness.reconstruction_errors import Latent, ReconstructionError
 from soundness.scoring import Scorer, Threshold
@@ -123,9 +122,7 @@ class Detector:
     alarm_rule
         When clips are an alarm; ``None`` where nobody has asked for one.
     normal_clips
-        What is remembered of the clips that it was trained on; ``None`` in a detector of an earlier version.
-    normality
-        What its normal clips sound like, band by band; ``None`` in a detector of an earlier version.
+        What is remembered of its normal clips: names, and what they sound like; ``None`` where nothing is.
     """
 
     def __init__(
@@ -141,7 +138,6 @@ class Detector:
         calibration: Calibration | None = None,
         alarm_rule: AlarmRule | None = None,
         normal_clips: NormalClips | None = None,
-        normality: Normality | None = None,
     ) -> None:
         self.machine_type = machine_type
         self.settings = settings
@@ -153,7 +149,6 @@ class Detector:
         self.calibration = calibration
         self.alarm_rule = alarm_rule
         self.normal_clips = normal_clips
-        self.normality = normality
         self._log_mel = LogMel(settings.log_mel, sample_rate=settings.audio.sample_rate)
 
     def score(self, waveform: NDArray[np.float32]) -> float:
@@ -228,9 +223,9 @@ class Detector:
         """The same detector with another rule."""
         return self._changed(alarm_rule=rule)
 
-    def with_clips(self, scorer: Scorer, normality: Normality | None, summary: TrainingSummary) -> Self:
+    def with_clips(self, scorer: Scorer, normal_clips: NormalClips | None, summary: TrainingSummary) -> Self:
         """The same detector with other normal clips."""
-        return self._changed(scorer=scorer, normality=normality, summary=summary)
+        return self._changed(scorer=scorer, normal_clips=normal_clips, summary=summary)
 
     def _changed(self, **parts: object) -> Self:
         changed = copy.copy(self)

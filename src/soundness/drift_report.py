@@ -11,7 +11,7 @@ from soundness.detector import Detector
 from soundness.drift_statistics import ALPHA, Drift, cut_from, drift_of
 from soundness.errors import DataError, SettingsError
 from soundness.features import band_centres
-from soundness.fresh_clips import fresh_normality, hear_fresh
+from soundness.fresh_clips import hear_fresh, joined_clips
 
 __all__ = ["DriftReport", "report_drift"]
 
@@ -96,7 +96,7 @@ def report_drift(
     AudioError
         If a clip cannot be used.
     """
-    before, calibration = detector.normality, detector.calibration
+    before, calibration = detector.normal_clips, detector.calibration
     if before is None:
         raise SettingsError(
             f"the detector of {detector.machine_type} holds no band statistics of its training clips, since an earlier "
@@ -114,7 +114,7 @@ def report_drift(
         scores = calibration.scores
     found = drift_of(
         before,
-        fresh_normality(fresh, domain=""),
+        joined_clips(fresh, domain=""),
         scores=scores,
         new_scores=np.array([each.score for each in fresh]),
         rng=np.random.default_rng(seed),

@@ -13,7 +13,7 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from soundness.normality import Normality
+from soundness.normal_clips import NormalClips
 
 __all__ = ["ALPHA", "Advice", "Answer", "Drift", "Shift", "classified", "drift_of", "rank_sum_p_value"]
 
@@ -99,8 +99,8 @@ class Drift:
 
 
 def drift_of(
-    before: Normality,
-    new: Normality,
+    before: NormalClips,
+    new: NormalClips,
     *,
     scores: Mapping[str, Array],
     new_scores: Array,
@@ -125,14 +125,14 @@ def drift_of(
     rng
         Draws groups of normal clips.
     """
-    counts = {name: int(before.of_domain(name).sum()) for name in before.names}
+    counts = {name: int(before.of_domain(name).sum()) for name in before.domain_names}
     names = [name for name, count in counts.items() if count >= _FEWEST_CLIPS] or [max(counts, key=counts.__getitem__)]
     held = [_against(name, before, new, scores.get(name, np.empty(0)), new_scores, rng) for name in names]
     return max(held, key=lambda drift: drift.p_value)
 
 
 def _against(
-    name: str, before: Normality, new: Normality, scores: Array, new_scores: Array, rng: np.random.Generator
+    name: str, before: NormalClips, new: NormalClips, scores: Array, new_scores: Array, rng: np.random.Generator
 ) -> Drift:
     chance = _chance_rows(before, name, len(new), rng)
     rows = np.concatenate([_row(new, before)[None], chance])
@@ -200,7 +200,7 @@ def rank_sum_p_value(new: Array, before: Array, rng: np.random.Generator) -> flo
     return float((1 + (drawn >= ranks[: len(new)].sum() - 1e-9).sum()) / (_N_DRAWS + 1))
 
 
-def _row(new: Normality, before: Normality) -> Array:
+def _row(new: NormalClips, before: NormalClips) -> Array:
     """Means, floors and level of new clips less those of the clips that are most like them, on average."""
     shapes = _shapes(before)
     nearest = [
@@ -210,7 +210,7 @@ def _row(new: Normality, before: Normality) -> Array:
     return row
 
 
-def _chance_rows(before: Normality, name: str, n_clips: int, rng: np.random.Generator) -> Array:
+def _chance_rows(before: NormalClips, name: str, n_clips: int, rng: np.random.Generator) -> Array:
     """As `_row`, of groups of normal clips of a domain against all others, shape ``(draw, 2 * mel + 1)``."""
     shapes, rows = _shapes(before), _rows(before)
     here = np.flatnonzero(before.of_domain(name))
@@ -252,13 +252,13 @@ def _p_values(statistics: Array) -> Array:
     return p_values
 
 
-def _shapes(clips: Normality) -> Array:
+def _shapes(clips: NormalClips) -> Array:
     means = clips.means.astype(np.float64)
     shapes: Array = means - means.mean(axis=1, keepdims=True)
     return shapes
 
 
-def _rows(clips: Normality) -> Array:
+def _rows(clips: NormalClips) -> Array:
     return np.concatenate([clips.means, clips.floors, clips.levels[:, None]], axis=1).astype(np.float64)
 
 

@@ -11,8 +11,8 @@ from soundness.calibration import Calibration
 from soundness.detector import Detector, TrainingSummary
 from soundness.errors import DataError, SettingsError
 from soundness.features import band_centres
-from soundness.fresh_clips import FreshClip, fresh_normality, hear_fresh
-from soundness.normality import Normality
+from soundness.fresh_clips import FreshClip, hear_fresh, joined_clips
+from soundness.normal_clips import NormalClips
 from soundness.scoring import ANY_DOMAIN, Scorer, TrainingVectors
 
 __all__ = ["EnrolledClip", "Enrolment", "enrol"]
@@ -122,7 +122,7 @@ def enrol(
         raise SettingsError("condition: no name; expected one such as car_2 or microphone-left")
     domain = condition if domain is None else domain
     fresh = hear_fresh(detector, paths, progress=progress)
-    _check_new(detector.normality, fresh)
+    _check_new(detector.normal_clips, fresh)
     training = _vectors(detector, fresh, domain)
     beside = _scores_beside(detector.scorer, training)
     clips = _judged(detector, calibration, fresh, beside)
@@ -130,10 +130,10 @@ def enrol(
         _check_safe(clips, beside)
     notes = tuple(_notes(detector, calibration, training, clips, domain))
     about = f"{len(clips)} clip(s) of {condition} enrolled as {domain or 'normal'}"
-    known = detector.normality
+    known = detector.normal_clips
     changed = detector.with_clips(
         detector.scorer.enrolled(training),
-        None if known is None else known.joined(fresh_normality(fresh, domain=domain)),
+        None if known is None else known.joined(joined_clips(fresh, domain=domain)),
         _summary(detector.summary, domain, len(clips), (about, *notes)),
     )
     scores = np.concatenate([calibration.scores.get(domain, np.empty(0)), beside])
@@ -141,17 +141,18 @@ def enrol(
     return Enrolment(changed.calibrated(joined), domain, tuple(clips), notes)
 
 
-def _check_new(known: Normality | None, fresh: Sequence[FreshClip]) -> None:
+def _check_new(known: NormalClips | None, fresh: Sequence[FreshClip]) -> None:
     """Refuse a recording that the detector has, or that comes twice: beside itself no clip is odd."""
     before: list[FreshClip] = []
     for each in fresh:
-        bands = each.normality.means[0], each.normality.floors[0]
+        bands = each.remembered.means[0], each.remembered.floors[0]
         if known is not None and (index := known.same_as(*bands)) is not None:
             raise DataError(
-                f"{each.clip.path}: the same recording as normal clip {index + 1} of {len(known)} that the detector has"
+                f"{each.clip.path}: the same recording as {known.names[index]}, which is normal clip {index + 1} of "
+                f"{len(known)} that the detector has"
             )
         for other in before:
-            if other.normality.same_as(*bands) is not None:
+            if other.remembered.same_as(*bands) is not None:
                 raise DataError(f"{each.clip.path}: the same recording as {other.clip.path}")
         before.append(each)
 
@@ -217,9 +218,9 @@ def _is_odd(calibration: Calibration, score: float) -> bool:
 
 def _empty_bands(detector: Detector, fresh: FreshClip) -> list[str]:
     """Whether the highest bands are empty where normal clips have sound, as in a recording that was upsampled."""
-    if detector.normality is None:
+    if detector.normal_clips is None:
         return []
-    is_empty = fresh.normality.means[0] < detector.normality.means.min(axis=0) - _EMPTY_DB
+    is_empty = fresh.remembered.means[0] < detector.normal_clips.means.min(axis=0) - _EMPTY_DB
     n_empty = int(np.argmin(is_empty[::-1])) if not is_empty.all() else len(is_empty)
     if n_empty < _EMPTY_SHARE * len(is_empty):
         return []

@@ -177,8 +177,6 @@ def _nearest_recording(
     if kept is None:
         return None, "the detector was trained by a version that did not remember its clips: no normal clip to show"
     index = int(explanation.nearest[0])
-    if index >= len(kept.names):
-        return None, "the nearest normal clip was enrolled later, and its name is not kept"
     name = kept.names[index]
     looked = False
     for candidate in _candidates(name, path, folder):
@@ -189,13 +187,13 @@ def _nearest_recording(
         except AudioError:  # it is not the one
             continue
         log_mel = heard.wanted.numpy()
-        if log_mel.shape[0] == kept.levels.shape[1] and _is_same(log_mel, kept.levels[index]):
+        if log_mel.shape[0] == kept.means.shape[1] and _is_same(log_mel, kept.means[index]):
             channel = one_channel(waveform, channel=detector.settings.audio.channel)
             is_itself = candidate.resolve() == path.resolve()
             line = "the detector was trained on this very clip, so it looks more normal than it is" if is_itself else ""
             return NormalRecording(name, channel[0], log_mel), line
     where = f"in {folder}" if folder is not None else "beside the clip; --normal says where it lies"
-    found = "a recording of that name is not the one that was trained on" if looked else "it is not found"
+    found = "a recording of that name is not the one that is remembered" if looked else "it is not found"
     return None, f"the nearest normal clip is {name}: {found} {where}"
 
 

@@ -1,5 +1,6 @@
 """The verb `explain`: why a recording has its score, as a page and a picture."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,8 +86,10 @@ def explain(
 
     explained = explain_recording(chosen, clip, normal=None if normal is None else Path(normal))
     page, picture = (out / f"{clip.stem}{suffix}" for suffix in (".html", ".png"))
-    write_explanation(explained, page)
-    write_picture(explained, picture)
+    with ThreadPoolExecutor(1) as pool:  # sounds are compressed while the picture is drawn
+        drawn = pool.submit(write_picture, explained, picture)
+        write_explanation(explained, page)
+        drawn.result()
     return ExplanationFiles(
         page,
         picture,

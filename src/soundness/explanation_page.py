@@ -80,8 +80,8 @@ def write_picture(explained: ExplainedClip, path: Path) -> None:
             height = part.bands[1] - part.bands[0] + 1
             axis.add_patch(Rectangle((start, part.bands[0] - 1), end - start, height + 2, fill=False, linewidth=1.2))
     bars = figure.add_subplot(grid[1, 2])
-    bars.barh(np.arange(len(explanation.bands)) + 0.5, _in_per_cent(explanation.bands), height=1.0, color="#0b6b73")
-    bars.set(ylim=(0, len(explanation.bands)), yticks=[])
+    bars.stairs(_in_per_cent(explanation.bands), orientation="horizontal", fill=True, color="#0b6b73")
+    bars.set(xlim=(0, None), ylim=(0, len(explanation.bands)), yticks=[])
     bars.set_title("share of band, %", fontsize=10)
     bars.tick_params(labelsize=8)
     try:

@@ -141,11 +141,10 @@ def _deviations(detector: Detector, clip: Spectrograms, nearest: NDArray[np.int6
         found = representation.deviation_map(clip).numpy().astype(np.float64)
         return found, found * scale, "what the network makes of the clip"
     kept = detector.normal_clips
-    known = [] if kept is None else [index for index in nearest if index < len(kept.names)]
-    if kept is None or not known:
+    if kept is None or not len(nearest):
         found = representation.deviation_map(clip).numpy().astype(np.float64)
         return found, found * scale, "the mean of all training frames"
-    level = kept.levels[known].astype(np.float64).mean(axis=0)
+    level = kept.means[nearest].astype(np.float64).mean(axis=0)
     excess = clip.wanted.numpy().astype(np.float64) - level[:, None]
     return excess / scale, excess, "the level of the nearest normal clip"
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,10 @@ from soundness.clips import Clip
 from soundness.datasets import list_clips
 from soundness.detector import Detector
 from soundness.errors import AudioError, DataError
-from soundness.hearing import Listener, one_torch_thread, spectrograms_of
-from soundness.normality import Normality
+from soundness.hearing import Listener, name_of, one_torch_thread, spectrograms_of
+from soundness.normal_clips import NormalClips
 
-__all__ = ["FreshClip", "fresh_normality", "hear_fresh"]
+__all__ = ["FreshClip", "hear_fresh", "joined_clips"]
 
 _N_WORKERS = 2
 
@@ -35,15 +36,15 @@ class FreshClip:
         What the representation makes of it, shape ``(condition, feature)``.
     score
         Anomaly score.
-    normality
-        Its band statistics.
+    remembered
+        Its name and band statistics.
     """
 
     clip: Clip
     info: AudioInfo
     vectors: NDArray[np.float64]
     score: float
-    normality: Normality
+    remembered: NormalClips
 
 
 def hear_fresh(
@@ -80,17 +81,10 @@ def hear_fresh(
     return found
 
 
-def fresh_normality(clips: Iterable[FreshClip], *, domain: str) -> Normality:
-    """Band statistics of several clips, all of them of one domain."""
-    found = [clip.normality for clip in clips]
-    return Normality(
-        np.concatenate([each.means for each in found]),
-        np.concatenate([each.floors for each in found]),
-        np.concatenate([each.levels for each in found]),
-        np.zeros(len(found), np.int64),
-        (domain,),
-        tuple(sorted({count for each in found for count in each.n_channels})),
-    )
+def joined_clips(clips: Iterable[FreshClip], *, domain: str) -> NormalClips:
+    """What is to be remembered of several clips, all of them of one domain."""
+    joined = reduce(NormalClips.joined, [clip.remembered for clip in clips])
+    return replace(joined, domain_names=(domain,))
 
 
 def _heard(detector: Detector, listener: Listener, clip: Clip) -> FreshClip:
@@ -104,12 +98,14 @@ def _heard(detector: Detector, listener: Listener, clip: Clip) -> FreshClip:
         raise AudioError(f"{clip.path}: digital silence; expected the sound of a machine")
     spectrograms = spectrograms_of(heard)
     vectors = detector.representation.vectors(spectrograms).numpy().astype(np.float64)
-    normality = Normality.of([spectrograms.given.numpy()], [""], n_channels=[info.n_channels])
-    return FreshClip(clip, info, vectors, detector.scorer.score(vectors), normality)
+    remembered = NormalClips.of(
+        [spectrograms.wanted.numpy()], names=[name_of(clip)], domains=[""], n_channels=[info.n_channels]
+    )
+    return FreshClip(clip, info, vectors, detector.scorer.score(vectors), remembered)
 
 
 def _check_channels(detector: Detector, clip: Clip, info: AudioInfo) -> None:
-    known = () if detector.normality is None else detector.normality.n_channels
+    known = () if detector.normal_clips is None else detector.normal_clips.n_channels
     if known and info.n_channels not in known:
         expected = " or ".join(map(str, known))
         raise AudioError(

@@ -21,7 +21,6 @@ from soundness.detector import log_mel_of, one_channel
 from soundness.errors import AudioError, DataError
 from soundness.features import LogMel, Spectrograms
 from soundness.normal_clips import NormalClips
-from soundness.normality import Normality
 from soundness.separation.separator import Separator
 from soundness.settings import SystemSettings
 from soundness.spectrogram_store import KeptRecording, SpectrogramStore
@@ -32,8 +31,8 @@ __all__ = [
     "Listener",
     "check_training_clips",
     "hear",
+    "name_of",
     "noise_clips",
-    "normality_of",
     "one_torch_thread",
     "read_recording",
     "remembered",
@@ -303,15 +302,6 @@ def hear(
     )
 
 
-def normality_of(heard: Heard) -> Normality:
-    """What the clips sound like, band by band, as the representation gets them."""
-    return Normality.of(
-        [clip.given.numpy() for clip in heard.spectrograms],
-        [clip.domain or "" for clip in heard.clips],
-        n_channels=[read_info(clip.path).n_channels for clip in heard.clips],
-    )
-
-
 def noise_clips(machine: Machine, settings: SystemSettings) -> tuple[Clip, ...]:
     """The noise-only supplemental clips that a system's network is trained with; none in most systems."""
     if not settings.is_embedding or settings.embedding.noise_share == 0.0 or settings.separation == "denoise":
@@ -321,8 +311,17 @@ def noise_clips(machine: Machine, settings: SystemSettings) -> tuple[Clip, ...]:
 
 def remembered(heard: Heard) -> NormalClips:
     """What a detector remembers of its training clips."""
-    names = tuple("/".join(clip.path.parts[-2:]) for clip in heard.clips)
-    return NormalClips(names, np.stack([clip.wanted.mean(dim=-1).numpy() for clip in heard.spectrograms]))
+    return NormalClips.of(
+        [clip.wanted.numpy() for clip in heard.spectrograms],
+        names=[name_of(clip) for clip in heard.clips],
+        domains=[clip.domain or "" for clip in heard.clips],
+        n_channels=[read_info(clip.path).n_channels for clip in heard.clips],
+    )
+
+
+def name_of(clip: Clip) -> str:
+    """Folder and file of a clip, by which it is remembered."""
+    return "/".join(clip.path.parts[-2:])
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from soundness.errors import OutputError, SettingsError
 from soundness.fitters import FITTERS, FitContext, Fitted, find_fitter
 from soundness.fitting import check_network
 from soundness.forecast import forecast
-from soundness.hearing import Heard, check_training_clips, hear, noise_clips, normality_of, remembered
+from soundness.hearing import Heard, check_training_clips, hear, noise_clips, remembered
 from soundness.labelling import Labeller
 from soundness.network_store import NetworkStore
 from soundness.run_identity import check_identity, fingerprint, package_versions, read_identity, write_identity
@@ -271,7 +271,6 @@ class _Run:
             separator=separator if self.settings.separation in ("denoise", "target=separated") else None,
             calibration=calibration,
             normal_clips=remembered(heard),
-            normality=normality_of(heard),
         )
 
     def _calibration(

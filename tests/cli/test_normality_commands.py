@@ -31,7 +31,7 @@ def test_the_command_writes_a_detector_that_is_read_back(trained, fresh, tmp_pat
     assert result.exit_code == 0, result.output
     assert "b, enrolled as target" in result.stdout
     enrolled = load_detector(out)
-    assert enrolled.normality.names == ("source", "target")
+    assert enrolled.normal_clips.domain_names == ("source", "target")
     line = refusal("enroll", trained, *fresh[:1], "--condition", "b", "--out", tmp_path / "x.soundness")
     assert "--force enrolls it all the same" in line
     assert not (tmp_path / "x.soundness").exists()

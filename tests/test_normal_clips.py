@@ -1,18 +1,23 @@
-"""Band statistics of normal clips."""
+"""What is remembered of normal clips."""
 
 import numpy as np
 
-from soundness.normality import Normality
+from soundness.normal_clips import NormalClips
 
 
 def measured(domains=("source", "target"), seed=0, n_channels=(1, 1)):
     rng = np.random.default_rng(seed)
-    return Normality.of([rng.normal(-40, 3, (4, 30)) for _ in domains], domains, n_channels=n_channels)
+    return NormalClips.of(
+        [rng.normal(-40, 3, (4, 30)) for _ in domains],
+        names=[f"{seed}/{index}" for index in range(len(domains))],
+        domains=domains,
+        n_channels=n_channels,
+    )
 
 
 def test_a_clip_is_measured_by_mean_quantile_and_level():
     log_mel = np.array([[-10.0] * 9 + [0.0], [-30.0] * 10])
-    found = Normality.of([log_mel], ["source"])
+    found = NormalClips.of([log_mel], names=["a/b.wav"], domains=["source"])
     assert np.allclose(found.means, [[-9.0, -30.0]])
     assert np.allclose(found.floors, [[-10.0, -30.0]])
     assert np.allclose(found.levels, 10 * np.log10((9 * 0.1 + 1.0) / 10 + 0.001))
@@ -20,15 +25,17 @@ def test_a_clip_is_measured_by_mean_quantile_and_level():
 
 def test_it_comes_back_from_its_arrays():
     found = measured(n_channels=(2, 1))
-    again = Normality.from_arrays(found.arrays(), found.about())
+    again = NormalClips.from_arrays(found.arrays(), found.about())
     assert (again.means == found.means).all()
-    assert again.names == ("source", "target")
+    assert again.domain_names == ("source", "target")
+    assert again.names == ("0/0", "0/1")
     assert again.n_channels == (1, 2)
 
 
 def test_clips_of_other_domains_join():
     joined = measured().joined(measured(("new", "source"), seed=1))
-    assert joined.names == ("source", "target", "new")
+    assert joined.names == ("0/0", "0/1", "1/0", "1/1")
+    assert joined.domain_names == ("source", "target", "new")
     assert joined.domains.tolist() == [0, 1, 2, 0]
     assert joined.of_domain("source").tolist() == [True, False, False, True]
 
@@ -37,3 +44,9 @@ def test_a_recording_is_known_again():
     found = measured()
     assert found.same_as(found.means[1], found.floors[1]) == 1
     assert found.same_as(found.means[1] + 0.1, found.floors[1]) is None
+
+
+def test_some_of_them_keep_their_order_and_domains():
+    some = measured(("source", "target", "target")).chosen(np.array([2, 0]))
+    assert some.names == ("0/2", "0/0")
+    assert some.of_domain("target").tolist() == [True, False]

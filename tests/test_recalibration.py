@@ -57,6 +57,24 @@ def test_clips_that_are_called_training_clips_are_noted(calibrated, fresh):
     assert notes[-1].startswith("1 clip(s) are called training clips (section_00_source_train_normal_0000_a.wav)")
 
 
+def test_a_domain_that_is_lost_or_new_is_noted(calibrated, fresh):
+    lost = recalibrate(calibrated[0], fresh).calibration.notes
+    assert "no clips of source: p-values no longer count it" in lost
+    new = recalibrate(calibrated[0], fresh, domain="Target").calibration.notes
+    assert "Target: new beside source; a p-value is the largest over all of them" in new
+
+
+def test_a_training_clip_under_another_name_is_refused(calibrated, fresh):
+    detector, file = calibrated
+    known = sorted((file.parents[1] / "data" / "fan" / "train").glob("*.wav"))[0]
+    copy = fresh[0].with_name("mine.wav")
+    copy.write_bytes(known.read_bytes())
+    with pytest.raises(
+        DataError, match=rf"mine\.wav: the same recording as .*{known.name}, which the detector was trained"
+    ):
+        recalibrate(detector, [*fresh, copy])
+
+
 def test_an_anomalous_clip_is_refused(calibrated, fresh):
     record(fresh[0].parent / "section_00_source_test_anomaly_0000_a.wav", is_odd=True)
     with pytest.raises(DataError, match=r"test_anomaly_0000_a\.wav: labelled anomalous; .* by normal clips alone"):

@@ -111,9 +111,11 @@ def test_a_recording_that_grows_is_left_alone_until_it_is_whole(folder, watched,
         (folder / "a.wav").write_bytes(whole[:length])
         watched.look(3)
     assert watched.watch.counts.n_scored == watched.watch.counts.n_failed == 0
+    assert watched.watch.counts.n_waiting == 1
     (folder / "a.wav").write_bytes(whole)
     watched.look()
     assert watched.watch.counts.n_scored == 1
+    assert watched.watch.counts.n_waiting == 0
     assert watched.said == []
 
 

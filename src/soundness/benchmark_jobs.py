@@ -57,8 +57,8 @@ class Entry:
 
     @property
     def is_random(self) -> bool:
-        """Whether a seed changes anything; a system without a network has nothing random."""
-        return self.settings.has_network
+        """Whether a seed changes anything: the weights of a network, or which clips are held out."""
+        return self.settings.has_network or self.settings.calibration == "held-out"
 
 
 @dataclass(frozen=True, slots=True)

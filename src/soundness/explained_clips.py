@@ -95,9 +95,10 @@ class ExplainedClip:
         threshold = self.detector.threshold.value
         side, word = ("above", "anomalous") if self.is_anomalous else ("not above", "normal")
         rate = 100 * self.detector.settings.false_alarm_rate
+        doubts = self.detector.threshold.notes
         return (
             f"{word.capitalize()}: the score {self.anomaly_score:.3g} is {side} the threshold {threshold:.3g}, "
-            f"which is meant for {rate:.3g} % of false alarms"
+            f"which is meant for {rate:.3g} % of false alarms" + (f"; {doubts[0]}" if doubts else "")
         )
 
     @property

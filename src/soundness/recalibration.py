@@ -1,6 +1,7 @@
 """A detector that was trained before, calibrated by fresh normal clips."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +11,8 @@ from soundness.calibration import Calibration, Origin
 from soundness.clips import Clip, parse_name
 from soundness.datasets import list_clips
 from soundness.detector import Detector
-from soundness.errors import AudioError, DataError
-from soundness.screening import scored
+from soundness.errors import DataError
+from soundness.fresh_clips import FreshClip, hear_fresh
 
 __all__ = ["recalibrate"]
 
@@ -42,31 +43,51 @@ def recalibrate(
     Raises
     ------
     DataError
-        If there are fewer than two clips of a domain, or one is labelled anomalous.
+        If there are fewer than two clips of a domain, one is labelled anomalous, or the detector was trained on it.
     AudioError
         If one cannot be used.
     """
     clips = list_clips(paths)
     _check(clips, domain)
     scores: dict[str, list[float]] = {}
-    for done, result in enumerate(scored([(clip, detector) for clip in clips]), start=1):
-        if result.score is None:
-            raise AudioError(f"{result.clip.path}: {'; '.join(result.remarks)}")
-        name = (result.clip.domain or "") if domain is None else domain
-        scores.setdefault(name, []).append(result.score.anomaly_score)
-        if progress is not None:
-            progress(done, len(clips))
+    for each in hear_fresh(detector, paths, progress=progress):
+        _check_fresh(detector, each)
+        name = (each.clip.domain or "") if domain is None else domain
+        scores.setdefault(name, []).append(each.score)
     fresh = {name: np.array(values) for name, values in scores.items()}
-    before = detector.calibration
-    kept = {} if before is None or domain is None else {k: v for k, v in before.scores.items() if k != domain}
-    origin: Origin = "fresh" if before is None or not kept else before.origin
+    before = {} if detector.calibration is None else detector.calibration.scores
+    kept = {} if domain is None else {name: values for name, values in before.items() if name != domain}
+    origin: Origin = "fresh" if detector.calibration is None or not kept else detector.calibration.origin
     calibration = Calibration.from_scores({**kept, **fresh}, origin=origin)
-    known = [clip.path.name for clip in clips if _is_for_training(clip)]
-    if known:
-        called = f"{len(known)} clip(s) are called training clips ({known[0]})"
-        note = f"{called}: if the detector was fitted on them, p-values are too small"
-        calibration = replace(calibration, notes=(*calibration.notes, note))
-    return detector.calibrated(calibration)
+    notes = (*calibration.notes, *_notes(clips, before.keys(), kept.keys(), fresh.keys()))
+    return detector.calibrated(replace(calibration, notes=notes))
+
+
+def _check_fresh(detector: Detector, each: FreshClip) -> None:
+    """Refuse a recording that the detector was trained on, whatever it is called."""
+    known = detector.normal_clips
+    index = None if known is None else known.same_as(each.remembered.means[0], each.remembered.floors[0])
+    if known is not None and index is not None:
+        raise DataError(
+            f"{each.clip.path}: the same recording as {known.names[index]}, which the detector was trained on; "
+            f"p-values need recordings that it does not know"
+        )
+
+
+def _notes(
+    clips: Iterable[Clip], before: AbstractSet[str], kept: AbstractSet[str], fresh: AbstractSet[str]
+) -> Iterator[str]:
+    """What a person should know of clips and domains."""
+    called = [clip.path.name for clip in clips if _is_for_training(clip)]
+    if called:
+        yield (
+            f"{len(called)} clip(s) are called training clips ({called[0]}): if the detector was fitted on them, "
+            f"p-values are too small"
+        )
+    if gone := sorted(before - kept - fresh):
+        yield f"no clips of {', '.join(name or 'no domain' for name in gone)}: p-values no longer count it"
+    if kept and (new := sorted(fresh - before)):
+        yield f"{', '.join(new)}: new beside {', '.join(sorted(kept))}; a p-value is the largest over all of them"
 
 
 def _is_for_training(clip: Clip) -> bool:

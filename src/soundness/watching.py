@@ -37,6 +37,8 @@ class WatchCounts:
     n_failed: int = 0
     n_alarms: int = 0
     n_unsent: int = 0
+    n_waiting: int = 0
+    """Recordings that were not whole at the last look, or changed while they were read."""
 
 
 class Courier:
@@ -136,6 +138,7 @@ class Watch:
                 self._take(path, found[path])
                 if self.courier is not None:
                     self.courier.deliver()
+        self.counts.n_waiting = sum(not self.log.is_known((self._name(path), *found[path])) for path in found)
         if self.courier is not None:
             self.courier.deliver()
             self.counts.n_unsent = len(self.log.unsent())

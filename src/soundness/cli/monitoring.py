@@ -124,8 +124,9 @@ def watch(
         ),
     )
     unsent = f", {counts.n_unsent} alarm(s) not sent yet" if counts.n_unsent else ""
-    say(f"{counts.n_scored} recordings scored, {counts.n_alarms} alarm(s), {counts.n_failed} failed{unsent}")
-    return 1 if once and counts.n_failed else 0
+    waiting = f", {counts.n_waiting} not whole yet" if counts.n_waiting else ""
+    say(f"{counts.n_scored} recordings scored, {counts.n_alarms} alarm(s), {counts.n_failed} failed{waiting}{unsent}")
+    return 1 if once and (counts.n_failed or counts.n_waiting or counts.n_unsent) else 0
 
 
 @app.command()

@@ -266,3 +266,37 @@ def open_folder() -> Iterator[Path]:
     for path in [folder, *folder.rglob("*")]:
         path.chmod(0o755)
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """A real browser, without a window and without anything to say to the network."""
+    found = [shutil.which(name) for name in ("chromium", "chromedriver")]
+    if None in found:
+        pytest.skip("no Chromium on this machine (Debian: chromium and chromium-driver)")
+    webdriver = pytest.importorskip("selenium.webdriver")
+    service = pytest.importorskip("selenium.webdriver.chrome.service")
+    options = webdriver.ChromeOptions()
+    options.binary_location = found[0]
+    for switch in (
+        "headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
+        "disable-component-update", "disable-sync", f"user-data-dir={tmp_path_factory.mktemp('browser')}",
+    ):  # fmt: skip
+        options.add_argument(f"--{switch}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=service.Service(found[1]))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The file of a detector of one hum, whitened, trained by 24 clips."""
+    import soundness
+    from monitored import SMALL_EARS, record
+
+    folder = tmp_path_factory.mktemp("trained")
+    for seed in range(24):
+        record(folder / "data" / "fan" / "train" / f"section_00_source_train_normal_{seed:04d}_a.wav", seed)
+    soundness.train(folder / "data", folder / "run", system="log-mel-whitened", overrides=SMALL_EARS)
+    return folder / "run" / "fan.soundness"

@@ -115,18 +115,25 @@ def _handler(server: RecordsServer) -> type[BaseHTTPRequestHandler]:
 
 
 @contextmanager
+def listening(handler: type[BaseHTTPRequestHandler], *, port: int = 0) -> Iterator[int]:
+    """The port on which a server answers for the time of a test; 0 takes a free one."""
+    with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
 def serving() -> Iterator[RecordsServer]:
     """A server for the time of a test."""
     server = RecordsServer()
-    with ThreadingHTTPServer(("127.0.0.1", 0), _handler(server)) as listening:
-        server.url = f"http://127.0.0.1:{listening.server_port}/api"
-        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            listening.shutdown()
-            thread.join()
+    with listening(_handler(server)) as port:
+        server.url = f"http://127.0.0.1:{port}/api"
+        yield server
 
 
 def impatience(waits: list[float] | None = None, **options: float) -> Patience:

@@ -16,15 +16,6 @@ from soundness.errors import AudioError, DataError, SettingsError
 from soundness.scoring import MeanScorer
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("enrolment")
-    for seed in range(24):
-        record(folder / "data" / "fan" / "train" / f"section_00_source_train_normal_{seed:04d}_a.wav", seed)
-    soundness.train(folder / "data", folder / "run", system="log-mel-whitened", overrides=SMALL_EARS)
-    return folder / "run" / "fan.soundness"
-
-
 @pytest.fixture
 def detector(trained):
     return load_detector(trained)

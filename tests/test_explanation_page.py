@@ -1,7 +1,6 @@
 """The page of an explanation is shown completely by a real browser, on a desk and on a phone."""
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -21,24 +20,6 @@ def page(explained, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("explanation") / "pages" / "clip.html"
     write_explanation(explained, path)
     return path
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    """A real browser, without a window."""
-    found = [shutil.which(name) for name in ("chromium", "chromedriver")]
-    if None in found:
-        pytest.skip("no Chromium on this machine (Debian: chromium and chromium-driver)")
-    webdriver = pytest.importorskip("selenium.webdriver")
-    service = pytest.importorskip("selenium.webdriver.chrome.service")
-    options = webdriver.ChromeOptions()
-    options.binary_location = found[0]
-    for switch in ("headless", "no-sandbox", "disable-gpu", f"user-data-dir={tmp_path_factory.mktemp('browser')}"):
-        options.add_argument(f"--{switch}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=service.Service(found[1]))
-    yield driver
-    driver.quit()
 
 
 @pytest.mark.parametrize("width", [360, 1200])

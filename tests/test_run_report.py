@@ -77,27 +77,6 @@ def page(bench, tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    """A real browser, without a window and without anything to say to the network."""
-    found = [shutil.which(name) for name in ("chromium", "chromedriver")]
-    if None in found:
-        pytest.skip("no Chromium on this machine (Debian: chromium and chromium-driver)")
-    webdriver = pytest.importorskip("selenium.webdriver")
-    service = pytest.importorskip("selenium.webdriver.chrome.service")
-    options = webdriver.ChromeOptions()
-    options.binary_location = found[0]
-    for switch in (
-        "headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
-        "disable-component-update", "disable-sync", f"user-data-dir={tmp_path_factory.mktemp('browser')}",
-    ):  # fmt: skip
-        options.add_argument(f"--{switch}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=service.Service(found[1]))
-    yield driver
-    driver.quit()
-
-
 def show(browser, page: Path, *, width: int, scheme: str = "light") -> None:
     metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
@@ -262,11 +241,7 @@ def test_what_is_no_run_and_no_benchmark_is_refused(bench, run, tmp_path):
     assert not (tmp_path / "x.html").exists()
 
 
-def test_the_quality_of_a_separator_is_shown_where_it_is_known(run, small_separator, tmp_path):
-    (detector,) = load_detectors(run).values()
-    detector.summary = detector.summary.model_copy(update={"separation": "augment"})
-    save_detector(detector, tmp_path / "run" / "fan.soundness")
-    write_identity(tmp_path / "run" / "run.json", {"machine_types": ["fan", "pump"]})
+def measured_separator():
     improvements = [
         Improvement(
             machine_type=machine,
@@ -278,7 +253,7 @@ def test_the_quality_of_a_separator_is_shown_where_it_is_known(run, small_separa
         )
         for machine, level, gain in (("fan", -5.0, 7.24), ("fan", 5.0, -1.0), ("pump", -5.0, 3.0))
     ]
-    summary = SeparatorSummary(
+    return SeparatorSummary(
         seed=0,
         machine_types=("fan", "pump"),
         n_clips={},
@@ -289,8 +264,15 @@ def test_the_quality_of_a_separator_is_shown_where_it_is_known(run, small_separa
         notes=("<few> clips",),
         versions={},
     )
+
+
+def test_the_quality_of_a_separator_is_shown_where_it_is_known(run, small_separator, tmp_path):
+    (detector,) = load_detectors(run).values()
+    detector.summary = detector.summary.model_copy(update={"separation": "augment"})
+    save_detector(detector, tmp_path / "run" / "fan.soundness")
+    write_identity(tmp_path / "run" / "run.json", {"machine_types": ["fan", "pump"]})
     settings = small_separator()
-    separator = Separator(ConvTasNet(settings), settings=settings, summary=summary)
+    separator = Separator(ConvTasNet(settings), settings=settings, summary=measured_separator())
     save_separator(separator, tmp_path / "run" / "training" / "separator.soundness")
     written = write_report(tmp_path / "run", tmp_path / "x.html")
     assert written.notes[0] == "pump: its training was not finished"

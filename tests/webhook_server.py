@@ -1,11 +1,12 @@
 """A server on localhost that takes alarms, or does not."""
 
 import json
-import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from records_server import listening
 
 
 class WebhookServer:
@@ -43,12 +44,6 @@ def taking_alarms(port: int = 0) -> Iterator[WebhookServer]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as listening:
-        server.url = f"http://127.0.0.1:{listening.server_port}/alarms"
-        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            listening.shutdown()
-            thread.join()
+    with listening(Handler, port=port) as found:
+        server.url = f"http://127.0.0.1:{found}/alarms"
+        yield server

@@ -184,16 +184,7 @@ def watch(
     tell = announce if announce is not None else (lambda _: None)
     detectors = load(detector)
     for found in detectors.values():
-        shortest = found.settings.log_mel.n_fft / found.settings.audio.sample_rate
-        if longest_seconds < shortest:
-            raise SettingsError(
-                f"longest: {longest_seconds:g} s of a recording; the detector of {found.machine_type} needs at least "
-                f"{shortest:g} s"
-            )
-        if found.alarm_rule is None:
-            if webhook is not None:
-                found.required_rule()
-            tell(f"the detector of {found.machine_type} has no alarm rule: scores are logged, and no alarm is raised")
+        _check_watching(found, longest_seconds=longest_seconds, needs_rule=webhook is not None, tell=tell)
     if webhook is not None:
         check_url(webhook)
     opened = open_log(folder / "alarms.csv" if log is None else Path(log))
@@ -216,6 +207,21 @@ def watch(
     finally:
         opened.close()
     return watching.counts
+
+
+def _check_watching(
+    detector: "Detector", *, longest_seconds: float, needs_rule: bool, tell: Callable[[str], None]
+) -> None:
+    shortest = detector.settings.log_mel.n_fft / detector.settings.audio.sample_rate
+    if longest_seconds < shortest:
+        raise SettingsError(
+            f"longest: {longest_seconds:g} s of a recording; the detector of {detector.machine_type} needs at least "
+            f"{shortest:g} s"
+        )
+    if detector.alarm_rule is None:
+        if needs_rule:
+            detector.required_rule()
+        tell(f"the detector of {detector.machine_type} has no alarm rule: scores are logged, and no alarm is raised")
 
 
 def one_detector(detector: PathLike) -> "Detector":

@@ -5,18 +5,8 @@ import json
 import pytest
 from command_line import refusal, soundness
 
-import soundness as package
-from monitored import SMALL_EARS, hum_at, record
+from monitored import hum_at, record
 from soundness.bundle import load_detector
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("normality")
-    for seed in range(24):
-        record(folder / "data" / "fan" / "train" / f"section_00_source_train_normal_{seed:04d}_a.wav", seed)
-    package.train(folder / "data", folder / "run", system="log-mel-whitened", overrides=SMALL_EARS)
-    return folder / "run" / "fan.soundness"
 
 
 @pytest.fixture

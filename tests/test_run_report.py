@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -296,6 +297,10 @@ def test_paper_has_what_a_screen_folds_away_and_no_players(browser, page):
     has_player = "return document.querySelector('audio').checkVisibility()"
     assert [browser.execute_script(script) for script in (is_seen, has_player)] == [False, True]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    frames = "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(done))"
+    deadline = time.monotonic() + 10
+    while not browser.execute_script(is_seen) and time.monotonic() < deadline:
+        browser.execute_async_script(frames)  # what was folded away is laid out in a later frame
     assert [browser.execute_script(script) for script in (is_seen, has_player)] == [True, False]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 

@@ -3,7 +3,6 @@
 import math
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,29 +24,14 @@ from soundness.embeddings import (
     sub_cluster_loss,
 )
 from soundness.errors import SettingsError
+from soundness.fits import EmbeddingFit
 from soundness.lightning_runs import check_accelerator, quiet_lightning, run
 from soundness.log_mel_statistics import band_statistics
 from soundness.settings import EmbeddingSettings, SystemSettings
 
-__all__ = ["EmbeddingFit", "check_embedding", "fit_embedding"]
+__all__ = ["check_embedding", "fit_embedding"]
 
 _LAST = "last"
-
-
-@dataclass(frozen=True, slots=True)
-class EmbeddingFit:
-    """A trained network and how its training went; nothing is held out, and the last weights are kept."""
-
-    network: EmbeddingNetwork
-    n_classes: int
-    n_steps: int
-    train_loss: float
-    held_out_loss: None = None
-
-    @property
-    def n_parameters(self) -> int:
-        """Trained parameters of the network."""
-        return sum(parameter.numel() for parameter in self.network.parameters())
 
 
 def fit_embedding(

@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from soundness.batches import TrainingClips
 from soundness.conditions import Condition, ConditionEncoder
 from soundness.detector import Representation
 from soundness.embedding_batches import TRANSFORMATIONS, EmbeddingClips
-from soundness.embedding_fitting import EmbeddingFit, fit_embedding
 from soundness.embeddings import DiscriminativeEmbedding
 from soundness.errors import SettingsError
-from soundness.fitting import FitResult, TrainingClips, fit_reconstructor
+from soundness.fits import EmbeddingFit, FitResult
 from soundness.hearing import Heard
 from soundness.log_mel_statistics import MeanLogMel, PooledLogMel, QuantileLogMel, band_statistics
 from soundness.network_store import NetworkStore
@@ -127,6 +127,8 @@ def fit_discriminative_embedding(heard: Sequence[Heard], settings: SystemSetting
     A class is a machine with its section and its attributes, or the pseudo-label in their place. The domain is none:
     it differs from the attributes only where nobody wrote down what differs.
     """
+    from soundness.embedding_fitting import fit_embedding
+
     own = [(c.machine_type, c.section, c.attributes) for machine in heard for c in machine.conditions]
     names = sorted(set(own))
     classes = [names.index(name) for name in own]
@@ -191,6 +193,8 @@ def _shares(
     heard: Sequence[Heard], settings: SystemSettings, context: FitContext
 ) -> list[tuple[Heard, SystemSettings, ConditionEncoder, FitResult]]:
     """Each machine with the network that is trained on all of them."""
+    from soundness.fitting import fit_reconstructor
+
     if settings.autoencoder is None or settings.training is None:
         raise SettingsError(f"representation {settings.representation!r} needs autoencoder and training settings")
     own = [condition for machine in heard for condition in machine.conditions]

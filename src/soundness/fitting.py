@@ -3,7 +3,6 @@
 import math
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,29 +18,15 @@ from torch.utils.data import DataLoader
 from soundness.autoencoders import Reconstructor, new_reconstructor
 from soundness.batches import Batches, Scale, TrainingClips, has_one_spectrogram, training_batches
 from soundness.errors import SettingsError
+from soundness.fits import FitResult
 from soundness.lightning_runs import check_accelerator, quiet_lightning, run
 from soundness.log_mel_statistics import band_statistics
 from soundness.settings import SystemSettings, TrainingSettings
 
-__all__ = ["FitResult", "TrainingClips", "check_network", "fit_reconstructor"]
+__all__ = ["TrainingClips", "check_network", "fit_reconstructor"]
 
 _EVALUATION_ROWS = 256
 _LAST = "last"
-
-
-@dataclass(frozen=True, slots=True)
-class FitResult:
-    """A trained network and how its training went; losses in squared deviations of a band, or dB squared."""
-
-    reconstructor: Reconstructor
-    n_steps: int
-    train_loss: float
-    held_out_loss: float | None
-
-    @property
-    def n_parameters(self) -> int:
-        """Trained parameters of the network."""
-        return sum(parameter.numel() for parameter in self.reconstructor.parameters())
 
 
 def fit_reconstructor(

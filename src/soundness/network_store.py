@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from soundness.autoencoders import new_reconstructor
-from soundness.fitting import FitResult, TrainingClips, fit_reconstructor
+from soundness.batches import TrainingClips
+from soundness.fits import FitResult
 from soundness.run_identity import package_versions
 from soundness.settings import SystemSettings
 
@@ -45,6 +46,8 @@ class NetworkStore:
         progress: Callable[[int, int], None] | None = None,
     ) -> FitResult:
         """As `soundness.fitting.fit_reconstructor`, which is called where the same was not trained before."""
+        from soundness.fitting import fit_reconstructor
+
         file = self.folder / f"{_key(clips, settings, seed)}.pt"
         if file.exists():
             return self._kept(file, settings)

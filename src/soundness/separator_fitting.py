@@ -4,7 +4,7 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,26 +18,18 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from soundness.errors import SettingsError
+from soundness.fits import SeparatorFit
 from soundness.lightning_runs import quiet_lightning, run
 from soundness.separation.conv_tasnet import ConvTasNet
 from soundness.separation.losses import LogMelDistance, separation_loss
 from soundness.separation.mixtures import Mixer, Recipe
 from soundness.settings import SeparatorSettings
 
-__all__ = ["SeparatorFit", "fit_separator"]
+__all__ = ["fit_separator"]
 
 _LAST = "last"
 _STEPS_PER_EPOCH = 25
 _WARM_UP_STEPS = 50
-
-
-@dataclass(frozen=True, slots=True)
-class SeparatorFit:
-    """A trained network and how its training went."""
-
-    network: ConvTasNet
-    n_steps: int
-    seconds: float
 
 
 def fit_separator(

@@ -17,12 +17,11 @@ from soundness.bundle import load_separator, save_separator
 from soundness.clips import Clip
 from soundness.datasets import Machine, open_dataset
 from soundness.errors import AudioError, DataError, OutputError, SettingsError
-from soundness.lightning_runs import check_accelerator
+from soundness.fits import SeparatorFit
 from soundness.run_identity import check_identity, fingerprint, package_versions, write_identity
 from soundness.separation.measurement import Example, measure_improvement
 from soundness.separation.mixtures import MachineSounds, Recipe, recipes_of
 from soundness.separation.separator import Improvement, Separator, SeparatorSummary
-from soundness.separator_fitting import SeparatorFit, fit_separator
 from soundness.settings import SeparatorSettings
 
 __all__ = ["SNR_DB", "TrainedSeparator", "can_train_separator", "train_separator"]
@@ -96,6 +95,9 @@ def train_separator(
     OutputError
         If ``out`` exists already, or cannot be written.
     """
+    from soundness.lightning_runs import check_accelerator
+    from soundness.separator_fitting import fit_separator
+
     check_accelerator(settings.accelerator, setting="accelerator")
     if seed < 0:
         raise SettingsError(f"seed: {seed}; expected 0 or more")

@@ -15,10 +15,8 @@ from soundness.calibration import Calibration
 from soundness.calibration_clips import held_out_calibration, left_out_calibration, split_machine
 from soundness.datasets import Machine, open_dataset
 from soundness.detector import Detector, TrainingSummary
-from soundness.embedding_fitting import check_embedding
 from soundness.errors import OutputError, SettingsError
 from soundness.fitters import FITTERS, FitContext, Fitted, find_fitter
-from soundness.fitting import check_network
 from soundness.forecast import forecast
 from soundness.hearing import Heard, check_training_clips, hear, noise_clips, remembered
 from soundness.labelling import Labeller
@@ -107,10 +105,7 @@ def train(
     _check_parts(settings)
     if seed < 0:
         raise SettingsError(f"seed: {seed}; expected 0 or more")
-    if settings.autoencoder is not None:
-        check_network(settings)
-    if settings.is_embedding:
-        check_embedding(settings)
+    _check_networks(settings)
     dataset = open_dataset(data)
     chosen = dataset.chosen(machines)
     for machine in chosen:
@@ -330,6 +325,18 @@ def _check_parts(settings: SystemSettings) -> None:
             "scorer.name: 'mahalanobis' needs the covariance of single frames, which goes with "
             'representation=reconstruction-error, autoencoder.error=signed and poolings=["mean"]'
         )
+
+
+def _check_networks(settings: SystemSettings) -> None:
+    """Refuse a network that no training should start with; a system without one needs no Lightning."""
+    if settings.autoencoder is not None:
+        from soundness.fitting import check_network
+
+        check_network(settings)
+    if settings.is_embedding:
+        from soundness.embedding_fitting import check_embedding
+
+        check_embedding(settings)
 
 
 def _domain_names(heard: Heard) -> list[str]:

@@ -6,6 +6,7 @@ or whitened. Where there are none, everything is infinitely far.
 
 import math
 from collections.abc import Mapping
+from copy import copy
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -145,7 +146,8 @@ class DensityRatio:
     ) -> None:
         self.references = references
         self._near, self._neighbors, self._usual, self._settings = near, neighbors, usual, settings
-        self.spreads = self._averaged(near, np.ones(near.shape, np.bool_))
+        self._means = self._averaged(near, np.ones(near.shape, np.bool_))
+        self.spreads = self._divisible(self._means)
 
     @classmethod
     def of(cls, references: Array, settings: ScorerSettings, *, like: Self | None = None) -> Self:
@@ -182,9 +184,11 @@ class DensityRatio:
     def without(self, left_out: NDArray[np.bool_], references: Array) -> Self:
         """The same without some references; spreads are those under the whitening of all, as in a test."""
         kept = ~left_out
-        near, neighbors = self._near[kept], self._neighbors[kept]
-        found = type(self)(references[kept], near, neighbors, self._usual, self._settings)
-        found.spreads = self._averaged(near, kept[neighbors])
+        means = self._means.copy()
+        (touched,) = np.nonzero(left_out[self._neighbors].any(axis=1))
+        means[touched] = self._averaged(self._near[touched], kept[self._neighbors[touched]])
+        found = copy(self)
+        found.references, found.spreads = references[kept], self._divisible(means[kept])
         return found
 
     def contributions(self, query: Array) -> Array:
@@ -196,14 +200,20 @@ class DensityRatio:
         return _distances(self.references, query) / self.spreads
 
     def _averaged(self, near: Array, is_there: NDArray[np.bool_]) -> Array:
-        """Spreads that can be divided by, of those neighbours that are there, shape ``(reference,)``."""
+        """Mean distance to those neighbours that are there, shape ``(reference,)``; NaN where none is."""
         chosen = is_there & (np.cumsum(is_there, axis=1) <= self._settings.n_density_neighbors)
         counts = chosen.sum(axis=1)
-        spreads = np.where(chosen, near, 0.0).sum(axis=1) / np.maximum(counts, 1)
-        mean = float(spreads.sum()) / max(1, int((counts > 0).sum()))
-        usual = mean if mean > 0.0 else self._usual
-        averaged: Array = np.maximum(np.where(counts > 0, spreads, usual), _SMALLEST_SPREAD * usual)
-        return averaged if mean > 0.0 else np.full(len(spreads), usual)
+        means: Array = np.where(chosen, near, 0.0).sum(axis=1) / np.where(counts > 0, counts, np.nan)
+        return means
+
+    def _divisible(self, means: Array) -> Array:
+        """Spreads that can be divided by, shape ``(reference,)``."""
+        known = ~np.isnan(means)
+        mean = float(means[known].mean()) if known.any() else 0.0
+        if mean == 0.0:
+            return np.full(len(means), self._usual)
+        spreads: Array = np.maximum(np.where(known, means, mean), _SMALLEST_SPREAD * mean)
+        return spreads
 
 
 class DensityDifference(DensityRatio):

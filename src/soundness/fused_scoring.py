@@ -68,7 +68,11 @@ class FusedScorer(Scorer):
         sizes = np.array(training.view_sizes or (training.vectors.shape[2],), np.int64)
         members = _members(settings, n_views=len(sizes))
         views = _views(training, sizes)
-        scorers = [NearestNeighborScorer.fit(views[view], member) for view, member in members]
+        fitted = {
+            view: iter(NearestNeighborScorer.fit_together(views[view], [own for seen, own in members if seen == view]))
+            for view in {view for view, _ in members}
+        }
+        scorers = [next(fitted[view]) for view, _ in members]
         left_out = np.stack(
             [scorer.leave_one_out_scores(views[view]) for scorer, (view, _) in zip(scorers, members, strict=True)]
         )  # (member, clip)
@@ -134,7 +138,7 @@ class FusedScorer(Scorer):
         found = [np.zeros(size) for size in self.sizes]
         for index, (view, scorer) in enumerate(self.pairs()):
             if self.settings.fusion != "max" or index == scores.argmax():
-                found[view] += scorer.contributions(parts[view]) / scorer.bank.usual_square() / len(scores)
+                found[view] += scorer.contributions(parts[view]) / scorer.bank.usual_square / len(scores)
         return np.concatenate(found)
 
     def enrolled(self, training: TrainingVectors) -> Self:

@@ -1,7 +1,8 @@
 """Vectors of normal clips, and how far another clip lies from them: float64 NumPy."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -12,7 +13,7 @@ from soundness.errors import DataError
 from soundness.scorer_settings import ScorerSettings
 from soundness.whitening import CrossFit, Whitening
 
-__all__ = ["ANY_DOMAIN", "Array", "MemoryBank", "TrainingVectors"]
+__all__ = ["ANY_DOMAIN", "Array", "MemoryBank", "TrainingVectors", "left_out_distances"]
 
 Array = NDArray[np.float64]
 
@@ -250,24 +251,29 @@ class MemoryBank:
         A clip is left out of the whitening, and of the references with all that was made of it. A mixture of Gaussians
         is fitted anew without a tenth of the clips at a time.
         """
-        if self.settings.comparison == "gaussian-mixture":
-            return self._folded_distances(training)[start:]
-        crossfit = CrossFit(training.own, training.clip_domains, self.settings)
-        known, asked = crossfit.prepared(training.own), crossfit.prepared(training.vectors)
-        distances = np.empty((len(training.vectors) - start, len(self.heard)))
-        for clip in range(start, len(training.vectors)):
-            embeddings = crossfit.without(clip)
-            distinct = {id(embed): (embed, clips) for embed, clips in zip(embeddings, known, strict=True)}
-            embedded = {key: embed(clips) for key, (embed, clips) in distinct.items()}
-            for domain, comparison in enumerate(self.comparisons):
-                pairs = self._pairs_of(domain)
-                references = _references(embedded[id(embeddings[domain])], pairs)
-                seen = comparison.without((pairs == clip).any(axis=1), references)
-                queries = embeddings[domain](asked[domain][clip][self.heard[domain]])
-                distances[clip - start, domain] = seen.distances(queries).min()
+        (distances,) = left_out_distances([self], training, start=start)
         return distances
 
-    def _folded_distances(self, training: TrainingVectors) -> Array:
+    def distances_without(self, clip: int, embedded: Sequence[Array], queries: Sequence[Array]) -> Array:
+        """Distance of a training clip to each domain without it, shape ``(domain,)``.
+
+        Parameters
+        ----------
+        clip
+            Which of the training clips.
+        embedded
+            For each domain, all of them as they are compared without that clip, shape ``(clip, feature)``.
+        queries
+            For each domain, the clip under each condition, shape ``(condition, feature)``.
+        """
+        found = np.empty(len(self.comparisons))
+        for domain, comparison in enumerate(self.comparisons):
+            pairs = self._pairs_of(domain)
+            seen = comparison.without((pairs == clip).any(axis=1), _references(embedded[domain], pairs))
+            found[domain] = seen.distances(queries[domain][self.heard[domain]]).min()
+        return found
+
+    def folded_distances(self, training: TrainingVectors) -> Array:
         # Whatever order the clips come in; a domain at a time, so that no fold holds all of a small one.
         order = np.lexsort((*training.own.T[::-1], training.clip_domains))
         distances = np.empty((len(order), len(self.heard)))
@@ -314,6 +320,7 @@ class MemoryBank:
         """Each clip under its own condition, as it was before whitening, shape ``(clip, feature)``."""
         return self.vectors if self.whitening is None else self.whitening.undone(self.vectors, self.domains)
 
+    @cached_property
     def usual_square(self) -> float:
         """Mean squared distance of a normal clip to the nearest other one, whitened; 1 where they are identical."""
         squares = []
@@ -331,6 +338,32 @@ class MemoryBank:
 
     def _whitened(self, vectors: Array, domain: int) -> Array:
         return vectors if self.whitening is None else self.whitening.of_domain(vectors, domain)
+
+
+def left_out_distances(banks: Sequence[MemoryBank], training: TrainingVectors, *, start: int = 0) -> list[Array]:
+    """See `MemoryBank.leave_one_out_distances`, for several banks of the same clips that are whitened in the same way.
+
+    Clips are whitened once for all banks, which takes most of the time.
+    """
+    distances = [np.empty((len(training.vectors) - start, len(bank.heard))) for bank in banks]
+    refitted = [bank.settings.comparison == "gaussian-mixture" for bank in banks]
+    for bank, found, is_refitted in zip(banks, distances, refitted, strict=True):
+        if is_refitted:
+            found[:] = bank.folded_distances(training)[start:]
+    if all(refitted):
+        return distances
+    crossfit = CrossFit(training.own, training.clip_domains, banks[0].settings)
+    known, asked = crossfit.prepared(training.own), crossfit.prepared(training.vectors)
+    for clip in range(start, len(training.vectors)):
+        embeddings = crossfit.without(clip)
+        distinct = {id(embed): (embed, clips) for embed, clips in zip(embeddings, known, strict=True)}
+        whitened = {key: embed(clips) for key, (embed, clips) in distinct.items()}
+        embedded = [whitened[id(embed)] for embed in embeddings]
+        queries = [embed(vectors[clip]) for embed, vectors in zip(embeddings, asked, strict=True)]
+        for bank, found, is_refitted in zip(banks, distances, refitted, strict=True):
+            if not is_refitted:
+                found[clip - start] = bank.distances_without(clip, embedded, queries)
+    return distances
 
 
 def _told_apart(training: TrainingVectors, settings: ScorerSettings) -> TrainingVectors:

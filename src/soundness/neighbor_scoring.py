@@ -1,6 +1,6 @@
 """The score of a clip that is compared with the normal clips of each domain: float64 NumPy."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from soundness.balances import FEWEST_FOR_STATISTICS, new_balance
 from soundness.errors import DataError
-from soundness.memory_bank import ANY_DOMAIN, Array, MemoryBank, TrainingVectors
+from soundness.memory_bank import ANY_DOMAIN, Array, MemoryBank, TrainingVectors, left_out_distances
 from soundness.scorer_protocol import Scorer
 from soundness.scorer_settings import ScorerSettings
 
@@ -55,10 +55,20 @@ class NearestNeighborScorer(Scorer):
         DataError
             If there is one clip in all, or vectors are to be whitened and no two clips of a domain differ.
         """
+        (scorer,) = cls.fit_together(training, [settings])
+        return scorer
+
+    @classmethod
+    def fit_together(cls, training: TrainingVectors, members: Sequence[ScorerSettings]) -> list[Self]:
+        """A scorer for each of several settings, which whiten in the same way; faster than one by one, see `fit`."""
         if len(training.vectors) < 2:
             raise DataError("1 training clip; to compare normal clips with each other takes 2")
-        bank = MemoryBank.of(training, settings)
-        distances = bank.leave_one_out_distances(training)
+        banks = [MemoryBank.of(training, settings) for settings in members]
+        found = left_out_distances(banks, training)
+        return [cls._fitted(training, *each) for each in zip(banks, found, members, strict=True)]
+
+    @classmethod
+    def _fitted(cls, training: TrainingVectors, bank: MemoryBank, distances: Array, settings: ScorerSettings) -> Self:
         left_out = distances[np.arange(len(distances)), bank.domains]
         if not np.isfinite(left_out).any():  # each clip is alone in its domain
             left_out = distances.min(axis=1)

@@ -58,7 +58,7 @@ class ConvolutionalAutoencoder(nn.Module):
         flat, latent = math.prod(self.inner), settings.latent_features
         self.encoder = nn.Sequential(*_encoder_layers(1 + n_conditions, channels))
         self.to_latent = nn.Linear(flat, latent)
-        self.from_latent = nn.Sequential(nn.Linear(latent, flat), nn.ReLU())
+        self.from_latent = nn.Sequential(nn.Linear(latent, flat), nn.ReLU(inplace=True))
         self.decoder = nn.Sequential(*_decoder_layers(channels))
 
     def forward(self, segments: Tensor, conditions: Tensor) -> Tensor:
@@ -235,7 +235,7 @@ def _filled(log_mel: Tensor, *, n_frames: int) -> Tensor:
 def _dense_layers(widths: tuple[int, ...]) -> list[nn.Module]:
     layers: list[nn.Module] = []
     for n_in, n_out in itertools.pairwise(widths):
-        layers += [nn.Linear(n_in, n_out), nn.BatchNorm1d(n_out, momentum=0.01, eps=1e-3), nn.ReLU()]
+        layers += [nn.Linear(n_in, n_out), nn.BatchNorm1d(n_out, momentum=0.01, eps=1e-3), nn.ReLU(inplace=True)]
     return layers
 
 
@@ -244,7 +244,7 @@ def _encoder_layers(n_inputs: int, channels: tuple[int, ...]) -> list[nn.Module]
     for index, (n_in, n_out) in enumerate(zip((n_inputs, *channels), channels, strict=False)):
         size = 5 if index == 0 else 3
         convolution = nn.Conv2d(n_in, n_out, size, stride=2, padding=size // 2, bias=False)
-        layers += [convolution, nn.BatchNorm2d(n_out), nn.ReLU()]
+        layers += [convolution, nn.BatchNorm2d(n_out), nn.ReLU(inplace=True)]
     return layers
 
 
@@ -252,6 +252,6 @@ def _decoder_layers(channels: tuple[int, ...]) -> list[nn.Module]:
     layers: list[nn.Module] = []
     for n_in, n_out in zip(channels[::-1], channels[-2::-1], strict=False):
         convolution = nn.ConvTranspose2d(n_in, n_out, 4, stride=2, padding=1, bias=False)
-        layers += [convolution, nn.BatchNorm2d(n_out), nn.ReLU()]
+        layers += [convolution, nn.BatchNorm2d(n_out), nn.ReLU(inplace=True)]
     # Four maps shuffled into one are a transposed convolution, too, and four times faster on a CPU than one that wide.
     return [*layers, nn.Conv2d(channels[0], 4, 3, padding=1), nn.PixelShuffle(2)]

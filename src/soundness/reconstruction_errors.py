@@ -140,10 +140,14 @@ class ReconstructionError:
         heard = self.reconstructor.scaled(clip.given, clip.wanted)
         given, wanted = (split(log_mel, n_frames=self.segment_frames) for log_mel in heard)
         n_segments, n_conditions = len(given), len(conditions)
-        parts = [
-            function(given[row % n_segments], wanted[row % n_segments], conditions[row // n_segments])
-            for row in torch.split(torch.arange(n_conditions * n_segments), _ROWS_AT_A_TIME)
-        ]
+        if n_conditions == 1:  # nothing needs to be copied
+            every = (given, wanted, conditions.expand(n_segments, -1))
+            parts = [function(*some) for some in zip(*(part.split(_ROWS_AT_A_TIME) for part in every), strict=True)]
+        else:
+            parts = [
+                function(given[row % n_segments], wanted[row % n_segments], conditions[row // n_segments])
+                for row in torch.split(torch.arange(n_conditions * n_segments), _ROWS_AT_A_TIME)
+            ]
         found = torch.cat(parts)
         return found.reshape(n_conditions, n_segments, *found.shape[1:])
 

@@ -248,6 +248,18 @@ def test_a_file_that_is_given_twice_is_scored_once(detector, tmp_path):
     assert report.n_scored == 2
 
 
+def test_normal_clips_beside_anomalous_ones_are_left_out_with_a_note_unless_they_are_named(detector, tmp_path):
+    write_clips(tmp_path / "held" / "Normal", 2)
+    for path in write_clips(tmp_path / "held" / "abnormal", 3, first_seed=10):
+        path.rename(path.with_stem(f"odd-{path.stem}"))
+    report = score_clips({"fan": detector}, [tmp_path / "held"], tmp_path / "odd")
+    assert report.n_scored == 3
+    assert any(str(tmp_path / "held" / "Normal") in note and "not scored" in note for note in report.notes)
+    both = score_clips({"fan": detector}, [tmp_path / "held", tmp_path / "held" / "Normal"], tmp_path / "both")
+    assert both.n_scored == 5
+    assert not any("not scored" in note for note in both.notes)
+
+
 @pytest.mark.parametrize("paths", [["none"], ["folder"]])
 def test_nothing_to_score_is_refused(detector, tmp_path, paths):
     (tmp_path / "folder").mkdir()

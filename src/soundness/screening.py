@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # PyTorch comes with it, which exported detectors do without
 
 __all__ = ["ScoredClip", "ScoringReport", "score_clip", "score_clips", "scored"]
 
+_ODD_FOLDERS = ("abnormal", "anomaly")
 _AHEAD = 4  # recordings in flight for each worker
 _ODDEST = 10
 
@@ -141,7 +142,9 @@ def score_clips(
         If alarms are asked for, and a detector has no rule.
     """
     out = Path(out)
-    assigned, notes = _assign(list_clips(paths), detectors)
+    clips = list_clips(paths)
+    assigned, notes = _assign(clips, detectors)
+    notes += _left_out_notes(clips)
     earlier = _score_files(out)
     if earlier and not overwrite:
         raise OutputError(f"{out}: holds scores already ({next(iter(earlier)).name}); --overwrite replaces them")
@@ -242,6 +245,17 @@ def _assign(
     notes += [f"{name}: has no test clips; its training clips are scored, which its detector knows" for name in learned]
     known = (clip for clip in clips if clip.machine_type in detectors)
     return _unambiguous((clip, detectors[clip.machine_type]) for clip in known), notes
+
+
+def _left_out_notes(clips: Sequence[Clip]) -> list[str]:
+    """Folders of normal clips that count as training clips because there is one of anomalous clips beside them."""
+    listed = {clip.path.parent for clip in clips}
+    odd = {clip.path.parent for clip in clips if clip.machine_type and clip.path.parent.name.lower() in _ODD_FOLDERS}
+    beside = {folder for one in odd for folder in one.parent.iterdir() if folder.name.lower() == "normal"}
+    return [
+        f"{folder}: counts as training clips, which are not scored; name it, too, to score them"
+        for folder in sorted(beside - listed)
+    ]
 
 
 def _unambiguous(assigned: "Iterable[tuple[Clip, AnyDetector]]") -> "list[tuple[Clip, AnyDetector]]":

@@ -368,6 +368,15 @@ def test_inspecting_and_evaluating_need_no_torch(tmp_path: Path, pump: Path, run
         assert done.returncode == 0, done.stderr
 
 
+def test_a_training_without_a_network_does_without_lightning_which_takes_seconds_to_load(
+    tmp_path: Path, pump: Path
+) -> None:
+    program = "import sys; sys.modules['lightning_fabric'] = None; from soundness.cli import main; main()"
+    arguments = ("train", str(pump), "--out", str(tmp_path / "run"), "-q")
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_importing_soundness_loads_nothing_heavy() -> None:
     program = "import sys, soundness; print(*sorted({'torch', 'numpy', 'typer', 'pydantic'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

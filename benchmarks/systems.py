@@ -6,6 +6,7 @@ Needs the environment variable SOUNDNESS_DATA and about two hours on an idle mac
 kept in the work folder and not measured again. Exit status 1 if a promise is not kept.
 """
 
+import itertools
 import json
 import os
 import statistics
@@ -16,15 +17,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from torch import nn
+from torch.nn.functional import mse_loss
+from torch.utils.data import DataLoader, TensorDataset
+
 from promises import Row, measure
 
 COMMAND = str(Path(sys.executable).with_name("soundness"))
 DOCS = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 OFFICIAL = {"baseline-mse": 78.8, "baseline-mahalanobis": 83.4}
+OFFICIAL_STEPS = 14_500
 OFFICIAL_TRAINING_SECONDS = 221.0
 OFFICIAL_SCORING_SECONDS = 9.8
-OFFICIAL_STEP_MS = 15.0
 OFFICIAL_PEAK_GB = 1.5
+TIMED_STEPS = 500
 
 
 @dataclass(frozen=True)
@@ -95,11 +102,16 @@ def factory(work: Path) -> Iterator[Row]:
 def speed(work: Path) -> Iterator[Row]:
     """Training and scoring of `baseline-mse` as whole commands, against the official code's times."""
     data, run = Path(os.environ["SOUNDNESS_DATA"]) / "toycar", work / "speed" / "run"
+    before = official_step_seconds()
     training = soundness("train", data, "--system", "baseline-mse", "--out", run, "--overwrite")
+    step = statistics.mean((before, official_step_seconds()))
     scoring = soundness("score", run, data, "--out", work / "speed" / "scores", "--overwrite")
-    ratio = OFFICIAL_TRAINING_SECONDS / training.seconds
-    measured = f"{training.seconds:.0f} s, {ratio:.1f} times (the official code: {OFFICIAL_TRAINING_SECONDS:.0f} s)"
-    yield Row("`baseline-mse`, training", ">= 2.5 times faster", measured, ratio >= 2.5)
+    ratio = OFFICIAL_STEPS * step / training.seconds
+    measured = (
+        f"{training.seconds:.0f} s, {ratio:.1f} times (the official code's {OFFICIAL_STEPS:,} steps of "
+        f"{1000 * step:.1f} ms here; {OFFICIAL_TRAINING_SECONDS:.0f} s where it was timed)"
+    )
+    yield Row("`baseline-mse`, training, whole command", ">= 2.5 times faster", measured, ratio >= 2.5)
     half = OFFICIAL_PEAK_GB / 2
     yield Row(
         "`baseline-mse`, peak memory", f"<= {half:.2f} GB", f"{training.peak_gb:.2f} GB", training.peak_gb <= half
@@ -107,6 +119,25 @@ def speed(work: Path) -> Iterator[Row]:
     ratio = OFFICIAL_SCORING_SECONDS / scoring.seconds
     measured = f"{scoring.seconds:.1f} s, {ratio:.1f} times (the official code: {OFFICIAL_SCORING_SECONDS} s)"
     yield Row("scoring 200 clips", ">= 3 times faster", measured, ratio >= 3)
+
+
+def official_step_seconds() -> float:
+    """A training step as the official code makes it, on this machine now: one item of a `Dataset` at a time, Adam."""
+    widths = (640, *[128] * 4, 8, *[128] * 4)
+    layers = [
+        layer
+        for n_in, n_out in itertools.pairwise(widths)
+        for layer in (nn.Linear(n_in, n_out), nn.BatchNorm1d(n_out, momentum=0.01, eps=1e-3), nn.ReLU())
+    ]
+    network = nn.Sequential(*layers, nn.Linear(128, 640))
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+    vectors = TensorDataset(torch.randn(256 * TIMED_STEPS, 640))
+    started = time.perf_counter()
+    for (batch,) in DataLoader(vectors, batch_size=256, shuffle=True):
+        optimizer.zero_grad()
+        mse_loss(network(batch), batch, reduction="none").mean().backward()
+        optimizer.step()
+    return (time.perf_counter() - started) / TIMED_STEPS
 
 
 SECTIONS: dict[str, Callable[[Path], Iterator[Row]]] = {"toycar": toycar, "factory": factory, "speed": speed}

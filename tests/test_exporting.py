@@ -219,6 +219,8 @@ def test_an_export_that_is_there_is_kept(detectors, exported, tmp_path):
     assert (exported / "fan.onnx").read_bytes() == before
     with pytest.raises(DataError, match="holds no recordings"):
         export_detector(detectors["log-mel-knn"], tmp_path / "new", check=[tmp_path])
+    with pytest.raises(DataError, match="mistyped: no such file or folder"):
+        export_detector(detectors["log-mel-knn"], tmp_path / "new", check=[tmp_path / "mistyped"])
 
 
 def test_exports_of_a_run_go_by_the_names_of_its_machines(detectors, tmp_path):

@@ -169,6 +169,8 @@ def _sealed(model: onnx.ModelProto, about: Mapping[str, Any]) -> tuple[bytes, di
 def _recordings(paths: Iterable[Path | str]) -> list[Path]:
     found = []
     for path in map(Path, paths):
+        if not path.exists():
+            raise DataError(f"{path}: no such file or folder; expected recordings to check the export with")
         below = sorted(iter_audio(path)) if path.is_dir() else [path]
         if not below:
             raise DataError(f"{path}: holds no recordings to check the export with")

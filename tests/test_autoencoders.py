@@ -88,9 +88,9 @@ class TestEveryAutoencoder:
 
 
 def test_the_convolutional_network_has_the_number_of_parameters_worked_out_by_hand():
-    # encoder 5*5*(1+3)*4 + 2*4 + 3*3*4*8 + 2*8; latent (8*4*2)*4 + 4; back 4*64 + 64;
-    # decoder 4*4*8*4 + 2*4 + 3*3*4*4 + 4
-    expected = (400 + 8 + 288 + 16) + (256 + 4) + (256 + 64) + (512 + 8 + 144 + 4)
+    # encoder 8*8*(1+3)*4 + 2*4 + 3*3*4*8 + 2*8; latent (8*2*1)*4 + 4; back 4*16 + 16;
+    # decoder 4*4*8*4 + 2*4 + 3*3*4*16 + 16
+    expected = (1024 + 8 + 288 + 16) + (64 + 4) + (64 + 16) + (512 + 8 + 576 + 16)
     assert sum(p.numel() for p in network("convolutional").parameters()) == expected
 
 
@@ -113,9 +113,10 @@ def test_the_official_baselines_network_has_the_number_of_parameters_worked_out_
 @pytest.mark.parametrize(
     ("n_mels", "changes", "message"),
     [
-        (18, {}, r"log_mel\.n_mels is 18; 2 layers need a multiple of 4"),
-        (16, {"segment_frames": 10}, r"autoencoder\.segment_frames is 10; 2 layers need a multiple of 4"),
-        (16, {"channels": (4,) * 5}, r"log_mel\.n_mels is 16; 5 layers need a multiple of 32"),
+        (18, {}, r"log_mel\.n_mels is 18; 2 layers need a multiple of 8"),
+        (16, {"segment_frames": 10}, r"autoencoder\.segment_frames is 10; 2 layers need a multiple of 8"),
+        (18, {"first_stride": 2}, r"log_mel\.n_mels is 18; 2 layers need a multiple of 4"),
+        (16, {"channels": (4,) * 5}, r"log_mel\.n_mels is 16; 5 layers need a multiple of 64"),
     ],
 )
 def test_sizes_that_cannot_be_halved_are_refused_by_name(n_mels, changes, message):

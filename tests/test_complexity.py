@@ -42,19 +42,19 @@ def test_a_convolutional_detector_is_counted_as_by_hand(detectors, seconds):
     detector = detectors["conditional"]
     n_conditions, n_features = detector.representation.conditions.shape
     assert n_conditions > 1
-    n_cells = (N_MELS // 2) * (N_SEGMENT // 2)  # of the feature maps of the one layer, four channels each
+    n_cells = (N_MELS // 4) * (N_SEGMENT // 4)  # of the feature maps of the one layer, four channels each
     macs = [
-        25 * (1 + n_features) * 4 * n_cells,  # convolution, 5 x 5
+        64 * (1 + n_features) * 4 * n_cells,  # convolution, 8 x 8
         4 * n_cells * 4,  # to the latent
         4 * 4 * n_cells,  # from it
-        9 * 4 * 4 * n_cells,  # last convolution, 3 x 3, to four maps that are shuffled into one
+        9 * 4 * 16 * n_cells,  # last convolution, 3 x 3, to 16 maps that are shuffled into one
     ]
     parameters = [
-        25 * (1 + n_features) * 4,
+        64 * (1 + n_features) * 4,
         2 * 4,  # batch normalisation
         4 * n_cells * 4 + 4,
         4 * 4 * n_cells + 4 * n_cells,
-        9 * 4 * 4 + 4,
+        9 * 4 * 16 + 16,
     ]
     found = count_complexity(detector, seconds=seconds)
     assert found.n_macs == n_conditions * n_segments(seconds) * sum(macs)

@@ -40,14 +40,16 @@ class NewAutoencoder(Protocol):
 class ConvolutionalAutoencoder(nn.Module):
     """The report's autoencoder: strided 2-D convolutions around a narrow linear bottleneck.
 
-    Each layer of the encoder halves both axes, so mel bands and frames must be multiples of ``2 ** n_layers``. The
-    condition is concatenated with the input: one constant map per feature. Feature maps lie channels last in memory,
-    which takes 0.7 times as long on a CPU.
+    The first layer of the encoder shortens both axes by ``first_stride``, since the largest maps take most of the time,
+    and each of the others halves them: mel bands and frames must be multiples of all of it. The condition is
+    concatenated with the input: one constant map per feature. Feature maps lie channels last in memory, which takes 0.7
+    times as long on a CPU.
     """
 
     def __init__(self, settings: AutoencoderSettings, *, n_mels: int, n_conditions: int) -> None:
         super().__init__()
-        channels, factor = settings.channels, 2 ** len(settings.channels)
+        channels, first_stride = settings.channels, settings.first_stride
+        factor = first_stride * 2 ** (len(channels) - 1)
         for name, size in (
             ("log_mel.n_mels", n_mels),
             ("autoencoder.segment_frames", settings.segment_frames),
@@ -56,10 +58,10 @@ class ConvolutionalAutoencoder(nn.Module):
                 raise SettingsError(f"{name} is {size}; {len(channels)} layers need a multiple of {factor}")
         self.inner = (channels[-1], n_mels // factor, settings.segment_frames // factor)
         flat, latent = math.prod(self.inner), settings.latent_features
-        self.encoder = nn.Sequential(*_encoder_layers(1 + n_conditions, channels))
+        self.encoder = nn.Sequential(*_encoder_layers(1 + n_conditions, channels, first_stride=first_stride))
         self.to_latent = nn.Linear(flat, latent)
         self.from_latent = nn.Sequential(nn.Linear(latent, flat), nn.ReLU(inplace=True))
-        self.decoder = nn.Sequential(*_decoder_layers(channels))
+        self.decoder = nn.Sequential(*_decoder_layers(channels, first_stride=first_stride))
 
     def forward(self, segments: Tensor, conditions: Tensor) -> Tensor:
         """Reconstruct segments; shapes as in `NewAutoencoder`."""
@@ -239,19 +241,20 @@ def _dense_layers(widths: tuple[int, ...]) -> list[nn.Module]:
     return layers
 
 
-def _encoder_layers(n_inputs: int, channels: tuple[int, ...]) -> list[nn.Module]:
+def _encoder_layers(n_inputs: int, channels: tuple[int, ...], *, first_stride: int) -> list[nn.Module]:
     layers: list[nn.Module] = []
     for index, (n_in, n_out) in enumerate(zip((n_inputs, *channels), channels, strict=False)):
-        size = 5 if index == 0 else 3
-        convolution = nn.Conv2d(n_in, n_out, size, stride=2, padding=size // 2, bias=False)
+        stride = first_stride if index == 0 else 2
+        size = 2 * stride if index == 0 else 3
+        convolution = nn.Conv2d(n_in, n_out, size, stride=stride, padding=stride // 2, bias=False)
         layers += [convolution, nn.BatchNorm2d(n_out), nn.ReLU(inplace=True)]
     return layers
 
 
-def _decoder_layers(channels: tuple[int, ...]) -> list[nn.Module]:
+def _decoder_layers(channels: tuple[int, ...], *, first_stride: int) -> list[nn.Module]:
     layers: list[nn.Module] = []
     for n_in, n_out in zip(channels[::-1], channels[-2::-1], strict=False):
         convolution = nn.ConvTranspose2d(n_in, n_out, 4, stride=2, padding=1, bias=False)
         layers += [convolution, nn.BatchNorm2d(n_out), nn.ReLU(inplace=True)]
-    # Four maps shuffled into one are a transposed convolution, too, and four times faster on a CPU than one that wide.
-    return [*layers, nn.Conv2d(channels[0], 4, 3, padding=1), nn.PixelShuffle(2)]
+    # Several maps shuffled into one are a transposed convolution, too, and four times faster on a CPU than one that wide.
+    return [*layers, nn.Conv2d(channels[0], first_stride**2, 3, padding=1), nn.PixelShuffle(first_stride)]

@@ -81,9 +81,10 @@ class AutoencoderSettings(StrictSettings):
     """Whether the condition (machine type, attributes, domain) is concatenated with the input."""
     segment_frames: int = Field(default=32, ge=1)
     """Frames in a segment."""
-    channels: tuple[PositiveInt, ...] = Field(default=(8, 16, 32, 32), min_length=1, strict=False)
-    """Feature maps of the encoder's layers, each of which halves both axes, or widths of dense ones; the decoder
-    mirrors them."""
+    channels: tuple[PositiveInt, ...] = Field(default=(8, 16, 32), min_length=1, strict=False)
+    """Feature maps of the encoder's layers, or widths of dense ones; the decoder mirrors them."""
+    first_stride: Literal[2, 4] = 4
+    """By how much the first convolution shortens both axes; each of the others halves them."""
     latent_features: PositiveInt = 8
     """Width of the bottleneck: narrow, so that an anomaly cannot be copied through."""
     is_standardised: bool = True

@@ -103,7 +103,7 @@ class TrainingSettings(StrictSettings):
     """Segments in a batch."""
     learning_rate: float = Field(default=1e-3, gt=0.0)
     """Of Adam."""
-    max_steps: PositiveInt = 600
+    max_steps: PositiveInt = 300
     """Batches after which training ends at the latest, at random positions."""
     n_epochs: PositiveInt | None = None
     """How often each position of each clip is heard, in random order; ``None`` for random positions."""

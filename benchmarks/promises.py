@@ -55,6 +55,7 @@ def measure(
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--only", default=",".join(sections), help=f"of {', '.join(sections)}")
     parser.add_argument("--work", type=Path, default=work)
+    parser.add_argument("--again", action="store_true", help="also measure what was measured before")
     arguments = parser.parse_args()
     if "SOUNDNESS_DATA" not in os.environ:
         parser.error("SOUNDNESS_DATA is not set: it names the folder of the real recordings")
@@ -64,7 +65,7 @@ def measure(
     console = Console(width=None if sys.stdout.isatty() else 160)
     chosen = arguments.only.split(",")
     for name in chosen:
-        if name not in rows:
+        if arguments.again or name not in rows:
             rows[name] = []
             for row in sections[name](folder):
                 rows[name].append(row)

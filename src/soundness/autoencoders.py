@@ -256,5 +256,5 @@ def _decoder_layers(channels: tuple[int, ...], *, first_stride: int) -> list[nn.
     for n_in, n_out in zip(channels[::-1], channels[-2::-1], strict=False):
         convolution = nn.ConvTranspose2d(n_in, n_out, 4, stride=2, padding=1, bias=False)
         layers += [convolution, nn.BatchNorm2d(n_out), nn.ReLU(inplace=True)]
-    # Several maps shuffled into one are a transposed convolution, too, and four times faster on a CPU than one that wide.
+    # Maps shuffled into one are a transposed convolution, too, and four times faster on a CPU than one that wide.
     return [*layers, nn.Conv2d(channels[0], first_stride**2, 3, padding=1), nn.PixelShuffle(first_stride)]

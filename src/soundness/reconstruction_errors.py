@@ -142,7 +142,9 @@ class ReconstructionError:
         n_segments, n_conditions = len(given), len(conditions)
         if n_conditions == 1:  # nothing needs to be copied
             every = (given, wanted, conditions.expand(n_segments, -1))
-            parts = [function(*some) for some in zip(*(part.split(_ROWS_AT_A_TIME) for part in every), strict=True)]
+            parts = [
+                function(*some) for some in zip(*(torch.split(part, _ROWS_AT_A_TIME) for part in every), strict=True)
+            ]
         else:
             parts = [
                 function(given[row % n_segments], wanted[row % n_segments], conditions[row // n_segments])

@@ -238,6 +238,17 @@ def test_each_domain_is_whitened_by_its_own_covariance_where_it_can_be():
 def test_domains_whitened_by_themselves_must_be_told_apart():
     with pytest.raises(ValidationError, match="'per-domain', but with balance 'none' domains are not told apart"):
         ScorerSettings(whitening="shrunk", whitening_scope="per-domain", balance="none")
+    members = [{"comparison": "mahalanobis"}, {"balance": "none"}]
+    with pytest.raises(ValidationError, match="'per-domain', but with balance 'none' domains are not told apart"):
+        ScorerSettings(name="fused", whitening="shrunk", whitening_scope="per-domain", members=members)
+
+
+def test_a_fold_may_leave_the_last_domain_without_a_clip():
+    chosen = ScorerSettings(whitening="shrunk", whitening_scope="per-domain", comparison="gaussian-mixture")
+    training = TrainingVectors.of(np.random.default_rng(0).standard_normal((21, 4)), np.array([0] * 15 + [1] * 5 + [2]))
+    distances = MemoryBank.of(training, chosen).leave_one_out_distances(training)
+    assert np.isinf(distances[20, 2])
+    assert np.isfinite(distances[:, :2]).all()
 
 
 # Comparisons

@@ -288,7 +288,7 @@ class MemoryBank:
     def _fitted_on(self, training: TrainingVectors) -> "MemoryBank":
         """The bank of some of the clips, with all its domains, even those that are empty now."""
         try:
-            whitening = Whitening.fit(training.own, training.clip_domains, self.settings)
+            whitening = Whitening.fit(training.own, training.clip_domains, self.settings, n_domains=len(self.heard))
         except DataError:  # what is left does not vary
             whitening = self.whitening
         domains = _told_apart(training, self.settings).clip_domains

@@ -74,6 +74,7 @@ class ScorerSettings(StrictSettings):
 
     @model_validator(mode="after")
     def _domains_of_their_own_are_told_apart(self) -> Self:
-        if self.whitening_scope == "per-domain" and self.balance == "none":
+        balances = [self.balance, *(member.balance for member in self.members)]
+        if self.whitening_scope == "per-domain" and "none" in balances:
             raise ValueError("whitening_scope is 'per-domain', but with balance 'none' domains are not told apart")
         return self

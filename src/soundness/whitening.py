@@ -51,11 +51,16 @@ class Whitening:
         self.is_own = is_own
 
     @classmethod
-    def fit(cls, vectors: Array, domains: NDArray[np.int64], settings: ScorerSettings) -> Self | None:
-        """Fit to normal clips, shape ``(clip, feature)``; ``None`` where the settings ask for no whitening."""
+    def fit(
+        cls, vectors: Array, domains: NDArray[np.int64], settings: ScorerSettings, *, n_domains: int | None = None
+    ) -> Self | None:
+        """Fit to normal clips, shape ``(clip, feature)``; ``None`` where the settings ask for no whitening.
+
+        There are ``n_domains``, of which the last may have no clip; ``None`` for those that have one.
+        """
         if settings.whitening == "none":
             return None
-        pools = _pools(vectors, domains, settings)
+        pools = _pools(vectors, domains, settings, n_domains=n_domains)
         distinct = pools if settings.whitening_scope == "per-domain" else pools[:1]
         is_own = np.array([len(np.unique(domains[pool])) == 1 for pool in pools])
         return cls(np.stack([_root(vectors[pool], domains[pool], settings) for pool in distinct]), is_own)
@@ -318,11 +323,13 @@ def _centred(vectors: Array, domains: NDArray[np.int64]) -> Array:
     return centred
 
 
-def _pools(vectors: Array, domains: NDArray[np.int64], settings: ScorerSettings) -> list[NDArray[np.bool_]]:
+def _pools(
+    vectors: Array, domains: NDArray[np.int64], settings: ScorerSettings, *, n_domains: int | None = None
+) -> list[NDArray[np.bool_]]:
     """For each domain, which clips its whitening is fitted on."""
     everything = np.ones(len(vectors), np.bool_)
     pools = []
-    for domain in range(1 + int(domains.max())):
+    for domain in range(1 + int(domains.max()) if n_domains is None else n_domains):
         here = domains == domain
         is_own = settings.whitening_scope == "per-domain" and here.sum() >= _FEWEST_FOR_A_DOMAIN
         pools.append(here if is_own and np.ptp(vectors[here], axis=0).any() else everything)

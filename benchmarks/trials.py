@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from arrangements import FeatureUnit
+from soundness.benchmark_jobs import enter_worker
 from soundness.bundle import load_detectors
 from soundness.evaluation import Evaluation, evaluate
 from soundness.hearing import one_torch_thread
@@ -72,7 +73,7 @@ class Outcome:
 def outcomes(work: Path, trials: Iterable[Trial]) -> list[Outcome]:
     """The outcome of each trial, one core each; in the order of the trials."""
     trials = list(trials)
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"), initializer=enter_worker) as pool:
         return list(pool.map(_outcome, [work] * len(trials), trials))
 
 

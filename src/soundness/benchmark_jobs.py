@@ -26,7 +26,7 @@ from soundness.settings import SystemSettings
 from soundness.spectrogram_store import SpectrogramStore
 from soundness.training import Progress, train
 
-__all__ = ["Entry", "Job", "run_all"]
+__all__ = ["Entry", "Job", "enter_worker", "run_all"]
 
 _SETTINGS_OF_A_NETWORK = {
     "audio",
@@ -123,7 +123,7 @@ def run_all(
     chains = _chains(waiting)
     workers = min(len(chains), n_workers if n_workers is not None else os.cpu_count() or 1)
     spawn = multiprocessing.get_context("spawn")  # a forked process would inherit torch's threads
-    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_enter_worker) as pool:
+    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=enter_worker) as pool:
         pending = {pool.submit(_run, chain[0]): chain for chain in chains}
         try:
             while pending:
@@ -151,7 +151,7 @@ def _chains(jobs: Sequence[Job]) -> list[list[Job]]:
     return list(chains.values())
 
 
-def _enter_worker() -> None:
+def enter_worker() -> None:
     """One core for each process, which ends with the one that started it, however that ended."""
     torch.set_num_threads(1)
     parent = os.getppid()

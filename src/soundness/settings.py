@@ -79,9 +79,9 @@ class AutoencoderSettings(StrictSettings):
     """A key of `soundness.autoencoders.AUTOENCODERS`, or the import path of a class of one's own, ``module:Class``."""
     is_conditional: bool = True
     """Whether the condition (machine type, attributes, domain) is concatenated with the input."""
-    segment_frames: int = Field(default=32, ge=1)
+    segment_frames: int = Field(default=8, ge=1)
     """Frames in a segment."""
-    channels: tuple[PositiveInt, ...] = Field(default=(8, 16, 32), min_length=1, strict=False)
+    channels: tuple[PositiveInt, ...] = Field(default=(16, 32), min_length=1, strict=False)
     """Feature maps of the encoder's layers, or widths of dense ones; the decoder mirrors them."""
     first_stride: Literal[2, 4] = 4
     """By how much the first convolution shortens both axes; each of the others halves them."""
@@ -103,7 +103,7 @@ class TrainingSettings(StrictSettings):
     """Segments in a batch."""
     learning_rate: float = Field(default=1e-3, gt=0.0)
     """Of Adam."""
-    max_steps: PositiveInt = 300
+    max_steps: PositiveInt = 600
     """Batches after which training ends at the latest, at random positions."""
     n_epochs: PositiveInt | None = None
     """How often each position of each clip is heard, in random order; ``None`` for random positions."""

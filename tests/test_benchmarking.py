@@ -90,6 +90,23 @@ def test_the_interval_of_a_score_holds_it(result):
         assert one.interval.value == pytest.approx(one.evaluation.score)
 
 
+def test_pictures_are_drawn_again_only_where_figures_are_new(fan, tmp_path):
+    out, overrides = tmp_path / "out", [*SMALL_EARS]
+    result, files = soundness.benchmark(fan, out, systems=["log-mel-knn"], seeds=[0], overrides=overrides)
+    pictures = [out / "pictures" / f"{name}.png" for name in ("machines", "scores_log-mel-knn", "roc")]
+    assert set(pictures) < set(files)
+    drawn = [picture.stat().st_mtime_ns for picture in pictures]
+    again, same = soundness.benchmark(fan, out, systems=["log-mel-knn"], seeds=[0], overrides=overrides)
+    assert (again, same) == (result, files)
+    assert [picture.stat().st_mtime_ns for picture in pictures] == drawn
+    pictures[1].unlink()
+    soundness.benchmark(fan, out, systems=["log-mel-knn"], seeds=[0], overrides=overrides)
+    assert pictures[1].exists()
+    soundness.benchmark(fan, out, systems=["log-mel-knn", "log-mel-whitened"], seeds=[0], overrides=overrides)
+    assert (out / "pictures" / "scores_log-mel-whitened.png").exists()
+    assert pictures[0].stat().st_mtime_ns > drawn[0]
+
+
 @pytest.mark.slow
 def test_the_same_again_does_nothing_twice(result, fan, out):
     scores = out / "scores" / "conditional" / "seed-0" / "anomaly_score_fan_section_00_test.csv"

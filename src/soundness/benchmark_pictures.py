@@ -13,7 +13,7 @@ from soundness.labelled_scores import read_labelled
 from soundness.metrics import roc_curve
 from soundness.pictures import draw_score_histograms
 
-__all__ = ["draw_benchmark"]
+__all__ = ["draw_benchmark", "picture_files"]
 
 _DPI = 110
 _COLUMNS = 4
@@ -22,7 +22,15 @@ Clips = Mapping[tuple[str, str], Sequence[float]]
 """Scores by domain and label."""
 
 
-def draw_benchmark(result: BenchmarkResult, out: Path, *, truth: Path) -> list[Path]:
+def picture_files(result: BenchmarkResult, out: Path) -> list[Path]:
+    """The files that `draw_benchmark` draws: the heat map, the histograms of each system, and the ROC curves."""
+    if not result.measured:
+        return []
+    names = ("machines", *(f"scores_{system}" for system in result.systems), "roc")
+    return [out / "pictures" / f"{name}.png" for name in names]
+
+
+def draw_benchmark(result: BenchmarkResult, out: Path, *, truth: Path) -> None:
     """Draw a heat map of system by machine and, for the first seed of each, score histograms and ROC curves.
 
     Parameters
@@ -34,22 +42,20 @@ def draw_benchmark(result: BenchmarkResult, out: Path, *, truth: Path) -> list[P
     truth
         As for `soundness.truth.read_truth`.
     """
-    folder = out / "pictures"
-    folder.mkdir(exist_ok=True)
-    pictures = [folder / "machines.png"]
-    _draw_heat_map(result, pictures[0])
+    if not result.measured:
+        return
+    heat_map, *histograms, curves = picture_files(result, out)
+    heat_map.parent.mkdir(exist_ok=True)
+    _draw_heat_map(result, heat_map)
     by_system: dict[str, dict[str, Clips]] = {}
-    for system in result.systems:
+    for system, histogram in zip(result.systems, histograms, strict=True):
         seed = next(one.seed for one in result.measured if one.system == system)
         by_system[system] = _labelled(place_of(out, "scores", system, seed), truth)
         detectors = load_detectors(place_of(out, "runs", system, seed))
         thresholds = {name: detector.threshold.value for name, detector in detectors.items()}
-        pictures.append(folder / f"scores_{system}.png")
         title = f"anomaly scores, {system}, seed {seed}"
-        draw_score_histograms(by_system[system], pictures[-1], thresholds=thresholds, title=title)
-    pictures.append(folder / "roc.png")
-    _draw_roc(by_system, result.machine_types, pictures[-1])
-    return pictures
+        draw_score_histograms(by_system[system], histogram, thresholds=thresholds, title=title)
+    _draw_roc(by_system, result.machine_types, curves)
 
 
 def _labelled(scores: Path, truth: Path) -> dict[str, Clips]:

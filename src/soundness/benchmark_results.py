@@ -159,7 +159,7 @@ class BenchmarkResult(BaseModel):
             If one cannot be written.
         """
         texts = {
-            "results.json": self.model_dump_json(indent=2) + "\n",
+            "results.json": self._json(),
             "results.csv": self._csv(),
             "results.md": self._markdown(),
         }
@@ -169,6 +169,14 @@ class BenchmarkResult(BaseModel):
         except OSError as error:
             raise OutputError(f"{out}: cannot be written: {error.strerror}") from None
         return [out / name for name in texts]
+
+    def is_written(self, out: Path) -> bool:
+        """Whether ``results.json`` of a benchmark's folder holds just this."""
+        file = out / "results.json"
+        return file.exists() and file.read_text(encoding="utf-8") == self._json()
+
+    def _json(self) -> str:
+        return self.model_dump_json(indent=2) + "\n"
 
     def _places(self) -> list[tuple[str, str]]:
         places = ((row.machine_type, row.section) for one in self.measured for row in one.evaluation.machines)

@@ -77,7 +77,7 @@ def benchmark(
     """
     check_extra()
     from soundness import benchmarking
-    from soundness.benchmark_pictures import draw_benchmark
+    from soundness.benchmark_pictures import draw_benchmark, picture_files
     from soundness.settings import system_names
 
     out, labels = Path(out), Path(data if truth is None else truth)
@@ -94,7 +94,9 @@ def benchmark(
         progress=progress,
         announce=announce,
     )
-    pictures = draw_benchmark(result, out, truth=labels) if result.measured else []
+    pictures = picture_files(result, out)
+    if not (result.is_written(out) and all(picture.exists() for picture in pictures)):
+        draw_benchmark(result, out, truth=labels)
     return result, [*result.write(out), *pictures]
 
 

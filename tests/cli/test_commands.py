@@ -213,10 +213,10 @@ def test_digital_silence_is_scored_with_a_warning(tmp_path: Path, run: Path) -> 
 
 def test_a_clip_shorter_than_a_segment_is_scored_and_said(tmp_path: Path, pump: Path) -> None:
     assert soundness("train", pump, "--out", tmp_path / "run", "--system", "conditional", *TINY, "-q").exit_code == 0
-    path = write(tmp_path / "clips" / "brief.wav", seconds=0.3)
+    path = write(tmp_path / "clips" / "brief.wav", seconds=0.15)
     result = soundness("score", tmp_path / "run", path, "--out", tmp_path / "scores")
     assert result.exit_code == 0
-    assert f"{path}: 10 frames, shorter than one segment of 32" in result.stderr
+    assert f"{path}: 5 frames, shorter than one segment of 8" in result.stderr
 
 
 def test_a_slow_recording_is_refused_by_name(tmp_path: Path, run: Path) -> None:

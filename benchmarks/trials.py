@@ -20,7 +20,6 @@ from arrangements import FeatureUnit
 from soundness.benchmark_jobs import enter_worker
 from soundness.bundle import load_detectors
 from soundness.evaluation import Evaluation, evaluate
-from soundness.hearing import one_torch_thread
 from soundness.metrics import harmonic_mean, partial_auc, roc_auc
 from soundness.scoring import TrainingVectors, find_scorer
 from soundness.screening import score_clips
@@ -102,8 +101,7 @@ def _outcome(work: Path, trial: Trial) -> Outcome:
     key = hashlib.sha256(json.dumps(identity, default=str, sort_keys=True).encode()).hexdigest()[:16]
     kept = work / "trials" / key / "outcome.json"
     if not kept.exists():
-        with one_torch_thread():
-            outcome = _measured(work, kept.parent, trial, tests)
+        outcome = _measured(work, kept.parent, trial, tests)
         named = replace(outcome, identity={name: str(value) for name, value in identity.items()})
         kept.write_text(json.dumps(asdict(named), indent=2), encoding="utf-8")
     found = json.loads(kept.read_text(encoding="utf-8"))

@@ -24,8 +24,6 @@ Clips = Mapping[tuple[str, str], Sequence[float]]
 
 def picture_files(result: BenchmarkResult, out: Path) -> list[Path]:
     """The files that `draw_benchmark` draws: the heat map, the histograms of each system, and the ROC curves."""
-    if not result.measured:
-        return []
     names = ("machines", *(f"scores_{system}" for system in result.systems), "roc")
     return [out / "pictures" / f"{name}.png" for name in names]
 
@@ -42,8 +40,6 @@ def draw_benchmark(result: BenchmarkResult, out: Path, *, truth: Path) -> None:
     truth
         As for `soundness.truth.read_truth`.
     """
-    if not result.measured:
-        return
     heat_map, *histograms, curves = picture_files(result, out)
     heat_map.parent.mkdir(exist_ok=True)
     _draw_heat_map(result, heat_map)

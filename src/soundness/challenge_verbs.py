@@ -94,8 +94,8 @@ def benchmark(
         progress=progress,
         announce=announce,
     )
-    pictures = picture_files(result, out)
-    if not (result.is_written(out) and all(picture.exists() for picture in pictures)):
+    pictures = picture_files(result, out) if result.measured else []
+    if pictures and not (result.is_written(out) and all(picture.exists() for picture in pictures)):
         draw_benchmark(result, out, truth=labels)
     return result, [*result.write(out), *pictures]
 

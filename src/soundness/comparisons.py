@@ -208,12 +208,10 @@ class DensityRatio:
 
     def _divisible(self, means: Array) -> Array:
         """Spreads that can be divided by, shape ``(reference,)``."""
-        known = ~np.isnan(means)
-        mean = float(means[known].mean()) if known.any() else 0.0
+        mean = float(np.nansum(means)) / max(1, int((~np.isnan(means)).sum()))
         if mean == 0.0:
             return np.full(len(means), self._usual)
-        spreads: Array = np.maximum(np.where(known, means, mean), _SMALLEST_SPREAD * mean)
-        return spreads
+        return np.where(np.isnan(means), mean, means).clip(min=_SMALLEST_SPREAD * mean)
 
 
 class DensityDifference(DensityRatio):

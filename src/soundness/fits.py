@@ -2,11 +2,18 @@
 
 from dataclasses import dataclass
 
+from torch import nn
+
 from soundness.autoencoders import Reconstructor
 from soundness.embeddings import EmbeddingNetwork
 from soundness.separation.conv_tasnet import ConvTasNet
 
-__all__ = ["EmbeddingFit", "FitResult", "SeparatorFit"]
+__all__ = ["EmbeddingFit", "FitResult", "SeparatorFit", "count_parameters"]
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Trained parameters of a network."""
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +28,7 @@ class FitResult:
     @property
     def n_parameters(self) -> int:
         """Trained parameters of the network."""
-        return sum(parameter.numel() for parameter in self.reconstructor.parameters())
+        return count_parameters(self.reconstructor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +44,7 @@ class EmbeddingFit:
     @property
     def n_parameters(self) -> int:
         """Trained parameters of the network."""
-        return sum(parameter.numel() for parameter in self.network.parameters())
+        return count_parameters(self.network)
 
 
 @dataclass(frozen=True, slots=True)

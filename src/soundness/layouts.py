@@ -9,10 +9,12 @@ from soundness.audio import iter_audio, list_audio, list_entries
 from soundness.clips import Clip, Domain, Label, Split, describe_clip
 from soundness.errors import DataError
 
-__all__ = ["DCASE", "FLAT", "LAYOUTS", "FlatLayout", "FolderLayout", "Layout", "Place"]
+__all__ = ["DCASE", "FLAT", "LAYOUTS", "NORMAL_FOLDER", "ODD_FOLDERS", "FlatLayout", "FolderLayout", "Layout", "Place"]
 
 FLAT = "flat"
 """Name of the layout without subfolders in `LAYOUTS`."""
+NORMAL_FOLDER, ODD_FOLDERS = "normal", ("abnormal", "anomaly")
+"""What folders of normal and of anomalous clips are called that lie beside each other."""
 
 
 class Layout(Protocol):
@@ -83,7 +85,7 @@ class FlatLayout:
     def read(self, folder: Path) -> list[Clip] | None:
         """See `Layout.read`."""
         machine_type = _name(folder)
-        label: Label = "anomaly" if machine_type.lower() in ("abnormal", "anomaly") else "normal"
+        label: Label = "anomaly" if machine_type.lower() in ODD_FOLDERS else "normal"
         return [
             describe_clip(path, machine_type=machine_type, split="train", label=label) for path in list_audio(folder)
         ] or None
@@ -104,9 +106,8 @@ LAYOUTS: dict[str, Layout] = {
     FLAT: FlatLayout(),
     "normal-abnormal": FolderLayout(
         {
-            "normal": Place("train", label="normal"),
-            "abnormal": Place("test", label="anomaly"),
-            "anomaly": Place("test", label="anomaly"),
+            NORMAL_FOLDER: Place("train", label="normal"),
+            **{name: Place("test", label="anomaly") for name in ODD_FOLDERS},
             "supplemental": Place("supplemental"),
         }
     ),

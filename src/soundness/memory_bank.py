@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from soundness.comparisons import COMPARISONS, Comparison
 from soundness.errors import DataError
+from soundness.reference_clips import reference_pairs, references_of
 from soundness.scorer_settings import ScorerSettings
 from soundness.whitening import CrossFit, Whitening
 
@@ -166,9 +167,9 @@ class MemoryBank:
         whitening: Whitening | None,
         settings: ScorerSettings,
     ) -> Self:
-        parents = _pairs(clips, domains, settings.synthetic_neighbors)
+        parents = reference_pairs(clips, domains, settings.synthetic_neighbors)
         kind = COMPARISONS[settings.comparison]
-        references = [_references(clips, parents[domains[parents[:, 0]] == domain]) for domain in range(len(heard))]
+        references = [references_of(clips, parents[domains[parents[:, 0]] == domain]) for domain in range(len(heard))]
         largest = max(range(len(heard)), key=lambda domain: len(references[domain]))
         like = kind.of(references[largest], settings)
         comparisons = [
@@ -182,7 +183,7 @@ class MemoryBank:
         clips, domains, parents = arrays["vectors"], arrays["domains"], arrays["parents"]
         comparisons = [
             COMPARISONS[settings.comparison].from_arrays(
-                _references(clips, parents[domains[parents[:, 0]] == domain]),
+                references_of(clips, parents[domains[parents[:, 0]] == domain]),
                 {name.removeprefix(f"{domain}."): array for name, array in arrays.items()},
                 settings,
             )
@@ -269,12 +270,16 @@ class MemoryBank:
         found = np.empty(len(self.comparisons))
         for domain, comparison in enumerate(self.comparisons):
             pairs = self._pairs_of(domain)
-            seen = comparison.without((pairs == clip).any(axis=1), _references(embedded[domain], pairs))
+            seen = comparison.without((pairs == clip).any(axis=1), references_of(embedded[domain], pairs))
             found[domain] = seen.distances(queries[domain][self.heard[domain]]).min()
         return found
 
     def folded_distances(self, training: TrainingVectors) -> Array:
-        # Whatever order the clips come in; a domain at a time, so that no fold holds all of a small one.
+        """As `leave_one_out_distances`, of a bank that is fitted anew without a tenth of the clips at a time.
+
+        Folds do not depend on the order of the clips; they go through one domain after the other, so that none holds
+        all of a small one.
+        """
         order = np.lexsort((*training.own.T[::-1], training.clip_domains))
         distances = np.empty((len(order), len(self.heard)))
         for fold in range(min(_N_FOLDS, len(order))):
@@ -384,33 +389,3 @@ def _as_compared(vectors: Array, domains: NDArray[np.int64], whitening: Whitenin
     for domain in np.unique(domains):
         compared[domains == domain] = whitening.of_domain(vectors[domains == domain], int(domain))
     return compared
-
-
-def _references(clips: Array, pairs: NDArray[np.int64]) -> Array:
-    """What a clip is compared with: the mean of each pair of clips."""
-    references: Array = clips[pairs[:, 0]]
-    is_synthetic = pairs[:, 0] != pairs[:, 1]
-    references[is_synthetic] = (references[is_synthetic] + clips[pairs[is_synthetic, 1]]) / 2
-    return references
-
-
-def _pairs(clips: Array, domains: NDArray[np.int64], n_neighbors: int) -> NDArray[np.int64]:
-    """Each clip with itself, then each clip of the smaller domains with its nearest neighbours there."""
-    pairs = [(index, index) for index in range(len(clips))]
-    counts = np.bincount(domains)
-    between = {
-        (min(clip, neighbor), max(clip, neighbor))
-        for domain in np.flatnonzero((counts > 0) & (counts < counts.max()))
-        for clip, neighbor in _nearest_pairs(clips, np.flatnonzero(domains == domain), n_neighbors)
-    }
-    return np.array(pairs + sorted(between), np.int64)
-
-
-def _nearest_pairs(clips: Array, here: NDArray[np.int64], n_neighbors: int) -> list[tuple[int, int]]:
-    found = []
-    for clip in here:
-        squares = np.square(clips[here] - clips[clip]).sum(axis=1)
-        squares[here == clip] = np.inf
-        nearest = here[np.argsort(squares, kind="stable")[: min(n_neighbors, len(here) - 1)]]
-        found += [(int(clip), int(neighbor)) for neighbor in nearest]
-    return found

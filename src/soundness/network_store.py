@@ -46,11 +46,11 @@ class NetworkStore:
         progress: Callable[[int, int], None] | None = None,
     ) -> FitResult:
         """As `soundness.fitting.fit_reconstructor`, which is called where the same was not trained before."""
-        from soundness.fitting import fit_reconstructor
-
         file = self.folder / f"{_key(clips, settings, seed)}.pt"
         if file.exists():
             return self._kept(file, settings)
+        from soundness.fitting import fit_reconstructor
+
         started = time.perf_counter()
         fit = fit_reconstructor(clips, settings, seed=seed, folder=folder, resume=resume, progress=progress)
         seconds = time.perf_counter() - started

@@ -15,6 +15,7 @@ from soundness.alarm_rules import AlarmRule, AlarmWindow
 from soundness.clips import Clip
 from soundness.datasets import list_clips
 from soundness.errors import AudioError, DataError, OutputError, SettingsError
+from soundness.layouts import NORMAL_FOLDER, ODD_FOLDERS
 from soundness.runtime import ExportedDetector
 from soundness.scores import FAILED_FILE, ClipScore, ScoreWriter
 from soundness.spectrogram_store import SpectrogramStore
@@ -27,7 +28,6 @@ if TYPE_CHECKING:  # PyTorch comes with it, which exported detectors do without
 
 __all__ = ["ScoredClip", "ScoringReport", "score_clip", "score_clips", "scored"]
 
-_ODD_FOLDERS = ("abnormal", "anomaly")
 _AHEAD = 4  # recordings in flight for each worker
 _ODDEST = 10
 
@@ -250,8 +250,8 @@ def _assign(
 def _left_out_notes(clips: Sequence[Clip]) -> list[str]:
     """Folders of normal clips that count as training clips because there is one of anomalous clips beside them."""
     listed = {clip.path.parent for clip in clips}
-    odd = {clip.path.parent for clip in clips if clip.machine_type and clip.path.parent.name.lower() in _ODD_FOLDERS}
-    beside = {folder for one in odd for folder in one.parent.iterdir() if folder.name.lower() == "normal"}
+    odd = {clip.path.parent for clip in clips if clip.machine_type and clip.path.parent.name.lower() in ODD_FOLDERS}
+    beside = {folder for one in odd for folder in one.parent.iterdir() if folder.name.lower() == NORMAL_FOLDER}
     return [
         f"{folder}: counts as training clips, which are not scored; name it, too, to score them"
         for folder in sorted(beside - listed)

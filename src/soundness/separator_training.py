@@ -17,7 +17,7 @@ from soundness.bundle import load_separator, save_separator
 from soundness.clips import Clip
 from soundness.datasets import Machine, open_dataset
 from soundness.errors import AudioError, DataError, OutputError, SettingsError
-from soundness.fits import SeparatorFit
+from soundness.fits import SeparatorFit, count_parameters
 from soundness.run_identity import check_identity, fingerprint, package_versions, write_identity
 from soundness.separation.measurement import Example, measure_improvement
 from soundness.separation.mixtures import MachineSounds, Recipe, recipes_of
@@ -106,13 +106,7 @@ def train_separator(
     found = list(dataset.machines.values())
     chosen = [machine.machine_type for machine in dataset.chosen(machines)]
     before = None if start is None else load_separator(start)
-    identity = {
-        "settings": settings.model_dump(mode="json"),
-        "seed": seed,
-        "machine_types": chosen,
-        "start": "" if before is None else before.fingerprint,
-        "data": fingerprint(clip for machine in found for clip in _clips_of(machine, settings)),
-    }
+    identity = _identity(settings, found, chosen, before, seed=seed)
     work = out.with_name(f"{out.name}.training")
     if _is_finished(out, work, identity, resume=resume, overwrite=overwrite):
         return TrainedSeparator(_finished(out, settings, seed=seed), ())
@@ -137,6 +131,19 @@ def train_separator(
     save_separator(separator, out)
     shutil.rmtree(work, ignore_errors=True)
     return TrainedSeparator(separator, tuple(examples))
+
+
+def _identity(
+    settings: SeparatorSettings, found: Sequence[Machine], chosen: Sequence[str], before: Separator | None, *, seed: int
+) -> dict[str, Any]:
+    """All that tells a training apart."""
+    return {
+        "settings": settings.model_dump(mode="json"),
+        "seed": seed,
+        "machine_types": chosen,
+        "start": "" if before is None else before.fingerprint,
+        "data": fingerprint(clip for machine in found for clip in _clips_of(machine, settings)),
+    }
 
 
 def can_train_separator(machines: Iterable[Machine]) -> bool:
@@ -284,7 +291,7 @@ def _measured(
         seed=seed,
         machine_types=tuple(dict.fromkeys(recipe.machine_type for recipe in recipes)),
         n_clips=_counts(recipes),
-        n_parameters=sum(parameter.numel() for parameter in fit.network.parameters()),
+        n_parameters=count_parameters(fit.network),
         n_steps=fit.n_steps,
         seconds=fit.seconds,
         improvements=(),

@@ -48,19 +48,27 @@ STANDARDISED = ("scorer.whitening=scaled", "scorer.is_standardised=true", "score
 DENSITY = ("scorer.comparison=density-ratio", "scorer.n_density_neighbors=48", "scorer.balance=min")
 MEAN, LOW = System("log-mel-whitened", STANDARDISED), System("log-mel-quantile", ("quantile=0.1", *STANDARDISED))
 BOTH = ("representation=log-mel", 'poolings=["mean","quantile-0.1"]', "scorer.name=fused", *STANDARDISED)
+NOTHING_EXPECTED = ("scorer.anomaly_width=0", "scorer.shrinkage=0.005")
 STEPS = {
     "`conditional`, the report's": System("conditional"),
     "no network: mean log-mel, nearest neighbour (`log-mel-knn`)": System("log-mel-knn"),
     "whitened (`log-mel-whitened`)": System("log-mel-whitened"),
     "standardised first; shrinkage by features and clips": MEAN,
     "10 % quantile beside the mean": System("log-mel-whitened", BOTH),
-    "local density beside the nearest neighbour: `soundness`": DEFAULT,
+    "local density beside the nearest neighbour": System("soundness", NOTHING_EXPECTED),
+    "smooth changes expected, twice the shrinkage: `soundness`": DEFAULT,
 }
 CANDIDATES = {
     **{name: system for name, system in STEPS.items() if system.name not in REPORT},
     "standardised, local density": System("log-mel-whitened", STANDARDISED + DENSITY),
     "10 % quantile beside the mean, local density": System("log-mel-whitened", BOTH + DENSITY),
-    "`soundness`, twice the shrinkage": System("soundness", ("scorer.shrinkage=0.01",)),
+    "nothing expected, twice the shrinkage": System("soundness", ("scorer.anomaly_width=0",)),
+    "`soundness`, half the shrinkage": System("soundness", ("scorer.shrinkage=0.005",)),
+    "`soundness`, twice the shrinkage": System("soundness", ("scorer.shrinkage=0.02",)),
+    "`soundness`, changes of 2 bands": System("soundness", ("scorer.anomaly_width=2",)),
+    "`soundness`, changes of 8 bands": System("soundness", ("scorer.anomaly_width=8",)),
+    "`soundness`, changes of 0.5 dB": System("soundness", ("scorer.anomaly_level=0.5",)),
+    "`soundness`, density of 16 clips": System("soundness", ("scorer.n_density_neighbors=16",)),
     "10 % quantile in place of the mean": LOW,
     "10 % quantile, local density": System(LOW.name, LOW.overrides + DENSITY),
     "whitened, not standardised, local density": System("log-mel-whitened", DENSITY),

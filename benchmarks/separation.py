@@ -280,7 +280,7 @@ class Job:
 def detection(work: Path) -> Iterator[Row]:
     """Official scores without and with separation, and with the true stems in place of the recordings."""
     networks = ("conditional", "fully-connected")
-    others = ("log-mel-whitened", "log-mel-quantile")
+    others = ("log-mel-whitened", "log-mel-quantile", "soundness")
     trained(make_noisy(work), "noisy")
     trained(make_factory(work), "factory")
     for data, title in (("noisy", "noisy toy car"), ("factory", f"factory ({', '.join(DETECTION_MACHINES)})")):
@@ -303,9 +303,9 @@ def detection(work: Path) -> Iterator[Row]:
             gap = means["stems"] - means["off"]
             share = max(means[mode] - means["off"] for mode in means if mode not in ("off", "stems")) / gap
             best = max(best, share)
-            yield Row(f"{title}, {system}, share of the gap closed", "", f"{100 * share:.0f} % of {gap:.1f}", True)
+            yield Row(f"{title}, {system}, share of the gap closed", "", f"{100 * share:.1f} % of {gap:.1f}", True)
         if data == "noisy":
-            yield Row(f"{title}, best share of the gap", ">= 25 %", f"{100 * best:.0f} %", best >= 0.25)
+            yield Row(f"{title}, best share of the gap", ">= 25 %", f"{100 * best:.1f} %", best >= 0.25)
 
 
 def _stem_data(work: Path, data: str) -> None:

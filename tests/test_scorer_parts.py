@@ -27,6 +27,7 @@ WHITENINGS = {
     "scaled": {"whitening": "scaled", "shrinkage": 0.01, "is_standardised": True},
     "standardised": {"whitening": "shrunk", "is_standardised": True},
     "standardised-ledoit-wolf": {"whitening": "ledoit-wolf", "is_standardised": True},
+    "expecting": {"whitening": "scaled", "is_standardised": True, "anomaly_width": 1.5, "anomaly_level": 0.5},
     "per-domain": {"whitening": "shrunk", "whitening_scope": "per-domain"},
     "per-domain-ledoit-wolf": {"whitening": "ledoit-wolf", "whitening_scope": "per-domain"},
 }
@@ -45,7 +46,7 @@ def settings_of(name, comparison, whitening_name, balance, **changes):
 
 
 def training_of(*n_clips, n_features=5, seed=0, spread=1.0):
-    """Two conditions for each domain, and two views."""
+    """Two conditions for each domain, two views, and all of it a spectrum."""
     rng = np.random.default_rng(seed)
     domains = np.repeat(np.arange(len(n_clips)), n_clips)
     conditions = np.repeat(np.arange(len(n_clips)), 2)
@@ -56,7 +57,8 @@ def training_of(*n_clips, n_features=5, seed=0, spread=1.0):
         @ np.diag(np.linspace(0.5, 3, n_features))
     )
     vectors += 3 * domains[:, None, None]
-    return TrainingVectors(vectors, own, domains, conditions, view_sizes=(2, n_features - 2))
+    views = (2, n_features - 2)
+    return TrainingVectors(vectors, own, domains, conditions, view_sizes=views, n_bands=n_features)
 
 
 def vectors_of(*n_clips, **options):

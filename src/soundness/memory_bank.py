@@ -43,6 +43,8 @@ class TrainingVectors:
         feature)``; ``None`` where the representation does not give it.
     view_sizes
         Where a vector is several views of a clip, one after the other: how many features each of them has.
+    n_bands
+        Bands of the spectrum that a view of so many features is one value for each of, in order; 0 where there is none.
     """
 
     vectors: Array
@@ -51,9 +53,17 @@ class TrainingVectors:
     condition_domains: NDArray[np.int64]
     frame_covariances: Array | None = None
     view_sizes: tuple[int, ...] = ()
+    n_bands: int = 0
 
     @classmethod
-    def of(cls, vectors: Array, domains: NDArray[np.int64] | None = None, *, view_sizes: tuple[int, ...] = ()) -> Self:
+    def of(
+        cls,
+        vectors: Array,
+        domains: NDArray[np.int64] | None = None,
+        *,
+        view_sizes: tuple[int, ...] = (),
+        n_bands: int = 0,
+    ) -> Self:
         """One vector of any kind for each clip, to use a scorer on its own.
 
         Parameters
@@ -62,7 +72,7 @@ class TrainingVectors:
             Shape ``(clip, feature)``.
         domains
             Index of each clip's domain from 0, shape ``(clip,)``; ``None`` where there is one.
-        view_sizes
+        view_sizes, n_bands
             See `TrainingVectors`.
 
         Raises
@@ -83,7 +93,12 @@ class TrainingVectors:
         if view_sizes and (min(view_sizes) < 1 or sum(view_sizes) != vectors.shape[1]):
             raise DataError(f"view_sizes {view_sizes}; expected at least 1 each, {vectors.shape[1]} features in all")
         nowhere = np.zeros(len(vectors), np.int64)
-        return cls(vectors[:, None], nowhere, labels, np.array([ANY_DOMAIN]), view_sizes=view_sizes)
+        return cls(vectors[:, None], nowhere, labels, np.array([ANY_DOMAIN]), view_sizes=view_sizes, n_bands=n_bands)
+
+    @property
+    def is_spectrum(self) -> bool:
+        """Whether the features are the bands of a spectrum."""
+        return bool(self.vectors.shape[2] == self.n_bands)
 
     @property
     def own(self) -> Array:
@@ -105,9 +120,8 @@ class MemoryBank:
 
     Parameters
     ----------
-    clips
-        Each clip under its own condition, as it is compared: whitened where there is a whitening, shape ``(clip,
-        feature)``.
+    own
+        Each clip under its own condition, shape ``(clip, feature)``.
     domains
         Index of each clip's domain, shape ``(clip,)``.
     heard
@@ -120,12 +134,12 @@ class MemoryBank:
     comparisons
         One for each domain.
     settings
-        Of the scorer.
+        Of the scorer, without what they expect of bands where features are none.
     """
 
     def __init__(
         self,
-        clips: Array,
+        own: Array,
         domains: NDArray[np.int64],
         heard: NDArray[np.bool_],
         parents: NDArray[np.int64],
@@ -133,7 +147,8 @@ class MemoryBank:
         comparisons: list[Comparison],
         settings: ScorerSettings,
     ) -> None:
-        self.vectors = clips
+        self.own = own
+        self.vectors = _as_compared(own, domains, whitening)
         self.domains = domains
         self.heard = heard
         self.parents = parents
@@ -150,23 +165,24 @@ class MemoryBank:
         DataError
             If vectors are to be whitened, and no two clips of a domain differ.
         """
+        settings = _of_features(settings, is_spectrum=training.is_spectrum)
         whitening = Whitening.fit(training.own, training.clip_domains, settings)
         told = _told_apart(training, settings)
         n_domains = 1 + int(told.clip_domains.max())
         labels = told.condition_domains
         heard = (labels == np.arange(n_domains)[:, None]) | (labels == ANY_DOMAIN)
-        clips = _as_compared(training.own, told.clip_domains, whitening)
-        return cls._made(clips, told.clip_domains, heard, whitening, settings)
+        return cls._made(training.own, told.clip_domains, heard, whitening, settings)
 
     @classmethod
     def _made(
         cls,
-        clips: Array,
+        own: Array,
         domains: NDArray[np.int64],
         heard: NDArray[np.bool_],
         whitening: Whitening | None,
         settings: ScorerSettings,
     ) -> Self:
+        clips = _as_compared(own, domains, whitening)
         parents = reference_pairs(clips, domains, settings.synthetic_neighbors)
         kind = COMPARISONS[settings.comparison]
         references = [references_of(clips, parents[domains[parents[:, 0]] == domain]) for domain in range(len(heard))]
@@ -175,12 +191,15 @@ class MemoryBank:
         comparisons = [
             like if domain == largest else kind.of(here, settings, like=like) for domain, here in enumerate(references)
         ]
-        return cls(clips, domains, heard, parents, whitening, comparisons, settings)
+        return cls(own, domains, heard, parents, whitening, comparisons, settings)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:
         """Rebuild a bank from `arrays`."""
-        clips, domains, parents = arrays["vectors"], arrays["domains"], arrays["parents"]
+        settings = settings.model_copy(update={"anomaly_width": arrays["anomaly_width"].item()})
+        own, domains, parents = arrays["vectors"], arrays["domains"], arrays["parents"]
+        whitening = Whitening(arrays["whitening"], arrays["is_own"]) if "whitening" in arrays else None
+        clips = _as_compared(own, domains, whitening)
         comparisons = [
             COMPARISONS[settings.comparison].from_arrays(
                 references_of(clips, parents[domains[parents[:, 0]] == domain]),
@@ -189,17 +208,17 @@ class MemoryBank:
             )
             for domain in range(len(arrays["heard"]))
         ]
-        whitening = Whitening(arrays["whitening"], arrays["is_own"]) if "whitening" in arrays else None
-        return cls(clips, domains, arrays["heard"], parents, whitening, comparisons, settings)
+        return cls(own, domains, arrays["heard"], parents, whitening, comparisons, settings)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All of it, by name; what a comparison learned begins with its domain's number."""
         whitening = self.whitening
         return {
-            "vectors": self.vectors,
+            "vectors": self.own,
             "domains": self.domains,
             "heard": self.heard,
             "parents": self.parents,
+            "anomaly_width": np.array([self.settings.anomaly_width]),
             **({} if whitening is None else {"whitening": whitening.roots, "is_own": whitening.is_own}),
             **{
                 f"{domain}.{name}": array
@@ -297,8 +316,7 @@ class MemoryBank:
         except DataError:  # what is left does not vary
             whitening = self.whitening
         domains = _told_apart(training, self.settings).clip_domains
-        clips = _as_compared(training.own, domains, whitening)
-        return self._made(clips, domains, self.heard, whitening, self.settings)
+        return self._made(training.own, domains, self.heard, whitening, self.settings)
 
     def joined(self, training: TrainingVectors) -> "MemoryBank":
         """The bank with further clips, whitened by the covariance of all; as it was where domains are not told apart.
@@ -318,12 +336,7 @@ class MemoryBank:
         own, whitening = np.concatenate([self.own, told.own]), self.whitening
         if self.settings.balance != "none":
             whitening = Whitening.fit(own, domains, self.settings)
-        return self._made(_as_compared(own, domains, whitening), domains, heard, whitening, self.settings)
-
-    @property
-    def own(self) -> Array:
-        """Each clip under its own condition, as it was before whitening, shape ``(clip, feature)``."""
-        return self.vectors if self.whitening is None else self.whitening.undone(self.vectors, self.domains)
+        return self._made(own, domains, heard, whitening, self.settings)
 
     @cached_property
     def usual_square(self) -> float:
@@ -369,6 +382,11 @@ def left_out_distances(banks: Sequence[MemoryBank], training: TrainingVectors, *
             if not is_refitted:
                 found[clip - start] = bank.distances_without(clip, embedded, queries)
     return distances
+
+
+def _of_features(settings: ScorerSettings, *, is_spectrum: bool) -> ScorerSettings:
+    """The settings, without what they expect of bands where features are none."""
+    return settings if is_spectrum else settings.model_copy(update={"anomaly_width": 0.0})
 
 
 def _told_apart(training: TrainingVectors, settings: ScorerSettings) -> TrainingVectors:

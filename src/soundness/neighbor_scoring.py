@@ -158,7 +158,9 @@ class NearestNeighborScorer(Scorer):
                 for count, is_own in zip(counts, self.bank.whitening.is_own, strict=True)
                 if not is_own
             ]
-        if np.ptp(self.bank.vectors, axis=0).min() == 0.0:
+        if self.settings.anomaly_width > self.bank.settings.anomaly_width:
+            found.append("features are not the bands of a spectrum: scorer.anomaly_width does not count")
+        if np.ptp(self.bank.own, axis=0).min() == 0.0:
             found.append("a feature is the same in all training clips: it is whitened as one that varies little")
         return found
 

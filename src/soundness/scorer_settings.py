@@ -55,6 +55,13 @@ class ScorerSettings(StrictSettings):
     is_standardised: bool = False
     """Whether each feature is divided by its deviation before the covariance is shrunk, as features of different units
     need."""
+    anomaly_width: float = Field(default=0.0, ge=0.0, le=100.0)
+    """Over how many neighbouring features, bands of a spectrum, an anomaly is expected to spread: the deviation of a
+    Gaussian; 0 expects nothing. It counts where whitened and standardised features are the bands of a spectrum, see
+    `soundness.expected_changes`."""
+    anomaly_level: float = Field(default=0.1, gt=0.0, le=1000.0)
+    """How much an anomaly is expected to change a band, in the unit of the vectors, dB of a log-mel, where
+    ``anomaly_width`` is not 0."""
     balance: Balance = "z-score"
     """How a clip's distances to several domains become one score. ``none``: domains are not told apart; ``min``: the
     smallest distance; ``z-score``: the smallest after the mean of the domain's left-out training distances was taken
@@ -77,4 +84,14 @@ class ScorerSettings(StrictSettings):
         balances = [self.balance, *(member.balance for member in self.members)]
         if self.whitening_scope == "per-domain" and "none" in balances:
             raise ValueError("whitening_scope is 'per-domain', but with balance 'none' domains are not told apart")
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_expected_has_a_covariance_beside_it(self) -> Self:
+        is_whitened = self.whitening not in ("none", "diagonal")
+        if self.anomaly_width > 0.0 and not (is_whitened and self.is_standardised):
+            raise ValueError(
+                f"anomaly_width is {self.anomaly_width:g}, which needs is_standardised=true and whitening 'shrunk', "
+                f"'scaled' or 'ledoit-wolf'; whitening is {self.whitening!r}, is_standardised {self.is_standardised}"
+            )
         return self

@@ -4,6 +4,9 @@ Vectors are multiplied by the inverse square root of their covariance about thei
 counts the more, the less normal clips vary in its direction. The root is symmetric: each whitened feature stays as
 close to the feature it came from as whitening allows, so that squared differences can be told of single bands.
 
+Where a scorer's ``anomaly_width`` says how anomalies change a spectrum, the matrix is not the inverse covariance but
+that of the likelihood ratio, see `soundness.expected_changes`, and its root is symmetric, too.
+
 Distances between the clips that a covariance was fitted on are too small. `CrossFit` gives the whitening as it would be
 without one of them, exactly, at the price of a product of a vector and a matrix: with the scatter :math:`T = U \Theta
 U^T`, a clip at :math:`v` from its domain's mean, :math:`n_d` clips in that domain and :math:`c = n_d / (n_d - 1)`, the
@@ -19,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.errors import DataError
+from soundness.expected_changes import expected_changes, likelihood_ratio_factor
 from soundness.scorer_settings import ScorerSettings
 
 __all__ = ["CrossFit", "Embedding", "Whitening", "ledoit_wolf_shrinkage", "whitening_matrix"]
@@ -69,14 +73,6 @@ class Whitening:
         """Whitened vectors, shape ``(..., feature)``, as they are compared with those of a domain."""
         whitened: Array = vectors @ self.roots[domain if len(self.roots) > 1 else 0]
         return whitened
-
-    def undone(self, whitened: Array, domains: NDArray[np.int64]) -> Array:
-        """The vectors that were whitened, shape ``(clip, feature)``, but for rounding."""
-        vectors = np.empty_like(whitened)
-        for domain in np.unique(domains):
-            here, root = domains == domain, self.roots[domain if len(self.roots) > 1 else 0]
-            vectors[here] = np.linalg.solve(root.T, whitened[here].T).T
-        return vectors
 
 
 class CrossFit:
@@ -192,7 +188,9 @@ class _Pool:
             return self._fitted(others)
         shrunk = ((1 - shrinkage) * products + shrinkage * np.diag(squares)) / _freedom(domains)
         matrix = np.linalg.inv(np.linalg.cholesky(shrunk)).T
-        return lambda vectors: vectors @ matrix
+        changes = _changes(len(matrix), self._settings)
+        factor = matrix if changes is None else likelihood_ratio_factor(matrix, changes)
+        return lambda vectors: vectors @ factor
 
     def _downdated(self, clip: int, shrinkage: float) -> Embedding:
         """Sherman and Morrison: a scale of each rotated feature, and one more feature for the clip's direction."""
@@ -279,7 +277,19 @@ def _root(vectors: Array, domains: NDArray[np.int64], settings: ScorerSettings) 
     scaled = vectors if not settings.is_standardised else vectors / deviations
     shrinkage = _shrinkage(scaled, domains, settings)
     matrix = whitening_matrix(scaled, domains, shrinkage=shrinkage, eigenvalue_floor=settings.eigenvalue_floor)
+    changes = _changes(len(matrix), settings)
+    if changes is not None:
+        factor = likelihood_ratio_factor(matrix, changes / deviations[:, None])
+        directions, lengths, _ = np.linalg.svd(factor, full_matrices=False)
+        matrix = (directions * lengths) @ directions.T  # symmetric, so that features stay close to their bands
     return matrix / deviations[:, None] if settings.is_standardised else matrix
+
+
+def _changes(n_features: int, settings: ScorerSettings) -> Array | None:
+    """Where the features are bands of which something is expected: see `expected_changes`."""
+    if settings.anomaly_width == 0.0:
+        return None
+    return expected_changes(n_features, width=settings.anomaly_width, level=settings.anomaly_level)
 
 
 def _shrinkage(vectors: Array, domains: NDArray[np.int64], settings: ScorerSettings) -> float:

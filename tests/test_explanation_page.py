@@ -1,13 +1,18 @@
 """The page of an explanation is shown completely by a real browser, on a desk and on a phone."""
 
 import re
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from matplotlib.image import imread
 
+from soundness.errors import OutputError
 from soundness.explained_clips import explain_recording
-from soundness.explanation_page import write_explanation, write_picture
+from soundness.explanation_page import picture_of, write_explanation, write_picture
+from soundness.explanation_picture import draw, drawing_process
 
 
 @pytest.fixture(scope="module")
@@ -60,10 +65,35 @@ def test_what_a_name_holds_is_shown_and_not_run(detectors, fan, tmp_path):
     assert "<script>alert" not in html
 
 
-def test_the_picture_is_one(explained, tmp_path):
-    write_picture(explained, tmp_path / "new" / "clip.png")
+def test_the_picture_is_one_and_the_same_in_another_process(explained, tmp_path):
+    picture = picture_of(explained)
+    with drawing_process() as drawing:
+        png = drawing.draw(picture)
+    assert png == draw(picture)
+    write_picture(png, tmp_path / "new" / "clip.png")
     height, width, _ = imread(tmp_path / "new" / "clip.png").shape
     assert width > height > 500
+
+
+def test_a_name_that_no_font_has_is_drawn_without_a_word(explained):
+    assert draw(replace(picture_of(explained), title="fan: \u6a5f\u68b0 $x"))
+
+
+def test_nothing_but_a_drawing_process_loads_what_draws():
+    code = "import sys, soundness.explaining, soundness.explanation_picture; print('matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_a_process_that_draws_nothing_is_ended_and_one_that_fails_is_told(explained):
+    with drawing_process() as drawing:
+        process = drawing._process
+    assert process.returncode != 0
+    with (
+        drawing_process() as drawing,
+        pytest.raises(OutputError, match=r"no picture: the process that draws it ended with status [1-9]"),
+    ):
+        drawing.draw(replace(picture_of(explained), y_ticks=()))
 
 
 def test_p_value_and_its_clips_are_told(explained, detectors):

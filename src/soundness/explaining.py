@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundness.errors import DataError, OutputError
+from soundness.explanation_picture import drawing_process
 from soundness.verbs import check_extra, load
 
 if TYPE_CHECKING:  # loaded when it is needed
@@ -80,16 +81,16 @@ def explain(
         raise DataError(f"{normal}: no such folder; expected one with the normal recordings")
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out}: is a file; a folder for page and picture is expected")
-    chosen = _chosen(load(detector), Path(detector), machine)
-    from soundness.explained_clips import explain_recording
-    from soundness.explanation_page import write_explanation, write_picture
-
-    explained = explain_recording(chosen, clip, normal=None if normal is None else Path(normal))
     page, picture = (out / f"{clip.stem}{suffix}" for suffix in (".html", ".png"))
-    with ThreadPoolExecutor(1) as pool:  # sounds are compressed while the picture is drawn
-        drawn = pool.submit(write_picture, explained, picture)
-        write_explanation(explained, page)
-        drawn.result()
+    with drawing_process() as drawing, ThreadPoolExecutor(1) as pool:
+        chosen = _chosen(load(detector), Path(detector), machine)
+        from soundness.explained_clips import explain_recording
+        from soundness.explanation_page import picture_of, write_explanation, write_picture
+
+        explained = explain_recording(chosen, clip, normal=None if normal is None else Path(normal))
+        drawn = pool.submit(drawing.draw, picture_of(explained))
+        write_explanation(explained, page)  # sounds are compressed while the picture is drawn
+        write_picture(drawn.result(), picture)
     return ExplanationFiles(
         page,
         picture,

@@ -2,26 +2,21 @@
 
 import importlib.metadata
 import re
-import textwrap
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from markupsafe import Markup
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from soundness.errors import OutputError
 from soundness.explained_clips import ExplainedClip
+from soundness.explanation_picture import Picture, PictureMap
 from soundness.features import band_centres
 from soundness.odd_parts import OddPart, hertz, strongest_second
 from soundness.pages import audio_uri, map_uri, render_page, write_page
 
-__all__ = ["write_explanation", "write_picture"]
-
-_LINE_LENGTH = 165  # characters that fit beside each other in the picture
+__all__ = ["picture_of", "write_explanation", "write_picture"]
 
 Array = NDArray[np.floating[Any]]
 
@@ -32,7 +27,6 @@ _PEAK = 0.9
 _SMALLEST_LIMIT = 4.0  # deviations at the ends of the colour scale
 _TICKS_HZ = (63, 125, 250, 500, 1000, 2000, 4000, 8000, 16000, 32000)
 _FEWEST_APART = 0.07  # of a map's height, between two ticks
-_DPI = 100
 
 
 def write_explanation(explained: ExplainedClip, path: Path) -> None:
@@ -46,61 +40,51 @@ def write_explanation(explained: ExplainedClip, path: Path) -> None:
     write_page(path, render_page("explanation.html", **_context(explained)))
 
 
-def write_picture(explained: ExplainedClip, path: Path) -> None:
-    """Draw the log-mel of the clip, that of the nearest normal clip, and what is odd.
+def write_picture(png: bytes, path: Path) -> None:
+    """Write the picture.
 
     Raises
     ------
     OutputError
         If it cannot be written.
     """
-    explanation = explained.explanation
-    figure = Figure(figsize=(11.0, 7.2))
-    grid = figure.add_gridspec(
-        2, 3, width_ratios=(1, 1, 0.22), left=0.07, right=0.98, top=0.81, bottom=0.08, hspace=0.3, wspace=0.18
-    )
-    title = f"{explained.detector.machine_type}: {explained.name}"  # a file's name is no formula
-    figure.text(0.07, 0.955, title, fontsize=12, weight="bold", parse_math=False)
-    figure.text(0.07, 0.925, explained.verdict, fontsize=9, color="#555555")
-    words = [line for sentence in explained.sentences for line in textwrap.wrap(sentence, _LINE_LENGTH)]
-    figure.text(0.07, 0.915, "\n".join(words[:3]), fontsize=9, verticalalignment="top", linespacing=1.4)
-    low, high = _levels(explained)
-    maps = [("this clip: log-mel, dB", explanation.log_mel)]
-    maps += [] if explained.nearest is None else [("nearest normal clip", explained.nearest.log_mel)]
-    for column, (title, values) in enumerate(maps):
-        axis = figure.add_subplot(grid[0, column])
-        _draw(axis, explained, values, title, cmap="magma", vmin=low, vmax=high)
-    axis = figure.add_subplot(grid[1, :2])
-    limit = _limit(explained)
-    style = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit} if _is_signed(explained) else {"cmap": "magma", "vmin": 0}
-    title = f"from normal, in deviations of the band (±{limit:.0f})" if _is_signed(explained) else "error map"
-    _draw(axis, explained, explanation.deviations, title, **style)
-    for part in explained.parts:
-        for start, end in part.spans or ((0.0, explained.seconds),):
-            height = part.bands[1] - part.bands[0] + 1
-            axis.add_patch(Rectangle((start, part.bands[0] - 1), end - start, height + 2, fill=False, linewidth=1.2))
-    bars = figure.add_subplot(grid[1, 2])
-    bars.stairs(_in_per_cent(explanation.bands), orientation="horizontal", fill=True, color="#0b6b73")
-    bars.set(xlim=(0, None), ylim=(0, len(explanation.bands)), yticks=[])
-    bars.set_title("share of band, %", fontsize=10)
-    bars.tick_params(labelsize=8)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=_DPI, pil_kwargs={"compress_level": 2})
+        path.write_bytes(png)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
 
 
-def _draw(axis: Axes, explained: ExplainedClip, values: Array, title: str, **style: Any) -> None:
-    extent = (0.0, values.shape[1] * explained.frame_seconds, 0.0, float(len(values)))
-    axis.imshow(
-        _shrunk(values, _MOST_COLUMNS), origin="lower", aspect="auto", interpolation="nearest", extent=extent, **style
+def picture_of(explained: ExplainedClip) -> Picture:
+    """What the picture shows: the log-mel of the clip, that of the nearest normal clip, and what is odd."""
+    explanation, (low, high), limit = explained.explanation, _levels(explained), _limit(explained)
+    heard = [("this clip: log-mel, dB", explanation.log_mel)]
+    heard += [] if explained.nearest is None else [("nearest normal clip", explained.nearest.log_mel)]
+    is_signed = _is_signed(explained)
+    title = f"from normal, in deviations of the band (±{limit:.0f})" if is_signed else "error map"
+    lowest, colours = (-limit, "RdBu_r") if is_signed else (0.0, "magma")
+    boxes = [
+        (start, end, *part.bands)
+        for part in explained.parts
+        for start, end in part.spans or ((0.0, explained.seconds),)
+    ]
+    return Picture(
+        f"{explained.detector.machine_type}: {explained.name}",
+        explained.verdict,
+        explained.sentences,
+        tuple(_picture_map(explained, values, title, low, high, "magma") for title, values in heard),
+        _picture_map(explained, explanation.deviations, title, lowest, limit, colours),
+        tuple(boxes),
+        explanation.bands,
+        tuple(_y_ticks(explained)),
     )
-    places, texts = zip(*_y_ticks(explained), strict=True)
-    axis.set_yticks([place / 100 * len(values) for place in places], texts)
-    axis.tick_params(labelsize=8)
-    axis.set_title(title, fontsize=10)
-    axis.set_xlabel("s", fontsize=8, labelpad=1)
+
+
+def _picture_map(
+    explained: ExplainedClip, values: Array, title: str, low: float, high: float, colours: str
+) -> PictureMap:
+    seconds = values.shape[1] * explained.frame_seconds
+    return PictureMap(title, _shrunk(values, _MOST_COLUMNS), low, high, colours, seconds)
 
 
 def _context(explained: ExplainedClip) -> dict[str, Any]:
@@ -267,11 +251,6 @@ def _player(
         "start": round(start / sample_rate, 3),
         "length": round(len(waveform) / sample_rate, 3),
     }
-
-
-def _in_per_cent(values: Array) -> Array:
-    shares: Array = 100 * values / max(float(values.sum()), 1e-300)
-    return shares
 
 
 def _shrunk(values: Array, most: int) -> Array:

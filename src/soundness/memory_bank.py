@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
 
 from soundness.comparisons import COMPARISONS, Comparison
 from soundness.errors import DataError
@@ -372,15 +373,16 @@ def left_out_distances(banks: Sequence[MemoryBank], training: TrainingVectors, *
         return distances
     crossfit = CrossFit(training.own, training.clip_domains, banks[0].settings)
     known, asked = crossfit.prepared(training.own), crossfit.prepared(training.vectors)
-    for clip in range(start, len(training.vectors)):
-        embeddings = crossfit.without(clip)
-        distinct = {id(embed): (embed, clips) for embed, clips in zip(embeddings, known, strict=True)}
-        whitened = {key: embed(clips) for key, (embed, clips) in distinct.items()}
-        embedded = [whitened[id(embed)] for embed in embeddings]
-        queries = [embed(vectors[clip]) for embed, vectors in zip(embeddings, asked, strict=True)]
-        for bank, found, is_refitted in zip(banks, distances, refitted, strict=True):
-            if not is_refitted:
-                found[clip - start] = bank.distances_without(clip, embedded, queries)
+    with threadpool_limits(1, user_api="blas"):  # for products this small, threads that wait for a busy core cost all
+        for clip in range(start, len(training.vectors)):
+            embeddings = crossfit.without(clip)
+            distinct = {id(embed): (embed, clips) for embed, clips in zip(embeddings, known, strict=True)}
+            whitened = {key: embed(clips) for key, (embed, clips) in distinct.items()}
+            embedded = [whitened[id(embed)] for embed in embeddings]
+            queries = [embed(vectors[clip]) for embed, vectors in zip(embeddings, asked, strict=True)]
+            for bank, found, is_refitted in zip(banks, distances, refitted, strict=True):
+                if not is_refitted:
+                    found[clip - start] = bank.distances_without(clip, embedded, queries)
     return distances
 
 

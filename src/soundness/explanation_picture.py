@@ -1,0 +1,190 @@
+"""The picture of an explanation, drawn in a process of its own: Matplotlib takes a second to load, as torch does.
+
+The process is this interpreter with `run`, which loads Matplotlib, waits for a `Picture` and answers with a PNG. The
+module itself is light: whoever draws in another process does not load Matplotlib.
+"""
+
+import io
+import pickle
+import signal
+import subprocess
+import sys
+import textwrap
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soundness.errors import OutputError
+
+if TYPE_CHECKING:  # loaded when it is needed
+    from matplotlib.axes import Axes
+
+__all__ = ["DrawingProcess", "Picture", "PictureMap", "draw", "drawing_process", "run"]
+
+_LINE_LENGTH = 165  # characters that fit beside each other
+_MOST_LINES = 3
+_DPI = 100
+
+Array = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PictureMap:
+    """Time by frequency.
+
+    Parameters
+    ----------
+    title
+        Above it.
+    values
+        Shape ``(band, column)``; the lowest band is drawn at the bottom.
+    low, high
+        Values of the first and the last colour.
+    colours
+        Of Matplotlib's colour maps.
+    seconds
+        Its width.
+    """
+
+    title: str
+    values: Array
+    low: float
+    high: float
+    colours: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """All that is drawn.
+
+    Parameters
+    ----------
+    title, verdict, sentences
+        Lines of text.
+    heard
+        The clip, and the nearest normal one if there is one.
+    odd
+        What is odd.
+    boxes
+        Around odd parts: first and last second, first and last band.
+    bands
+        Share of each, shape ``(band,)``.
+    y_ticks
+        Places in per cent of a map's height, and what is written there.
+    """
+
+    title: str
+    verdict: str
+    sentences: tuple[str, ...]
+    heard: tuple[PictureMap, ...]
+    odd: PictureMap
+    boxes: tuple[tuple[float, float, int, int], ...]
+    bands: Array
+    y_ticks: tuple[tuple[float, str], ...]
+
+
+def draw(picture: Picture) -> bytes:
+    """A PNG with the log-mel of the clip, that of the nearest normal clip, and what is odd."""
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
+
+    figure = Figure(figsize=(11.0, 7.2))
+    grid = figure.add_gridspec(
+        2, 3, width_ratios=(1, 1, 0.22), left=0.07, right=0.98, top=0.81, bottom=0.08, hspace=0.3, wspace=0.18
+    )
+    figure.text(0.07, 0.955, picture.title, fontsize=12, weight="bold", parse_math=False)  # a name is no formula
+    figure.text(0.07, 0.925, picture.verdict, fontsize=9, color="#555555")
+    words = [line for sentence in picture.sentences for line in textwrap.wrap(sentence, _LINE_LENGTH)]
+    figure.text(0.07, 0.915, "\n".join(words[:_MOST_LINES]), fontsize=9, verticalalignment="top", linespacing=1.4)
+    for column, heard in enumerate(picture.heard):
+        _draw_map(figure.add_subplot(grid[0, column]), heard, picture.y_ticks)
+    axis = figure.add_subplot(grid[1, :2])
+    _draw_map(axis, picture.odd, picture.y_ticks)
+    for start, end, first, last in picture.boxes:
+        axis.add_patch(Rectangle((start, first - 1), end - start, last - first + 3, fill=False, linewidth=1.2))
+    bars = figure.add_subplot(grid[1, 2])
+    bars.stairs(
+        100 * picture.bands / max(float(picture.bands.sum()), 1e-300),
+        orientation="horizontal",
+        fill=True,
+        color="#0b6b73",
+    )
+    bars.set(xlim=(0, None), ylim=(0, len(picture.bands)), yticks=[])
+    bars.set_title("share of band, %", fontsize=10)
+    bars.tick_params(labelsize=8)
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a name may hold what no font has
+        figure.savefig(file, dpi=_DPI, format="png", pil_kwargs={"compress_level": 2})
+    return file.getvalue()
+
+
+class DrawingProcess:
+    """A process that is loading Matplotlib, or has done so.
+
+    Parameters
+    ----------
+    process
+        Of `run`, with pipes to both of its ends.
+    """
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self._process = process
+
+    def draw(self, picture: Picture) -> bytes:
+        """See `draw`; once.
+
+        Raises
+        ------
+        OutputError
+            If the process ends without a picture.
+        """
+        png, _ = self._process.communicate(pickle.dumps(picture))
+        if self._process.returncode != 0:
+            raise OutputError(f"no picture: the process that draws it ended with status {self._process.returncode}")
+        return png
+
+
+@contextmanager
+def drawing_process() -> Iterator[DrawingProcess]:
+    """A process to draw in; it ends with this block, whether it has drawn or not."""
+    command = [sys.executable, "-P", "-c", "from soundness.explanation_picture import run; run()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            yield DrawingProcess(process)
+        finally:
+            if process.returncode is None:
+                process.kill()
+
+
+def run() -> None:
+    """Load Matplotlib; then draw the picture that comes in, if one comes. Ctrl-C is for the process that asks."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    asked = sys.stdin.buffer.read()
+    if asked:
+        sys.stdout.buffer.write(draw(pickle.loads(asked)))
+
+
+def _draw_map(axis: "Axes", drawn: PictureMap, y_ticks: tuple[tuple[float, str], ...]) -> None:
+    axis.imshow(
+        drawn.values,
+        origin="lower",
+        aspect="auto",
+        interpolation="nearest",
+        extent=(0.0, drawn.seconds, 0.0, float(len(drawn.values))),
+        cmap=drawn.colours,
+        vmin=drawn.low,
+        vmax=drawn.high,
+    )
+    places, texts = zip(*y_ticks, strict=True)
+    axis.set_yticks([place / 100 * len(drawn.values) for place in places], texts)
+    axis.tick_params(labelsize=8)
+    axis.set_title(drawn.title, fontsize=10)
+    axis.set_xlabel("s", fontsize=8, labelpad=1)

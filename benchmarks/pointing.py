@@ -22,7 +22,7 @@ from soundness.odd_parts import strongest_band, strongest_second
 __all__ = ["explain"]
 
 MACHINES = ("fan", "gearbox", "slider")
-SYSTEM = "log-mel-whitened"
+SYSTEM = "soundness"
 SEVERITIES = ((2 / 3, 1.0), (1 / 3, 2 / 3), (0.0, 1 / 3))
 WHOLE = 0.8  # of a clip: a fault that lasts longer has no second that is wrong
 

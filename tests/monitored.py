@@ -24,11 +24,12 @@ def hum(seed=0, *, is_odd=False, seconds=0.4, rate=RATE):
 
 
 def record(path: Path, seed=0, *, seconds_ago=0.0, **options):
-    """Write a recording, completely, that was last changed some seconds ago."""
+    """A recording that is there at once and as a whole, and was last changed some seconds ago."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, hum(seed, **options), options.get("rate", RATE))
-    age(path, seconds_ago)
-    return path
+    written = path.with_name(f"{path.name}.part")
+    soundfile.write(written, hum(seed, **options), options.get("rate", RATE), format=path.suffix[1:])
+    age(written, seconds_ago)
+    return written.rename(path)
 
 
 def age(path: Path, seconds_ago):

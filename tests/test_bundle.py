@@ -184,7 +184,7 @@ def test_a_file_of_a_newer_format_is_refused_as_such(saved):
     assert_refused(saved, f"format {newest + 1}; this version of soundness reads format {newest}: a newer one reads it")
 
 
-@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("number", [1, 2, FORMATS["detector"] - 1])
 def test_a_file_of_an_older_format_is_refused_as_such(saved, number):
     _, payload, _ = split(saved.read_bytes())
     saved.write_bytes(sealed(payload, number=number))

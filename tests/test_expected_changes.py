@@ -5,6 +5,7 @@ import pytest
 from pydantic import ValidationError
 from scipy.stats import multivariate_normal
 
+from soundness.errors import DataError
 from soundness.expected_changes import expected_changes, likelihood_ratio_factor
 from soundness.scorer_settings import MemberSettings
 from soundness.scoring import SCORERS, FusedScorer, NearestNeighborScorer, TrainingVectors
@@ -98,17 +99,16 @@ def test_anomalies_among_neighbouring_bands_are_found_more_often():
     assert auc(fitted(200, **EXPECTING)) > auc(fitted(200, **WHITENED)) + 0.05
 
 
-@pytest.mark.parametrize("n_bands", [0, 23])
-def test_where_features_are_no_bands_it_does_not_count_and_the_summary_says_so(n_bands):
-    scorer = fitted(n_bands=n_bands, **EXPECTING)
-    plain = fitted(n_bands=n_bands, **WHITENED)
+def test_where_features_are_no_bands_it_does_not_count_and_the_summary_says_so():
+    scorer = fitted(n_bands=0, **EXPECTING)
+    plain = fitted(n_bands=0, **WHITENED)
     (vector,) = spectra(1, seed=3)
     assert scorer.score(vector[None]) == plain.score(vector[None])
     assert "features are not the bands of a spectrum: scorer.anomaly_width does not count" in scorer.notes()
     assert plain.notes() == []
     again = NearestNeighborScorer.from_arrays(scorer.arrays(), scorer.settings)
     assert again.notes() == scorer.notes()
-    joined = TrainingVectors.of(spectra(5, seed=8), n_bands=n_bands)
+    joined = TrainingVectors.of(spectra(5, seed=8))
     assert scorer.enrolled(joined).score(vector[None]) == plain.enrolled(joined).score(vector[None])
 
 
@@ -143,6 +143,41 @@ def test_left_out_and_enrolled_banks_expect_the_same():
 def test_it_needs_a_covariance_of_standardised_features(changes):
     with pytest.raises(ValidationError, match=r"anomaly_width is 3, which needs is_standardised=true"):
         ScorerSettings(**(EXPECTING | changes))
+
+
+@pytest.mark.parametrize("comparison", ["nearest", "density-ratio", "density-difference", "mahalanobis"])
+def test_shares_add_up_to_the_squared_distance_and_stay_with_their_band(comparison):
+    scorer = fitted(comparison=comparison, **EXPECTING)
+    vector = spectra(1, seed=3)
+    vector[0, 11] += 20.0
+    shares = scorer.contributions(vector)
+    plain = scorer.bank.comparisons[0].contributions(scorer.bank.whitening.of_domain(vector[0], 0))
+    assert shares.sum() == pytest.approx(plain.sum(), rel=1e-9)
+    assert shares.argmax() == 11
+    assert shares[11] / shares.sum() > 1.5 * plain[11] / plain.sum()
+
+
+@pytest.mark.parametrize("n_bands", [-3, 23, 48])
+def test_a_number_of_bands_that_no_view_has_is_refused(n_bands):
+    with pytest.raises(DataError, match=rf"n_bands {n_bands}; expected 0, or the features of a view: 24"):
+        training_of(5, n_bands=n_bands)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"comparison": "gaussian-mixture"}, {"members": [MemberSettings(comparison="gaussian-mixture")]}]
+)
+def test_a_mixture_expects_nothing(changes):
+    with pytest.raises(ValidationError, match=r"anomaly_width goes with distances"):
+        ScorerSettings(**EXPECTING, **changes)
+
+
+def test_a_band_that_never_varies_is_no_harm():
+    vectors = spectra(12)
+    vectors[:, 5] = -80.0
+    scorer = NearestNeighborScorer.fit(TrainingVectors.of(vectors, n_bands=N_BANDS), ScorerSettings(**EXPECTING))
+    assert np.isfinite(scorer.left_out).all()
+    assert np.isfinite(scorer.score(vectors[:1] + 1.0))
+    assert any("is the same in all training clips" in note for note in scorer.notes())
 
 
 def test_the_default_system_expects_changes_of_a_few_bands():

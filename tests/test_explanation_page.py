@@ -85,6 +85,22 @@ def test_nothing_but_a_drawing_process_loads_what_draws():
     assert done.stdout == "False\n"
 
 
+def test_matplotlib_is_loaded_while_the_picture_is_waited_for():
+    code = (
+        "import sys, soundness.explanation_picture as p\n"
+        "p.run()\n"
+        "print([name in sys.modules for name in p._DRAWN_WITH], 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], input="", capture_output=True, text=True, check=True)
+    assert done.stdout == "[True, True, True] False\n"
+
+
+def test_where_no_process_can_be_started_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(OutputError, match=r"no picture: .*python: cannot be started: No such file"), drawing_process():
+        pass
+
+
 def test_a_process_that_draws_nothing_is_ended_and_one_that_fails_is_told(explained):
     with drawing_process() as drawing:
         process = drawing._process

@@ -155,9 +155,7 @@ def test_views_of_a_clip_are_added_band_by_band(detectors, fan):
     clip = detector.spectrograms(read_recording(path, detector.settings))
     once = explain_clip(detector, clip)
     assert "views" not in once.meaning
-    doubled = type(bank).from_arrays(
-        {**bank.arrays(), "vectors": np.tile(bank.vectors, (1, 2))}, detector.settings.scorer
-    )
+    doubled = type(bank).from_arrays({**bank.arrays(), "vectors": np.tile(bank.own, (1, 2))}, detector.settings.scorer)
     scorer = type(detector.scorer)(doubled, left_out=detector.scorer.left_out, settings=detector.settings.scorer)
     representation = Twice(mean=detector.representation.mean, deviation=detector.representation.deviation)
     twice = explain_clip(detector._changed(representation=representation, scorer=scorer), clip)

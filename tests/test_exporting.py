@@ -92,6 +92,14 @@ SCORERS_TO_EXPORT = [
     {"comparison": "density-ratio", "n_neighbors": 2, "whitening": "shrunk", "is_standardised": True, "balance": "min"},
     {"comparison": "nearest", "whitening": "diagonal", "balance": "none", "synthetic_neighbors": 2},
     {"name": "fused", "comparison": "density-ratio", "whitening": "shrunk", "balance": "min"},
+    {"comparison": "nearest", "whitening": "shrunk", "is_standardised": True, "anomaly_width": 1.0},
+    {
+        "comparison": "density-ratio",
+        "whitening": "ledoit-wolf",
+        "whitening_scope": "per-domain",
+        "is_standardised": True,
+        "anomaly_width": 2.0,
+    },
     {"name": "fused", "fusion": "max"},
     {"name": "mean"},
 ]
@@ -102,7 +110,10 @@ def test_every_scorer_is_exact_in_a_graph(chosen):
     rng = np.random.default_rng(3)
     settings = ScorerSettings(**chosen)
     training = TrainingVectors.of(
-        rng.normal(size=(40, 6)) * np.arange(1, 7), np.repeat([0, 1], [32, 8]), view_sizes=(4, 2)
+        rng.normal(size=(40, 6)) * np.arange(1, 7),
+        np.repeat([0, 1], [32, 8]),
+        view_sizes=(4, 2) if settings.name == "fused" else (),
+        n_bands=4 if settings.name == "fused" else 6,
     )
     scorer = SCORERS[settings.name].fit(training, settings)
     graph = Graph()

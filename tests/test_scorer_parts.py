@@ -28,11 +28,21 @@ WHITENINGS = {
     "standardised": {"whitening": "shrunk", "is_standardised": True},
     "standardised-ledoit-wolf": {"whitening": "ledoit-wolf", "is_standardised": True},
     "expecting": {"whitening": "scaled", "is_standardised": True, "anomaly_width": 1.5, "anomaly_level": 0.5},
+    "expecting-per-domain": {
+        "whitening": "ledoit-wolf",
+        "whitening_scope": "per-domain",
+        "is_standardised": True,
+        "anomaly_width": 1.0,
+    },
     "per-domain": {"whitening": "shrunk", "whitening_scope": "per-domain"},
     "per-domain-ledoit-wolf": {"whitening": "ledoit-wolf", "whitening_scope": "per-domain"},
 }
 BALANCES = ("none", "min", "z-score", "quantile")
-WITH_WHITENINGS = [(comparison, whitening, "z-score") for comparison, whitening in product(COMPARISONS, WHITENINGS)]
+WITH_WHITENINGS = [
+    (comparison, whitening, "z-score")
+    for comparison, whitening in product(COMPARISONS, WHITENINGS)
+    if comparison != "gaussian-mixture" or "anomaly_width" not in WHITENINGS[whitening]
+]
 WITH_BALANCES = [(comparison, "shrunk", balance) for comparison, balance in product(COMPARISONS, BALANCES)]
 CONTRACT = [
     *(("nearest-neighbors", *parts) for parts in sorted({*WITH_WHITENINGS, *WITH_BALANCES})),

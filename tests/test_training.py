@@ -101,6 +101,19 @@ def test_an_unconditional_system_is_told_nothing(fan, run):
     assert detector.representation.vectors(detector.spectrograms(wave())).shape == (1, 16)
 
 
+EXPECTING = ("scorer.whitening=shrunk", "scorer.is_standardised=true", "scorer.anomaly_width=2")
+
+
+@pytest.mark.parametrize(
+    ("system", "changes", "width"),
+    [("log-mel-knn", (), 2.0), ("conditional", (), 2.0), ("conditional", ("representation=latent",), 0.0)],
+)
+def test_a_scorer_expects_changes_where_vectors_are_spectra(fan, run, system, changes, width):
+    (detector,) = run(fan, *EXPECTING, *changes, system=system)
+    assert detector.scorer.bank.settings.anomaly_width == width
+    assert any("anomaly_width does not count" in note for note in detector.summary.notes) == (width == 0.0)
+
+
 # What every setting changes
 
 
@@ -110,6 +123,8 @@ BASE = {
     "scorer.eigenvalue_floor": ("scorer.whitening=shrunk",),
     "scorer.is_standardised": ("scorer.whitening=shrunk",),
     "scorer.whitening_scope": ("scorer.whitening=shrunk",),
+    "scorer.anomaly_width": ("scorer.whitening=shrunk", "scorer.is_standardised=true"),
+    "scorer.anomaly_level": ("scorer.whitening=shrunk", "scorer.is_standardised=true", "scorer.anomaly_width=3"),
     "scorer.n_density_neighbors": ("scorer.comparison=density-ratio",),
     "scorer.n_components": ("scorer.comparison=gaussian-mixture",),
     "training.patience": ("training.learning_rate=0.3", "training.max_steps=150"),
@@ -152,6 +167,8 @@ CHANGES = {
     "scorer.eigenvalue_floor": 0.9,
     "scorer.is_standardised": "true",
     "scorer.whitening_scope": "per-domain",
+    "scorer.anomaly_width": 3,
+    "scorer.anomaly_level": 5,
     "scorer.comparison": "mahalanobis",
     "scorer.n_density_neighbors": 2,
     "scorer.n_components": 1,

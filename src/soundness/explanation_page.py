@@ -41,7 +41,7 @@ def write_explanation(explained: ExplainedClip, path: Path) -> None:
 
 
 def write_picture(png: bytes, path: Path) -> None:
-    """Write the picture.
+    """Write a picture that was drawn; its folder is made where there is none.
 
     Raises
     ------
@@ -69,14 +69,14 @@ def picture_of(explained: ExplainedClip) -> Picture:
         for start, end in part.spans or ((0.0, explained.seconds),)
     ]
     return Picture(
-        f"{explained.detector.machine_type}: {explained.name}",
-        explained.verdict,
-        explained.sentences,
-        tuple(_picture_map(explained, values, title, low, high, "magma") for title, values in heard),
-        _picture_map(explained, explanation.deviations, title, lowest, limit, colours),
-        tuple(boxes),
-        explanation.bands,
-        tuple(_y_ticks(explained)),
+        title=f"{explained.detector.machine_type}: {explained.name}",
+        verdict=explained.verdict,
+        sentences=explained.sentences,
+        heard=tuple(_picture_map(explained, values, title, low, high, "magma") for title, values in heard),
+        odd=_picture_map(explained, explanation.deviations, title, lowest, limit, colours),
+        boxes=tuple(boxes),
+        bands=explanation.bands,
+        y_ticks=tuple(_y_ticks(explained)),
     )
 
 

@@ -4,9 +4,10 @@ The process is this interpreter with `run`, which loads Matplotlib, waits for a 
 module itself is light: whoever draws in another process does not load Matplotlib.
 """
 
+import importlib
 import io
+import os
 import pickle
-import signal
 import subprocess
 import sys
 import textwrap
@@ -14,6 +15,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +31,11 @@ __all__ = ["DrawingProcess", "Picture", "PictureMap", "draw", "drawing_process",
 _LINE_LENGTH = 165  # characters that fit beside each other
 _MOST_LINES = 3
 _DPI = 100
+_DRAWN_WITH = ("matplotlib.figure", "matplotlib.patches", "matplotlib.backends.backend_agg")
+_PROGRAM = """import signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
+from soundness.explanation_picture import run
+run()"""
 
 Array = NDArray[np.floating[Any]]
 
@@ -153,9 +160,21 @@ class DrawingProcess:
 
 @contextmanager
 def drawing_process() -> Iterator[DrawingProcess]:
-    """A process to draw in; it ends with this block, whether it has drawn or not."""
-    command = [sys.executable, "-P", "-c", "from soundness.explanation_picture import run; run()"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    """A process to draw in; it ends with this block, whether it has drawn or not.
+
+    Raises
+    ------
+    OutputError
+        If no process can be started.
+    """
+    command = [sys.executable, "-P", "-c", _PROGRAM]
+    found = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]  # where this package came from
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, found))}
+    try:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+    except OSError as error:
+        raise OutputError(f"no picture: {sys.executable or 'no Python'}: cannot be started: {error.strerror}") from None
+    with process:
         try:
             yield DrawingProcess(process)
         finally:
@@ -164,9 +183,9 @@ def drawing_process() -> Iterator[DrawingProcess]:
 
 
 def run() -> None:
-    """Load Matplotlib; then draw the picture that comes in, if one comes. Ctrl-C is for the process that asks."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
+    """Load Matplotlib; then draw the picture that comes in, if one comes."""
+    for name in _DRAWN_WITH:
+        importlib.import_module(name)
     asked = sys.stdin.buffer.read()
     if asked:
         sys.stdout.buffer.write(draw(pickle.loads(asked)))

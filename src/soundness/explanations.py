@@ -174,6 +174,7 @@ def _meaning(detector: Detector, n_views: int) -> str:
     if isinstance(scorer, NearestNeighborScorer):
         settings = scorer.settings
         of = "" if settings.whitening == "none" else ", whitened,"
+        of = of if scorer.bank.settings.anomaly_width == 0.0 else ", by the likelihood ratio of expected changes,"
         where = {
             "nearest": "the nearest normal clip"
             if settings.n_neighbors == 1

@@ -68,7 +68,7 @@ class Fitted:
         How its network was trained; ``None`` without one.
     frame_covariances
         See `soundness.scoring.TrainingVectors`; the domains in alphabetical order.
-    view_sizes
+    view_sizes, n_bands
         See there.
     notes
         What a person should know of how it was fitted.
@@ -80,18 +80,22 @@ class Fitted:
     network: FitResult | EmbeddingFit | None = None
     frame_covariances: NDArray[np.float64] | None = None
     view_sizes: tuple[int, ...] = ()
+    n_bands: int = 0
     notes: tuple[str, ...] = ()
 
 
 def fit_mean_log_mel(heard: Sequence[Heard], settings: SystemSettings, context: FitContext) -> list[Fitted]:  # noqa: ARG001  # as all fitters
     """Nothing is trained; only the error map has a scale, which each machine's clips give."""
-    return [Fitted(MeanLogMel(mean=mean, deviation=deviation)) for mean, deviation in _scales(heard, settings)]
+    return [
+        Fitted(MeanLogMel(mean=mean, deviation=deviation), n_bands=len(mean))
+        for mean, deviation in _scales(heard, settings)
+    ]
 
 
 def fit_quantile_log_mel(heard: Sequence[Heard], settings: SystemSettings, context: FitContext) -> list[Fitted]:  # noqa: ARG001  # as all fitters
     """As `fit_mean_log_mel`."""
     return [
-        Fitted(QuantileLogMel(mean=mean, deviation=deviation, quantile=settings.quantile))
+        Fitted(QuantileLogMel(mean=mean, deviation=deviation, quantile=settings.quantile), n_bands=len(mean))
         for mean, deviation in _scales(heard, settings)
     ]
 
@@ -101,7 +105,7 @@ def fit_pooled_log_mel(heard: Sequence[Heard], settings: SystemSettings, context
     found = []
     for mean, deviation in _scales(heard, settings):
         pooled = PooledLogMel(mean=mean, deviation=deviation, poolings=settings.poolings)
-        found.append(Fitted(pooled, view_sizes=pooled.view_sizes))
+        found.append(Fitted(pooled, view_sizes=pooled.view_sizes, n_bands=len(mean)))
     return found
 
 
@@ -238,6 +242,7 @@ def _fitted(
         network,
         _frame_covariances(heard, representation, conditions) if settings.has_mean_residuals else None,
         tuple(view.shape[-1] for view in representation.views(heard.spectrograms[0])),
+        0 if kind is Latent else settings.log_mel.n_mels,
     )
 
 

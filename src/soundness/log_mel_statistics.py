@@ -39,11 +39,6 @@ class MeanLogMel:
         """Mean and deviation, by name."""
         return {"mean": self.mean.numpy(), "deviation": self.deviation.numpy()}
 
-    @property
-    def n_bands(self) -> int:
-        """Bands of which a view of so many features is one value each."""
-        return len(self.mean)
-
     def vectors(self, clip: Spectrograms) -> Tensor:
         """Mean of each band in dB, shape ``(1, mel)``."""
         return clip.wanted.mean(dim=-1)[None]

@@ -1,5 +1,6 @@
 """Vectors of normal clips, and how far another clip lies from them: float64 NumPy."""
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -23,6 +24,7 @@ ANY_DOMAIN = -1
 """The domain of a condition that stands for all of them."""
 
 _N_FOLDS = 10
+_ONE_AT_A_TIME = threading.Lock()  # the number of BLAS threads is one for the whole process
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,10 @@ class TrainingVectors:
             )
         if view_sizes and (min(view_sizes) < 1 or sum(view_sizes) != vectors.shape[1]):
             raise DataError(f"view_sizes {view_sizes}; expected at least 1 each, {vectors.shape[1]} features in all")
+        if n_bands not in (0, *(view_sizes or (vectors.shape[1],))):
+            raise DataError(
+                f"n_bands {n_bands}; expected 0, or the features of a view: {view_sizes or vectors.shape[1]}"
+            )
         nowhere = np.zeros(len(vectors), np.int64)
         return cls(vectors[:, None], nowhere, labels, np.array([ANY_DOMAIN]), view_sizes=view_sizes, n_bands=n_bands)
 
@@ -123,6 +129,8 @@ class MemoryBank:
     ----------
     own
         Each clip under its own condition, shape ``(clip, feature)``.
+    clips
+        The same as they are compared: whitened where there is a whitening.
     domains
         Index of each clip's domain, shape ``(clip,)``.
     heard
@@ -141,6 +149,7 @@ class MemoryBank:
     def __init__(
         self,
         own: Array,
+        clips: Array,
         domains: NDArray[np.int64],
         heard: NDArray[np.bool_],
         parents: NDArray[np.int64],
@@ -149,7 +158,7 @@ class MemoryBank:
         settings: ScorerSettings,
     ) -> None:
         self.own = own
-        self.vectors = _as_compared(own, domains, whitening)
+        self.vectors = clips
         self.domains = domains
         self.heard = heard
         self.parents = parents
@@ -192,7 +201,7 @@ class MemoryBank:
         comparisons = [
             like if domain == largest else kind.of(here, settings, like=like) for domain, here in enumerate(references)
         ]
-        return cls(own, domains, heard, parents, whitening, comparisons, settings)
+        return cls(own, clips, domains, heard, parents, whitening, comparisons, settings)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:
@@ -209,7 +218,7 @@ class MemoryBank:
             )
             for domain in range(len(arrays["heard"]))
         ]
-        return cls(own, domains, arrays["heard"], parents, whitening, comparisons, settings)
+        return cls(own, clips, domains, arrays["heard"], parents, whitening, comparisons, settings)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All of it, by name; what a comparison learned begins with its domain's number."""
@@ -251,10 +260,22 @@ class MemoryBank:
         ]
 
     def contributions(self, vectors: Array, domain: int) -> Array:
-        """Share of each feature in a clip's distance to a domain, shape ``(feature,)``; see `soundness.comparisons`."""
-        heard = self._whitened(vectors[self.heard[domain]], domain)
-        comparison = self.comparisons[domain]
-        return comparison.contributions(heard[comparison.distances(heard).argmin()])
+        """Share of each feature in a clip's distance to a domain, shape ``(feature,)``; see `soundness.comparisons`.
+
+        Where changes are expected, each feature of the distance is smeared over its neighbours. Then the distance is
+        shared out as that from the nearest clip would be if nothing were expected.
+        """
+        comparison, queries = self.comparisons[domain], vectors[self.heard[domain]]
+        heard = self._whitened(queries, domain)
+        best = comparison.distances(heard).argmin()
+        shares = comparison.contributions(heard[best])
+        if self._expecting_nothing is None:
+            return shares
+        here = self.domains == domain
+        nearest = np.square(self.vectors[here] - heard[best]).sum(axis=1).argmin()
+        sharp = np.square(self._expecting_nothing.of_domain(self.own[here][nearest] - queries[best], domain))
+        total = float(sharp.sum())
+        return shares if total == 0.0 else sharp * (shares.sum() / total)
 
     def clip_distances(self, vectors: Array) -> Array:
         """Euclidean distance of one clip, whitened, to each normal clip, the smallest over conditions."""
@@ -351,6 +372,14 @@ class MemoryBank:
         mean = float(np.mean(squares)) if squares else 0.0
         return mean if mean > 0.0 else 1.0
 
+    @cached_property
+    def _expecting_nothing(self) -> Whitening | None:
+        """The whitening, were nothing expected; ``None`` where nothing is."""
+        if self.settings.anomaly_width == 0.0:
+            return None
+        settings = self.settings.model_copy(update={"anomaly_width": 0.0})
+        return Whitening.fit(self.own, self.domains, settings, n_domains=len(self.heard))
+
     def _pairs_of(self, domain: int) -> NDArray[np.int64]:
         pairs: NDArray[np.int64] = self.parents[self.domains[self.parents[:, 0]] == domain]
         return pairs
@@ -373,7 +402,8 @@ def left_out_distances(banks: Sequence[MemoryBank], training: TrainingVectors, *
         return distances
     crossfit = CrossFit(training.own, training.clip_domains, banks[0].settings)
     known, asked = crossfit.prepared(training.own), crossfit.prepared(training.vectors)
-    with threadpool_limits(1, user_api="blas"):  # for products this small, threads that wait for a busy core cost all
+    # Products this small gain nothing from threads, and threads that wait for a busy core cost ten times the whole.
+    with _ONE_AT_A_TIME, threadpool_limits(1, user_api="blas"):
         for clip in range(start, len(training.vectors)):
             embeddings = crossfit.without(clip)
             distinct = {id(embed): (embed, clips) for embed, clips in zip(embeddings, known, strict=True)}

@@ -97,11 +97,6 @@ class ReconstructionError:
         weights = {name: tensor.numpy() for name, tensor in self.reconstructor.state_dict().items()}
         return {**weights, "conditions": self.conditions.numpy()}
 
-    @property
-    def n_bands(self) -> int:
-        """Bands of which a view of so many features is one value each."""
-        return len(self.band_deviations)
-
     def vectors(self, clip: Spectrograms) -> Tensor:
         """Views of a clip, one after the other, shape ``(condition, feature)``."""
         return torch.cat(self.views(clip), dim=-1)
@@ -178,8 +173,6 @@ class Latent(ReconstructionError):  # noqa: N818  # not an exception
 
     The error map is that of the reconstruction.
     """
-
-    n_bands = 0  # its features are none
 
     def views(self, clip: Spectrograms) -> list[Tensor]:
         """The activations pooled over segments in each way, shape ``(condition, feature)`` each."""

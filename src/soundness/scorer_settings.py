@@ -87,6 +87,15 @@ class ScorerSettings(StrictSettings):
         return self
 
     @model_validator(mode="after")
+    def _a_mixture_expects_nothing(self) -> Self:
+        if self.anomaly_width > 0.0 and "gaussian-mixture" in {
+            self.comparison,
+            *(member.comparison for member in self.members),
+        }:
+            raise ValueError("anomaly_width goes with distances; a gaussian-mixture is a density of its own")
+        return self
+
+    @model_validator(mode="after")
     def _what_is_expected_has_a_covariance_beside_it(self) -> Self:
         is_whitened = self.whitening not in ("none", "diagonal")
         if self.anomaly_width > 0.0 and not (is_whitened and self.is_standardised):

@@ -353,7 +353,7 @@ def _training_vectors(heard: Heard, fitted: Fitted, domains: list[str]) -> Train
         np.array([domains.index(condition.domain) for condition in conditions] or [ANY_DOMAIN]),
         fitted.frame_covariances,
         fitted.view_sizes,
-        getattr(fitted.representation, "n_bands", 0),
+        fitted.n_bands,
     )
 
 

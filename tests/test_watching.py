@@ -282,13 +282,20 @@ def _count(log, suffix):
         return 0
     if suffix == ".csv":
         return max(0, log.read_bytes().count(b"\n") - 1)
+    journal = log.with_name(f"{log.name}-journal")
     database = sqlite3.connect(f"file:{log}?immutable=1", uri=True)  # the watch has it to itself
     try:
-        return database.execute("SELECT count(*) FROM soundness_clips").fetchone()[0]
+        is_settled = not _is_hot(journal)
+        count = database.execute("SELECT count(*) FROM soundness_clips").fetchone()[0]
+        return count if is_settled and not _is_hot(journal) else 0  # a row that is not committed goes with its watch
     except sqlite3.DatabaseError:
         return 0  # it was written to while it was read
     finally:
         database.close()
+
+
+def _is_hot(journal):
+    return journal.exists() and any(journal.read_bytes()[:8])
 
 
 LITTLE_ROOM = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600)); "

@@ -23,9 +23,9 @@ from soundness.calibration import Calibration, n_flagged
 from soundness.detector import Detector, log_mel_of
 from soundness.features import LogMel
 from soundness.hearing import read_recording
-from soundness.memory_bank import ANY_DOMAIN, TrainingVectors
 from soundness.scoring import NearestNeighborScorer
 from soundness.settings import SystemSettings, load_settings
+from soundness.training_vectors import ANY_DOMAIN, TrainingVectors
 
 DOCS = Path(__file__).parents[1] / "docs"
 SYSTEM = "log-mel-whitened"

@@ -11,8 +11,9 @@ from matplotlib.image import imread
 
 from soundness.errors import OutputError
 from soundness.explained_clips import explain_recording
-from soundness.explanation_page import picture_of, write_explanation, write_picture
+from soundness.explanation_page import picture_of, write_explanation
 from soundness.explanation_picture import draw, drawing_process
+from soundness.pages import write_file
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,7 @@ def test_the_picture_is_one_and_the_same_in_another_process(explained, tmp_path)
     with drawing_process() as drawing:
         png = drawing.draw(picture)
     assert png == draw(picture)
-    write_picture(png, tmp_path / "new" / "clip.png")
+    write_file(tmp_path / "new" / "clip.png", png)
     height, width, _ = imread(tmp_path / "new" / "clip.png").shape
     assert width > height > 500
 

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.errors import SettingsError
-from soundness.memory_bank import ANY_DOMAIN, Array, TrainingVectors
 from soundness.scorer_protocol import Scorer
 from soundness.scorer_settings import ScorerSettings
+from soundness.training_vectors import ANY_DOMAIN, Array, TrainingVectors
 
 __all__ = ["MahalanobisScorer", "MeanScorer"]
 

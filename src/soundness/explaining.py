@@ -85,12 +85,13 @@ def explain(
     with drawing_process() as drawing, ThreadPoolExecutor(1) as pool:
         chosen = _chosen(load(detector), Path(detector), machine)
         from soundness.explained_clips import explain_recording
-        from soundness.explanation_page import picture_of, write_explanation, write_picture
+        from soundness.explanation_page import picture_of, write_explanation
+        from soundness.pages import write_file
 
         explained = explain_recording(chosen, clip, normal=None if normal is None else Path(normal))
         drawn = pool.submit(drawing.draw, picture_of(explained))
         write_explanation(explained, page)  # sounds are compressed while the picture is drawn
-        write_picture(drawn.result(), picture)
+        write_file(picture, drawn.result())
     return ExplanationFiles(
         page,
         picture,

@@ -9,14 +9,13 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from soundness.errors import OutputError
 from soundness.explained_clips import ExplainedClip
 from soundness.explanation_picture import Picture, PictureMap
 from soundness.features import band_centres
 from soundness.odd_parts import OddPart, hertz, strongest_second
 from soundness.pages import audio_uri, map_uri, render_page, write_page
 
-__all__ = ["picture_of", "write_explanation", "write_picture"]
+__all__ = ["picture_of", "write_explanation"]
 
 Array = NDArray[np.floating[Any]]
 
@@ -38,21 +37,6 @@ def write_explanation(explained: ExplainedClip, path: Path) -> None:
         If it cannot be written.
     """
     write_page(path, render_page("explanation.html", **_context(explained)))
-
-
-def write_picture(png: bytes, path: Path) -> None:
-    """Write a picture that was drawn; its folder is made where there is none.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(png)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def picture_of(explained: ExplainedClip) -> Picture:

@@ -141,7 +141,7 @@ class DrawingProcess:
         Of `run`, with pipes to both of its ends.
     """
 
-    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
 
     def draw(self, picture: Picture) -> bytes:

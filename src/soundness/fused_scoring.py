@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.errors import SettingsError
-from soundness.memory_bank import Array, TrainingVectors
 from soundness.neighbor_scoring import NearestNeighborScorer
 from soundness.scorer_protocol import Scorer
 from soundness.scorer_settings import MemberSettings, ScorerSettings
+from soundness.training_vectors import Array, TrainingVectors
 
 __all__ = ["FUSIONS", "FusedScorer"]
 

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from soundness.balances import FEWEST_FOR_STATISTICS, new_balance
 from soundness.errors import DataError
-from soundness.memory_bank import ANY_DOMAIN, Array, MemoryBank, TrainingVectors, left_out_distances
+from soundness.memory_bank import MemoryBank, left_out_distances
 from soundness.scorer_protocol import Scorer
 from soundness.scorer_settings import ScorerSettings
+from soundness.training_vectors import ANY_DOMAIN, Array, TrainingVectors
 
 __all__ = ["NearestNeighborScorer"]
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from soundness.errors import AudioError, OutputError
 
-__all__ = ["audio_uri", "data_uri", "map_uri", "render_page", "write_page"]
+__all__ = ["audio_uri", "data_uri", "map_uri", "render_page", "write_file", "write_page"]
 
 _PLAYER_RATE = 16_000
 _PLAYER_FORMAT = "MP3"  # about 4 kB a second, and every browser plays it
@@ -44,7 +44,12 @@ def render_page(template: str, **context: Any) -> str:
 
 
 def write_page(path: Path, html: str) -> None:
-    """Write a page; its folder is made where there is none.
+    """Write a page; see `write_file`."""
+    write_file(path, html.encode("utf-8", errors="replace"))  # a file's name may hold what no page can
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file; its folder is made where there is none.
 
     Raises
     ------
@@ -53,7 +58,7 @@ def write_page(path: Path, html: str) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(html, encoding="utf-8", errors="replace")  # a file's name may hold what no page can
+        path.write_bytes(content)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.errors import SettingsError
-from soundness.memory_bank import Array, TrainingVectors
 from soundness.scorer_settings import ScorerSettings
+from soundness.training_vectors import Array, TrainingVectors
 
 __all__ = ["Scorer"]
 

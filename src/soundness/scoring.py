@@ -22,10 +22,10 @@ import numpy as np
 from soundness.baseline_scoring import MahalanobisScorer, MeanScorer
 from soundness.calibration import n_flagged
 from soundness.fused_scoring import FusedScorer
-from soundness.memory_bank import ANY_DOMAIN, Array, TrainingVectors
 from soundness.neighbor_scoring import NearestNeighborScorer
 from soundness.parts import find_part, methods_of
 from soundness.scorer_protocol import Scorer
+from soundness.training_vectors import ANY_DOMAIN, Array, TrainingVectors
 
 __all__ = [
     "ANY_DOMAIN",

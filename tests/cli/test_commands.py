@@ -78,6 +78,15 @@ def test_the_version_is_told() -> None:
     assert soundness("--version").stdout == "soundness 0.1.0\n"
 
 
+def test_the_package_runs_as_a_module_with_its_exit_status(tmp_path: Path) -> None:
+    command = (sys.executable, "-m", "soundness")
+    told = subprocess.run((*command, "--version"), capture_output=True, text=True, check=True)
+    assert told.stdout == "soundness 0.1.0\n"
+    missing = subprocess.run((*command, "inspect", tmp_path / "none"), capture_output=True, text=True, check=False)
+    assert missing.returncode == 2
+    assert str(tmp_path / "none") in missing.stderr
+
+
 def test_a_single_recording_can_be_scored(tmp_path: Path, pump: Path, run: Path) -> None:
     out = tmp_path / "one"
     assert soundness("score", run / "pump.soundness", pump / "normal" / "0.wav", "--out", out).exit_code == 0

@@ -1,0 +1,5 @@
+"""The command line as ``python -m soundness``."""
+
+from soundness.cli import main
+
+main()

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 __all__ = ["Row", "measure", "show"]
@@ -80,7 +81,7 @@ def show(rows: Sequence[Row], console: Console) -> int:
     """Print the table; 1 if a promise is not kept, else 0."""
     table = Table("what", "promised", "measured", "")
     for row in rows:
-        table.add_row(row.what, row.promised, row.measured, "pass" if row.is_kept else "FAIL")
+        table.add_row(*map(escape, (row.what, row.promised, row.measured)), "pass" if row.is_kept else "FAIL")
     console.print(table)
     return 0 if all(row.is_kept for row in rows) else 1
 
@@ -91,7 +92,8 @@ def _kept(file: Path) -> dict[str, list[Row]]:
 
 
 def _keep(file: Path, rows: Mapping[str, list[Row]]) -> None:
-    plain = {name: [asdict(row) for row in found] for name, found in rows.items()}
+    # A comparison of NumPy's numbers is no bool of Python's.
+    plain = {name: [asdict(row) | {"is_kept": bool(row.is_kept)} for row in found] for name, found in rows.items()}
     file.write_text(json.dumps(plain, indent=2), encoding="utf-8")
 
 

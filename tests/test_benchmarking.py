@@ -156,6 +156,12 @@ def test_other_settings_are_refused_for_the_same_name(fan, out):
 
 
 @pytest.mark.slow
+def test_another_description_of_the_same_system_goes_on(result, fan, out):
+    again = benchmark(fan, out, entries=entries("log-mel-knn", overrides=["description=Says the same."]), seeds=[0])
+    assert again.measured == result.measured[:1]
+
+
+@pytest.mark.slow
 @pytest.mark.usefixtures("result")
 def test_other_data_are_refused(write_machine, tmp_path, out):
     other = write_machine(tmp_path, n_source=9, n_test=4)

@@ -586,6 +586,13 @@ def test_resuming_something_else_is_refused_by_name(two_machines, run, tmp_path,
     assert contents(tmp_path / "run") == before
 
 
+def test_another_description_of_the_same_system_is_resumed(two_machines, run, tmp_path):
+    run(two_machines)
+    kept = (tmp_path / "run" / "fan.soundness").stat().st_mtime_ns
+    run(two_machines, "description=Says the same.", resume=True)
+    assert (tmp_path / "run" / "fan.soundness").stat().st_mtime_ns == kept
+
+
 def test_resuming_a_folder_that_is_no_run_is_refused(fan, run, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "thesis.txt").write_text("mine")

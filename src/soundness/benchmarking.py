@@ -208,7 +208,7 @@ def _jobs(
         separator = separators.for_system(entry.settings)
         heard_through = "" if separator is None else load_separator(separator).fingerprint
         for seed in seeds if entry.is_random else seeds[:1]:
-            own = [entry.settings.model_dump(mode="json"), seed, identity["data"], heard_through, str(truth)]
+            own = [entry.settings.deciding(), seed, identity["data"], heard_through, str(truth)]
             yield Job(
                 entry,
                 seed,

@@ -196,6 +196,10 @@ class SystemSettings(StrictSettings):
             return self.embedding.segment_frames
         return None if self.autoencoder is None else self.autoencoder.segment_frames
 
+    def deciding(self) -> dict[str, Any]:
+        """Every setting that a score depends on, as JSON has it: what two runs of the same system have in common."""
+        return self.model_dump(mode="json", exclude={"description"})
+
     @model_validator(mode="after")
     def _parts_of_a_network_go_together(self) -> Self:
         if (self.autoencoder is None) != (self.training is None):

@@ -146,7 +146,7 @@ class _Run:
         """Make the folder ready; refuse one that holds anything else."""
         identity = {
             "system": self.system,
-            "settings": self.settings.model_dump(mode="json"),
+            "settings": self.settings.deciding(),
             "seed": self.seed,
             "machine_types": [machine.machine_type for machine in self.machines],
             "data": fingerprint(

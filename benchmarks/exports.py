@@ -1,8 +1,10 @@
 """Section of `alarms.py`: exported detectors, their agreement, time and size."""
 
 import os
+import shutil
 import statistics
 import subprocess
+import tempfile
 import time
 import venv
 from collections.abc import Iterator
@@ -56,7 +58,11 @@ def installed(folder: Path) -> Iterator[Row]:
     if not folder.exists():
         venv.create(folder, with_pip=True)
         python = folder / "bin" / "python"
-        subprocess.run([python, "-m", "pip", "install", "--quiet", f"{PROJECT}[runtime]"], check=True)
+        with tempfile.TemporaryDirectory() as copy:  # a build leaves its folder beside what it builds
+            for name in ("pyproject.toml", "README.md", "LICENSE"):
+                shutil.copy(PROJECT / name, copy)
+            shutil.copytree(PROJECT / "src", Path(copy) / "src", ignore=shutil.ignore_patterns("*.egg-info"))
+            subprocess.run([python, "-m", "pip", "install", "--quiet", f"{copy}[runtime]"], check=True)
     n_bytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
     yield Row("base install with `[runtime]`", "250 MB", f"{n_bytes / 1e6:.0f} MB", n_bytes < 250e6)
     code = "import time; t = time.process_time(); import soundness.runtime; print(time.process_time() - t)"

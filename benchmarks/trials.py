@@ -93,7 +93,7 @@ def _outcome(work: Path, trial: Trial) -> Outcome:
     tests = trial.tests or (trial.folder,)
     settings = load_settings(trial.system.name, overrides=trial.system.all_overrides)
     identity = {
-        "settings": settings.model_dump_json(),
+        "settings": settings.deciding(),
         "seed": trial.system.seed,
         "folder": trial.folder,
         "tests": tests,

@@ -65,8 +65,13 @@ CANDIDATES = {
     "nothing expected, twice the shrinkage": System("soundness", ("scorer.anomaly_width=0",)),
     "`soundness`, half the shrinkage": System("soundness", ("scorer.shrinkage=0.005",)),
     "`soundness`, twice the shrinkage": System("soundness", ("scorer.shrinkage=0.02",)),
-    "`soundness`, changes of 2 bands": System("soundness", ("scorer.anomaly_width=2",)),
-    "`soundness`, changes of 8 bands": System("soundness", ("scorer.anomaly_width=8",)),
+    **{
+        f"`soundness`, changes of {width} bands": System("soundness", (f"scorer.anomaly_width={width}",))
+        for width in (2, 4, 12, 16)
+    },
+    "`soundness`, changes of 4 bands, twice the shrinkage": System(
+        "soundness", ("scorer.anomaly_width=4", "scorer.shrinkage=0.02")
+    ),
     "`soundness`, changes of 0.5 dB": System("soundness", ("scorer.anomaly_level=0.5",)),
     "`soundness`, density of 16 clips": System("soundness", ("scorer.n_density_neighbors=16",)),
     "10 % quantile in place of the mean": LOW,

@@ -30,6 +30,14 @@ def test_a_map_is_a_picture_with_the_lowest_band_at_the_bottom():
         assert picture[pixel][:3] == pytest.approx(expected, abs=0.003)
 
 
+@pytest.mark.parametrize("colours", ["magma", "RdBu_r"])
+def test_colours_are_matplotlibs(colours):
+    shares = np.linspace(0, 1, 64)
+    uri = map_uri(shares[None], low=0.0, high=1.0, colours=colours)
+    picture = matplotlib.image.imread(io.BytesIO(content(uri, "image/png")))
+    np.testing.assert_allclose(picture[0, :, :3], colormaps[colours](shares)[:, :3], atol=0.003)
+
+
 @pytest.mark.parametrize("rate", [16_000, 44_100, 20_000])
 def test_a_sound_is_as_long_and_as_high_as_it_was(rate):
     time = np.arange(2 * rate) / rate

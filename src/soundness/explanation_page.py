@@ -13,7 +13,7 @@ from soundness.explained_clips import ExplainedClip
 from soundness.explanation_picture import Picture, PictureMap
 from soundness.features import band_centres
 from soundness.odd_parts import OddPart, hertz, strongest_second
-from soundness.pages import audio_uri, map_uri, render_page, write_page
+from soundness.pages import Colours, audio_uri, map_uri, render_page, write_page
 
 __all__ = ["picture_of", "write_explanation"]
 
@@ -145,7 +145,7 @@ def _levels(explained: ExplainedClip) -> tuple[float, float]:
     return float(low), float(max(high, low + 1.0))
 
 
-def _map(explained: ExplainedClip, values: Array, *, low: float, high: float, colours: str) -> dict[str, Any]:
+def _map(explained: ExplainedClip, values: Array, *, low: float, high: float, colours: Colours) -> dict[str, Any]:
     return {
         "picture": map_uri(_shrunk(values, _MOST_COLUMNS), low=low, high=high, colours=colours),
         "y_ticks": _y_ticks(explained),

@@ -53,7 +53,7 @@ class PictureMap:
     low, high
         Values of the first and the last colour.
     colours
-        Of Matplotlib's colour maps.
+        Of Matplotlib's colour maps; see `soundness.pages.map_uri`.
     seconds
         Its width.
     """

@@ -268,8 +268,9 @@ class MemoryBank:
         for domain in range(len(self.heard)):
             here = self.vectors[self.domains == domain]
             for index, clip in enumerate(here):
-                apart = np.square(np.delete(here, index, axis=0) - clip).sum(axis=1)
-                squares += [float(apart.min())] if len(apart) > 0 else []
+                apart = np.square(here - clip).sum(axis=1)
+                apart[index] = np.inf
+                squares += [float(apart.min())] if len(apart) > 1 else []
         mean = float(np.mean(squares)) if squares else 0.0
         return mean if mean > 0.0 else 1.0
 

@@ -34,7 +34,7 @@ from soundness.settings import SeparatorSettings, SystemSettings
 
 __all__ = ["FORMATS", "SUFFIX", "load_detector", "load_detectors", "load_separator", "save_detector", "save_separator"]
 
-FORMATS = {"detector": 6, "separator": 2}
+FORMATS = {"detector": 6, "separator": 3}
 SUFFIX = ".soundness"
 _LONGEST_FIRST_LINE = 256
 

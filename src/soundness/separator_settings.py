@@ -85,9 +85,9 @@ class SeparatorSettings(StrictSettings):
     """Largest norm of a step's gradient."""
     minutes: float = Field(default=20.0, gt=0.0)
     """Time after which training ends at the latest."""
-    max_steps: PositiveInt | None = 3000
+    max_steps: PositiveInt | None = 4000
     """Batches after which training ends at the latest; with it, and time enough, a training can be repeated exactly. So
-    many take less than the 20 minutes on one core with a spectrum; a learned basis takes all the time it can get."""
+    many take less than the 20 minutes on two cores with a spectrum; a learned basis takes all the time it can get."""
     refresh_steps: tuple[PositiveInt, ...] = Field(default=(100, 300), strict=False)
     """Batches after which noisy references are replaced by what the network makes of them. Early, for later it knows
     their noise by heart; and seldom, for every time wears the machine away with the noise."""

@@ -81,6 +81,10 @@ def _rectified(layer: nn.ReLU, given: Value) -> Value:  # noqa: ARG001  # as all
     return given.op("Relu")
 
 
+def _leaking(layer: nn.LeakyReLU, given: Value) -> Value:
+    return given.op("LeakyRelu", alpha=layer.negative_slope)
+
+
 def _shuffled(layer: nn.PixelShuffle, given: Value) -> Value:
     return given.op("DepthToSpace", blocksize=layer.upscale_factor, mode="CRD")
 
@@ -116,6 +120,7 @@ _LAYERS: dict[type[nn.Module], Callable[[Any, Value], Value]] = {
     nn.BatchNorm1d: _normalised,
     nn.BatchNorm2d: _normalised,
     nn.ReLU: _rectified,
+    nn.LeakyReLU: _leaking,
     nn.PixelShuffle: _shuffled,
     nn.PReLU: _with_slope,
     GlobalLayerNorm: _normalised_globally,

@@ -142,10 +142,9 @@ def _corrections(refinement: Refinement, logits: Value, features: Value) -> Valu
     whole = features * np.float32(0)
     maps = [logits, *((whole + each).with_axes(1) for each in (features, mean, deviation, lines))]
     hidden = logits.graph.op("Concat", *maps, axis=1)
-    frames, bins = refinement.padding[:2], refinement.padding[2:]
-    for layer, activation in zip(refinement.layers, refinement.activations, strict=True):
-        padded = hidden.padded(*map(np.int64, bins), axis=2).padded(*map(np.int64, frames), axis=3)
-        hidden = layers(activation, layers(layer, padded))
+    for layer in refinement.layers:
+        seen = hidden.padded(np.int64(2), np.int64(0), axis=3) if refinement.causal else hidden
+        hidden = layers(refinement.activation, layers(layer, seen))
     return layers(refinement.to_logits, hidden)
 
 

@@ -20,7 +20,7 @@ from normality import drift, enrolment
 from pointing import explain
 from promises import Row, measure
 from soundness.calibration import Calibration, n_flagged
-from soundness.detector import Detector, log_mel_of
+from soundness.detector import Detector
 from soundness.features import LogMel
 from soundness.hearing import read_recording
 from soundness.scoring import NearestNeighborScorer
@@ -66,7 +66,7 @@ def mean_log_mels(clips: list[Path], settings: SystemSettings, *, noise_db: floa
         if noise_db is not None:
             level = np.sqrt(np.mean(np.square(waveform))) * 10 ** (noise_db / 20)
             waveform = waveform + (level * rng.standard_normal(waveform.shape)).astype(np.float32)
-        rows.append(log_mel_of(log_mel, waveform).double().mean(dim=-1).numpy())
+        rows.append(log_mel(waveform[0]).mean(axis=-1, dtype=np.float64))
     return np.stack(rows)
 
 

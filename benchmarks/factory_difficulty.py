@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 import soundness
 from soundness.clips import Clip
-from soundness.detector import log_mel_of, one_channel
+from soundness.detector import one_channel
 from soundness.factory import MACHINES
 from soundness.features import LogMel
 from soundness.hearing import read_recording
@@ -55,7 +55,7 @@ def autoencoder_scores(root: Path, *, n_epochs: int) -> dict[str, float]:
 def stacked_frames(clip: Clip) -> Tensor:
     """Log-mel of a clip with five neighbouring frames side by side, shape ``(frame, 640)``."""
     log_mel = LogMel(SETTINGS.log_mel, sample_rate=SETTINGS.audio.sample_rate)
-    heard = log_mel_of(log_mel, one_channel(read_recording(clip.path, SETTINGS), channel=0))
+    heard = torch.from_numpy(log_mel(one_channel(read_recording(clip.path, SETTINGS), channel=0)[0]))
     return heard.T.unfold(0, N_STACKED, 1).transpose(1, 2).flatten(1).clone()
 
 

@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 import soundness
 from promises import Row
 from soundness.clips import describe_clip
-from soundness.detector import Detector, log_mel_of
+from soundness.detector import Detector
 from soundness.drift_statistics import drift_of
 from soundness.enrolment import enrol
 from soundness.features import LogMel
@@ -180,6 +180,6 @@ def measured(waveforms: list[Array]) -> NormalClips:
     """Band statistics of recordings."""
     settings = load_settings(SYSTEM)
     log_mel = LogMel(settings.log_mel, sample_rate=settings.audio.sample_rate)
-    found = [log_mel_of(log_mel, waveform[None].astype(np.float32)).numpy() for waveform in waveforms]
+    found = [log_mel(waveform.astype(np.float32)) for waveform in waveforms]
     names, domains = [str(index) for index in range(len(found))], ["source"] * len(found)
     return NormalClips.of(found, names=names, domains=domains)

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,7 +34,7 @@ def test_machine_attributes_and_domain_are_three_blocks_of_ones_and_zeros():
     encoder = ConditionEncoder(tuple(conditions))
     assert encoder.told == ("machine_type", "attributes", "domain")
     assert encoder.n_features == 7
-    assert encoder.encode(conditions).dtype == torch.float32
+    assert encoder.encode(conditions).dtype == np.float32
 
 
 def test_a_block_that_is_the_same_everywhere_is_left_out():
@@ -84,7 +84,7 @@ def test_each_row_holds_one_one_per_block_and_no_two_conditions_share_a_row(cond
     encoder = ConditionEncoder(tuple(sorted(conditions)))
     rows = encoder.encode(conditions)
     assert rows.shape == (len(conditions), encoder.n_features)
-    assert (rows.sum(dim=1) == len(encoder.told)).all()
+    assert (rows.sum(axis=1) == len(encoder.told)).all()
     assert len({tuple(row) for row in rows.tolist()}) == len(conditions)
 
 
@@ -92,7 +92,7 @@ def test_each_row_holds_one_one_per_block_and_no_two_conditions_share_a_row(cond
 def test_the_order_of_the_conditions_does_not_matter(conditions, random):
     shuffled = random.sample(conditions, len(conditions))
     expected = ConditionEncoder(tuple(conditions)).encode(conditions)
-    assert torch.equal(ConditionEncoder(tuple(shuffled)).encode(conditions), expected)
+    assert np.array_equal(ConditionEncoder(tuple(shuffled)).encode(conditions), expected)
 
 
 def test_the_condition_of_a_training_clip_is_what_its_name_and_place_say():

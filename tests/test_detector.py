@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from soundness.detector import REPRESENTATIONS, Detector
+from soundness.detector import REPRESENTATIONS, Detector, find_representation
 from soundness.errors import AudioError
 from soundness.features import LogMel
 from soundness.settings import system_names
@@ -84,7 +84,7 @@ class TestEverySystem:
         assert clip.given.shape == clip.wanted.shape == (16, 1 + 8_000 // 256)
         vectors = detector.representation.vectors(clip)
         assert vectors.ndim == 2
-        assert torch.isfinite(vectors).all()
+        assert np.isfinite(vectors).all()
         error_map = detector.error_map(waveform)
         assert error_map.shape == clip.wanted.shape
         assert error_map.dtype == np.float32
@@ -92,10 +92,10 @@ class TestEverySystem:
 
     def test_the_log_mel_is_that_of_its_settings(self, detectors, system, waveform):
         detector = detectors[system]
-        expected = LogMel(detector.settings.log_mel, sample_rate=16_000)(torch.from_numpy(waveform[0]))
+        expected = LogMel(detector.settings.log_mel, sample_rate=16_000)(waveform[0])
         found = detector.spectrograms(waveform)
-        assert torch.equal(found.given, expected)
-        assert torch.equal(found.wanted, expected)
+        assert np.array_equal(found.given, expected)
+        assert np.array_equal(found.wanted, expected)
 
     def test_a_loud_tone_stands_out_in_the_error_map_where_it_is(self, detectors, system, waveform):
         loud, time = waveform.copy(), np.arange(2_000) / 16_000
@@ -111,9 +111,9 @@ class TestEverySystem:
         before, clip = detector.representation, detector.spectrograms(waveform)
         arrays = before.arrays()
         assert all(isinstance(array, np.ndarray) for array in arrays.values())
-        after = REPRESENTATIONS[detector.settings.representation].from_arrays(arrays, detector.settings)
-        assert torch.equal(before.vectors(clip), after.vectors(clip))
-        assert torch.equal(before.error_map(clip), after.error_map(clip))
+        after = find_representation(detector.settings.representation).from_arrays(arrays, detector.settings)
+        assert np.array_equal(before.vectors(clip), after.vectors(clip))
+        assert np.array_equal(before.error_map(clip), after.error_map(clip))
 
     def test_silence_has_a_finite_score_and_a_remark(self, detectors, system):
         silence = np.zeros((1, 8_000), np.float32)
@@ -177,13 +177,13 @@ def test_what_is_separated_takes_its_place(detectors, separator, waveform, mode,
     detector = separating(detectors["conditional"], separator, mode)
     log_mel = LogMel(detector.settings.log_mel, sample_rate=16_000)
     expected = {
-        "recording": log_mel(torch.from_numpy(waveform[0])),
-        "machine": log_mel(torch.from_numpy(separator.separate(waveform)[0, 0])),
+        "recording": log_mel(waveform[0]),
+        "machine": log_mel(separator.separate(waveform)[0, 0]),
     }
     found = detector.spectrograms(waveform)
-    assert torch.equal(found.given, expected[given])
-    assert torch.equal(found.wanted, expected[wanted])
-    assert not torch.equal(expected["recording"], expected["machine"])
+    assert np.array_equal(found.given, expected[given])
+    assert np.array_equal(found.wanted, expected[wanted])
+    assert not np.array_equal(expected["recording"], expected["machine"])
 
 
 def test_each_way_to_separate_gives_another_score(detectors, separator, waveform):

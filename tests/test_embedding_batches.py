@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from soundness.embedding_batches import TRANSFORMATIONS, EmbeddingBatches, EmbeddingClips, mixed, transformed
 
@@ -17,7 +18,7 @@ def level(value, n_frames=20):
 def batches(small):
     def batches(*overrides, log_mels=None, classes=(0, 0, 0, 1), noise=(), seed=0):
         log_mels = [level(-30), level(-30), level(-30), level(-50)] if log_mels is None else log_mels
-        clips = EmbeddingClips(log_mels, np.array(classes), noise)
+        clips = EmbeddingClips([*map(Tensor.numpy, log_mels)], np.array(classes), [*map(Tensor.numpy, noise)])
         settings = small("discriminative", "embedding.is_transformed=false", *overrides).embedding
         return EmbeddingBatches(clips, settings, seed=seed)
 

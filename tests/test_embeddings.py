@@ -30,13 +30,14 @@ def embedding(small):
         for values in network.buffers():
             if values.shape == (4,):
                 values.uniform_(0.5, 1.5)  # batch normalisation that is not the identity
-        return DiscriminativeEmbedding(network, mean=bands, deviation=bands, segment_frames=8), settings
+        scale = {"mean": bands.numpy(), "deviation": bands.numpy()}
+        return DiscriminativeEmbedding(network, **scale, segment_frames=8), settings
 
     return embedding
 
 
 def clip(n_frames=40, seed=0):
-    log_mel = torch.from_numpy(np.random.default_rng(seed).normal(-50, 5, (N_MELS, n_frames)).astype(np.float32))
+    log_mel = np.random.default_rng(seed).normal(-50, 5, (N_MELS, n_frames)).astype(np.float32)
     return Spectrograms(log_mel, log_mel)
 
 
@@ -111,7 +112,7 @@ def test_centres_are_of_unit_length_and_not_trained():
 def test_an_embedding_has_unit_length(embedding):
     vectors = embedding()[0].vectors(clip())
     assert vectors.shape == (1, 32)
-    assert vectors.norm().item() == pytest.approx(1.0)
+    assert np.linalg.norm(vectors) == pytest.approx(1.0)
 
 
 def test_no_layer_has_a_bias_but_the_shift_of_batch_normalisation(embedding):
@@ -123,7 +124,7 @@ def test_no_layer_has_a_bias_but_the_shift_of_batch_normalisation(embedding):
 
 def test_an_embedding_does_not_depend_on_its_batch(embedding):
     network = embedding()[0].network
-    segments = torch.stack([clip(8, seed).given for seed in range(5)])
+    segments = torch.from_numpy(np.stack([clip(8, seed).given for seed in range(5)]))
     spectra = segments.mean(dim=-1)
     together = network(segments, spectra)
     for index in range(5):
@@ -133,7 +134,8 @@ def test_an_embedding_does_not_depend_on_its_batch(embedding):
 
 def test_the_level_of_a_band_is_heard_in_the_spectrum_alone(embedding):
     network = embedding()[0].network
-    quiet, louder = clip(8).given[None], clip(8).given[None] + torch.linspace(0, 9, N_MELS)[:, None]
+    quiet = torch.from_numpy(clip(8).given[None])
+    louder = quiet + torch.linspace(0, 9, N_MELS)[:, None]
     torch.testing.assert_close(network.embed_change(quiet), network.embed_change(louder), rtol=1e-3, atol=1e-4)
     apart = network.embed_spectra(quiet.mean(dim=-1)) - network.embed_spectra(louder.mean(dim=-1))
     assert apart.abs().max() > 0.01
@@ -141,28 +143,28 @@ def test_the_level_of_a_band_is_heard_in_the_spectrum_alone(embedding):
 
 def test_a_change_over_time_is_heard_where_the_spectrum_stays(embedding):
     found = embedding()[0]
-    steady = torch.full((N_MELS, 40), -50.0)
-    beating = steady + 6 * torch.tensor([1.0, -1.0] * 20)
+    steady = np.full((N_MELS, 40), -50.0, np.float32)
+    beating = steady + 6 * np.tile(np.float32([1, -1]), 20)
     one, other = (found.vectors(Spectrograms(log_mel, log_mel)) for log_mel in (steady, beating))
-    assert (one - other).norm() > 0.01
+    assert np.linalg.norm(one - other) > 0.01
 
 
 @pytest.mark.parametrize("n_frames", [1, 7, 8, 9, 700])
 def test_clips_of_any_length_have_an_embedding(embedding, n_frames):
     vectors = embedding()[0].vectors(clip(n_frames))
-    assert torch.isfinite(vectors).all()
+    assert np.isfinite(vectors).all()
 
 
 def test_silence_has_an_embedding(embedding):
-    silence = torch.full((N_MELS, 40), -90.0)
-    assert torch.isfinite(embedding()[0].vectors(Spectrograms(silence, silence))).all()
+    silence = np.full((N_MELS, 40), -90.0, np.float32)
+    assert np.isfinite(embedding()[0].vectors(Spectrograms(silence, silence))).all()
 
 
 def test_an_embedding_survives_as_arrays_to_the_last_bit(embedding):
     before, settings = embedding()
     after = DiscriminativeEmbedding.from_arrays(before.arrays(), settings)
-    assert torch.equal(before.vectors(clip()), after.vectors(clip()))
-    assert torch.equal(before.error_map(clip()), after.error_map(clip()))
+    assert np.array_equal(before.vectors(clip()), after.vectors(clip()))
+    assert np.array_equal(before.error_map(clip()), after.error_map(clip()))
 
 
 @pytest.mark.parametrize(

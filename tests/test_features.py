@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from soundness.audio import read_waveform
 from soundness.features import LogMel, mel_filterbank
+from soundness.separation.log_mels import LogMelLayer
 from soundness.settings import LogMelSettings
 
 RATE = 16_000
@@ -51,8 +52,7 @@ def oracle(waveform, rate, settings):
 
 
 def log_mel(waveform, rate=RATE, **changes):
-    values = LogMel(LogMelSettings(**changes), sample_rate=rate)(torch.from_numpy(waveform))
-    return values.numpy()
+    return LogMel(LogMelSettings(**changes), sample_rate=rate)(waveform)
 
 
 def assert_equal_to_librosa(waveform, rate=RATE, **changes):
@@ -132,12 +132,13 @@ def test_nothing_is_quieter_than_the_floor_and_a_louder_clip_is_louder_by_as_man
     np.testing.assert_allclose(log_mel(quiet * 10, floor_db=-200.0), heard + 20, atol=2e-3)
 
 
-def test_a_batch_gives_what_each_clip_gives_alone():
-    batch = np.stack([noise(4_000, seed=seed) for seed in range(6)]).reshape(2, 3, 4_000)
-    together = log_mel(batch)
-    assert together.shape == (2, 3, 128, 8)
-    for index in np.ndindex(2, 3):
-        np.testing.assert_allclose(together[index], log_mel(batch[index]), atol=1e-4)
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_layer_gives_a_batch_what_each_clip_gives_alone(name):
+    rate, changes = VARIANTS[name]
+    batch = np.stack([noise(4_000, seed=seed) for seed in range(3)])
+    together = LogMelLayer(LogMelSettings(**changes), sample_rate=rate)(torch.from_numpy(batch)).numpy()
+    for own, waveform in zip(together, batch, strict=True):
+        np.testing.assert_allclose(own, log_mel(waveform, rate, **changes), atol=1e-4)
 
 
 CHANGES = {

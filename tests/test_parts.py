@@ -13,6 +13,7 @@ from soundness.scoring import SCORERS, MeanScorer, Scorer, find_scorer
 from soundness.training import train
 
 MODULE = """
+import numpy as np
 import torch
 
 from soundness.log_mel_statistics import MeanLogMel
@@ -33,11 +34,11 @@ class Plain(torch.nn.Module):
 class LargestBand(MeanLogMel):
     @classmethod
     def fit(cls, heard, settings, context):
-        bands = torch.zeros(settings.log_mel.n_mels)
+        bands = np.zeros(settings.log_mel.n_mels, np.float32)
         return [Fitted(cls(mean=bands, deviation=bands + 1)) for machine in heard]
 
     def vectors(self, clip):
-        return clip.wanted.mean(dim=-1).max()[None, None]
+        return clip.wanted.mean(axis=-1).max()[None, None]
 
 
 class NotFitted(MeanLogMel):
@@ -144,7 +145,7 @@ def test_a_part_of_ones_own_is_trained_saved_and_read_back(fan, small, tmp_path,
 def test_a_representation_of_ones_own_brings_its_fit(fan, small, tmp_path, mine, waveform):
     settings = small("log-mel-knn", f"representation={mine}:LargestBand")
     (detector,) = train(fan, tmp_path / "run", system="log-mel-knn", settings=settings)
-    expected = detector.spectrograms(waveform).wanted.mean(dim=-1).max()
+    expected = detector.spectrograms(waveform).wanted.mean(axis=-1).max()
     assert detector.representation.vectors(detector.spectrograms(waveform)).tolist() == [[float(expected)]]
     assert load_detector(tmp_path / "run" / "fan.soundness").score(waveform) == detector.score(waveform)
 

@@ -11,7 +11,8 @@ import torch
 from soundness.bundle import load_separator, save_separator
 from soundness.datasets import open_dataset
 from soundness.errors import AudioError, BundleError, DataError, OutputError, SettingsError
-from soundness.separator_training import SNR_DB, can_train_separator, train_separator
+from soundness.separation_choice import can_train_separator
+from soundness.separator_training import SNR_DB, train_separator
 
 RATE = 16_000
 

@@ -45,6 +45,23 @@ def test_the_verbs_lead_from_data_to_figures(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_detector_without_a_network_is_trained_asked_and_explained_without_torch(tmp_path, fan):
+    clip = next((fan / "test").glob("*anomaly*"))
+    program = (
+        "import sys, soundness\n"
+        "fan, clip = sys.argv[1:]\n"
+        "soundness.train(fan, 'run')\n"
+        "soundness.score('run', [fan], 'scores')\n"
+        "soundness.explain('run', clip, 'why')\n"
+        "soundness.enroll('run', [clip], 'enrolled.soundness', condition='new', force=True)\n"
+        "soundness.drift('run', [fan + '/train'])\n"
+        "print(sorted({'torch', 'pytorch_lightning', 'sklearn', 'matplotlib', 'scipy'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", program, str(fan), str(clip)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")
+
+
 def test_the_verbs_lead_from_supplemental_clips_to_a_detector_that_separates(tmp_path, hall, small_separator):
     settings = small_separator().model_dump(include={"n_fft", "batch_size", "crop_seconds", "minutes", "max_steps"})
     separator, pictures = soundness.train_separator(

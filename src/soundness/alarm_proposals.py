@@ -13,7 +13,7 @@ from soundness.calibration import Calibration
 from soundness.datasets import list_clips
 from soundness.detector import Detector
 from soundness.errors import DataError, SettingsError
-from soundness.hearing import one_torch_thread, read_recording
+from soundness.hearing import one_thread_each, read_recording
 
 __all__ = ["AlarmProposal", "p_values_of", "propose_alarms"]
 
@@ -116,7 +116,7 @@ def p_values_of(
     for done, clip in enumerate(clips, start=1):
         if clip.label == "anomaly":
             raise DataError(f"{clip.path}: labelled anomalous; false alarms are counted on normal recordings")
-        with one_torch_thread():
+        with one_thread_each():
             p_values += [
                 calibration.p_value(detector.score(waveform))
                 for waveform in _waveforms(clip.path, detector, clip_every_seconds)

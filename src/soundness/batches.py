@@ -42,7 +42,7 @@ class TrainingClips:
     """
 
     spectrograms: Sequence[Spectrograms]
-    conditions: Tensor
+    conditions: NDArray[np.float32]
     groups: Sequence[str]
     recordings: Sequence[int]
 
@@ -103,7 +103,7 @@ class _Frames:
             self.wanted.sub_(mean[1]).div_(deviation[1])
         self.lengths = np.array([max(n_frames, clip.given.shape[-1]) for clip in chosen], dtype=np.int64)
         self.starts = np.cumsum(self.lengths) - self.lengths
-        self.conditions = clips.conditions[list(kept)]
+        self.conditions = torch.from_numpy(clips.conditions[list(kept)])
 
     def batch(self, first: Tensor, clips: Tensor) -> Batch:
         """Segments that begin at some frames, of the clips that these belong to."""
@@ -177,11 +177,11 @@ class _AllPositions:
             yield self._frames.batch(self._starts[rows], self._owners[rows])
 
 
-def _joined(log_mels: Sequence[Tensor], *, n_frames: int) -> Tensor:
+def _joined(log_mels: Sequence[NDArray[np.float32]], *, n_frames: int) -> Tensor:
     """All frames of some clips, shape ``(frame, mel)``; a clip shorter than a segment is repeated to fill one."""
     filled = [
         split_into_segments(log_mel, n_frames=n_frames)[0] if log_mel.shape[-1] < n_frames else log_mel
-        for log_mel in log_mels
+        for log_mel in map(torch.from_numpy, log_mels)
     ]
     return torch.cat([log_mel.T for log_mel in filled])
 
@@ -190,16 +190,17 @@ def _segments(clips: TrainingClips, chosen: Sequence[int], *, n_frames: int, sca
     """Segments that cover some clips."""
     if not chosen:
         nothing = torch.empty(0, clips.spectrograms[0].given.shape[0], n_frames)
-        return nothing, nothing, clips.conditions[:0]
+        return nothing, nothing, torch.from_numpy(clips.conditions[:0])
     mean, deviation = scale
-    given = [split_into_segments(clips.spectrograms[index].given, n_frames=n_frames) for index in chosen]
-    wanted = [split_into_segments(clips.spectrograms[index].wanted, n_frames=n_frames) for index in chosen]
+    pairs = [clips.spectrograms[index] for index in chosen]
+    given = [split_into_segments(torch.from_numpy(pair.given), n_frames=n_frames) for pair in pairs]
+    wanted = [split_into_segments(torch.from_numpy(pair.wanted), n_frames=n_frames) for pair in pairs]
     read, target = (
         torch.cat(segments).sub_(mean[index, :, None]).div_(deviation[index, :, None])
         for index, segments in enumerate((given, wanted))
     )
     counts = torch.tensor([len(group) for group in given])
-    return read, target, clips.conditions[list(chosen)].repeat_interleave(counts, dim=0)
+    return read, target, torch.from_numpy(clips.conditions[list(chosen)]).repeat_interleave(counts, dim=0)
 
 
 def _held_out_clips(clips: TrainingClips, *, share: float, seed: int) -> list[int]:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +29,10 @@ from soundness.errors import BundleError, OutputError, SettingsError
 from soundness.normal_clips import NormalClips
 from soundness.parts import check_allowed
 from soundness.scoring import Threshold, find_scorer
-from soundness.separation.separator import Separator, SeparatorSummary
 from soundness.settings import SeparatorSettings, SystemSettings
+
+if TYPE_CHECKING:  # loads PyTorch
+    from soundness.separation.separator import Separator
 
 __all__ = ["FORMATS", "SUFFIX", "load_detector", "load_detectors", "load_separator", "save_detector", "save_separator"]
 
@@ -118,7 +120,7 @@ def _check_parts_allowed(path: Path, settings: SystemSettings) -> None:
         raise BundleError(f"{path}: {error}") from None
 
 
-def save_separator(separator: Separator, path: Path) -> None:
+def save_separator(separator: "Separator", path: Path) -> None:
     """Write a separator to one file; a file is there whole or not at all.
 
     Raises
@@ -129,7 +131,7 @@ def save_separator(separator: Separator, path: Path) -> None:
     _write(path, kind="separator", about=_about(separator), arrays=separator.arrays())
 
 
-def load_separator(path: Path) -> Separator:
+def load_separator(path: Path) -> "Separator":
     """Read a separator; what it gives is what the separator that was saved gave, to the last bit.
 
     Raises
@@ -142,14 +144,16 @@ def load_separator(path: Path) -> Separator:
         return _rebuilt(about, arrays)
 
 
-def _about(separator: Separator) -> dict[str, Any]:
+def _about(separator: "Separator") -> dict[str, Any]:
     return {
         "settings": separator.settings.model_dump(mode="json"),
         "summary": separator.summary.model_dump(mode="json"),
     }
 
 
-def _rebuilt(about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Separator:
+def _rebuilt(about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "Separator":
+    from soundness.separation.separator import Separator, SeparatorSummary
+
     return Separator.from_arrays(
         arrays,
         settings=SeparatorSettings.model_validate(about["settings"]),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +14,11 @@ from soundness.detector import Representation
 from soundness.errors import DataError
 from soundness.hearing import hear
 from soundness.scoring import Scorer
-from soundness.separation.separator import Separator
 from soundness.settings import SystemSettings
 from soundness.spectrogram_store import SpectrogramStore
+
+if TYPE_CHECKING:  # loads PyTorch
+    from soundness.separation.separator import Separator
 
 __all__ = ["held_out_calibration", "left_out_calibration", "split_machine"]
 
@@ -74,7 +77,7 @@ def held_out_calibration(
     scorer: Scorer,
     settings: SystemSettings,
     *,
-    separator: Separator | None,
+    separator: "Separator | None",
     advance: Callable[[], None],
     store: SpectrogramStore | None,
 ) -> Calibration:
@@ -98,7 +101,7 @@ def held_out_calibration(
     heard = hear(machine, settings, separator, advance=advance, store=store)
     scores: dict[str, list[float]] = {}
     for clip, spectrograms in zip(heard.clips, heard.spectrograms, strict=True):
-        vectors = representation.vectors(spectrograms).numpy().astype(np.float64)
+        vectors = representation.vectors(spectrograms).astype(np.float64)
         scores.setdefault(clip.domain or "", []).append(scorer.score(vectors))
     by_domain = {domain: np.array(values) for domain, values in scores.items()}
     return Calibration.from_scores(by_domain, origin="held-out")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from soundness.clips import clip_key
 from soundness.datasets import list_clips, open_dataset
-from soundness.detector import Detector, log_mel_of, one_channel
+from soundness.detector import Detector, one_channel
 from soundness.errors import AudioError
 from soundness.features import LogMel
 from soundness.hearing import read_recording
@@ -138,7 +138,7 @@ def _shown(players: Sequence[Player], heard: Mapping[str, NDArray[np.float32]], 
     peak = max(float(np.abs(waveform).max()) for waveform in beginnings.values())
     gain = np.float32(_PEAK / peak if peak > 0 else 1.0)
     log_mel = LogMel(detector.settings.log_mel, sample_rate=sample_rate)
-    maps = {name: log_mel_of(log_mel, waveform).numpy() for name, waveform in beginnings.items()}
+    maps = {name: log_mel(waveform[0]) for name, waveform in beginnings.items()}
     low, high = np.percentile(np.concatenate([values.ravel() for values in maps.values()]), (2, 99.8))
     return [
         replace(

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from soundness.clips import Clip
 
@@ -54,11 +54,11 @@ class ConditionEncoder:
         """Names of the blocks that have features."""
         return tuple(block[0][0] for block in self._blocks())
 
-    def encode(self, conditions: Iterable[Condition]) -> Tensor:
+    def encode(self, conditions: Iterable[Condition]) -> NDArray[np.float32]:
         """Each condition as a row of zeros and ones, shape ``(condition, feature)``."""
         blocks = self._blocks()
         rows = [[float(value in _values(condition)) for block in blocks for value in block] for condition in conditions]
-        return torch.tensor(rows, dtype=torch.float32).reshape(len(rows), self.n_features)
+        return np.array(rows, dtype=np.float32).reshape(len(rows), self.n_features)
 
     def _blocks(self) -> list[list[tuple[str, ...]]]:
         blocks = [sorted(set(values)) for values in zip(*map(_values, self.conditions), strict=True)]

@@ -182,4 +182,4 @@ def _heard(detector: "Detector", path: Path, what: str, value: float) -> "HeardC
 
     waveform = read_recording(path, detector.settings)
     title = f"{what}: score {value:.2f}\n{path.name}"
-    return HeardClip(title, detector.spectrograms(waveform).wanted.numpy(), detector.error_map(waveform))
+    return HeardClip(title, detector.spectrograms(waveform).wanted, detector.error_map(waveform))

@@ -2,26 +2,24 @@
 
 import copy
 from collections.abc import Mapping
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
-from torch import Tensor
 
 from soundness.alarm_rules import AlarmRule
 from soundness.calibration import Calibration
-from soundness.embeddings import DiscriminativeEmbedding
 from soundness.errors import AudioError, SettingsError
 from soundness.features import LogMel, Spectrograms
 from soundness.log_mel_statistics import MeanLogMel, PooledLogMel, QuantileLogMel
 from soundness.normal_clips import NormalClips
 from soundness.parts import find_part, methods_of
-from soundness.reconstruction_errors import Latent, ReconstructionError
 from soundness.scoring import Scorer, Threshold
-from soundness.separation.separator import Separator
 from soundness.settings import SystemSettings
+
+if TYPE_CHECKING:  # loads PyTorch
+    from soundness.separation.separator import Separator
 
 __all__ = ["REPRESENTATIONS", "Detector", "Representation", "TrainingSummary", "find_representation"]
 
@@ -36,21 +34,22 @@ class Representation(Protocol):
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All that was learned, by name."""
 
-    def vectors(self, clip: Spectrograms) -> Tensor:
+    def vectors(self, clip: Spectrograms) -> NDArray[np.floating]:
         """Vectors of one clip, shape ``(condition, feature)``."""
 
-    def error_map(self, clip: Spectrograms) -> Tensor:
+    def error_map(self, clip: Spectrograms) -> NDArray[np.floating]:
         """How odd each band and frame is, shape ``(mel, frame)``; higher is odder."""
 
 
-REPRESENTATIONS: dict[str, type[Representation]] = {
-    "reconstruction-error": ReconstructionError,
-    "latent": Latent,
+REPRESENTATIONS: dict[str, type[Representation] | str] = {
+    "reconstruction-error": "soundness.reconstruction_errors:ReconstructionError",
+    "latent": "soundness.reconstruction_errors:Latent",
     "mean-log-mel": MeanLogMel,
     "quantile-log-mel": QuantileLogMel,
     "log-mel": PooledLogMel,
-    "discriminative-embedding": DiscriminativeEmbedding,
+    "discriminative-embedding": "soundness.embeddings:DiscriminativeEmbedding",
 }
+"""By name, those that need PyTorch by their import path."""
 
 
 def find_representation(name: str) -> type[Representation]:
@@ -134,7 +133,7 @@ class Detector:
         scorer: Scorer,
         threshold: Threshold,
         summary: TrainingSummary,
-        separator: Separator | None = None,
+        separator: "Separator | None" = None,
         calibration: Calibration | None = None,
         alarm_rule: AlarmRule | None = None,
         normal_clips: NormalClips | None = None,
@@ -168,7 +167,7 @@ class Detector:
 
     def score_spectrograms(self, clip: Spectrograms) -> float:
         """Anomaly score of a recording that was heard already; see `score` and `spectrograms`."""
-        return self.scorer.score(self.representation.vectors(clip).numpy().astype(np.float64))
+        return self.scorer.score(self.representation.vectors(clip).astype(np.float64))
 
     def remarks(self, waveform: NDArray[np.float32]) -> list[str]:
         """What a person should know of a recording that can be scored all the same; see `score`."""
@@ -240,17 +239,17 @@ class Detector:
         """As `spectrograms`, with the machine sound, shape ``(1, time)``; ``None`` where nothing is separated."""
         channel = one_channel(waveform, channel=self.settings.audio.channel)
         if self.separator is None:
-            original = log_mel_of(self._log_mel, channel)
+            original = self._log_mel(channel[0])
             return Spectrograms(original, original), None
         machine = self.separator.separate(channel)[0]
-        separated = log_mel_of(self._log_mel, machine)
+        separated = self._log_mel(machine[0])
         if self.settings.separation == "denoise":
             return Spectrograms(separated, separated), machine
-        return Spectrograms(log_mel_of(self._log_mel, channel), separated), machine
+        return Spectrograms(self._log_mel(channel[0]), separated), machine
 
-    def error_map(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+    def error_map(self, waveform: NDArray[np.float32]) -> NDArray[np.floating]:
         """How odd each band and frame of a recording is, shape ``(mel, frame)``; see `score`."""
-        return self.representation.error_map(self.spectrograms(waveform)).numpy()
+        return self.representation.error_map(self.spectrograms(waveform))
 
 
 def one_channel(waveform: NDArray[np.float32], *, channel: int) -> NDArray[np.float32]:
@@ -264,10 +263,3 @@ def one_channel(waveform: NDArray[np.float32], *, channel: int) -> NDArray[np.fl
     if channel >= len(waveform):
         raise AudioError(f"{len(waveform)} channel(s); audio.channel {channel} (counted from 0) is listened to")
     return waveform[channel : channel + 1]
-
-
-@torch.inference_mode()
-def log_mel_of(log_mel: LogMel, waveform: NDArray[np.float32]) -> Tensor:
-    """Log-mel in dB, shape ``(mel, frame)``, of a waveform of shape ``(1, time)``."""
-    spectrogram: Tensor = log_mel(torch.from_numpy(waveform[0]))
-    return spectrogram

@@ -35,9 +35,9 @@ class EmbeddingClips:
         Log-mels of recordings without a machine; may be empty.
     """
 
-    log_mels: Sequence[Tensor]
+    log_mels: Sequence[NDArray[np.float32]]
     classes: NDArray[np.int64]
-    noise: Sequence[Tensor]
+    noise: Sequence[NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +70,9 @@ class EmbeddingBatches:
         self.n_steps = settings.max_steps
         self.steps_per_epoch = min(settings.steps_per_epoch, settings.max_steps)
         self._log_mels = [_long_enough(log_mel, n_frames=n_frames) for log_mel in clips.log_mels]
-        self._spectra = torch.stack([log_mel.mean(dim=-1) for log_mel in clips.log_mels])  # (clip, mel)
+        self._spectra = torch.stack([_spectrum(log_mel) for log_mel in clips.log_mels])  # (clip, mel)
         self._noise = [_long_enough(log_mel, n_frames=n_frames) for log_mel in clips.noise]
-        self._noise_spectra = [log_mel.mean(dim=-1) for log_mel in clips.noise]
+        self._noise_spectra = [_spectrum(log_mel) for log_mel in clips.noise]
         self._classes = clips.classes
         counts = np.bincount(clips.classes)
         self._chances = 1 / (counts[clips.classes] * np.count_nonzero(counts))
@@ -192,6 +192,12 @@ def _level_db(spectra: Tensor) -> Tensor:
     return _in_db(_powers(spectra).sum(dim=1))
 
 
-def _long_enough(log_mel: Tensor, *, n_frames: int) -> Tensor:
+def _spectrum(log_mel: NDArray[np.float32]) -> Tensor:
+    """Long-time spectrum, shape ``(mel,)``."""
+    return torch.from_numpy(log_mel.mean(axis=-1))
+
+
+def _long_enough(log_mel: NDArray[np.float32], *, n_frames: int) -> Tensor:
     """A clip shorter than a segment is repeated to fill one."""
-    return log_mel if log_mel.shape[-1] >= n_frames else split_into_segments(log_mel, n_frames=n_frames)[0]
+    given = torch.from_numpy(log_mel)
+    return given if given.shape[-1] >= n_frames else split_into_segments(given, n_frames=n_frames)[0]

@@ -110,11 +110,13 @@ def _new_training(
     embedding = settings.embedding
     _check_classes(clips, embedding)
     batches = EmbeddingBatches(clips, embedding, seed=seed)
-    mean, deviation = band_statistics([log_mel.mean(dim=-1, keepdim=True) for log_mel in clips.log_mels])
-    _, spread = band_statistics([log_mel - log_mel.mean(dim=-1, keepdim=True) for log_mel in clips.log_mels])
+    mean, deviation = band_statistics([log_mel.mean(axis=-1, keepdims=True) for log_mel in clips.log_mels])
+    _, spread = band_statistics([log_mel - log_mel.mean(axis=-1, keepdims=True) for log_mel in clips.log_mels])
+    found = {"mean": mean, "deviation": deviation, "spread": spread}
+    scale = {name: torch.from_numpy(values) for name, values in found.items()}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = new_embedding_network(settings, mean=mean, deviation=deviation, spread=spread)
+        network = new_embedding_network(settings, **scale)
         centres = SubClusterCentres(
             n_classes=batches.n_classes,
             n_sub_clusters=embedding.n_sub_clusters,

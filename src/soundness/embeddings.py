@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Self
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -190,7 +191,14 @@ class DiscriminativeEmbedding:
         Frames that the network hears at a time; a clip's embedding is the mean of those of its segments.
     """
 
-    def __init__(self, network: EmbeddingNetwork, *, mean: Tensor, deviation: Tensor, segment_frames: int) -> None:
+    def __init__(
+        self,
+        network: EmbeddingNetwork,
+        *,
+        mean: NDArray[np.float32],
+        deviation: NDArray[np.float32],
+        segment_frames: int,
+    ) -> None:
         self.network = network.eval()
         self.mean = mean
         self.deviation = deviation
@@ -199,8 +207,8 @@ class DiscriminativeEmbedding:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: SystemSettings) -> Self:
         """Rebuild from `arrays`."""
-        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        mean, deviation = (tensors.pop(f"machine_{name}") for name in ("mean", "deviation"))
+        mean, deviation = (arrays[f"machine_{name}"] for name in ("mean", "deviation"))
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items() if not name.startswith("machine_")}
         scale = {name: tensors[name] for name in ("mean", "deviation", "spread")}
         network = new_embedding_network(settings, **scale)
         network.load_state_dict(tensors)
@@ -209,19 +217,23 @@ class DiscriminativeEmbedding:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Weights, and the scale of the error map, by name."""
         weights = {name: tensor.numpy() for name, tensor in self.network.state_dict().items()}
-        return {**weights, "machine_mean": self.mean.numpy(), "machine_deviation": self.deviation.numpy()}
+        return {**weights, "machine_mean": self.mean, "machine_deviation": self.deviation}
 
     @torch.inference_mode()
-    def vectors(self, clip: Spectrograms) -> Tensor:
+    def vectors(self, clip: Spectrograms) -> NDArray[np.float32]:
         """The embedding, shape ``(1, 2 * n_features)``."""
-        segments = split_into_segments(clip.given, n_frames=self.segment_frames)
+        given = torch.from_numpy(clip.given)
+        segments = split_into_segments(given, n_frames=self.segment_frames)
         of_change = torch.cat([self.network.embed_change(part) for part in torch.split(segments, _ROWS_AT_A_TIME)])
-        of_spectrum = self.network.embed_spectra(clip.given.mean(dim=-1)[None])
-        return normalize(torch.cat([of_change.mean(dim=0, keepdim=True), of_spectrum], dim=1), dim=1)
+        of_spectrum = self.network.embed_spectra(given.mean(dim=-1)[None])
+        joined = torch.cat([of_change.mean(dim=0, keepdim=True), of_spectrum], dim=1)
+        embedding: NDArray[np.float32] = normalize(joined, dim=1).numpy()
+        return embedding
 
-    def error_map(self, clip: Spectrograms) -> Tensor:
+    def error_map(self, clip: Spectrograms) -> NDArray[np.float32]:
         """Squared distance from the band's mean, in its deviations, shape ``(mel, frame)``: an embedding has no map."""
-        return ((clip.given - self.mean[:, None]) / self.deviation[:, None]).square()
+        squares: NDArray[np.float32] = np.square((clip.given - self.mean[:, None]) / self.deviation[:, None])
+        return squares
 
 
 def new_embedding_network(

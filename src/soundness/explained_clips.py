@@ -145,7 +145,7 @@ def explain_recording(detector: Detector, path: Path, *, normal: Path | None) ->
         clip, machine_sound = detector.hear(waveform)
     except AudioError as error:
         raise AudioError(f"{path}: {error}") from None
-    if not clip.wanted.isfinite().all():
+    if not np.isfinite(clip.wanted).all():
         raise AudioError(f"{path}: too loud: its spectrum overflows")
     explanation = explain_clip(detector, clip)
     nearest, line = _nearest_recording(detector, explanation, path, normal)
@@ -187,7 +187,7 @@ def _nearest_recording(
             heard, _ = detector.hear(waveform)
         except AudioError:  # it is not the one
             continue
-        log_mel = heard.wanted.numpy()
+        log_mel = heard.wanted
         if log_mel.shape[0] == kept.means.shape[1] and _is_same(log_mel, kept.means[index]):
             channel = one_channel(waveform, channel=detector.settings.audio.channel)
             is_itself = candidate.resolve() == path.resolve()

@@ -5,7 +5,6 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from soundness.baseline_scoring import MahalanobisScorer, MeanScorer
 from soundness.detector import Detector
@@ -28,10 +27,10 @@ class BandRepresentation(Protocol):
     """A representation whose features are bands, in one view of a clip or several, and which has a scale."""
 
     @property
-    def band_deviations(self) -> Tensor:
+    def band_deviations(self) -> NDArray[np.float32]:
         """Deviation of each band over all training frames, dB, shape ``(mel,)``."""
 
-    def deviation_map(self, clip: Spectrograms) -> Tensor:
+    def deviation_map(self, clip: Spectrograms) -> NDArray[np.float32]:
         """How far a clip lies from what is normal, with its sign, in the band's deviations, shape ``(mel, frame)``."""
 
 
@@ -100,7 +99,7 @@ def explain_clip(detector: Detector, clip: Spectrograms, *, n_nearest: int = 1) 
     n_nearest
         Normal clips to find.
     """
-    vectors = detector.representation.vectors(clip).numpy().astype(np.float64)
+    vectors = detector.representation.vectors(clip).astype(np.float64)
     nearest, nearest_by = _nearest(detector, clip, vectors, n_nearest)
     deviations, excess_db, normality = _deviations(detector, clip, nearest)
     bands, meaning = _bands(detector, vectors, deviations)
@@ -108,7 +107,7 @@ def explain_clip(detector: Detector, clip: Spectrograms, *, n_nearest: int = 1) 
     frame_seconds = detector.settings.log_mel.hop_length / detector.settings.audio.sample_rate
     weights = _weights(deviations, n_smoothed=max(1, round(_SMOOTHED_SECONDS / frame_seconds)))
     return Explanation(
-        log_mel=clip.wanted.numpy(),
+        log_mel=clip.wanted,
         deviations=deviations,
         excess_db=excess_db,
         shares=bands[:, None] * weights,
@@ -126,7 +125,7 @@ def _nearest(detector: Detector, clip: Spectrograms, vectors: Array, n_clips: in
     except SettingsError:
         if detector.normal_clips is None:
             return np.zeros(0, np.int64), "the detector keeps no normal clips"
-        level = clip.wanted.mean(dim=-1).numpy()
+        level = clip.wanted.mean(axis=-1)
         return detector.normal_clips.nearest(level, n_clips), "by mean log-mel, since the scorer compares no clips"
 
 
@@ -134,18 +133,18 @@ def _deviations(detector: Detector, clip: Spectrograms, nearest: NDArray[np.int6
     """Deviations from normal, the same in dB, and from what they are measured."""
     representation = detector.representation
     if not isinstance(representation, BandRepresentation):
-        errors = representation.error_map(clip).numpy().astype(np.float64)
+        errors = representation.error_map(clip).astype(np.float64)
         return errors, None, f"errors as the representation {detector.settings.representation!r} gives them"
-    scale = representation.band_deviations.numpy().astype(np.float64)[:, None]
+    scale = representation.band_deviations.astype(np.float64)[:, None]
     if not isinstance(representation, MeanLogMel):
-        found = representation.deviation_map(clip).numpy().astype(np.float64)
+        found = representation.deviation_map(clip).astype(np.float64)
         return found, found * scale, "what the network makes of the clip"
     kept = detector.normal_clips
     if kept is None or not len(nearest):
-        found = representation.deviation_map(clip).numpy().astype(np.float64)
+        found = representation.deviation_map(clip).astype(np.float64)
         return found, found * scale, "the mean of all training frames"
     level = kept.means[nearest].astype(np.float64).mean(axis=0)
-    excess = clip.wanted.numpy().astype(np.float64) - level[:, None]
+    excess = clip.wanted.astype(np.float64) - level[:, None]
     return excess / scale, excess, "the level of the nearest normal clip"
 
 

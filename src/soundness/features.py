@@ -1,21 +1,20 @@
-"""Log-mel spectrograms in torch: batched, on any device, equal to librosa's."""
+"""Log-mel spectrograms, equal to librosa's."""
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
-import torch
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from soundness.settings import LogMelSettings
 
-__all__ = ["LogMel", "Spectrograms", "band_centres", "mel_filterbank"]
+__all__ = ["LogMel", "Spectrograms", "band_centres", "hann_window", "mel_filterbank"]
 
 _BLOCK_FRAMES = 4096  # of an hour-long clip, so that its spectrum fits into memory
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Spectrograms:
     """A clip as a representation gets it: two log-mels in dB, of shape ``(mel, frame)`` each.
 
@@ -29,12 +28,12 @@ class Spectrograms:
         What it is to reconstruct, and what the clip's vectors describe.
     """
 
-    given: Tensor
-    wanted: Tensor
+    given: NDArray[np.float32]
+    wanted: NDArray[np.float32]
 
 
-class LogMel(nn.Module):
-    """Log-mel spectrogram of waveforms.
+class LogMel:
+    """Log-mel spectrogram of a waveform.
 
     Frames are centred on multiples of ``hop_length``, the edges padded with zeros, the window is a periodic Hann
     window of ``n_fft`` samples and the filters are Slaney's: as in librosa, and in the official baseline. Spectra are
@@ -48,54 +47,49 @@ class LogMel(nn.Module):
         Hz.
     """
 
-    filters: Tensor
-
     def __init__(self, settings: LogMelSettings, *, sample_rate: int) -> None:
-        super().__init__()
         self.settings = settings
-        filters = mel_filterbank(settings, sample_rate=sample_rate)
-        self.register_buffer("filters", torch.from_numpy(filters), persistent=False)
+        self.filters = mel_filterbank(settings, sample_rate=sample_rate)
+        self._window = hann_window(settings.n_fft)
 
-    def forward(self, waveform: Tensor) -> Tensor:
+    def __call__(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
         """Log-mel spectrogram in dB, ``10 log10`` of the mel bands, never below ``floor_db``.
 
         Parameters
         ----------
         waveform
-            float32 in [-1, 1], shape ``(..., time)``.
+            In [-1, 1], shape ``(time,)``.
 
         Returns
         -------
-        Tensor
-            dB, shape ``(..., mel, frame)`` with ``1 + time // hop_length`` frames.
+        NDArray[np.float32]
+            dB, shape ``(mel, frame)`` with ``1 + time // hop_length`` frames.
         """
         settings = self.settings
         before = settings.n_fft // 2
-        padded = nn.functional.pad(waveform.reshape(-1, waveform.shape[-1]), (before, settings.n_fft - before))
-        n_frames, hop = 1 + waveform.shape[-1] // settings.hop_length, settings.hop_length
-        blocks = [range(start, min(start + _BLOCK_FRAMES, n_frames)) for start in range(0, n_frames, _BLOCK_FRAMES)]
-        parts = [self._block(padded[:, part[0] * hop : part[-1] * hop + settings.n_fft]) for part in blocks]
-        log_mel = torch.cat(parts, dim=-1)
-        return log_mel.reshape(*waveform.shape[:-1], *log_mel.shape[-2:])
+        padded = np.pad(waveform, (before, settings.n_fft - before))
+        frames = sliding_window_view(padded, settings.n_fft)[: len(waveform) + 1 : settings.hop_length]
+        starts = range(0, len(frames), _BLOCK_FRAMES)
+        return np.concatenate([self._block(frames[start : start + _BLOCK_FRAMES]) for start in starts], axis=1)
 
-    def _block(self, padded: Tensor) -> Tensor:
-        """Log-mel of whole frames, shape ``(batch, mel, frame)``, of samples of shape ``(batch, time)``."""
+    def _block(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Log-mel, shape ``(mel, frame)``, of frames of shape ``(frame, time)``."""
         settings = self.settings
-        precise = torch.float32 if padded.device.type == "mps" else torch.float64  # MPS knows no float64
-        spectrum = torch.stft(
-            padded.to(precise),
-            settings.n_fft,
-            settings.hop_length,
-            window=torch.hann_window(settings.n_fft, dtype=precise, device=padded.device),
-            center=False,
-            return_complex=True,
-        )  # (batch, bin, frame)
-        magnitude = (spectrum.real.square() + spectrum.imag.square()).float()
+        spectrum = np.fft.rfft(frames * self._window)  # (frame, bin)
+        with np.errstate(over="ignore"):  # what is too loud becomes infinite, which whoever listens looks for
+            magnitude = (np.square(spectrum.real) + np.square(spectrum.imag)).astype(np.float32)
         if settings.power != 2.0:
-            magnitude = magnitude.pow(settings.power / 2)
-        bands = self.filters @ magnitude  # (batch, mel, frame)
-        floor = 10 ** (settings.floor_db * settings.power / 20)
-        return bands.clamp(min=floor).log10() * (20 / settings.power)
+            magnitude = magnitude ** np.float32(settings.power / 2)
+        bands = self.filters @ magnitude.T  # (mel, frame)
+        floor = np.float32(10 ** (settings.floor_db * settings.power / 20))
+        decibels: NDArray[np.float32] = np.log10(np.maximum(bands, floor)) * np.float32(20 / settings.power)
+        return decibels
+
+
+def hann_window(n_samples: int) -> NDArray[np.float64]:
+    """Periodic Hann window, shape ``(n_samples,)``."""
+    window: NDArray[np.float64] = np.hanning(n_samples + 1)[:-1]
+    return window
 
 
 def mel_filterbank(settings: LogMelSettings, *, sample_rate: int) -> NDArray[np.float32]:

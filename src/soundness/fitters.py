@@ -1,28 +1,26 @@
 """How each representation is fitted to the machines that share it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from soundness.batches import TrainingClips
 from soundness.conditions import Condition, ConditionEncoder
 from soundness.detector import Representation
-from soundness.embedding_batches import TRANSFORMATIONS, EmbeddingClips
-from soundness.embeddings import DiscriminativeEmbedding
 from soundness.errors import SettingsError
-from soundness.fits import EmbeddingFit, FitResult
 from soundness.hearing import Heard
 from soundness.log_mel_statistics import MeanLogMel, PooledLogMel, QuantileLogMel, band_statistics
-from soundness.network_store import NetworkStore
 from soundness.parts import find_part, methods_of
-from soundness.reconstruction_errors import Latent, ReconstructionError
 from soundness.settings import SystemSettings
+
+if TYPE_CHECKING:  # loads PyTorch
+    from soundness.embedding_batches import EmbeddingClips
+    from soundness.fits import EmbeddingFit, FitResult
+    from soundness.network_store import NetworkStore
+    from soundness.reconstruction_errors import ReconstructionError
 
 __all__ = ["FITTERS", "FitContext", "Fitted", "find_fitter"]
 
@@ -49,7 +47,7 @@ class FitContext:
     folder: Path
     resume: bool
     progress: Callable[[int, int], None] | None
-    networks: NetworkStore | None = None
+    networks: "NetworkStore | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +75,7 @@ class Fitted:
     representation: Representation
     conditions: tuple[Condition, ...] = ()
     encoder: ConditionEncoder | None = None
-    network: FitResult | EmbeddingFit | None = None
+    network: "FitResult | EmbeddingFit | None" = None
     frame_covariances: NDArray[np.float64] | None = None
     view_sizes: tuple[int, ...] = ()
     n_bands: int = 0
@@ -109,7 +107,7 @@ def fit_pooled_log_mel(heard: Sequence[Heard], settings: SystemSettings, context
     return found
 
 
-def _scales(heard: Sequence[Heard], settings: SystemSettings) -> list[tuple[Tensor, Tensor]]:
+def _scales(heard: Sequence[Heard], settings: SystemSettings) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     if settings.autoencoder is not None:
         raise SettingsError(f"representation {settings.representation!r} has no network; set autoencoder=false, too")
     return [band_statistics([clip.wanted for clip in machine.spectrograms]) for machine in heard]
@@ -117,12 +115,16 @@ def _scales(heard: Sequence[Heard], settings: SystemSettings) -> list[tuple[Tens
 
 def fit_reconstruction_error(heard: Sequence[Heard], settings: SystemSettings, context: FitContext) -> list[Fitted]:
     """Train one network on all clips of all machines given, and on their separated copies where there are any."""
+    from soundness.reconstruction_errors import ReconstructionError
+
     return [_fitted(ReconstructionError, *share) for share in _shares(heard, settings, context)]
 
 
 def fit_latent(heard: Sequence[Heard], settings: SystemSettings, context: FitContext) -> list[Fitted]:
     """As `fit_reconstruction_error`."""
-    return [_fitted(Latent, *share) for share in _shares(heard, settings, context)]
+    from soundness.reconstruction_errors import Latent
+
+    return [replace(_fitted(Latent, *share), n_bands=0) for share in _shares(heard, settings, context)]
 
 
 def fit_discriminative_embedding(heard: Sequence[Heard], settings: SystemSettings, context: FitContext) -> list[Fitted]:
@@ -131,7 +133,9 @@ def fit_discriminative_embedding(heard: Sequence[Heard], settings: SystemSetting
     A class is a machine with its section and its attributes, or the pseudo-label in their place. The domain is none:
     it differs from the attributes only where nobody wrote down what differs.
     """
+    from soundness.embedding_batches import EmbeddingClips
     from soundness.embedding_fitting import fit_embedding
+    from soundness.embeddings import DiscriminativeEmbedding
 
     own = [(c.machine_type, c.section, c.attributes) for machine in heard for c in machine.conditions]
     names = sorted(set(own))
@@ -161,7 +165,9 @@ def fit_discriminative_embedding(heard: Sequence[Heard], settings: SystemSetting
     return found
 
 
-def _embedding_notes(clips: EmbeddingClips, network: EmbeddingFit, *, n_own: int) -> tuple[str, ...]:
+def _embedding_notes(clips: "EmbeddingClips", network: "EmbeddingFit", *, n_own: int) -> tuple[str, ...]:
+    from soundness.embedding_batches import TRANSFORMATIONS
+
     ways = f" x {len(TRANSFORMATIONS)} transformations ({', '.join(TRANSFORMATIONS)})"
     classes = f"the network tells {n_own} class(es) of clips apart{ways if network.n_classes > n_own else ''}"
     noise = f"{len(clips.noise)} noise-only clips are mixed in" if clips.noise else "no noise-only clips to mix in"
@@ -195,8 +201,9 @@ def find_fitter(name: str) -> Callable[[Sequence[Heard], SystemSettings, FitCont
 
 def _shares(
     heard: Sequence[Heard], settings: SystemSettings, context: FitContext
-) -> list[tuple[Heard, SystemSettings, ConditionEncoder, FitResult]]:
+) -> "list[tuple[Heard, SystemSettings, ConditionEncoder, FitResult]]":
     """Each machine with the network that is trained on all of them."""
+    from soundness.batches import TrainingClips
     from soundness.fitting import fit_reconstructor
 
     if settings.autoencoder is None or settings.training is None:
@@ -225,15 +232,15 @@ def _shares(
 
 
 def _fitted(
-    kind: type[ReconstructionError],
+    kind: "type[ReconstructionError]",
     heard: Heard,
     settings: SystemSettings,
     encoder: ConditionEncoder,
-    network: FitResult,
+    network: "FitResult",
 ) -> Fitted:
     """One machine's share of a network: the conditions that occur on it."""
     conditions = tuple(sorted(set(heard.conditions))) if encoder.n_features > 0 else ()
-    encoded = encoder.encode(conditions) if conditions else torch.zeros(1, 0)
+    encoded = encoder.encode(conditions) if conditions else np.zeros((1, 0), np.float32)
     representation = kind.of(network.reconstructor, encoded, settings)
     return Fitted(
         representation,
@@ -242,12 +249,12 @@ def _fitted(
         network,
         _frame_covariances(heard, representation, conditions) if settings.has_mean_residuals else None,
         tuple(view.shape[-1] for view in representation.views(heard.spectrograms[0])),
-        0 if kind is Latent else settings.log_mel.n_mels,
+        settings.log_mel.n_mels,
     )
 
 
 def _frame_covariances(
-    heard: Heard, residual: ReconstructionError, conditions: tuple[Condition, ...]
+    heard: Heard, residual: "ReconstructionError", conditions: tuple[Condition, ...]
 ) -> NDArray[np.float64]:
     """Covariance of each domain's residual frames, each clip under its own condition, shape ``(domain, mel, mel)``."""
     domains = [clip.domain or "" for clip in heard.clips]
@@ -258,7 +265,7 @@ def _frame_covariances(
 
 
 def _covariance(
-    heard: Heard, residual: ReconstructionError, own: Sequence[int], chosen: Sequence[bool]
+    heard: Heard, residual: "ReconstructionError", own: Sequence[int], chosen: Sequence[bool]
 ) -> NDArray[np.float64]:
     """Covariance of the residual frames of some clips, of which one is held at a time."""
     n_mels = residual.reconstructor.mean.shape[1]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
@@ -117,7 +118,7 @@ def _scale(clips: TrainingClips, settings: SystemSettings) -> Scale:
     wanted = given
     if not has_one_spectrogram(clips):
         wanted = band_statistics([clip.wanted for clip in clips.spectrograms])
-    mean, deviation = (torch.stack(values) for values in zip(given, wanted, strict=True))
+    mean, deviation = (torch.from_numpy(np.stack(values)) for values in zip(given, wanted, strict=True))
     return mean, deviation
 
 

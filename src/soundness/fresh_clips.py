@@ -14,7 +14,7 @@ from soundness.clips import Clip
 from soundness.datasets import list_clips
 from soundness.detector import Detector
 from soundness.errors import AudioError, DataError
-from soundness.hearing import Listener, name_of, one_torch_thread, spectrograms_of
+from soundness.hearing import Listener, name_of, one_thread_each, spectrograms_of
 from soundness.normal_clips import NormalClips
 
 __all__ = ["FreshClip", "hear_fresh", "joined_clips"]
@@ -73,7 +73,7 @@ def hear_fresh(
         raise DataError("no recordings; expected normal ones")
     found = []
     listener = Listener(detector.settings, detector.separator)
-    with one_torch_thread(), ThreadPoolExecutor(_N_WORKERS) as pool:
+    with one_thread_each(), ThreadPoolExecutor(_N_WORKERS) as pool:
         for done, fresh in enumerate(pool.map(lambda clip: _heard(detector, listener, clip), clips), start=1):
             found.append(fresh)
             if progress is not None:
@@ -97,9 +97,9 @@ def _heard(detector: Detector, listener: Listener, clip: Clip) -> FreshClip:
     if not heard.has_sound:
         raise AudioError(f"{clip.path}: digital silence; expected the sound of a machine")
     spectrograms = spectrograms_of(heard)
-    vectors = detector.representation.vectors(spectrograms).numpy().astype(np.float64)
+    vectors = detector.representation.vectors(spectrograms).astype(np.float64)
     remembered = NormalClips.of(
-        [spectrograms.wanted.numpy()], names=[name_of(clip)], domains=[""], n_channels=[info.n_channels]
+        [spectrograms.wanted], names=[name_of(clip)], domains=[""], n_channels=[info.n_channels]
     )
     return FreshClip(clip, info, vectors, detector.scorer.score(vectors), remembered)
 

@@ -1,29 +1,32 @@
 """Recordings read the way a system listens to them, and a machine's training clips as log-mels."""
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
 
 from soundness.audio import read_info, read_waveform
 from soundness.clips import Clip
 from soundness.conditions import Condition, condition_of
 from soundness.datasets import FEWEST_TRAINING_CLIPS, Machine
-from soundness.detector import log_mel_of, one_channel
+from soundness.detector import one_channel
 from soundness.errors import AudioError, DataError
 from soundness.features import LogMel, Spectrograms
 from soundness.normal_clips import NormalClips
-from soundness.separation.separator import Separator
 from soundness.settings import SystemSettings
 from soundness.spectrogram_store import KeptRecording, SpectrogramStore
+
+if TYPE_CHECKING:  # loads PyTorch
+    from soundness.separation.separator import Separator
 
 __all__ = [
     "Heard",
@@ -33,7 +36,7 @@ __all__ = [
     "hear",
     "name_of",
     "noise_clips",
-    "one_torch_thread",
+    "one_thread_each",
     "read_recording",
     "remembered",
     "spectrograms_of",
@@ -77,7 +80,7 @@ class Heard:
     separation_seconds: float
     conditions: tuple[Condition, ...]
     pseudo_labelled: tuple[int, ...] = ()
-    noise: tuple[Tensor, ...] = ()
+    noise: tuple[NDArray[np.float32], ...] = ()
 
 
 def read_recording(path: Path, settings: SystemSettings, *, max_seconds: float | None = None) -> NDArray[np.float32]:
@@ -118,8 +121,8 @@ class HeardRecording:
         Wall-clock time that separating took.
     """
 
-    original: Tensor | None
-    separated: Tensor | None
+    original: NDArray[np.float32] | None
+    separated: NDArray[np.float32] | None
     has_sound: bool
     n_samples: int
     separation_seconds: float
@@ -139,7 +142,7 @@ class Listener:
     """
 
     def __init__(
-        self, settings: SystemSettings, separator: Separator | None, store: SpectrogramStore | None = None
+        self, settings: SystemSettings, separator: "Separator | None", store: SpectrogramStore | None = None
     ) -> None:
         self.settings = settings
         self.separator = separator
@@ -173,7 +176,13 @@ class Listener:
             kept[name] = self._keep(path, name, heard, waveform)
         original, separated = kept.get(""), kept.get(self._fingerprint) if self._fingerprint else None
         first = next(iter(kept.values()))
-        return HeardRecording(_tensor(original), _tensor(separated), first.has_sound, first.n_samples, seconds)
+        return HeardRecording(
+            None if original is None else original.log_mel,
+            None if separated is None else separated.log_mel,
+            first.has_sound,
+            first.n_samples,
+            seconds,
+        )
 
     def _kept(self, path: Path, separator: str) -> KeptRecording | None:
         return None if self.store is None else self.store.get(path, self.settings, separator=separator)
@@ -181,10 +190,10 @@ class Listener:
     def _keep(
         self, path: Path, separator: str, heard: NDArray[np.float32], waveform: NDArray[np.float32]
     ) -> KeptRecording:
-        log_mel = log_mel_of(self._log_mel, heard)
-        if not log_mel.isfinite().all():
+        log_mel = self._log_mel(heard[0])
+        if not np.isfinite(log_mel).all():
             raise AudioError("too loud: its spectrum overflows")
-        kept = KeptRecording(log_mel.numpy(), bool(waveform.any()), waveform.shape[-1])
+        kept = KeptRecording(log_mel, bool(waveform.any()), waveform.shape[-1])
         if self.store is not None:
             self.store.put(path, self.settings, kept, separator=separator)
         return kept
@@ -197,10 +206,6 @@ def spectrograms_of(heard: HeardRecording) -> Spectrograms:
     assert given is not None  # a listener wants one of them at least
     assert wanted is not None
     return Spectrograms(given, wanted)
-
-
-def _tensor(kept: KeptRecording | None) -> Tensor | None:
-    return None if kept is None else torch.from_numpy(kept.log_mel)
 
 
 def check_training_clips(machine: Machine, settings: SystemSettings) -> None:
@@ -240,7 +245,7 @@ def check_training_clips(machine: Machine, settings: SystemSettings) -> None:
 def hear(
     machine: Machine,
     settings: SystemSettings,
-    separator: Separator | None,
+    separator: "Separator | None",
     *,
     advance: Callable[[], None],
     store: SpectrogramStore | None = None,
@@ -276,7 +281,7 @@ def hear(
 
     results = []
     n_workers = os.cpu_count() or 1
-    with one_torch_thread(), ThreadPoolExecutor(n_workers) as pool:
+    with one_thread_each(), ThreadPoolExecutor(n_workers) as pool:
         for result in pool.map(read, machine.train):
             results.append(result)
             advance()
@@ -312,7 +317,7 @@ def noise_clips(machine: Machine, settings: SystemSettings) -> tuple[Clip, ...]:
 def remembered(heard: Heard) -> NormalClips:
     """What a detector remembers of its training clips."""
     return NormalClips.of(
-        [clip.wanted.numpy() for clip in heard.spectrograms],
+        [clip.wanted for clip in heard.spectrograms],
         names=[name_of(clip) for clip in heard.clips],
         domains=[clip.domain or "" for clip in heard.clips],
         n_channels=[read_info(clip.path).n_channels for clip in heard.clips],
@@ -325,14 +330,18 @@ def name_of(clip: Clip) -> str:
 
 
 @contextmanager
-def one_torch_thread() -> Iterator[None]:
+def one_thread_each() -> Iterator[None]:
     """Recordings are heard in parallel, each by one thread: faster, and the same on any number of cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    torch = sys.modules.get("torch")  # where it is not loaded, nothing needs it
+    before = 1 if torch is None else torch.get_num_threads()
+    with threadpool_limits(1, user_api="blas"):
+        if torch is not None:
+            torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            if torch is not None:
+                torch.set_num_threads(before)
 
 
 def _paired(heard: HeardRecording, settings: SystemSettings) -> tuple[Spectrograms, Spectrograms | None]:

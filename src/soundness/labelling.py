@@ -3,10 +3,9 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from soundness.clips import Clip
@@ -15,9 +14,11 @@ from soundness.errors import DataError
 from soundness.features import Spectrograms
 from soundness.hearing import Heard, check_training_clips, hear
 from soundness.pseudo_labels import PseudoLabels, by_classifier, by_clusters
-from soundness.separation.separator import Separator
 from soundness.settings import SystemSettings
 from soundness.spectrogram_store import SpectrogramStore
+
+if TYPE_CHECKING:  # loads PyTorch
+    from soundness.separation.separator import Separator
 
 __all__ = ["Labeller", "band_moments", "lacking_attributes", "spectral_shapes"]
 
@@ -59,7 +60,7 @@ class Labeller:
     def labelled(
         self,
         heard: Sequence[Heard],
-        separator: Separator | None,
+        separator: "Separator | None",
         *,
         advance: Callable[[Machine], Callable[[], None]],
         store: SpectrogramStore | None = None,
@@ -164,15 +165,15 @@ def lacking_attributes(clips: Sequence[Clip]) -> list[int]:
 
 def spectral_shapes(spectrograms: Iterable[Spectrograms]) -> NDArray[np.float64]:
     """Mean log-mel of what a network reads, dB above the mean of its bands, shape ``(clip, mel)``."""
-    means = torch.stack([clip.given.double().mean(dim=-1) for clip in spectrograms])
-    return (means - means.mean(dim=1, keepdim=True)).numpy()
+    means = np.stack([clip.given.mean(axis=-1, dtype=np.float64) for clip in spectrograms])
+    shapes: NDArray[np.float64] = means - means.mean(axis=1, keepdims=True)
+    return shapes
 
 
 def band_moments(spectrograms: Iterable[Spectrograms]) -> NDArray[np.float64]:
     """Mean and deviation of each band over time, dB, of what a network reads, shape ``(clip, 2 * mel)``."""
-    log_mels = [clip.given.double() for clip in spectrograms]
-    moments = [torch.cat([own.mean(dim=-1), own.std(dim=-1, correction=0)]) for own in log_mels]
-    return torch.stack(moments).numpy()
+    log_mels = [clip.given.astype(np.float64) for clip in spectrograms]
+    return np.stack([np.concatenate([own.mean(axis=-1), own.std(axis=-1)]) for own in log_mels])
 
 
 def _domains(heard: Heard, indices: Iterable[int]) -> list[str]:

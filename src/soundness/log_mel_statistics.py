@@ -3,18 +3,19 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-import torch
+import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from soundness.features import Spectrograms
-from soundness.poolings import pooled
+from soundness.poolings import mean, pooled, quantile
 from soundness.setting_types import Pooling
 from soundness.settings import SystemSettings
 
 __all__ = ["MeanLogMel", "PooledLogMel", "QuantileLogMel", "band_statistics"]
 
 _SMALLEST_DEVIATION_DB = 1.0
+
+Bands = NDArray[np.float32]
 
 
 class MeanLogMel:
@@ -26,33 +27,33 @@ class MeanLogMel:
         Of each band over all training frames, dB, shape ``(mel,)``; they scale the error map, not the vector.
     """
 
-    def __init__(self, *, mean: Tensor, deviation: Tensor) -> None:
+    def __init__(self, *, mean: Bands, deviation: Bands) -> None:
         self.mean = mean
         self.deviation = deviation
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: SystemSettings) -> Self:  # noqa: ARG003  # the protocol passes settings to all
         """Rebuild from `arrays`."""
-        return cls(mean=torch.from_numpy(arrays["mean"]), deviation=torch.from_numpy(arrays["deviation"]))
+        return cls(mean=arrays["mean"], deviation=arrays["deviation"])
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Mean and deviation, by name."""
-        return {"mean": self.mean.numpy(), "deviation": self.deviation.numpy()}
+        return {"mean": self.mean, "deviation": self.deviation}
 
-    def vectors(self, clip: Spectrograms) -> Tensor:
+    def vectors(self, clip: Spectrograms) -> NDArray[np.float32]:
         """Mean of each band in dB, shape ``(1, mel)``."""
-        return clip.wanted.mean(dim=-1)[None]
+        return mean(clip.wanted)[None]
 
-    def error_map(self, clip: Spectrograms) -> Tensor:
+    def error_map(self, clip: Spectrograms) -> NDArray[np.float32]:
         """Squared distance from the band's mean, in its deviations, shape ``(mel, frame)``."""
-        return self.deviation_map(clip).square()
+        return np.square(self.deviation_map(clip))
 
-    def deviation_map(self, clip: Spectrograms) -> Tensor:
+    def deviation_map(self, clip: Spectrograms) -> NDArray[np.float32]:
         """Distance from the band's mean with its sign, in the band's deviations, shape ``(mel, frame)``."""
         return (clip.wanted - self.mean[:, None]) / self.deviation[:, None]
 
     @property
-    def band_deviations(self) -> Tensor:
+    def band_deviations(self) -> Bands:
         """Deviation of each band over all training frames, dB, shape ``(mel,)``."""
         return self.deviation
 
@@ -68,19 +69,18 @@ class QuantileLogMel(MeanLogMel):
         Between 0 and 1.
     """
 
-    def __init__(self, *, mean: Tensor, deviation: Tensor, quantile: float) -> None:
+    def __init__(self, *, mean: Bands, deviation: Bands, quantile: float) -> None:
         super().__init__(mean=mean, deviation=deviation)
         self.quantile = quantile
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: SystemSettings) -> Self:
         """Rebuild from `arrays`."""
-        mean, deviation = (torch.from_numpy(arrays[name]) for name in ("mean", "deviation"))
-        return cls(mean=mean, deviation=deviation, quantile=settings.quantile)
+        return cls(mean=arrays["mean"], deviation=arrays["deviation"], quantile=settings.quantile)
 
-    def vectors(self, clip: Spectrograms) -> Tensor:
+    def vectors(self, clip: Spectrograms) -> NDArray[np.float32]:
         """Quantile of each band in dB, shape ``(1, mel)``."""
-        return clip.wanted.quantile(self.quantile, dim=-1)[None]
+        return quantile(clip.wanted, self.quantile)[None]
 
 
 class PooledLogMel(MeanLogMel):
@@ -94,30 +94,29 @@ class PooledLogMel(MeanLogMel):
         See `soundness.poolings.pooled`.
     """
 
-    def __init__(self, *, mean: Tensor, deviation: Tensor, poolings: Sequence[Pooling]) -> None:
+    def __init__(self, *, mean: Bands, deviation: Bands, poolings: Sequence[Pooling]) -> None:
         super().__init__(mean=mean, deviation=deviation)
         self.poolings = poolings
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: SystemSettings) -> Self:
         """Rebuild from `arrays`."""
-        mean, deviation = (torch.from_numpy(arrays[name]) for name in ("mean", "deviation"))
-        return cls(mean=mean, deviation=deviation, poolings=settings.poolings)
+        return cls(mean=arrays["mean"], deviation=arrays["deviation"], poolings=settings.poolings)
 
     @property
     def view_sizes(self) -> tuple[int, ...]:
         """Features of each view."""
-        return tuple(len(view) for view in self._views(torch.zeros(len(self.mean), 2)))
+        return tuple(len(view) for view in self._views(np.zeros((len(self.mean), 2), np.float32)))
 
-    def vectors(self, clip: Spectrograms) -> Tensor:
+    def vectors(self, clip: Spectrograms) -> NDArray[np.float32]:
         """Views of a clip, one after the other, shape ``(1, feature)``."""
-        return torch.cat(self._views(clip.wanted))[None]
+        return np.concatenate(self._views(clip.wanted))[None]
 
-    def _views(self, log_mel: Tensor) -> list[Tensor]:
+    def _views(self, log_mel: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         return pooled(log_mel, self.poolings)
 
 
-def band_statistics(log_mels: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+def band_statistics(log_mels: Sequence[NDArray[np.float32]]) -> tuple[Bands, Bands]:
     """Mean and deviation of each band over all frames of all clips, in dB.
 
     A deviation is at least 1 dB, so that a band in which nothing ever happened (above a microphone's cut-off, say) does
@@ -130,11 +129,11 @@ def band_statistics(log_mels: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
 
     Returns
     -------
-    tuple[Tensor, Tensor]
+    tuple[NDArray[np.float32], NDArray[np.float32]]
         Shape ``(mel,)`` each.
     """
     n_frames = sum(log_mel.shape[-1] for log_mel in log_mels)
-    mean = sum((log_mel.double().sum(dim=-1) for log_mel in log_mels), torch.zeros(())) / n_frames
-    squares = sum(((log_mel - mean[:, None]).square().sum(dim=-1) for log_mel in log_mels), torch.zeros(()))
-    deviation = (squares / n_frames).sqrt().clamp(min=_SMALLEST_DEVIATION_DB)
-    return mean.float(), deviation.float()
+    mean = np.sum([log_mel.sum(axis=-1, dtype=np.float64) for log_mel in log_mels], axis=0) / n_frames
+    squares = np.sum([np.square(log_mel - mean[:, None]).sum(axis=-1) for log_mel in log_mels], axis=0)
+    deviation = np.maximum(np.sqrt(squares / n_frames), _SMALLEST_DEVIATION_DB)
+    return mean.astype(np.float32), deviation.astype(np.float32)

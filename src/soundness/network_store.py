@@ -98,8 +98,8 @@ def _parts(clips: TrainingClips, settings: SystemSettings, seed: int) -> Iterato
         yield b"" if model is None else model.model_dump_json(exclude=UNKNOWN_TO_A_NETWORK).encode()
     yield repr((seed, settings.log_mel.n_mels, list(clips.groups), list(clips.recordings), package_versions())).encode()
     yield repr(tuple(clips.conditions.shape)).encode()
-    yield clips.conditions.contiguous().numpy().tobytes()
+    yield clips.conditions.tobytes()
     for clip in clips.spectrograms:
         yield repr(tuple(clip.given.shape)).encode()
-        yield clip.given.contiguous().numpy().tobytes()
-        yield b"" if clip.wanted is clip.given else clip.wanted.contiguous().numpy().tobytes()
+        yield clip.given.tobytes()
+        yield b"" if clip.wanted is clip.given else clip.wanted.tobytes()

@@ -23,7 +23,7 @@ def find_part(name: str, known: Mapping[str, Any], *, key: str, methods: Mapping
     name
         A key of ``known``, or ``module:Class``.
     known
-        The parts of the package.
+        The parts of the package, or their import paths.
     key
         The setting that names the part, for messages.
     methods
@@ -35,7 +35,7 @@ def find_part(name: str, known: Mapping[str, Any], *, key: str, methods: Mapping
         If there is no such part, or the class does not fit the role; the message says what it lacks.
     """
     if name in known:
-        return known[name]
+        return _imported(known[name], key=key) if isinstance(known[name], str) else known[name]
     if ":" not in name:
         raise SettingsError(f"{key}: no {name!r}; there are {', '.join(known)}, or a class of your own, module:Class")
     part = _imported(name, key=key)

@@ -2,48 +2,60 @@
 
 from collections.abc import Callable, Sequence
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from soundness.setting_types import Pooling, quantile_of
 
-__all__ = ["EXPONENT", "N_OCTAVES", "POOLINGS", "SMALLEST_POWER", "pooled"]
+__all__ = ["EXPONENT", "N_OCTAVES", "POOLINGS", "SMALLEST_POWER", "mean", "pooled", "quantile"]
+
+Values = NDArray[np.float32]
 
 EXPONENT = -0.25  # of power: between the mean of decibels (0) and the quietest frame (minus infinity)
 N_OCTAVES = 5
 SMALLEST_POWER = 1e-6  # dB squared: a band that does not move at all
 
 
-def _generalised_mean(values: Tensor) -> Tensor:
+def mean(values: Values) -> Values:
+    """Mean over time, shape ``(..., mel)``."""
+    found: Values = values.mean(axis=-1)
+    return found
+
+
+def _generalised_mean(values: Values) -> Values:
     """Level of the generalised mean of power, dB, which loud events hardly reach."""
-    powers = values.double() * (EXPONENT / 10)
-    mean: Tensor = (powers * torch.log(torch.tensor(10.0))).logsumexp(-1) - torch.log(torch.tensor(values.shape[-1]))
-    return (10 / EXPONENT * mean / torch.log(torch.tensor(10.0))).to(values.dtype)
+    powers = values.astype(np.float64) * (EXPONENT / 10 * np.log(10.0))
+    largest = powers.max(axis=-1, keepdims=True)
+    mean = np.log(np.exp(powers - largest).mean(axis=-1)) + largest[..., 0]
+    level: Values = (10 / EXPONENT * mean / np.log(10.0)).astype(values.dtype)
+    return level
 
 
-def _modulation(values: Tensor) -> Tensor:
+def _modulation(values: Values) -> Values:
     """Level of each band's fluctuation in octaves below half the frame rate, dB re 1 dB squared, octave by octave."""
     n_frames = values.shape[-1]
-    spectrum = torch.fft.rfft(values.double() - values.double().mean(dim=-1, keepdim=True)).abs().square()
-    rates = torch.arange(spectrum.shape[-1]) / n_frames  # cycles a frame
+    precise = values.astype(np.float64)
+    spectrum = np.square(np.abs(np.fft.rfft(precise - precise.mean(axis=-1, keepdims=True))))
+    rates = np.arange(spectrum.shape[-1]) / n_frames  # cycles a frame
     levels = []
     for octave in range(N_OCTAVES):
         inside = (rates > 0.5 ** (octave + 2)) & (rates <= 0.5 ** (octave + 1))
-        power = 2 * spectrum[..., inside].sum(dim=-1) / n_frames**2
-        levels.append(10 * (power + SMALLEST_POWER).log10())
-    return torch.cat(levels, dim=-1).to(values.dtype)
+        power = 2 * spectrum[..., inside].sum(axis=-1) / n_frames**2
+        levels.append(10 * np.log10(power + SMALLEST_POWER))
+    return np.concatenate(levels, axis=-1).astype(values.dtype)
 
 
-def _change(values: Tensor) -> Tensor:
+def _change(values: Values) -> Values:
     """Mean absolute difference from one frame to the next; 0 of a single frame."""
     if values.shape[-1] == 1:
-        return torch.zeros_like(values[..., 0])
-    return values.diff(dim=-1).abs().mean(dim=-1)
+        return np.zeros_like(values[..., 0])
+    changes: Values = np.abs(np.diff(values, axis=-1)).mean(axis=-1)
+    return changes
 
 
-POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
-    "mean": lambda values: values.mean(dim=-1),
-    "deviation": lambda values: values.std(dim=-1, correction=0),
+POOLINGS: dict[str, Callable[[Values], Values]] = {
+    "mean": mean,
+    "deviation": lambda values: values.std(axis=-1),
     "generalised-mean": _generalised_mean,
     "modulation": _modulation,
     "change": _change,
@@ -51,7 +63,7 @@ POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
 """Functions of values, shape ``(..., mel, frame)``; quantiles beside them, see `pooled`."""
 
 
-def pooled(values: Tensor, poolings: Sequence[Pooling]) -> list[Tensor]:
+def pooled(values: Values, poolings: Sequence[Pooling]) -> list[Values]:
     """One view for each pooling, shape ``(..., feature)``: bands in order, once or, octave by octave, more often.
 
     Parameters
@@ -64,6 +76,12 @@ def pooled(values: Tensor, poolings: Sequence[Pooling]) -> list[Tensor]:
     return [_pooled(values, name) for name in poolings]
 
 
-def _pooled(values: Tensor, pooling: Pooling) -> Tensor:
+def quantile(values: Values, level: float) -> Values:
+    """A quantile over time, shape ``(..., mel)``, between neighbouring values where it falls between two."""
+    found: Values = np.quantile(values, level, axis=-1).astype(values.dtype)
+    return found
+
+
+def _pooled(values: Values, pooling: Pooling) -> Values:
     level = quantile_of(pooling)
-    return POOLINGS[pooling](values) if level is None else values.quantile(level, dim=-1)
+    return POOLINGS[pooling](values) if level is None else quantile(values, level)

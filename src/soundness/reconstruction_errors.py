@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -71,8 +72,8 @@ class ReconstructionError:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: SystemSettings) -> Self:
         """Rebuild from `arrays`, for a system with an autoencoder."""
-        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        conditions = tensors.pop("conditions")
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items() if name != "conditions"}
+        conditions = arrays["conditions"]
         reconstructor = new_reconstructor(
             settings, n_conditions=conditions.shape[1], mean=tensors["mean"], deviation=tensors["deviation"]
         )
@@ -80,12 +81,12 @@ class ReconstructionError:
         return cls.of(reconstructor, conditions, settings)
 
     @classmethod
-    def of(cls, reconstructor: Reconstructor, conditions: Tensor, settings: SystemSettings) -> Self:
+    def of(cls, reconstructor: Reconstructor, conditions: NDArray[np.float32], settings: SystemSettings) -> Self:
         """For a network that was trained with these settings."""
         autoencoder = autoencoder_settings(settings)
         return cls(
             reconstructor,
-            conditions,
+            torch.from_numpy(conditions),
             segment_frames=autoencoder.segment_frames,
             is_overlapping=autoencoder.is_overlapping,
             error=autoencoder.error,
@@ -97,34 +98,36 @@ class ReconstructionError:
         weights = {name: tensor.numpy() for name, tensor in self.reconstructor.state_dict().items()}
         return {**weights, "conditions": self.conditions.numpy()}
 
-    def vectors(self, clip: Spectrograms) -> Tensor:
+    def vectors(self, clip: Spectrograms) -> NDArray[np.float32]:
         """Views of a clip, one after the other, shape ``(condition, feature)``."""
-        return torch.cat(self.views(clip), dim=-1)
+        return np.concatenate(self.views(clip), axis=-1)
 
-    def views(self, clip: Spectrograms) -> list[Tensor]:
+    def views(self, clip: Spectrograms) -> list[NDArray[np.float32]]:
         """The error pooled over time in each way, shape ``(condition, feature)`` each."""
         errors = ERRORS[self.error](self.residuals(clip, self.conditions))
         return [self._pooled(errors, pooling, n_frames=clip.wanted.shape[-1]) for pooling in self.poolings]
 
-    def error_map(self, clip: Spectrograms) -> Tensor:
+    def error_map(self, clip: Spectrograms) -> NDArray[np.float32]:
         """Squared error under the condition that explains the clip best, shape ``(mel, frame)``."""
         maps = self.error_maps(clip)
-        return maps[maps.mean(dim=(1, 2)).argmin()]
+        best: NDArray[np.float32] = maps[maps.mean(axis=(1, 2)).argmin()]
+        return best
 
-    def error_maps(self, clip: Spectrograms) -> Tensor:
+    def error_maps(self, clip: Spectrograms) -> NDArray[np.float32]:
         """Squared error of each band and frame under each condition, shape ``(condition, mel, frame)``."""
-        return self._joined(self.residuals(clip, self.conditions).square(), n_frames=clip.wanted.shape[-1])
+        squares = self.residuals(clip, self.conditions).square()
+        return self._joined(squares, n_frames=clip.wanted.shape[-1]).numpy()
 
-    def deviation_map(self, clip: Spectrograms) -> Tensor:
+    def deviation_map(self, clip: Spectrograms) -> NDArray[np.float32]:
         """What the network leaves under the condition that explains the clip best, with its sign, ``(mel, frame)``."""
         residuals, n_frames = self.residuals(clip, self.conditions), clip.wanted.shape[-1]
         best = self._joined(residuals.square(), n_frames=n_frames).mean(dim=(1, 2)).argmin()
-        return self._joined(residuals[best][None], n_frames=n_frames)[0]
+        return self._joined(residuals[best][None], n_frames=n_frames)[0].numpy()
 
     @property
-    def band_deviations(self) -> Tensor:
+    def band_deviations(self) -> NDArray[np.float32]:
         """Deviation of each band over all training frames, dB, shape ``(mel,)``."""
-        return self.reconstructor.deviation[1]
+        return self.reconstructor.deviation[1].numpy()
 
     def residuals(self, clip: Spectrograms, conditions: Tensor) -> Tensor:
         """What the network leaves of each segment under each condition, shape ``(condition, segment, mel, frame)``."""
@@ -137,7 +140,7 @@ class ReconstructionError:
     ) -> Tensor:
         """What a function makes of each segment under each condition, shape ``(condition, segment, ...)``."""
         split = overlapping_segments if self.is_overlapping else split_into_segments
-        heard = self.reconstructor.scaled(clip.given, clip.wanted)
+        heard = self.reconstructor.scaled(torch.from_numpy(clip.given), torch.from_numpy(clip.wanted))
         given, wanted = (split(log_mel, n_frames=self.segment_frames) for log_mel in heard)
         n_segments, n_conditions = len(given), len(conditions)
         if n_conditions == 1:  # nothing needs to be copied
@@ -153,14 +156,14 @@ class ReconstructionError:
         found = torch.cat(parts)
         return found.reshape(n_conditions, n_segments, *found.shape[1:])
 
-    def _pooled(self, errors: Tensor, pooling: Pooling, *, n_frames: int) -> Tensor:
+    def _pooled(self, errors: Tensor, pooling: Pooling, *, n_frames: int) -> NDArray[np.float32]:
         """One view of errors of shape ``(condition, segment, mel, frame)``.
 
         Each frame counts once; in the mean, as in the official baseline's, each segment where they overlap.
         """
         if self.is_overlapping and pooling == "mean":
-            return errors.mean(dim=(1, 3))
-        (view,) = pooled(self._joined(errors, n_frames=n_frames), [pooling])
+            return errors.mean(dim=(1, 3)).numpy()
+        (view,) = pooled(self._joined(errors, n_frames=n_frames).numpy(), [pooling])
         return view
 
     def _joined(self, segments: Tensor, *, n_frames: int) -> Tensor:
@@ -174,11 +177,11 @@ class Latent(ReconstructionError):  # noqa: N818  # not an exception
     The error map is that of the reconstruction.
     """
 
-    def views(self, clip: Spectrograms) -> list[Tensor]:
+    def views(self, clip: Spectrograms) -> list[NDArray[np.float32]]:
         """The activations pooled over segments in each way, shape ``(condition, feature)`` each."""
         network: Any = self.reconstructor.autoencoder  # which has an encoder: `new_reconstructor` has seen to it
         latent = self._by_segment(clip, self.conditions, lambda given, _, told: network.encode(given, told))
-        return pooled(latent.transpose(1, 2), self.poolings)  # of (condition, latent, segment)
+        return pooled(latent.transpose(1, 2).numpy(), self.poolings)  # of (condition, latent, segment)
 
 
 def _join_overlapping(segments: Tensor, *, n_frames: int) -> Tensor:

@@ -323,9 +323,9 @@ def _listening(detector: "AnyDetector", store: SpectrogramStore | None) -> Calla
 def _one_thread_each(detectors: "Iterable[AnyDetector]") -> AbstractContextManager[None]:
     if all(isinstance(detector, ExportedDetector) for detector in detectors):
         return nullcontext()
-    from soundness.hearing import one_torch_thread
+    from soundness.hearing import one_thread_each
 
-    return one_torch_thread()
+    return one_thread_each()
 
 
 def _score_exported(detector: ExportedDetector, clip: Clip) -> ScoredClip:

@@ -1,15 +1,18 @@
 """What a detector does with separated machine sound: what was asked for, or what the data allow."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from soundness.bundle import load_separator
-from soundness.datasets import Dataset
+from soundness.datasets import Dataset, Machine
 from soundness.errors import SettingsError
-from soundness.separation.separator import Separator
-from soundness.separator_training import can_train_separator
 from soundness.settings import SystemSettings
 
-__all__ = ["decide_separation", "given_separator"]
+if TYPE_CHECKING:  # loads PyTorch
+    from soundness.separation.separator import Separator
+
+__all__ = ["can_train_separator", "decide_separation", "given_separator"]
 
 
 def decide_separation(
@@ -43,7 +46,14 @@ def decide_separation(
     return settings.model_copy(update={"separation": separation}), notes
 
 
-def given_separator(path: Path | None, settings: SystemSettings) -> Separator | None:
+def can_train_separator(machines: Iterable[Machine]) -> bool:
+    """Whether data have what a separator is trained on: noise-only clips, and something to mix them with."""
+    kinds = [({clip.supplemental for clip in machine.supplemental}, len(machine.train)) for machine in machines]
+    has_noise = any("noise" in found for found, _ in kinds)
+    return has_noise and any("machine" in found or ("noise" in found and n_train > 0) for found, n_train in kinds)
+
+
+def given_separator(path: Path | None, settings: SystemSettings) -> "Separator | None":
     """The separator of a file, which must hear at the sample rate of the settings.
 
     Raises

@@ -24,7 +24,7 @@ from soundness.separation.mixtures import MachineSounds, Recipe, recipes_of
 from soundness.separation.separator import Improvement, Separator, SeparatorSummary
 from soundness.settings import SeparatorSettings
 
-__all__ = ["SNR_DB", "TrainedSeparator", "can_train_separator", "train_separator"]
+__all__ = ["SNR_DB", "TrainedSeparator", "train_separator"]
 
 SNR_DB = (-5.0, 0.0, 5.0)
 """Levels of the machine above the noise at which a separator is measured."""
@@ -144,13 +144,6 @@ def _identity(
         "start": "" if before is None else before.fingerprint,
         "data": fingerprint(clip for machine in found for clip in _clips_of(machine, settings)),
     }
-
-
-def can_train_separator(machines: Iterable[Machine]) -> bool:
-    """Whether data have what a separator is trained on: noise-only clips, and something to mix them with."""
-    kinds = [({clip.supplemental for clip in machine.supplemental}, len(machine.train)) for machine in machines]
-    has_noise = any("noise" in found for found, _ in kinds)
-    return has_noise and any("machine" in found or ("noise" in found and n_train > 0) for found, n_train in kinds)
 
 
 def _is_finished(out: Path, work: Path, identity: dict[str, Any], *, resume: bool, overwrite: bool) -> bool:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from markupsafe import Markup
@@ -19,8 +19,10 @@ from soundness.evaluation import Evaluation
 from soundness.labelled_scores import LabelledScores
 from soundness.metrics import roc_auc, roc_curve
 from soundness.scores import MachineScores
-from soundness.separation.separator import Separator
 from soundness.year_metrics import Figures, LabelledClips
+
+if TYPE_CHECKING:  # loads PyTorch
+    from soundness.separation.separator import Separator
 
 __all__ = ["NOTHING_SCORED", "LossCurve", "MachinePart", "Scored", "SystemPart", "Trained", "system_part"]
 
@@ -244,7 +246,7 @@ def _losses(run: Path) -> tuple[LossCurve, ...]:
     return tuple(curves)
 
 
-def _separators_of(trained: Trained) -> list[Separator]:
+def _separators_of(trained: Trained) -> "list[Separator]":
     """The separators that a system used and that can still be read, each once."""
     detectors = trained.detectors.values()
     found = [detector.separator for detector in detectors if detector.separator is not None]
@@ -255,7 +257,7 @@ def _separators_of(trained: Trained) -> list[Separator]:
     return list({separator.fingerprint: separator for separator in found}.values())
 
 
-def _separator_rows(separators: Sequence[Separator]) -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
+def _separator_rows(separators: "Sequence[Separator]") -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
     """A table of how much better machines are heard, in dB, and what is to be known of it."""
     rows: list[tuple[str, ...]] = []
     notes: list[str] = []

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,14 +21,15 @@ from soundness.fitters import FITTERS, FitContext, Fitted, find_fitter
 from soundness.forecast import forecast
 from soundness.hearing import Heard, check_training_clips, hear, noise_clips, remembered
 from soundness.labelling import Labeller
-from soundness.network_store import NetworkStore
 from soundness.run_identity import check_identity, fingerprint, package_versions, read_identity, write_identity
 from soundness.scoring import ANY_DOMAIN, Scorer, Threshold, TrainingVectors, find_scorer
-from soundness.separation.separator import Separator
 from soundness.separation_choice import decide_separation, given_separator
-from soundness.separator_training import train_separator
 from soundness.settings import SystemSettings
 from soundness.spectrogram_store import SpectrogramStore
+
+if TYPE_CHECKING:  # loads PyTorch
+    from soundness.network_store import NetworkStore
+    from soundness.separation.separator import Separator
 
 __all__ = ["Progress", "train"]
 
@@ -50,7 +52,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     store: SpectrogramStore | None = None,
-    networks: NetworkStore | None = None,
+    networks: "NetworkStore | None" = None,
     progress: Progress | None = None,
     announce: Callable[[str], None] | None = None,
 ) -> list[Detector]:
@@ -139,10 +141,10 @@ class _Run:
     labeller: Labeller
     notes: tuple[str, ...]
     store: SpectrogramStore | None
-    networks: NetworkStore | None
+    networks: "NetworkStore | None"
     progress: Progress | None
 
-    def open(self, separator: Separator | None, *, resume: bool, overwrite: bool) -> None:
+    def open(self, separator: "Separator | None", *, resume: bool, overwrite: bool) -> None:
         """Make the folder ready; refuse one that holds anything else."""
         identity = {
             "system": self.system,
@@ -169,8 +171,10 @@ class _Run:
         except OSError as error:
             raise OutputError(f"{self.out}: cannot be written: {error.strerror}") from None
 
-    def train_separator(self, data: Path | str, *, resume: bool) -> Separator:
+    def train_separator(self, data: Path | str, *, resume: bool) -> "Separator":
         """Train the run's own separator, on all machines of the data set."""
+        from soundness.separator_training import train_separator
+
         audio = self.settings.audio
         trained = train_separator(
             data,
@@ -184,7 +188,7 @@ class _Run:
         )
         return trained.separator
 
-    def train_group(self, group: Sequence[Machine], separator: Separator | None, *, resume: bool) -> list[Detector]:
+    def train_group(self, group: Sequence[Machine], separator: "Separator | None", *, resume: bool) -> list[Detector]:
         """Train the machines that share a network, unless an interrupted run had finished them."""
         paths = [self.out / f"{machine.machine_type}{SUFFIX}" for machine in group]
         if resume and all(path.exists() for path in paths):
@@ -233,7 +237,7 @@ class _Run:
 
         return advance
 
-    def _detector(self, heard: Heard, fitted: Fitted, separator: Separator | None, *, fit_seconds: float) -> Detector:
+    def _detector(self, heard: Heard, fitted: Fitted, separator: "Separator | None", *, fit_seconds: float) -> Detector:
         started = time.perf_counter()
         domains = _domain_names(heard)
         vectors = _training_vectors(heard, fitted, domains)
@@ -269,7 +273,7 @@ class _Run:
         )
 
     def _calibration(
-        self, heard: Heard, fitted: Fitted, scorer: Scorer, vectors: TrainingVectors, separator: Separator | None
+        self, heard: Heard, fitted: Fitted, scorer: Scorer, vectors: TrainingVectors, separator: "Separator | None"
     ) -> Calibration:
         if self.settings.calibration == "left-out":
             scores = scorer.leave_one_out_scores(vectors)
@@ -291,7 +295,7 @@ class _Run:
         self,
         heard: Heard,
         fitted: Fitted,
-        separator: Separator | None,
+        separator: "Separator | None",
         seconds: dict[str, float],
         notes: tuple[str, ...],
     ) -> TrainingSummary:
@@ -347,7 +351,7 @@ def _training_vectors(heard: Heard, fitted: Fitted, domains: list[str]) -> Train
     conditions = fitted.conditions
     own = [conditions.index(condition) if conditions else 0 for condition in heard.conditions]
     return TrainingVectors(
-        np.stack([fitted.representation.vectors(clip).numpy().astype(np.float64) for clip in heard.spectrograms]),
+        np.stack([fitted.representation.vectors(clip).astype(np.float64) for clip in heard.spectrograms]),
         np.array(own),
         np.array([domains.index(clip.domain or "") for clip in heard.clips]),
         np.array([domains.index(condition.domain) for condition in conditions] or [ANY_DOMAIN]),

@@ -1,9 +1,6 @@
 """What one does with soundness, as functions: the commands of the command line, one for one."""
 
-import gc
-import importlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -357,7 +354,7 @@ def evaluate(scores: PathLike, *, truth: PathLike | None = None, metric: str | N
 
 
 def check_extra() -> None:
-    """Load the extra ``train``, which all that listens to sound with a detector needs.
+    """Make sure that the extra ``train`` is installed, which all that listens to sound with a detector needs.
 
     Raises
     ------
@@ -371,17 +368,3 @@ def check_extra() -> None:
             found = None
         if found is None:
             raise MissingExtraError(f"this needs the package {package}: pip install 'soundness[train]'")
-    with _no_collection():
-        importlib.import_module("torch")
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Without looking for garbage among a million objects that are here to stay: a sixth of PyTorch's loading time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

@@ -17,7 +17,7 @@ from soundness.clip_logs import ClipLog, LogRow, plain
 from soundness.detector import Detector
 from soundness.errors import AudioError, DataError, OutputError
 from soundness.fetching import Patience
-from soundness.hearing import one_torch_thread, read_recording
+from soundness.hearing import one_thread_each, read_recording
 from soundness.webhooks import post
 
 __all__ = ["Watch", "WatchCounts"]
@@ -133,7 +133,7 @@ class Watch:
         found = self._unknown()
         ready = [path for path, stamp in found.items() if self._seen.get(path) == stamp]
         self._seen = found
-        with one_torch_thread():
+        with one_thread_each():
             for path in sorted(ready, key=lambda path: (found[path][1], path)):
                 self._take(path, found[path])
                 if self.courier is not None:

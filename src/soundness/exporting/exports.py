@@ -18,7 +18,7 @@ from soundness.audio import iter_audio
 from soundness.detector import Detector, one_channel
 from soundness.errors import AudioError, DataError, ExportError, OutputError
 from soundness.exporting.detectors import detector_graph
-from soundness.hearing import one_torch_thread, read_recording
+from soundness.hearing import one_thread_each, read_recording
 from soundness.runtime import ABOUT_SUFFIX, FORMAT, GRAPH_SUFFIX, ExportedDetector, fingerprint
 
 __all__ = ["TOLERANCE", "Export", "export_detector", "made_sounds"]
@@ -103,7 +103,7 @@ def export_detector(
     model = detector_graph(detector, about=fingerprint(about))
     exported = ExportedDetector(*_sealed(model, about))
     clips = _recordings(check)
-    with one_torch_thread():
+    with one_thread_each():
         checked = _Agreement(detector, exported)
         checked.compare_all(clips, progress=progress)
     about["agreement"] = {

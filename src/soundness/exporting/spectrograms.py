@@ -39,5 +39,5 @@ def log_mel(waveform: Value, settings: LogMelSettings, *, sample_rate: int) -> V
 
 def deviation_map(representation: MeanLogMel, wanted: Value) -> Value:
     """Squared distance from the band's mean, in its deviations, shape ``(clip, mel, frame)``."""
-    mean, deviation = (array.numpy()[:, None] for array in (representation.mean, representation.deviation))
+    mean, deviation = (array[:, None] for array in (representation.mean, representation.deviation))
     return ((wanted - mean) / deviation).square()

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from soundness.features import LogMel
+from soundness.separation.log_mels import LogMelLayer
 from soundness.settings import LogMelSettings
 
 __all__ = ["LogMelDistance", "mixture_consistent", "separation_loss", "si_snr"]
@@ -77,7 +77,7 @@ class LogMelDistance(nn.Module):
     def __init__(self, *, sample_rate: int) -> None:
         super().__init__()
         settings = LogMelSettings(fmax=sample_rate / 2, floor_db=_FLOOR_DB)
-        self.log_mel = LogMel(settings, sample_rate=sample_rate)
+        self.log_mel = LogMelLayer(settings, sample_rate=sample_rate)
 
     def forward(self, estimates: Tensor, references: Tensor) -> Tensor:
         """Mean absolute difference in dB, over bands, frames and pairs.

@@ -76,13 +76,13 @@ class LogMel:
         """Log-mel, shape ``(mel, frame)``, of frames of shape ``(frame, time)``."""
         settings = self.settings
         spectrum = np.fft.rfft(frames * self._window)  # (frame, bin)
-        with np.errstate(over="ignore"):  # what is too loud becomes infinite, which whoever listens looks for
-            magnitude = (np.square(spectrum.real) + np.square(spectrum.imag)).astype(np.float32)
-        if settings.power != 2.0:
-            magnitude = magnitude ** np.float32(settings.power / 2)
-        bands = self.filters @ magnitude.T  # (mel, frame)
         floor = np.float32(10 ** (settings.floor_db * settings.power / 20))
-        decibels: NDArray[np.float32] = np.log10(np.maximum(bands, floor)) * np.float32(20 / settings.power)
+        with np.errstate(over="ignore", invalid="ignore"):  # not finite where it is too loud, which listeners refuse
+            magnitude = (np.square(spectrum.real) + np.square(spectrum.imag)).astype(np.float32)
+            if settings.power != 2.0:
+                magnitude = magnitude ** np.float32(settings.power / 2)
+            bands = self.filters @ magnitude.T  # (mel, frame)
+            decibels: NDArray[np.float32] = np.log10(np.maximum(bands, floor)) * np.float32(20 / settings.power)
         return decibels
 
 

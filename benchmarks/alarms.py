@@ -17,6 +17,7 @@ from scipy import stats
 import soundness
 from exports import export
 from normality import drift, enrolment
+from page_times import pages
 from pointing import explain
 from promises import Row, measure
 from soundness.calibration import Calibration, n_flagged
@@ -215,6 +216,7 @@ SECTIONS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "drift": drift,
     "explain": explain,
     "export": export,
+    "pages": pages,
 }
 
 
@@ -225,6 +227,6 @@ if __name__ == "__main__":
             description=__doc__.splitlines()[0],
             page=DOCS / "alarms.md",
             work=Path("out/benchmark-alarms"),
-            pages={"explain": DOCS / "explanations.md", "export": DOCS / "export.md"},
+            pages={"explain": DOCS / "explanations.md", "export": DOCS / "export.md", "pages": DOCS / "report.md"},
         )
     )

@@ -1,0 +1,73 @@
+"""Section of `alarms.py`: how long an explanation takes, and how large and how quick a report is in a real browser."""
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from selenium import webdriver
+
+import soundness
+from arrangements import real
+from promises import Row
+
+__all__ = ["pages"]
+
+COMMAND = str(Path(sys.executable).with_name("soundness"))
+N_TIMES = 7
+SWITCHES = ("headless", "no-sandbox", "disable-gpu", "disable-background-networking")
+LOADED = "return performance.getEntriesByType('navigation')[0].loadEventEnd / 1000"
+
+
+def pages(work: Path) -> Iterator[Row]:
+    """Whole commands in wall-clock time; the median of several."""
+    machine, run = real("toycar") / "ToyCar", work / "explained-run"
+    if not run.exists():
+        soundness.train(machine, run)
+    clip = machine / "test" / "section_00_source_test_anomaly_0000_car_1.wav"
+    seconds = [timed("explain", run / "ToyCar.soundness", clip, "--out", work / "explained") for _ in range(N_TIMES)]
+    middle = statistics.median(seconds)
+    measured = f"{middle:.1f} s ({min(seconds):.1f} to {max(seconds):.1f} in {N_TIMES} runs)"
+    yield Row("`soundness explain`, a toy car", "under 3 s", measured, middle < 3)
+    page = report(work)
+    size = page.stat().st_size / 1e6
+    yield Row("report of a benchmark of seven machines", "under 10 MB", f"{size:.1f} MB", size < 10)
+    loads = loading_times(page)
+    middle = statistics.median(loads)
+    measured = f"{middle:.1f} s ({min(loads):.1f} to {max(loads):.1f} in {N_TIMES} loads)"
+    yield Row("the same, complete in headless Chromium", "within 2 s", measured, middle <= 2)
+
+
+def timed(*arguments: object) -> float:
+    """Seconds that a command takes."""
+    started = time.perf_counter()
+    subprocess.run([COMMAND, *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - started
+
+
+def report(work: Path) -> Path:
+    """The page of a benchmark of two systems on the factory's seven machines."""
+    data, out, page = work / "report-data", work / "report-benchmark", work / "report.html"
+    if not data.exists():
+        soundness.make_data(data, n_train=20, n_target_train=4, n_test_normal=24, n_test_anomaly=24, n_supplemental=0)
+    timed("benchmark", data, "--systems", "soundness,log-mel-whitened", "--out", out, "--separation", "off", "-q")
+    timed("report", out, "--out", page)
+    return page
+
+
+def loading_times(page: Path) -> list[float]:
+    """Seconds until a browser has loaded all of a page, which it has open for the first time once."""
+    options = webdriver.ChromeOptions()
+    for switch in SWITCHES:
+        options.add_argument(f"--{switch}")
+    driver = webdriver.Chrome(options=options)
+    try:
+        seconds = []
+        for _ in range(N_TIMES):
+            driver.get(page.resolve().as_uri())
+            seconds.append(float(driver.execute_script(LOADED)))
+    finally:
+        driver.quit()
+    return seconds

@@ -317,7 +317,7 @@ def test_the_default_separator_is_the_small_one_that_hears_16_khz():
     assert settings == SeparatorSettings() == load_settings().separator
     assert (settings.size, settings.basis, settings.causal) == ("cpu", "stft", False)
     assert (settings.sample_rate, settings.n_fft) == (16_000, 2048)
-    assert settings.max_steps == 3000
+    assert settings.max_steps == 4000
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,6 @@ def test_the_verbs_lead_from_data_to_figures(tmp_path):
     assert f"{clip.name},{alone!r}" in scores.splitlines()
 
 
-@pytest.mark.slow
 def test_a_detector_without_a_network_is_trained_asked_and_explained_without_torch(tmp_path, fan):
     clip = next((fan / "test").glob("*anomaly*"))
     program = (
@@ -62,6 +61,7 @@ def test_a_detector_without_a_network_is_trained_asked_and_explained_without_tor
     assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")
 
 
+@pytest.mark.slow
 def test_the_verbs_lead_from_supplemental_clips_to_a_detector_that_separates(tmp_path, hall, small_separator):
     settings = small_separator().model_dump(include={"n_fft", "batch_size", "crop_seconds", "minutes", "max_steps"})
     separator, pictures = soundness.train_separator(

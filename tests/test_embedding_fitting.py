@@ -18,7 +18,7 @@ def clips_of(n_classes=2, n_clips=12, n_frames=24):
     """Each class is loud in a band of its own."""
     rng = np.random.default_rng(0)
     classes = np.arange(n_clips) % n_classes
-    log_mels = [torch.from_numpy(rng.normal(-50, 2, (N_MELS, n_frames)).astype(np.float32)) for _ in classes]
+    log_mels = [rng.normal(-50, 2, (N_MELS, n_frames)).astype(np.float32) for _ in classes]
     for log_mel, own in zip(log_mels, classes, strict=True):
         log_mel[4 * own] += 10
     return EmbeddingClips(log_mels, classes, ())
@@ -46,9 +46,10 @@ def test_classes_are_told_apart(fit):
         "embedding.learning_rate=0.01",
         clips=clips,
     )
-    segments = torch.stack([log_mel[:, :8] for log_mel in clips.log_mels])
+    segments = torch.from_numpy(np.stack([log_mel[:, :8] for log_mel in clips.log_mels]))
     with torch.inference_mode():
-        embeddings = result.network(segments, torch.stack([log_mel.mean(dim=1) for log_mel in clips.log_mels]))
+        spectra = torch.from_numpy(np.stack([log_mel.mean(axis=1) for log_mel in clips.log_mels]))
+        embeddings = result.network(segments, spectra)
     similar = torch.nn.functional.cosine_similarity(embeddings[:, None], embeddings[None], dim=2)
     is_same = torch.from_numpy(clips.classes[:, None] == clips.classes[None])
     assert similar[is_same].min() > similar[~is_same].max()
@@ -60,7 +61,7 @@ def test_the_result_tells_what_happened(fit):
     assert result.n_parameters == sum(p.numel() for p in result.network.parameters())
     assert not result.network.training
     torch.testing.assert_close(
-        result.network.mean, torch.stack([own.mean(dim=1) for own in clips_of().log_mels]).mean(dim=0)
+        result.network.mean, torch.from_numpy(np.stack([own.mean(axis=1) for own in clips_of().log_mels]).mean(axis=0))
     )
 
 
@@ -105,7 +106,7 @@ def test_nothing_to_tell_apart_is_refused_by_name(fit):
 
 
 def test_silence_alone_trains_to_a_finite_loss(fit):
-    silence = EmbeddingClips([torch.full((N_MELS, 20), -90.0)] * 4, np.array([0, 1, 0, 1]), ())
+    silence = EmbeddingClips([np.full((N_MELS, 20), -90.0, np.float32)] * 4, np.array([0, 1, 0, 1]), ())
     assert np.isfinite(fit(clips=silence).train_loss)
 
 

@@ -182,4 +182,4 @@ def test_a_band_that_never_varies_is_no_harm():
 
 def test_the_default_system_expects_changes_of_a_few_bands():
     scorer = load_settings("soundness", overrides=()).scorer
-    assert (scorer.anomaly_width, scorer.anomaly_level) == (4.0, 0.1)
+    assert (scorer.anomaly_width, scorer.anomaly_level) == (8.0, 0.1)

@@ -1,6 +1,5 @@
 """Every autoencoder reconstructs segments under a condition; error vectors are means over the whole clip."""
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings

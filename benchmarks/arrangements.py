@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,13 @@ class FeatureUnit:
     domains: np.ndarray
 
 
+def timed(*arguments: object) -> float:
+    """Run a command of soundness; its wall-clock seconds."""
+    started = time.perf_counter()
+    subprocess.run([COMMAND, *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - started
+
+
 def real(name: str) -> Path:
     """A folder of real recordings."""
     return Path(os.environ["SOUNDNESS_DATA"]) / name
@@ -53,7 +61,7 @@ def factory(work: Path, seed: int) -> Path:
     """The factory's recordings of a data seed, made once."""
     out = work / f"factory-{seed}"
     if not out.exists():
-        subprocess.run([COMMAND, "make-data", str(out), "--seed", str(seed), "-q"], check=True)
+        timed("make-data", out, "--seed", seed, "-q")
     return out
 
 

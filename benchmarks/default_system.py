@@ -10,9 +10,7 @@ again. Writes the tables of docs/default_system.md. Exit status 1 if a promise i
 import json
 import os
 import statistics
-import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -20,7 +18,6 @@ from pathlib import Path
 import numpy as np
 
 from arrangements import (
-    COMMAND,
     FACTORY_MACHINES,
     Unit,
     compressor_units,
@@ -29,6 +26,7 @@ from arrangements import (
     fan_units,
     feature_units,
     real,
+    timed,
     toycar_units,
 )
 from promises import Row, measure
@@ -87,10 +85,8 @@ Figures = dict[str, dict[tuple[str, str], float]]
 
 
 def soundness(*arguments: object) -> float:
-    """Run a command; its wall-clock seconds."""
-    started = time.perf_counter()
-    subprocess.run([COMMAND, *map(str, arguments), "-q"], check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - started
+    """Run a command quietly; its wall-clock seconds."""
+    return timed(*arguments, "-q")
 
 
 def shown(values: list[float]) -> str:

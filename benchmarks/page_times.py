@@ -1,21 +1,19 @@
 """Section of `alarms.py`: how long an explanation takes, and how large and how quick a report is in a real browser."""
 
+import shutil
 import statistics
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
 
 import soundness
-from arrangements import real
+from arrangements import real, timed
 from promises import Row
 
 __all__ = ["pages"]
 
-COMMAND = str(Path(sys.executable).with_name("soundness"))
 N_TIMES = 7
 SWITCHES = ("headless", "no-sandbox", "disable-gpu", "disable-background-networking")
 LOADED = "return performance.getEntriesByType('navigation')[0].loadEventEnd / 1000"
@@ -40,13 +38,6 @@ def pages(work: Path) -> Iterator[Row]:
     yield Row("the same, complete in headless Chromium", "within 2 s", measured, middle <= 2)
 
 
-def timed(*arguments: object) -> float:
-    """Seconds that a command takes."""
-    started = time.perf_counter()
-    subprocess.run([COMMAND, *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - started
-
-
 def report(work: Path) -> Path:
     """The page of a benchmark of two systems on the factory's seven machines."""
     data, out, page = work / "report-data", work / "report-benchmark", work / "report.html"
@@ -62,7 +53,8 @@ def loading_times(page: Path) -> list[float]:
     options = webdriver.ChromeOptions()
     for switch in SWITCHES:
         options.add_argument(f"--{switch}")
-    driver = webdriver.Chrome(options=options)
+    options.binary_location = shutil.which("chromium") or ""
+    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver") or ""))
     try:
         seconds = []
         for _ in range(N_TIMES):

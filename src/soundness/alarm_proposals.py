@@ -113,16 +113,16 @@ def p_values_of(
     clips = list_clips(paths)
     if not clips:
         raise DataError("nothing to replay; expected normal recordings")
-    for done, clip in enumerate(clips, start=1):
-        if clip.label == "anomaly":
-            raise DataError(f"{clip.path}: labelled anomalous; false alarms are counted on normal recordings")
-        with one_thread_each():
+    with one_thread_each():
+        for done, clip in enumerate(clips, start=1):
+            if clip.label == "anomaly":
+                raise DataError(f"{clip.path}: labelled anomalous; false alarms are counted on normal recordings")
             p_values += [
                 calibration.p_value(detector.score(waveform))
                 for waveform in _waveforms(clip.path, detector, clip_every_seconds)
             ]
-        if progress is not None:
-            progress(done, len(clips))
+            if progress is not None:
+                progress(done, len(clips))
     return p_values
 
 

@@ -1,4 +1,4 @@
-"""The picture of an explanation, drawn in a process of its own: Matplotlib takes a second to load, as torch does.
+"""The picture of an explanation, drawn in a process of its own, for Matplotlib takes a second to load.
 
 The process is this interpreter with `run`, which loads Matplotlib, waits for a `Picture` and answers with a PNG. The
 module itself is light: whoever draws in another process does not load Matplotlib.

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.features import Spectrograms
-from soundness.poolings import mean, pooled, quantile
+from soundness.poolings import mean_over_time, pooled, quantile_over_time
 from soundness.setting_types import Pooling
 from soundness.settings import SystemSettings
 
@@ -42,7 +42,7 @@ class MeanLogMel:
 
     def vectors(self, clip: Spectrograms) -> NDArray[np.float32]:
         """Mean of each band in dB, shape ``(1, mel)``."""
-        return mean(clip.wanted)[None]
+        return mean_over_time(clip.wanted)[None]
 
     def error_map(self, clip: Spectrograms) -> NDArray[np.float32]:
         """Squared distance from the band's mean, in its deviations, shape ``(mel, frame)``."""
@@ -80,7 +80,7 @@ class QuantileLogMel(MeanLogMel):
 
     def vectors(self, clip: Spectrograms) -> NDArray[np.float32]:
         """Quantile of each band in dB, shape ``(1, mel)``."""
-        return quantile(clip.wanted, self.quantile)[None]
+        return quantile_over_time(clip.wanted, self.quantile)[None]
 
 
 class PooledLogMel(MeanLogMel):

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from soundness.setting_types import Pooling, quantile_of
 
-__all__ = ["EXPONENT", "N_OCTAVES", "POOLINGS", "SMALLEST_POWER", "mean", "pooled", "quantile"]
+__all__ = ["EXPONENT", "N_OCTAVES", "POOLINGS", "SMALLEST_POWER", "mean_over_time", "pooled", "quantile_over_time"]
 
 Values = NDArray[np.float32]
 
@@ -16,7 +16,7 @@ N_OCTAVES = 5
 SMALLEST_POWER = 1e-6  # dB squared: a band that does not move at all
 
 
-def mean(values: Values) -> Values:
+def mean_over_time(values: Values) -> Values:
     """Mean over time, shape ``(..., mel)``."""
     found: Values = values.mean(axis=-1)
     return found
@@ -54,7 +54,7 @@ def _change(values: Values) -> Values:
 
 
 POOLINGS: dict[str, Callable[[Values], Values]] = {
-    "mean": mean,
+    "mean": mean_over_time,
     "deviation": lambda values: values.std(axis=-1),
     "generalised-mean": _generalised_mean,
     "modulation": _modulation,
@@ -76,7 +76,7 @@ def pooled(values: Values, poolings: Sequence[Pooling]) -> list[Values]:
     return [_pooled(values, name) for name in poolings]
 
 
-def quantile(values: Values, level: float) -> Values:
+def quantile_over_time(values: Values, level: float) -> Values:
     """A quantile over time, shape ``(..., mel)``, between neighbouring values where it falls between two."""
     found: Values = np.quantile(values, level, axis=-1).astype(values.dtype)
     return found
@@ -84,4 +84,4 @@ def quantile(values: Values, level: float) -> Values:
 
 def _pooled(values: Values, pooling: Pooling) -> Values:
     level = quantile_of(pooling)
-    return POOLINGS[pooling](values) if level is None else quantile(values, level)
+    return POOLINGS[pooling](values) if level is None else quantile_over_time(values, level)

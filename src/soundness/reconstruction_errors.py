@@ -110,18 +110,17 @@ class ReconstructionError:
     def error_map(self, clip: Spectrograms) -> NDArray[np.float32]:
         """Squared error under the condition that explains the clip best, shape ``(mel, frame)``."""
         maps = self.error_maps(clip)
-        best: NDArray[np.float32] = maps[maps.mean(axis=(1, 2)).argmin()]
+        best: NDArray[np.float32] = maps[_best_condition(maps)]
         return best
 
     def error_maps(self, clip: Spectrograms) -> NDArray[np.float32]:
         """Squared error of each band and frame under each condition, shape ``(condition, mel, frame)``."""
-        squares = self.residuals(clip, self.conditions).square()
-        return self._joined(squares, n_frames=clip.wanted.shape[-1]).numpy()
+        return self._squares(self.residuals(clip, self.conditions), n_frames=clip.wanted.shape[-1])
 
     def deviation_map(self, clip: Spectrograms) -> NDArray[np.float32]:
         """What the network leaves under the condition that explains the clip best, with its sign, ``(mel, frame)``."""
         residuals, n_frames = self.residuals(clip, self.conditions), clip.wanted.shape[-1]
-        best = self._joined(residuals.square(), n_frames=n_frames).mean(dim=(1, 2)).argmin()
+        best = _best_condition(self._squares(residuals, n_frames=n_frames))
         return self._joined(residuals[best][None], n_frames=n_frames)[0].numpy()
 
     @property
@@ -166,6 +165,10 @@ class ReconstructionError:
         (view,) = pooled(self._joined(errors, n_frames=n_frames).numpy(), [pooling])
         return view
 
+    def _squares(self, residuals: Tensor, *, n_frames: int) -> NDArray[np.float32]:
+        squares: NDArray[np.float32] = self._joined(residuals.square(), n_frames=n_frames).numpy()
+        return squares
+
     def _joined(self, segments: Tensor, *, n_frames: int) -> Tensor:
         join = _join_overlapping if self.is_overlapping else _join_segments
         return join(segments, n_frames=n_frames)
@@ -182,6 +185,11 @@ class Latent(ReconstructionError):  # noqa: N818  # not an exception
         network: Any = self.reconstructor.autoencoder  # which has an encoder: `new_reconstructor` has seen to it
         latent = self._by_segment(clip, self.conditions, lambda given, _, told: network.encode(given, told))
         return pooled(latent.transpose(1, 2).numpy(), self.poolings)  # of (condition, latent, segment)
+
+
+def _best_condition(maps: NDArray[np.float32]) -> int:
+    """Which condition explains a clip best, of its squared errors under each, shape ``(condition, mel, frame)``."""
+    return int(maps.mean(axis=(1, 2)).argmin())
 
 
 def _join_overlapping(segments: Tensor, *, n_frames: int) -> Tensor:

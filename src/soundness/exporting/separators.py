@@ -9,6 +9,7 @@ from soundness.exporting.graphs import Value
 from soundness.exporting.networks import array, layers
 from soundness.exporting.scorers import known_part
 from soundness.separation.conv_tasnet import (
+    CAUSAL_FRAMES,
     EPSILON,
     LINE_BINS,
     SOURCES,
@@ -143,7 +144,7 @@ def _corrections(refinement: Refinement, logits: Value, features: Value) -> Valu
     maps = [logits, *((whole + each).with_axes(1) for each in (features, mean, deviation, lines))]
     hidden = logits.graph.op("Concat", *maps, axis=1)
     for layer in refinement.layers:
-        seen = hidden.padded(np.int64(2), np.int64(0), axis=3) if refinement.causal else hidden
+        seen = hidden.padded(np.int64(CAUSAL_FRAMES), np.int64(0), axis=3) if refinement.causal else hidden
         hidden = layers(refinement.activation, layers(layer, seen))
     return layers(refinement.to_logits, hidden)
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from soundness.exporting.graphs import Value
-from soundness.features import mel_filterbank
+from soundness.features import hann_window, mel_filterbank
 from soundness.log_mel_statistics import MeanLogMel
 from soundness.settings import LogMelSettings
 
@@ -25,8 +25,8 @@ def log_mel(waveform: Value, settings: LogMelSettings, *, sample_rate: int) -> V
         Hz.
     """
     before = settings.n_fft // 2
-    window = 0.5 - 0.5 * np.cos(2 * math.pi * np.arange(settings.n_fft) / settings.n_fft)
     padded = waveform.padded(np.int64(before), np.int64(settings.n_fft - before), axis=1)
+    window = hann_window(settings.n_fft)
     spectrum = padded.cast(np.float64).with_axes(2).op("STFT", np.int64(settings.hop_length), window, onesided=1)
     magnitude = spectrum.square().sum(-1).cast(np.float32)  # (clip, frame, bin)
     if settings.power != 2.0:

@@ -31,6 +31,7 @@ SOURCES = ("machine", "noise")
 
 EPSILON = 1e-8
 _REFINEMENT_LAYERS = 3
+CAUSAL_FRAMES = 2  # that a layer of the refinement needs before the first one, if it sees none after
 _SLOPE = 0.25  # below zero, where a PReLU begins; to learn it takes a sixth of the time of a step
 LINE_BINS = 31  # a line is looked for among so many
 
@@ -225,7 +226,7 @@ class Refinement(nn.Module):
         maps = torch.cat([logits, torch.stack(seen, dim=1)], dim=1)
         hidden = maps.contiguous(memory_format=torch.channels_last)  # a third of the time on a CPU
         for layer in self.layers:
-            given = functional.pad(hidden, (2, 0)) if self.causal else hidden
+            given = functional.pad(hidden, (CAUSAL_FRAMES, 0)) if self.causal else hidden
             hidden = self.activation(layer(given))  # (batch, channel, bin, frame)
         corrections: Tensor = self.to_logits(hidden)
         return corrections

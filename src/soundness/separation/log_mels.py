@@ -10,15 +10,7 @@ __all__ = ["LogMelLayer"]
 
 
 class LogMelLayer(nn.Module):
-    """As `soundness.features.LogMel`, batched and on any device.
-
-    Parameters
-    ----------
-    settings
-        Frame, bands and floor.
-    sample_rate
-        Hz.
-    """
+    """As `soundness.features.LogMel`, with its parameters, batched and on any device."""
 
     filters: Tensor
 

@@ -1,5 +1,9 @@
 """The log-mel spectrogram is librosa's, whatever the settings."""
 
+import os
+import subprocess
+import sys
+
 import librosa
 import numpy as np
 import pytest
@@ -186,3 +190,26 @@ def test_a_long_clip_is_heard_in_blocks_as_it_is_in_one(monkeypatch):
     whole = log_mel(waveform)
     monkeypatch.setattr("soundness.features._BLOCK_FRAMES", 7)
     np.testing.assert_allclose(log_mel(waveform), whole, atol=1e-4)
+
+
+LOG_MELS = """
+import hashlib
+import numpy as np
+from threadpoolctl import threadpool_limits
+from soundness.features import LogMel
+from soundness.settings import LogMelSettings
+log_mel = LogMel(LogMelSettings(), sample_rate=16_000)
+waveform = np.random.default_rng(0).standard_normal(160_000).astype(np.float32)
+for n_threads in (1, 2, 3):
+    with threadpool_limits(n_threads, user_api="blas"):
+        print(hashlib.sha256(log_mel(waveform).tobytes()).hexdigest())
+"""
+
+
+def test_the_number_of_threads_changes_no_bit():
+    # By the kernels of a processor without AVX-512, whose sums depend on it; where NumPy has no OpenBLAS, by its own.
+    older = os.environ | {"OPENBLAS_CORETYPE": "Haswell"}
+    done = subprocess.run([sys.executable, "-c", LOG_MELS], env=older, check=True, capture_output=True, text=True)
+    digests = done.stdout.split()
+    assert len(digests) == 3
+    assert len(set(digests)) == 1

@@ -1,5 +1,6 @@
 """Recordings of any kind become machine and noise in files, and one that cannot be used does not stop the others."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -293,6 +294,8 @@ def test_memory_does_not_grow_with_the_length_of_a_recording(tmp_path):
     from soundness.bundle import save_separator
 
     save_separator(untrained(), tmp_path / "s.soundness")
+    # Buffers go back to the system once they are free; else the peak is up to 60 MiB higher, by how glibc reuses them.
+    returning = os.environ | {"MALLOC_MMAP_THRESHOLD_": str(2**20)}
     peaks = []
     for minutes in (2, 20):
         path = tmp_path / f"{minutes}.wav"
@@ -300,12 +303,14 @@ def test_memory_does_not_grow_with_the_length_of_a_recording(tmp_path):
             for minute in range(minutes):
                 file.write(noise(60 * RATE, seed=minute))
         arguments = [str(tmp_path / "s.soundness"), str(path), str(tmp_path / "out")]
-        done = subprocess.run([sys.executable, "-c", SEPARATE, *arguments], check=True, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", SEPARATE, *arguments], env=returning, check=True, capture_output=True, text=True
+        )
         peaks.append(float(done.stdout))
         assert soundfile.info(tmp_path / "out" / "machine" / path.name).frames == minutes * 60 * RATE
         shutil.rmtree(tmp_path / "out")
     assert peaks[1] < 1024
-    assert peaks[1] < peaks[0] + 50
+    assert peaks[1] < peaks[0] + 30  # a copy of one waveform in float32 would be 70
 
 
 def untrained():

@@ -13,6 +13,9 @@ from soundness.settings import SystemSettings
 __all__ = ["KeptRecording", "SpectrogramStore"]
 
 
+_FORMAT = "2"  # another where a recording's log-mel becomes another, be it in the last bits
+
+
 @dataclass(frozen=True, slots=True)
 class KeptRecording:
     """What a system needs of a recording.
@@ -75,6 +78,7 @@ class SpectrogramStore:
     def _file(self, recording: Path, settings: SystemSettings, separator: str) -> Path:
         status = recording.stat()
         parts = (
+            _FORMAT,
             str(recording.resolve()),
             str(status.st_size),
             str(status.st_mtime_ns),

@@ -70,7 +70,7 @@ def measure(
             rows[name] = []
             for row in sections[name](folder):
                 rows[name].append(row)
-                console.print(f"{row.what}: {row.measured}", highlight=False)
+                console.print(f"{row.what}: {row.measured}", highlight=False, markup=False)
             _keep(folder / "rows.json", rows)
     for name, found in rows.items():
         _write(page if pages is None else pages.get(name, page), name, found)

@@ -192,6 +192,17 @@ def test_a_file_of_an_older_format_is_refused_as_such(saved, number):
     assert_refused(saved, f"format {number}; this version of soundness reads format {newest}: train it anew")
 
 
+@pytest.mark.parametrize(("older", "remedy"), [(-1, "train it anew"), (1, "a newer one reads it")])
+def test_a_detector_with_a_separator_of_another_format_is_refused_as_such(separating_detector, tmp_path, older, remedy):
+    path = tmp_path / "fan.soundness"
+    save_detector(separating_detector, path)
+    known = FORMATS["separator"]
+    rewritten(path, lambda about: about["separator"].update(format=known + older))
+    assert_refused(
+        path, f"its separator is of format {known + older}; this version of soundness reads format {known}: {remedy}"
+    )
+
+
 def test_a_file_of_another_kind_is_refused_as_such(saved):
     _, payload, _ = split(saved.read_bytes())
     saved.write_bytes(sealed(payload, kind="separator"))

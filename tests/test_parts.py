@@ -41,6 +41,11 @@ class LargestBand(MeanLogMel):
         return clip.wanted.mean(axis=-1).max()[None, None]
 
 
+class InTensors(LargestBand):
+    def vectors(self, clip):
+        return torch.from_numpy(super().vectors(clip))
+
+
 class NotFitted(MeanLogMel):
     pass
 
@@ -148,6 +153,18 @@ def test_a_representation_of_ones_own_brings_its_fit(fan, small, tmp_path, mine,
     expected = detector.spectrograms(waveform).wanted.mean(axis=-1).max()
     assert detector.representation.vectors(detector.spectrograms(waveform)).tolist() == [[float(expected)]]
     assert load_detector(tmp_path / "run" / "fan.soundness").score(waveform) == detector.score(waveform)
+
+
+def test_a_representation_that_gives_tensors_is_refused_by_name(fan, small, tmp_path, mine):
+    settings = small("log-mel-knn", f"representation={mine}:InTensors")
+    message = "representation: InTensors.vectors gives a Tensor; expected a NumPy array of shape (condition, feature)"
+    with pytest.raises(SettingsError, match=f"^{re.escape(message)}$"):
+        train(fan, tmp_path / "run", system="log-mel-knn", settings=settings)
+
+
+def test_what_a_part_of_the_package_needs_and_lacks_is_no_fault_of_the_settings():
+    with pytest.raises(ModuleNotFoundError, match="no_such_package"):
+        find_part("ours", {"ours": "no_such_package.module:Part"}, key="representation", methods={})
 
 
 def test_a_file_imports_nothing_that_was_not_allowed(fan, small, tmp_path, mine, waveform, monkeypatch):

@@ -350,6 +350,12 @@ def test_a_separator_that_is_there_is_not_replaced_unasked(hall, run, tmp_path):
     assert run(hall, seed=2, overwrite=True).separator.summary.seed == 2
 
 
+def test_a_separator_of_an_older_format_is_trained_anew(hall, run, tmp_path):
+    (tmp_path / "s.soundness").write_bytes(b"soundness separator 1 4 0\nolder")
+    assert run(hall, overwrite=True).separator.summary.seed == 0
+    assert load_separator(tmp_path / "s.soundness").summary.seed == 0
+
+
 @pytest.mark.parametrize("content", [b"years of work", b""])
 def test_a_file_that_is_no_separator_is_never_overwritten(hall, run, tmp_path, content):
     (tmp_path / "s.soundness").write_bytes(content)

@@ -34,9 +34,18 @@ from soundness.settings import SeparatorSettings, SystemSettings
 if TYPE_CHECKING:  # loads PyTorch
     from soundness.separation.separator import Separator
 
-__all__ = ["FORMATS", "SUFFIX", "load_detector", "load_detectors", "load_separator", "save_detector", "save_separator"]
+__all__ = [
+    "FORMATS",
+    "SUFFIX",
+    "check_kind",
+    "load_detector",
+    "load_detectors",
+    "load_separator",
+    "save_detector",
+    "save_separator",
+]
 
-FORMATS = {"detector": 6, "separator": 3}
+FORMATS = {"detector": 7, "separator": 3}
 SUFFIX = ".soundness"
 _LONGEST_FIRST_LINE = 256
 
@@ -67,7 +76,7 @@ def save_detector(detector: Detector, path: Path) -> None:
         about["normal_clips"] = detector.normal_clips.about()
     if detector.separator is not None:
         arrays |= {f"separator.{name}": array for name, array in detector.separator.arrays().items()}
-        about["separator"] = _about(detector.separator)
+        about["separator"] = _about(detector.separator) | {"format": FORMATS["separator"]}
     _write(path, kind="detector", about=about, arrays=arrays)
 
 
@@ -84,7 +93,10 @@ def load_detector(path: Path) -> Detector:
         settings = SystemSettings.model_validate(about["settings"])
         _check_parts_allowed(path, settings)
         threshold = about["threshold"]
-        separator = _rebuilt(about["separator"], _below("separator", arrays)) if "separator" in about else None
+        separator = None
+        if "separator" in about:
+            _check_format("separator", about["separator"]["format"], file=f"{path}: its separator is of")
+            separator = _rebuilt(about["separator"], _below("separator", arrays))
         return Detector(
             about["machine_type"],
             settings=settings,
@@ -214,26 +226,51 @@ def _write(path: Path, *, kind: str, about: Mapping[str, Any], arrays: Mapping[s
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
 
 
+def check_kind(path: Path, kind: str) -> None:
+    """Refuse a file that is not of a kind, of whatever format, whole or damaged: what may be replaced by its like.
+
+    Raises
+    ------
+    BundleError
+        If it cannot be read, or holds something else.
+    """
+    try:
+        with path.open("rb") as file:
+            _sealed_as(path, file.read(_LONGEST_FIRST_LINE), kind=kind)
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read: {error.strerror}; expected a {kind}") from None
+
+
 def _read(path: Path, *, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     try:
         content = path.read_bytes()
     except OSError as error:
         raise BundleError(f"{path}: cannot be read: {error.strerror}; expected a {kind}") from None
-    first_line, _, payload = content.partition(b"\n")
+    number, n_bytes, digest = _sealed_as(path, content, kind=kind)
+    _check_format(kind, number, file=f"{path}:")
+    payload = content.partition(b"\n")[2]
+    if len(payload) != n_bytes:
+        raise BundleError(f"{path}: cut short: {len(payload):,} bytes of {n_bytes:,} are there")
+    if hashlib.sha256(payload).hexdigest() != digest:
+        raise BundleError(f"{path}: altered since it was written: its checksum does not fit")
+    return _unpacked(path, payload)
+
+
+def _sealed_as(path: Path, content: bytes, *, kind: str) -> tuple[int, int, str]:
+    """Format, number of bytes and checksum, as the first line of a file of a kind says."""
+    first_line = content.partition(b"\n")[0]
     words = first_line[:_LONGEST_FIRST_LINE].decode("ascii", errors="replace").split(" ")
     if len(words) != 5 or words[0] != "soundness" or not words[2].isdecimal() or not words[3].isdecimal():
         raise BundleError(f"{path}: not a {kind} of soundness")
     if words[1] != kind:
         raise BundleError(f"{path}: holds a {words[1]}; expected a {kind}")
-    if int(words[2]) != FORMATS[kind]:
-        known = FORMATS[kind]
-        remedy = "train it anew" if int(words[2]) < known else "a newer one reads it"
-        raise BundleError(f"{path}: format {words[2]}; this version of soundness reads format {known}: {remedy}")
-    if len(payload) != int(words[3]):
-        raise BundleError(f"{path}: cut short: {len(payload):,} bytes of {int(words[3]):,} are there")
-    if hashlib.sha256(payload).hexdigest() != words[4]:
-        raise BundleError(f"{path}: altered since it was written: its checksum does not fit")
-    return _unpacked(path, payload)
+    return int(words[2]), int(words[3]), words[4]
+
+
+def _check_format(kind: str, found: int, *, file: str) -> None:
+    if found != FORMATS[kind]:
+        remedy = "train it anew" if found < FORMATS[kind] else "a newer one reads it"
+        raise BundleError(f"{file} format {found}; this version of soundness reads format {FORMATS[kind]}: {remedy}")
 
 
 def _unpacked(path: Path, payload: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:

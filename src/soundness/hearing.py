@@ -5,14 +5,14 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
 
 from soundness.audio import read_info, read_waveform
 from soundness.clips import Clip
@@ -24,6 +24,7 @@ from soundness.features import LogMel, Spectrograms
 from soundness.normal_clips import NormalClips
 from soundness.settings import SystemSettings
 from soundness.spectrogram_store import KeptRecording, SpectrogramStore
+from soundness.thread_limits import SharedLimit, one_blas_thread
 
 if TYPE_CHECKING:  # loads PyTorch
     from soundness.separation.separator import Separator
@@ -332,16 +333,20 @@ def name_of(clip: Clip) -> str:
 @contextmanager
 def one_thread_each() -> Iterator[None]:
     """Recordings are heard in parallel, each by one thread: faster, and the same on any number of cores."""
-    torch = sys.modules.get("torch")  # where it is not loaded, nothing needs it
-    before = 1 if torch is None else torch.get_num_threads()
-    with threadpool_limits(1, user_api="blas"):
-        if torch is not None:
-            torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            if torch is not None:
-                torch.set_num_threads(before)
+    is_loaded = "torch" in sys.modules  # where it is not, nothing needs it
+    with one_blas_thread(), _ONE_TORCH_THREAD() if is_loaded else nullcontext():
+        yield
+
+
+def _limit_torch() -> Callable[[], None]:
+    import torch
+
+    lift = partial(torch.set_num_threads, torch.get_num_threads())
+    torch.set_num_threads(1)
+    return lift
+
+
+_ONE_TORCH_THREAD = SharedLimit(_limit_torch)
 
 
 def _paired(heard: HeardRecording, settings: SystemSettings) -> tuple[Spectrograms, Spectrograms | None]:

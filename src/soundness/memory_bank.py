@@ -1,6 +1,5 @@
 """Normal clips as they are compared, and how far another clip lies from them: float64 NumPy."""
 
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -8,19 +7,18 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
 
 from soundness.comparisons import COMPARISONS, Comparison
 from soundness.errors import DataError
 from soundness.reference_clips import reference_pairs, references_of
 from soundness.scorer_settings import ScorerSettings
+from soundness.thread_limits import one_blas_thread
 from soundness.training_vectors import ANY_DOMAIN, Array, TrainingVectors
 from soundness.whitening import CrossFit, Whitening
 
 __all__ = ["MemoryBank", "left_out_distances"]
 
 _N_FOLDS = 10
-_ONE_AT_A_TIME = threading.Lock()  # the number of BLAS threads is one for the whole process
 
 
 class MemoryBank:
@@ -305,7 +303,7 @@ def left_out_distances(banks: Sequence[MemoryBank], training: TrainingVectors, *
     crossfit = CrossFit(training.own, training.clip_domains, banks[0].settings)
     known, asked = crossfit.prepared(training.own), crossfit.prepared(training.vectors)
     # Products this small gain nothing from threads, and threads that wait for a busy core cost ten times the whole.
-    with _ONE_AT_A_TIME, threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         for clip in range(start, len(training.vectors)):
             embeddings = crossfit.without(clip)
             distinct = {id(embed): (embed, clips) for embed, clips in zip(embeddings, known, strict=True)}

@@ -35,7 +35,7 @@ def find_part(name: str, known: Mapping[str, Any], *, key: str, methods: Mapping
         If there is no such part, or the class does not fit the role; the message says what it lacks.
     """
     if name in known:
-        return _imported(known[name], key=key) if isinstance(known[name], str) else known[name]
+        return _of_the_package(known[name]) if isinstance(known[name], str) else known[name]
     if ":" not in name:
         raise SettingsError(f"{key}: no {name!r}; there are {', '.join(known)}, or a class of your own, module:Class")
     part = _imported(name, key=key)
@@ -75,6 +75,12 @@ def check_allowed(names: Iterable[str]) -> None:
                 f"it needs {name}, which is not part of soundness: import {module} first, or set "
                 f"{ALLOWED_VARIABLE}={module} if you trust it"
             )
+
+
+def _of_the_package(path: str) -> Any:
+    """What an import path of the package leads to; if that fails, it is no fault of the settings."""
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def _imported(path: str, *, key: str) -> type:

@@ -17,8 +17,8 @@ SMALLEST_POWER = 1e-6  # dB squared: a band that does not move at all
 
 
 def mean_over_time(values: Values) -> Values:
-    """Mean over time, shape ``(..., mel)``."""
-    found: Values = values.mean(axis=-1)
+    """Mean over time, shape ``(..., mel)``; of an hour, and of any order in memory, to the digits of its type."""
+    found: Values = values.mean(axis=-1, dtype=np.float64).astype(values.dtype)
     return found
 
 
@@ -49,13 +49,12 @@ def _change(values: Values) -> Values:
     """Mean absolute difference from one frame to the next; 0 of a single frame."""
     if values.shape[-1] == 1:
         return np.zeros_like(values[..., 0])
-    changes: Values = np.abs(np.diff(values, axis=-1)).mean(axis=-1)
-    return changes
+    return mean_over_time(np.abs(np.diff(values, axis=-1)))
 
 
 POOLINGS: dict[str, Callable[[Values], Values]] = {
     "mean": mean_over_time,
-    "deviation": lambda values: values.std(axis=-1),
+    "deviation": lambda values: values.std(axis=-1, dtype=np.float64).astype(values.dtype),
     "generalised-mean": _generalised_mean,
     "modulation": _modulation,
     "change": _change,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.audio import read_waveform
-from soundness.bundle import load_separator, save_separator
+from soundness.bundle import FORMATS, check_kind, load_separator, save_separator
 from soundness.clips import Clip
 from soundness.datasets import Machine, open_dataset
 from soundness.errors import AudioError, DataError, OutputError, SettingsError
@@ -138,6 +138,7 @@ def _identity(
 ) -> dict[str, Any]:
     """All that tells a training apart."""
     return {
+        "format": FORMATS["separator"],
         "settings": settings.model_dump(mode="json"),
         "seed": seed,
         "machine_types": chosen,
@@ -161,7 +162,7 @@ def _is_finished(out: Path, work: Path, identity: dict[str, Any], *, resume: boo
         if work.exists() and not file.exists():
             raise OutputError(f"{work}: exists, and is not the folder of a training (no {_RUN_FILE}); choose another")
         if out.exists():
-            load_separator(out)  # nothing else is replaced
+            check_kind(out, "separator")  # nothing else is replaced
     except OSError as error:
         raise OutputError(f"{out}: cannot be written: {error.strerror}") from None
     return False

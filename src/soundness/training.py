@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from soundness.bundle import SUFFIX, load_detector, save_detector
 from soundness.calibration import Calibration
 from soundness.calibration_clips import held_out_calibration, left_out_calibration, split_machine
 from soundness.datasets import Machine, open_dataset
-from soundness.detector import Detector, TrainingSummary
+from soundness.detector import Detector, Representation, TrainingSummary
 from soundness.errors import OutputError, SettingsError
+from soundness.features import Spectrograms
 from soundness.fitters import FITTERS, FitContext, Fitted, find_fitter
 from soundness.forecast import forecast
 from soundness.hearing import Heard, check_training_clips, hear, noise_clips, remembered
@@ -351,7 +353,7 @@ def _training_vectors(heard: Heard, fitted: Fitted, domains: list[str]) -> Train
     conditions = fitted.conditions
     own = [conditions.index(condition) if conditions else 0 for condition in heard.conditions]
     return TrainingVectors(
-        np.stack([fitted.representation.vectors(clip).astype(np.float64) for clip in heard.spectrograms]),
+        np.stack([_vectors_of(fitted.representation, clip) for clip in heard.spectrograms]),
         np.array(own),
         np.array([domains.index(clip.domain or "") for clip in heard.clips]),
         np.array([domains.index(condition.domain) for condition in conditions] or [ANY_DOMAIN]),
@@ -359,6 +361,16 @@ def _training_vectors(heard: Heard, fitted: Fitted, domains: list[str]) -> Train
         fitted.view_sizes,
         fitted.n_bands,
     )
+
+
+def _vectors_of(representation: Representation, clip: Spectrograms) -> NDArray[np.float64]:
+    vectors: object = representation.vectors(clip)  # of a user's own class, perhaps
+    if not isinstance(vectors, np.ndarray):
+        raise SettingsError(
+            f"representation: {type(representation).__name__}.vectors gives a {type(vectors).__name__}; "
+            "expected a NumPy array of shape (condition, feature)"
+        )
+    return vectors.astype(np.float64)
 
 
 def _pseudo_label_sizes(heard: Heard) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 SOUNDNESS_DATA=... python benchmarks/systems.py [--only toycar,factory,speed] [--work DIR]
 
-Needs the environment variable SOUNDNESS_DATA and about two hours on an idle machine of two cores. What is finished is
+Needs the environment variable SOUNDNESS_DATA and up to two hours on an idle machine of two cores. What is finished is
 kept in the work folder and not measured again. Exit status 1 if a promise is not kept.
 """
 

@@ -192,14 +192,18 @@ def test_a_file_of_an_older_format_is_refused_as_such(saved, number):
     assert_refused(saved, f"format {number}; this version of soundness reads format {newest}: train it anew")
 
 
-@pytest.mark.parametrize(("older", "remedy"), [(-1, "train it anew"), (1, "a newer one reads it")])
-def test_a_detector_with_a_separator_of_another_format_is_refused_as_such(separating_detector, tmp_path, older, remedy):
-    path = tmp_path / "fan.soundness"
-    save_detector(separating_detector, path)
+@pytest.mark.parametrize(("step", "remedy"), [(-1, "train it anew"), (1, "a newer one reads it")])
+def test_a_detector_with_a_separator_of_another_format_is_refused_as_such(separating_detector, tmp_path, step, remedy):
     known = FORMATS["separator"]
-    rewritten(path, lambda about: about["separator"].update(format=known + older))
+
+    def change(about):
+        about["separator"]["format"] = known + step
+        about["settings"]["separator"]["dreams"] = 1  # which that format had
+
+    save_detector(separating_detector, tmp_path / "fan.soundness")
     assert_refused(
-        path, f"its separator is of format {known + older}; this version of soundness reads format {known}: {remedy}"
+        rewritten(tmp_path / "fan.soundness", change),
+        f"its separator is of format {known + step}; this version of soundness reads format {known}: {remedy}",
     )
 
 

@@ -35,6 +35,14 @@ def test_mean_deviation_quantiles_and_change_are_numpys(log_mel):
     np.testing.assert_allclose(np.stack(found), expected, rtol=1e-4)
 
 
+def test_an_hour_has_the_digits_of_its_type_in_any_order_of_memory():
+    levels = np.random.default_rng(0).normal(-60.0, 5.0, (112_500, 4)).astype(np.float32)  # an hour's frames
+    found = of("mean", "deviation", "change", values=levels.T)
+    precise = levels.astype(np.float64).T
+    expected = [precise.mean(axis=1), precise.std(axis=1), np.abs(np.diff(precise, axis=1)).mean(axis=1)]
+    np.testing.assert_allclose(np.stack(found), expected, rtol=1.2e-7)
+
+
 def test_the_generalised_mean_is_that_of_powers(log_mel):
     (found,) = of("generalised-mean", values=log_mel)
     powers = 10 ** (log_mel.astype(np.float64) / 10)

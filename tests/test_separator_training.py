@@ -1,5 +1,6 @@
 """From supplemental clips to a separator in a file: what is read, what is refused, what is said, what survives."""
 
+import json
 import re
 import shutil
 
@@ -427,6 +428,16 @@ def test_resuming_something_else_is_refused_by_name(hall, run, tmp_path, overrid
     with pytest.raises(OutputError, match=rf"s\.soundness: was started with another {key}"):
         run(hall, *overrides, resume=True, **options)
     assert contents(tmp_path) == before
+
+
+def test_resuming_what_an_older_version_began_is_refused(hall, run, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run(hall, progress=stop)
+    began = tmp_path / "s.soundness.training" / "run.json"
+    identity = json.loads(began.read_text())
+    began.write_text(json.dumps(identity | {"format": identity["format"] - 1}))
+    with pytest.raises(OutputError, match=r"s\.soundness: was started with another format"):
+        run(hall, resume=True)
 
 
 def test_resuming_with_other_data_or_another_start_is_refused(copied, run, separator_file):

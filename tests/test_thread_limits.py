@@ -4,7 +4,7 @@ import threading
 
 import pytest
 import torch
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import OpenBLASController, threadpool_info, threadpool_limits
 
 from soundness.hearing import one_thread_each
 from soundness.thread_limits import one_blas_thread
@@ -18,26 +18,39 @@ def blas_threads():
 def three_threads():
     before = torch.get_num_threads()
     torch.set_num_threads(3)
-    with threadpool_limits(3, user_api="blas"):
-        yield
+    limits = threadpool_limits(3, user_api="blas")
+    OpenBLASController.clear_controlling_thread()  # as where nobody has set a number
+    yield
     torch.set_num_threads(before)
+    limits.restore_original_limits()
+    OpenBLASController.clear_controlling_thread()
+
+
+def threads():
+    """Of BLAS in the process, and of torch in this thread."""
+    (blas,) = set(blas_threads())
+    return blas, torch.get_num_threads()
 
 
 def overlapping(limit, *, first_ends_first):
-    """Two threads within a limit at once; the numbers that either saw within it, and sees after both have ended."""
-    both_within, one_ended = threading.Barrier(2), threading.Event()
+    """What two threads see while both are within a limit, while one of them is, and after both: by thread and time."""
+    together = threading.Barrier(2)
     seen = {}
 
     def use(name, *, ends_first):
         with limit():
-            both_within.wait(10)
-            seen[f"{name} within"] = (blas_threads(), torch.get_num_threads())
-            both_within.wait(10)
+            together.wait(10)
+            seen[name, "both"] = threads()
+            together.wait(10)
             if not ends_first:
-                assert one_ended.wait(10)
-        one_ended.set()
-        both_within.wait(10)
-        seen[f"{name} after"] = (blas_threads(), torch.get_num_threads())
+                together.wait(10)
+                seen[name, "alone"] = threads()
+                together.wait(10)
+        if ends_first:
+            together.wait(10)
+            together.wait(10)
+        together.wait(10)
+        seen[name, "after"] = threads()
 
     first = threading.Thread(target=use, args=("first",), kwargs={"ends_first": first_ends_first})
     first.start()
@@ -48,29 +61,48 @@ def overlapping(limit, *, first_ends_first):
 
 @pytest.mark.usefixtures("three_threads")
 @pytest.mark.parametrize("first_ends_first", [True, False])
-def test_overlapping_limits_leave_behind_what_the_first_found(first_ends_first):
+def test_a_limit_holds_until_the_last_of_two_threads_is_out_and_leaves_nothing_behind(first_ends_first):
     seen = overlapping(one_thread_each, first_ends_first=first_ends_first)
-    for name in ("first", "second"):
-        blas, of_torch = seen[f"{name} within"]
-        assert set(blas) == {1}
-        assert of_torch == 1
-    assert set(blas_threads()) == {3}
-    assert torch.get_num_threads() == 3
+    last = "second" if first_ends_first else "first"
+    assert seen == {
+        ("first", "both"): (1, 1),
+        ("second", "both"): (1, 1),
+        (last, "alone"): (1, 1),
+        ("first", "after"): (3, 3),
+        ("second", "after"): (3, 3),
+    }
+    assert threads() == (3, 3)
 
 
 @pytest.mark.usefixtures("three_threads")
-def test_a_limit_within_another_holds_until_the_outer_one_ends():
+def test_a_thread_that_begins_within_the_limit_of_another_is_left_as_one_that_did_not():
+    seen = []
+
+    def use():
+        with one_thread_each():
+            seen.append(threads())
+        seen.append(threads())
+
     with one_thread_each():
-        with one_blas_thread():
-            assert set(blas_threads()) == {1}
-        assert torch.get_num_threads() == 1
-    assert set(blas_threads()) == {3}
-    assert torch.get_num_threads() == 3
+        begun_within = threading.Thread(target=use)
+        begun_within.start()
+        begun_within.join()
+    assert seen == [(1, 1), (1, 3)]  # BLAS is still limited by the thread that waits
+    assert threads() == (3, 3)
+
+
+@pytest.mark.usefixtures("three_threads")
+@pytest.mark.parametrize("inner", [one_thread_each, one_blas_thread])
+def test_a_limit_within_another_holds_until_the_outer_one_ends(inner):
+    with one_thread_each():
+        with inner():
+            assert threads() == (1, 1)
+        assert threads() == (1, 1)
+    assert threads() == (3, 3)
 
 
 @pytest.mark.usefixtures("three_threads")
 def test_a_limit_is_lifted_where_what_it_is_for_fails():
     with pytest.raises(ZeroDivisionError), one_thread_each():
         1 / 0  # noqa: B018
-    assert set(blas_threads()) == {3}
-    assert torch.get_num_threads() == 3
+    assert threads() == (3, 3)

@@ -86,17 +86,17 @@ def load_detector(path: Path) -> Detector:
     Raises
     ------
     BundleError
-        If the file holds no detector, was cut or altered, or is of a newer format.
+        If the file holds no detector, was cut or altered, or it or its separator is of another format.
     """
     about, arrays = _read(path, kind="detector")
     with _fitting(path):
-        settings = SystemSettings.model_validate(about["settings"])
-        _check_parts_allowed(path, settings)
-        threshold = about["threshold"]
         separator = None
         if "separator" in about:
             _check_format("separator", about["separator"]["format"], file=f"{path}: its separator is of")
             separator = _rebuilt(about["separator"], _below("separator", arrays))
+        settings = SystemSettings.model_validate(about["settings"])
+        _check_parts_allowed(path, settings)
+        threshold = about["threshold"]
         return Detector(
             about["machine_type"],
             settings=settings,
@@ -227,7 +227,7 @@ def _write(path: Path, *, kind: str, about: Mapping[str, Any], arrays: Mapping[s
 
 
 def check_kind(path: Path, kind: str) -> None:
-    """Refuse a file that is not of a kind, of whatever format, whole or damaged: what may be replaced by its like.
+    """Refuse a file that is not of a kind. Its format, and whether it is whole, do not matter: it is to be replaced.
 
     Raises
     ------
@@ -236,7 +236,7 @@ def check_kind(path: Path, kind: str) -> None:
     """
     try:
         with path.open("rb") as file:
-            _sealed_as(path, file.read(_LONGEST_FIRST_LINE), kind=kind)
+            _first_line_of(path, file.read(_LONGEST_FIRST_LINE), kind=kind)
     except OSError as error:
         raise BundleError(f"{path}: cannot be read: {error.strerror}; expected a {kind}") from None
 
@@ -246,7 +246,7 @@ def _read(path: Path, *, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[A
         content = path.read_bytes()
     except OSError as error:
         raise BundleError(f"{path}: cannot be read: {error.strerror}; expected a {kind}") from None
-    number, n_bytes, digest = _sealed_as(path, content, kind=kind)
+    number, n_bytes, digest = _first_line_of(path, content, kind=kind)
     _check_format(kind, number, file=f"{path}:")
     payload = content.partition(b"\n")[2]
     if len(payload) != n_bytes:
@@ -256,7 +256,7 @@ def _read(path: Path, *, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[A
     return _unpacked(path, payload)
 
 
-def _sealed_as(path: Path, content: bytes, *, kind: str) -> tuple[int, int, str]:
+def _first_line_of(path: Path, content: bytes, *, kind: str) -> tuple[int, int, str]:
     """Format, number of bytes and checksum, as the first line of a file of a kind says."""
     first_line = content.partition(b"\n")[0]
     words = first_line[:_LONGEST_FIRST_LINE].decode("ascii", errors="replace").split(" ")

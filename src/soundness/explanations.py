@@ -125,7 +125,7 @@ def _nearest(detector: Detector, clip: Spectrograms, vectors: Array, n_clips: in
     except SettingsError:
         if detector.normal_clips is None:
             return np.zeros(0, np.int64), "the detector keeps no normal clips"
-        level = clip.wanted.mean(axis=-1)
+        level = clip.wanted.mean(axis=-1, dtype=np.float64)
         return detector.normal_clips.nearest(level, n_clips), "by mean log-mel, since the scorer compares no clips"
 
 

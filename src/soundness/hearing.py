@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,7 @@ from soundness.features import LogMel, Spectrograms
 from soundness.normal_clips import NormalClips
 from soundness.settings import SystemSettings
 from soundness.spectrogram_store import KeptRecording, SpectrogramStore
-from soundness.thread_limits import SharedLimit, one_blas_thread
+from soundness.thread_limits import ThreadLimit, one_blas_thread
 
 if TYPE_CHECKING:  # loads PyTorch
     from soundness.separation.separator import Separator
@@ -338,15 +337,19 @@ def one_thread_each() -> Iterator[None]:
         yield
 
 
-def _limit_torch() -> Callable[[], None]:
+def _torch_threads() -> int:
     import torch
 
-    lift = partial(torch.set_num_threads, torch.get_num_threads())
-    torch.set_num_threads(1)
-    return lift
+    return torch.get_num_threads()
 
 
-_ONE_TORCH_THREAD = SharedLimit(_limit_torch)
+def _set_torch_threads(n_threads: int) -> None:
+    import torch
+
+    torch.set_num_threads(n_threads)
+
+
+_ONE_TORCH_THREAD = ThreadLimit(_torch_threads, _set_torch_threads)
 
 
 def _paired(heard: HeardRecording, settings: SystemSettings) -> tuple[Spectrograms, Spectrograms | None]:

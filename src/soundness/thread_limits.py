@@ -4,16 +4,16 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # it ships no types
+from threadpoolctl import (  # type: ignore[import-untyped]  # it ships no types
+    OpenBLASController,
+    ThreadpoolController,
+)
 
-__all__ = ["SharedLimit", "one_blas_thread"]
+__all__ = ["ProcessLimit", "ThreadLimit", "one_blas_thread"]
 
 
-class SharedLimit:
-    """A limit of the whole process that several threads may set and lift in any order.
-
-    A thread that sets it while another has it set finds the limit, not what there was before. So what the first of
-    them found comes back; and each thread lifts the limit itself, since a library may count threads by thread.
+class ProcessLimit:
+    """A limit of the whole process: the first of those who want it sets it, and the last one lifts it.
 
     Parameters
     ----------
@@ -24,29 +24,80 @@ class SharedLimit:
     def __init__(self, limit: Callable[[], Callable[[], None]]) -> None:
         self._limit = limit
         self._lock = threading.Lock()
-        self._lifts: list[Callable[[], None]] = []  # the first one's, once for each use that has not ended
+        self._n_users = 0
+        self._lift: Callable[[], None] | None = None
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
         """Within it the limit holds."""
         with self._lock:
-            lift = self._limit()
-            self._lifts.append(self._lifts[0] if self._lifts else lift)
+            if self._lift is None:
+                self._lift = self._limit()
+            self._n_users += 1
         try:
             yield
         finally:
             with self._lock:
-                self._lifts.pop()()
+                self._n_users -= 1
+                if self._n_users == 0:
+                    self._lift()
+                    self._lift = None
+
+
+class ThreadLimit:
+    """One thread in a library that counts them for each thread of ours, where a new one begins with the last number.
+
+    So every thread sets its own number. One that began while another had it set finds the limit, and is given what
+    the first of them had found.
+
+    Parameters
+    ----------
+    count
+        The number of threads of the thread that asks.
+    set_count
+        Sets it, and that of threads to come.
+    """
+
+    def __init__(self, count: Callable[[], int], set_count: Callable[[int], None]) -> None:
+        self._count, self._set_count = count, set_count
+        self._lock = threading.Lock()
+        self._before: list[int] = []  # what the first one found, once for each thread that has the limit set
+        self._own = threading.local()
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Within it the limit holds for this thread."""
+        if getattr(self._own, "is_set", False):
+            yield
+            return
+        with self._lock:
+            found = self._count()
+            before = found if found != 1 or not self._before else self._before[0]
+            self._before.append(self._before[0] if self._before else found)
+            self._set_count(1)
+        self._own.is_set = True
+        try:
+            yield
+        finally:
+            self._own.is_set = False
+            with self._lock:
+                self._before.pop()
+                self._set_count(before)
 
 
 def _limit_blas() -> Callable[[], None]:
     # Of BLAS alone: what lifts the limit restores all that is selected, and OpenMP counts threads thread by thread.
-    libraries = ThreadpoolController().select(user_api="blas")
-    lift: Callable[[], None] = libraries.limit(limits=1).restore_original_limits
+    limit = ThreadpoolController().select(user_api="blas").limit(limits=1)
+
+    def lift() -> None:
+        OpenBLASController.clear_controlling_thread(force=True)  # else the thread that set it alone could lift it
+        limit.restore_original_limits()
+        OpenBLASController.clear_controlling_thread()
+
     return lift
 
 
-_ONE_BLAS_THREAD = SharedLimit(_limit_blas)
+_ONE_BLAS_THREAD = ProcessLimit(_limit_blas)
 
 
 def one_blas_thread() -> AbstractContextManager[None]:

@@ -2,7 +2,7 @@
 
 SOUNDNESS_DATA=... python benchmarks/separation.py [--only factory,noisy,...] [--work DIR]
 
-Needs the environment variable SOUNDNESS_DATA, with `make_noisy.py` in that folder, and about three hours on an idle
+Needs the environment variable SOUNDNESS_DATA, with `make_noisy.py` in that folder, and one to three hours on an idle
 machine of two cores. What is finished is kept in the work folder and not measured again; remove its folder `detection`
 to measure that anew. Exit status 1 if a promise is not kept.
 """

@@ -236,7 +236,7 @@ def check_kind(path: Path, kind: str) -> None:
     """
     try:
         with path.open("rb") as file:
-            _first_line_of(path, file.read(_LONGEST_FIRST_LINE), kind=kind)
+            _sealed_as(path, file.read(_LONGEST_FIRST_LINE).partition(b"\n")[0], kind=kind)
     except OSError as error:
         raise BundleError(f"{path}: cannot be read: {error.strerror}; expected a {kind}") from None
 
@@ -246,9 +246,9 @@ def _read(path: Path, *, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[A
         content = path.read_bytes()
     except OSError as error:
         raise BundleError(f"{path}: cannot be read: {error.strerror}; expected a {kind}") from None
-    number, n_bytes, digest = _first_line_of(path, content, kind=kind)
+    first_line, _, payload = content.partition(b"\n")
+    number, n_bytes, digest = _sealed_as(path, first_line, kind=kind)
     _check_format(kind, number, file=f"{path}:")
-    payload = content.partition(b"\n")[2]
     if len(payload) != n_bytes:
         raise BundleError(f"{path}: cut short: {len(payload):,} bytes of {n_bytes:,} are there")
     if hashlib.sha256(payload).hexdigest() != digest:
@@ -256,9 +256,8 @@ def _read(path: Path, *, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[A
     return _unpacked(path, payload)
 
 
-def _first_line_of(path: Path, content: bytes, *, kind: str) -> tuple[int, int, str]:
+def _sealed_as(path: Path, first_line: bytes, *, kind: str) -> tuple[int, int, str]:
     """Format, number of bytes and checksum, as the first line of a file of a kind says."""
-    first_line = content.partition(b"\n")[0]
     words = first_line[:_LONGEST_FIRST_LINE].decode("ascii", errors="replace").split(" ")
     if len(words) != 5 or words[0] != "soundness" or not words[2].isdecimal() or not words[3].isdecimal():
         raise BundleError(f"{path}: not a {kind} of soundness")

@@ -61,7 +61,8 @@ class ThreadLimit:
     def __init__(self, count: Callable[[], int], set_count: Callable[[int], None]) -> None:
         self._count, self._set_count = count, set_count
         self._lock = threading.Lock()
-        self._before: list[int] = []  # what the first one found, once for each thread that has the limit set
+        self._n_users = 0
+        self._first_found = 1
         self._own = threading.local()
 
     @contextmanager
@@ -72,8 +73,10 @@ class ThreadLimit:
             return
         with self._lock:
             found = self._count()
-            before = found if found != 1 or not self._before else self._before[0]
-            self._before.append(self._before[0] if self._before else found)
+            if self._n_users == 0:
+                self._first_found = found
+            before = self._first_found if found == 1 else found
+            self._n_users += 1
             self._set_count(1)
         self._own.is_set = True
         try:
@@ -81,7 +84,7 @@ class ThreadLimit:
         finally:
             self._own.is_set = False
             with self._lock:
-                self._before.pop()
+                self._n_users -= 1
                 self._set_count(before)
 
 

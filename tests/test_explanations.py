@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from cli.command_line import refusal, soundness
+from command_line import refusal, soundness
 from soundness.bundle import load_detector, save_detector
 from soundness.enrolment import enrol
 from soundness.explained_clips import explain_recording

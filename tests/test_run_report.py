@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from cli.command_line import refusal, soundness
+from command_line import refusal, soundness
 from soundness.benchmark_results import BenchmarkResult, Measured, place_of
 from soundness.bootstrap import bootstrap_intervals
 from soundness.bundle import load_detectors, save_detector, save_separator

@@ -17,7 +17,7 @@ from soundness.bootstrap import bootstrap_intervals
 from soundness.bundle import load_detectors, save_detector, save_separator
 from soundness.clip_players import extreme_clips, n_players
 from soundness.evaluation import evaluate
-from soundness.run_identity import write_identity
+from soundness.run_folders import write_identity
 from soundness.run_report import write_report
 from soundness.scores import MachineScores, read_scores
 from soundness.screening import score_clips

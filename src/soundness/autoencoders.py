@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from soundness.errors import SettingsError
-from soundness.parts import find_part
+from soundness.plugins import find_part
 from soundness.settings import AutoencoderSettings, SystemSettings
 
 __all__ = [

@@ -13,7 +13,7 @@ from soundness.benchmark_results import BenchmarkResult, Measured
 from soundness.bundle import SUFFIX, load_separator
 from soundness.datasets import Dataset, open_dataset
 from soundness.errors import OutputError, SettingsError
-from soundness.run_identity import check_identity, fingerprint, write_identity
+from soundness.run_folders import check_identity, fingerprint, write_identity
 from soundness.separation_choice import decide_separation
 from soundness.separator_training import train_separator
 from soundness.settings import SeparatorSettings, SystemSettings, load_settings

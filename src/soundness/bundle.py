@@ -27,7 +27,7 @@ from soundness.calibration import Calibration
 from soundness.detector import Detector, TrainingSummary, find_representation
 from soundness.errors import BundleError, OutputError, SettingsError
 from soundness.normal_clips import NormalClips
-from soundness.parts import check_allowed
+from soundness.plugins import check_allowed
 from soundness.scoring import Threshold, find_scorer
 from soundness.settings import SeparatorSettings, SystemSettings
 

@@ -14,7 +14,7 @@ from soundness.errors import AudioError, SettingsError
 from soundness.features import LogMel, Spectrograms
 from soundness.log_mel_statistics import MeanLogMel, PooledLogMel, QuantileLogMel
 from soundness.normal_clips import NormalClips
-from soundness.parts import find_part, methods_of
+from soundness.plugins import find_part, methods_of
 from soundness.scoring import Scorer, Threshold
 from soundness.settings import SystemSettings
 

@@ -25,7 +25,7 @@ from soundness.embeddings import (
 )
 from soundness.errors import SettingsError
 from soundness.fits import EmbeddingFit
-from soundness.lightning_runs import check_accelerator, quiet_lightning, run
+from soundness.lightning_loop import check_accelerator, quiet_lightning, run
 from soundness.log_mel_statistics import band_statistics
 from soundness.settings import EmbeddingSettings, SystemSettings
 

@@ -13,7 +13,7 @@ from soundness.detector import Representation
 from soundness.errors import SettingsError
 from soundness.hearing import Heard
 from soundness.log_mel_statistics import MeanLogMel, PooledLogMel, QuantileLogMel, band_statistics
-from soundness.parts import find_part, methods_of
+from soundness.plugins import find_part, methods_of
 from soundness.settings import SystemSettings
 
 if TYPE_CHECKING:  # loads PyTorch

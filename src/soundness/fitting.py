@@ -20,7 +20,7 @@ from soundness.autoencoders import Reconstructor, new_reconstructor
 from soundness.batches import Batches, Scale, TrainingClips, has_one_spectrogram, training_batches
 from soundness.errors import SettingsError
 from soundness.fits import FitResult
-from soundness.lightning_runs import check_accelerator, quiet_lightning, run
+from soundness.lightning_loop import check_accelerator, quiet_lightning, run
 from soundness.log_mel_statistics import band_statistics
 from soundness.settings import SystemSettings, TrainingSettings
 

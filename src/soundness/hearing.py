@@ -23,7 +23,7 @@ from soundness.features import LogMel, Spectrograms
 from soundness.normal_clips import NormalClips
 from soundness.settings import SystemSettings
 from soundness.spectrogram_store import KeptRecording, SpectrogramStore
-from soundness.thread_limits import ThreadLimit, one_blas_thread
+from soundness.threads import ThreadLimit, one_blas_thread
 
 if TYPE_CHECKING:  # loads PyTorch
     from soundness.separation.separator import Separator

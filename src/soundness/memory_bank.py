@@ -12,7 +12,7 @@ from soundness.comparisons import COMPARISONS, Comparison
 from soundness.errors import DataError
 from soundness.reference_clips import reference_pairs, references_of
 from soundness.scorer_settings import ScorerSettings
-from soundness.thread_limits import one_blas_thread
+from soundness.threads import one_blas_thread
 from soundness.training_vectors import ANY_DOMAIN, Array, TrainingVectors
 from soundness.whitening import CrossFit, Whitening
 

@@ -16,7 +16,7 @@ from soundness.evaluation import evaluate
 from soundness.labelled_scores import read_labelled
 from soundness.pages import render_page, write_page
 from soundness.report_tables import benchmark_verdict, count, data_rows, heat_rows, run_verdict, summary_rows, versions
-from soundness.run_identity import read_identity
+from soundness.run_folders import read_identity
 from soundness.scores import read_scores
 from soundness.system_report import NOTHING_SCORED, Scored, Trained, system_part
 from soundness.truth import is_evaluator_truth

@@ -32,9 +32,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from soundness.atomic_files import PARTIAL_SUFFIX, RowFile, open_text, output_errors
 from soundness.clips import DOMAINS, Domain
 from soundness.errors import ScoresError
-from soundness.row_files import PARTIAL_SUFFIX, RowFile, open_text, output_errors
 
 __all__ = [
     "FAILED_FILE",

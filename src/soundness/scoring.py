@@ -23,7 +23,7 @@ from soundness.baseline_scoring import MahalanobisScorer, MeanScorer
 from soundness.calibration import n_flagged
 from soundness.fused_scoring import FusedScorer
 from soundness.neighbor_scoring import NearestNeighborScorer
-from soundness.parts import find_part, methods_of
+from soundness.plugins import find_part, methods_of
 from soundness.scorer_protocol import Scorer
 from soundness.training_vectors import ANY_DOMAIN, Array, TrainingVectors
 

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from soundness.errors import SettingsError
 from soundness.fits import SeparatorFit
-from soundness.lightning_runs import quiet_lightning, run
+from soundness.lightning_loop import quiet_lightning, run
 from soundness.separation.conv_tasnet import ConvTasNet
 from soundness.separation.losses import LogMelDistance, separation_loss
 from soundness.separation.mixtures import Mixer, Recipe

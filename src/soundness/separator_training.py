@@ -18,7 +18,7 @@ from soundness.clips import Clip
 from soundness.datasets import Machine, open_dataset
 from soundness.errors import AudioError, DataError, OutputError, SettingsError
 from soundness.fits import SeparatorFit, count_parameters
-from soundness.run_identity import check_identity, fingerprint, package_versions, write_identity
+from soundness.run_folders import check_identity, fingerprint, package_versions, write_identity
 from soundness.separation.measurement import Example, measure_improvement
 from soundness.separation.mixtures import MachineSounds, Recipe, recipes_of
 from soundness.separation.separator import Improvement, Separator, SeparatorSummary
@@ -95,7 +95,7 @@ def train_separator(
     OutputError
         If ``out`` exists already, or cannot be written.
     """
-    from soundness.lightning_runs import check_accelerator
+    from soundness.lightning_loop import check_accelerator
     from soundness.separator_fitting import fit_separator
 
     check_accelerator(settings.accelerator, setting="accelerator")

@@ -23,7 +23,7 @@ from soundness.fitters import FITTERS, FitContext, Fitted, find_fitter
 from soundness.forecast import forecast
 from soundness.hearing import Heard, check_training_clips, hear, noise_clips, remembered
 from soundness.labelling import Labeller
-from soundness.run_identity import check_identity, fingerprint, package_versions, read_identity, write_identity
+from soundness.run_folders import check_identity, fingerprint, package_versions, read_identity, write_identity
 from soundness.scoring import ANY_DOMAIN, Scorer, Threshold, TrainingVectors, find_scorer
 from soundness.separation_choice import decide_separation, given_separator
 from soundness.settings import SystemSettings

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import refusal, soundness
 
+from command_line import refusal, soundness
 from soundness.scores import ClipScore, write_scores
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from command_line import refusal, soundness
 
+from command_line import refusal, soundness
 from permissions import unprivileged
 from soundness.bundle import FORMATS
 from soundness.settings import SeparatorSettings

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-from command_line import refusal, soundness
 
+from command_line import refusal, soundness
 from monitored import record, rule
 from soundness.bundle import load_detector, save_detector
 

@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from command_line import refusal, soundness
 
+from command_line import refusal, soundness
 from monitored import hum_at, record
 from soundness.bundle import load_detector
 

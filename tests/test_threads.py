@@ -7,7 +7,7 @@ import torch
 from threadpoolctl import OpenBLASController, threadpool_info, threadpool_limits
 
 from soundness.hearing import one_thread_each
-from soundness.thread_limits import one_blas_thread
+from soundness.threads import one_blas_thread
 
 
 def blas_threads():

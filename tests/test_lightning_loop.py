@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from soundness.errors import SettingsError
-from soundness.lightning_runs import check_accelerator, quiet_lightning, run
+from soundness.lightning_loop import check_accelerator, quiet_lightning, run
 
 
 class Line(pl.LightningModule):

@@ -8,7 +8,7 @@ import pytest
 from soundness.bundle import load_detector
 from soundness.errors import BundleError, SettingsError
 from soundness.fitters import find_fitter
-from soundness.parts import ALLOWED_VARIABLE, find_part, methods_of
+from soundness.plugins import ALLOWED_VARIABLE, find_part, methods_of
 from soundness.scoring import SCORERS, MeanScorer, Scorer, find_scorer
 from soundness.training import train
 

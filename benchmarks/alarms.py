@@ -25,7 +25,7 @@ from soundness.detector import Detector
 from soundness.features import LogMel
 from soundness.hearing import read_recording
 from soundness.scoring import NearestNeighborScorer
-from soundness.settings import SystemSettings, load_settings
+from soundness.settings.system import SystemSettings, load_settings
 from soundness.training_vectors import ANY_DOMAIN, TrainingVectors
 
 DOCS = Path(__file__).parents[1] / "docs"

@@ -22,7 +22,7 @@ from soundness.features import LogMel
 from soundness.normal_clips import NormalClips
 from soundness.scoring import NearestNeighborScorer, TrainingVectors
 from soundness.screening import scored
-from soundness.settings import DEFAULT_SYSTEM, load_settings
+from soundness.settings.system import DEFAULT_SYSTEM, load_settings
 
 __all__ = ["drift", "enrolment"]
 

@@ -27,7 +27,7 @@ from promises import Row, measure
 from soundness.bundle import load_separator
 from soundness.separation.losses import si_snr
 from soundness.separation.separator import Separator
-from soundness.settings import SEPARATOR_SIZES, SeparatorSettings
+from soundness.settings.system import SEPARATOR_SIZES, SeparatorSettings
 
 COMMAND = str(Path(sys.executable).with_name("soundness"))
 DOCS = Path(__file__).parents[1] / "docs" / "separation.md"
@@ -163,7 +163,7 @@ import json, resource, sys, time
 import torch
 from soundness.separation.conv_tasnet import ConvTasNet
 from soundness.separation.losses import separation_loss
-from soundness.settings import SeparatorSettings
+from soundness.settings.system import SeparatorSettings
 network = ConvTasNet(SeparatorSettings(size=sys.argv[1], basis=sys.argv[2]))
 clip = torch.randn(1, 1, 160_000)
 with torch.inference_mode():
@@ -308,7 +308,7 @@ def _official_scores(work: Path, data: str) -> dict[tuple[str, str], list[float]
 
 def _settings_file(work: Path, name: str, system: str, mode: str, *, is_shared: bool) -> Path:
     """A system that comes with the package, with its separation, and one network for all machines or for each."""
-    own = resources.files("soundness").joinpath("systems", f"{system}.toml").read_text(encoding="utf-8")
+    own = resources.files("soundness.settings").joinpath("systems", f"{system}.toml").read_text(encoding="utf-8")
     scope = 'scope = "shared"\n' if is_shared and system in NETWORKS else ""
     path = work / "systems" / f"{name}.toml"
     path.parent.mkdir(exist_ok=True)

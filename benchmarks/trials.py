@@ -23,7 +23,7 @@ from soundness.evaluation import Evaluation, evaluate
 from soundness.metrics import harmonic_mean, partial_auc, roc_auc
 from soundness.scoring import TrainingVectors, find_scorer
 from soundness.screening import score_clips
-from soundness.settings import load_settings
+from soundness.settings.system import load_settings
 from soundness.spectrogram_store import SpectrogramStore
 from soundness.training import train
 

@@ -11,7 +11,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from soundness.settings import SeparatorSettings, SystemSettings, load_separator_settings, load_settings, system_names
+from soundness.settings.system import (
+    SeparatorSettings,
+    SystemSettings,
+    load_separator_settings,
+    load_settings,
+    system_names,
+)
 
 RATE = 16_000
 

@@ -15,7 +15,7 @@ from soundness.autoencoders import (
     split_into_segments,
 )
 from soundness.errors import SettingsError
-from soundness.settings import AutoencoderSettings, load_settings
+from soundness.settings.system import AutoencoderSettings, load_settings
 
 N_MELS, N_FRAMES = 16, 8
 

@@ -24,7 +24,7 @@ from soundness.bundle import (
     save_separator,
 )
 from soundness.errors import BundleError, OutputError
-from soundness.settings import system_names
+from soundness.settings.system import system_names
 
 SYSTEMS = system_names()
 SAME_FOLDER = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

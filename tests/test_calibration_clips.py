@@ -11,7 +11,7 @@ from soundness.calibration_clips import split_machine
 from soundness.datasets import open_dataset
 from soundness.errors import DataError
 from soundness.screening import score_clip
-from soundness.settings import load_settings
+from soundness.settings.system import load_settings
 from soundness.training import train
 
 

@@ -7,7 +7,7 @@ import torch
 from soundness.detector import REPRESENTATIONS, Detector, find_representation
 from soundness.errors import AudioError
 from soundness.features import LogMel
-from soundness.settings import system_names
+from soundness.settings.system import system_names
 
 SYSTEMS = system_names()
 

@@ -9,7 +9,7 @@ from soundness.embedding_batches import EmbeddingClips
 from soundness.embedding_fitting import fit_embedding
 from soundness.errors import SettingsError
 from soundness.separation_choice import decide_separation
-from soundness.settings import load_settings
+from soundness.settings.system import load_settings
 
 N_MELS = 16
 

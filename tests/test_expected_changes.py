@@ -7,9 +7,9 @@ from scipy.stats import multivariate_normal
 
 from soundness.errors import DataError
 from soundness.expected_changes import expected_changes, likelihood_ratio_factor
-from soundness.scorer_settings import MemberSettings
 from soundness.scoring import SCORERS, FusedScorer, NearestNeighborScorer, TrainingVectors
-from soundness.settings import ScorerSettings, load_settings
+from soundness.settings.scoring import MemberSettings
+from soundness.settings.system import ScorerSettings, load_settings
 from soundness.whitening import Whitening
 
 N_BANDS = 24

@@ -14,7 +14,7 @@ from soundness.features import band_centres
 from soundness.hearing import read_recording
 from soundness.log_mel_statistics import MeanLogMel
 from soundness.odd_parts import OddPart, find_parts, hertz, strongest_band, strongest_second
-from soundness.settings import system_names
+from soundness.settings.system import system_names
 
 RATE = 16_000
 TONE_HZ = 3_000

@@ -26,7 +26,7 @@ from soundness.scores import read_scores
 from soundness.scoring import SCORERS, TrainingVectors
 from soundness.separation.conv_tasnet import ConvTasNet
 from soundness.separation.separator import Separator
-from soundness.settings import ScorerSettings, load_settings, system_names
+from soundness.settings.system import ScorerSettings, load_settings, system_names
 from soundness.verbs import score
 
 

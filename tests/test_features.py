@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from soundness.audio import read_waveform
 from soundness.features import LogMel, mel_filterbank
 from soundness.separation.log_mels import LogMelLayer
-from soundness.settings import LogMelSettings
+from soundness.settings.system import LogMelSettings
 
 RATE = 16_000
 
@@ -197,7 +197,7 @@ import hashlib
 import numpy as np
 from threadpoolctl import threadpool_limits
 from soundness.features import LogMel
-from soundness.settings import LogMelSettings
+from soundness.settings.system import LogMelSettings
 log_mel = LogMel(LogMelSettings(), sample_rate=16_000)
 waveform = np.random.default_rng(0).standard_normal(160_000).astype(np.float32)
 for n_threads in (1, 2, 3):

@@ -22,7 +22,7 @@ from soundness.inspection import (
     measure_clip,
     table_rows,
 )
-from soundness.settings import LogMelSettings
+from soundness.settings.system import LogMelSettings
 
 RATE = 16_000
 

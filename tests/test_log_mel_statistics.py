@@ -4,7 +4,7 @@ import numpy as np
 
 from soundness.features import Spectrograms
 from soundness.log_mel_statistics import MeanLogMel, QuantileLogMel, band_statistics
-from soundness.settings import SystemSettings, load_settings
+from soundness.settings.system import SystemSettings, load_settings
 
 
 def floats(values):

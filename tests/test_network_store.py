@@ -8,7 +8,7 @@ from conftest import SMALL_NETWORK
 from soundness.features import Spectrograms
 from soundness.fitting import TrainingClips, fit_reconstructor
 from soundness.network_store import NetworkStore
-from soundness.settings import load_settings
+from soundness.settings.system import load_settings
 
 SETTINGS = load_settings("conditional", overrides=SMALL_NETWORK)
 

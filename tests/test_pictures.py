@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from soundness.pictures import HeardClip, draw_clips, draw_score_histograms
-from soundness.settings import load_settings
+from soundness.settings.system import load_settings
 
 SETTINGS = load_settings("log-mel-knn")
 

@@ -7,8 +7,8 @@ from soundness.errors import SettingsError
 from soundness.features import Spectrograms
 from soundness.log_mel_statistics import MeanLogMel, PooledLogMel, QuantileLogMel
 from soundness.poolings import POOLINGS, pooled
-from soundness.setting_types import POOLING_NAMES
-from soundness.settings import load_settings
+from soundness.settings.fields import POOLING_NAMES
+from soundness.settings.system import load_settings
 
 TWO_VIEWS = 'poolings=["mean","quantile-0.1"]'
 

@@ -10,7 +10,7 @@ from soundness.errors import SettingsError
 from soundness.features import Spectrograms
 from soundness.fitting import check_network
 from soundness.reconstruction_errors import ERRORS, Latent, ReconstructionError
-from soundness.settings import load_settings
+from soundness.settings.system import load_settings
 from soundness.training import train
 
 SCALE = {"mean": torch.zeros(2, 2), "deviation": torch.ones(2, 2)}

@@ -14,9 +14,9 @@ from soundness.balances import new_balance
 from soundness.comparisons import COMPARISONS, DensityDifference, DensityRatio, GaussianMixture
 from soundness.errors import DataError, SettingsError
 from soundness.memory_bank import MemoryBank
-from soundness.scorer_settings import MemberSettings
 from soundness.scoring import SCORERS, FusedScorer, NearestNeighborScorer, TrainingVectors
-from soundness.settings import ScorerSettings
+from soundness.settings.scoring import MemberSettings
+from soundness.settings.system import ScorerSettings
 
 WHITENINGS = {
     "none": {},

@@ -21,7 +21,7 @@ from soundness.scoring import (
     Threshold,
     TrainingVectors,
 )
-from soundness.settings import ScorerSettings
+from soundness.settings.system import ScorerSettings
 from soundness.whitening import whitening_matrix
 
 

@@ -11,7 +11,7 @@ import soundfile
 from soundness.errors import AudioError, DataError, OutputError
 from soundness.scores import read_scores
 from soundness.screening import score_clip, score_clips
-from soundness.settings import system_names
+from soundness.settings.system import system_names
 from soundness.training import train
 
 RATE = 16_000

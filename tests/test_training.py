@@ -24,7 +24,7 @@ from soundness.errors import AudioError, BundleError, DataError, OutputError, Se
 from soundness.fitters import FITTERS
 from soundness.screening import score_clip, score_clips
 from soundness.separation.separator import Separator
-from soundness.settings import SeparatorSettings, load_settings, system_names
+from soundness.settings.system import SeparatorSettings, load_settings, system_names
 from soundness.training import train
 
 RATE = 16_000
@@ -609,7 +609,7 @@ def test_resuming_where_nothing_was_begun_begins(fan, run):
 
 TRAIN = """
 import json, sys, torch
-from soundness.settings import SystemSettings
+from soundness.settings.system import SystemSettings
 from soundness.training import train
 torch.set_num_threads(1)
 data, out, settings = sys.argv[1:]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from soundness.normality_verbs import drift, enroll
     from soundness.reporting import report
     from soundness.screening import score_clip
-    from soundness.settings import load_settings, system_descriptions, system_names
+    from soundness.settings.system import load_settings, system_descriptions, system_names
     from soundness.verbs import evaluate, inspect, load, make_data, score, separate, train, train_separator
 
 __all__ = [
@@ -70,13 +70,13 @@ _HOMES = {
     "export": "export_verbs",
     "drift": "normality_verbs",
     "enroll": "normality_verbs",
-    "load_settings": "settings",
+    "load_settings": "settings.system",
     "open_dataset": "datasets",
     "report": "reporting",
     "score_clip": "screening",
     "submission": "challenge_verbs",
-    "system_descriptions": "settings",
-    "system_names": "settings",
+    "system_descriptions": "settings.system",
+    "system_names": "settings.system",
     "watch": "alarm_verbs",
 }
 

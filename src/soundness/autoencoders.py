@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from soundness.errors import SettingsError
 from soundness.plugins import find_part
-from soundness.settings import AutoencoderSettings, SystemSettings
+from soundness.settings.system import AutoencoderSettings, SystemSettings
 
 __all__ = [
     "AUTOENCODERS",

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from soundness.errors import SettingsError
 from soundness.scorer_protocol import Scorer
-from soundness.scorer_settings import ScorerSettings
+from soundness.settings.scoring import ScorerSettings
 from soundness.training_vectors import ANY_DOMAIN, Array, TrainingVectors
 
 __all__ = ["MahalanobisScorer", "MeanScorer"]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from soundness.autoencoders import split_into_segments
 from soundness.features import Spectrograms
-from soundness.settings import SystemSettings, TrainingSettings
+from soundness.settings.system import SystemSettings, TrainingSettings
 
 __all__ = ["Batch", "Batches", "Scale", "TrainingClips", "has_one_spectrogram", "training_batches"]
 

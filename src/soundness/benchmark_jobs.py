@@ -22,7 +22,7 @@ from soundness.evaluation import evaluate
 from soundness.forecast import expected_seconds
 from soundness.network_store import UNKNOWN_TO_A_NETWORK, NetworkStore
 from soundness.screening import score_clips
-from soundness.settings import SystemSettings
+from soundness.settings.system import SystemSettings
 from soundness.spectrogram_store import SpectrogramStore
 from soundness.training import Progress, train
 

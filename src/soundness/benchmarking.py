@@ -16,7 +16,7 @@ from soundness.errors import OutputError, SettingsError
 from soundness.run_folders import check_identity, fingerprint, write_identity
 from soundness.separation_choice import decide_separation
 from soundness.separator_training import train_separator
-from soundness.settings import SeparatorSettings, SystemSettings, load_settings
+from soundness.settings.system import SeparatorSettings, SystemSettings, load_settings
 from soundness.training import Progress
 
 __all__ = ["Entry", "benchmark", "entries_of"]

@@ -29,7 +29,7 @@ from soundness.errors import BundleError, OutputError, SettingsError
 from soundness.normal_clips import NormalClips
 from soundness.plugins import check_allowed
 from soundness.scoring import Threshold, find_scorer
-from soundness.settings import SeparatorSettings, SystemSettings
+from soundness.settings.system import SeparatorSettings, SystemSettings
 
 if TYPE_CHECKING:  # loads PyTorch
     from soundness.separation.separator import Separator

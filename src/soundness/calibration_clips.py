@@ -14,7 +14,7 @@ from soundness.detector import Representation
 from soundness.errors import DataError
 from soundness.hearing import hear
 from soundness.scoring import Scorer
-from soundness.settings import SystemSettings
+from soundness.settings.system import SystemSettings
 from soundness.spectrogram_store import SpectrogramStore
 
 if TYPE_CHECKING:  # loads PyTorch

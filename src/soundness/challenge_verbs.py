@@ -78,7 +78,7 @@ def benchmark(
     check_extra()
     from soundness import benchmarking
     from soundness.benchmark_pictures import draw_benchmark, picture_files
-    from soundness.settings import system_names
+    from soundness.settings.system import system_names
 
     out, labels = Path(out), Path(data if truth is None else truth)
     result = benchmarking.benchmark(

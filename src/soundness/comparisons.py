@@ -12,7 +12,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from soundness.scorer_settings import ScorerSettings
+from soundness.settings.scoring import ScorerSettings
 
 __all__ = [
     "COMPARISONS",

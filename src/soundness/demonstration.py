@@ -11,7 +11,7 @@ from soundness import verbs
 from soundness.errors import OutputError
 from soundness.evaluation import Evaluation
 from soundness.scores import read_scores
-from soundness.settings import DEFAULT_SYSTEM
+from soundness.settings.system import DEFAULT_SYSTEM
 
 if TYPE_CHECKING:
     from soundness.detector import Detector

@@ -16,7 +16,7 @@ from soundness.log_mel_statistics import MeanLogMel, PooledLogMel, QuantileLogMe
 from soundness.normal_clips import NormalClips
 from soundness.plugins import find_part, methods_of
 from soundness.scoring import Scorer, Threshold
-from soundness.settings import SystemSettings
+from soundness.settings.system import SystemSettings
 
 if TYPE_CHECKING:  # loads PyTorch
     from soundness.separation.separator import Separator

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from soundness.autoencoders import split_into_segments
-from soundness.embedding_settings import EmbeddingSettings
+from soundness.settings.embedding import EmbeddingSettings
 
 __all__ = ["TRANSFORMATIONS", "EmbeddingBatch", "EmbeddingBatches", "EmbeddingClips", "mixed", "transformed"]
 

@@ -27,7 +27,7 @@ from soundness.errors import SettingsError
 from soundness.fits import EmbeddingFit
 from soundness.lightning_loop import check_accelerator, quiet_lightning, run
 from soundness.log_mel_statistics import band_statistics
-from soundness.settings import EmbeddingSettings, SystemSettings
+from soundness.settings.system import EmbeddingSettings, SystemSettings
 
 __all__ = ["check_embedding", "fit_embedding"]
 

@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 from soundness.autoencoders import split_into_segments
 from soundness.errors import SettingsError
 from soundness.features import Spectrograms
-from soundness.settings import EmbeddingSettings, SystemSettings
+from soundness.settings.system import EmbeddingSettings, SystemSettings
 
 __all__ = [
     "DiscriminativeEmbedding",

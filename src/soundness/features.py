@@ -7,7 +7,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from soundness.settings import LogMelSettings
+from soundness.settings.system import LogMelSettings
 
 __all__ = ["LogMel", "Spectrograms", "band_centres", "hann_window", "mel_filterbank"]
 

@@ -14,7 +14,7 @@ from soundness.errors import SettingsError
 from soundness.hearing import Heard
 from soundness.log_mel_statistics import MeanLogMel, PooledLogMel, QuantileLogMel, band_statistics
 from soundness.plugins import find_part, methods_of
-from soundness.settings import SystemSettings
+from soundness.settings.system import SystemSettings
 
 if TYPE_CHECKING:  # loads PyTorch
     from soundness.embedding_batches import EmbeddingClips

@@ -22,7 +22,7 @@ from soundness.errors import SettingsError
 from soundness.fits import FitResult
 from soundness.lightning_loop import check_accelerator, quiet_lightning, run
 from soundness.log_mel_statistics import band_statistics
-from soundness.settings import SystemSettings, TrainingSettings
+from soundness.settings.system import SystemSettings, TrainingSettings
 
 __all__ = ["TrainingClips", "check_network", "fit_reconstructor"]
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from soundness.audio import read_info
 from soundness.datasets import Machine
-from soundness.settings import SystemSettings
+from soundness.settings.system import SystemSettings
 
 __all__ = ["expected_seconds", "forecast"]
 

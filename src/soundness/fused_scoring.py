@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from soundness.errors import SettingsError
 from soundness.neighbor_scoring import NearestNeighborScorer
 from soundness.scorer_protocol import Scorer
-from soundness.scorer_settings import MemberSettings, ScorerSettings
+from soundness.settings.scoring import MemberSettings, ScorerSettings
 from soundness.training_vectors import Array, TrainingVectors
 
 __all__ = ["FUSIONS", "FusedScorer"]

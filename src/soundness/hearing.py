@@ -21,7 +21,7 @@ from soundness.detector import one_channel
 from soundness.errors import AudioError, DataError
 from soundness.features import LogMel, Spectrograms
 from soundness.normal_clips import NormalClips
-from soundness.settings import SystemSettings
+from soundness.settings.system import SystemSettings
 from soundness.spectrogram_store import KeptRecording, SpectrogramStore
 from soundness.threads import ThreadLimit, one_blas_thread
 

@@ -16,7 +16,7 @@ from soundness.audio import read_blocks, read_info
 from soundness.clips import DOMAINS, Clip, Split
 from soundness.datasets import FEWEST_TRAINING_CLIPS, Dataset, Machine, Problem
 from soundness.errors import AudioError
-from soundness.settings import AudioSettings, LogMelSettings
+from soundness.settings.system import AudioSettings, LogMelSettings
 
 __all__ = [
     "COLUMNS",

@@ -14,7 +14,7 @@ from soundness.errors import DataError
 from soundness.features import Spectrograms
 from soundness.hearing import Heard, check_training_clips, hear
 from soundness.pseudo_labels import PseudoLabels, by_classifier, by_clusters
-from soundness.settings import SystemSettings
+from soundness.settings.system import SystemSettings
 from soundness.spectrogram_store import SpectrogramStore
 
 if TYPE_CHECKING:  # loads PyTorch

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from soundness.features import Spectrograms
 from soundness.poolings import mean_over_time, pooled, quantile_over_time
-from soundness.setting_types import Pooling
-from soundness.settings import SystemSettings
+from soundness.settings.fields import Pooling
+from soundness.settings.system import SystemSettings
 
 __all__ = ["MeanLogMel", "PooledLogMel", "QuantileLogMel", "band_statistics"]
 

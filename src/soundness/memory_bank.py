@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from soundness.comparisons import COMPARISONS, Comparison
 from soundness.errors import DataError
 from soundness.reference_clips import reference_pairs, references_of
-from soundness.scorer_settings import ScorerSettings
+from soundness.settings.scoring import ScorerSettings
 from soundness.threads import one_blas_thread
 from soundness.training_vectors import ANY_DOMAIN, Array, TrainingVectors
 from soundness.whitening import CrossFit, Whitening

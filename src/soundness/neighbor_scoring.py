@@ -10,7 +10,7 @@ from soundness.balances import FEWEST_FOR_STATISTICS, new_balance
 from soundness.errors import DataError
 from soundness.memory_bank import MemoryBank, left_out_distances
 from soundness.scorer_protocol import Scorer
-from soundness.scorer_settings import ScorerSettings
+from soundness.settings.scoring import ScorerSettings
 from soundness.training_vectors import ANY_DOMAIN, Array, TrainingVectors
 
 __all__ = ["NearestNeighborScorer"]
@@ -32,7 +32,7 @@ class NearestNeighborScorer(Scorer):
         Distance of each clip of the bank to its own domain without it; infinite where it is alone there, shape
         ``(clip,)``.
     settings
-        See `soundness.scorer_settings.ScorerSettings`.
+        See `soundness.settings.scoring.ScorerSettings`.
 
     References
     ----------

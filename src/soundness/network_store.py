@@ -13,7 +13,7 @@ from soundness.autoencoders import new_reconstructor
 from soundness.batches import TrainingClips
 from soundness.fits import FitResult
 from soundness.run_folders import package_versions
-from soundness.settings import SystemSettings
+from soundness.settings.system import SystemSettings
 
 __all__ = ["UNKNOWN_TO_A_NETWORK", "NetworkStore"]
 

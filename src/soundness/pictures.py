@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from soundness.features import band_centres
 from soundness.separation.measurement import Example
-from soundness.settings import SystemSettings
+from soundness.settings.system import SystemSettings
 
 __all__ = ["HeardClip", "draw_clips", "draw_score_histograms", "draw_separation"]
 

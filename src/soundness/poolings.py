@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from soundness.setting_types import Pooling, quantile_of
+from soundness.settings.fields import Pooling, quantile_of
 
 __all__ = ["EXPONENT", "N_OCTAVES", "POOLINGS", "SMALLEST_POWER", "mean_over_time", "pooled", "quantile_over_time"]
 

@@ -17,8 +17,8 @@ from soundness.autoencoders import (
 )
 from soundness.features import Spectrograms
 from soundness.poolings import pooled
-from soundness.setting_types import Pooling
-from soundness.settings import SystemSettings
+from soundness.settings.fields import Pooling
+from soundness.settings.system import SystemSettings
 
 __all__ = ["ERRORS", "SMALLEST_SQUARE", "Latent", "ReconstructionError"]
 

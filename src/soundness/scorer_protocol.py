@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.errors import SettingsError
-from soundness.scorer_settings import ScorerSettings
+from soundness.settings.scoring import ScorerSettings
 from soundness.training_vectors import Array, TrainingVectors
 
 __all__ = ["Scorer"]

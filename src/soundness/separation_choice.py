@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from soundness.bundle import load_separator
 from soundness.datasets import Dataset, Machine
 from soundness.errors import SettingsError
-from soundness.settings import SystemSettings
+from soundness.settings.system import SystemSettings
 
 if TYPE_CHECKING:  # loads PyTorch
     from soundness.separation.separator import Separator

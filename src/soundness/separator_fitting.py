@@ -23,7 +23,7 @@ from soundness.lightning_loop import quiet_lightning, run
 from soundness.separation.conv_tasnet import ConvTasNet
 from soundness.separation.losses import LogMelDistance, separation_loss
 from soundness.separation.mixtures import Mixer, Recipe
-from soundness.settings import SeparatorSettings
+from soundness.settings.system import SeparatorSettings
 
 __all__ = ["fit_separator"]
 

@@ -22,7 +22,7 @@ from soundness.run_folders import check_identity, fingerprint, package_versions,
 from soundness.separation.measurement import Example, measure_improvement
 from soundness.separation.mixtures import MachineSounds, Recipe, recipes_of
 from soundness.separation.separator import Improvement, Separator, SeparatorSummary
-from soundness.settings import SeparatorSettings
+from soundness.settings.system import SeparatorSettings
 
 __all__ = ["SNR_DB", "TrainedSeparator", "train_separator"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from soundness.settings import SystemSettings
+from soundness.settings.system import SystemSettings
 
 __all__ = ["KeptRecording", "SpectrogramStore"]
 

@@ -11,7 +11,7 @@ from soundness.autoencoders import new_reconstructor
 from soundness.embedding_batches import EmbeddingBatches, EmbeddingClips
 from soundness.embeddings import new_embedding_network
 from soundness.errors import SettingsError
-from soundness.settings import SystemSettings
+from soundness.settings.system import SystemSettings
 
 __all__ = ["seconds_per_step"]
 

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from soundness.errors import OutputError, ScoresError, SettingsError
 from soundness.evaluation import Evaluation
 from soundness.scores import FAILED_FILE, ClipScore, MachineScores, read_scores, write_scores
-from soundness.settings import SystemSettings, validated
+from soundness.settings.system import SystemSettings, validated
 
 __all__ = [
     "Author",

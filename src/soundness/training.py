@@ -26,7 +26,7 @@ from soundness.labelling import Labeller
 from soundness.run_folders import check_identity, fingerprint, package_versions, read_identity, write_identity
 from soundness.scoring import ANY_DOMAIN, Scorer, Threshold, TrainingVectors, find_scorer
 from soundness.separation_choice import decide_separation, given_separator
-from soundness.settings import SystemSettings
+from soundness.settings.system import SystemSettings
 from soundness.spectrogram_store import SpectrogramStore
 
 if TYPE_CHECKING:  # loads PyTorch

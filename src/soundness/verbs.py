@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from soundness.errors import MissingExtraError, SettingsError
-from soundness.settings import DEFAULT_SYSTEM
+from soundness.settings.system import DEFAULT_SYSTEM
 
 if TYPE_CHECKING:  # each verb loads what it needs, and no more
     from soundness.detector import Detector
@@ -83,7 +83,7 @@ def make_data(
         If ``out`` holds something already, or cannot be written.
     """
     from soundness.factory import FactorySettings, make_data
-    from soundness.settings import validated
+    from soundness.settings.system import validated
 
     return make_data(Path(out), settings=validated(FactorySettings, settings), overwrite=overwrite, progress=progress)
 
@@ -134,7 +134,7 @@ def train(
     SoundnessError
         If the settings, the data or the folder do not do, or the extra ``train`` is not installed.
     """
-    from soundness.settings import load_settings
+    from soundness.settings.system import load_settings
 
     settings = load_settings(system, overrides=overrides)
     check_extra()
@@ -176,7 +176,7 @@ def train_separator(
     out
         The separator's file; pictures go to its sibling ``<out>_pictures``, without the suffix.
     overrides
-        ``key=value`` each, settings of `soundness.settings.SeparatorSettings`.
+        ``key=value`` each, settings of `soundness.settings.system.SeparatorSettings`.
     machines
         Machine types whose sound is learned; all of them where none is named.
     start
@@ -200,7 +200,7 @@ def train_separator(
     SoundnessError
         If the settings, the data or the file do not do, or the extra ``train`` is not installed.
     """
-    from soundness.settings import load_separator_settings
+    from soundness.settings.system import load_separator_settings
 
     settings = load_separator_settings(overrides=overrides)
     check_extra()

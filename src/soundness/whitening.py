@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from soundness.errors import DataError
 from soundness.expected_changes import expected_changes, likelihood_ratio_factor
-from soundness.scorer_settings import ScorerSettings
+from soundness.settings.scoring import ScorerSettings
 
 __all__ = ["CrossFit", "Embedding", "Whitening", "ledoit_wolf_shrinkage", "whitening_matrix"]
 

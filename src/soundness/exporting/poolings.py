@@ -8,7 +8,7 @@ import numpy as np
 from soundness.errors import ExportError
 from soundness.exporting.graphs import Value
 from soundness.poolings import EXPONENT, N_OCTAVES, SMALLEST_POWER
-from soundness.setting_types import Pooling, quantile_of
+from soundness.settings.fields import Pooling, quantile_of
 
 __all__ = ["pooled", "quantile"]
 

@@ -23,8 +23,8 @@ from soundness.exporting.graphs import Value
 from soundness.fused_scoring import FusedScorer
 from soundness.memory_bank import MemoryBank
 from soundness.neighbor_scoring import NearestNeighborScorer
-from soundness.scorer_settings import ScorerSettings
 from soundness.scoring import Scorer
+from soundness.settings.scoring import ScorerSettings
 from soundness.training_vectors import ANY_DOMAIN, Array
 
 Exporter = TypeVar("Exporter")

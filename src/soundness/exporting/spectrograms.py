@@ -7,7 +7,7 @@ import numpy as np
 from soundness.exporting.graphs import Value
 from soundness.features import hann_window, mel_filterbank
 from soundness.log_mel_statistics import MeanLogMel
-from soundness.settings import LogMelSettings
+from soundness.settings.system import LogMelSettings
 
 __all__ = ["deviation_map", "log_mel"]
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from soundness.features import mel_filterbank
-from soundness.settings import LogMelSettings
+from soundness.settings.system import LogMelSettings
 
 __all__ = ["LogMelLayer"]
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from soundness.separation.log_mels import LogMelLayer
-from soundness.settings import LogMelSettings
+from soundness.settings.system import LogMelSettings
 
 __all__ = ["LogMelDistance", "mixture_consistent", "separation_loss", "si_snr"]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from soundness.errors import DataError
-from soundness.settings import SeparatorSettings
+from soundness.settings.system import SeparatorSettings
 
 __all__ = ["MachineSounds", "Mixer", "Recipe", "recipes_of"]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from soundness.errors import SettingsError
 from soundness.separation.conv_tasnet import ConvTasNet
-from soundness.settings import SeparatorSettings
+from soundness.settings.system import SeparatorSettings
 
 __all__ = ["CHUNK_SECONDS", "OVERLAP_SECONDS", "Improvement", "Separator", "SeparatorSummary"]
 

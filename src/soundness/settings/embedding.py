@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from soundness.setting_types import PositiveInt, StrictSettings
+from soundness.settings.fields import PositiveInt, StrictSettings
 
 __all__ = ["EmbeddingSettings"]
 

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from soundness.setting_types import PositiveInt, StrictSettings
+from soundness.settings.fields import PositiveInt, StrictSettings
 
 __all__ = ["SEPARATOR_SIZES", "ConvTasNetSize", "SeparatorSettings"]
 

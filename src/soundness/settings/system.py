@@ -13,11 +13,11 @@ from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from soundness.embedding_settings import EmbeddingSettings
 from soundness.errors import SettingsError
-from soundness.scorer_settings import ScorerSettings
-from soundness.separator_settings import SEPARATOR_SIZES, ConvTasNetSize, SeparatorSettings
-from soundness.setting_types import Pooling, PositiveInt, StrictSettings
+from soundness.settings.embedding import EmbeddingSettings
+from soundness.settings.fields import Pooling, PositiveInt, StrictSettings
+from soundness.settings.scoring import ScorerSettings
+from soundness.settings.separation import SEPARATOR_SIZES, ConvTasNetSize, SeparatorSettings
 
 __all__ = [
     "DEFAULT_SYSTEM",
@@ -226,7 +226,7 @@ class SystemSettings(StrictSettings):
 
 def system_names() -> list[str]:
     """Names of the systems that come with the package, in alphabetical order."""
-    files = resources.files("soundness").joinpath("systems").iterdir()
+    files = resources.files("soundness.settings").joinpath("systems").iterdir()
     return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
 
 
@@ -291,7 +291,7 @@ def _read_system(system: str) -> tuple[str, dict[str, Any]]:
     names = system_names()
     if system not in names:
         raise SettingsError(f"no system {system!r}{_suggestion(system, names)}; there are {', '.join(names)}")
-    text = resources.files("soundness").joinpath("systems", f"{system}.toml").read_text(encoding="utf-8")
+    text = resources.files("soundness.settings").joinpath("systems", f"{system}.toml").read_text(encoding="utf-8")
     return system, tomllib.loads(text)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from soundness.errors import SettingsError
-from soundness.settings import (
+from soundness.settings.system import (
     SEPARATOR_SIZES,
     AutoencoderSettings,
     ConvTasNetSize,
@@ -36,7 +36,7 @@ def leaves(model, prefix=""):
 
 
 def test_every_system_of_the_package_is_named_and_loads():
-    files = {path.name for path in resources.files("soundness").joinpath("systems").iterdir()}
+    files = {path.name for path in resources.files("soundness.settings").joinpath("systems").iterdir()}
     assert {f"{name}.toml" for name in system_names()} == {name for name in files if name.endswith(".toml")}
     assert "conditional" in system_names()
     assert system_names() == sorted(system_names())
@@ -246,7 +246,7 @@ def test_a_users_own_file_changes_the_defaults(tmp_path):
 
 def test_a_users_own_copy_of_a_system_is_that_system(tmp_path):
     for name in system_names():
-        text = resources.files("soundness").joinpath("systems", f"{name}.toml").read_text(encoding="utf-8")
+        text = resources.files("soundness.settings").joinpath("systems", f"{name}.toml").read_text(encoding="utf-8")
         tomllib.loads(text)
         path = tmp_path / f"{name}.toml"
         path.write_text(text, encoding="utf-8")

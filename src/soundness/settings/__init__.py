@@ -1,0 +1,1 @@
+"""Every setting: its one default, unit and range."""

@@ -20,9 +20,9 @@ from normality import drift, enrolment
 from page_times import pages
 from pointing import explain
 from promises import Row, measure
+from soundness.audio.log_mel import LogMel
 from soundness.calibration import Calibration, n_flagged
 from soundness.detector import Detector
-from soundness.features import LogMel
 from soundness.hearing import read_recording
 from soundness.scoring import NearestNeighborScorer
 from soundness.settings.system import SystemSettings, load_settings

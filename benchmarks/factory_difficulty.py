@@ -20,10 +20,10 @@ import torch
 from torch import Tensor, nn
 
 import soundness
+from soundness.audio.log_mel import LogMel
 from soundness.clips import Clip
 from soundness.detector import one_channel
 from soundness.factory import MACHINES
-from soundness.features import LogMel
 from soundness.hearing import read_recording
 from soundness.metrics import roc_auc
 from soundness.scores import read_scores

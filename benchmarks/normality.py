@@ -14,11 +14,11 @@ from sklearn.metrics import roc_auc_score
 
 import soundness
 from promises import Row
+from soundness.audio.log_mel import LogMel
 from soundness.clips import describe_clip
 from soundness.detector import Detector
 from soundness.drift_statistics import drift_of
 from soundness.enrolment import enrol
-from soundness.features import LogMel
 from soundness.normal_clips import NormalClips
 from soundness.scoring import NearestNeighborScorer, TrainingVectors
 from soundness.screening import scored

@@ -13,9 +13,9 @@ import numpy as np
 
 import soundness
 from promises import Row
+from soundness.audio.log_mel import band_centres
 from soundness.detector import Detector
 from soundness.explanations import explain_clip
-from soundness.features import band_centres
 from soundness.hearing import read_recording
 from soundness.odd_parts import strongest_band, strongest_second
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from arrangements import FeatureUnit
+from soundness.audio.log_mel_cache import SpectrogramStore
 from soundness.benchmark_jobs import enter_worker
 from soundness.bundle import load_detectors
 from soundness.evaluation import Evaluation, evaluate
@@ -24,7 +25,6 @@ from soundness.metrics import harmonic_mean, partial_auc, roc_auc
 from soundness.scoring import TrainingVectors, find_scorer
 from soundness.screening import score_clips
 from soundness.settings.system import load_settings
-from soundness.spectrogram_store import SpectrogramStore
 from soundness.training import train
 
 __all__ = ["Outcome", "System", "Trial", "feature_figure", "outcomes"]

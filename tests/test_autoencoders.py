@@ -5,7 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from soundness import features, reconstruction_errors
+from soundness import reconstruction_errors
+from soundness.audio import log_mel as features
 from soundness.autoencoders import (
     AUTOENCODERS,
     ConvolutionalAutoencoder,

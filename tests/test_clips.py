@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soundness.audio import AUDIO_SUFFIXES
+from soundness.audio.reading import AUDIO_SUFFIXES
 from soundness.clips import (
     SUFFIXES_OF_FORMAT,
     Clip,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from permissions import unprivileged
-from soundness.audio import list_audio, read_info
+from soundness.audio.reading import list_audio, read_info
 from soundness.clips import Clip, describe_clip
 from soundness.datasets import (
     FEWEST_TRAINING_CLIPS,

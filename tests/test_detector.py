@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from soundness.audio.log_mel import LogMel
 from soundness.detector import REPRESENTATIONS, Detector, find_representation
 from soundness.errors import AudioError
-from soundness.features import LogMel
 from soundness.settings.system import system_names
 
 SYSTEMS = system_names()

@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.special import logsumexp, softmax
 
+from soundness.audio.log_mel import Spectrograms
 from soundness.embeddings import (
     DiscriminativeEmbedding,
     SubClusterCentres,
@@ -15,7 +16,6 @@ from soundness.embeddings import (
     sub_cluster_loss,
 )
 from soundness.errors import SettingsError
-from soundness.features import Spectrograms
 
 N_MELS = 16
 

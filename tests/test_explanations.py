@@ -5,12 +5,12 @@ import pytest
 import soundfile
 
 from command_line import refusal, soundness
+from soundness.audio.log_mel import band_centres
 from soundness.bundle import load_detector, save_detector
 from soundness.enrolment import enrol
 from soundness.explained_clips import explain_recording
 from soundness.explaining import explain
 from soundness.explanations import explain_clip, smoothed
-from soundness.features import band_centres
 from soundness.hearing import read_recording
 from soundness.log_mel_statistics import MeanLogMel
 from soundness.odd_parts import OddPart, find_parts, hertz, strongest_band, strongest_second

@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 import torch
 
-from soundness.audio import list_audio
+from soundness.audio.reading import list_audio
 from soundness.bundle import save_detector
 from soundness.errors import AudioError, BundleError, DataError, ExportError, OutputError
 from soundness.export_verbs import export

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from soundness.audio.log_mel import Spectrograms
 from soundness.autoencoders import AUTOENCODERS, new_reconstructor, split_into_segments
 from soundness.errors import SettingsError
-from soundness.features import Spectrograms
 from soundness.fitting import TrainingClips, check_network, fit_reconstructor
 
 N_MELS = 16

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from soundness.audio.log_mel import LogMel
+from soundness.audio.log_mel_cache import SpectrogramStore
 from soundness.datasets import FEWEST_TRAINING_CLIPS, open_dataset
 from soundness.errors import AudioError, DataError
-from soundness.features import LogMel
 from soundness.hearing import check_training_clips, hear, read_recording
 from soundness.settings.system import load_settings
-from soundness.spectrogram_store import SpectrogramStore
 
 RATE = 16_000
 

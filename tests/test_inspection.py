@@ -10,7 +10,7 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from soundness.audio import read_waveform
+from soundness.audio.reading import read_waveform
 from soundness.datasets import Problem, open_dataset
 from soundness.errors import AudioError
 from soundness.inspection import (

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from soundness.audio.log_mel import Spectrograms
 from soundness.datasets import open_dataset
 from soundness.errors import AudioError, DataError, OutputError
-from soundness.features import Spectrograms
 from soundness.hearing import hear
 from soundness.labelling import Labeller, band_moments, lacking_attributes, spectral_shapes
 from soundness.training import train

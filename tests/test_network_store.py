@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from conftest import SMALL_NETWORK
-from soundness.features import Spectrograms
+from soundness.audio.log_mel import Spectrograms
 from soundness.fitting import TrainingClips, fit_reconstructor
 from soundness.network_store import NetworkStore
 from soundness.settings.system import load_settings

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from soundness.audio.log_mel import Spectrograms
 from soundness.errors import SettingsError
-from soundness.features import Spectrograms
 from soundness.log_mel_statistics import MeanLogMel, PooledLogMel, QuantileLogMel
 from soundness.poolings import POOLINGS, pooled
 from soundness.settings.fields import POOLING_NAMES

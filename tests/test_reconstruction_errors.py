@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from soundness.audio.log_mel import Spectrograms
 from soundness.autoencoders import AUTOENCODERS, Reconstructor, new_reconstructor
 from soundness.bundle import load_detector
 from soundness.errors import SettingsError
-from soundness.features import Spectrograms
 from soundness.fitting import check_network
 from soundness.reconstruction_errors import ERRORS, Latent, ReconstructionError
 from soundness.settings.system import load_settings

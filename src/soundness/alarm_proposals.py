@@ -8,7 +8,7 @@ import numpy as np
 
 from soundness.alarm_rates import SECONDS_PER_DAY, rate_per_day
 from soundness.alarm_rules import AlarmRule, Replay, candidate_rules, replay
-from soundness.audio import read_info, read_pieces
+from soundness.audio.reading import read_info, read_pieces
 from soundness.calibration import Calibration
 from soundness.datasets import list_clips
 from soundness.detector import Detector

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from soundness.audio.log_mel import Spectrograms
 from soundness.autoencoders import split_into_segments
-from soundness.features import Spectrograms
 from soundness.settings.system import SystemSettings, TrainingSettings
 
 __all__ = ["Batch", "Batches", "Scale", "TrainingClips", "has_one_spectrogram", "training_batches"]

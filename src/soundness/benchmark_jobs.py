@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from soundness.audio.log_mel_cache import SpectrogramStore
 from soundness.benchmark_results import Measured, place_of
 from soundness.bootstrap import bootstrap_intervals
 from soundness.bundle import load_detectors
@@ -23,7 +24,6 @@ from soundness.forecast import expected_seconds
 from soundness.network_store import UNKNOWN_TO_A_NETWORK, NetworkStore
 from soundness.screening import score_clips
 from soundness.settings.system import SystemSettings
-from soundness.spectrogram_store import SpectrogramStore
 from soundness.training import Progress, train
 
 __all__ = ["Entry", "Job", "enter_worker", "run_all"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from soundness.audio.log_mel_cache import SpectrogramStore
 from soundness.calibration import Calibration
 from soundness.clips import Clip
 from soundness.datasets import Machine
@@ -15,7 +16,6 @@ from soundness.errors import DataError
 from soundness.hearing import hear
 from soundness.scoring import Scorer
 from soundness.settings.system import SystemSettings
-from soundness.spectrogram_store import SpectrogramStore
 
 if TYPE_CHECKING:  # loads PyTorch
     from soundness.separation.separator import Separator

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from soundness.audio.log_mel import LogMel
 from soundness.clips import clip_key
 from soundness.datasets import list_clips, open_dataset
 from soundness.detector import Detector, one_channel
 from soundness.errors import AudioError
-from soundness.features import LogMel
 from soundness.hearing import read_recording
 from soundness.pages import audio_uri, map_uri
 from soundness.scores import MachineScores

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from soundness.audio import AUDIO_SUFFIXES, iter_audio, list_entries
+from soundness.audio.reading import AUDIO_SUFFIXES, iter_audio, list_entries
 from soundness.clips import Clip, Split, clip_key, describe_clip, read_attributes
 from soundness.errors import DataError
 from soundness.layouts import FLAT, LAYOUTS, FlatLayout, FolderLayout, Layout, Place

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from soundness.alarm_rules import AlarmRule
+from soundness.audio.log_mel import LogMel, Spectrograms
 from soundness.calibration import Calibration
 from soundness.errors import AudioError, SettingsError
-from soundness.features import LogMel, Spectrograms
 from soundness.log_mel_statistics import MeanLogMel, PooledLogMel, QuantileLogMel
 from soundness.normal_clips import NormalClips
 from soundness.plugins import find_part, methods_of

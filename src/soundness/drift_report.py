@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from soundness.audio.log_mel import band_centres
 from soundness.detector import Detector
 from soundness.drift_statistics import ALPHA, Drift, cut_from, drift_of
 from soundness.errors import DataError, SettingsError
-from soundness.features import band_centres
 from soundness.fresh_clips import hear_fresh, joined_clips
 
 __all__ = ["DriftReport", "report_drift"]

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from soundness.audio.log_mel import Spectrograms
 from soundness.autoencoders import split_into_segments
 from soundness.errors import SettingsError
-from soundness.features import Spectrograms
 from soundness.settings.system import EmbeddingSettings, SystemSettings
 
 __all__ = [

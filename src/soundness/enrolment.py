@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from soundness.audio.log_mel import band_centres
 from soundness.calibration import Calibration
 from soundness.detector import Detector, TrainingSummary
 from soundness.errors import DataError, SettingsError
-from soundness.features import band_centres
 from soundness.fresh_clips import FreshClip, hear_fresh, joined_clips
 from soundness.normal_clips import NormalClips
 from soundness.scoring import ANY_DOMAIN, Scorer, TrainingVectors

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from soundness.audio import iter_audio
+from soundness.audio.log_mel import band_centres
+from soundness.audio.reading import iter_audio
 from soundness.calibration import Calibration
 from soundness.detector import Detector, one_channel
 from soundness.errors import AudioError
 from soundness.explanations import Explanation, explain_clip
-from soundness.features import band_centres
 from soundness.hearing import read_recording
 from soundness.odd_parts import OddPart, find_parts
 

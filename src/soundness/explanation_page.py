@@ -9,9 +9,9 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from soundness.audio.log_mel import band_centres
 from soundness.explained_clips import ExplainedClip
 from soundness.explanation_picture import Picture, PictureMap
-from soundness.features import band_centres
 from soundness.odd_parts import OddPart, hertz, strongest_second
 from soundness.pages import Colours, audio_uri, map_uri, render_page, write_page
 

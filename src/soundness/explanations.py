@@ -6,10 +6,10 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from soundness.audio.log_mel import Spectrograms
 from soundness.baseline_scoring import MahalanobisScorer, MeanScorer
 from soundness.detector import Detector
 from soundness.errors import SettingsError
-from soundness.features import Spectrograms
 from soundness.fused_scoring import FusedScorer
 from soundness.log_mel_statistics import MeanLogMel
 from soundness.neighbor_scoring import NearestNeighborScorer

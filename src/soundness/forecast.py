@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from soundness.audio import read_info
+from soundness.audio.reading import read_info
 from soundness.datasets import Machine
 from soundness.settings.system import SystemSettings
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from soundness.audio import AudioInfo, read_info
+from soundness.audio.reading import AudioInfo, read_info
 from soundness.clips import Clip
 from soundness.datasets import list_clips
 from soundness.detector import Detector

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from soundness.audio import read_info, read_waveform
+from soundness.audio.log_mel import LogMel, Spectrograms
+from soundness.audio.log_mel_cache import KeptRecording, SpectrogramStore
+from soundness.audio.reading import read_info, read_waveform
 from soundness.clips import Clip
 from soundness.conditions import Condition, condition_of
 from soundness.datasets import FEWEST_TRAINING_CLIPS, Machine
 from soundness.detector import one_channel
 from soundness.errors import AudioError, DataError
-from soundness.features import LogMel, Spectrograms
 from soundness.normal_clips import NormalClips
 from soundness.settings.system import SystemSettings
-from soundness.spectrogram_store import KeptRecording, SpectrogramStore
 from soundness.threads import ThreadLimit, one_blas_thread
 
 if TYPE_CHECKING:  # loads PyTorch

@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from soundness.audio import read_blocks, read_info
+from soundness.audio.reading import read_blocks, read_info
 from soundness.clips import DOMAINS, Clip, Split
 from soundness.datasets import FEWEST_TRAINING_CLIPS, Dataset, Machine, Problem
 from soundness.errors import AudioError

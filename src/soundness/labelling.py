@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from soundness.audio.log_mel import Spectrograms
+from soundness.audio.log_mel_cache import SpectrogramStore
 from soundness.clips import Clip
 from soundness.datasets import Machine
 from soundness.errors import DataError
-from soundness.features import Spectrograms
 from soundness.hearing import Heard, check_training_clips, hear
 from soundness.pseudo_labels import PseudoLabels, by_classifier, by_clusters
 from soundness.settings.system import SystemSettings
-from soundness.spectrogram_store import SpectrogramStore
 
 if TYPE_CHECKING:  # loads PyTorch
     from soundness.separation.separator import Separator

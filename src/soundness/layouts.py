@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from soundness.audio import iter_audio, list_audio, list_entries
+from soundness.audio.reading import iter_audio, list_audio, list_entries
 from soundness.clips import Clip, Domain, Label, Split, describe_clip
 from soundness.errors import DataError
 

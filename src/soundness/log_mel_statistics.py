@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from soundness.features import Spectrograms
+from soundness.audio.log_mel import Spectrograms
 from soundness.poolings import mean_over_time, pooled, quantile_over_time
 from soundness.settings.fields import Pooling
 from soundness.settings.system import SystemSettings

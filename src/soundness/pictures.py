@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from soundness.features import band_centres
+from soundness.audio.log_mel import band_centres
 from soundness.separation.measurement import Example
 from soundness.settings.system import SystemSettings
 

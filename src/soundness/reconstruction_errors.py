@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from soundness.audio.log_mel import Spectrograms
 from soundness.autoencoders import (
     Reconstructor,
     autoencoder_settings,
@@ -15,7 +16,6 @@ from soundness.autoencoders import (
     overlapping_segments,
     split_into_segments,
 )
-from soundness.features import Spectrograms
 from soundness.poolings import pooled
 from soundness.settings.fields import Pooling
 from soundness.settings.system import SystemSettings

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from soundness.audio import read_waveform
+from soundness.audio.reading import read_waveform
 from soundness.errors import AudioError, BundleError, MissingExtraError
 
 if TYPE_CHECKING:  # it is loaded when the first graph is

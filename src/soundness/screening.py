@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundness.alarm_rules import AlarmRule, AlarmWindow
+from soundness.audio.log_mel_cache import SpectrogramStore
 from soundness.clips import Clip
 from soundness.datasets import list_clips
 from soundness.errors import AudioError, DataError, OutputError, SettingsError
 from soundness.layouts import NORMAL_FOLDER, ODD_FOLDERS
 from soundness.runtime import ExportedDetector
 from soundness.scores import FAILED_FILE, ClipScore, ScoreWriter
-from soundness.spectrogram_store import SpectrogramStore
 
 if TYPE_CHECKING:  # PyTorch comes with it, which exported detectors do without
     from soundness.detector import Detector

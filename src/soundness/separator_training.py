@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from soundness.audio import read_waveform
+from soundness.audio.reading import read_waveform
 from soundness.bundle import FORMATS, check_kind, load_separator, save_separator
 from soundness.clips import Clip
 from soundness.datasets import Machine, open_dataset

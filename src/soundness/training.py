@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from soundness.audio.log_mel import Spectrograms
+from soundness.audio.log_mel_cache import SpectrogramStore
 from soundness.bundle import SUFFIX, load_detector, save_detector
 from soundness.calibration import Calibration
 from soundness.calibration_clips import held_out_calibration, left_out_calibration, split_machine
 from soundness.datasets import Machine, open_dataset
 from soundness.detector import Detector, Representation, TrainingSummary
 from soundness.errors import OutputError, SettingsError
-from soundness.features import Spectrograms
 from soundness.fitters import FITTERS, FitContext, Fitted, find_fitter
 from soundness.forecast import forecast
 from soundness.hearing import Heard, check_training_clips, hear, noise_clips, remembered
@@ -27,7 +28,6 @@ from soundness.run_folders import check_identity, fingerprint, package_versions,
 from soundness.scoring import ANY_DOMAIN, Scorer, Threshold, TrainingVectors, find_scorer
 from soundness.separation_choice import decide_separation, given_separator
 from soundness.settings.system import SystemSettings
-from soundness.spectrogram_store import SpectrogramStore
 
 if TYPE_CHECKING:  # loads PyTorch
     from soundness.network_store import NetworkStore

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from soundness.alarm_rules import AlarmWindow
-from soundness.audio import iter_audio, read_info
+from soundness.audio.reading import iter_audio, read_info
 from soundness.clip_logs import ClipLog, LogRow, plain
 from soundness.detector import Detector
 from soundness.errors import AudioError, DataError, OutputError

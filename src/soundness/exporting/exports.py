@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from soundness.audio import iter_audio
+from soundness.audio.reading import iter_audio
 from soundness.detector import Detector, one_channel
 from soundness.errors import AudioError, DataError, ExportError, OutputError
 from soundness.exporting.detectors import detector_graph

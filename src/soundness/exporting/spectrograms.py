@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
+from soundness.audio.log_mel import hann_window, mel_filterbank
 from soundness.exporting.graphs import Value
-from soundness.features import hann_window, mel_filterbank
 from soundness.log_mel_statistics import MeanLogMel
 from soundness.settings.system import LogMelSettings
 
@@ -13,7 +13,7 @@ __all__ = ["deviation_map", "log_mel"]
 
 
 def log_mel(waveform: Value, settings: LogMelSettings, *, sample_rate: int) -> Value:
-    """Log-mel in dB, float32, shape ``(clip, mel, frame)``, as `soundness.features.LogMel` gives it.
+    """Log-mel in dB, float32, shape ``(clip, mel, frame)``, as `soundness.audio.log_mel.LogMel` gives it.
 
     Parameters
     ----------

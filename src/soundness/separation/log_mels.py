@@ -3,14 +3,14 @@
 import torch
 from torch import Tensor, nn
 
-from soundness.features import mel_filterbank
+from soundness.audio.log_mel import mel_filterbank
 from soundness.settings.system import LogMelSettings
 
 __all__ = ["LogMelLayer"]
 
 
 class LogMelLayer(nn.Module):
-    """As `soundness.features.LogMel`, with its parameters, batched and on any device."""
+    """As `soundness.audio.log_mel.LogMel`, with its parameters, batched and on any device."""
 
     filters: Tensor
 

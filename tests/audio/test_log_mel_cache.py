@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from soundness.spectrogram_store import KeptRecording, SpectrogramStore
+from soundness.audio.log_mel_cache import KeptRecording, SpectrogramStore
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from soundness.audio import read_waveform
-from soundness.features import LogMel, mel_filterbank
+from soundness.audio.log_mel import LogMel, mel_filterbank
+from soundness.audio.reading import read_waveform
 from soundness.separation.log_mels import LogMelLayer
 from soundness.settings.system import LogMelSettings
 
@@ -188,7 +188,7 @@ def test_real_recordings_give_librosas_log_mel(real_data):
 def test_a_long_clip_is_heard_in_blocks_as_it_is_in_one(monkeypatch):
     waveform = noise(40 * 512)
     whole = log_mel(waveform)
-    monkeypatch.setattr("soundness.features._BLOCK_FRAMES", 7)
+    monkeypatch.setattr("soundness.audio.log_mel._BLOCK_FRAMES", 7)
     np.testing.assert_allclose(log_mel(waveform), whole, atol=1e-4)
 
 
@@ -196,7 +196,7 @@ LOG_MELS = """
 import hashlib
 import numpy as np
 from threadpoolctl import threadpool_limits
-from soundness.features import LogMel
+from soundness.audio.log_mel import LogMel
 from soundness.settings.system import LogMelSettings
 log_mel = LogMel(LogMelSettings(), sample_rate=16_000)
 waveform = np.random.default_rng(0).standard_normal(160_000).astype(np.float32)

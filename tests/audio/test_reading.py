@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from permissions import unprivileged
-from soundness.audio import (
+from soundness.audio.reading import (
     AUDIO_SUFFIXES,
     AudioInfo,
     iter_audio,

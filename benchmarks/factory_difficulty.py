@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 import soundness
 from soundness.audio.log_mel import LogMel
-from soundness.clips import Clip
+from soundness.data.clips import Clip
 from soundness.detector import one_channel
 from soundness.factory import MACHINES
 from soundness.hearing import read_recording

@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 import soundness
 from promises import Row
 from soundness.audio.log_mel import LogMel
-from soundness.clips import describe_clip
+from soundness.data.clips import describe_clip
 from soundness.detector import Detector
 from soundness.drift_statistics import drift_of
 from soundness.enrolment import enrol

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from soundness.fetching import Patience, RemoteFile
+from soundness.data.download_http import Patience, RemoteFile
 
 
 @dataclass

@@ -8,7 +8,7 @@ import pytest
 from monitored import record
 from soundness.bundle import load_detector, save_detector
 from soundness.calibration_clips import split_machine
-from soundness.datasets import open_dataset
+from soundness.data.datasets import open_dataset
 from soundness.errors import DataError
 from soundness.screening import score_clip
 from soundness.settings.system import load_settings

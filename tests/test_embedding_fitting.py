@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from soundness.datasets import open_dataset
+from soundness.data.datasets import open_dataset
 from soundness.embedding_batches import EmbeddingClips
 from soundness.embedding_fitting import fit_embedding
 from soundness.errors import SettingsError

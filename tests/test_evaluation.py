@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
-from soundness.clips import Domain
+from soundness.data.clips import Domain
 from soundness.errors import DataError, ScoresError
 from soundness.evaluation import Evaluation, evaluate, table_rows
 from soundness.metrics import harmonic_mean, partial_auc, roc_auc

@@ -8,7 +8,7 @@ import soundfile
 import torch
 
 from soundness.autoencoders import new_reconstructor
-from soundness.datasets import open_dataset
+from soundness.data.datasets import open_dataset
 from soundness.detector import REPRESENTATIONS
 from soundness.errors import SettingsError
 from soundness.fitters import FITTERS, FitContext

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from soundness.datasets import open_dataset
+from soundness.data.datasets import open_dataset
 from soundness.errors import SettingsError
 from soundness.forecast import forecast
 from soundness.step_timing import seconds_per_step

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from soundness.audio.log_mel import Spectrograms
-from soundness.datasets import open_dataset
+from soundness.data.datasets import open_dataset
 from soundness.errors import AudioError, DataError, OutputError
 from soundness.hearing import hear
 from soundness.labelling import Labeller, band_moments, lacking_attributes, spectral_shapes

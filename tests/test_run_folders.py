@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from soundness.datasets import open_dataset
+from soundness.data.datasets import open_dataset
 from soundness.errors import OutputError
 from soundness.run_folders import check_identity, fingerprint, read_identity, write_identity
 

@@ -10,7 +10,7 @@ import soundfile
 import torch
 
 from soundness.bundle import load_separator, save_separator
-from soundness.datasets import open_dataset
+from soundness.data.datasets import open_dataset
 from soundness.errors import AudioError, BundleError, DataError, OutputError, SettingsError
 from soundness.separation_choice import can_train_separator
 from soundness.separator_training import SNR_DB, train_separator

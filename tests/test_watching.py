@@ -15,7 +15,7 @@ import soundfile
 from monitored import age, hum, record, rule
 from soundness.bundle import save_detector
 from soundness.clip_logs import open_log
-from soundness.fetching import Patience
+from soundness.data.download_http import Patience
 from soundness.screening import score_clip
 from soundness.watching import Courier, Watch
 from webhook_server import taking_alarms

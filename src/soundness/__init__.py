@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from soundness.alarm_verbs import alarms, calibrate, watch
     from soundness.challenge_verbs import benchmark, compare, download, submission
-    from soundness.datasets import open_dataset
+    from soundness.data.datasets import open_dataset
     from soundness.demonstration import demo
     from soundness.errors import SoundnessError
     from soundness.explaining import explain
@@ -71,7 +71,7 @@ _HOMES = {
     "drift": "normality_verbs",
     "enroll": "normality_verbs",
     "load_settings": "settings.system",
-    "open_dataset": "datasets",
+    "open_dataset": "data.datasets",
     "report": "reporting",
     "score_clip": "screening",
     "submission": "challenge_verbs",

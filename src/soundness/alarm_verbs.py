@@ -177,7 +177,7 @@ def watch(
             f"seconds must be above 0 and finite; got poll {poll_seconds:g}, longest {longest_seconds:g}"
         )
     from soundness.clip_logs import open_log
-    from soundness.fetching import Patience
+    from soundness.data.download_http import Patience
     from soundness.watching import Courier, Watch
     from soundness.webhooks import check_url
 

@@ -17,7 +17,7 @@ from soundness.audio.log_mel_cache import SpectrogramStore
 from soundness.benchmark_results import Measured, place_of
 from soundness.bootstrap import bootstrap_intervals
 from soundness.bundle import load_detectors
-from soundness.datasets import Machine
+from soundness.data.datasets import Machine
 from soundness.errors import OutputError, SoundnessError
 from soundness.evaluation import evaluate
 from soundness.forecast import expected_seconds

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from soundness.audio.log_mel_cache import SpectrogramStore
 from soundness.calibration import Calibration
-from soundness.clips import Clip
-from soundness.datasets import Machine
+from soundness.data.clips import Clip
+from soundness.data.datasets import Machine
 from soundness.detector import Representation
 from soundness.errors import DataError
 from soundness.hearing import hear

@@ -9,9 +9,9 @@ from soundness.verbs import check_extra, evaluate, load
 if TYPE_CHECKING:  # each verb loads what it needs, and no more
     from soundness.benchmark_results import BenchmarkResult
     from soundness.bootstrap import Comparison
+    from soundness.data.download_http import Patience
+    from soundness.data.downloads import DownloadReport
     from soundness.detector import Detector
-    from soundness.downloads import DownloadReport
-    from soundness.fetching import Patience
     from soundness.submission_package import Results, SubmissionPackage, System
 
 __all__ = ["benchmark", "compare", "download", "submission"]
@@ -187,8 +187,8 @@ def download(
     OutputError
         If ``out`` cannot be written, is too small, or holds other data in these places.
     """
-    from soundness.downloads import ZENODO
-    from soundness.downloads import download as fetch_and_unpack
+    from soundness.data.downloads import ZENODO
+    from soundness.data.downloads import download as fetch_and_unpack
 
     return fetch_and_unpack(
         year,

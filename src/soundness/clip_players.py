@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.audio.log_mel import LogMel
-from soundness.clips import clip_key
-from soundness.datasets import list_clips, open_dataset
+from soundness.data.clips import clip_key
+from soundness.data.datasets import list_clips, open_dataset
 from soundness.detector import Detector, one_channel
 from soundness.errors import AudioError
 from soundness.hearing import read_recording
@@ -75,7 +75,7 @@ def find_recordings(data: Path) -> Recordings:
     Raises
     ------
     DataError
-        As for `soundness.datasets.list_clips`.
+        As for `soundness.data.datasets.list_clips`.
     """
     listed = {(clip.machine_type, clip.path.name): clip.path for clip in list_clips([data])}
     machines = open_dataset(data).machines.values()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from soundness.clips import Clip
+from soundness.data.clips import Clip
 
 __all__ = ["Condition", "ConditionEncoder", "condition_of"]
 

@@ -142,7 +142,7 @@ def _per_cent(value: float | None) -> str:
 
 def _draw(out: Path, system: str) -> list[Path]:
     """Score histograms of one system, and its most and least normal clip of each machine."""
-    from soundness.clips import parse_name
+    from soundness.data.clips import parse_name
     from soundness.pictures import draw_clips, draw_score_histograms
 
     folder = out / "pictures"

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from soundness.audio.reading import read_info
-from soundness.datasets import Machine
+from soundness.data.datasets import Machine
 from soundness.settings.system import SystemSettings
 
 __all__ = ["expected_seconds", "forecast"]

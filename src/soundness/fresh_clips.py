@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.audio.reading import AudioInfo, read_info
-from soundness.clips import Clip
-from soundness.datasets import list_clips
+from soundness.data.clips import Clip
+from soundness.data.datasets import list_clips
 from soundness.detector import Detector
 from soundness.errors import AudioError, DataError
 from soundness.hearing import Listener, name_of, one_thread_each, spectrograms_of

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from soundness.clips import clip_key
+from soundness.data.clips import clip_key
 from soundness.errors import ScoresError
 from soundness.scores import MachineScores, read_scores
 from soundness.truth import ClipTruth, Truth, is_evaluator_truth, read_truth, truth_from_names

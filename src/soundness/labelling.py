@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from soundness.audio.log_mel import Spectrograms
 from soundness.audio.log_mel_cache import SpectrogramStore
-from soundness.clips import Clip
-from soundness.datasets import Machine
+from soundness.data.clips import Clip
+from soundness.data.datasets import Machine
 from soundness.errors import DataError
 from soundness.hearing import Heard, check_training_clips, hear
 from soundness.pseudo_labels import PseudoLabels, by_classifier, by_clusters

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from soundness.benchmark_results import BenchmarkResult, Spread
 from soundness.conditions import condition_of
-from soundness.datasets import Dataset, open_dataset
+from soundness.data.datasets import Dataset, open_dataset
 from soundness.detector import Detector
 from soundness.evaluation import Evaluation
 from soundness.metrics import harmonic_mean

@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.atomic_files import PARTIAL_SUFFIX, RowFile, open_text, output_errors
-from soundness.clips import DOMAINS, Domain
+from soundness.data.clips import DOMAINS, Domain
 from soundness.errors import ScoresError
 
 __all__ = [

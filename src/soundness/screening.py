@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from soundness.alarm_rules import AlarmRule, AlarmWindow
 from soundness.audio.log_mel_cache import SpectrogramStore
-from soundness.clips import Clip
-from soundness.datasets import list_clips
+from soundness.data.clips import Clip
+from soundness.data.datasets import list_clips
+from soundness.data.layouts import NORMAL_FOLDER, ODD_FOLDERS
 from soundness.errors import AudioError, DataError, OutputError, SettingsError
-from soundness.layouts import NORMAL_FOLDER, ODD_FOLDERS
 from soundness.runtime import ExportedDetector
 from soundness.scores import FAILED_FILE, ClipScore, ScoreWriter
 

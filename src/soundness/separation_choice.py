@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundness.bundle import load_separator
-from soundness.datasets import Dataset, Machine
+from soundness.data.datasets import Dataset, Machine
 from soundness.errors import SettingsError
 from soundness.settings.system import SystemSettings
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from soundness.audio.reading import read_waveform
 from soundness.bundle import FORMATS, check_kind, load_separator, save_separator
-from soundness.clips import Clip
-from soundness.datasets import Machine, open_dataset
+from soundness.data.clips import Clip
+from soundness.data.datasets import Machine, open_dataset
 from soundness.errors import AudioError, DataError, OutputError, SettingsError
 from soundness.fits import SeparatorFit, count_parameters
 from soundness.run_folders import check_identity, fingerprint, package_versions, write_identity

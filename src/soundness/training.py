@@ -17,7 +17,7 @@ from soundness.audio.log_mel_cache import SpectrogramStore
 from soundness.bundle import SUFFIX, load_detector, save_detector
 from soundness.calibration import Calibration
 from soundness.calibration_clips import held_out_calibration, left_out_calibration, split_machine
-from soundness.datasets import Machine, open_dataset
+from soundness.data.datasets import Machine, open_dataset
 from soundness.detector import Detector, Representation, TrainingSummary
 from soundness.errors import OutputError, SettingsError
 from soundness.fitters import FITTERS, FitContext, Fitted, find_fitter

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from soundness.clips import DOMAINS, Domain, clip_key, parse_name
-from soundness.datasets import open_dataset
+from soundness.data.clips import DOMAINS, Domain, clip_key, parse_name
+from soundness.data.datasets import open_dataset
 from soundness.scores import domain_of_file, files_by_machine, read_binary
 
 __all__ = [
@@ -45,7 +45,7 @@ class ClipTruth:
 
 
 Truth = Mapping[str, Mapping[str, ClipTruth]]
-"""By machine type, then by `soundness.clips.clip_key`."""
+"""By machine type, then by `soundness.data.clips.clip_key`."""
 
 
 def truth_from_names(file_names: Iterable[str]) -> dict[str, ClipTruth]:

@@ -9,10 +9,10 @@ from soundness.errors import MissingExtraError, SettingsError
 from soundness.settings.system import DEFAULT_SYSTEM
 
 if TYPE_CHECKING:  # each verb loads what it needs, and no more
+    from soundness.data.inspection import Inspection
     from soundness.detector import Detector
     from soundness.evaluation import Evaluation
     from soundness.factory import FactoryResult
-    from soundness.inspection import Inspection
     from soundness.screening import AnyDetector, ScoringReport
     from soundness.separated_files import SeparationReport
     from soundness.separation.separator import Separator
@@ -49,8 +49,8 @@ def inspect(data: PathLike, *, progress: Callable[[int, int], None] | None = Non
     DataError
         If there is no data set there.
     """
-    from soundness.datasets import open_dataset
-    from soundness.inspection import inspect_dataset
+    from soundness.data.datasets import open_dataset
+    from soundness.data.inspection import inspect_dataset
 
     return inspect_dataset(open_dataset(data), progress=progress)
 

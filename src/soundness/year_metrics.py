@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from soundness.clips import DOMAINS, Domain, parse_name
+from soundness.data.clips import DOMAINS, Domain, parse_name
 from soundness.errors import ScoresError, SettingsError
 from soundness.metrics import harmonic_means, partial_aucs, roc_aucs
 
@@ -102,7 +102,7 @@ class LabelledClips:
     machine_type, section
         As in the name of the file of scores.
     keys
-        `soundness.clips.clip_key` of each clip.
+        `soundness.data.clips.clip_key` of each clip.
     anomaly_scores, decisions, is_anomaly, domains
         Shape ``(clip,)`` each; a domain is ``""`` where there is none, decisions are ``None`` where there are none.
     evidence

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from records_server import Fault, serving
 from soundness.cli import app
-from soundness.downloads import RECORDS, ZENODO
+from soundness.data.downloads import RECORDS, ZENODO
 
 (DEV,) = RECORDS[2025]["dev"]
 

@@ -36,7 +36,7 @@ def inspect(
     quiet: Quiet = False,
 ) -> int:
     """Show what a data set holds and what is wrong with it, before any training."""
-    from soundness.inspection import COLUMNS, table_rows
+    from soundness.data.inspection import COLUMNS, table_rows
 
     with progress_bars(is_quiet=quiet) as bars:
         inspection = soundness.inspect(data, progress=functools.partial(bars, "listening"))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from soundness.clips import Domain
+from soundness.data.clips import Domain
 from soundness.factory.signals import (
     SAMPLE_RATE,
     FloatArray,

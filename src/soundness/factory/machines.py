@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from soundness.clips import Domain, SupplementalKind
+from soundness.data.clips import Domain, SupplementalKind
 from soundness.errors import SettingsError
 from soundness.factory.cyclic import Slider, SliderSetting, Valve, ValveSetting
 from soundness.factory.faults import Machine

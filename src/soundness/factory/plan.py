@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from soundness.clips import DOMAINS, Domain, Label, Split
+from soundness.data.clips import DOMAINS, Domain, Label, Split
 from soundness.factory.machines import Condition, fault_kinds, machine_type
 from soundness.factory.settings import FactorySettings
 from soundness.factory.signals import SAMPLE_RATE, generator

@@ -8,9 +8,9 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
+from soundness.data.download_archives import is_inside, unpack
+from soundness.data.layouts import DCASE
 from soundness.errors import DownloadError, OutputError
-from soundness.layouts import DCASE
-from soundness.unpacking import is_inside, unpack
 
 __all__ = ["Part", "Shelf", "Slot"]
 

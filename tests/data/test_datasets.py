@@ -8,8 +8,8 @@ import pytest
 
 from permissions import unprivileged
 from soundness.audio.reading import list_audio, read_info
-from soundness.clips import Clip, describe_clip
-from soundness.datasets import (
+from soundness.data.clips import Clip, describe_clip
+from soundness.data.datasets import (
     FEWEST_TRAINING_CLIPS,
     LAYOUTS,
     FolderLayout,

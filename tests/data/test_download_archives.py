@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from soundness.data.download_archives import is_inside, unpack
 from soundness.errors import DownloadError, OutputError
-from soundness.unpacking import is_inside, unpack
 
 NOISE = np.random.default_rng(0).bytes(5000)
 

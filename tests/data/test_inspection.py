@@ -11,9 +11,8 @@ import soundfile
 from numpy.typing import NDArray
 
 from soundness.audio.reading import read_waveform
-from soundness.datasets import Problem, open_dataset
-from soundness.errors import AudioError
-from soundness.inspection import (
+from soundness.data.datasets import Problem, open_dataset
+from soundness.data.inspection import (
     COLUMNS,
     Inspection,
     SplitReport,
@@ -22,6 +21,7 @@ from soundness.inspection import (
     measure_clip,
     table_rows,
 )
+from soundness.errors import AudioError
 from soundness.settings.system import LogMelSettings
 
 RATE = 16_000

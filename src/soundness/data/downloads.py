@@ -11,9 +11,9 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel, Field, ValidationError
 
+from soundness.data.download_folder import Part, Shelf, Slot
+from soundness.data.download_http import Patience, RemoteFile, fetch, fetch_text, md5_of
 from soundness.errors import DownloadError, OutputError
-from soundness.fetching import Patience, RemoteFile, fetch, fetch_text, md5_of
-from soundness.receipts import Part, Shelf, Slot
 
 __all__ = ["RECORDS", "ZENODO", "DownloadReport", "Part", "download"]
 

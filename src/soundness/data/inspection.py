@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.audio.reading import read_blocks, read_info
-from soundness.clips import DOMAINS, Clip, Split
-from soundness.datasets import FEWEST_TRAINING_CLIPS, Dataset, Machine, Problem
+from soundness.data.clips import DOMAINS, Clip, Split
+from soundness.data.datasets import FEWEST_TRAINING_CLIPS, Dataset, Machine, Problem
 from soundness.errors import AudioError
 from soundness.settings.system import AudioSettings, LogMelSettings
 
@@ -88,7 +88,7 @@ class SplitReport:
     Parameters
     ----------
     machine_type, split
-        See `soundness.clips.Clip`.
+        See `soundness.data.clips.Clip`.
     n_clips, n_unreadable
         All clips, and those among them that cannot be read; the audio figures below leave the latter out.
     labels
@@ -156,7 +156,7 @@ def inspect_dataset(dataset: Dataset, *, progress: Callable[[int, int], None] | 
     Parameters
     ----------
     dataset
-        From `soundness.datasets.open_dataset`.
+        From `soundness.data.datasets.open_dataset`.
     progress
         Called after each clip, in the caller's thread, with the number of clips done and of all.
     """

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from records_server import Fault, impatience, serving
+from soundness.data.download_http import Patience, RemoteFile, fetch, fetch_text
 from soundness.errors import DownloadError, OutputError
-from soundness.fetching import Patience, RemoteFile, fetch, fetch_text
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 

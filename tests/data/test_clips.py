@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soundness.audio.reading import AUDIO_SUFFIXES
-from soundness.clips import (
+from soundness.data.clips import (
     SUFFIXES_OF_FORMAT,
     Clip,
     NameParts,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from soundness.audio.reading import iter_audio, list_audio, list_entries
-from soundness.clips import Clip, Domain, Label, Split, describe_clip
+from soundness.data.clips import Clip, Domain, Label, Split, describe_clip
 from soundness.errors import DataError
 
 __all__ = ["DCASE", "FLAT", "LAYOUTS", "NORMAL_FOLDER", "ODD_FOLDERS", "FlatLayout", "FolderLayout", "Layout", "Place"]

@@ -13,8 +13,8 @@ import soundfile
 
 import soundness
 from records_server import Fault, impatience, serving
-from soundness.datasets import open_dataset
-from soundness.downloads import RECORDS
+from soundness.data.datasets import open_dataset
+from soundness.data.downloads import RECORDS
 from soundness.errors import DownloadError, OutputError
 
 DEV, TRAIN, TEST = (number for numbers in RECORDS[2025].values() for number in numbers)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from soundness.audio.reading import AUDIO_SUFFIXES, iter_audio, list_entries
-from soundness.clips import Clip, Split, clip_key, describe_clip, read_attributes
+from soundness.data.clips import Clip, Split, clip_key, describe_clip, read_attributes
+from soundness.data.layouts import FLAT, LAYOUTS, FlatLayout, FolderLayout, Layout, Place
 from soundness.errors import DataError
-from soundness.layouts import FLAT, LAYOUTS, FlatLayout, FolderLayout, Layout, Place
 
 __all__ = [
     "FEWEST_TRAINING_CLIPS",

@@ -23,10 +23,10 @@ import soundness
 from soundness.audio.log_mel import LogMel
 from soundness.data.clips import Clip
 from soundness.detector import one_channel
-from soundness.factory import MACHINES
 from soundness.hearing import read_recording
 from soundness.metrics import roc_auc
 from soundness.scores import read_scores
+from soundness.synthetic import MACHINES
 
 Figures = dict[str, float]
 SETTINGS = soundness.load_settings("log-mel-whitened")

@@ -12,10 +12,10 @@ if TYPE_CHECKING:  # each verb loads what it needs, and no more
     from soundness.data.inspection import Inspection
     from soundness.detector import Detector
     from soundness.evaluation import Evaluation
-    from soundness.factory import FactoryResult
     from soundness.screening import AnyDetector, ScoringReport
     from soundness.separated_files import SeparationReport
     from soundness.separation.separator import Separator
+    from soundness.synthetic import FactoryResult
 
 __all__ = [
     "check_extra",
@@ -73,7 +73,7 @@ def make_data(
     progress
         Is told the machine, how many of its clips are done, and of how many.
     **settings
-        Fields of `soundness.factory.FactorySettings`.
+        Fields of `soundness.synthetic.FactorySettings`.
 
     Raises
     ------
@@ -82,8 +82,8 @@ def make_data(
     OutputError
         If ``out`` holds something already, or cannot be written.
     """
-    from soundness.factory import FactorySettings, make_data
     from soundness.settings.system import validated
+    from soundness.synthetic import FactorySettings, make_data
 
     return make_data(Path(out), settings=validated(FactorySettings, settings), overwrite=overwrite, progress=progress)
 

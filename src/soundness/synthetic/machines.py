@@ -9,11 +9,11 @@ import numpy as np
 
 from soundness.data.clips import Domain, SupplementalKind
 from soundness.errors import SettingsError
-from soundness.factory.cyclic import Slider, SliderSetting, Valve, ValveSetting
-from soundness.factory.faults import Machine
-from soundness.factory.rotating import Bearing, BearingSetting, Fan, FanSetting, Gearbox, GearboxSetting
-from soundness.factory.signals import generator
-from soundness.factory.toys import ToyCar, ToyCarSetting, ToyTrain, ToyTrainSetting
+from soundness.synthetic.cyclic import Slider, SliderSetting, Valve, ValveSetting
+from soundness.synthetic.faults import Machine
+from soundness.synthetic.rotating import Bearing, BearingSetting, Fan, FanSetting, Gearbox, GearboxSetting
+from soundness.synthetic.signals import generator
+from soundness.synthetic.toys import ToyCar, ToyCarSetting, ToyTrain, ToyTrainSetting
 
 __all__ = ["MACHINES", "Condition", "MachineType", "fault_kinds", "machine_type"]
 

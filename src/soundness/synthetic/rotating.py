@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from soundness.factory.faults import (
+from soundness.synthetic.faults import (
     INNER_RACE,
     OUTER_RACE,
     ROLLING_ELEMENT,
@@ -17,7 +17,7 @@ from soundness.factory.faults import (
     rubbing,
     whistle,
 )
-from soundness.factory.signals import (
+from soundness.synthetic.signals import (
     FloatArray,
     Mode,
     detuned,

@@ -7,9 +7,9 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from soundness.data.clips import DOMAINS, Domain, Label, Split
-from soundness.factory.machines import Condition, fault_kinds, machine_type
-from soundness.factory.settings import FactorySettings
-from soundness.factory.signals import SAMPLE_RATE, generator
+from soundness.synthetic.machines import Condition, fault_kinds, machine_type
+from soundness.synthetic.settings import FactorySettings
+from soundness.synthetic.signals import SAMPLE_RATE, generator
 
 __all__ = ["ClipPlan", "plan_machine"]
 

@@ -6,8 +6,8 @@ from functools import partial
 
 import numpy as np
 
-from soundness.factory.faults import Fault, Trouble, graded, interval, noise_band
-from soundness.factory.signals import (
+from soundness.synthetic.faults import Fault, Trouble, graded, interval, noise_band
+from soundness.synthetic.signals import (
     SAMPLE_RATE,
     FloatArray,
     Mode,

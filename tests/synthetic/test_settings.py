@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from soundness.errors import SettingsError
-from soundness.factory import FactorySettings
+from soundness.synthetic import FactorySettings
 
 
 def test_the_defaults_make_all_seven_machines() -> None:

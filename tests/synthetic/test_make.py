@@ -11,8 +11,8 @@ import pytest
 import soundfile
 
 from soundness.errors import OutputError
-from soundness.factory import MACHINES, FactoryResult, FactorySettings, make_data
-from soundness.factory.machines import fault_kinds
+from soundness.synthetic import MACHINES, FactoryResult, FactorySettings, make_data
+from soundness.synthetic.machines import fault_kinds
 
 TINY = FactorySettings(
     n_train=4, n_target_train=1, n_test_normal=3, n_test_anomaly=12, n_supplemental=2, seconds=2.0, n_workers=1

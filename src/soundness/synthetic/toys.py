@@ -6,8 +6,8 @@ from functools import partial
 
 import numpy as np
 
-from soundness.factory.faults import Fault, Trouble, graded, impacts, noise_band, orders, whistle
-from soundness.factory.signals import (
+from soundness.synthetic.faults import Fault, Trouble, graded, impacts, noise_band, orders, whistle
+from soundness.synthetic.signals import (
     SAMPLE_RATE,
     FloatArray,
     Mode,

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from soundness.errors import SettingsError
-from soundness.factory.machines import MACHINES, machine_type
+from soundness.synthetic.machines import MACHINES, machine_type
 
 __all__ = ["FactorySettings"]
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from soundness.factory.background import background, draw_hall
-from soundness.factory.faults import Trouble
-from soundness.factory.machines import machine_type
-from soundness.factory.plan import ClipPlan
-from soundness.factory.room import Room, draw_room, impulse_response, record
-from soundness.factory.signals import FloatArray, from_db, generator, rms
+from soundness.synthetic.background import background, draw_hall
+from soundness.synthetic.faults import Trouble
+from soundness.synthetic.machines import machine_type
+from soundness.synthetic.plan import ClipPlan
+from soundness.synthetic.room import Room, draw_room, impulse_response, record
+from soundness.synthetic.signals import FloatArray, from_db, generator, rms
 
 __all__ = ["Stems", "render"]
 

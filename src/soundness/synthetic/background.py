@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from soundness.data.clips import Domain
-from soundness.factory.signals import (
+from soundness.synthetic.signals import (
     SAMPLE_RATE,
     FloatArray,
     Mode,

@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from soundness.factory import MACHINES, FactorySettings
-from soundness.factory.cyclic import Slider, SliderSetting, Valve, ValveSetting
-from soundness.factory.faults import FALL_DB, INNER_RACE, OUTER_RACE, Machine
-from soundness.factory.machines import fault_kinds
-from soundness.factory.plan import ClipPlan, plan_machine
-from soundness.factory.render import render
-from soundness.factory.rotating import Bearing, BearingSetting, Fan, FanSetting, Gearbox, GearboxSetting
-from soundness.factory.signals import (
+from soundness.synthetic import MACHINES, FactorySettings
+from soundness.synthetic.cyclic import Slider, SliderSetting, Valve, ValveSetting
+from soundness.synthetic.faults import FALL_DB, INNER_RACE, OUTER_RACE, Machine
+from soundness.synthetic.machines import fault_kinds
+from soundness.synthetic.plan import ClipPlan, plan_machine
+from soundness.synthetic.render import render
+from soundness.synthetic.rotating import Bearing, BearingSetting, Fan, FanSetting, Gearbox, GearboxSetting
+from soundness.synthetic.signals import (
     SAMPLE_RATE,
     FloatArray,
     Mode,
@@ -24,7 +24,7 @@ from soundness.factory.signals import (
     tones,
     turning_times,
 )
-from soundness.factory.toys import ToyCar, ToyCarSetting, ToyTrain, ToyTrainSetting
+from soundness.synthetic.toys import ToyCar, ToyCarSetting, ToyTrain, ToyTrainSetting
 
 N_SAMPLES = 10 * SAMPLE_RATE
 ALL_FAULTS = [(machine, kind) for machine in MACHINES for kind in fault_kinds(machine)]

@@ -18,10 +18,10 @@ import numpy.typing as npt
 import soundfile  # type: ignore[import-untyped]  # it ships no types
 
 from soundness.errors import OutputError
-from soundness.factory.plan import ClipPlan, plan_machine
-from soundness.factory.render import Stems, render
-from soundness.factory.settings import FactorySettings
-from soundness.factory.signals import SAMPLE_RATE, FloatArray
+from soundness.synthetic.plan import ClipPlan, plan_machine
+from soundness.synthetic.render import Stems, render
+from soundness.synthetic.settings import FactorySettings
+from soundness.synthetic.signals import SAMPLE_RATE, FloatArray
 
 __all__ = ["FactoryResult", "make_data"]
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from soundness.data.clips import Domain
-from soundness.factory.signals import SAMPLE_RATE, FloatArray, fast_length, response
+from soundness.synthetic.signals import SAMPLE_RATE, FloatArray, fast_length, response
 
 __all__ = ["Room", "draw_room", "impulse_response", "record"]
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from soundness.factory.signals import (
+from soundness.synthetic.signals import (
     SAMPLE_RATE,
     FloatArray,
     Mode,

@@ -192,7 +192,7 @@ def hall(tmp_path_factory, write_hall) -> Path:
 @pytest.fixture(scope="session")
 def separator_file(tmp_path_factory, hall, small_separator) -> Path:
     """A separator that was trained on `hall`, a little."""
-    from soundness.separator_training import train_separator
+    from soundness.separation.training import train_separator
 
     path = tmp_path_factory.mktemp("separator") / "hall.soundness"
     train_separator(hall, path, settings=small_separator("max_steps=50"))

@@ -11,7 +11,7 @@ from soundness.benchmark_results import BenchmarkResult, place_of
 from soundness.bundle import load_detectors
 from soundness.labelled_scores import read_labelled
 from soundness.metrics import roc_curve
-from soundness.pictures import draw_score_histograms
+from soundness.separation.pictures import draw_score_histograms
 
 __all__ = ["draw_benchmark", "picture_files"]
 

@@ -14,8 +14,8 @@ from soundness.bundle import SUFFIX, load_separator
 from soundness.data.datasets import Dataset, open_dataset
 from soundness.errors import OutputError, SettingsError
 from soundness.run_folders import check_identity, fingerprint, write_identity
+from soundness.separation.training import train_separator
 from soundness.separation_choice import decide_separation
-from soundness.separator_training import train_separator
 from soundness.settings.system import SeparatorSettings, SystemSettings, load_settings
 from soundness.training import Progress
 

@@ -15,7 +15,7 @@ from soundness.settings.system import DEFAULT_SYSTEM
 
 if TYPE_CHECKING:
     from soundness.detector import Detector
-    from soundness.pictures import HeardClip
+    from soundness.separation.pictures import HeardClip
 
 __all__ = ["Demonstration", "demo"]
 
@@ -143,7 +143,7 @@ def _per_cent(value: float | None) -> str:
 def _draw(out: Path, system: str) -> list[Path]:
     """Score histograms of one system, and its most and least normal clip of each machine."""
     from soundness.data.clips import parse_name
-    from soundness.pictures import draw_clips, draw_score_histograms
+    from soundness.separation.pictures import draw_clips, draw_score_histograms
 
     folder = out / "pictures"
     folder.mkdir(exist_ok=True)
@@ -178,7 +178,7 @@ def _draw(out: Path, system: str) -> list[Path]:
 
 def _heard(detector: "Detector", path: Path, what: str, value: float) -> "HeardClip":
     from soundness.hearing import read_recording
-    from soundness.pictures import HeardClip
+    from soundness.separation.pictures import HeardClip
 
     waveform = read_recording(path, detector.settings)
     title = f"{what}: score {value:.2f}\n{path.name}"

@@ -175,7 +175,7 @@ class _Run:
 
     def train_separator(self, data: Path | str, *, resume: bool) -> "Separator":
         """Train the run's own separator, on all machines of the data set."""
-        from soundness.separator_training import train_separator
+        from soundness.separation.training import train_separator
 
         audio = self.settings.audio
         trained = train_separator(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # each verb loads what it needs, and no more
     from soundness.detector import Detector
     from soundness.evaluation import Evaluation
     from soundness.screening import AnyDetector, ScoringReport
-    from soundness.separated_files import SeparationReport
+    from soundness.separation.recordings import SeparationReport
     from soundness.separation.separator import Separator
     from soundness.synthetic import FactoryResult
 
@@ -204,8 +204,8 @@ def train_separator(
 
     settings = load_separator_settings(overrides=overrides)
     check_extra()
-    from soundness import separator_training
-    from soundness.pictures import draw_separation
+    from soundness.separation import training as separator_training
+    from soundness.separation.pictures import draw_separation
 
     out = Path(out)
     trained = separator_training.train_separator(
@@ -235,7 +235,7 @@ def separate(
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> "SeparationReport":
-    """Write the machine in each recording to a file; see `soundness.separated_files.separate_files`.
+    """Write the machine in each recording to a file; see `soundness.separation.recordings.separate_files`.
 
     Parameters
     ----------
@@ -259,7 +259,7 @@ def separate(
     """
     check_extra()
     from soundness.bundle import load_separator
-    from soundness.separated_files import separate_files
+    from soundness.separation.recordings import separate_files
 
     loaded = load_separator(Path(separator))
     return separate_files(loaded, recordings, out, has_noise=has_noise, overwrite=overwrite, progress=progress)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from soundness.separation.log_mels import LogMelLayer
+from soundness.separation.log_mel_layer import LogMelLayer
 from soundness.settings.system import LogMelSettings
 
 __all__ = ["LogMelDistance", "mixture_consistent", "separation_loss", "si_snr"]

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from soundness.errors import DataError, OutputError
-from soundness.separated_files import separate_files
+from soundness.separation.recordings import separate_files
 
 RATE = 16_000
 
@@ -279,7 +279,7 @@ import sys, torch
 torch.set_num_threads(1)
 from pathlib import Path
 from soundness.bundle import load_separator
-from soundness.separated_files import separate_files
+from soundness.separation.recordings import separate_files
 file, path, out = map(Path, sys.argv[1:])
 assert separate_files(load_separator(file), [path], out, has_noise=True).n_separated == 1
 status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())

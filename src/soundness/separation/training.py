@@ -96,7 +96,7 @@ def train_separator(
         If ``out`` exists already, or cannot be written.
     """
     from soundness.lightning_loop import check_accelerator
-    from soundness.separator_fitting import fit_separator
+    from soundness.separation.fitting import fit_separator
 
     check_accelerator(settings.accelerator, setting="accelerator")
     if seed < 0:

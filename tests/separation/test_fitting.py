@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from soundness.errors import SettingsError
+from soundness.separation.fitting import fit_separator
 from soundness.separation.losses import si_snr
 from soundness.separation.mixtures import Recipe
-from soundness.separator_fitting import fit_separator
 from soundness.settings.system import SeparatorSettings
 
 RATE = 16_000

@@ -4,7 +4,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from soundness.pictures import HeardClip, draw_clips, draw_score_histograms
+from soundness.separation.pictures import HeardClip, draw_clips, draw_score_histograms
 from soundness.settings.system import load_settings
 
 SETTINGS = load_settings("log-mel-knn")

@@ -12,8 +12,8 @@ import torch
 from soundness.bundle import load_separator, save_separator
 from soundness.data.datasets import open_dataset
 from soundness.errors import AudioError, BundleError, DataError, OutputError, SettingsError
+from soundness.separation.training import SNR_DB, train_separator
 from soundness.separation_choice import can_train_separator
-from soundness.separator_training import SNR_DB, train_separator
 
 RATE = 16_000
 

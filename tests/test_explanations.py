@@ -12,8 +12,8 @@ from soundness.explained_clips import explain_recording
 from soundness.explaining import explain
 from soundness.explanations import explain_clip, smoothed
 from soundness.hearing import read_recording
-from soundness.log_mel_statistics import MeanLogMel
 from soundness.odd_parts import OddPart, find_parts, hertz, strongest_band, strongest_second
+from soundness.representations.statistics import MeanLogMel
 from soundness.settings.system import system_names
 
 RATE = 16_000

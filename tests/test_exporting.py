@@ -18,9 +18,9 @@ from soundness.exporting.graphs import Graph
 from soundness.exporting.poolings import pooled
 from soundness.exporting.scorers import anomaly_score
 from soundness.exporting.separators import separated
-from soundness.log_mel_statistics import MeanLogMel
-from soundness.poolings import POOLINGS
-from soundness.poolings import pooled as pooled_by_numpy
+from soundness.representations.poolings import POOLINGS
+from soundness.representations.poolings import pooled as pooled_by_numpy
+from soundness.representations.statistics import MeanLogMel
 from soundness.runtime import ExportedDetector, load_exports
 from soundness.scores import read_scores
 from soundness.scoring import SCORERS, TrainingVectors

@@ -7,8 +7,8 @@ import pytest
 
 from soundness.bundle import load_detector
 from soundness.errors import BundleError, SettingsError
-from soundness.fitters import find_fitter
 from soundness.plugins import ALLOWED_VARIABLE, find_part, methods_of
+from soundness.representations.fitting import find_fitter
 from soundness.scoring import SCORERS, MeanScorer, Scorer, find_scorer
 from soundness.training import train
 
@@ -16,8 +16,8 @@ MODULE = """
 import numpy as np
 import torch
 
-from soundness.log_mel_statistics import MeanLogMel
-from soundness.fitters import Fitted
+from soundness.representations.statistics import MeanLogMel
+from soundness.representations.fitting import Fitted
 from soundness.scoring import MeanScorer
 
 

@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from soundness.bundle import load_detector, load_detectors, load_separator, save_separator
 from soundness.detector import REPRESENTATIONS
 from soundness.errors import AudioError, BundleError, DataError, OutputError, SettingsError
-from soundness.fitters import FITTERS
+from soundness.representations.fitting import FITTERS
 from soundness.screening import score_clip, score_clips
 from soundness.separation.separator import Separator
 from soundness.settings.system import SeparatorSettings, load_settings, system_names

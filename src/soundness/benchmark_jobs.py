@@ -21,7 +21,7 @@ from soundness.data.datasets import Machine
 from soundness.errors import OutputError, SoundnessError
 from soundness.evaluation import evaluate
 from soundness.forecast import expected_seconds
-from soundness.network_store import UNKNOWN_TO_A_NETWORK, NetworkStore
+from soundness.representations.network_cache import UNKNOWN_TO_A_NETWORK, NetworkStore
 from soundness.screening import score_clips
 from soundness.settings.system import SystemSettings
 from soundness.training import Progress, train

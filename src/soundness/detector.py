@@ -12,9 +12,9 @@ from soundness.alarm_rules import AlarmRule
 from soundness.audio.log_mel import LogMel, Spectrograms
 from soundness.calibration import Calibration
 from soundness.errors import AudioError, SettingsError
-from soundness.log_mel_statistics import MeanLogMel, PooledLogMel, QuantileLogMel
 from soundness.normal_clips import NormalClips
 from soundness.plugins import find_part, methods_of
+from soundness.representations.statistics import MeanLogMel, PooledLogMel, QuantileLogMel
 from soundness.scoring import Scorer, Threshold
 from soundness.settings.system import SystemSettings
 
@@ -42,12 +42,12 @@ class Representation(Protocol):
 
 
 REPRESENTATIONS: dict[str, type[Representation] | str] = {
-    "reconstruction-error": "soundness.reconstruction_errors:ReconstructionError",
-    "latent": "soundness.reconstruction_errors:Latent",
+    "reconstruction-error": "soundness.representations.reconstruction:ReconstructionError",
+    "latent": "soundness.representations.reconstruction:Latent",
     "mean-log-mel": MeanLogMel,
     "quantile-log-mel": QuantileLogMel,
     "log-mel": PooledLogMel,
-    "discriminative-embedding": "soundness.embeddings:DiscriminativeEmbedding",
+    "discriminative-embedding": "soundness.representations.embeddings:DiscriminativeEmbedding",
 }
 """By name, those that need PyTorch by their import path."""
 

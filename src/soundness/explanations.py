@@ -11,8 +11,8 @@ from soundness.baseline_scoring import MahalanobisScorer, MeanScorer
 from soundness.detector import Detector
 from soundness.errors import SettingsError
 from soundness.fused_scoring import FusedScorer
-from soundness.log_mel_statistics import MeanLogMel
 from soundness.neighbor_scoring import NearestNeighborScorer
+from soundness.representations.statistics import MeanLogMel
 
 __all__ = ["BandRepresentation", "Explanation", "explain_clip"]
 

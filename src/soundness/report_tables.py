@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from soundness.benchmark_results import BenchmarkResult, Spread
-from soundness.conditions import condition_of
 from soundness.data.datasets import Dataset, open_dataset
 from soundness.detector import Detector
 from soundness.evaluation import Evaluation
 from soundness.metrics import harmonic_mean
+from soundness.representations.conditions import condition_of
 from soundness.system_report import Scored
 
 __all__ = ["Verdict", "benchmark_verdict", "count", "data_rows", "heat_rows", "run_verdict", "summary_rows", "versions"]

@@ -8,9 +8,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from soundness.conditions import condition_of
 from soundness.data.clips import Clip
 from soundness.errors import OutputError
+from soundness.representations.conditions import condition_of
 
 __all__ = ["check_identity", "fingerprint", "package_versions", "read_identity", "write_identity"]
 

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from soundness.autoencoders import new_reconstructor
-from soundness.embedding_batches import EmbeddingBatches, EmbeddingClips
-from soundness.embeddings import new_embedding_network
 from soundness.errors import SettingsError
+from soundness.representations.autoencoders import new_reconstructor
+from soundness.representations.embedding_batches import EmbeddingBatches, EmbeddingClips
+from soundness.representations.embeddings import new_embedding_network
 from soundness.settings.system import SystemSettings
 
 __all__ = ["seconds_per_step"]

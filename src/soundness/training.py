@@ -20,17 +20,17 @@ from soundness.calibration_clips import held_out_calibration, left_out_calibrati
 from soundness.data.datasets import Machine, open_dataset
 from soundness.detector import Detector, Representation, TrainingSummary
 from soundness.errors import OutputError, SettingsError
-from soundness.fitters import FITTERS, FitContext, Fitted, find_fitter
 from soundness.forecast import forecast
 from soundness.hearing import Heard, check_training_clips, hear, noise_clips, remembered
 from soundness.labelling import Labeller
+from soundness.representations.fitting import FITTERS, FitContext, Fitted, find_fitter
 from soundness.run_folders import check_identity, fingerprint, package_versions, read_identity, write_identity
 from soundness.scoring import ANY_DOMAIN, Scorer, Threshold, TrainingVectors, find_scorer
 from soundness.separation_choice import decide_separation, given_separator
 from soundness.settings.system import SystemSettings
 
 if TYPE_CHECKING:  # loads PyTorch
-    from soundness.network_store import NetworkStore
+    from soundness.representations.network_cache import NetworkStore
     from soundness.separation.separator import Separator
 
 __all__ = ["Progress", "train"]
@@ -336,11 +336,11 @@ def _check_parts(settings: SystemSettings) -> None:
 def _check_networks(settings: SystemSettings) -> None:
     """Refuse a network that no training should start with; a system without one needs no Lightning."""
     if settings.autoencoder is not None:
-        from soundness.fitting import check_network
+        from soundness.representations.autoencoder_fitting import check_network
 
         check_network(settings)
     if settings.is_embedding:
-        from soundness.embedding_fitting import check_embedding
+        from soundness.representations.embedding_fitting import check_embedding
 
         check_embedding(settings)
 

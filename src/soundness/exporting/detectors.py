@@ -13,8 +13,8 @@ from soundness.exporting.poolings import pooled, quantile
 from soundness.exporting.scorers import anomaly_score, known_part, p_value
 from soundness.exporting.separators import separated
 from soundness.exporting.spectrograms import deviation_map, log_mel
-from soundness.log_mel_statistics import MeanLogMel, PooledLogMel, QuantileLogMel
-from soundness.reconstruction_errors import ReconstructionError
+from soundness.representations.reconstruction import ReconstructionError
+from soundness.representations.statistics import MeanLogMel, PooledLogMel, QuantileLogMel
 
 __all__ = ["detector_graph"]
 

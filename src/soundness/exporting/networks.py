@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from soundness.autoencoders import ConvolutionalAutoencoder, FullyConnectedAutoencoder
 from soundness.exporting.graphs import Operand, Value
 from soundness.exporting.poolings import pooled
 from soundness.exporting.scorers import known_part
-from soundness.reconstruction_errors import SMALLEST_SQUARE, ReconstructionError
+from soundness.representations.autoencoders import ConvolutionalAutoencoder, FullyConnectedAutoencoder
+from soundness.representations.reconstruction import SMALLEST_SQUARE, ReconstructionError
 from soundness.separation.conv_tasnet import EPSILON, CumulativeLayerNorm, GlobalLayerNorm
 
 __all__ = ["ClipErrors", "array", "convolved", "layers"]
@@ -169,11 +169,11 @@ _ERRORS: dict[str, Callable[[Value], Value]] = {
     "signed": lambda residuals: residuals,
     "log": _log,
 }
-"""As `soundness.reconstruction_errors.ERRORS`, whose keys a test holds against these."""
+"""As `soundness.representations.reconstruction.ERRORS`, whose keys a test holds against these."""
 
 
 class ClipErrors:
-    """What an autoencoder leaves of clips under each condition, as `soundness.reconstruction_errors` has it.
+    """What an autoencoder leaves of clips under each condition, as `soundness.representations.reconstruction` has it.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What becomes of a band over time, as operators of a graph: float64, one function for each of `soundness.poolings`."""
+"""What becomes of a band over time, as operators of a graph: float64, one function for each of `soundness.representations.poolings`."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -7,7 +7,7 @@ import numpy as np
 
 from soundness.errors import ExportError
 from soundness.exporting.graphs import Value
-from soundness.poolings import EXPONENT, N_OCTAVES, SMALLEST_POWER
+from soundness.representations.poolings import EXPONENT, N_OCTAVES, SMALLEST_POWER
 from soundness.settings.fields import Pooling, quantile_of
 
 __all__ = ["pooled", "quantile"]
@@ -21,7 +21,7 @@ def pooled(values: Value, poolings: Sequence[Pooling]) -> Value:
     values
         Shape ``(clip, mel, frame)``.
     poolings
-        Keys of `soundness.poolings.POOLINGS`, or quantiles such as ``quantile-0.1``.
+        Keys of `soundness.representations.poolings.POOLINGS`, or quantiles such as ``quantile-0.1``.
 
     Raises
     ------

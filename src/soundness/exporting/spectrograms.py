@@ -6,7 +6,7 @@ import numpy as np
 
 from soundness.audio.log_mel import hann_window, mel_filterbank
 from soundness.exporting.graphs import Value
-from soundness.log_mel_statistics import MeanLogMel
+from soundness.representations.statistics import MeanLogMel
 from soundness.settings.system import LogMelSettings
 
 __all__ = ["deviation_map", "log_mel"]

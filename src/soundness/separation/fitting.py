@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from soundness.errors import SettingsError
-from soundness.fits import SeparatorFit
 from soundness.lightning_loop import quiet_lightning, run
+from soundness.representations.fits import SeparatorFit
 from soundness.separation.conv_tasnet import ConvTasNet
 from soundness.separation.losses import LogMelDistance, separation_loss
 from soundness.separation.mixtures import Mixer, Recipe

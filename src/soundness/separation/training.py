@@ -17,7 +17,7 @@ from soundness.bundle import FORMATS, check_kind, load_separator, save_separator
 from soundness.data.clips import Clip
 from soundness.data.datasets import Machine, open_dataset
 from soundness.errors import AudioError, DataError, OutputError, SettingsError
-from soundness.fits import SeparatorFit, count_parameters
+from soundness.representations.fits import SeparatorFit, count_parameters
 from soundness.run_folders import check_identity, fingerprint, package_versions, write_identity
 from soundness.separation.measurement import Example, measure_improvement
 from soundness.separation.mixtures import MachineSounds, Recipe, recipes_of

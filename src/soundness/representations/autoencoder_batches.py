@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from soundness.audio.log_mel import Spectrograms
-from soundness.autoencoders import split_into_segments
+from soundness.representations.autoencoders import split_into_segments
 from soundness.settings.system import SystemSettings, TrainingSettings
 
 __all__ = ["Batch", "Batches", "Scale", "TrainingClips", "has_one_spectrogram", "training_batches"]

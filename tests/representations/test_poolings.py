@@ -5,8 +5,8 @@ import pytest
 
 from soundness.audio.log_mel import Spectrograms
 from soundness.errors import SettingsError
-from soundness.log_mel_statistics import MeanLogMel, PooledLogMel, QuantileLogMel
-from soundness.poolings import POOLINGS, pooled
+from soundness.representations.poolings import POOLINGS, pooled
+from soundness.representations.statistics import MeanLogMel, PooledLogMel, QuantileLogMel
 from soundness.settings.fields import POOLING_NAMES
 from soundness.settings.system import load_settings
 

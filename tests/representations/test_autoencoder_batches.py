@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from soundness.audio.log_mel import Spectrograms
-from soundness.batches import TrainingClips, training_batches
+from soundness.representations.autoencoder_batches import TrainingClips, training_batches
 
 N_MELS, N_FRAMES = 16, 8
 SCALE = (torch.zeros(2, N_MELS), torch.ones(2, N_MELS))

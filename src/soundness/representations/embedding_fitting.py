@@ -15,18 +15,18 @@ from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from soundness.embedding_batches import EmbeddingBatch, EmbeddingBatches, EmbeddingClips
-from soundness.embeddings import (
+from soundness.errors import SettingsError
+from soundness.lightning_loop import check_accelerator, quiet_lightning, run
+from soundness.representations.embedding_batches import EmbeddingBatch, EmbeddingBatches, EmbeddingClips
+from soundness.representations.embeddings import (
     EmbeddingNetwork,
     SubClusterCentres,
     adapted_scale,
     new_embedding_network,
     sub_cluster_loss,
 )
-from soundness.errors import SettingsError
-from soundness.fits import EmbeddingFit
-from soundness.lightning_loop import check_accelerator, quiet_lightning, run
-from soundness.log_mel_statistics import band_statistics
+from soundness.representations.fits import EmbeddingFit
+from soundness.representations.statistics import band_statistics
 from soundness.settings.system import EmbeddingSettings, SystemSettings
 
 __all__ = ["check_embedding", "fit_embedding"]
@@ -126,7 +126,7 @@ def _new_training(
 
 
 class _Training(pl.LightningModule):
-    """Sub-cluster AdaCos; all batches of an epoch are one step of Lightning's, as in `soundness.fitting`."""
+    """Sub-cluster AdaCos; all batches of an epoch are one step of Lightning's, as in `soundness.representations.autoencoder_fitting`."""
 
     def __init__(
         self,

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from soundness.audio.log_mel import Spectrograms
-from soundness.autoencoders import AUTOENCODERS, Reconstructor, new_reconstructor
 from soundness.bundle import load_detector
 from soundness.errors import SettingsError
-from soundness.fitting import check_network
-from soundness.reconstruction_errors import ERRORS, Latent, ReconstructionError
+from soundness.representations.autoencoder_fitting import check_network
+from soundness.representations.autoencoders import AUTOENCODERS, Reconstructor, new_reconstructor
+from soundness.representations.reconstruction import ERRORS, Latent, ReconstructionError
 from soundness.settings.system import load_settings
 from soundness.training import train
 

@@ -5,9 +5,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from soundness import reconstruction_errors
 from soundness.audio import log_mel as features
-from soundness.autoencoders import (
+from soundness.errors import SettingsError
+from soundness.representations import reconstruction as reconstruction_errors
+from soundness.representations.autoencoders import (
     AUTOENCODERS,
     ConvolutionalAutoencoder,
     Reconstructor,
@@ -15,7 +16,6 @@ from soundness.autoencoders import (
     overlapping_segments,
     split_into_segments,
 )
-from soundness.errors import SettingsError
 from soundness.settings.system import AutoencoderSettings, load_settings
 
 N_MELS, N_FRAMES = 16, 8

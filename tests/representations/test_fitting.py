@@ -7,13 +7,13 @@ import pytest
 import soundfile
 import torch
 
-from soundness.autoencoders import new_reconstructor
 from soundness.data.datasets import open_dataset
 from soundness.detector import REPRESENTATIONS
 from soundness.errors import SettingsError
-from soundness.fitters import FITTERS, FitContext
 from soundness.hearing import hear
 from soundness.labelling import Labeller
+from soundness.representations.autoencoders import new_reconstructor
+from soundness.representations.fitting import FITTERS, FitContext
 
 RATE = 16_000
 

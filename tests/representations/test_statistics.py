@@ -3,7 +3,7 @@
 import numpy as np
 
 from soundness.audio.log_mel import Spectrograms
-from soundness.log_mel_statistics import MeanLogMel, QuantileLogMel, band_statistics
+from soundness.representations.statistics import MeanLogMel, QuantileLogMel, band_statistics
 from soundness.settings.system import SystemSettings, load_settings
 
 

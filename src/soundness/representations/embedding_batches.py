@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from soundness.autoencoders import split_into_segments
+from soundness.representations.autoencoders import split_into_segments
 from soundness.settings.embedding import EmbeddingSettings
 
 __all__ = ["TRANSFORMATIONS", "EmbeddingBatch", "EmbeddingBatches", "EmbeddingClips", "mixed", "transformed"]

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from soundness.audio.log_mel import Spectrograms
-from soundness.autoencoders import AUTOENCODERS, new_reconstructor, split_into_segments
 from soundness.errors import SettingsError
-from soundness.fitting import TrainingClips, check_network, fit_reconstructor
+from soundness.representations.autoencoder_fitting import TrainingClips, check_network, fit_reconstructor
+from soundness.representations.autoencoders import AUTOENCODERS, new_reconstructor, split_into_segments
 
 N_MELS = 16
 

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from soundness.conditions import Condition, ConditionEncoder
 from soundness.detector import Representation
 from soundness.errors import SettingsError
 from soundness.hearing import Heard
-from soundness.log_mel_statistics import MeanLogMel, PooledLogMel, QuantileLogMel, band_statistics
 from soundness.plugins import find_part, methods_of
+from soundness.representations.conditions import Condition, ConditionEncoder
+from soundness.representations.statistics import MeanLogMel, PooledLogMel, QuantileLogMel, band_statistics
 from soundness.settings.system import SystemSettings
 
 if TYPE_CHECKING:  # loads PyTorch
-    from soundness.embedding_batches import EmbeddingClips
-    from soundness.fits import EmbeddingFit, FitResult
-    from soundness.network_store import NetworkStore
-    from soundness.reconstruction_errors import ReconstructionError
+    from soundness.representations.embedding_batches import EmbeddingClips
+    from soundness.representations.fits import EmbeddingFit, FitResult
+    from soundness.representations.network_cache import NetworkStore
+    from soundness.representations.reconstruction import ReconstructionError
 
 __all__ = ["FITTERS", "FitContext", "Fitted", "find_fitter"]
 
@@ -115,14 +115,14 @@ def _scales(heard: Sequence[Heard], settings: SystemSettings) -> list[tuple[NDAr
 
 def fit_reconstruction_error(heard: Sequence[Heard], settings: SystemSettings, context: FitContext) -> list[Fitted]:
     """Train one network on all clips of all machines given, and on their separated copies where there are any."""
-    from soundness.reconstruction_errors import ReconstructionError
+    from soundness.representations.reconstruction import ReconstructionError
 
     return [_fitted(ReconstructionError, *share) for share in _shares(heard, settings, context)]
 
 
 def fit_latent(heard: Sequence[Heard], settings: SystemSettings, context: FitContext) -> list[Fitted]:
     """As `fit_reconstruction_error`."""
-    from soundness.reconstruction_errors import Latent
+    from soundness.representations.reconstruction import Latent
 
     return [replace(_fitted(Latent, *share), n_bands=0) for share in _shares(heard, settings, context)]
 
@@ -133,9 +133,9 @@ def fit_discriminative_embedding(heard: Sequence[Heard], settings: SystemSetting
     A class is a machine with its section and its attributes, or the pseudo-label in their place. The domain is none:
     it differs from the attributes only where nobody wrote down what differs.
     """
-    from soundness.embedding_batches import EmbeddingClips
-    from soundness.embedding_fitting import fit_embedding
-    from soundness.embeddings import DiscriminativeEmbedding
+    from soundness.representations.embedding_batches import EmbeddingClips
+    from soundness.representations.embedding_fitting import fit_embedding
+    from soundness.representations.embeddings import DiscriminativeEmbedding
 
     own = [(c.machine_type, c.section, c.attributes) for machine in heard for c in machine.conditions]
     names = sorted(set(own))
@@ -166,7 +166,7 @@ def fit_discriminative_embedding(heard: Sequence[Heard], settings: SystemSetting
 
 
 def _embedding_notes(clips: "EmbeddingClips", network: "EmbeddingFit", *, n_own: int) -> tuple[str, ...]:
-    from soundness.embedding_batches import TRANSFORMATIONS
+    from soundness.representations.embedding_batches import TRANSFORMATIONS
 
     ways = f" x {len(TRANSFORMATIONS)} transformations ({', '.join(TRANSFORMATIONS)})"
     classes = f"the network tells {n_own} class(es) of clips apart{ways if network.n_classes > n_own else ''}"
@@ -203,8 +203,8 @@ def _shares(
     heard: Sequence[Heard], settings: SystemSettings, context: FitContext
 ) -> "list[tuple[Heard, SystemSettings, ConditionEncoder, FitResult]]":
     """Each machine with the network that is trained on all of them."""
-    from soundness.batches import TrainingClips
-    from soundness.fitting import fit_reconstructor
+    from soundness.representations.autoencoder_batches import TrainingClips
+    from soundness.representations.autoencoder_fitting import fit_reconstructor
 
     if settings.autoencoder is None or settings.training is None:
         raise SettingsError(f"representation {settings.representation!r} needs autoencoder and training settings")

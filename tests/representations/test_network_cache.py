@@ -6,8 +6,8 @@ import torch
 
 from conftest import SMALL_NETWORK
 from soundness.audio.log_mel import Spectrograms
-from soundness.fitting import TrainingClips, fit_reconstructor
-from soundness.network_store import NetworkStore
+from soundness.representations.autoencoder_fitting import TrainingClips, fit_reconstructor
+from soundness.representations.network_cache import NetworkStore
 from soundness.settings.system import load_settings
 
 SETTINGS = load_settings("conditional", overrides=SMALL_NETWORK)

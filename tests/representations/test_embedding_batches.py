@@ -5,7 +5,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from soundness.embedding_batches import TRANSFORMATIONS, EmbeddingBatches, EmbeddingClips, mixed, transformed
+from soundness.representations.embedding_batches import (
+    TRANSFORMATIONS,
+    EmbeddingBatches,
+    EmbeddingClips,
+    mixed,
+    transformed,
+)
 
 N_MELS = 16
 

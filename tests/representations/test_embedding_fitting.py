@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from soundness.data.datasets import open_dataset
-from soundness.embedding_batches import EmbeddingClips
-from soundness.embedding_fitting import fit_embedding
 from soundness.errors import SettingsError
+from soundness.representations.embedding_batches import EmbeddingClips
+from soundness.representations.embedding_fitting import fit_embedding
 from soundness.separation_choice import decide_separation
 from soundness.settings.system import load_settings
 

@@ -8,14 +8,14 @@ import torch
 from scipy.special import logsumexp, softmax
 
 from soundness.audio.log_mel import Spectrograms
-from soundness.embeddings import (
+from soundness.errors import SettingsError
+from soundness.representations.embeddings import (
     DiscriminativeEmbedding,
     SubClusterCentres,
     adapted_scale,
     new_embedding_network,
     sub_cluster_loss,
 )
-from soundness.errors import SettingsError
 
 N_MELS = 16
 

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from soundness.audio.log_mel import Spectrograms
-from soundness.autoencoders import (
+from soundness.representations.autoencoders import (
     Reconstructor,
     autoencoder_settings,
     new_reconstructor,
     overlapping_segments,
     split_into_segments,
 )
-from soundness.poolings import pooled
+from soundness.representations.poolings import pooled
 from soundness.settings.fields import Pooling
 from soundness.settings.system import SystemSettings
 
@@ -49,7 +49,7 @@ class ReconstructionError:
     error
         A key of `ERRORS`.
     poolings
-        Of the error over time, see `soundness.poolings`: a view each, one after the other in a vector.
+        Of the error over time, see `soundness.representations.poolings`: a view each, one after the other in a vector.
     """
 
     def __init__(

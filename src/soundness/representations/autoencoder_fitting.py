@@ -16,12 +16,18 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 from torch.utils.data import DataLoader
 
-from soundness.autoencoders import Reconstructor, new_reconstructor
-from soundness.batches import Batches, Scale, TrainingClips, has_one_spectrogram, training_batches
 from soundness.errors import SettingsError
-from soundness.fits import FitResult
 from soundness.lightning_loop import check_accelerator, quiet_lightning, run
-from soundness.log_mel_statistics import band_statistics
+from soundness.representations.autoencoder_batches import (
+    Batches,
+    Scale,
+    TrainingClips,
+    has_one_spectrogram,
+    training_batches,
+)
+from soundness.representations.autoencoders import Reconstructor, new_reconstructor
+from soundness.representations.fits import FitResult
+from soundness.representations.statistics import band_statistics
 from soundness.settings.system import SystemSettings, TrainingSettings
 
 __all__ = ["TrainingClips", "check_network", "fit_reconstructor"]

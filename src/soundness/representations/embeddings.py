@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from soundness.audio.log_mel import Spectrograms
-from soundness.autoencoders import split_into_segments
 from soundness.errors import SettingsError
+from soundness.representations.autoencoders import split_into_segments
 from soundness.settings.system import EmbeddingSettings, SystemSettings
 
 __all__ = [

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from soundness.autoencoders import Reconstructor
-from soundness.embeddings import EmbeddingNetwork
+from soundness.representations.autoencoders import Reconstructor
+from soundness.representations.embeddings import EmbeddingNetwork
 from soundness.separation.conv_tasnet import ConvTasNet
 
 __all__ = ["EmbeddingFit", "FitResult", "SeparatorFit", "count_parameters"]

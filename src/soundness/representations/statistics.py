@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.audio.log_mel import Spectrograms
-from soundness.poolings import mean_over_time, pooled, quantile_over_time
+from soundness.representations.poolings import mean_over_time, pooled, quantile_over_time
 from soundness.settings.fields import Pooling
 from soundness.settings.system import SystemSettings
 
@@ -91,7 +91,7 @@ class PooledLogMel(MeanLogMel):
     mean, deviation
         See `MeanLogMel`.
     poolings
-        See `soundness.poolings.pooled`.
+        See `soundness.representations.poolings.pooled`.
     """
 
     def __init__(self, *, mean: Bands, deviation: Bands, poolings: Sequence[Pooling]) -> None:

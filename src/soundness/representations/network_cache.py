@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from soundness.autoencoders import new_reconstructor
-from soundness.batches import TrainingClips
-from soundness.fits import FitResult
+from soundness.representations.autoencoder_batches import TrainingClips
+from soundness.representations.autoencoders import new_reconstructor
+from soundness.representations.fits import FitResult
 from soundness.run_folders import package_versions
 from soundness.settings.system import SystemSettings
 
@@ -45,11 +45,11 @@ class NetworkStore:
         resume: bool = False,
         progress: Callable[[int, int], None] | None = None,
     ) -> FitResult:
-        """As `soundness.fitting.fit_reconstructor`, which is called where the same was not trained before."""
+        """As `soundness.representations.autoencoder_fitting.fit_reconstructor`, which is called where the same was not trained before."""
         file = self.folder / f"{_key(clips, settings, seed)}.pt"
         if file.exists():
             return self._kept(file, settings)
-        from soundness.fitting import fit_reconstructor
+        from soundness.representations.autoencoder_fitting import fit_reconstructor
 
         started = time.perf_counter()
         fit = fit_reconstructor(clips, settings, seed=seed, folder=folder, resume=resume, progress=progress)

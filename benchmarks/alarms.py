@@ -21,12 +21,12 @@ from page_times import pages
 from pointing import explain
 from promises import Row, measure
 from soundness.audio.log_mel import LogMel
-from soundness.calibration import Calibration, n_flagged
 from soundness.detector import Detector
 from soundness.hearing import read_recording
-from soundness.scoring import NearestNeighborScorer
+from soundness.scoring.calibration import Calibration, n_flagged
+from soundness.scoring.scorers import NearestNeighborScorer
+from soundness.scoring.training_vectors import ANY_DOMAIN, TrainingVectors
 from soundness.settings.system import SystemSettings, load_settings
-from soundness.training_vectors import ANY_DOMAIN, TrainingVectors
 
 DOCS = Path(__file__).parents[1] / "docs"
 SYSTEM = "log-mel-whitened"

@@ -20,7 +20,7 @@ from soundness.detector import Detector
 from soundness.drift_statistics import drift_of
 from soundness.enrolment import enrol
 from soundness.normal_clips import NormalClips
-from soundness.scoring import NearestNeighborScorer, TrainingVectors
+from soundness.scoring.scorers import NearestNeighborScorer, TrainingVectors
 from soundness.screening import scored
 from soundness.settings.system import DEFAULT_SYSTEM, load_settings
 

@@ -22,7 +22,7 @@ from soundness.benchmark_jobs import enter_worker
 from soundness.bundle import load_detectors
 from soundness.evaluation import Evaluation, evaluate
 from soundness.metrics import harmonic_mean, partial_auc, roc_auc
-from soundness.scoring import TrainingVectors, find_scorer
+from soundness.scoring.scorers import TrainingVectors, find_scorer
 from soundness.screening import score_clips
 from soundness.settings.system import load_settings
 from soundness.training import train

@@ -6,8 +6,8 @@ from scipy import stats
 
 from soundness.alarm_rates import alarm_rate, parse_rate, upper_share
 from soundness.alarm_rules import AlarmRule, AlarmWindow, candidate_rules, replay
-from soundness.calibration import Calibration
 from soundness.errors import SettingsError
+from soundness.scoring.calibration import Calibration
 
 
 def calibration(**counts):

@@ -13,7 +13,7 @@ from soundness.bundle import load_detector, save_detector
 from soundness.drift_report import report_drift
 from soundness.enrolment import enrol
 from soundness.errors import AudioError, DataError, SettingsError
-from soundness.scoring import MeanScorer
+from soundness.scoring.scorers import MeanScorer
 
 
 @pytest.fixture

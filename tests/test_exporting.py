@@ -23,7 +23,7 @@ from soundness.representations.poolings import pooled as pooled_by_numpy
 from soundness.representations.statistics import MeanLogMel
 from soundness.runtime import ExportedDetector, load_exports
 from soundness.scores import read_scores
-from soundness.scoring import SCORERS, TrainingVectors
+from soundness.scoring.scorers import SCORERS, TrainingVectors
 from soundness.separation.conv_tasnet import ConvTasNet
 from soundness.separation.separator import Separator
 from soundness.settings.system import ScorerSettings, load_settings, system_names

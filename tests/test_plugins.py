@@ -9,7 +9,7 @@ from soundness.bundle import load_detector
 from soundness.errors import BundleError, SettingsError
 from soundness.plugins import ALLOWED_VARIABLE, find_part, methods_of
 from soundness.representations.fitting import find_fitter
-from soundness.scoring import SCORERS, MeanScorer, Scorer, find_scorer
+from soundness.scoring.scorers import SCORERS, MeanScorer, Scorer, find_scorer
 from soundness.training import train
 
 MODULE = """
@@ -18,7 +18,7 @@ import torch
 
 from soundness.representations.statistics import MeanLogMel
 from soundness.representations.fitting import Fitted
-from soundness.scoring import MeanScorer
+from soundness.scoring.scorers import MeanScorer
 
 
 class Plain(torch.nn.Module):

@@ -20,8 +20,8 @@ from soundness.alarm_rates import (
     rate_per_day,
     upper_share,
 )
-from soundness.calibration import Calibration, n_flagged
 from soundness.errors import SettingsError
+from soundness.scoring.calibration import Calibration, n_flagged
 
 __all__ = ["AlarmRule", "AlarmWindow", "Replay", "candidate_rules", "replay"]
 

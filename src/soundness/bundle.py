@@ -23,12 +23,12 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from soundness.alarm_rules import AlarmRule
-from soundness.calibration import Calibration
 from soundness.detector import Detector, TrainingSummary, find_representation
 from soundness.errors import BundleError, OutputError, SettingsError
 from soundness.normal_clips import NormalClips
 from soundness.plugins import check_allowed
-from soundness.scoring import Threshold, find_scorer
+from soundness.scoring.calibration import Calibration
+from soundness.scoring.scorers import Threshold, find_scorer
 from soundness.settings.system import SeparatorSettings, SystemSettings
 
 if TYPE_CHECKING:  # loads PyTorch

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.audio.log_mel_cache import SpectrogramStore
-from soundness.calibration import Calibration
 from soundness.data.clips import Clip
 from soundness.data.datasets import Machine
 from soundness.detector import Representation
 from soundness.errors import DataError
 from soundness.hearing import hear
-from soundness.scoring import Scorer
+from soundness.scoring.calibration import Calibration
+from soundness.scoring.scorers import Scorer
 from soundness.settings.system import SystemSettings
 
 if TYPE_CHECKING:  # loads PyTorch

@@ -10,12 +10,12 @@ from pydantic import BaseModel, ConfigDict
 
 from soundness.alarm_rules import AlarmRule
 from soundness.audio.log_mel import LogMel, Spectrograms
-from soundness.calibration import Calibration
 from soundness.errors import AudioError, SettingsError
 from soundness.normal_clips import NormalClips
 from soundness.plugins import find_part, methods_of
 from soundness.representations.statistics import MeanLogMel, PooledLogMel, QuantileLogMel
-from soundness.scoring import Scorer, Threshold
+from soundness.scoring.calibration import Calibration
+from soundness.scoring.scorers import Scorer, Threshold
 from soundness.settings.system import SystemSettings
 
 if TYPE_CHECKING:  # loads PyTorch
@@ -192,7 +192,7 @@ class Detector:
         return int(anomaly_score > self.threshold.value)
 
     def p_value(self, anomaly_score: float) -> float | None:
-        """See `soundness.calibration.Calibration`; ``None`` without one."""
+        """See `soundness.scoring.calibration.Calibration`; ``None`` without one."""
         return None if self.calibration is None else self.calibration.p_value(anomaly_score)
 
     def calibrated(self, calibration: Calibration) -> Self:

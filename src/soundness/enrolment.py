@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.audio.log_mel import band_centres
-from soundness.calibration import Calibration
 from soundness.detector import Detector, TrainingSummary
 from soundness.errors import DataError, SettingsError
 from soundness.fresh_clips import FreshClip, hear_fresh, joined_clips
 from soundness.normal_clips import NormalClips
-from soundness.scoring import ANY_DOMAIN, Scorer, TrainingVectors
+from soundness.scoring.calibration import Calibration
+from soundness.scoring.scorers import ANY_DOMAIN, Scorer, TrainingVectors
 
 __all__ = ["EnrolledClip", "Enrolment", "enrol"]
 

@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.audio.log_mel import Spectrograms
-from soundness.baseline_scoring import MahalanobisScorer, MeanScorer
 from soundness.detector import Detector
 from soundness.errors import SettingsError
-from soundness.fused_scoring import FusedScorer
-from soundness.neighbor_scoring import NearestNeighborScorer
 from soundness.representations.statistics import MeanLogMel
+from soundness.scoring.baselines import MahalanobisScorer, MeanScorer
+from soundness.scoring.fused import FusedScorer
+from soundness.scoring.nearest_neighbors import NearestNeighborScorer
 
 __all__ = ["BandRepresentation", "Explanation", "explain_clip"]
 

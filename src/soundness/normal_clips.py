@@ -24,7 +24,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NormalClips:
-    """Names and band statistics of normal clips, in the order of `soundness.scorer_protocol.Scorer.nearest`.
+    """Names and band statistics of normal clips, in the order of `soundness.scoring.protocol.Scorer.nearest`.
 
     Parameters
     ----------

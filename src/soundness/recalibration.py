@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from soundness.calibration import Calibration, Origin
 from soundness.data.clips import Clip, parse_name
 from soundness.data.datasets import list_clips
 from soundness.detector import Detector
 from soundness.errors import DataError
 from soundness.fresh_clips import FreshClip, hear_fresh
+from soundness.scoring.calibration import Calibration, Origin
 
 __all__ = ["recalibrate"]
 

@@ -71,7 +71,7 @@ class ClipScore:
     decision
         1 where the clip is called anomalous, otherwise 0.
     p_value
-        See `soundness.calibration.Calibration`; ``None`` of a detector without one.
+        See `soundness.scoring.calibration.Calibration`; ``None`` of a detector without one.
     alarm
         1 where an alarm begins with the clip, otherwise 0; ``None`` where no rule was applied.
     """

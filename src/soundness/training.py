@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from soundness.audio.log_mel import Spectrograms
 from soundness.audio.log_mel_cache import SpectrogramStore
 from soundness.bundle import SUFFIX, load_detector, save_detector
-from soundness.calibration import Calibration
 from soundness.calibration_clips import held_out_calibration, left_out_calibration, split_machine
 from soundness.data.datasets import Machine, open_dataset
 from soundness.detector import Detector, Representation, TrainingSummary
@@ -25,7 +24,8 @@ from soundness.hearing import Heard, check_training_clips, hear, noise_clips, re
 from soundness.labelling import Labeller
 from soundness.representations.fitting import FITTERS, FitContext, Fitted, find_fitter
 from soundness.run_folders import check_identity, fingerprint, package_versions, read_identity, write_identity
-from soundness.scoring import ANY_DOMAIN, Scorer, Threshold, TrainingVectors, find_scorer
+from soundness.scoring.calibration import Calibration
+from soundness.scoring.scorers import ANY_DOMAIN, Scorer, Threshold, TrainingVectors, find_scorer
 from soundness.separation_choice import decide_separation, given_separator
 from soundness.settings.system import SystemSettings
 

@@ -7,10 +7,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from soundness.balances import Balance, Quantiles, Raw, ZScores
-from soundness.baseline_scoring import MahalanobisScorer, MeanScorer
-from soundness.calibration import Calibration
-from soundness.comparisons import (
+from soundness.errors import ExportError
+from soundness.exporting.graphs import Value
+from soundness.scoring.baselines import MahalanobisScorer, MeanScorer
+from soundness.scoring.calibration import Calibration
+from soundness.scoring.distances import (
     Comparison,
     DensityDifference,
     DensityRatio,
@@ -18,14 +19,13 @@ from soundness.comparisons import (
     GaussianMixture,
     NearestNeighbors,
 )
-from soundness.errors import ExportError
-from soundness.exporting.graphs import Value
-from soundness.fused_scoring import FusedScorer
-from soundness.memory_bank import MemoryBank
-from soundness.neighbor_scoring import NearestNeighborScorer
-from soundness.scoring import Scorer
+from soundness.scoring.fused import FusedScorer
+from soundness.scoring.memory_bank import MemoryBank
+from soundness.scoring.nearest_neighbors import NearestNeighborScorer
+from soundness.scoring.normalization import Balance, Quantiles, Raw, ZScores
+from soundness.scoring.scorers import Scorer
+from soundness.scoring.training_vectors import ANY_DOMAIN, Array
 from soundness.settings.scoring import ScorerSettings
-from soundness.training_vectors import ANY_DOMAIN, Array
 
 Exporter = TypeVar("Exporter")
 

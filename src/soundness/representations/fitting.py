@@ -65,7 +65,7 @@ class Fitted:
     network
         How its network was trained; ``None`` without one.
     frame_covariances
-        See `soundness.scoring.TrainingVectors`; the domains in alphabetical order.
+        See `soundness.scoring.scorers.TrainingVectors`; the domains in alphabetical order.
     view_sizes, n_bands
         See there.
     notes

@@ -28,9 +28,9 @@ class ScorerSettings(StrictSettings):
     """How a test clip's vectors become an anomaly score."""
 
     name: str = "nearest-neighbors"
-    """A key of `soundness.scoring.SCORERS`, or the import path of a class of one's own, ``module:Class``."""
+    """A key of `soundness.scoring.scorers.SCORERS`, or the import path of a class of one's own, ``module:Class``."""
     comparison: Comparison = "nearest"
-    """What the distance of a clip to a domain is, see `soundness.comparisons`: that to its nearest normal clips, the
+    """What the distance of a clip to a domain is, see `soundness.scoring.distances`: that to its nearest normal clips, the
     same divided by, or less, how far those lie from their own neighbours, that to the domain's mean, or the negative
     log density of a mixture of Gaussians."""
     n_neighbors: PositiveInt = 1
@@ -58,7 +58,7 @@ class ScorerSettings(StrictSettings):
     anomaly_width: float = Field(default=0.0, ge=0.0, le=100.0)
     """Over how many neighbouring features, bands of a spectrum, an anomaly is expected to spread: the deviation of a
     Gaussian; 0 expects nothing. It counts where whitened and standardised features are the bands of a spectrum, see
-    `soundness.expected_changes`."""
+    `soundness.scoring.expected_changes`."""
     anomaly_level: float = Field(default=0.1, gt=0.0, le=1000.0)
     """How much an anomaly is expected to change a band, in the unit of the vectors, dB of a log-mel, where
     ``anomaly_width`` is not 0."""

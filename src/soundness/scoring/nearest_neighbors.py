@@ -6,12 +6,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from soundness.balances import FEWEST_FOR_STATISTICS, new_balance
 from soundness.errors import DataError
-from soundness.memory_bank import MemoryBank, left_out_distances
-from soundness.scorer_protocol import Scorer
+from soundness.scoring.memory_bank import MemoryBank, left_out_distances
+from soundness.scoring.normalization import FEWEST_FOR_STATISTICS, new_balance
+from soundness.scoring.protocol import Scorer
+from soundness.scoring.training_vectors import ANY_DOMAIN, Array, TrainingVectors
 from soundness.settings.scoring import ScorerSettings
-from soundness.training_vectors import ANY_DOMAIN, Array, TrainingVectors
 
 __all__ = ["NearestNeighborScorer"]
 
@@ -101,7 +101,7 @@ class NearestNeighborScorer(Scorer):
         return np.argsort(self.bank.clip_distances(vectors), kind="stable")[:n_clips]
 
     def contributions(self, vectors: Array) -> Array:
-        """Share of each feature in the distance to the domain that gives the score; see `soundness.comparisons`.
+        """Share of each feature in the distance to the domain that gives the score; see `soundness.scoring.distances`.
 
         With the comparison ``nearest`` and one neighbour, and with ``mahalanobis``, they add up to the squared
         distance; whitened features are those of the symmetric root, which stay as close to their bands as whitening

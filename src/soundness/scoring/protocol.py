@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.errors import SettingsError
+from soundness.scoring.training_vectors import Array, TrainingVectors
 from soundness.settings.scoring import ScorerSettings
-from soundness.training_vectors import Array, TrainingVectors
 
 __all__ = ["Scorer"]
 
 
 class Scorer(Protocol):
-    """What stands in `soundness.scoring.SCORERS`.
+    """What stands in `soundness.scoring.scorers.SCORERS`.
 
     A class of this kind inherits `nearest`, `contributions` and `enrolled`, which refuse by the name of the class.
     """

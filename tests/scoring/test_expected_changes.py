@@ -6,11 +6,11 @@ from pydantic import ValidationError
 from scipy.stats import multivariate_normal
 
 from soundness.errors import DataError
-from soundness.expected_changes import expected_changes, likelihood_ratio_factor
-from soundness.scoring import SCORERS, FusedScorer, NearestNeighborScorer, TrainingVectors
+from soundness.scoring.expected_changes import expected_changes, likelihood_ratio_factor
+from soundness.scoring.scorers import SCORERS, FusedScorer, NearestNeighborScorer, TrainingVectors
+from soundness.scoring.whitening import Whitening
 from soundness.settings.scoring import MemberSettings
 from soundness.settings.system import ScorerSettings, load_settings
-from soundness.whitening import Whitening
 
 N_BANDS = 24
 WHITENED = {"whitening": "scaled", "shrinkage": 0.05, "is_standardised": True}

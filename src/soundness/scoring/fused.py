@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.errors import SettingsError
-from soundness.neighbor_scoring import NearestNeighborScorer
-from soundness.scorer_protocol import Scorer
+from soundness.scoring.nearest_neighbors import NearestNeighborScorer
+from soundness.scoring.protocol import Scorer
+from soundness.scoring.training_vectors import Array, TrainingVectors
 from soundness.settings.scoring import MemberSettings, ScorerSettings
-from soundness.training_vectors import Array, TrainingVectors
 
 __all__ = ["FUSIONS", "FusedScorer"]
 

@@ -9,12 +9,12 @@ from pydantic import ValidationError
 from sklearn.covariance import ledoit_wolf, ledoit_wolf_shrinkage
 from sklearn.mixture import GaussianMixture as ReferenceMixture
 
-from soundness import whitening
-from soundness.balances import new_balance
-from soundness.comparisons import COMPARISONS, DensityDifference, DensityRatio, GaussianMixture
 from soundness.errors import DataError, SettingsError
-from soundness.memory_bank import MemoryBank
-from soundness.scoring import SCORERS, FusedScorer, NearestNeighborScorer, TrainingVectors
+from soundness.scoring import whitening
+from soundness.scoring.distances import COMPARISONS, DensityDifference, DensityRatio, GaussianMixture
+from soundness.scoring.memory_bank import MemoryBank
+from soundness.scoring.normalization import new_balance
+from soundness.scoring.scorers import SCORERS, FusedScorer, NearestNeighborScorer, TrainingVectors
 from soundness.settings.scoring import MemberSettings
 from soundness.settings.system import ScorerSettings
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from sklearn.covariance import EmpiricalCovariance, empirical_covariance, shrunk_covariance
 from sklearn.neighbors import NearestNeighbors
 
-from soundness.comparisons import nearest_distances
 from soundness.errors import DataError, SettingsError
-from soundness.memory_bank import MemoryBank
-from soundness.scoring import (
+from soundness.scoring.distances import nearest_distances
+from soundness.scoring.memory_bank import MemoryBank
+from soundness.scoring.scorers import (
     ANY_DOMAIN,
     SCORERS,
     MahalanobisScorer,
@@ -21,8 +21,8 @@ from soundness.scoring import (
     Threshold,
     TrainingVectors,
 )
+from soundness.scoring.whitening import whitening_matrix
 from soundness.settings.system import ScorerSettings
-from soundness.whitening import whitening_matrix
 
 
 def training_of(values, domains, *, own=None, condition_domains=(ANY_DOMAIN,)):

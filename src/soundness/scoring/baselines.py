@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.errors import SettingsError
-from soundness.scorer_protocol import Scorer
+from soundness.scoring.protocol import Scorer
+from soundness.scoring.training_vectors import ANY_DOMAIN, Array, TrainingVectors
 from soundness.settings.scoring import ScorerSettings
-from soundness.training_vectors import ANY_DOMAIN, Array, TrainingVectors
 
 __all__ = ["MahalanobisScorer", "MeanScorer"]
 

@@ -5,7 +5,7 @@ the clip was looked at. A representation that knows no conditions gives one vect
 scorer works on vectors of any kind, too:
 
 >>> import numpy as np
->>> from soundness.scoring import NearestNeighborScorer, TrainingVectors
+>>> from soundness.scoring.scorers import NearestNeighborScorer, TrainingVectors
 >>> from soundness.settings.system import ScorerSettings
 >>> vectors = np.array([[0.0, 0.0], [1.0, 0.0], [3.0, 0.0]])
 >>> scorer = NearestNeighborScorer.fit(TrainingVectors.of(vectors), ScorerSettings(balance="min"))
@@ -19,13 +19,13 @@ from typing import Self
 
 import numpy as np
 
-from soundness.baseline_scoring import MahalanobisScorer, MeanScorer
-from soundness.calibration import n_flagged
-from soundness.fused_scoring import FusedScorer
-from soundness.neighbor_scoring import NearestNeighborScorer
 from soundness.plugins import find_part, methods_of
-from soundness.scorer_protocol import Scorer
-from soundness.training_vectors import ANY_DOMAIN, Array, TrainingVectors
+from soundness.scoring.baselines import MahalanobisScorer, MeanScorer
+from soundness.scoring.calibration import n_flagged
+from soundness.scoring.fused import FusedScorer
+from soundness.scoring.nearest_neighbors import NearestNeighborScorer
+from soundness.scoring.protocol import Scorer
+from soundness.scoring.training_vectors import ANY_DOMAIN, Array, TrainingVectors
 
 __all__ = [
     "ANY_DOMAIN",

@@ -5,7 +5,7 @@ counts the more, the less normal clips vary in its direction. The root is symmet
 close to the feature it came from as whitening allows, so that squared differences can be told of single bands.
 
 Where a scorer's ``anomaly_width`` says how anomalies change a spectrum, the matrix is not the inverse covariance but
-that of the likelihood ratio, see `soundness.expected_changes`, and its root is symmetric, too.
+that of the likelihood ratio, see `soundness.scoring.expected_changes`, and its root is symmetric, too.
 
 Distances between the clips that a covariance was fitted on are too small. `CrossFit` gives the whitening as it would be
 without one of them, exactly, at the price of a product of a vector and a matrix: with the scatter :math:`T = U \Theta
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.errors import DataError
-from soundness.expected_changes import expected_changes, likelihood_ratio_factor
+from soundness.scoring.expected_changes import expected_changes, likelihood_ratio_factor
 from soundness.settings.scoring import ScorerSettings
 
 __all__ = ["CrossFit", "Embedding", "Whitening", "ledoit_wolf_shrinkage", "whitening_matrix"]

@@ -8,13 +8,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from soundness.comparisons import COMPARISONS, Comparison
 from soundness.errors import DataError
-from soundness.reference_clips import reference_pairs, references_of
+from soundness.scoring.distances import COMPARISONS, Comparison
+from soundness.scoring.reference_clips import reference_pairs, references_of
+from soundness.scoring.training_vectors import ANY_DOMAIN, Array, TrainingVectors
+from soundness.scoring.whitening import CrossFit, Whitening
 from soundness.settings.scoring import ScorerSettings
 from soundness.threads import one_blas_thread
-from soundness.training_vectors import ANY_DOMAIN, Array, TrainingVectors
-from soundness.whitening import CrossFit, Whitening
 
 __all__ = ["MemoryBank", "left_out_distances"]
 
@@ -159,7 +159,7 @@ class MemoryBank:
         ]
 
     def contributions(self, vectors: Array, domain: int) -> Array:
-        """Share of each feature in a clip's distance to a domain, shape ``(feature,)``; see `soundness.comparisons`.
+        """Share of each feature in a clip's distance to a domain, shape ``(feature,)``; see `soundness.scoring.distances`.
 
         Where changes are expected, each feature of the distance is smeared over its neighbours. Then the distance is
         shared out as that from the nearest clip would be if nothing were expected.

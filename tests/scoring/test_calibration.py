@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from soundness.calibration import Calibration, n_flagged
 from soundness.errors import DataError
-from soundness.scoring import Threshold
+from soundness.scoring.calibration import Calibration, n_flagged
+from soundness.scoring.scorers import Threshold
 
 TIED = st.lists(st.integers(0, 6).map(float), min_size=2, max_size=25)
 

@@ -1,0 +1,1 @@
+"""From vectors to score, p-value and decision."""

@@ -31,7 +31,7 @@ from arrangements import (
 )
 from promises import Row, measure
 from soundness.benchmark_results import place_of
-from soundness.bootstrap import compare_scores
+from soundness.evaluation.bootstrap import compare_scores
 from trials import System, Trial, feature_figure, outcomes
 
 DOCS = Path(__file__).parents[1] / "docs" / "default_system.md"

@@ -8,8 +8,8 @@ import pytest
 
 from soundness.benchmark_results import BenchmarkResult, Measured, Spread
 from soundness.errors import OutputError
-from soundness.evaluation import evaluate
-from soundness.scores import ClipScore, write_scores
+from soundness.evaluation.results import evaluate
+from soundness.evaluation.score_files import ClipScore, write_scores
 
 MACHINES = ("fan", "valve")
 

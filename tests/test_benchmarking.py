@@ -15,7 +15,7 @@ from conftest import SMALL_EARS, SMALL_NETWORK, SMALL_SEPARATOR
 from soundness.benchmarking import benchmark, entries_of
 from soundness.bundle import load_detector
 from soundness.errors import OutputError, SettingsError
-from soundness.evaluation import evaluate
+from soundness.evaluation.results import evaluate
 from soundness.screening import score_clips
 from soundness.training import train
 

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from soundness.errors import AudioError, DataError, OutputError
-from soundness.scores import read_scores
+from soundness.evaluation.score_files import read_scores
 from soundness.screening import score_clip, score_clips
 from soundness.settings.system import system_names
 from soundness.training import train

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from soundness.benchmark_results import BenchmarkResult, place_of
 from soundness.bundle import load_detectors
-from soundness.labelled_scores import read_labelled
-from soundness.metrics import roc_curve
+from soundness.evaluation.labelled_scores import read_labelled
+from soundness.evaluation.metrics import roc_curve
 from soundness.separation.pictures import draw_score_histograms
 
 __all__ = ["draw_benchmark", "picture_files"]
@@ -38,7 +38,7 @@ def draw_benchmark(result: BenchmarkResult, out: Path, *, truth: Path) -> None:
     out
         The benchmark's folder; pictures go to ``pictures`` below it.
     truth
-        As for `soundness.truth.read_truth`.
+        As for `soundness.evaluation.truth.read_truth`.
     """
     heat_map, *histograms, curves = picture_files(result, out)
     heat_map.parent.mkdir(exist_ok=True)

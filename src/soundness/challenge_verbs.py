@@ -8,10 +8,10 @@ from soundness.verbs import check_extra, evaluate, load
 
 if TYPE_CHECKING:  # each verb loads what it needs, and no more
     from soundness.benchmark_results import BenchmarkResult
-    from soundness.bootstrap import Comparison
     from soundness.data.download_http import Patience
     from soundness.data.downloads import DownloadReport
     from soundness.detector import Detector
+    from soundness.evaluation.bootstrap import Comparison
     from soundness.submission_package import Results, SubmissionPackage, System
 
 __all__ = ["benchmark", "compare", "download", "submission"]
@@ -129,7 +129,7 @@ def compare(
     """
     import numpy as np
 
-    from soundness.bootstrap import compare_scores
+    from soundness.evaluation.bootstrap import compare_scores
 
     return compare_scores(
         Path(scores),
@@ -324,11 +324,11 @@ def _system(
 
 
 def _results(scores: Path, development: Path | None, notes: list[str]) -> "Results":
+    from soundness.evaluation.truth import truth_from_names
     from soundness.submission_package import Results, development_results
-    from soundness.truth import truth_from_names
 
     if development is None:
-        from soundness.scores import read_scores
+        from soundness.evaluation.score_files import read_scores
 
         if not any(truth_from_names(one.file_names) for one in read_scores(scores)):
             notes.append("no results of the development set: its scores are not known (--development)")

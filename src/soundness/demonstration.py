@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from soundness import verbs
 from soundness.errors import OutputError
-from soundness.evaluation import Evaluation
-from soundness.scores import read_scores
+from soundness.evaluation.results import Evaluation
+from soundness.evaluation.score_files import read_scores
 from soundness.settings.system import DEFAULT_SYSTEM
 
 if TYPE_CHECKING:

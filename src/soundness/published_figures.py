@@ -6,7 +6,7 @@ from importlib import resources
 
 from pydantic import BaseModel, ConfigDict
 
-from soundness.metrics import harmonic_mean
+from soundness.evaluation.metrics import harmonic_mean
 
 __all__ = ["PublishedFigures", "PublishedSystem", "published_systems"]
 

@@ -12,14 +12,14 @@ from soundness.benchmark_results import BenchmarkResult, place_of
 from soundness.bundle import load_detectors
 from soundness.clip_players import NO_RECORDINGS, Recordings, find_recordings
 from soundness.errors import DataError, OutputError, ScoresError
-from soundness.evaluation import evaluate
-from soundness.labelled_scores import read_labelled
+from soundness.evaluation.labelled_scores import read_labelled
+from soundness.evaluation.results import evaluate
+from soundness.evaluation.score_files import read_scores
+from soundness.evaluation.truth import is_evaluator_truth
 from soundness.pages import render_page, write_page
 from soundness.report_tables import benchmark_verdict, count, data_rows, heat_rows, run_verdict, summary_rows, versions
 from soundness.run_folders import read_identity
-from soundness.scores import read_scores
 from soundness.system_report import NOTHING_SCORED, Scored, Trained, system_part
-from soundness.truth import is_evaluator_truth
 
 __all__ = ["ReportFile", "write_report"]
 
@@ -72,7 +72,7 @@ def write_report(
     scores
         Folder of the run's scores; ``None`` for a run that has scored nothing. A benchmark has its own.
     truth
-        As for `soundness.truth.read_truth`; ``None`` takes labels from the clips' names or, of a
+        As for `soundness.evaluation.truth.read_truth`; ``None`` takes labels from the clips' names or, of a
         benchmark, from its data.
     data
         Where the recordings lie; ``None`` takes `truth`, if it is a data set, or the benchmark's own data.

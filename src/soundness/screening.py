@@ -17,8 +17,8 @@ from soundness.data.clips import Clip
 from soundness.data.datasets import list_clips
 from soundness.data.layouts import NORMAL_FOLDER, ODD_FOLDERS
 from soundness.errors import AudioError, DataError, OutputError, SettingsError
+from soundness.evaluation.score_files import FAILED_FILE, ClipScore, ScoreWriter
 from soundness.runtime import ExportedDetector
-from soundness.scores import FAILED_FILE, ClipScore, ScoreWriter
 
 if TYPE_CHECKING:  # PyTorch comes with it, which exported detectors do without
     from soundness.detector import Detector

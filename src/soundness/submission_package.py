@@ -20,8 +20,8 @@ import yaml  # type: ignore[import-untyped]  # PyYAML brings no types
 from pydantic import BaseModel, ConfigDict, Field
 
 from soundness.errors import OutputError, ScoresError, SettingsError
-from soundness.evaluation import Evaluation
-from soundness.scores import FAILED_FILE, ClipScore, MachineScores, read_scores, write_scores
+from soundness.evaluation.results import Evaluation
+from soundness.evaluation.score_files import FAILED_FILE, ClipScore, MachineScores, read_scores, write_scores
 from soundness.settings.system import SystemSettings, validated
 
 __all__ = [

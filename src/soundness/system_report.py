@@ -15,11 +15,11 @@ from soundness.bundle import SUFFIX, load_separator
 from soundness.charts import line_chart, roc_chart, score_chart
 from soundness.clip_players import Player, Recordings, add_sound, extreme_clips, n_players
 from soundness.detector import Detector
-from soundness.evaluation import Evaluation
-from soundness.labelled_scores import LabelledScores
-from soundness.metrics import roc_auc, roc_curve
-from soundness.scores import MachineScores
-from soundness.year_metrics import Figures, LabelledClips
+from soundness.evaluation.labelled_scores import LabelledScores
+from soundness.evaluation.metrics import roc_auc, roc_curve
+from soundness.evaluation.results import Evaluation
+from soundness.evaluation.score_files import MachineScores
+from soundness.evaluation.year_metrics import Figures, LabelledClips
 
 if TYPE_CHECKING:  # loads PyTorch
     from soundness.separation.separator import Separator

@@ -11,7 +11,7 @@ from soundness.settings.system import DEFAULT_SYSTEM
 if TYPE_CHECKING:  # each verb loads what it needs, and no more
     from soundness.data.inspection import Inspection
     from soundness.detector import Detector
-    from soundness.evaluation import Evaluation
+    from soundness.evaluation.results import Evaluation
     from soundness.screening import AnyDetector, ScoringReport
     from soundness.separation.recordings import SeparationReport
     from soundness.separation.separator import Separator
@@ -330,7 +330,7 @@ def score(
 
 
 def evaluate(scores: PathLike, *, truth: PathLike | None = None, metric: str | None = None) -> "Evaluation":
-    """The challenge's figures of a folder of scores; see `soundness.evaluation.evaluate`.
+    """The challenge's figures of a folder of scores; see `soundness.evaluation.results.evaluate`.
 
     Parameters
     ----------
@@ -348,7 +348,7 @@ def evaluate(scores: PathLike, *, truth: PathLike | None = None, metric: str | N
     SettingsError
         If there is no such metric.
     """
-    from soundness import evaluation
+    from soundness.evaluation import results as evaluation
 
     return evaluation.evaluate(Path(scores), truth=None if truth is None else Path(truth), metric=metric)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from command_line import refusal, soundness
-from soundness.scores import ClipScore, write_scores
+from soundness.evaluation.score_files import ClipScore, write_scores
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundness.alarm_rates import rate_per_day
-from soundness.bootstrap import Comparison, Difference, Interval
 from soundness.cli.console import say, show_lines, show_table
-from soundness.evaluation import Evaluation, table_rows
+from soundness.evaluation.bootstrap import Comparison, Difference, Interval
+from soundness.evaluation.results import Evaluation, table_rows
 
 if TYPE_CHECKING:
     from soundness.alarm_proposals import AlarmProposal

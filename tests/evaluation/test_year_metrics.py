@@ -7,9 +7,9 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from soundness.errors import ScoresError, SettingsError
-from soundness.evaluation import evaluate, table_rows
-from soundness.scores import ClipScore, write_scores
-from soundness.year_metrics import metric_of_name
+from soundness.evaluation.results import evaluate, table_rows
+from soundness.evaluation.score_files import ClipScore, write_scores
+from soundness.evaluation.year_metrics import metric_of_name
 
 # Two normal clips and an anomalous one of each domain; target scores are higher throughout.
 SCORES = {

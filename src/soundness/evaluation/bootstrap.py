@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from soundness.errors import ScoresError
-from soundness.labelled_scores import nothing_to_evaluate, read_labelled
-from soundness.year_metrics import (
+from soundness.evaluation.labelled_scores import nothing_to_evaluate, read_labelled
+from soundness.evaluation.year_metrics import (
     DEFINITIONS,
     OFFICIAL_FIGURES,
     LabelledClips,
@@ -66,7 +66,7 @@ class MachineIntervals(_Result):
 
 
 class BootstrapIntervals(_Result):
-    """Figures of a folder of scores with their intervals; see `soundness.evaluation.Evaluation` for the score."""
+    """Figures of a folder of scores with their intervals; see `soundness.evaluation.results.Evaluation` for the score."""
 
     metric: Metric
     definition: str
@@ -122,11 +122,11 @@ def bootstrap_intervals(
     Parameters
     ----------
     folder
-        As for `soundness.scores.read_scores`.
+        As for `soundness.evaluation.score_files.read_scores`.
     rng
         Draws the resamples.
     truth, metric
-        As for `soundness.evaluation.evaluate`.
+        As for `soundness.evaluation.results.evaluate`.
     n_resamples
         At least 1,000.
 
@@ -170,7 +170,7 @@ def compare_scores(
     Parameters
     ----------
     folder, against
-        Two systems' scores of the same clips; as for `soundness.scores.read_scores`.
+        Two systems' scores of the same clips; as for `soundness.evaluation.score_files.read_scores`.
     rng, truth, metric, n_resamples
         As for `bootstrap_intervals`.
 

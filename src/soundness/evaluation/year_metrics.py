@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict
 
 from soundness.data.clips import DOMAINS, Domain, parse_name
 from soundness.errors import ScoresError, SettingsError
-from soundness.metrics import harmonic_means, partial_aucs, roc_aucs
+from soundness.evaluation.metrics import harmonic_means, partial_aucs, roc_aucs
 
 __all__ = [
     "DEFINITIONS",

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from soundness.errors import OutputError, ScoresError
-from soundness.scores import ClipScore, ScoreWriter, read_binary, read_scores, write_scores
+from soundness.evaluation.score_files import ClipScore, ScoreWriter, read_binary, read_scores, write_scores
 
 SCORE_FILE = "anomaly_score_fan_section_00_test.csv"
 DECISION_FILE = "decision_result_fan_section_00_test.csv"

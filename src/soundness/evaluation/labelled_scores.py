@@ -8,9 +8,9 @@ import numpy as np
 
 from soundness.data.clips import clip_key
 from soundness.errors import ScoresError
-from soundness.scores import MachineScores, read_scores
-from soundness.truth import ClipTruth, Truth, is_evaluator_truth, read_truth, truth_from_names
-from soundness.year_metrics import LabelledClips, Metric, metric_of_name
+from soundness.evaluation.score_files import MachineScores, read_scores
+from soundness.evaluation.truth import ClipTruth, Truth, is_evaluator_truth, read_truth, truth_from_names
+from soundness.evaluation.year_metrics import LabelledClips, Metric, metric_of_name
 
 __all__ = ["LabelledScores", "nothing_to_evaluate", "read_labelled"]
 

@@ -7,11 +7,11 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 import soundness
-from soundness.bootstrap import bootstrap_intervals, compare_scores
 from soundness.errors import ScoresError
-from soundness.evaluation import evaluate
-from soundness.metrics import partial_aucs, roc_aucs
-from soundness.scores import ClipScore, read_scores, write_scores
+from soundness.evaluation.bootstrap import bootstrap_intervals, compare_scores
+from soundness.evaluation.metrics import partial_aucs, roc_aucs
+from soundness.evaluation.results import evaluate
+from soundness.evaluation.score_files import ClipScore, read_scores, write_scores
 
 N_RESAMPLES = 1000
 Rows = dict[str, float]

@@ -13,10 +13,10 @@ from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_sco
 
 from soundness.data.clips import Domain
 from soundness.errors import DataError, ScoresError
-from soundness.evaluation import Evaluation, evaluate, table_rows
-from soundness.metrics import harmonic_mean, partial_auc, roc_auc
-from soundness.scores import ClipScore, write_scores
-from soundness.truth import ClipTruth, truth_from_dataset, truth_from_evaluator, truth_from_names
+from soundness.evaluation.metrics import harmonic_mean, partial_auc, roc_auc
+from soundness.evaluation.results import Evaluation, evaluate, table_rows
+from soundness.evaluation.score_files import ClipScore, write_scores
+from soundness.evaluation.truth import ClipTruth, truth_from_dataset, truth_from_evaluator, truth_from_names
 
 # Few levels, so that ties are common; integers, so that monotone maps keep them apart.
 clips_with_both_labels = st.lists(st.tuples(st.integers(0, 1), st.integers(-6, 6)), min_size=2, max_size=60).filter(

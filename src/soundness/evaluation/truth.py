@@ -6,7 +6,7 @@ from pathlib import Path
 
 from soundness.data.clips import DOMAINS, Domain, clip_key, parse_name
 from soundness.data.datasets import open_dataset
-from soundness.scores import domain_of_file, files_by_machine, read_binary
+from soundness.evaluation.score_files import domain_of_file, files_by_machine, read_binary
 
 __all__ = [
     "ClipTruth",

@@ -21,8 +21,8 @@ from page_times import pages
 from pointing import explain
 from promises import Row, measure
 from soundness.audio.log_mel import LogMel
-from soundness.detector import Detector
-from soundness.hearing import read_recording
+from soundness.detectors.detector import Detector
+from soundness.detectors.reader import read_recording
 from soundness.scoring.calibration import Calibration, n_flagged
 from soundness.scoring.scorers import NearestNeighborScorer
 from soundness.scoring.training_vectors import ANY_DOMAIN, TrainingVectors

@@ -22,10 +22,10 @@ from torch import Tensor, nn
 import soundness
 from soundness.audio.log_mel import LogMel
 from soundness.data.clips import Clip
-from soundness.detector import one_channel
+from soundness.detectors.detector import one_channel
+from soundness.detectors.reader import read_recording
 from soundness.evaluation.metrics import roc_auc
 from soundness.evaluation.score_files import read_scores
-from soundness.hearing import read_recording
 from soundness.synthetic import MACHINES
 
 Figures = dict[str, float]

@@ -16,12 +16,12 @@ import soundness
 from promises import Row
 from soundness.audio.log_mel import LogMel
 from soundness.data.clips import describe_clip
-from soundness.detector import Detector
+from soundness.detectors.bulk_scoring import scored
+from soundness.detectors.detector import Detector
+from soundness.detectors.normal_clips import NormalClips
 from soundness.drift_statistics import drift_of
 from soundness.enrolment import enrol
-from soundness.normal_clips import NormalClips
 from soundness.scoring.scorers import NearestNeighborScorer, TrainingVectors
-from soundness.screening import scored
 from soundness.settings.system import DEFAULT_SYSTEM, load_settings
 
 __all__ = ["drift", "enrolment"]

@@ -14,9 +14,9 @@ import numpy as np
 import soundness
 from promises import Row
 from soundness.audio.log_mel import band_centres
-from soundness.detector import Detector
-from soundness.explanations import explain_clip
-from soundness.hearing import read_recording
+from soundness.detectors.detector import Detector
+from soundness.detectors.explanation import explain_clip
+from soundness.detectors.reader import read_recording
 from soundness.odd_parts import strongest_band, strongest_second
 
 __all__ = ["explain"]

@@ -19,7 +19,7 @@ import numpy as np
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 import soundness
-from soundness.hearing import hear
+from soundness.detectors.reader import hear
 from soundness.labelling import band_moments, spectral_shapes
 from soundness.pseudo_labels import by_classifier, by_clusters
 from soundness.synthetic import MACHINES

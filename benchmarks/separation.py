@@ -24,7 +24,7 @@ import soundfile
 import torch
 
 from promises import Row, measure
-from soundness.bundle import load_separator
+from soundness.detectors.saving import load_separator
 from soundness.separation.losses import si_snr
 from soundness.separation.separator import Separator
 from soundness.settings.system import SEPARATOR_SIZES, SeparatorSettings

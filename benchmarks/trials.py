@@ -19,11 +19,11 @@ import numpy as np
 from arrangements import FeatureUnit
 from soundness.audio.log_mel_cache import SpectrogramStore
 from soundness.benchmark_jobs import enter_worker
-from soundness.bundle import load_detectors
+from soundness.detectors.bulk_scoring import score_clips
+from soundness.detectors.saving import load_detectors
 from soundness.evaluation.metrics import harmonic_mean, partial_auc, roc_auc
 from soundness.evaluation.results import Evaluation, evaluate
 from soundness.scoring.scorers import TrainingVectors, find_scorer
-from soundness.screening import score_clips
 from soundness.settings.system import load_settings
 from soundness.training import train
 

@@ -202,7 +202,7 @@ def separator_file(tmp_path_factory, hall, small_separator) -> Path:
 @pytest.fixture(scope="session")
 def separator(separator_file):
     """The separator of `separator_file`."""
-    from soundness.bundle import load_separator
+    from soundness.detectors.saving import load_separator
 
     return load_separator(separator_file)
 
@@ -228,7 +228,7 @@ def runs(tmp_path_factory, fan, small):
 @pytest.fixture(scope="session")
 def detectors(runs):
     """The detector of `fan`, by system."""
-    from soundness.bundle import load_detector
+    from soundness.detectors.saving import load_detector
 
     return {system: load_detector(folder / "fan.soundness") for system, folder in runs.items()}
 

@@ -6,9 +6,9 @@ import soundfile
 
 from monitored import RATE, hum, record
 from soundness.alarm_proposals import p_values_of, propose_alarms
+from soundness.detectors.bulk_scoring import score_clip
 from soundness.errors import DataError, SettingsError
 from soundness.scoring.calibration import Calibration
-from soundness.screening import score_clip
 
 HOUR = 3_600.0
 

@@ -13,10 +13,10 @@ import pytest
 import soundness
 from conftest import SMALL_EARS, SMALL_NETWORK, SMALL_SEPARATOR
 from soundness.benchmarking import benchmark, entries_of
-from soundness.bundle import load_detector
+from soundness.detectors.bulk_scoring import score_clips
+from soundness.detectors.saving import load_detector
 from soundness.errors import OutputError, SettingsError
 from soundness.evaluation.results import evaluate
-from soundness.screening import score_clips
 from soundness.training import train
 
 SMALL = [*SMALL_EARS, *SMALL_NETWORK, *(f"separator.{setting}" for setting in SMALL_SEPARATOR)]

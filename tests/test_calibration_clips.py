@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from monitored import record
-from soundness.bundle import load_detector, save_detector
 from soundness.calibration_clips import split_machine
 from soundness.data.datasets import open_dataset
+from soundness.detectors.bulk_scoring import score_clip
+from soundness.detectors.saving import load_detector, save_detector
 from soundness.errors import DataError
-from soundness.screening import score_clip
 from soundness.settings.system import load_settings
 from soundness.training import train
 

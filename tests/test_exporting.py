@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from soundness.audio.reading import list_audio
-from soundness.bundle import save_detector
+from soundness.detectors.exported import ExportedDetector, load_exports
+from soundness.detectors.saving import save_detector
 from soundness.errors import AudioError, BundleError, DataError, ExportError, OutputError
 from soundness.evaluation.score_files import read_scores
 from soundness.export_verbs import export
@@ -22,7 +23,6 @@ from soundness.exporting.separators import separated
 from soundness.representations.poolings import POOLINGS
 from soundness.representations.poolings import pooled as pooled_by_numpy
 from soundness.representations.statistics import MeanLogMel
-from soundness.runtime import ExportedDetector, load_exports
 from soundness.scoring.scorers import SCORERS, TrainingVectors
 from soundness.separation.conv_tasnet import ConvTasNet
 from soundness.separation.separator import Separator

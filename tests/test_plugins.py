@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from soundness.bundle import load_detector
+from soundness.detectors.saving import load_detector
 from soundness.errors import BundleError, SettingsError
 from soundness.plugins import ALLOWED_VARIABLE, find_part, methods_of
 from soundness.representations.fitting import find_fitter

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from monitored import record, rule
+from soundness.detectors.bulk_scoring import score_clip
 from soundness.errors import AudioError, DataError
 from soundness.recalibration import recalibrate
-from soundness.screening import score_clip
 
 
 @pytest.fixture

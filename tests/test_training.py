@@ -18,11 +18,11 @@ import soundfile
 import torch
 from pydantic import BaseModel
 
-from soundness.bundle import load_detector, load_detectors, load_separator, save_separator
-from soundness.detector import REPRESENTATIONS
+from soundness.detectors.bulk_scoring import score_clip, score_clips
+from soundness.detectors.detector import REPRESENTATIONS
+from soundness.detectors.saving import load_detector, load_detectors, load_separator, save_separator
 from soundness.errors import AudioError, BundleError, DataError, OutputError, SettingsError
 from soundness.representations.fitting import FITTERS
-from soundness.screening import score_clip, score_clips
 from soundness.separation.separator import Separator
 from soundness.settings.system import SeparatorSettings, load_settings, system_names
 from soundness.training import train

@@ -13,10 +13,10 @@ import pytest
 import soundfile
 
 from monitored import age, hum, record, rule
-from soundness.bundle import save_detector
 from soundness.clip_logs import open_log
 from soundness.data.download_http import Patience
-from soundness.screening import score_clip
+from soundness.detectors.bulk_scoring import score_clip
+from soundness.detectors.saving import save_detector
 from soundness.watching import Courier, Watch
 from webhook_server import taking_alarms
 

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from soundness.challenge_verbs import benchmark, compare, download, submission
     from soundness.data.datasets import open_dataset
     from soundness.demonstration import demo
+    from soundness.detectors.bulk_scoring import score_clip
     from soundness.errors import SoundnessError
     from soundness.explaining import explain
     from soundness.export_verbs import export
     from soundness.normality_verbs import drift, enroll
     from soundness.reporting import report
-    from soundness.screening import score_clip
     from soundness.settings.system import load_settings, system_descriptions, system_names
     from soundness.verbs import evaluate, inspect, load, make_data, score, separate, train, train_separator
 
@@ -73,7 +73,7 @@ _HOMES = {
     "load_settings": "settings.system",
     "open_dataset": "data.datasets",
     "report": "reporting",
-    "score_clip": "screening",
+    "score_clip": "detectors.bulk_scoring",
     "submission": "challenge_verbs",
     "system_descriptions": "settings.system",
     "system_names": "settings.system",

@@ -12,7 +12,7 @@ from soundness.verbs import load
 if TYPE_CHECKING:  # each verb loads what it needs, and no more
     from soundness.alarm_proposals import AlarmProposal
     from soundness.clip_logs import LogRow
-    from soundness.detector import Detector
+    from soundness.detectors.detector import Detector
     from soundness.watching import WatchCounts
 
 __all__ = ["alarms", "calibrate", "one_detector", "watch", "writable"]
@@ -53,7 +53,7 @@ def calibrate(
     """
     out = writable(out, overwrite=overwrite)
     found = one_detector(detector)
-    from soundness.bundle import save_detector
+    from soundness.detectors.saving import save_detector
     from soundness.recalibration import recalibrate
 
     calibrated = recalibrate(found, clips, domain=domain, progress=progress)
@@ -111,7 +111,7 @@ def alarms(
     import numpy as np
 
     from soundness.alarm_proposals import p_values_of, propose_alarms
-    from soundness.bundle import save_detector
+    from soundness.detectors.saving import save_detector
 
     heard = p_values_of(found, recordings, clip_every_seconds=seconds, progress=progress) if recordings else []
     proposal = propose_alarms(

@@ -15,14 +15,14 @@ import torch
 
 from soundness.audio.log_mel_cache import SpectrogramStore
 from soundness.benchmark_results import Measured, place_of
-from soundness.bundle import load_detectors
 from soundness.data.datasets import Machine
+from soundness.detectors.bulk_scoring import score_clips
+from soundness.detectors.saving import load_detectors
 from soundness.errors import OutputError, SoundnessError
 from soundness.evaluation.bootstrap import bootstrap_intervals
 from soundness.evaluation.results import evaluate
 from soundness.forecast import expected_seconds
 from soundness.representations.network_cache import UNKNOWN_TO_A_NETWORK, NetworkStore
-from soundness.screening import score_clips
 from soundness.settings.system import SystemSettings
 from soundness.training import Progress, train
 

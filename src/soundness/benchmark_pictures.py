@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from soundness.benchmark_results import BenchmarkResult, place_of
-from soundness.bundle import load_detectors
+from soundness.detectors.saving import load_detectors
 from soundness.evaluation.labelled_scores import read_labelled
 from soundness.evaluation.metrics import roc_curve
 from soundness.separation.pictures import draw_score_histograms

@@ -10,8 +10,8 @@ from typing import Any
 
 from soundness.benchmark_jobs import Entry, Job, run_all
 from soundness.benchmark_results import BenchmarkResult, Measured
-from soundness.bundle import SUFFIX, load_separator
 from soundness.data.datasets import Dataset, open_dataset
+from soundness.detectors.saving import SUFFIX, load_separator
 from soundness.errors import OutputError, SettingsError
 from soundness.run_folders import check_identity, fingerprint, write_identity
 from soundness.separation.training import train_separator

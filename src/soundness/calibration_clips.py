@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from soundness.audio.log_mel_cache import SpectrogramStore
 from soundness.data.clips import Clip
 from soundness.data.datasets import Machine
-from soundness.detector import Representation
+from soundness.detectors.detector import Representation
+from soundness.detectors.reader import hear
 from soundness.errors import DataError
-from soundness.hearing import hear
 from soundness.scoring.calibration import Calibration
 from soundness.scoring.scorers import Scorer
 from soundness.settings.system import SystemSettings

@@ -10,7 +10,7 @@ if TYPE_CHECKING:  # each verb loads what it needs, and no more
     from soundness.benchmark_results import BenchmarkResult
     from soundness.data.download_http import Patience
     from soundness.data.downloads import DownloadReport
-    from soundness.detector import Detector
+    from soundness.detectors.detector import Detector
     from soundness.evaluation.bootstrap import Comparison
     from soundness.submission_package import Results, SubmissionPackage, System
 

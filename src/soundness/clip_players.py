@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from soundness.audio.log_mel import LogMel
 from soundness.data.clips import clip_key
 from soundness.data.datasets import list_clips, open_dataset
-from soundness.detector import Detector, one_channel
+from soundness.detectors.detector import Detector, one_channel
+from soundness.detectors.reader import read_recording
 from soundness.errors import AudioError
 from soundness.evaluation.score_files import MachineScores
 from soundness.evaluation.year_metrics import LabelledClips
-from soundness.hearing import read_recording
 from soundness.pages import audio_uri, map_uri
 
 __all__ = ["NO_RECORDINGS", "Player", "Recordings", "add_sound", "extreme_clips", "find_recordings", "n_players"]

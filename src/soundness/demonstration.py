@@ -14,7 +14,7 @@ from soundness.evaluation.score_files import read_scores
 from soundness.settings.system import DEFAULT_SYSTEM
 
 if TYPE_CHECKING:
-    from soundness.detector import Detector
+    from soundness.detectors.detector import Detector
     from soundness.separation.pictures import HeardClip
 
 __all__ = ["Demonstration", "demo"]
@@ -177,7 +177,7 @@ def _draw(out: Path, system: str) -> list[Path]:
 
 
 def _heard(detector: "Detector", path: Path, what: str, value: float) -> "HeardClip":
-    from soundness.hearing import read_recording
+    from soundness.detectors.reader import read_recording
     from soundness.separation.pictures import HeardClip
 
     waveform = read_recording(path, detector.settings)

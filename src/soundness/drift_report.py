@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from soundness.audio.log_mel import band_centres
-from soundness.detector import Detector
+from soundness.detectors.detector import Detector
 from soundness.drift_statistics import ALPHA, Drift, cut_from, drift_of
 from soundness.errors import DataError, SettingsError
 from soundness.fresh_clips import hear_fresh, joined_clips

@@ -13,7 +13,7 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from soundness.normal_clips import NormalClips
+from soundness.detectors.normal_clips import NormalClips
 
 __all__ = ["ALPHA", "Advice", "Answer", "Drift", "Shift", "classified", "drift_of", "rank_sum_p_value"]
 

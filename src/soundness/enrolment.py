@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.audio.log_mel import band_centres
-from soundness.detector import Detector, TrainingSummary
+from soundness.detectors.detector import Detector, TrainingSummary
+from soundness.detectors.normal_clips import NormalClips
 from soundness.errors import DataError, SettingsError
 from soundness.fresh_clips import FreshClip, hear_fresh, joined_clips
-from soundness.normal_clips import NormalClips
 from soundness.scoring.calibration import Calibration
 from soundness.scoring.scorers import ANY_DOMAIN, Scorer, TrainingVectors
 

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from soundness.audio.log_mel import band_centres
 from soundness.audio.reading import iter_audio
-from soundness.detector import Detector, one_channel
+from soundness.detectors.detector import Detector, one_channel
+from soundness.detectors.explanation import Explanation, explain_clip
+from soundness.detectors.reader import read_recording
 from soundness.errors import AudioError
-from soundness.explanations import Explanation, explain_clip
-from soundness.hearing import read_recording
 from soundness.odd_parts import OddPart, find_parts
 from soundness.scoring.calibration import Calibration
 

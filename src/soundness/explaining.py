@@ -10,7 +10,7 @@ from soundness.explanation_picture import drawing_process
 from soundness.verbs import check_extra, load
 
 if TYPE_CHECKING:  # loaded when it is needed
-    from soundness.detector import Detector
+    from soundness.detectors.detector import Detector
 
 __all__ = ["ExplanationFiles", "explain"]
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from soundness.audio.reading import AudioInfo, read_info
 from soundness.data.clips import Clip
 from soundness.data.datasets import list_clips
-from soundness.detector import Detector
+from soundness.detectors.detector import Detector
+from soundness.detectors.normal_clips import NormalClips
+from soundness.detectors.reader import Listener, name_of, one_thread_each, spectrograms_of
 from soundness.errors import AudioError, DataError
-from soundness.hearing import Listener, name_of, one_thread_each, spectrograms_of
-from soundness.normal_clips import NormalClips
 
 __all__ = ["FreshClip", "hear_fresh", "joined_clips"]
 

@@ -12,8 +12,8 @@ from soundness.audio.log_mel import Spectrograms
 from soundness.audio.log_mel_cache import SpectrogramStore
 from soundness.data.clips import Clip
 from soundness.data.datasets import Machine
+from soundness.detectors.reader import Heard, check_training_clips, hear
 from soundness.errors import DataError
-from soundness.hearing import Heard, check_training_clips, hear
 from soundness.pseudo_labels import PseudoLabels, by_classifier, by_clusters
 from soundness.settings.system import SystemSettings
 

@@ -54,7 +54,7 @@ def enroll(
     """
     out = writable(out, overwrite=overwrite)
     found = one_detector(detector)
-    from soundness.bundle import save_detector
+    from soundness.detectors.saving import save_detector
     from soundness.enrolment import enrol
 
     enrolment = enrol(found, clips, condition=condition, domain=domain, is_forced=force, progress=progress)

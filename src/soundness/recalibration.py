@@ -9,7 +9,7 @@ import numpy as np
 
 from soundness.data.clips import Clip, parse_name
 from soundness.data.datasets import list_clips
-from soundness.detector import Detector
+from soundness.detectors.detector import Detector
 from soundness.errors import DataError
 from soundness.fresh_clips import FreshClip, hear_fresh
 from soundness.scoring.calibration import Calibration, Origin

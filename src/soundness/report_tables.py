@@ -7,7 +7,7 @@ from pathlib import Path
 
 from soundness.benchmark_results import BenchmarkResult, Spread
 from soundness.data.datasets import Dataset, open_dataset
-from soundness.detector import Detector
+from soundness.detectors.detector import Detector
 from soundness.evaluation.metrics import harmonic_mean
 from soundness.evaluation.results import Evaluation
 from soundness.representations.conditions import condition_of

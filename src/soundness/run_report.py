@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from soundness.benchmark_results import BenchmarkResult, place_of
-from soundness.bundle import load_detectors
 from soundness.clip_players import NO_RECORDINGS, Recordings, find_recordings
+from soundness.detectors.saving import load_detectors
 from soundness.errors import DataError, OutputError, ScoresError
 from soundness.evaluation.labelled_scores import read_labelled
 from soundness.evaluation.results import evaluate

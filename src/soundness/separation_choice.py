@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from soundness.bundle import load_separator
 from soundness.data.datasets import Dataset, Machine
+from soundness.detectors.saving import load_separator
 from soundness.errors import SettingsError
 from soundness.settings.system import SystemSettings
 

@@ -11,10 +11,10 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from soundness.bundle import SUFFIX, load_separator
 from soundness.charts import line_chart, roc_chart, score_chart
 from soundness.clip_players import Player, Recordings, add_sound, extreme_clips, n_players
-from soundness.detector import Detector
+from soundness.detectors.detector import Detector
+from soundness.detectors.saving import SUFFIX, load_separator
 from soundness.evaluation.labelled_scores import LabelledScores
 from soundness.evaluation.metrics import roc_auc, roc_curve
 from soundness.evaluation.results import Evaluation

@@ -10,9 +10,9 @@ from soundness.settings.system import DEFAULT_SYSTEM
 
 if TYPE_CHECKING:  # each verb loads what it needs, and no more
     from soundness.data.inspection import Inspection
-    from soundness.detector import Detector
+    from soundness.detectors.bulk_scoring import AnyDetector, ScoringReport
+    from soundness.detectors.detector import Detector
     from soundness.evaluation.results import Evaluation
-    from soundness.screening import AnyDetector, ScoringReport
     from soundness.separation.recordings import SeparationReport
     from soundness.separation.separator import Separator
     from soundness.synthetic import FactoryResult
@@ -258,7 +258,7 @@ def separate(
         If nothing can be separated; a recording that cannot be used is in the report instead.
     """
     check_extra()
-    from soundness.bundle import load_separator
+    from soundness.detectors.saving import load_separator
     from soundness.separation.recordings import separate_files
 
     loaded = load_separator(Path(separator))
@@ -276,7 +276,7 @@ def load(detector: PathLike) -> "dict[str, Detector]":
         If the extra ``train`` is not installed.
     """
     check_extra()
-    from soundness.bundle import load_detectors
+    from soundness.detectors.saving import load_detectors
 
     return load_detectors(Path(detector))
 
@@ -292,7 +292,7 @@ def score(
     n_workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> "ScoringReport":
-    """Score recordings and write the challenge's two files for each machine; see `soundness.screening.score_clips`.
+    """Score recordings and write the challenge's two files for each machine; see `soundness.detectors.bulk_scoring.score_clips`.
 
     Parameters
     ----------
@@ -318,8 +318,8 @@ def score(
     SoundnessError
         If nothing can be scored; a recording that cannot be used is in the report instead.
     """
-    from soundness.runtime import load_exports
-    from soundness.screening import score_clips
+    from soundness.detectors.bulk_scoring import score_clips
+    from soundness.detectors.exported import load_exports
 
     if runtime not in ("torch", "onnx"):
         raise SettingsError(f"runtime: {runtime!r}; expected torch or onnx")

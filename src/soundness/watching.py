@@ -15,9 +15,9 @@ from soundness.alarm_rules import AlarmWindow
 from soundness.audio.reading import iter_audio, read_info
 from soundness.clip_logs import ClipLog, LogRow, plain
 from soundness.data.download_http import Patience
-from soundness.detector import Detector
+from soundness.detectors.detector import Detector
+from soundness.detectors.reader import one_thread_each, read_recording
 from soundness.errors import AudioError, DataError, OutputError
-from soundness.hearing import one_thread_each, read_recording
 from soundness.webhooks import post
 
 __all__ = ["Watch", "WatchCounts"]

@@ -10,7 +10,7 @@ import pytest
 
 from command_line import refusal, soundness
 from monitored import record, rule
-from soundness.bundle import load_detector, save_detector
+from soundness.detectors.saving import load_detector, save_detector
 
 
 @pytest.fixture

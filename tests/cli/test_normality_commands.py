@@ -6,7 +6,7 @@ import pytest
 
 from command_line import refusal, soundness
 from monitored import hum_at, record
-from soundness.bundle import load_detector
+from soundness.detectors.saving import load_detector
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import soundfile
 import torch
 
 from soundness.data.datasets import open_dataset
-from soundness.detector import REPRESENTATIONS
+from soundness.detectors.detector import REPRESENTATIONS
+from soundness.detectors.reader import hear
 from soundness.errors import SettingsError
-from soundness.hearing import hear
 from soundness.labelling import Labeller
 from soundness.representations.autoencoders import new_reconstructor
 from soundness.representations.fitting import FITTERS, FitContext

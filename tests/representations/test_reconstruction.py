@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from soundness.audio.log_mel import Spectrograms
-from soundness.bundle import load_detector
+from soundness.detectors.saving import load_detector
 from soundness.errors import SettingsError
 from soundness.representations.autoencoder_fitting import check_network
 from soundness.representations.autoencoders import AUTOENCODERS, Reconstructor, new_reconstructor

@@ -9,8 +9,8 @@ import pytest
 import soundfile
 import torch
 
-from soundness.bundle import load_separator, save_separator
 from soundness.data.datasets import open_dataset
+from soundness.detectors.saving import load_separator, save_separator
 from soundness.errors import AudioError, BundleError, DataError, OutputError, SettingsError
 from soundness.separation.training import SNR_DB, train_separator
 from soundness.separation_choice import can_train_separator

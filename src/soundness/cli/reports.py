@@ -12,7 +12,7 @@ from soundness.evaluation.results import Evaluation, table_rows
 if TYPE_CHECKING:
     from soundness.alarm_proposals import AlarmProposal
     from soundness.demonstration import Demonstration
-    from soundness.detector import Detector
+    from soundness.detectors.detector import Detector
     from soundness.separation.separator import Separator
 
 __all__ = [

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from soundness.detector import Detector, Representation
+from soundness.detectors.detector import Detector, Representation
 from soundness.exporting.graphs import Graph, Value
 from soundness.exporting.networks import ClipErrors
 from soundness.exporting.poolings import pooled, quantile
@@ -52,7 +52,7 @@ def detector_graph(detector: Detector, *, about: str) -> onnx.ModelProto:
 
 
 def _spectrograms(detector: Detector, waveform: Value) -> tuple[Value, Value]:
-    """What a network reads, and what it is to reconstruct; see `soundness.detector.Detector.spectrograms`."""
+    """What a network reads, and what it is to reconstruct; see `soundness.detectors.detector.Detector.spectrograms`."""
     settings = detector.settings
 
     def heard(sound: Value) -> Value:

@@ -15,11 +15,11 @@ import onnx
 from numpy.typing import NDArray
 
 from soundness.audio.reading import iter_audio
-from soundness.detector import Detector, one_channel
+from soundness.detectors.detector import Detector, one_channel
+from soundness.detectors.exported import ABOUT_SUFFIX, FORMAT, GRAPH_SUFFIX, ExportedDetector, fingerprint
+from soundness.detectors.reader import one_thread_each, read_recording
 from soundness.errors import AudioError, DataError, ExportError, OutputError
 from soundness.exporting.detectors import detector_graph
-from soundness.hearing import one_thread_each, read_recording
-from soundness.runtime import ABOUT_SUFFIX, FORMAT, GRAPH_SUFFIX, ExportedDetector, fingerprint
 
 __all__ = ["TOLERANCE", "Export", "export_detector", "made_sounds"]
 

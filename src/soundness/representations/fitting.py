@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from soundness.detector import Representation
+from soundness.detectors.detector import Representation
+from soundness.detectors.reader import Heard
 from soundness.errors import SettingsError
-from soundness.hearing import Heard
 from soundness.plugins import find_part, methods_of
 from soundness.representations.conditions import Condition, ConditionEncoder
 from soundness.representations.statistics import MeanLogMel, PooledLogMel, QuantileLogMel, band_statistics
@@ -182,7 +182,7 @@ FITTERS: dict[str, Callable[[Sequence[Heard], SystemSettings, FitContext], list[
     "log-mel": fit_pooled_log_mel,
     "discriminative-embedding": fit_discriminative_embedding,
 }
-"""How each of `soundness.detector.REPRESENTATIONS` is fitted to the machines that share it."""
+"""How each of `soundness.detectors.detector.REPRESENTATIONS` is fitted to the machines that share it."""
 
 
 def find_fitter(name: str) -> Callable[[Sequence[Heard], SystemSettings, FitContext], list[Fitted]]:

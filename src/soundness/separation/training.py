@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.audio.reading import read_waveform
-from soundness.bundle import FORMATS, check_kind, load_separator, save_separator
 from soundness.data.clips import Clip
 from soundness.data.datasets import Machine, open_dataset
+from soundness.detectors.saving import FORMATS, check_kind, load_separator, save_separator
 from soundness.errors import AudioError, DataError, OutputError, SettingsError
 from soundness.representations.fits import SeparatorFit, count_parameters
 from soundness.run_folders import check_identity, fingerprint, package_versions, write_identity

@@ -131,7 +131,7 @@ class SystemSettings(StrictSettings):
     audio: AudioSettings = AudioSettings()
     log_mel: LogMelSettings = LogMelSettings()
     representation: str = "reconstruction-error"
-    """What a clip becomes: a key of `soundness.detector.REPRESENTATIONS`, or the import path of a class of one's own,
+    """What a clip becomes: a key of `soundness.detectors.detector.REPRESENTATIONS`, or the import path of a class of one's own,
     ``module:Class``."""
     quantile: float = Field(default=0.3, gt=0.0, lt=1.0)
     """Over time, of each band, in ``quantile-log-mel``."""

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.audio.log_mel import Spectrograms
-from soundness.detector import Detector
+from soundness.detectors.detector import Detector
 from soundness.errors import SettingsError
 from soundness.representations.statistics import MeanLogMel
 from soundness.scoring.baselines import MahalanobisScorer, MeanScorer

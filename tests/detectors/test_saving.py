@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from soundness.bundle import (
+from soundness.detectors.saving import (
     FORMATS,
     SUFFIX,
     load_detector,

@@ -11,8 +11,8 @@ import soundfile
 from soundness.audio.log_mel import LogMel
 from soundness.audio.log_mel_cache import SpectrogramStore
 from soundness.data.datasets import FEWEST_TRAINING_CLIPS, open_dataset
+from soundness.detectors.reader import check_training_clips, hear, read_recording
 from soundness.errors import AudioError, DataError
-from soundness.hearing import check_training_clips, hear, read_recording
 from soundness.settings.system import load_settings
 
 RATE = 16_000

@@ -18,9 +18,9 @@ from soundness.audio.log_mel_cache import KeptRecording, SpectrogramStore
 from soundness.audio.reading import read_info, read_waveform
 from soundness.data.clips import Clip
 from soundness.data.datasets import FEWEST_TRAINING_CLIPS, Machine
-from soundness.detector import one_channel
+from soundness.detectors.detector import one_channel
+from soundness.detectors.normal_clips import NormalClips
 from soundness.errors import AudioError, DataError
-from soundness.normal_clips import NormalClips
 from soundness.representations.conditions import Condition, condition_of
 from soundness.settings.system import SystemSettings
 from soundness.threads import ThreadLimit, one_blas_thread

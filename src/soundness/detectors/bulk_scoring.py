@@ -16,13 +16,13 @@ from soundness.audio.log_mel_cache import SpectrogramStore
 from soundness.data.clips import Clip
 from soundness.data.datasets import list_clips
 from soundness.data.layouts import NORMAL_FOLDER, ODD_FOLDERS
+from soundness.detectors.exported import ExportedDetector
 from soundness.errors import AudioError, DataError, OutputError, SettingsError
 from soundness.evaluation.score_files import FAILED_FILE, ClipScore, ScoreWriter
-from soundness.runtime import ExportedDetector
 
 if TYPE_CHECKING:  # PyTorch comes with it, which exported detectors do without
-    from soundness.detector import Detector
-    from soundness.hearing import Listener
+    from soundness.detectors.detector import Detector
+    from soundness.detectors.reader import Listener
 
     AnyDetector = Detector | ExportedDetector
 
@@ -91,7 +91,7 @@ def score_clip(detector: "Detector", path: Path | str) -> float:
     AudioError
         If the recording cannot be used.
     """
-    from soundness.hearing import read_recording
+    from soundness.detectors.reader import read_recording
 
     path = Path(path)
     return detector.score(read_recording(path, detector.settings))
@@ -315,7 +315,7 @@ def _listening(detector: "AnyDetector", store: SpectrogramStore | None) -> Calla
     """What scores a recording with a detector."""
     if isinstance(detector, ExportedDetector):
         return partial(_score_exported, detector)
-    from soundness.hearing import Listener
+    from soundness.detectors.reader import Listener
 
     return partial(_score, detector, Listener(detector.settings, detector.separator, store))
 
@@ -323,7 +323,7 @@ def _listening(detector: "AnyDetector", store: SpectrogramStore | None) -> Calla
 def _one_thread_each(detectors: "Iterable[AnyDetector]") -> AbstractContextManager[None]:
     if all(isinstance(detector, ExportedDetector) for detector in detectors):
         return nullcontext()
-    from soundness.hearing import one_thread_each
+    from soundness.detectors.reader import one_thread_each
 
     return one_thread_each()
 
@@ -347,7 +347,7 @@ def _failed(clip: Clip, machine_type: str, message: str) -> ScoredClip:
 
 
 def _score(detector: "Detector", listener: "Listener", clip: Clip) -> ScoredClip:
-    from soundness.hearing import spectrograms_of
+    from soundness.detectors.reader import spectrograms_of
 
     try:
         heard = listener.hear(clip.path)

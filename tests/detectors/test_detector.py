@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from soundness.audio.log_mel import LogMel
-from soundness.detector import REPRESENTATIONS, Detector, find_representation
+from soundness.detectors.detector import REPRESENTATIONS, Detector, find_representation
 from soundness.errors import AudioError
 from soundness.settings.system import system_names
 

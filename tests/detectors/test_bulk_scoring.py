@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from soundness.detectors.bulk_scoring import score_clip, score_clips
 from soundness.errors import AudioError, DataError, OutputError
 from soundness.evaluation.score_files import read_scores
-from soundness.screening import score_clip, score_clips
 from soundness.settings.system import system_names
 from soundness.training import train
 

@@ -1,0 +1,1 @@
+"""One object from waveform to decision."""

@@ -20,11 +20,11 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 import soundness
 from soundness.detectors.reader import hear
-from soundness.labelling import band_moments, spectral_shapes
-from soundness.pseudo_labels import by_classifier, by_clusters
 from soundness.synthetic import MACHINES
 from soundness.synthetic.plan import plan_machine
 from soundness.synthetic.settings import FactorySettings
+from soundness.training.labelling import band_moments, spectral_shapes
+from soundness.training.pseudo_labels import by_classifier, by_clusters
 
 SETTINGS = soundness.load_settings("conditional", overrides=["separation=off"])
 FIGURES = ("ari", "nmi", "n_labels")

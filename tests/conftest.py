@@ -216,7 +216,7 @@ def fan(tmp_path_factory, write_machine) -> Path:
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory, fan, small):
     """A run folder of every system that comes with the package, trained on `fan`."""
-    from soundness.training import train  # importing it takes seconds, and few tests need it
+    from soundness.training.run import train  # importing it takes seconds, and few tests need it
 
     folders = {}
     for system in system_names():
@@ -236,7 +236,7 @@ def detectors(runs):
 @pytest.fixture(scope="session")
 def separating_detector(tmp_path_factory, fan, small, separator_file):
     """A detector of `fan` that scores the machine sound separated from a recording."""
-    from soundness.training import train
+    from soundness.training.run import train
 
     settings = small("log-mel-whitened", "separation=denoise")
     out = tmp_path_factory.mktemp("denoise") / "run"
@@ -248,7 +248,7 @@ def separating_detector(tmp_path_factory, fan, small, separator_file):
 def calibrated(tmp_path_factory, small):
     """A detector of one hum without a network, calibrated by its 24 training clips, and its file."""
     from monitored import record
-    from soundness.training import train
+    from soundness.training.run import train
 
     root = tmp_path_factory.mktemp("calibrated")
     for seed in range(24):

@@ -17,7 +17,7 @@ from soundness.detectors.bulk_scoring import score_clips
 from soundness.detectors.saving import load_detector
 from soundness.errors import OutputError, SettingsError
 from soundness.evaluation.results import evaluate
-from soundness.training import train
+from soundness.training.run import train
 
 SMALL = [*SMALL_EARS, *SMALL_NETWORK, *(f"separator.{setting}" for setting in SMALL_SEPARATOR)]
 PLAIN = [*SMALL_EARS]

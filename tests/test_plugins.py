@@ -10,7 +10,7 @@ from soundness.errors import BundleError, SettingsError
 from soundness.plugins import ALLOWED_VARIABLE, find_part, methods_of
 from soundness.representations.fitting import find_fitter
 from soundness.scoring.scorers import SCORERS, MeanScorer, Scorer, find_scorer
-from soundness.training import train
+from soundness.training.run import train
 
 MODULE = """
 import numpy as np

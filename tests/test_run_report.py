@@ -23,7 +23,7 @@ from soundness.run_folders import write_identity
 from soundness.run_report import write_report
 from soundness.separation.conv_tasnet import ConvTasNet
 from soundness.separation.separator import Improvement, Separator, SeparatorSummary
-from soundness.training import train
+from soundness.training.run import train
 
 SYSTEMS = ("log-mel-knn", "log-mel-whitened")
 

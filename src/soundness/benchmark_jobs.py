@@ -21,10 +21,10 @@ from soundness.detectors.saving import load_detectors
 from soundness.errors import OutputError, SoundnessError
 from soundness.evaluation.bootstrap import bootstrap_intervals
 from soundness.evaluation.results import evaluate
-from soundness.forecast import expected_seconds
 from soundness.representations.network_cache import UNKNOWN_TO_A_NETWORK, NetworkStore
 from soundness.settings.system import SystemSettings
-from soundness.training import Progress, train
+from soundness.training.duration import expected_seconds
+from soundness.training.run import Progress, train
 
 __all__ = ["Entry", "Job", "enter_worker", "run_all"]
 

@@ -15,9 +15,9 @@ from soundness.detectors.saving import SUFFIX, load_separator
 from soundness.errors import OutputError, SettingsError
 from soundness.run_folders import check_identity, fingerprint, write_identity
 from soundness.separation.training import train_separator
-from soundness.separation_choice import decide_separation
 from soundness.settings.system import SeparatorSettings, SystemSettings, load_settings
-from soundness.training import Progress
+from soundness.training.run import Progress
+from soundness.training.separation import decide_separation
 
 __all__ = ["Entry", "benchmark", "entries_of"]
 

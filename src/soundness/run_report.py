@@ -66,7 +66,7 @@ def write_report(
     Parameters
     ----------
     run_or_benchmark
-        Folder that `soundness.training.train` or `soundness.benchmarking.benchmark` wrote.
+        Folder that `soundness.training.run.train` or `soundness.benchmarking.benchmark` wrote.
     out
         The page's file; one that is there is replaced.
     scores

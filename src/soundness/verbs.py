@@ -102,7 +102,7 @@ def train(
     progress: Callable[[str, int, int], None] | None = None,
     announce: Callable[[str], None] | None = None,
 ) -> "list[Detector]":
-    """Train a detector for each machine of a data set; see `soundness.training.train`.
+    """Train a detector for each machine of a data set; see `soundness.training.run.train`.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def train(
 
     settings = load_settings(system, overrides=overrides)
     check_extra()
-    from soundness import training
+    from soundness.training import run as training
 
     return training.train(
         data,

@@ -12,7 +12,7 @@ from soundness.detectors.bulk_scoring import score_clip, score_clips
 from soundness.errors import AudioError, DataError, OutputError
 from soundness.evaluation.score_files import read_scores
 from soundness.settings.system import system_names
-from soundness.training import train
+from soundness.training.run import train
 
 RATE = 16_000
 SYSTEMS = system_names()

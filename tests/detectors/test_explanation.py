@@ -36,7 +36,7 @@ def write_fan(folder, *, tone=None, seconds=2.0, rate=RATE, seed=1):
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory, small):
     """Normal clips of two seconds, and a detector of them."""
-    from soundness.training import train
+    from soundness.training.run import train
 
     root = tmp_path_factory.mktemp("workshop")
     for seed in range(12):

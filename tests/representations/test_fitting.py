@@ -11,9 +11,9 @@ from soundness.data.datasets import open_dataset
 from soundness.detectors.detector import REPRESENTATIONS
 from soundness.detectors.reader import hear
 from soundness.errors import SettingsError
-from soundness.labelling import Labeller
 from soundness.representations.autoencoders import new_reconstructor
 from soundness.representations.fitting import FITTERS, FitContext
+from soundness.training.labelling import Labeller
 
 RATE = 16_000
 

@@ -126,7 +126,7 @@ def test_views_follow_each_other_in_a_vector(log_mel):
 
 def test_views_reach_the_scorer_and_are_read_back(fan, small, tmp_path, waveform):
     from soundness.detectors.saving import load_detector
-    from soundness.training import train
+    from soundness.training.run import train
 
     members = '[{view=0}, {view=0, comparison="density-ratio", balance="min"}, {view=1, comparison="density-ratio"}]'
     whitening = ("scorer.whitening=scaled", "scorer.shrinkage=0.005", "scorer.is_standardised=true")

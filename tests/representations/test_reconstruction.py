@@ -11,7 +11,7 @@ from soundness.representations.autoencoder_fitting import check_network
 from soundness.representations.autoencoders import AUTOENCODERS, Reconstructor, new_reconstructor
 from soundness.representations.reconstruction import ERRORS, Latent, ReconstructionError
 from soundness.settings.system import load_settings
-from soundness.training import train
+from soundness.training.run import train
 
 SCALE = {"mean": torch.zeros(2, 2), "deviation": torch.ones(2, 2)}
 CLIP = torch.tensor([[1.0, -2.0, 3.0, 10.0], [0.0, 0.0, 0.1, -1.0]])

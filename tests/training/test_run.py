@@ -25,7 +25,7 @@ from soundness.errors import AudioError, BundleError, DataError, OutputError, Se
 from soundness.representations.fitting import FITTERS
 from soundness.separation.separator import Separator
 from soundness.settings.system import SeparatorSettings, load_settings, system_names
-from soundness.training import train
+from soundness.training.run import train
 
 RATE = 16_000
 
@@ -610,7 +610,7 @@ def test_resuming_where_nothing_was_begun_begins(fan, run):
 TRAIN = """
 import json, sys, torch
 from soundness.settings.system import SystemSettings
-from soundness.training import train
+from soundness.training.run import train
 torch.set_num_threads(1)
 data, out, settings = sys.argv[1:]
 train(data, out, system="conditional", settings=SystemSettings.model_validate(json.loads(settings)), seed=4)

@@ -14,8 +14,8 @@ from soundness.data.clips import Clip
 from soundness.data.datasets import Machine
 from soundness.detectors.reader import Heard, check_training_clips, hear
 from soundness.errors import DataError
-from soundness.pseudo_labels import PseudoLabels, by_classifier, by_clusters
 from soundness.settings.system import SystemSettings
+from soundness.training.pseudo_labels import PseudoLabels, by_classifier, by_clusters
 
 if TYPE_CHECKING:  # loads PyTorch
     from soundness.separation.separator import Separator

@@ -11,8 +11,8 @@ from soundness.audio.log_mel import Spectrograms
 from soundness.data.datasets import open_dataset
 from soundness.detectors.reader import hear
 from soundness.errors import AudioError, DataError, OutputError
-from soundness.labelling import Labeller, band_moments, lacking_attributes, spectral_shapes
-from soundness.training import train
+from soundness.training.labelling import Labeller, band_moments, lacking_attributes, spectral_shapes
+from soundness.training.run import train
 
 RATE = 16_000
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from monitored import record
-from soundness.calibration_clips import split_machine
 from soundness.data.datasets import open_dataset
 from soundness.detectors.bulk_scoring import score_clip
 from soundness.detectors.saving import load_detector, save_detector
 from soundness.errors import DataError
 from soundness.settings.system import load_settings
-from soundness.training import train
+from soundness.training.calibration import split_machine
+from soundness.training.run import train
 
 
 @pytest.fixture(scope="module")

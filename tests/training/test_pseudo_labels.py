@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from soundness.pseudo_labels import FEWEST_CLIPS, by_classifier, by_clusters
+from soundness.training.pseudo_labels import FEWEST_CLIPS, by_classifier, by_clusters
 
 
 def blobs(*counts, distance=10.0, n_features=6, seed=0):

@@ -6,8 +6,8 @@ import pytest
 
 from soundness.data.datasets import open_dataset
 from soundness.errors import SettingsError
-from soundness.forecast import forecast
-from soundness.step_timing import seconds_per_step
+from soundness.training.duration import forecast
+from soundness.training.step_timing import seconds_per_step
 
 
 def minutes_in(text):

@@ -19,8 +19,8 @@ from soundness.data.clips import describe_clip
 from soundness.detectors.bulk_scoring import scored
 from soundness.detectors.detector import Detector
 from soundness.detectors.normal_clips import NormalClips
-from soundness.drift_statistics import drift_of
-from soundness.enrolment import enrol
+from soundness.monitoring.drift_statistics import drift_of
+from soundness.monitoring.enrolment import enrol
 from soundness.scoring.scorers import NearestNeighborScorer, TrainingVectors
 from soundness.settings.system import DEFAULT_SYSTEM, load_settings
 

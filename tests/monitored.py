@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from soundness.alarm_rules import AlarmRule
+from soundness.monitoring.alarm_rules import AlarmRule
 
 RATE = 16_000
 

@@ -10,10 +10,10 @@ from soundness.errors import DataError, OutputError, SettingsError
 from soundness.verbs import load
 
 if TYPE_CHECKING:  # each verb loads what it needs, and no more
-    from soundness.alarm_proposals import AlarmProposal
-    from soundness.clip_logs import LogRow
     from soundness.detectors.detector import Detector
-    from soundness.watching import WatchCounts
+    from soundness.monitoring.alarm_proposals import AlarmProposal
+    from soundness.monitoring.event_log import LogRow
+    from soundness.monitoring.folder_watch import WatchCounts
 
 __all__ = ["alarms", "calibrate", "one_detector", "watch", "writable"]
 
@@ -29,7 +29,7 @@ def calibrate(
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> "Detector":
-    """Calibrate a detector by fresh normal clips; see `soundness.recalibration.recalibrate`.
+    """Calibrate a detector by fresh normal clips; see `soundness.monitoring.recalibration.recalibrate`.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def calibrate(
     out = writable(out, overwrite=overwrite)
     found = one_detector(detector)
     from soundness.detectors.saving import save_detector
-    from soundness.recalibration import recalibrate
+    from soundness.monitoring.recalibration import recalibrate
 
     calibrated = recalibrate(found, clips, domain=domain, progress=progress)
     save_detector(calibrated, out)
@@ -73,7 +73,7 @@ def alarms(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> "AlarmProposal":
-    """Propose an alarm rule; see `soundness.alarm_proposals.propose_alarms`.
+    """Propose an alarm rule; see `soundness.monitoring.alarm_proposals.propose_alarms`.
 
     Parameters
     ----------
@@ -103,15 +103,15 @@ def alarms(
     SoundnessError
         If the detector, a recording or the file does not do.
     """
-    from soundness.alarm_rates import parse_rate, parse_seconds
+    from soundness.monitoring.alarm_rates import parse_rate, parse_seconds
 
     per_second, seconds = parse_rate(false_alarms), parse_seconds(clip_every)
     target = None if out is None else writable(out, overwrite=overwrite)
     found = one_detector(detector)
     import numpy as np
 
-    from soundness.alarm_proposals import p_values_of, propose_alarms
     from soundness.detectors.saving import save_detector
+    from soundness.monitoring.alarm_proposals import p_values_of, propose_alarms
 
     heard = p_values_of(found, recordings, clip_every_seconds=seconds, progress=progress) if recordings else []
     proposal = propose_alarms(
@@ -139,7 +139,7 @@ def watch(
     announce: Callable[[str], None] | None = None,
     on_alarm: "Callable[[LogRow], None] | None" = None,
 ) -> "WatchCounts":
-    """Score recordings as they appear in a folder, until interrupted; see `soundness.watching.Watch`.
+    """Score recordings as they appear in a folder, until interrupted; see `soundness.monitoring.folder_watch.Watch`.
 
     Parameters
     ----------
@@ -176,10 +176,10 @@ def watch(
         raise SettingsError(
             f"seconds must be above 0 and finite; got poll {poll_seconds:g}, longest {longest_seconds:g}"
         )
-    from soundness.clip_logs import open_log
     from soundness.data.download_http import Patience
-    from soundness.watching import Courier, Watch
-    from soundness.webhooks import check_url
+    from soundness.monitoring.event_log import open_log
+    from soundness.monitoring.folder_watch import Courier, Watch
+    from soundness.monitoring.webhook import check_url
 
     tell = announce if announce is not None else (lambda _: None)
     detectors = load(detector)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from soundness.alarm_verbs import one_detector, writable
 
 if TYPE_CHECKING:  # each verb loads what it needs, and no more
-    from soundness.drift_report import DriftReport
-    from soundness.enrolment import Enrolment
+    from soundness.monitoring.drift_report import DriftReport
+    from soundness.monitoring.enrolment import Enrolment
 
 __all__ = ["drift", "enroll"]
 
@@ -26,7 +26,7 @@ def enroll(
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> "Enrolment":
-    """Let normal clips of a new condition join a detector; see `soundness.enrolment.enrol`.
+    """Let normal clips of a new condition join a detector; see `soundness.monitoring.enrolment.enrol`.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def enroll(
     out = writable(out, overwrite=overwrite)
     found = one_detector(detector)
     from soundness.detectors.saving import save_detector
-    from soundness.enrolment import enrol
+    from soundness.monitoring.enrolment import enrol
 
     enrolment = enrol(found, clips, condition=condition, domain=domain, is_forced=force, progress=progress)
     save_detector(enrolment.detector, out)
@@ -69,7 +69,7 @@ def drift(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> "DriftReport":
-    """Tell whether normal clips still sound as those of the training; see `soundness.drift_report.report_drift`.
+    """Tell whether normal clips still sound as those of the training; see `soundness.monitoring.drift_report.report_drift`.
 
     Parameters
     ----------
@@ -88,6 +88,6 @@ def drift(
         If the detector or a clip does not do.
     """
     found = one_detector(detector)
-    from soundness.drift_report import report_drift
+    from soundness.monitoring.drift_report import report_drift
 
     return report_drift(found, clips, seed=seed, progress=progress)

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from soundness.alarm_rates import rate_per_day
 from soundness.cli.console import say, show_lines, show_table
 from soundness.evaluation.bootstrap import Comparison, Difference, Interval
 from soundness.evaluation.results import Evaluation, table_rows
+from soundness.monitoring.alarm_rates import rate_per_day
 
 if TYPE_CHECKING:
-    from soundness.alarm_proposals import AlarmProposal
     from soundness.demonstration import Demonstration
     from soundness.detectors.detector import Detector
+    from soundness.monitoring.alarm_proposals import AlarmProposal
     from soundness.separation.separator import Separator
 
 __all__ = [

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from soundness.alarm_rules import AlarmRule, AlarmWindow
 from soundness.audio.log_mel_cache import SpectrogramStore
 from soundness.data.clips import Clip
 from soundness.data.datasets import list_clips
@@ -19,6 +18,7 @@ from soundness.data.layouts import NORMAL_FOLDER, ODD_FOLDERS
 from soundness.detectors.exported import ExportedDetector
 from soundness.errors import AudioError, DataError, OutputError, SettingsError
 from soundness.evaluation.score_files import FAILED_FILE, ClipScore, ScoreWriter
+from soundness.monitoring.alarm_rules import AlarmRule, AlarmWindow
 
 if TYPE_CHECKING:  # PyTorch comes with it, which exported detectors do without
     from soundness.detectors.detector import Detector

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from soundness.alarm_rules import AlarmRule
 from soundness.audio.log_mel import LogMel, Spectrograms
 from soundness.detectors.normal_clips import NormalClips
 from soundness.errors import AudioError, SettingsError
+from soundness.monitoring.alarm_rules import AlarmRule
 from soundness.plugins import find_part, methods_of
 from soundness.representations.statistics import MeanLogMel, PooledLogMel, QuantileLogMel
 from soundness.scoring.calibration import Calibration

@@ -22,10 +22,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from soundness.alarm_rules import AlarmRule
 from soundness.detectors.detector import Detector, TrainingSummary, find_representation
 from soundness.detectors.normal_clips import NormalClips
 from soundness.errors import BundleError, OutputError, SettingsError
+from soundness.monitoring.alarm_rules import AlarmRule
 from soundness.plugins import check_allowed
 from soundness.scoring.calibration import Calibration
 from soundness.scoring.scorers import Threshold, find_scorer

@@ -5,9 +5,9 @@ import pytest
 import soundfile
 
 from monitored import RATE, hum, record
-from soundness.alarm_proposals import p_values_of, propose_alarms
 from soundness.detectors.bulk_scoring import score_clip
 from soundness.errors import DataError, SettingsError
+from soundness.monitoring.alarm_proposals import p_values_of, propose_alarms
 from soundness.scoring.calibration import Calibration
 
 HOUR = 3_600.0

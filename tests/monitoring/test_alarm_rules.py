@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from soundness.alarm_rates import alarm_rate, parse_rate, upper_share
-from soundness.alarm_rules import AlarmRule, AlarmWindow, candidate_rules, replay
 from soundness.errors import SettingsError
+from soundness.monitoring.alarm_rates import alarm_rate, parse_rate, upper_share
+from soundness.monitoring.alarm_rules import AlarmRule, AlarmWindow, candidate_rules, replay
 from soundness.scoring.calibration import Calibration
 
 

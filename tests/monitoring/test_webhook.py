@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from soundness.errors import OutputError, SettingsError
-from soundness.webhooks import check_url, post
+from soundness.monitoring.webhook import check_url, post
 from webhook_server import taking_alarms
 
 

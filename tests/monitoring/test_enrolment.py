@@ -10,9 +10,9 @@ import soundness
 from conftest import SMALL_NETWORK
 from monitored import RATE, SMALL_EARS, hum_at, record
 from soundness.detectors.saving import load_detector, save_detector
-from soundness.drift_report import report_drift
-from soundness.enrolment import enrol
 from soundness.errors import AudioError, DataError, SettingsError
+from soundness.monitoring.drift_report import report_drift
+from soundness.monitoring.enrolment import enrol
 from soundness.scoring.scorers import MeanScorer
 
 

@@ -6,7 +6,7 @@ import pytest
 from monitored import record, rule
 from soundness.detectors.bulk_scoring import score_clip
 from soundness.errors import AudioError, DataError
-from soundness.recalibration import recalibrate
+from soundness.monitoring.recalibration import recalibrate
 
 
 @pytest.fixture

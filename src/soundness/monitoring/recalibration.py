@@ -11,7 +11,7 @@ from soundness.data.clips import Clip, parse_name
 from soundness.data.datasets import list_clips
 from soundness.detectors.detector import Detector
 from soundness.errors import DataError
-from soundness.fresh_clips import FreshClip, hear_fresh
+from soundness.monitoring.new_clips import FreshClip, hear_fresh
 from soundness.scoring.calibration import Calibration, Origin
 
 __all__ = ["recalibrate"]

@@ -11,7 +11,7 @@ from soundness.audio.log_mel import band_centres
 from soundness.detectors.detector import Detector, TrainingSummary
 from soundness.detectors.normal_clips import NormalClips
 from soundness.errors import DataError, SettingsError
-from soundness.fresh_clips import FreshClip, hear_fresh, joined_clips
+from soundness.monitoring.new_clips import FreshClip, hear_fresh, joined_clips
 from soundness.scoring.calibration import Calibration
 from soundness.scoring.scorers import ANY_DOMAIN, Scorer, TrainingVectors
 

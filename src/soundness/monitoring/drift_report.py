@@ -9,9 +9,9 @@ import numpy as np
 
 from soundness.audio.log_mel import band_centres
 from soundness.detectors.detector import Detector
-from soundness.drift_statistics import ALPHA, Drift, cut_from, drift_of
 from soundness.errors import DataError, SettingsError
-from soundness.fresh_clips import hear_fresh, joined_clips
+from soundness.monitoring.drift_statistics import ALPHA, Drift, cut_from, drift_of
+from soundness.monitoring.new_clips import hear_fresh, joined_clips
 
 __all__ = ["DriftReport", "report_drift"]
 

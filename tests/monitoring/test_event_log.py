@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from soundness.clip_logs import LogRow, open_log, plain
 from soundness.errors import OutputError, SettingsError
+from soundness.monitoring.event_log import LogRow, open_log, plain
 
 SUFFIXES = (".csv", ".sqlite")
 ROW = LogRow("2026-01-01T00:00:00.000+00:00", "clip", "fan", "a, b.wav", 10, 2**60, 1.0 / 3.0, 0.05, 1, 0, "")
@@ -80,7 +80,9 @@ def test_names_that_are_no_text_or_hold_line_ends_are_told_apart(path):
 def test_a_log_is_used_by_one_watch_at_a_time(path):
     log = open_log(path)
     log.add(ROW)
-    program = f"from soundness.clip_logs import open_log; from pathlib import Path; open_log(Path({str(path)!r}))"
+    program = (
+        f"from soundness.monitoring.event_log import open_log; from pathlib import Path; open_log(Path({str(path)!r}))"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert "OutputError" in done.stderr
     assert "in use by another watch" in done.stderr
@@ -154,7 +156,7 @@ FULL_DISK = """
 import resource, sys
 from dataclasses import replace
 from pathlib import Path
-from soundness.clip_logs import LogRow, open_log
+from soundness.monitoring.event_log import LogRow, open_log
 from soundness.errors import OutputError
 row = LogRow("t", "clip", "fan", "", 1, 1, 0.5, 0.5, 0, 0, "x" * 500)
 log = open_log(Path(sys.argv[1]))

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from soundness.detectors.normal_clips import NormalClips
-from soundness.drift_statistics import ALPHA, Shift, classified, cut_from, drift_of, rank_sum_p_value
+from soundness.monitoring.drift_statistics import ALPHA, Shift, classified, cut_from, drift_of, rank_sum_p_value
 
 N_MELS = 12
 NO_SCORES = np.empty(0)

@@ -11,7 +11,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from soundness.alarm_rates import (
+from soundness.errors import SettingsError
+from soundness.monitoring.alarm_rates import (
     CONFIDENCE,
     SECONDS_PER_DAY,
     alarm_rate,
@@ -20,7 +21,6 @@ from soundness.alarm_rates import (
     rate_per_day,
     upper_share,
 )
-from soundness.errors import SettingsError
 from soundness.scoring.calibration import Calibration, n_flagged
 
 __all__ = ["AlarmRule", "AlarmWindow", "Replay", "candidate_rules", "replay"]

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from soundness.alarm_rules import AlarmWindow
 from soundness.audio.reading import iter_audio, read_info
-from soundness.clip_logs import ClipLog, LogRow, plain
 from soundness.data.download_http import Patience
 from soundness.detectors.detector import Detector
 from soundness.detectors.reader import one_thread_each, read_recording
 from soundness.errors import AudioError, DataError, OutputError
-from soundness.webhooks import post
+from soundness.monitoring.alarm_rules import AlarmWindow
+from soundness.monitoring.event_log import ClipLog, LogRow, plain
+from soundness.monitoring.webhook import post
 
 __all__ = ["Watch", "WatchCounts"]
 

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from soundness.alarm_rates import (
+from soundness.errors import SettingsError
+from soundness.monitoring.alarm_rates import (
     alarm_rate,
     binomial_at_least,
     parse_rate,
@@ -14,7 +15,6 @@ from soundness.alarm_rates import (
     rate_per_day,
     upper_share,
 )
-from soundness.errors import SettingsError
 
 
 @pytest.mark.parametrize(

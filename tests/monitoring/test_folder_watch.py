@@ -13,11 +13,11 @@ import pytest
 import soundfile
 
 from monitored import age, hum, record, rule
-from soundness.clip_logs import open_log
 from soundness.data.download_http import Patience
 from soundness.detectors.bulk_scoring import score_clip
 from soundness.detectors.saving import save_detector
-from soundness.watching import Courier, Watch
+from soundness.monitoring.event_log import open_log
+from soundness.monitoring.folder_watch import Courier, Watch
 from webhook_server import taking_alarms
 
 PROGRAM = "from soundness.cli import main; main()"

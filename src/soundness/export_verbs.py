@@ -9,7 +9,7 @@ from soundness.errors import MissingExtraError
 from soundness.verbs import load
 
 if TYPE_CHECKING:  # each verb loads what it needs, and no more
-    from soundness.exporting.exports import Export
+    from soundness.exporting.write import Export
 
 __all__ = ["export"]
 
@@ -24,7 +24,7 @@ def export(
     overwrite: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> "list[Export]":
-    """Write detectors as ONNX graphs; see `soundness.exporting.exports.export_detector`.
+    """Write detectors as ONNX graphs; see `soundness.exporting.write.export_detector`.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def export(
     for package in ("onnx", "onnxruntime"):
         if find_spec(package) is None:
             raise MissingExtraError(f"this needs the package {package}: pip install 'soundness[export]'")
-    from soundness.exporting.exports import export_detector
+    from soundness.exporting.write import export_detector
 
     check = list(check)
     return [

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from soundness.exporting.graphs import Operand, Value
-from soundness.exporting.poolings import pooled
+from soundness.exporting.features import pooled
+from soundness.exporting.graph import Operand, Value
 from soundness.exporting.scorers import known_part
 from soundness.representations.autoencoders import ConvolutionalAutoencoder, FullyConnectedAutoencoder
 from soundness.representations.reconstruction import SMALLEST_SQUARE, ReconstructionError

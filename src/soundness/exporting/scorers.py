@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from soundness.errors import ExportError
-from soundness.exporting.graphs import Value
+from soundness.exporting.graph import Value
 from soundness.scoring.baselines import MahalanobisScorer, MeanScorer
 from soundness.scoring.calibration import Calibration
 from soundness.scoring.distances import (

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from soundness.audio.log_mel import hann_window, mel_filterbank
-from soundness.exporting.graphs import Value
+from soundness.exporting.graph import Value
 from soundness.representations.statistics import MeanLogMel
 from soundness.settings.system import LogMelSettings
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from soundness.errors import ExportError
-from soundness.exporting.graphs import Value
+from soundness.exporting.graph import Value
 from soundness.representations.poolings import EXPONENT, N_OCTAVES, SMALLEST_POWER
 from soundness.settings.fields import Pooling, quantile_of
 

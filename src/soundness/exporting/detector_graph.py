@@ -7,11 +7,11 @@ import numpy as np
 import onnx
 
 from soundness.detectors.detector import Detector, Representation
-from soundness.exporting.graphs import Graph, Value
+from soundness.exporting.features import pooled, quantile
+from soundness.exporting.graph import Graph, Value
 from soundness.exporting.networks import ClipErrors
-from soundness.exporting.poolings import pooled, quantile
 from soundness.exporting.scorers import anomaly_score, known_part, p_value
-from soundness.exporting.separators import separated
+from soundness.exporting.separator import separated
 from soundness.exporting.spectrograms import deviation_map, log_mel
 from soundness.representations.reconstruction import ReconstructionError
 from soundness.representations.statistics import MeanLogMel, PooledLogMel, QuantileLogMel

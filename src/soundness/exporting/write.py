@@ -19,7 +19,7 @@ from soundness.detectors.detector import Detector, one_channel
 from soundness.detectors.exported import ABOUT_SUFFIX, FORMAT, GRAPH_SUFFIX, ExportedDetector, fingerprint
 from soundness.detectors.reader import one_thread_each, read_recording
 from soundness.errors import AudioError, DataError, ExportError, OutputError
-from soundness.exporting.detectors import detector_graph
+from soundness.exporting.detector_graph import detector_graph
 
 __all__ = ["TOLERANCE", "Export", "export_detector", "made_sounds"]
 

@@ -15,11 +15,11 @@ from soundness.detectors.saving import save_detector
 from soundness.errors import AudioError, BundleError, DataError, ExportError, OutputError
 from soundness.evaluation.score_files import read_scores
 from soundness.export_verbs import export
-from soundness.exporting.exports import TOLERANCE, export_detector
-from soundness.exporting.graphs import Graph
-from soundness.exporting.poolings import pooled
+from soundness.exporting.features import pooled
+from soundness.exporting.graph import Graph
 from soundness.exporting.scorers import anomaly_score
-from soundness.exporting.separators import separated
+from soundness.exporting.separator import separated
+from soundness.exporting.write import TOLERANCE, export_detector
 from soundness.representations.poolings import POOLINGS
 from soundness.representations.poolings import pooled as pooled_by_numpy
 from soundness.representations.statistics import MeanLogMel

@@ -1,7 +1,7 @@
 """A graph of ONNX operators, written as if it were NumPy.
 
 >>> import numpy as np
->>> from soundness.exporting.graphs import Graph
+>>> from soundness.exporting.graph import Graph
 >>> graph = Graph()
 >>> given = graph.input("given", np.float64, ["clip", "time"])
 >>> level = (given * given).mean(-1).op("Sqrt")

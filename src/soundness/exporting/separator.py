@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from soundness.exporting.graphs import Value
+from soundness.exporting.graph import Value
 from soundness.exporting.networks import array, layers
 from soundness.exporting.scorers import known_part
 from soundness.separation.conv_tasnet import (

@@ -30,7 +30,7 @@ from arrangements import (
     toycar_units,
 )
 from promises import Row, measure
-from soundness.benchmark_results import place_of
+from soundness.benchmarking.results import place_of
 from soundness.evaluation.bootstrap import compare_scores
 from trials import System, Trial, feature_figure, outcomes
 

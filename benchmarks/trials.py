@@ -18,7 +18,7 @@ import numpy as np
 
 from arrangements import FeatureUnit
 from soundness.audio.log_mel_cache import SpectrogramStore
-from soundness.benchmark_jobs import enter_worker
+from soundness.benchmarking.jobs import enter_worker
 from soundness.detectors.bulk_scoring import score_clips
 from soundness.detectors.saving import load_detectors
 from soundness.evaluation.metrics import harmonic_mean, partial_auc, roc_auc

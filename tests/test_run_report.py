@@ -12,7 +12,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from command_line import refusal, soundness
-from soundness.benchmark_results import BenchmarkResult, Measured, place_of
+from soundness.benchmarking.results import BenchmarkResult, Measured, place_of
 from soundness.clip_players import extreme_clips, n_players
 from soundness.detectors.bulk_scoring import score_clips
 from soundness.detectors.saving import load_detectors, save_detector, save_separator

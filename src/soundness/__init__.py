@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from soundness.alarm_verbs import alarms, calibrate, watch
-    from soundness.challenge_verbs import benchmark, compare, download, submission
+    from soundness.benchmarking.challenge_submission import benchmark, compare, download, submission
+    from soundness.benchmarking.demonstration import demo
     from soundness.data.datasets import open_dataset
-    from soundness.demonstration import demo
     from soundness.detectors.bulk_scoring import score_clip
     from soundness.errors import SoundnessError
     from soundness.explaining import explain
@@ -61,11 +61,11 @@ __all__ = [
 _HOMES = {
     "SoundnessError": "errors",
     "alarms": "alarm_verbs",
-    "benchmark": "challenge_verbs",
+    "benchmark": "benchmarking.challenge_submission",
     "calibrate": "alarm_verbs",
-    "compare": "challenge_verbs",
-    "demo": "demonstration",
-    "download": "challenge_verbs",
+    "compare": "benchmarking.challenge_submission",
+    "demo": "benchmarking.demonstration",
+    "download": "benchmarking.challenge_submission",
     "explain": "explaining",
     "export": "export_verbs",
     "drift": "normality_verbs",
@@ -74,7 +74,7 @@ _HOMES = {
     "open_dataset": "data.datasets",
     "report": "reporting",
     "score_clip": "detectors.bulk_scoring",
-    "submission": "challenge_verbs",
+    "submission": "benchmarking.challenge_submission",
     "system_descriptions": "settings.system",
     "system_names": "settings.system",
     "watch": "alarm_verbs",

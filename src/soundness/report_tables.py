@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from soundness.benchmark_results import BenchmarkResult, Spread
+from soundness.benchmarking.results import BenchmarkResult, Spread
 from soundness.data.datasets import Dataset, open_dataset
 from soundness.detectors.detector import Detector
 from soundness.evaluation.metrics import harmonic_mean

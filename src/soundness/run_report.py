@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from soundness.benchmark_results import BenchmarkResult, place_of
+from soundness.benchmarking.results import BenchmarkResult, place_of
 from soundness.clip_players import NO_RECORDINGS, Recordings, find_recordings
 from soundness.detectors.saving import load_detectors
 from soundness.errors import DataError, OutputError, ScoresError
@@ -66,7 +66,7 @@ def write_report(
     Parameters
     ----------
     run_or_benchmark
-        Folder that `soundness.training.run.train` or `soundness.benchmarking.benchmark` wrote.
+        Folder that `soundness.training.run.train` or `soundness.benchmarking.run.benchmark` wrote.
     out
         The page's file; one that is there is replaced.
     scores

@@ -10,7 +10,7 @@ from soundness.evaluation.results import Evaluation, table_rows
 from soundness.monitoring.alarm_rates import rate_per_day
 
 if TYPE_CHECKING:
-    from soundness.demonstration import Demonstration
+    from soundness.benchmarking.demonstration import Demonstration
     from soundness.detectors.detector import Detector
     from soundness.monitoring.alarm_proposals import AlarmProposal
     from soundness.separation.separator import Separator

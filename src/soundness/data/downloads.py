@@ -94,7 +94,7 @@ def download(
     progress: Callable[[str, int, int], None] | None = None,
     announce: Callable[[str], None] | None = None,
 ) -> DownloadReport:
-    """Fetch a year's data of DCASE Task 2; see `soundness.challenge_verbs.download`."""
+    """Fetch a year's data of DCASE Task 2; see `soundness.benchmarking.challenge_submission.download`."""
     patience = Patience() if patience is None else patience
     announce = _nothing if announce is None else announce
     progress = _nothing if progress is None else progress

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from soundness.benchmark_results import BenchmarkResult, Measured, Spread
+from soundness.benchmarking.results import BenchmarkResult, Measured, Spread
 from soundness.errors import OutputError
 from soundness.evaluation.results import evaluate
 from soundness.evaluation.score_files import ClipScore, write_scores

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from soundness.audio.log_mel_cache import SpectrogramStore
-from soundness.benchmark_results import Measured, place_of
+from soundness.benchmarking.results import Measured, place_of
 from soundness.data.datasets import Machine
 from soundness.detectors.bulk_scoring import score_clips
 from soundness.detectors.saving import load_detectors

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Literal
 from soundness.verbs import check_extra, evaluate, load
 
 if TYPE_CHECKING:  # each verb loads what it needs, and no more
-    from soundness.benchmark_results import BenchmarkResult
+    from soundness.benchmarking.results import BenchmarkResult
+    from soundness.benchmarking.submission_package import Results, SubmissionPackage, System
     from soundness.data.download_http import Patience
     from soundness.data.downloads import DownloadReport
     from soundness.detectors.detector import Detector
     from soundness.evaluation.bootstrap import Comparison
-    from soundness.submission_package import Results, SubmissionPackage, System
 
 __all__ = ["benchmark", "compare", "download", "submission"]
 
@@ -76,8 +76,8 @@ def benchmark(
         If the data, the settings or the folder do not do; a system that fails is in the result instead.
     """
     check_extra()
-    from soundness import benchmarking
-    from soundness.benchmark_pictures import draw_benchmark, picture_files
+    from soundness.benchmarking import run as benchmarking
+    from soundness.benchmarking.pictures import draw_benchmark, picture_files
     from soundness.settings.system import system_names
 
     out, labels = Path(out), Path(data if truth is None else truth)
@@ -253,7 +253,7 @@ def submission(
         be written.
     """
     check_extra()
-    from soundness.submission_package import (
+    from soundness.benchmarking.submission_package import (
         SubmissionPackage,
         complete_scores,
         parse_author,
@@ -302,14 +302,14 @@ def _system(
     detectors: "dict[str, Detector]", *, seconds: float, source_code: str | None, notes: list[str]
 ) -> "tuple[System, str]":
     """What is said of a system, and a line that says what was counted."""
-    from soundness.submission_package import Description, System, SystemComplexity, describe_system
+    from soundness.benchmarking.submission_package import Description, System, SystemComplexity, describe_system
 
     if not detectors:
         notes.append(
             "nothing is said of the system, and nothing counted: the run that made the scores is not known (--run)"
         )
         return System(description=Description(), complexity=SystemComplexity(), source_code=source_code), ""
-    from soundness.complexity import largest_complexity
+    from soundness.benchmarking.complexity import largest_complexity
 
     counted = largest_complexity(detectors, seconds=seconds)
     some = next(iter(detectors.values()))
@@ -324,8 +324,8 @@ def _system(
 
 
 def _results(scores: Path, development: Path | None, notes: list[str]) -> "Results":
+    from soundness.benchmarking.submission_package import Results, development_results
     from soundness.evaluation.truth import truth_from_names
-    from soundness.submission_package import Results, development_results
 
     if development is None:
         from soundness.evaluation.score_files import read_scores

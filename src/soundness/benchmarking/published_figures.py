@@ -51,7 +51,7 @@ def published_systems(machine_types: Collection[str]) -> list[PublishedSystem]:
     """
     wanted = set(machine_types)
     found = []
-    folder = resources.files("soundness").joinpath("published")
+    folder = resources.files("soundness.benchmarking").joinpath("published")
     for file in sorted(folder.iterdir(), key=lambda file: file.name):
         if not file.name.endswith(".csv"):
             continue

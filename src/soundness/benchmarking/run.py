@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from soundness.benchmark_jobs import Entry, Job, run_all
-from soundness.benchmark_results import BenchmarkResult, Measured
+from soundness.benchmarking.jobs import Entry, Job, run_all
+from soundness.benchmarking.results import BenchmarkResult, Measured
 from soundness.data.datasets import Dataset, open_dataset
 from soundness.detectors.saving import SUFFIX, load_separator
 from soundness.errors import OutputError, SettingsError

@@ -6,7 +6,7 @@ import matplotlib.image
 import pytest
 
 import soundness
-from soundness.demonstration import SYSTEMS
+from soundness.benchmarking.demonstration import SYSTEMS
 from soundness.errors import OutputError, SettingsError
 
 

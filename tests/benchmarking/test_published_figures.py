@@ -2,7 +2,7 @@
 
 import pytest
 
-from soundness.published_figures import published_systems
+from soundness.benchmarking.published_figures import published_systems
 
 DEV_2025 = ["ToyCar", "ToyTrain", "bearing", "fan", "gearbox", "slider", "valve"]
 

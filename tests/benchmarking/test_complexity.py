@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from soundness.complexity import count_complexity, count_macs, largest_complexity
+from soundness.benchmarking.complexity import count_complexity, count_macs, largest_complexity
 from soundness.errors import SettingsError
 
 N_MELS, N_SEGMENT, HOP, RATE = 16, 8, 256, 16_000  # as in SMALL_EARS and SMALL_NETWORK

@@ -12,7 +12,7 @@ import pytest
 
 import soundness
 from conftest import SMALL_EARS, SMALL_NETWORK, SMALL_SEPARATOR
-from soundness.benchmarking import benchmark, entries_of
+from soundness.benchmarking.run import benchmark, entries_of
 from soundness.detectors.bulk_scoring import score_clips
 from soundness.detectors.saving import load_detector
 from soundness.errors import OutputError, SettingsError
@@ -207,7 +207,7 @@ def test_after_a_kill_what_was_finished_is_not_done_again(fan, tmp_path):
     )
     script = tmp_path / "run.py"
     script.write_text(program)
-    process = subprocess.Popen([sys.executable, script, fan, out, Path(__file__).parent])
+    process = subprocess.Popen([sys.executable, script, fan, out, Path(__file__).parents[1]])
     slow = out / "figures" / "conditional" / "seed-0.json"
     deadline = time.monotonic() + _PATIENCE
     while not slow.exists():  # the one that takes longest runs first
@@ -234,7 +234,7 @@ def test_workers_end_with_the_process_that_started_them(fan, tmp_path):
         "    benchmark(sys.argv[1], sys.argv[2], n_workers=1, seeds=[0],\n"
         "              entries=entries('conditional', overrides=['training.max_steps=99999', 'training.held_out=0']))\n"
     )
-    process = subprocess.Popen([sys.executable, script, fan, tmp_path / "out", Path(__file__).parent])
+    process = subprocess.Popen([sys.executable, script, fan, tmp_path / "out", Path(__file__).parents[1]])
     deadline = time.monotonic() + _PATIENCE
     while not (workers := [pid for pid in _children(process.pid) if (tmp_path / "out" / "runs").exists()]):
         assert time.monotonic() < deadline

@@ -7,10 +7,10 @@ import pytest
 import yaml
 
 import soundness
+from soundness.benchmarking.submission_package import SubmissionMeta, describe_system, parse_author
 from soundness.errors import OutputError, ScoresError, SettingsError
 from soundness.evaluation.results import evaluate
 from soundness.evaluation.score_files import ClipScore, read_scores, write_scores
-from soundness.submission_package import SubmissionMeta, describe_system, parse_author
 
 AUTHOR = "Doe, Jane; jane@example.org; Example Institute; Department of Sound; Turin, Italy"
 ROWS = {

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from soundness.benchmark_results import BenchmarkResult, place_of
+from soundness.benchmarking.results import BenchmarkResult, place_of
 from soundness.detectors.saving import load_detectors
 from soundness.evaluation.labelled_scores import read_labelled
 from soundness.evaluation.metrics import roc_curve
@@ -34,7 +34,7 @@ def draw_benchmark(result: BenchmarkResult, out: Path, *, truth: Path) -> None:
     Parameters
     ----------
     result
-        Of `soundness.benchmarking.benchmark`.
+        Of `soundness.benchmarking.run.benchmark`.
     out
         The benchmark's folder; pictures go to ``pictures`` below it.
     truth

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from soundness.data.datasets import open_dataset
     from soundness.detectors.bulk_scoring import score_clip
     from soundness.errors import SoundnessError
-    from soundness.explaining import explain
     from soundness.export_verbs import export
     from soundness.normality_verbs import drift, enroll
     from soundness.reporting import report
+    from soundness.reports.explanation import explain
     from soundness.settings.system import load_settings, system_descriptions, system_names
     from soundness.verbs import evaluate, inspect, load, make_data, score, separate, train, train_separator
 
@@ -66,7 +66,7 @@ _HOMES = {
     "compare": "benchmarking.challenge_submission",
     "demo": "benchmarking.demonstration",
     "download": "benchmarking.challenge_submission",
-    "explain": "explaining",
+    "explain": "reports.explanation",
     "export": "export_verbs",
     "drift": "normality_verbs",
     "enroll": "normality_verbs",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from soundness.verbs import check_extra
 
 if TYPE_CHECKING:  # loaded when it is needed
-    from soundness.run_report import ReportFile
+    from soundness.reports.run_report import ReportFile
 
 __all__ = ["report"]
 
@@ -23,7 +23,7 @@ def report(
     data: PathLike | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> "ReportFile":
-    """Write one self-contained page on a training run or a benchmark; see `soundness.run_report.write_report`.
+    """Write one self-contained page on a training run or a benchmark; see `soundness.reports.run_report.write_report`.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def report(
         ``train`` is not installed.
     """
     check_extra()
-    from soundness.run_report import write_report
+    from soundness.reports.run_report import write_report
 
     optional = [None if path is None else Path(path) for path in (scores, truth, data)]
     return write_report(

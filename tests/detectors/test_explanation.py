@@ -9,10 +9,10 @@ from soundness.audio.log_mel import band_centres
 from soundness.detectors.explanation import explain_clip, smoothed
 from soundness.detectors.reader import read_recording
 from soundness.detectors.saving import load_detector, save_detector
-from soundness.explained_clips import explain_recording
-from soundness.explaining import explain
 from soundness.monitoring.enrolment import enrol
-from soundness.odd_parts import OddPart, find_parts, hertz, strongest_band, strongest_second
+from soundness.reports.anomalous_regions import OddPart, find_parts, hertz, strongest_band, strongest_second
+from soundness.reports.explained_clip import explain_recording
+from soundness.reports.explanation import explain
 from soundness.representations.statistics import MeanLogMel
 from soundness.settings.system import system_names
 

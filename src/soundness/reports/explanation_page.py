@@ -10,10 +10,10 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from soundness.audio.log_mel import band_centres
-from soundness.explained_clips import ExplainedClip
-from soundness.explanation_picture import Picture, PictureMap
-from soundness.odd_parts import OddPart, hertz, strongest_second
-from soundness.pages import Colours, audio_uri, map_uri, render_page, write_page
+from soundness.reports.anomalous_regions import OddPart, hertz, strongest_second
+from soundness.reports.explained_clip import ExplainedClip
+from soundness.reports.explanation_figure import Picture, PictureMap
+from soundness.reports.pages import Colours, audio_uri, map_uri, render_page, write_page
 
 __all__ = ["picture_of", "write_explanation"]
 

@@ -11,8 +11,6 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from soundness.charts import line_chart, roc_chart, score_chart
-from soundness.clip_players import Player, Recordings, add_sound, extreme_clips, n_players
 from soundness.detectors.detector import Detector
 from soundness.detectors.saving import SUFFIX, load_separator
 from soundness.evaluation.labelled_scores import LabelledScores
@@ -20,6 +18,8 @@ from soundness.evaluation.metrics import roc_auc, roc_curve
 from soundness.evaluation.results import Evaluation
 from soundness.evaluation.score_files import MachineScores
 from soundness.evaluation.year_metrics import Figures, LabelledClips
+from soundness.reports.players import Player, Recordings, add_sound, extreme_clips, n_players
+from soundness.reports.svg_charts import line_chart, roc_chart, score_chart
 
 if TYPE_CHECKING:  # loads PyTorch
     from soundness.separation.separator import Separator

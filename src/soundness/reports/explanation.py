@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundness.errors import DataError, OutputError
-from soundness.explanation_picture import drawing_process
+from soundness.reports.explanation_figure import drawing_process
 from soundness.verbs import check_extra, load
 
 if TYPE_CHECKING:  # loaded when it is needed
@@ -84,9 +84,9 @@ def explain(
     page, picture = (out / f"{clip.stem}{suffix}" for suffix in (".html", ".png"))
     with drawing_process() as drawing, ThreadPoolExecutor(1) as pool:
         chosen = _chosen(load(detector), Path(detector), machine)
-        from soundness.explained_clips import explain_recording
-        from soundness.explanation_page import picture_of, write_explanation
-        from soundness.pages import write_file
+        from soundness.reports.explained_clip import explain_recording
+        from soundness.reports.explanation_page import picture_of, write_explanation
+        from soundness.reports.pages import write_file
 
         explained = explain_recording(chosen, clip, normal=None if normal is None else Path(normal))
         drawn = pool.submit(drawing.draw, picture_of(explained))

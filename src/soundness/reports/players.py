@@ -15,7 +15,7 @@ from soundness.detectors.reader import read_recording
 from soundness.errors import AudioError
 from soundness.evaluation.score_files import MachineScores
 from soundness.evaluation.year_metrics import LabelledClips
-from soundness.pages import audio_uri, map_uri
+from soundness.reports.pages import audio_uri, map_uri
 
 __all__ = ["NO_RECORDINGS", "Player", "Recordings", "add_sound", "extreme_clips", "find_recordings", "n_players"]
 

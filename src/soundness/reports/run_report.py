@@ -9,17 +9,25 @@ from typing import Any
 from pydantic import ValidationError
 
 from soundness.benchmarking.results import BenchmarkResult, place_of
-from soundness.clip_players import NO_RECORDINGS, Recordings, find_recordings
 from soundness.detectors.saving import load_detectors
 from soundness.errors import DataError, OutputError, ScoresError
 from soundness.evaluation.labelled_scores import read_labelled
 from soundness.evaluation.results import evaluate
 from soundness.evaluation.score_files import read_scores
 from soundness.evaluation.truth import is_evaluator_truth
-from soundness.pages import render_page, write_page
-from soundness.report_tables import benchmark_verdict, count, data_rows, heat_rows, run_verdict, summary_rows, versions
+from soundness.reports.pages import render_page, write_page
+from soundness.reports.players import NO_RECORDINGS, Recordings, find_recordings
+from soundness.reports.report_tables import (
+    benchmark_verdict,
+    count,
+    data_rows,
+    heat_rows,
+    run_verdict,
+    summary_rows,
+    versions,
+)
+from soundness.reports.system_section import NOTHING_SCORED, Scored, Trained, system_part
 from soundness.run_folders import read_identity
-from soundness.system_report import NOTHING_SCORED, Scored, Trained, system_part
 
 __all__ = ["ReportFile", "write_report"]
 

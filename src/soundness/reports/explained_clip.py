@@ -13,7 +13,7 @@ from soundness.detectors.detector import Detector, one_channel
 from soundness.detectors.explanation import Explanation, explain_clip
 from soundness.detectors.reader import read_recording
 from soundness.errors import AudioError
-from soundness.odd_parts import OddPart, find_parts
+from soundness.reports.anomalous_regions import OddPart, find_parts
 from soundness.scoring.calibration import Calibration
 
 __all__ = ["ExplainedClip", "NormalRecording", "explain_recording"]

@@ -11,9 +11,9 @@ import soundfile
 from jinja2 import UndefinedError
 from matplotlib import colormaps
 
-from soundness.charts import line_chart, roc_chart, score_chart
 from soundness.errors import OutputError
-from soundness.pages import audio_uri, map_uri, render_page, write_page
+from soundness.reports.pages import audio_uri, map_uri, render_page, write_page
+from soundness.reports.svg_charts import line_chart, roc_chart, score_chart
 
 
 def content(uri, media_type):

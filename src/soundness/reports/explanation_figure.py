@@ -34,7 +34,7 @@ _DPI = 100
 _DRAWN_WITH = ("matplotlib.figure", "matplotlib.patches", "matplotlib.backends.backend_agg")
 _PROGRAM = """import signal
 signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
-from soundness.explanation_picture import run
+from soundness.reports.explanation_figure import run
 run()"""
 
 Array = NDArray[np.floating[Any]]
@@ -53,7 +53,7 @@ class PictureMap:
     low, high
         Values of the first and the last colour.
     colours
-        Of Matplotlib's colour maps; see `soundness.pages.map_uri`.
+        Of Matplotlib's colour maps; see `soundness.reports.pages.map_uri`.
     seconds
         Its width.
     """
@@ -168,7 +168,7 @@ def drawing_process() -> Iterator[DrawingProcess]:
         If no process can be started.
     """
     command = [sys.executable, "-P", "-c", _PROGRAM]
-    found = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]  # where this package came from
+    found = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]  # where this package came from
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, found))}
     try:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)

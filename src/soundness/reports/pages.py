@@ -49,7 +49,7 @@ def render_page(template: str, **context: Any) -> str:
         What the template shows; a name that it lacks is an error.
     """
     environment = Environment(
-        loader=PackageLoader("soundness", "templates"),
+        loader=PackageLoader("soundness.reports", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -10,10 +10,10 @@ import pytest
 from matplotlib.image import imread
 
 from soundness.errors import OutputError
-from soundness.explained_clips import explain_recording
-from soundness.explanation_page import picture_of, write_explanation
-from soundness.explanation_picture import draw, drawing_process
-from soundness.pages import write_file
+from soundness.reports.explained_clip import explain_recording
+from soundness.reports.explanation_figure import draw, drawing_process
+from soundness.reports.explanation_page import picture_of, write_explanation
+from soundness.reports.pages import write_file
 
 
 @pytest.fixture(scope="module")
@@ -81,14 +81,14 @@ def test_a_name_that_no_font_has_is_drawn_without_a_word(explained):
 
 
 def test_nothing_but_a_drawing_process_loads_what_draws():
-    code = "import sys, soundness.explaining, soundness.explanation_page; print('matplotlib' in sys.modules)"
+    code = "import sys, soundness.reports.explanation, soundness.reports.explanation_page; print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 
 
 def test_matplotlib_is_loaded_while_the_picture_is_waited_for():
     code = (
-        "import sys, soundness.explanation_picture as p\n"
+        "import sys, soundness.reports.explanation_figure as p\n"
         "p.run()\n"
         "print([name in sys.modules for name in p._DRAWN_WITH], 'torch' in sys.modules)"
     )

@@ -10,8 +10,8 @@ from soundness.data.datasets import Dataset, open_dataset
 from soundness.detectors.detector import Detector
 from soundness.evaluation.metrics import harmonic_mean
 from soundness.evaluation.results import Evaluation
+from soundness.reports.system_section import Scored
 from soundness.representations.conditions import condition_of
-from soundness.system_report import Scored
 
 __all__ = ["Verdict", "benchmark_verdict", "count", "data_rows", "heat_rows", "run_verdict", "summary_rows", "versions"]
 

@@ -24,9 +24,10 @@ from soundness.audio.log_mel import LogMel
 from soundness.detectors.detector import Detector
 from soundness.detectors.reader import read_recording
 from soundness.scoring.calibration import Calibration, n_flagged
+from soundness.scoring.protocol import ANY_DOMAIN, TrainingVectors
 from soundness.scoring.scorers import NearestNeighborScorer
-from soundness.scoring.training_vectors import ANY_DOMAIN, TrainingVectors
-from soundness.settings.system import SystemSettings, load_settings
+from soundness.settings.loading import load_settings
+from soundness.settings.system import SystemSettings
 
 DOCS = Path(__file__).parents[1] / "docs"
 SYSTEM = "log-mel-whitened"

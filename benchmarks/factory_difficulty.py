@@ -22,7 +22,7 @@ from torch import Tensor, nn
 import soundness
 from soundness.audio.log_mel import LogMel
 from soundness.data.clips import Clip
-from soundness.detectors.detector import one_channel
+from soundness.detectors.front_end import one_channel
 from soundness.detectors.reader import read_recording
 from soundness.evaluation.metrics import roc_auc
 from soundness.evaluation.score_files import read_scores

@@ -22,7 +22,7 @@ from soundness.detectors.normal_clips import NormalClips
 from soundness.monitoring.drift_statistics import drift_of
 from soundness.monitoring.enrolment import enrol
 from soundness.scoring.scorers import NearestNeighborScorer, TrainingVectors
-from soundness.settings.system import DEFAULT_SYSTEM, load_settings
+from soundness.settings.loading import DEFAULT_SYSTEM, load_settings
 
 __all__ = ["drift", "enrolment"]
 

@@ -19,10 +19,10 @@ import numpy as np
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 import soundness
-from soundness.detectors.reader import hear
 from soundness.synthetic import MACHINES
 from soundness.synthetic.plan import plan_machine
 from soundness.synthetic.settings import FactorySettings
+from soundness.training.clips import hear
 from soundness.training.labelling import band_moments, spectral_shapes
 from soundness.training.pseudo_labels import by_classifier, by_clusters
 

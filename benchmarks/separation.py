@@ -24,8 +24,8 @@ import soundfile
 import torch
 
 from promises import Row, measure
-from soundness.detectors.saving import load_separator
 from soundness.separation.losses import si_snr
+from soundness.separation.saving import load_separator
 from soundness.separation.separator import Separator
 from soundness.settings.system import SEPARATOR_SIZES, SeparatorSettings
 

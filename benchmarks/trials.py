@@ -24,7 +24,7 @@ from soundness.detectors.saving import load_detectors
 from soundness.evaluation.metrics import harmonic_mean, partial_auc, roc_auc
 from soundness.evaluation.results import Evaluation, evaluate
 from soundness.scoring.scorers import TrainingVectors, find_scorer
-from soundness.settings.system import load_settings
+from soundness.settings.loading import load_settings
 from soundness.training.run import train
 
 __all__ = ["Outcome", "System", "Trial", "feature_figure", "outcomes"]

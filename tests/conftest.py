@@ -11,13 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from soundness.settings.system import (
-    SeparatorSettings,
-    SystemSettings,
-    load_separator_settings,
-    load_settings,
-    system_names,
-)
+from soundness.settings.loading import load_separator_settings, load_settings, system_names
+from soundness.settings.system import SeparatorSettings, SystemSettings
 
 RATE = 16_000
 
@@ -202,7 +197,7 @@ def separator_file(tmp_path_factory, hall, small_separator) -> Path:
 @pytest.fixture(scope="session")
 def separator(separator_file):
     """The separator of `separator_file`."""
-    from soundness.detectors.saving import load_separator
+    from soundness.separation.saving import load_separator
 
     return load_separator(separator_file)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from soundness.monitoring.alarm_rules import AlarmRule
+from soundness.scoring.alarms import AlarmRule
 
 RATE = 16_000
 

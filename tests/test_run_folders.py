@@ -5,9 +5,9 @@ import shutil
 
 import pytest
 
-from soundness.data.datasets import open_dataset
+from soundness.data.datasets import fingerprint, open_dataset
 from soundness.errors import OutputError
-from soundness.run_folders import check_identity, fingerprint, read_identity, write_identity
+from soundness.run_folders import check_identity, read_identity, write_identity
 
 IDENTITY = {"system": "conditional", "seed": 3, "machine_types": ["fan"], "settings": {"a": [1, 2.5], "b": None}}
 

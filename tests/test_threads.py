@@ -6,8 +6,7 @@ import pytest
 import torch
 from threadpoolctl import OpenBLASController, threadpool_info, threadpool_limits
 
-from soundness.detectors.reader import one_thread_each
-from soundness.threads import one_blas_thread
+from soundness.threads import one_blas_thread, one_thread_each
 
 
 def blas_threads():

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from soundness.data.datasets import open_dataset
     from soundness.detectors.bulk_scoring import score_clip
     from soundness.errors import SoundnessError
-    from soundness.export_verbs import export
+    from soundness.exporting.write import export
     from soundness.normality_verbs import drift, enroll
-    from soundness.reporting import report
     from soundness.reports.explanation import explain
-    from soundness.settings.system import load_settings, system_descriptions, system_names
+    from soundness.reports.run_report import report
+    from soundness.settings.loading import load_settings, system_descriptions, system_names
     from soundness.verbs import evaluate, inspect, load, make_data, score, separate, train, train_separator
 
 __all__ = [
@@ -67,12 +67,12 @@ _HOMES = {
     "demo": "benchmarking.demonstration",
     "download": "benchmarking.challenge_submission",
     "explain": "reports.explanation",
-    "export": "export_verbs",
+    "export": "exporting.write",
     "drift": "normality_verbs",
     "enroll": "normality_verbs",
     "load_settings": "settings.system",
     "open_dataset": "data.datasets",
-    "report": "reporting",
+    "report": "reports.run_report",
     "score_clip": "detectors.bulk_scoring",
     "submission": "benchmarking.challenge_submission",
     "system_descriptions": "settings.system",

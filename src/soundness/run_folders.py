@@ -1,27 +1,15 @@
 """What a training was started with, kept beside its checkpoints: a training that goes on must go on with the same."""
 
-import hashlib
 import json
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from soundness.data.clips import Clip
 from soundness.errors import OutputError
-from soundness.representations.conditions import condition_of
 
-__all__ = ["check_identity", "fingerprint", "package_versions", "read_identity", "write_identity"]
-
-
-def fingerprint(clips: Iterable[Clip]) -> str:
-    """Tells sets of clips apart by names, sizes and conditions, wherever they lie."""
-    known = [
-        (clip.machine_type, clip.path.name, clip.path.stat().st_size, str(condition_of(clip)), clip.section)
-        for clip in clips
-    ]
-    return hashlib.sha256(json.dumps(sorted(known)).encode()).hexdigest()
+__all__ = ["check_identity", "package_versions", "read_identity", "write_identity"]
 
 
 def package_versions() -> dict[str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from soundness.errors import MissingExtraError, SettingsError
-from soundness.settings.system import DEFAULT_SYSTEM
+from soundness.settings.loading import DEFAULT_SYSTEM
 
 if TYPE_CHECKING:  # each verb loads what it needs, and no more
     from soundness.data.inspection import Inspection
@@ -82,7 +82,7 @@ def make_data(
     OutputError
         If ``out`` holds something already, or cannot be written.
     """
-    from soundness.settings.system import validated
+    from soundness.settings.loading import validated
     from soundness.synthetic import FactorySettings, make_data
 
     return make_data(Path(out), settings=validated(FactorySettings, settings), overwrite=overwrite, progress=progress)
@@ -134,7 +134,7 @@ def train(
     SoundnessError
         If the settings, the data or the folder do not do, or the extra ``train`` is not installed.
     """
-    from soundness.settings.system import load_settings
+    from soundness.settings.loading import load_settings
 
     settings = load_settings(system, overrides=overrides)
     check_extra()
@@ -200,7 +200,7 @@ def train_separator(
     SoundnessError
         If the settings, the data or the file do not do, or the extra ``train`` is not installed.
     """
-    from soundness.settings.system import load_separator_settings
+    from soundness.settings.loading import load_separator_settings
 
     settings = load_separator_settings(overrides=overrides)
     check_extra()
@@ -258,8 +258,8 @@ def separate(
         If nothing can be separated; a recording that cannot be used is in the report instead.
     """
     check_extra()
-    from soundness.detectors.saving import load_separator
     from soundness.separation.recordings import separate_files
+    from soundness.separation.saving import load_separator
 
     loaded = load_separator(Path(separator))
     return separate_files(loaded, recordings, out, has_noise=has_noise, overwrite=overwrite, progress=progress)

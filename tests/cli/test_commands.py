@@ -14,7 +14,7 @@ import soundfile
 
 from command_line import refusal, soundness
 from permissions import unprivileged
-from soundness.detectors.saving import FORMATS
+from soundness.sealed_files import FORMATS
 from soundness.settings.system import SeparatorSettings
 
 SEPARATOR = SeparatorSettings()

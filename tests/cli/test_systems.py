@@ -3,7 +3,7 @@
 from typer.testing import CliRunner
 
 from soundness.cli import app
-from soundness.settings.system import system_descriptions
+from soundness.settings.loading import system_descriptions
 
 RUNNER = CliRunner()
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from soundness.audio.formats import SUFFIXES_OF_FORMAT
 from soundness.audio.reading import AUDIO_SUFFIXES
 from soundness.data.clips import (
-    SUFFIXES_OF_FORMAT,
     Clip,
     NameParts,
     clip_key,

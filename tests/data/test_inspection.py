@@ -10,17 +10,10 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
+from soundness.audio.measures import measure_clip
 from soundness.audio.reading import read_waveform
 from soundness.data.datasets import Problem, open_dataset
-from soundness.data.inspection import (
-    COLUMNS,
-    Inspection,
-    SplitReport,
-    Spread,
-    inspect_dataset,
-    measure_clip,
-    table_rows,
-)
+from soundness.data.inspection import COLUMNS, Inspection, SplitReport, Spread, inspect_dataset, table_rows
 from soundness.errors import AudioError
 from soundness.settings.system import LogMelSettings
 

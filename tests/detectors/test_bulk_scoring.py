@@ -11,7 +11,7 @@ import soundfile
 from soundness.detectors.bulk_scoring import score_clip, score_clips
 from soundness.errors import AudioError, DataError, OutputError
 from soundness.evaluation.score_files import read_scores
-from soundness.settings.system import system_names
+from soundness.settings.loading import system_names
 from soundness.training.run import train
 
 RATE = 16_000

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from soundness.audio.log_mel import LogMel
-from soundness.detectors.detector import REPRESENTATIONS, Detector, find_representation
+from soundness.detectors.detector import Detector
 from soundness.errors import AudioError
-from soundness.settings.system import system_names
+from soundness.representations.protocol import REPRESENTATIONS, find_representation
+from soundness.settings.loading import system_names
 
 SYSTEMS = system_names()
 

@@ -14,7 +14,7 @@ from soundness.reports.anomalous_regions import OddPart, find_parts, hertz, stro
 from soundness.reports.explained_clip import explain_recording
 from soundness.reports.explanation import explain
 from soundness.representations.statistics import MeanLogMel
-from soundness.settings.system import system_names
+from soundness.settings.loading import system_names
 
 RATE = 16_000
 TONE_HZ = 3_000

@@ -11,9 +11,10 @@ import soundfile
 from soundness.audio.log_mel import LogMel
 from soundness.audio.log_mel_cache import SpectrogramStore
 from soundness.data.datasets import FEWEST_TRAINING_CLIPS, open_dataset
-from soundness.detectors.reader import check_training_clips, hear, read_recording
+from soundness.detectors.reader import read_recording
 from soundness.errors import AudioError, DataError
-from soundness.settings.system import load_settings
+from soundness.settings.loading import load_settings
+from soundness.training.clips import check_training_clips, hear
 
 RATE = 16_000
 

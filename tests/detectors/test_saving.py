@@ -14,17 +14,11 @@ from hypothesis import strategies as st
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from soundness.detectors.saving import (
-    FORMATS,
-    SUFFIX,
-    load_detector,
-    load_detectors,
-    load_separator,
-    save_detector,
-    save_separator,
-)
+from soundness.detectors.saving import load_detector, load_detectors, save_detector
 from soundness.errors import BundleError, OutputError
-from soundness.settings.system import system_names
+from soundness.sealed_files import FORMATS, SUFFIX
+from soundness.separation.saving import load_separator, save_separator
+from soundness.settings.loading import system_names
 
 SYSTEMS = system_names()
 SAME_FOLDER = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -14,19 +14,18 @@ from soundness.detectors.exported import ExportedDetector, load_exports
 from soundness.detectors.saving import save_detector
 from soundness.errors import AudioError, BundleError, DataError, ExportError, OutputError
 from soundness.evaluation.score_files import read_scores
-from soundness.export_verbs import export
 from soundness.exporting.features import pooled
 from soundness.exporting.graph import Graph
 from soundness.exporting.scorers import anomaly_score
 from soundness.exporting.separator import separated
-from soundness.exporting.write import TOLERANCE, export_detector
-from soundness.representations.poolings import POOLINGS
-from soundness.representations.poolings import pooled as pooled_by_numpy
-from soundness.representations.statistics import MeanLogMel
+from soundness.exporting.write import TOLERANCE, export, export_detector
+from soundness.representations.statistics import POOLINGS, MeanLogMel
+from soundness.representations.statistics import pooled as pooled_by_numpy
 from soundness.scoring.scorers import SCORERS, TrainingVectors
 from soundness.separation.conv_tasnet import ConvTasNet
 from soundness.separation.separator import Separator
-from soundness.settings.system import ScorerSettings, load_settings, system_names
+from soundness.settings.loading import load_settings, system_names
+from soundness.settings.system import ScorerSettings
 from soundness.verbs import score
 
 

@@ -6,7 +6,8 @@ from scipy import stats
 
 from soundness.errors import SettingsError
 from soundness.monitoring.alarm_rates import alarm_rate, parse_rate, upper_share
-from soundness.monitoring.alarm_rules import AlarmRule, AlarmWindow, candidate_rules, replay
+from soundness.monitoring.alarm_rules import candidate_rules, replay
+from soundness.scoring.alarms import AlarmRule, AlarmWindow
 from soundness.scoring.calibration import Calibration
 
 

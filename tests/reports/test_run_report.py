@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from command_line import refusal, soundness
 from soundness.benchmarking.results import BenchmarkResult, Measured, place_of
 from soundness.detectors.bulk_scoring import score_clips
-from soundness.detectors.saving import load_detectors, save_detector, save_separator
+from soundness.detectors.saving import load_detectors, save_detector
 from soundness.evaluation.bootstrap import bootstrap_intervals
 from soundness.evaluation.results import evaluate
 from soundness.evaluation.score_files import MachineScores, read_scores
@@ -22,6 +22,7 @@ from soundness.reports.players import extreme_clips, n_players
 from soundness.reports.run_report import write_report
 from soundness.run_folders import write_identity
 from soundness.separation.conv_tasnet import ConvTasNet
+from soundness.separation.saving import save_separator
 from soundness.separation.separator import Improvement, Separator, SeparatorSummary
 from soundness.training.run import train
 

@@ -16,7 +16,8 @@ from soundness.representations.autoencoders import (
     overlapping_segments,
     split_into_segments,
 )
-from soundness.settings.system import AutoencoderSettings, load_settings
+from soundness.settings.loading import load_settings
+from soundness.settings.system import AutoencoderSettings
 
 N_MELS, N_FRAMES = 16, 8
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soundness.data.clips import Clip, describe_clip
-from soundness.representations.conditions import Condition, ConditionEncoder, condition_of
+from soundness.data.clips import Clip, Condition, condition_of, describe_clip
+from soundness.representations.conditions import ConditionEncoder
 
 
 def condition(machine="fan", domain="source", attributes="", section="section_00"):

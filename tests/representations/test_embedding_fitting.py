@@ -8,7 +8,7 @@ from soundness.data.datasets import open_dataset
 from soundness.errors import SettingsError
 from soundness.representations.embedding_batches import EmbeddingClips
 from soundness.representations.embedding_fitting import fit_embedding
-from soundness.settings.system import load_settings
+from soundness.settings.loading import load_settings
 from soundness.training.separation import decide_separation
 
 N_MELS = 16

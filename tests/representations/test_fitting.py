@@ -8,11 +8,11 @@ import soundfile
 import torch
 
 from soundness.data.datasets import open_dataset
-from soundness.detectors.detector import REPRESENTATIONS
-from soundness.detectors.reader import hear
 from soundness.errors import SettingsError
 from soundness.representations.autoencoders import new_reconstructor
 from soundness.representations.fitting import FITTERS, FitContext
+from soundness.representations.protocol import REPRESENTATIONS
+from soundness.training.clips import hear
 from soundness.training.labelling import Labeller
 
 RATE = 16_000

@@ -8,7 +8,7 @@ from conftest import SMALL_NETWORK
 from soundness.audio.log_mel import Spectrograms
 from soundness.representations.autoencoder_fitting import TrainingClips, fit_reconstructor
 from soundness.representations.network_cache import NetworkStore
-from soundness.settings.system import load_settings
+from soundness.settings.loading import load_settings
 
 SETTINGS = load_settings("conditional", overrides=SMALL_NETWORK)
 

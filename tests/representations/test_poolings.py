@@ -5,10 +5,9 @@ import pytest
 
 from soundness.audio.log_mel import Spectrograms
 from soundness.errors import SettingsError
-from soundness.representations.poolings import POOLINGS, pooled
-from soundness.representations.statistics import MeanLogMel, PooledLogMel, QuantileLogMel
+from soundness.representations.statistics import POOLINGS, MeanLogMel, PooledLogMel, QuantileLogMel, pooled
 from soundness.settings.fields import POOLING_NAMES
-from soundness.settings.system import load_settings
+from soundness.settings.loading import load_settings
 
 TWO_VIEWS = 'poolings=["mean","quantile-0.1"]'
 

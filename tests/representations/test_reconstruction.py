@@ -10,7 +10,7 @@ from soundness.errors import SettingsError
 from soundness.representations.autoencoder_fitting import check_network
 from soundness.representations.autoencoders import AUTOENCODERS, Reconstructor, new_reconstructor
 from soundness.representations.reconstruction import ERRORS, Latent, ReconstructionError
-from soundness.settings.system import load_settings
+from soundness.settings.loading import load_settings
 from soundness.training.run import train
 
 SCALE = {"mean": torch.zeros(2, 2), "deviation": torch.ones(2, 2)}

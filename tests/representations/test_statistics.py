@@ -4,7 +4,8 @@ import numpy as np
 
 from soundness.audio.log_mel import Spectrograms
 from soundness.representations.statistics import MeanLogMel, QuantileLogMel, band_statistics
-from soundness.settings.system import SystemSettings, load_settings
+from soundness.settings.loading import load_settings
+from soundness.settings.system import SystemSettings
 
 
 def floats(values):

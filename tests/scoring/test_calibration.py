@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from soundness.errors import DataError
-from soundness.scoring.calibration import Calibration, n_flagged
-from soundness.scoring.scorers import Threshold
+from soundness.scoring.calibration import Calibration, Threshold, n_flagged
 
 TIED = st.lists(st.integers(0, 6).map(float), min_size=2, max_size=25)
 

@@ -9,8 +9,9 @@ from soundness.errors import DataError
 from soundness.scoring.expected_changes import expected_changes, likelihood_ratio_factor
 from soundness.scoring.scorers import SCORERS, FusedScorer, NearestNeighborScorer, TrainingVectors
 from soundness.scoring.whitening import Whitening
+from soundness.settings.loading import load_settings
 from soundness.settings.scoring import MemberSettings
-from soundness.settings.system import ScorerSettings, load_settings
+from soundness.settings.system import ScorerSettings
 
 N_BANDS = 24
 WHITENED = {"whitening": "scaled", "shrinkage": 0.05, "is_standardised": True}

@@ -10,6 +10,7 @@ from sklearn.covariance import EmpiricalCovariance, empirical_covariance, shrunk
 from sklearn.neighbors import NearestNeighbors
 
 from soundness.errors import DataError, SettingsError
+from soundness.scoring.calibration import Threshold
 from soundness.scoring.distances import nearest_distances
 from soundness.scoring.memory_bank import MemoryBank
 from soundness.scoring.scorers import (
@@ -18,7 +19,6 @@ from soundness.scoring.scorers import (
     MahalanobisScorer,
     MeanScorer,
     NearestNeighborScorer,
-    Threshold,
     TrainingVectors,
 )
 from soundness.scoring.whitening import whitening_matrix

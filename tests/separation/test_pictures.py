@@ -4,8 +4,8 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from soundness.separation.pictures import HeardClip, draw_clips, draw_score_histograms
-from soundness.settings.system import load_settings
+from soundness.benchmarking.pictures import HeardClip, draw_clips, draw_score_histograms
+from soundness.settings.loading import load_settings
 
 SETTINGS = load_settings("log-mel-knn")
 

@@ -291,7 +291,7 @@ print(int(status["VmHWM"].split()[0]) / 1024)  # MiB; what getrusage gives begin
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of a process is read from /proc")
 def test_memory_does_not_grow_with_the_length_of_a_recording(tmp_path):
     # 20 minutes stand for an hour, which takes minutes: what grew with the length would show in the first ten already.
-    from soundness.detectors.saving import save_separator
+    from soundness.separation.saving import save_separator
 
     save_separator(untrained(), tmp_path / "s.soundness")
     # Buffers go back to the system once they are free; else the peak is up to 60 MiB higher, by how glibc reuses them.

@@ -10,8 +10,8 @@ import soundfile
 import torch
 
 from soundness.data.datasets import open_dataset
-from soundness.detectors.saving import load_separator, save_separator
 from soundness.errors import AudioError, BundleError, DataError, OutputError, SettingsError
+from soundness.separation.saving import load_separator, save_separator
 from soundness.separation.training import SNR_DB, train_separator
 from soundness.training.separation import can_train_separator
 

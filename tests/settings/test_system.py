@@ -11,17 +11,19 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from soundness.errors import SettingsError
+from soundness.settings.loading import (
+    load_separator_settings,
+    load_settings,
+    system_descriptions,
+    system_names,
+    validated,
+)
 from soundness.settings.system import (
     SEPARATOR_SIZES,
     AutoencoderSettings,
     ConvTasNetSize,
     SeparatorSettings,
     SystemSettings,
-    load_separator_settings,
-    load_settings,
-    system_descriptions,
-    system_names,
-    validated,
 )
 
 

@@ -10,7 +10,7 @@ from soundness.data.datasets import open_dataset
 from soundness.detectors.bulk_scoring import score_clip
 from soundness.detectors.saving import load_detector, save_detector
 from soundness.errors import DataError
-from soundness.settings.system import load_settings
+from soundness.settings.loading import load_settings
 from soundness.training.calibration import split_machine
 from soundness.training.run import train
 

@@ -6,8 +6,7 @@ import pytest
 
 from soundness.data.datasets import open_dataset
 from soundness.errors import SettingsError
-from soundness.training.duration import forecast
-from soundness.training.step_timing import seconds_per_step
+from soundness.training.duration import forecast, seconds_per_step
 
 
 def minutes_in(text):

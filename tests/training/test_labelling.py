@@ -9,8 +9,8 @@ import soundfile
 
 from soundness.audio.log_mel import Spectrograms
 from soundness.data.datasets import open_dataset
-from soundness.detectors.reader import hear
 from soundness.errors import AudioError, DataError, OutputError
+from soundness.training.clips import hear
 from soundness.training.labelling import Labeller, band_moments, lacking_attributes, spectral_shapes
 from soundness.training.run import train
 

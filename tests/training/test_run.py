@@ -19,12 +19,14 @@ import torch
 from pydantic import BaseModel
 
 from soundness.detectors.bulk_scoring import score_clip, score_clips
-from soundness.detectors.detector import REPRESENTATIONS
-from soundness.detectors.saving import load_detector, load_detectors, load_separator, save_separator
+from soundness.detectors.saving import load_detector, load_detectors
 from soundness.errors import AudioError, BundleError, DataError, OutputError, SettingsError
 from soundness.representations.fitting import FITTERS
+from soundness.representations.protocol import REPRESENTATIONS
+from soundness.separation.saving import load_separator, save_separator
 from soundness.separation.separator import Separator
-from soundness.settings.system import SeparatorSettings, load_settings, system_names
+from soundness.settings.loading import load_settings, system_names
+from soundness.settings.system import SeparatorSettings
 from soundness.training.run import train
 
 RATE = 16_000

@@ -13,7 +13,7 @@ import soundfile  # type: ignore[import-untyped]  # it ships no types
 import soxr  # type: ignore[import-untyped]  # likewise
 from numpy.typing import NDArray
 
-from soundness.data.clips import SUFFIXES_OF_FORMAT
+from soundness.audio.formats import SUFFIXES_OF_FORMAT
 from soundness.errors import AudioError, DataError
 
 __all__ = [

@@ -78,7 +78,7 @@ def benchmark(
     check_extra()
     from soundness.benchmarking import run as benchmarking
     from soundness.benchmarking.pictures import draw_benchmark, picture_files
-    from soundness.settings.system import system_names
+    from soundness.settings.loading import system_names
 
     out, labels = Path(out), Path(data if truth is None else truth)
     result = benchmarking.benchmark(

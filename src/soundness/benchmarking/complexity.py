@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from soundness.detectors.detector import Detector, one_channel
+from soundness.detectors.detector import Detector
+from soundness.detectors.front_end import one_channel
 from soundness.errors import SettingsError
 
 __all__ = ["Complexity", "count_complexity", "count_macs", "largest_complexity"]

@@ -11,11 +11,11 @@ from soundness import verbs
 from soundness.errors import OutputError
 from soundness.evaluation.results import Evaluation
 from soundness.evaluation.score_files import read_scores
-from soundness.settings.system import DEFAULT_SYSTEM
+from soundness.settings.loading import DEFAULT_SYSTEM
 
 if TYPE_CHECKING:
+    from soundness.benchmarking.pictures import HeardClip
     from soundness.detectors.detector import Detector
-    from soundness.separation.pictures import HeardClip
 
 __all__ = ["Demonstration", "demo"]
 
@@ -142,8 +142,8 @@ def _per_cent(value: float | None) -> str:
 
 def _draw(out: Path, system: str) -> list[Path]:
     """Score histograms of one system, and its most and least normal clip of each machine."""
+    from soundness.benchmarking.pictures import draw_clips, draw_score_histograms
     from soundness.data.clips import parse_name
-    from soundness.separation.pictures import draw_clips, draw_score_histograms
 
     folder = out / "pictures"
     folder.mkdir(exist_ok=True)
@@ -177,8 +177,8 @@ def _draw(out: Path, system: str) -> list[Path]:
 
 
 def _heard(detector: "Detector", path: Path, what: str, value: float) -> "HeardClip":
+    from soundness.benchmarking.pictures import HeardClip
     from soundness.detectors.reader import read_recording
-    from soundness.separation.pictures import HeardClip
 
     waveform = read_recording(path, detector.settings)
     title = f"{what}: score {value:.2f}\n{path.name}"

@@ -10,12 +10,14 @@ from typing import Any
 
 from soundness.benchmarking.jobs import Entry, Job, run_all
 from soundness.benchmarking.results import BenchmarkResult, Measured
-from soundness.data.datasets import Dataset, open_dataset
-from soundness.detectors.saving import SUFFIX, load_separator
+from soundness.data.datasets import Dataset, fingerprint, open_dataset
 from soundness.errors import OutputError, SettingsError
-from soundness.run_folders import check_identity, fingerprint, write_identity
+from soundness.run_folders import check_identity, write_identity
+from soundness.sealed_files import SUFFIX
+from soundness.separation.saving import load_separator
 from soundness.separation.training import train_separator
-from soundness.settings.system import SeparatorSettings, SystemSettings, load_settings
+from soundness.settings.loading import load_settings
+from soundness.settings.system import SeparatorSettings, SystemSettings
 from soundness.training.run import Progress
 from soundness.training.separation import decide_separation
 

@@ -22,7 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from soundness.errors import OutputError, ScoresError, SettingsError
 from soundness.evaluation.results import Evaluation
 from soundness.evaluation.score_files import FAILED_FILE, ClipScore, MachineScores, read_scores, write_scores
-from soundness.settings.system import SystemSettings, validated
+from soundness.settings.loading import validated
+from soundness.settings.system import SystemSettings
 
 __all__ = [
     "Author",

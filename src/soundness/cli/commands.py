@@ -22,7 +22,7 @@ from soundness.cli.application import (
     write_json,
 )
 from soundness.cli.console import progress_bars, say, show_lines, show_table, warn
-from soundness.settings.system import DEFAULT_SYSTEM
+from soundness.settings.loading import DEFAULT_SYSTEM
 
 __all__: list[str] = []
 

@@ -7,18 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from soundness.audio.formats import _SUFFIXES
 from soundness.errors import DataError
 
 __all__ = [
     "DOMAINS",
-    "SUFFIXES_OF_FORMAT",
     "Clip",
+    "Condition",
     "Domain",
     "Label",
     "NameParts",
     "Split",
     "SupplementalKind",
     "clip_key",
+    "condition_of",
     "describe_clip",
     "parse_name",
     "read_attributes",
@@ -32,26 +34,6 @@ SupplementalKind = Literal["machine", "noise"]
 
 DOMAINS: tuple[Domain, ...] = ("source", "target")
 
-# Left out: header-less data, and .mat, which is mostly no audio.
-SUFFIXES_OF_FORMAT: dict[str, tuple[str, ...]] = {
-    "AIFF": (".aif", ".aifc", ".aiff"),
-    "AU": (".au", ".snd"),
-    "AVR": (".avr",),
-    "CAF": (".caf",),
-    "FLAC": (".flac",),
-    "IRCAM": (".sf",),
-    "MP3": (".mp3",),
-    "NIST": (".nist", ".sph"),
-    "OGG": (".oga", ".ogg", ".opus"),
-    "RF64": (".rf64",),
-    "SVX": (".8svx", ".iff", ".svx"),
-    "VOC": (".voc",),
-    "W64": (".w64",),
-    "WAV": (".wav", ".wave"),
-}
-"""The formats of libsndfile that hold recordings, with the suffixes they go by."""
-
-_SUFFIXES = frozenset(suffix for suffixes in SUFFIXES_OF_FORMAT.values() for suffix in suffixes)
 
 # 2020: [label_]id_MM_NNNNNNNN
 _ID_NAME = re.compile(r"(?:(?P<label>normal|anomaly)_)?(?P<section>id_\d+)_\d+")
@@ -266,3 +248,22 @@ def _split(words: frozenset[str]) -> Split | None:
 def _attributes(text: str | None) -> str:
     attributes = "" if text is None else text.strip("_")
     return "" if attributes == _NO_ATTRIBUTE else attributes
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Condition:
+    """What is known of how a training clip was recorded; ``""`` for what is not."""
+
+    machine_type: str
+    domain: str
+    section: str
+    attributes: str
+
+    def __str__(self) -> str:
+        known = (self.domain, "" if self.section == "section_00" else self.section, self.attributes)
+        return " ".join(part for part in known if part) or "unknown"
+
+
+def condition_of(clip: Clip) -> Condition:
+    """Condition of a training clip; a test clip's is never asked for."""
+    return Condition(clip.machine_type, clip.domain or "", clip.section, clip.attributes)

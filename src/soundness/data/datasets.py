@@ -1,5 +1,7 @@
 """Folders of recordings as data sets: the challenge's layouts of every year, and anybody's own."""
 
+import hashlib
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from soundness.audio.reading import AUDIO_SUFFIXES, iter_audio, list_entries
-from soundness.data.clips import Clip, Split, clip_key, describe_clip, read_attributes
+from soundness.data.clips import Clip, Split, clip_key, condition_of, describe_clip, read_attributes
 from soundness.data.layouts import FLAT, LAYOUTS, FlatLayout, FolderLayout, Layout, Place
 from soundness.errors import DataError
 
@@ -22,6 +24,7 @@ __all__ = [
     "Place",
     "Problem",
     "Severity",
+    "fingerprint",
     "list_clips",
     "open_dataset",
 ]
@@ -340,3 +343,12 @@ def _problems_of(machine: Machine) -> list[Problem]:
         message = f"{len(unknown):,} clips with neither 'machine' nor 'noise' in their name, e.g. {unknown[0].name}"
         problems.append(Problem(unknown[0].parent, message, "warning"))
     return problems
+
+
+def fingerprint(clips: Iterable[Clip]) -> str:
+    """Tells sets of clips apart by names, sizes and conditions, wherever they lie."""
+    known = [
+        (clip.machine_type, clip.path.name, clip.path.stat().st_size, str(condition_of(clip)), clip.section)
+        for clip in clips
+    ]
+    return hashlib.sha256(json.dumps(sorted(known)).encode()).hexdigest()

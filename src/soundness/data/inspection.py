@@ -9,25 +9,13 @@ from pathlib import Path
 from statistics import median
 from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from soundness.audio.reading import read_blocks, read_info
+from soundness.audio.measures import _CLIPPED_RUN, ClipMeasures, measure_clip
 from soundness.data.clips import DOMAINS, Clip, Split
 from soundness.data.datasets import FEWEST_TRAINING_CLIPS, Dataset, Machine, Problem
 from soundness.errors import AudioError
 from soundness.settings.system import AudioSettings, LogMelSettings
 
-__all__ = [
-    "COLUMNS",
-    "ClipMeasures",
-    "Inspection",
-    "SplitReport",
-    "Spread",
-    "inspect_dataset",
-    "measure_clip",
-    "table_rows",
-]
+__all__ = ["COLUMNS", "Inspection", "SplitReport", "Spread", "inspect_dataset", "table_rows"]
 
 COLUMNS = (
     *("machine", "split", "clips", "domains", "labels", "conditions", "supplemental"),
@@ -37,39 +25,9 @@ COLUMNS = (
 
 _SPLITS: tuple[Split, ...] = ("train", "test", "supplemental")
 _UNKNOWN = "unknown"
-_FULL_SCALE = 32767 / 32768  # the largest sample of 16 bits
-_CLIPPED_RUN = 3  # samples in a row at full scale; one alone is a recording that was normalised
 _CONDITIONS_SHOWN = 4
 
 Key = TypeVar("Key", str, int)
-
-
-@dataclass(frozen=True, slots=True)
-class ClipMeasures:
-    """What listening to one clip tells.
-
-    Parameters
-    ----------
-    seconds
-        Duration.
-    sample_rate
-        In Hz.
-    level_dbfs
-        Root mean square over all channels, in dB re a full-scale square wave; ``None`` for digital silence.
-    silent_channels
-        For each channel, whether all its samples are zero.
-    is_constant
-        Whether, in each channel, all samples are equal.
-    is_clipped
-        Whether some channel stays at full scale for three samples or more.
-    """
-
-    seconds: float
-    sample_rate: int
-    level_dbfs: float | None
-    silent_channels: tuple[bool, ...]
-    is_constant: bool
-    is_clipped: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,37 +141,6 @@ def inspect_dataset(dataset: Dataset, *, progress: Callable[[int, int], None] | 
     return Inspection(dataset.root, tuple(report for report in splits if report.n_clips > 0), tuple(problems))
 
 
-def measure_clip(path: Path) -> ClipMeasures:
-    """Listen to one clip, block by block.
-
-    Parameters
-    ----------
-    path
-        The audio file.
-
-    Raises
-    ------
-    AudioError
-        It cannot be read to its end, or holds samples that are no numbers.
-    """
-    info = read_info(path)
-    n_samples, energy, is_clipped = 0, 0.0, False
-    low, high = np.full(info.n_channels, np.inf), np.full(info.n_channels, -np.inf)
-    for block in read_blocks(path):
-        n_samples += len(block)
-        energy += float(np.square(block, dtype=np.float64).sum())
-        low, high = np.minimum(low, block.min(axis=0)), np.maximum(high, block.max(axis=0))
-        is_clipped = is_clipped or _is_clipped(block)
-    return ClipMeasures(
-        seconds=n_samples / info.sample_rate,
-        sample_rate=info.sample_rate,
-        level_dbfs=None if energy == 0 else 10 * float(np.log10(energy / (n_samples * info.n_channels))),
-        silent_channels=tuple(bool(flag) for flag in (low == 0) & (high == 0)),
-        is_constant=bool((low == high).all()),
-        is_clipped=is_clipped,
-    )
-
-
 def table_rows(inspection: Inspection) -> list[tuple[str, ...]]:
     """The splits as rows of text, one cell for each of `COLUMNS`; empty where nothing is known."""
     return [_row(report) for report in inspection.splits]
@@ -224,14 +151,6 @@ def _try_to_measure(clip: Clip) -> ClipMeasures | AudioError:
         return measure_clip(clip.path)
     except AudioError as error:
         return error
-
-
-def _is_clipped(block: NDArray[np.float32]) -> bool:
-    is_full = np.abs(block) >= _FULL_SCALE
-    if not is_full.any():
-        return False
-    runs = np.lib.stride_tricks.sliding_window_view(is_full, min(_CLIPPED_RUN, len(block)), axis=0)
-    return len(block) >= _CLIPPED_RUN and bool(runs.all(axis=-1).any())
 
 
 def _report(

@@ -18,7 +18,7 @@ from soundness.data.layouts import NORMAL_FOLDER, ODD_FOLDERS
 from soundness.detectors.exported import ExportedDetector
 from soundness.errors import AudioError, DataError, OutputError, SettingsError
 from soundness.evaluation.score_files import FAILED_FILE, ClipScore, ScoreWriter
-from soundness.monitoring.alarm_rules import AlarmRule, AlarmWindow
+from soundness.scoring.alarms import AlarmRule, AlarmWindow
 
 if TYPE_CHECKING:  # PyTorch comes with it, which exported detectors do without
     from soundness.detectors.detector import Detector
@@ -323,7 +323,7 @@ def _listening(detector: "AnyDetector", store: SpectrogramStore | None) -> Calla
 def _one_thread_each(detectors: "Iterable[AnyDetector]") -> AbstractContextManager[None]:
     if all(isinstance(detector, ExportedDetector) for detector in detectors):
         return nullcontext()
-    from soundness.detectors.reader import one_thread_each
+    from soundness.threads import one_thread_each
 
     return one_thread_each()
 

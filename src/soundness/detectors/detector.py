@@ -1,68 +1,26 @@
 """A detector: everything between a waveform and its anomaly score, in one object that is ready to use."""
 
 import copy
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from soundness.audio.log_mel import LogMel, Spectrograms
+from soundness.detectors.front_end import one_channel
 from soundness.detectors.normal_clips import NormalClips
-from soundness.errors import AudioError, SettingsError
-from soundness.monitoring.alarm_rules import AlarmRule
-from soundness.plugins import find_part, methods_of
-from soundness.representations.statistics import MeanLogMel, PooledLogMel, QuantileLogMel
-from soundness.scoring.calibration import Calibration
-from soundness.scoring.scorers import Scorer, Threshold
+from soundness.errors import SettingsError
+from soundness.representations.protocol import Representation
+from soundness.scoring.alarms import AlarmRule
+from soundness.scoring.calibration import Calibration, Threshold
+from soundness.scoring.scorers import Scorer
 from soundness.settings.system import SystemSettings
 
 if TYPE_CHECKING:  # loads PyTorch
     from soundness.separation.separator import Separator
 
-__all__ = ["REPRESENTATIONS", "Detector", "Representation", "TrainingSummary", "find_representation"]
-
-
-class Representation(Protocol):
-    """What stands in `REPRESENTATIONS`: what a clip becomes before it is scored."""
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: SystemSettings) -> Self:
-        """Rebuild a representation from `arrays`."""
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """All that was learned, by name."""
-
-    def vectors(self, clip: Spectrograms) -> NDArray[np.floating]:
-        """Vectors of one clip, shape ``(condition, feature)``."""
-
-    def error_map(self, clip: Spectrograms) -> NDArray[np.floating]:
-        """How odd each band and frame is, shape ``(mel, frame)``; higher is odder."""
-
-
-REPRESENTATIONS: dict[str, type[Representation] | str] = {
-    "reconstruction-error": "soundness.representations.reconstruction:ReconstructionError",
-    "latent": "soundness.representations.reconstruction:Latent",
-    "mean-log-mel": MeanLogMel,
-    "quantile-log-mel": QuantileLogMel,
-    "log-mel": PooledLogMel,
-    "discriminative-embedding": "soundness.representations.embeddings:DiscriminativeEmbedding",
-}
-"""By name, those that need PyTorch by their import path."""
-
-
-def find_representation(name: str) -> type[Representation]:
-    """The representation of a name, or a user's own by import path.
-
-    Raises
-    ------
-    SettingsError
-        If there is none, or it does not fit.
-    """
-    methods = methods_of(Representation)
-    representation: type[Representation] = find_part(name, REPRESENTATIONS, key="representation", methods=methods)
-    return representation
+__all__ = ["Detector", "TrainingSummary"]
 
 
 class TrainingSummary(BaseModel):
@@ -250,16 +208,3 @@ class Detector:
     def error_map(self, waveform: NDArray[np.float32]) -> NDArray[np.floating]:
         """How odd each band and frame of a recording is, shape ``(mel, frame)``; see `score`."""
         return self.representation.error_map(self.spectrograms(waveform))
-
-
-def one_channel(waveform: NDArray[np.float32], *, channel: int) -> NDArray[np.float32]:
-    """The channel that is listened to, shape ``(1, time)``, of a waveform of shape ``(channel, time)``.
-
-    Raises
-    ------
-    AudioError
-        If there is no such channel.
-    """
-    if channel >= len(waveform):
-        raise AudioError(f"{len(waveform)} channel(s); audio.channel {channel} (counted from 0) is listened to")
-    return waveform[channel : channel + 1]

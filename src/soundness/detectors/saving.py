@@ -6,48 +6,29 @@ Nothing in it is ever executed. A part of a user's own is named by its import pa
 was imported before, or is allowed by the environment.
 """
 
-import hashlib
-import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.numpy import load as load_arrays
-from safetensors.numpy import save as save_arrays
 
-from soundness.detectors.detector import Detector, TrainingSummary, find_representation
+from soundness.detectors.detector import Detector, TrainingSummary
 from soundness.detectors.normal_clips import NormalClips
-from soundness.errors import BundleError, OutputError, SettingsError
-from soundness.monitoring.alarm_rules import AlarmRule
+from soundness.errors import BundleError, SettingsError
 from soundness.plugins import check_allowed
-from soundness.scoring.calibration import Calibration
-from soundness.scoring.scorers import Threshold, find_scorer
-from soundness.settings.system import SeparatorSettings, SystemSettings
+from soundness.representations.protocol import find_representation
+from soundness.scoring.alarms import AlarmRule
+from soundness.scoring.calibration import Calibration, Threshold
+from soundness.scoring.scorers import find_scorer
+from soundness.sealed_files import FORMATS, SUFFIX, _below, _check_format, _fitting, _read, _write
+from soundness.separation.saving import _about, _rebuilt
+from soundness.settings.system import SystemSettings
 
 if TYPE_CHECKING:  # loads PyTorch
-    from soundness.separation.separator import Separator
+    pass
 
-__all__ = [
-    "FORMATS",
-    "SUFFIX",
-    "check_kind",
-    "load_detector",
-    "load_detectors",
-    "load_separator",
-    "save_detector",
-    "save_separator",
-]
-
-FORMATS = {"detector": 7, "separator": 3}
-SUFFIX = ".soundness"
-_LONGEST_FIRST_LINE = 256
+__all__ = ["load_detector", "load_detectors", "save_detector"]
 
 
 def save_detector(detector: Detector, path: Path) -> None:
@@ -132,62 +113,6 @@ def _check_parts_allowed(path: Path, settings: SystemSettings) -> None:
         raise BundleError(f"{path}: {error}") from None
 
 
-def save_separator(separator: "Separator", path: Path) -> None:
-    """Write a separator to one file; a file is there whole or not at all.
-
-    Raises
-    ------
-    OutputError
-        If the file cannot be written.
-    """
-    _write(path, kind="separator", about=_about(separator), arrays=separator.arrays())
-
-
-def load_separator(path: Path) -> "Separator":
-    """Read a separator; what it gives is what the separator that was saved gave, to the last bit.
-
-    Raises
-    ------
-    BundleError
-        If the file holds no separator, was cut or altered, or is of another format.
-    """
-    about, arrays = _read(path, kind="separator")
-    with _fitting(path):
-        return _rebuilt(about, arrays)
-
-
-def _about(separator: "Separator") -> dict[str, Any]:
-    return {
-        "settings": separator.settings.model_dump(mode="json"),
-        "summary": separator.summary.model_dump(mode="json"),
-    }
-
-
-def _rebuilt(about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "Separator":
-    from soundness.separation.separator import Separator, SeparatorSummary
-
-    return Separator.from_arrays(
-        arrays,
-        settings=SeparatorSettings.model_validate(about["settings"]),
-        summary=SeparatorSummary.model_validate(about["summary"]),
-    )
-
-
-@contextmanager
-def _fitting(path: Path) -> Iterator[None]:
-    """What an intact file holds, and this version cannot make sense of, is one line that says so."""
-    try:
-        yield
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise BundleError(f"{path}: its settings do not fit this version of soundness: {first['msg']}") from None
-    except (SettingsError, RuntimeError, TypeError) as error:
-        line = str(error).splitlines()[0]
-        raise BundleError(f"{path}: does not fit this version of soundness: {line}") from None
-    except KeyError as error:
-        raise BundleError(f"{path}: needs a part that this version of soundness lacks: {error}") from None
-
-
 def load_detectors(path: Path) -> dict[str, Detector]:
     """Detectors of one file or of a run folder, by machine type.
 
@@ -208,79 +133,3 @@ def load_detectors(path: Path) -> dict[str, Detector]:
             raise BundleError(f"{file}: a second detector of {detector.machine_type} in this folder")
         detectors[detector.machine_type] = detector
     return detectors
-
-
-def _write(path: Path, *, kind: str, about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    payload = save_arrays(contiguous, metadata={"soundness": json.dumps(about)})
-    first_line = f"soundness {kind} {FORMATS[kind]} {len(payload)} {hashlib.sha256(payload).hexdigest()}\n"
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            file.write(first_line.encode("ascii") + payload)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
-
-
-def check_kind(path: Path, kind: str) -> None:
-    """Refuse a file that is not of a kind. Its format, and whether it is whole, do not matter: it is to be replaced.
-
-    Raises
-    ------
-    BundleError
-        If it cannot be read, or holds something else.
-    """
-    try:
-        with path.open("rb") as file:
-            _sealed_as(path, file.read(_LONGEST_FIRST_LINE).partition(b"\n")[0], kind=kind)
-    except OSError as error:
-        raise BundleError(f"{path}: cannot be read: {error.strerror}; expected a {kind}") from None
-
-
-def _read(path: Path, *, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise BundleError(f"{path}: cannot be read: {error.strerror}; expected a {kind}") from None
-    first_line, _, payload = content.partition(b"\n")
-    number, n_bytes, digest = _sealed_as(path, first_line, kind=kind)
-    _check_format(kind, number, file=f"{path}:")
-    if len(payload) != n_bytes:
-        raise BundleError(f"{path}: cut short: {len(payload):,} bytes of {n_bytes:,} are there")
-    if hashlib.sha256(payload).hexdigest() != digest:
-        raise BundleError(f"{path}: altered since it was written: its checksum does not fit")
-    return _unpacked(path, payload)
-
-
-def _sealed_as(path: Path, first_line: bytes, *, kind: str) -> tuple[int, int, str]:
-    """Format, number of bytes and checksum, as the first line of a file of a kind says."""
-    words = first_line[:_LONGEST_FIRST_LINE].decode("ascii", errors="replace").split(" ")
-    if len(words) != 5 or words[0] != "soundness" or not words[2].isdecimal() or not words[3].isdecimal():
-        raise BundleError(f"{path}: not a {kind} of soundness")
-    if words[1] != kind:
-        raise BundleError(f"{path}: holds a {words[1]}; expected a {kind}")
-    return int(words[2]), int(words[3]), words[4]
-
-
-def _check_format(kind: str, found: int, *, file: str) -> None:
-    if found != FORMATS[kind]:
-        remedy = "train it anew" if found < FORMATS[kind] else "a newer one reads it"
-        raise BundleError(f"{file} format {found}; this version of soundness reads format {FORMATS[kind]}: {remedy}")
-
-
-def _unpacked(path: Path, payload: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    try:
-        arrays = load_arrays(payload)
-        header = json.loads(payload[8 : 8 + int.from_bytes(payload[:8], "little")])
-        return json.loads(header["__metadata__"]["soundness"]), arrays
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise BundleError(f"{path}: not a readable safetensors file: {error}") from None
-
-
-def _below(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    start = f"{prefix}."
-    return {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}

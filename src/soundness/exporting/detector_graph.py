@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import onnx
 
-from soundness.detectors.detector import Detector, Representation
-from soundness.exporting.features import pooled, quantile
+from soundness.detectors.detector import Detector
+from soundness.exporting.features import deviation_map, log_mel, pooled, quantile
 from soundness.exporting.graph import Graph, Value
 from soundness.exporting.networks import ClipErrors
 from soundness.exporting.scorers import anomaly_score, known_part, p_value
 from soundness.exporting.separator import separated
-from soundness.exporting.spectrograms import deviation_map, log_mel
+from soundness.representations.protocol import Representation
 from soundness.representations.reconstruction import ReconstructionError
 from soundness.representations.statistics import MeanLogMel, PooledLogMel, QuantileLogMel
 

@@ -5,12 +5,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from soundness.audio.log_mel import hann_window, mel_filterbank
 from soundness.errors import ExportError
 from soundness.exporting.graph import Value
-from soundness.representations.poolings import EXPONENT, N_OCTAVES, SMALLEST_POWER
+from soundness.representations.statistics import EXPONENT, N_OCTAVES, SMALLEST_POWER, MeanLogMel
 from soundness.settings.fields import Pooling, quantile_of
+from soundness.settings.system import LogMelSettings
 
-__all__ = ["pooled", "quantile"]
+__all__ = ["deviation_map", "log_mel", "pooled", "quantile"]
 
 
 def pooled(values: Value, poolings: Sequence[Pooling]) -> Value:
@@ -21,7 +23,7 @@ def pooled(values: Value, poolings: Sequence[Pooling]) -> Value:
     values
         Shape ``(clip, mel, frame)``.
     poolings
-        Keys of `soundness.representations.poolings.POOLINGS`, or quantiles such as ``quantile-0.1``.
+        Keys of `soundness.representations.statistics.POOLINGS`, or quantiles such as ``quantile-0.1``.
 
     Raises
     ------
@@ -98,3 +100,34 @@ _POOLINGS: dict[Pooling, Callable[[Value], Value]] = {
     "modulation": _modulation,
     "change": _change,
 }
+
+
+def log_mel(waveform: Value, settings: LogMelSettings, *, sample_rate: int) -> Value:
+    """Log-mel in dB, float32, shape ``(clip, mel, frame)``, as `soundness.audio.log_mel.LogMel` gives it.
+
+    Parameters
+    ----------
+    waveform
+        float32, shape ``(clip, time)``.
+    settings
+        Frame, bands and floor.
+    sample_rate
+        Hz.
+    """
+    before = settings.n_fft // 2
+    padded = waveform.padded(np.int64(before), np.int64(settings.n_fft - before), axis=1)
+    window = hann_window(settings.n_fft)
+    spectrum = padded.cast(np.float64).with_axes(2).op("STFT", np.int64(settings.hop_length), window, onesided=1)
+    magnitude = spectrum.square().sum(-1).cast(np.float32)  # (clip, frame, bin)
+    if settings.power != 2.0:
+        magnitude = magnitude.op("Pow", np.float32(settings.power / 2))
+    bands = magnitude @ mel_filterbank(settings, sample_rate=sample_rate).T  # (clip, frame, mel)
+    floor = np.float32(10 ** (settings.floor_db * settings.power / 20))
+    decibels = bands.op("Max", floor).cast(np.float64).op("Log") * np.float64(20 / settings.power / math.log(10))
+    return decibels.cast(np.float32).transposed(0, 2, 1)
+
+
+def deviation_map(representation: MeanLogMel, wanted: Value) -> Value:
+    """Squared distance from the band's mean, in its deviations, shape ``(clip, mel, frame)``."""
+    mean, deviation = (array[:, None] for array in (representation.mean, representation.deviation))
+    return ((wanted - mean) / deviation).square()

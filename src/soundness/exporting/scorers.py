@@ -23,8 +23,8 @@ from soundness.scoring.fused import FusedScorer
 from soundness.scoring.memory_bank import MemoryBank
 from soundness.scoring.nearest_neighbors import NearestNeighborScorer
 from soundness.scoring.normalization import Balance, Quantiles, Raw, ZScores
+from soundness.scoring.protocol import ANY_DOMAIN, Array
 from soundness.scoring.scorers import Scorer
-from soundness.scoring.training_vectors import ANY_DOMAIN, Array
 from soundness.settings.scoring import ScorerSettings
 
 Exporter = TypeVar("Exporter")

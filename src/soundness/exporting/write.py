@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,16 @@ import onnx
 from numpy.typing import NDArray
 
 from soundness.audio.reading import iter_audio
-from soundness.detectors.detector import Detector, one_channel
+from soundness.detectors.detector import Detector
 from soundness.detectors.exported import ABOUT_SUFFIX, FORMAT, GRAPH_SUFFIX, ExportedDetector, fingerprint
-from soundness.detectors.reader import one_thread_each, read_recording
-from soundness.errors import AudioError, DataError, ExportError, OutputError
+from soundness.detectors.front_end import one_channel
+from soundness.detectors.reader import read_recording
+from soundness.errors import AudioError, DataError, ExportError, MissingExtraError, OutputError
 from soundness.exporting.detector_graph import detector_graph
+from soundness.threads import one_thread_each
+from soundness.verbs import load
 
-__all__ = ["TOLERANCE", "Export", "export_detector", "made_sounds"]
+__all__ = ["TOLERANCE", "Export", "export", "export_detector", "made_sounds"]
 
 TOLERANCE = 1e-4
 """Scores agree where they differ by no more than this, times the larger of 1 and the score."""
@@ -282,3 +286,59 @@ def _write(contents: Mapping[Path, bytes]) -> None:
             with suppress(OSError):  # where nothing could be written, nothing can be removed
                 partial.unlink()
             raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+PathLike = Path | str
+
+
+def export(
+    detector: PathLike,
+    out: PathLike,
+    *,
+    check: Iterable[PathLike] = (),
+    overwrite: bool = False,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> "list[Export]":
+    """Write detectors as ONNX graphs; see `soundness.exporting.write.export_detector`.
+
+    Parameters
+    ----------
+    detector
+        A detector's file, or a run's folder.
+    out
+        Folder of the exports.
+    check
+        Recordings, and folders of them, on which each graph is compared with its detector, beside sounds that are made.
+    overwrite
+        Replace exports that are there.
+    progress
+        Is told the machine, how many sounds are done, and of how many.
+
+    Raises
+    ------
+    ExportError
+        If a part of a detector cannot be exported, or a graph does not agree with its detector.
+    SoundnessError
+        If the detector, a recording or the folder does not do, or the extra ``export`` is not installed.
+    """
+    detectors = load(detector)
+    for package in ("onnx", "onnxruntime"):
+        if find_spec(package) is None:
+            raise MissingExtraError(f"this needs the package {package}: pip install 'soundness[export]'")
+    from soundness.exporting.write import export_detector
+
+    check = list(check)
+    return [
+        export_detector(
+            each,
+            Path(out),
+            check=check,
+            overwrite=overwrite,
+            progress=None if progress is None else _named(progress, each.machine_type),
+        )
+        for each in detectors.values()
+    ]
+
+
+def _named(progress: Callable[[str, int, int], None], name: str) -> Callable[[int, int], None]:
+    return lambda done, total: progress(name, done, total)

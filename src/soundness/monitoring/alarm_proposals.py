@@ -9,11 +9,13 @@ import numpy as np
 from soundness.audio.reading import read_info, read_pieces
 from soundness.data.datasets import list_clips
 from soundness.detectors.detector import Detector
-from soundness.detectors.reader import one_thread_each, read_recording
+from soundness.detectors.reader import read_recording
 from soundness.errors import DataError, SettingsError
 from soundness.monitoring.alarm_rates import SECONDS_PER_DAY, rate_per_day
-from soundness.monitoring.alarm_rules import AlarmRule, Replay, candidate_rules, replay
+from soundness.monitoring.alarm_rules import Replay, candidate_rules, replay
+from soundness.scoring.alarms import AlarmRule
 from soundness.scoring.calibration import Calibration
+from soundness.threads import one_thread_each
 
 __all__ = ["AlarmProposal", "p_values_of", "propose_alarms"]
 

@@ -14,11 +14,12 @@ from pathlib import Path
 from soundness.audio.reading import iter_audio, read_info
 from soundness.data.download_http import Patience
 from soundness.detectors.detector import Detector
-from soundness.detectors.reader import one_thread_each, read_recording
+from soundness.detectors.reader import read_recording
 from soundness.errors import AudioError, DataError, OutputError
-from soundness.monitoring.alarm_rules import AlarmWindow
 from soundness.monitoring.event_log import ClipLog, LogRow, plain
 from soundness.monitoring.webhook import post
+from soundness.scoring.alarms import AlarmWindow
+from soundness.threads import one_thread_each
 
 __all__ = ["Watch", "WatchCounts"]
 

@@ -14,8 +14,9 @@ from soundness.data.clips import Clip
 from soundness.data.datasets import list_clips
 from soundness.detectors.detector import Detector
 from soundness.detectors.normal_clips import NormalClips
-from soundness.detectors.reader import Listener, name_of, one_thread_each, spectrograms_of
+from soundness.detectors.reader import Listener, name_of, spectrograms_of
 from soundness.errors import AudioError, DataError
+from soundness.threads import one_thread_each
 
 __all__ = ["FreshClip", "hear_fresh", "joined_clips"]
 

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from soundness.audio.log_mel import band_centres
 from soundness.audio.reading import iter_audio
-from soundness.detectors.detector import Detector, one_channel
+from soundness.detectors.detector import Detector
 from soundness.detectors.explanation import Explanation, explain_clip
+from soundness.detectors.front_end import one_channel
 from soundness.detectors.reader import read_recording
 from soundness.errors import AudioError
 from soundness.reports.anomalous_regions import OddPart, find_parts

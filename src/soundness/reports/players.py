@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from soundness.audio.log_mel import LogMel
 from soundness.data.clips import clip_key
 from soundness.data.datasets import list_clips, open_dataset
-from soundness.detectors.detector import Detector, one_channel
+from soundness.detectors.detector import Detector
+from soundness.detectors.front_end import one_channel
 from soundness.detectors.reader import read_recording
 from soundness.errors import AudioError
 from soundness.evaluation.score_files import MachineScores

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from soundness.benchmarking.results import BenchmarkResult, Spread
+from soundness.data.clips import condition_of
 from soundness.data.datasets import Dataset, open_dataset
 from soundness.detectors.detector import Detector
 from soundness.evaluation.metrics import harmonic_mean
 from soundness.evaluation.results import Evaluation
 from soundness.reports.system_section import Scored
-from soundness.representations.conditions import condition_of
 
 __all__ = ["Verdict", "benchmark_verdict", "count", "data_rows", "heat_rows", "run_verdict", "summary_rows", "versions"]
 

@@ -12,7 +12,6 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from soundness.detectors.detector import Detector
-from soundness.detectors.saving import SUFFIX, load_separator
 from soundness.evaluation.labelled_scores import LabelledScores
 from soundness.evaluation.metrics import roc_auc, roc_curve
 from soundness.evaluation.results import Evaluation
@@ -20,6 +19,8 @@ from soundness.evaluation.score_files import MachineScores
 from soundness.evaluation.year_metrics import Figures, LabelledClips
 from soundness.reports.players import Player, Recordings, add_sound, extreme_clips, n_players
 from soundness.reports.svg_charts import line_chart, roc_chart, score_chart
+from soundness.sealed_files import SUFFIX
+from soundness.separation.saving import load_separator
 
 if TYPE_CHECKING:  # loads PyTorch
     from soundness.separation.separator import Separator

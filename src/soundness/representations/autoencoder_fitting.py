@@ -25,8 +25,7 @@ from soundness.representations.autoencoder_batches import (
     has_one_spectrogram,
     training_batches,
 )
-from soundness.representations.autoencoders import Reconstructor, new_reconstructor
-from soundness.representations.fits import FitResult
+from soundness.representations.autoencoders import FitResult, Reconstructor, new_reconstructor
 from soundness.representations.statistics import band_statistics
 from soundness.settings.system import SystemSettings, TrainingSettings
 

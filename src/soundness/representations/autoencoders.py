@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -14,10 +15,12 @@ from soundness.settings.system import AutoencoderSettings, SystemSettings
 __all__ = [
     "AUTOENCODERS",
     "ConvolutionalAutoencoder",
+    "FitResult",
     "FullyConnectedAutoencoder",
     "NewAutoencoder",
     "Reconstructor",
     "autoencoder_settings",
+    "count_parameters",
     "new_reconstructor",
     "overlapping_segments",
     "split_into_segments",
@@ -258,3 +261,23 @@ def _decoder_layers(channels: tuple[int, ...], *, first_stride: int) -> list[nn.
         layers += [convolution, nn.BatchNorm2d(n_out), nn.ReLU(inplace=True)]
     # Maps shuffled into one are a transposed convolution, too, and four times faster on a CPU than one that wide.
     return [*layers, nn.Conv2d(channels[0], first_stride**2, 3, padding=1), nn.PixelShuffle(first_stride)]
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Trained parameters of a network."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+@dataclass(frozen=True, slots=True)
+class FitResult:
+    """A trained network and how its training went; losses in squared deviations of a band, or dB squared."""
+
+    reconstructor: Reconstructor
+    n_steps: int
+    train_loss: float
+    held_out_loss: float | None
+
+    @property
+    def n_parameters(self) -> int:
+        """Trained parameters of the network."""
+        return count_parameters(self.reconstructor)

@@ -6,28 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from soundness.data.clips import Clip
+from soundness.data.clips import Condition
 
-__all__ = ["Condition", "ConditionEncoder", "condition_of"]
-
-
-@dataclass(frozen=True, order=True, slots=True)
-class Condition:
-    """What is known of how a training clip was recorded; ``""`` for what is not."""
-
-    machine_type: str
-    domain: str
-    section: str
-    attributes: str
-
-    def __str__(self) -> str:
-        known = (self.domain, "" if self.section == "section_00" else self.section, self.attributes)
-        return " ".join(part for part in known if part) or "unknown"
-
-
-def condition_of(clip: Clip) -> Condition:
-    """Condition of a training clip; a test clip's is never asked for."""
-    return Condition(clip.machine_type, clip.domain or "", clip.section, clip.attributes)
+__all__ = ["ConditionEncoder"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,13 +19,13 @@ from soundness.errors import SettingsError
 from soundness.lightning_loop import check_accelerator, quiet_lightning, run
 from soundness.representations.embedding_batches import EmbeddingBatch, EmbeddingBatches, EmbeddingClips
 from soundness.representations.embeddings import (
+    EmbeddingFit,
     EmbeddingNetwork,
     SubClusterCentres,
     adapted_scale,
     new_embedding_network,
     sub_cluster_loss,
 )
-from soundness.representations.fits import EmbeddingFit
 from soundness.representations.statistics import band_statistics
 from soundness.settings.system import EmbeddingSettings, SystemSettings
 

@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -13,11 +14,12 @@ from torch.nn.functional import normalize
 
 from soundness.audio.log_mel import Spectrograms
 from soundness.errors import SettingsError
-from soundness.representations.autoencoders import split_into_segments
+from soundness.representations.autoencoders import count_parameters, split_into_segments
 from soundness.settings.system import EmbeddingSettings, SystemSettings
 
 __all__ = [
     "DiscriminativeEmbedding",
+    "EmbeddingFit",
     "EmbeddingNetwork",
     "SubClusterCentres",
     "adapted_scale",
@@ -265,3 +267,19 @@ def _spectrum_layers(channels: tuple[int, ...]) -> list[nn.Module]:
         convolution = nn.Conv1d(n_in, n_out, _KERNEL, stride=2, padding=_KERNEL // 2, bias=False)
         layers += [convolution, nn.BatchNorm1d(n_out), nn.ReLU()]
     return layers
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingFit:
+    """A trained network and how its training went; nothing is held out, and the last weights are kept."""
+
+    network: EmbeddingNetwork
+    n_classes: int
+    n_steps: int
+    train_loss: float
+    held_out_loss: None = None
+
+    @property
+    def n_parameters(self) -> int:
+        """Trained parameters of the network."""
+        return count_parameters(self.network)

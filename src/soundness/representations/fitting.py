@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from soundness.detectors.detector import Representation
-from soundness.detectors.reader import Heard
+from soundness.data.clips import Condition
 from soundness.errors import SettingsError
 from soundness.plugins import find_part, methods_of
-from soundness.representations.conditions import Condition, ConditionEncoder
+from soundness.representations.conditions import ConditionEncoder
+from soundness.representations.protocol import Heard, Representation
 from soundness.representations.statistics import MeanLogMel, PooledLogMel, QuantileLogMel, band_statistics
 from soundness.settings.system import SystemSettings
 
 if TYPE_CHECKING:  # loads PyTorch
+    from soundness.representations.autoencoders import FitResult
     from soundness.representations.embedding_batches import EmbeddingClips
-    from soundness.representations.fits import EmbeddingFit, FitResult
+    from soundness.representations.embeddings import EmbeddingFit
     from soundness.representations.network_cache import NetworkStore
     from soundness.representations.reconstruction import ReconstructionError
 
@@ -182,7 +183,7 @@ FITTERS: dict[str, Callable[[Sequence[Heard], SystemSettings, FitContext], list[
     "log-mel": fit_pooled_log_mel,
     "discriminative-embedding": fit_discriminative_embedding,
 }
-"""How each of `soundness.detectors.detector.REPRESENTATIONS` is fitted to the machines that share it."""
+"""How each of `soundness.representations.protocol.REPRESENTATIONS` is fitted to the machines that share it."""
 
 
 def find_fitter(name: str) -> Callable[[Sequence[Heard], SystemSettings, FitContext], list[Fitted]]:

@@ -10,8 +10,7 @@ from typing import Any
 import torch
 
 from soundness.representations.autoencoder_batches import TrainingClips
-from soundness.representations.autoencoders import new_reconstructor
-from soundness.representations.fits import FitResult
+from soundness.representations.autoencoders import FitResult, new_reconstructor
 from soundness.run_folders import package_versions
 from soundness.settings.system import SystemSettings
 

@@ -16,7 +16,7 @@ from soundness.representations.autoencoders import (
     overlapping_segments,
     split_into_segments,
 )
-from soundness.representations.poolings import pooled
+from soundness.representations.statistics import pooled
 from soundness.settings.fields import Pooling
 from soundness.settings.system import SystemSettings
 

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.errors import SettingsError
-from soundness.scoring.protocol import Scorer
-from soundness.scoring.training_vectors import ANY_DOMAIN, Array, TrainingVectors
+from soundness.scoring.protocol import ANY_DOMAIN, Array, Scorer, TrainingVectors
 from soundness.settings.scoring import ScorerSettings
 
 __all__ = ["MahalanobisScorer", "MeanScorer"]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from soundness.errors import DataError
 
-__all__ = ["Calibration", "Origin", "n_flagged"]
+__all__ = ["Calibration", "Origin", "Threshold", "n_flagged"]
 
 Array = NDArray[np.float64]
 
@@ -142,3 +142,54 @@ class Calibration:
             rank = len(values) + 1 - n_flagged(rate, len(values))  # counted from 1
             thresholds.append(math.inf if rank > len(values) else float(values[rank - 1]) if rank > 0 else -math.inf)
         return max(thresholds)
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """The score above which a clip is called anomalous.
+
+    Parameters
+    ----------
+    value
+        The largest of the domains' thresholds, since a test clip's domain is unknown; a domain of a single clip, whose
+        left-out score says nothing of that domain, does not count beside others.
+    domains
+        Each domain's own threshold, by name.
+    notes
+        Which domains are too small to support the rate that was asked for.
+    """
+
+    value: float
+    domains: dict[str, float]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def from_scores(cls, scores: Mapping[str, Array], *, false_alarm_rate: float) -> Self:
+        r"""Conformal threshold at a stated false-alarm rate.
+
+        Of :math:`n` exchangeable normal scores, the :math:`\lceil (n + 1)(1 - \alpha) \rceil`-th smallest is exceeded
+        by another normal clip with a probability of at most :math:`\alpha`. Fewer than :math:`1 / \alpha - 1` scores
+        support no such threshold; their largest is then used, and a note says which rate it stands for.
+
+        Parameters
+        ----------
+        scores
+            Leave-one-out scores of normal clips, by domain.
+        false_alarm_rate
+            :math:`\alpha`, between 0 and 1.
+        """
+        thresholds, notes = {}, []
+        for domain, values in scores.items():
+            rank = len(values) + 1 - n_flagged(false_alarm_rate, len(values))
+            if rank > len(values):
+                notes.append(
+                    f"{len(values)} {domain or 'normal'} clip(s) support no false-alarm rate below "
+                    f"1/{len(values) + 1}: their largest score is the threshold"
+                )
+            thresholds[domain] = float(np.sort(values)[min(rank, len(values)) - 1])
+        supported = [domain for domain, values in scores.items() if len(values) > 1]
+        if supported and len(supported) < len(scores):
+            notes.append(
+                f"a single clip of a domain supports no threshold: that of {supported[0] or 'the others'} is used"
+            )
+        return cls(max(thresholds[domain] for domain in supported or scores), thresholds, tuple(notes))

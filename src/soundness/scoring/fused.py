@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from soundness.errors import SettingsError
 from soundness.scoring.nearest_neighbors import NearestNeighborScorer
-from soundness.scoring.protocol import Scorer
-from soundness.scoring.training_vectors import Array, TrainingVectors
+from soundness.scoring.protocol import Array, Scorer, TrainingVectors
 from soundness.settings.scoring import MemberSettings, ScorerSettings
 
 __all__ = ["FUSIONS", "FusedScorer"]

@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 
 from soundness.errors import DataError
 from soundness.scoring.distances import COMPARISONS, Comparison
-from soundness.scoring.reference_clips import reference_pairs, references_of
-from soundness.scoring.training_vectors import ANY_DOMAIN, Array, TrainingVectors
+from soundness.scoring.protocol import ANY_DOMAIN, Array, TrainingVectors
 from soundness.scoring.whitening import CrossFit, Whitening
 from soundness.settings.scoring import ScorerSettings
 from soundness.threads import one_blas_thread
 
-__all__ = ["MemoryBank", "left_out_distances"]
+__all__ = ["MemoryBank", "left_out_distances", "reference_pairs", "references_of"]
 
 _N_FOLDS = 10
 
@@ -339,3 +338,48 @@ def _as_compared(vectors: Array, domains: NDArray[np.int64], whitening: Whitenin
     for domain in np.unique(domains):
         compared[domains == domain] = whitening.of_domain(vectors[domains == domain], int(domain))
     return compared
+
+
+def reference_pairs(clips: Array, domains: NDArray[np.int64], n_neighbors: int) -> NDArray[np.int64]:
+    """Each clip with itself, then each clip of the smaller domains with its nearest neighbours there.
+
+    Parameters
+    ----------
+    clips
+        Shape ``(clip, feature)``.
+    domains
+        Shape ``(clip,)``.
+    n_neighbors
+        How many neighbours each clip of a smaller domain is paired with.
+
+    Returns
+    -------
+    NDArray
+        Indices of clips, shape ``(reference, 2)``.
+    """
+    pairs = [(index, index) for index in range(len(clips))]
+    counts = np.bincount(domains)
+    between = {
+        (min(clip, neighbor), max(clip, neighbor))
+        for domain in np.flatnonzero((counts > 0) & (counts < counts.max()))
+        for clip, neighbor in _nearest_pairs(clips, np.flatnonzero(domains == domain), n_neighbors)
+    }
+    return np.array(pairs + sorted(between), np.int64)
+
+
+def references_of(clips: Array, pairs: NDArray[np.int64]) -> Array:
+    """The mean of each pair of clips, shape ``(reference, feature)``."""
+    references: Array = clips[pairs[:, 0]]
+    is_synthetic = pairs[:, 0] != pairs[:, 1]
+    references[is_synthetic] = (references[is_synthetic] + clips[pairs[is_synthetic, 1]]) / 2
+    return references
+
+
+def _nearest_pairs(clips: Array, here: NDArray[Any], n_neighbors: int) -> list[tuple[int, int]]:
+    found = []
+    for clip in here:
+        squares = np.square(clips[here] - clips[clip]).sum(axis=1)
+        squares[here == clip] = np.inf
+        nearest = here[np.argsort(squares, kind="stable")[: min(n_neighbors, len(here) - 1)]]
+        found += [(int(clip), int(neighbor)) for neighbor in nearest]
+    return found

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from soundness.errors import DataError
 from soundness.scoring.memory_bank import MemoryBank, left_out_distances
 from soundness.scoring.normalization import FEWEST_FOR_STATISTICS, new_balance
-from soundness.scoring.protocol import Scorer
-from soundness.scoring.training_vectors import ANY_DOMAIN, Array, TrainingVectors
+from soundness.scoring.protocol import ANY_DOMAIN, Array, Scorer, TrainingVectors
 from soundness.settings.scoring import ScorerSettings
 
 __all__ = ["NearestNeighborScorer"]

@@ -1,16 +1,16 @@
 """What every scorer is; with what one says that it cannot do."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from soundness.errors import SettingsError
-from soundness.scoring.training_vectors import Array, TrainingVectors
+from soundness.errors import DataError, SettingsError
 from soundness.settings.scoring import ScorerSettings
 
-__all__ = ["Scorer"]
+__all__ = ["ANY_DOMAIN", "Array", "Scorer", "TrainingVectors"]
 
 
 class Scorer(Protocol):
@@ -71,3 +71,104 @@ class Scorer(Protocol):
             If the scorer keeps no clips.
         """
         raise SettingsError(f"{type(self).__name__} keeps no normal clips that {len(training.vectors)} could join")
+
+
+Array = NDArray[np.float64]
+
+
+ANY_DOMAIN = -1
+"""The domain of a condition that stands for all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingVectors:
+    """The vectors of a machine's normal clips.
+
+    Parameters
+    ----------
+    vectors
+        Shape ``(clip, condition, feature)``.
+    own_conditions
+        The condition under which each clip was recorded, shape ``(clip,)``.
+    clip_domains
+        Index of each clip's domain, shape ``(clip,)``.
+    condition_domains
+        Index of each condition's domain, or `ANY_DOMAIN`, shape ``(condition,)``.
+    frame_covariances
+        Covariance of single frames, whose mean a clip's vector is, about their domain's mean, shape ``(domain, feature,
+        feature)``; ``None`` where the representation does not give it.
+    view_sizes
+        Where a vector is several views of a clip, one after the other: how many features each of them has.
+    n_bands
+        Bands of the spectrum that a view of so many features is one value for each of, in order; 0 where there is none.
+    """
+
+    vectors: Array
+    own_conditions: NDArray[np.int64]
+    clip_domains: NDArray[np.int64]
+    condition_domains: NDArray[np.int64]
+    frame_covariances: Array | None = None
+    view_sizes: tuple[int, ...] = ()
+    n_bands: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        vectors: Array,
+        domains: NDArray[np.int64] | None = None,
+        *,
+        view_sizes: tuple[int, ...] = (),
+        n_bands: int = 0,
+    ) -> Self:
+        """One vector of any kind for each clip, to use a scorer on its own.
+
+        Parameters
+        ----------
+        vectors
+            Shape ``(clip, feature)``.
+        domains
+            Index of each clip's domain from 0, shape ``(clip,)``; ``None`` where there is one.
+        view_sizes, n_bands
+            See `TrainingVectors`.
+
+        Raises
+        ------
+        DataError
+            If the shapes do not fit, or a value is not finite.
+        """
+        vectors = np.asarray(vectors, np.float64)
+        if vectors.ndim != 2 or 0 in vectors.shape:
+            raise DataError(f"vectors of shape {vectors.shape}; expected (clip, feature), at least one of each")
+        if not np.isfinite(vectors).all():
+            raise DataError(f"{int((~np.isfinite(vectors)).any(axis=1).sum())} vector(s) are not finite")
+        labels = np.zeros(len(vectors), np.int64) if domains is None else np.asarray(domains, np.int64)
+        if labels.shape != (len(vectors),) or set(labels.tolist()) != set(range(1 + int(labels.max()))):
+            raise DataError(
+                f"domains {sorted(set(labels.tolist()))} of {labels.size} clip(s); expected 0, 1, ... for each"
+            )
+        if view_sizes and (min(view_sizes) < 1 or sum(view_sizes) != vectors.shape[1]):
+            raise DataError(f"view_sizes {view_sizes}; expected at least 1 each, {vectors.shape[1]} features in all")
+        sizes = view_sizes or (vectors.shape[1],)
+        if n_bands not in (0, *sizes):
+            raise DataError(f"n_bands {n_bands}; expected 0, or the features of a view: {', '.join(map(str, sizes))}")
+        nowhere = np.zeros(len(vectors), np.int64)
+        return cls(vectors[:, None], nowhere, labels, np.array([ANY_DOMAIN]), view_sizes=view_sizes, n_bands=n_bands)
+
+    @property
+    def is_spectrum(self) -> bool:
+        """Whether the features are the bands of a spectrum."""
+        return bool(self.vectors.shape[2] == self.n_bands)
+
+    @property
+    def own(self) -> Array:
+        """Each clip under its own condition, shape ``(clip, feature)``."""
+        return self.vectors[np.arange(len(self.vectors)), self.own_conditions]
+
+    def some(self, chosen: NDArray[np.bool_]) -> Self:
+        """Some of the clips; ``chosen`` has shape ``(clip,)``."""
+        return replace(
+            self,
+            vectors=self.vectors[chosen],
+            own_conditions=self.own_conditions[chosen],
+            clip_domains=self.clip_domains[chosen],
+        )

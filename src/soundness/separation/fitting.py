@@ -19,10 +19,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from soundness.errors import SettingsError
 from soundness.lightning_loop import quiet_lightning, run
-from soundness.representations.fits import SeparatorFit
 from soundness.separation.conv_tasnet import ConvTasNet
 from soundness.separation.losses import LogMelDistance, separation_loss
 from soundness.separation.mixtures import Mixer, Recipe
+from soundness.separation.separator import SeparatorFit
 from soundness.settings.system import SeparatorSettings
 
 __all__ = ["fit_separator"]

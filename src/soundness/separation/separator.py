@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -14,7 +15,7 @@ from soundness.errors import SettingsError
 from soundness.separation.conv_tasnet import ConvTasNet
 from soundness.settings.system import SeparatorSettings
 
-__all__ = ["CHUNK_SECONDS", "OVERLAP_SECONDS", "Improvement", "Separator", "SeparatorSummary"]
+__all__ = ["CHUNK_SECONDS", "OVERLAP_SECONDS", "Improvement", "Separator", "SeparatorFit", "SeparatorSummary"]
 
 CHUNK_SECONDS = 30.0
 OVERLAP_SECONDS = 2.0
@@ -172,3 +173,12 @@ def _faded(tail: Waveform | None, estimates: Waveform) -> Waveform:
     fade = np.clip(2 * (np.arange(n_samples, dtype=np.float32) + 0.5) / n_samples - 0.5, 0.0, 1.0)
     faded = (1 - fade) * tail + fade * estimates[..., :n_samples]
     return np.concatenate([faded, estimates[..., n_samples:]], axis=-1)
+
+
+@dataclass(frozen=True, slots=True)
+class SeparatorFit:
+    """A trained network and how its training went."""
+
+    network: ConvTasNet
+    n_steps: int
+    seconds: float

@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 
 from soundness.audio.reading import read_waveform
 from soundness.data.clips import Clip
-from soundness.data.datasets import Machine, open_dataset
-from soundness.detectors.saving import FORMATS, check_kind, load_separator, save_separator
+from soundness.data.datasets import Machine, fingerprint, open_dataset
 from soundness.errors import AudioError, DataError, OutputError, SettingsError
-from soundness.representations.fits import SeparatorFit, count_parameters
-from soundness.run_folders import check_identity, fingerprint, package_versions, write_identity
+from soundness.representations.autoencoders import count_parameters
+from soundness.run_folders import check_identity, package_versions, write_identity
+from soundness.sealed_files import FORMATS, check_kind
 from soundness.separation.measurement import Example, measure_improvement
 from soundness.separation.mixtures import MachineSounds, Recipe, recipes_of
-from soundness.separation.separator import Improvement, Separator, SeparatorSummary
+from soundness.separation.saving import load_separator, save_separator
+from soundness.separation.separator import Improvement, Separator, SeparatorFit, SeparatorSummary
 from soundness.settings.system import SeparatorSettings
 
 __all__ = ["SNR_DB", "TrainedSeparator", "train_separator"]

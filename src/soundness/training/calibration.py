@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from soundness.audio.log_mel_cache import SpectrogramStore
 from soundness.data.clips import Clip
 from soundness.data.datasets import Machine
-from soundness.detectors.detector import Representation
-from soundness.detectors.reader import hear
 from soundness.errors import DataError
+from soundness.representations.protocol import Representation
 from soundness.scoring.calibration import Calibration
 from soundness.scoring.scorers import Scorer
 from soundness.settings.system import SystemSettings
+from soundness.training.clips import hear
 
 if TYPE_CHECKING:  # loads PyTorch
     from soundness.separation.separator import Separator

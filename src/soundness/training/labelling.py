@@ -12,9 +12,10 @@ from soundness.audio.log_mel import Spectrograms
 from soundness.audio.log_mel_cache import SpectrogramStore
 from soundness.data.clips import Clip
 from soundness.data.datasets import Machine
-from soundness.detectors.reader import Heard, check_training_clips, hear
 from soundness.errors import DataError
+from soundness.representations.protocol import Heard
 from soundness.settings.system import SystemSettings
+from soundness.training.clips import check_training_clips, hear
 from soundness.training.pseudo_labels import PseudoLabels, by_classifier, by_clusters
 
 if TYPE_CHECKING:  # loads PyTorch

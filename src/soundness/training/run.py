@@ -14,17 +14,19 @@ from numpy.typing import NDArray
 
 from soundness.audio.log_mel import Spectrograms
 from soundness.audio.log_mel_cache import SpectrogramStore
-from soundness.data.datasets import Machine, open_dataset
-from soundness.detectors.detector import Detector, Representation, TrainingSummary
-from soundness.detectors.reader import Heard, check_training_clips, hear, noise_clips, remembered
-from soundness.detectors.saving import SUFFIX, load_detector, save_detector
+from soundness.data.datasets import Machine, fingerprint, open_dataset
+from soundness.detectors.detector import Detector, TrainingSummary
+from soundness.detectors.saving import load_detector, save_detector
 from soundness.errors import OutputError, SettingsError
 from soundness.representations.fitting import FITTERS, FitContext, Fitted, find_fitter
-from soundness.run_folders import check_identity, fingerprint, package_versions, read_identity, write_identity
-from soundness.scoring.calibration import Calibration
-from soundness.scoring.scorers import ANY_DOMAIN, Scorer, Threshold, TrainingVectors, find_scorer
+from soundness.representations.protocol import Heard, Representation
+from soundness.run_folders import check_identity, package_versions, read_identity, write_identity
+from soundness.scoring.calibration import Calibration, Threshold
+from soundness.scoring.scorers import ANY_DOMAIN, Scorer, TrainingVectors, find_scorer
+from soundness.sealed_files import SUFFIX
 from soundness.settings.system import SystemSettings
 from soundness.training.calibration import held_out_calibration, left_out_calibration, split_machine
+from soundness.training.clips import check_training_clips, hear, noise_clips, remembered
 from soundness.training.duration import forecast
 from soundness.training.labelling import Labeller
 from soundness.training.separation import decide_separation, given_separator

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundness.data.datasets import Dataset, Machine
-from soundness.detectors.saving import load_separator
 from soundness.errors import SettingsError
+from soundness.separation.saving import load_separator
 from soundness.settings.system import SystemSettings
 
 if TYPE_CHECKING:  # loads PyTorch

@@ -1,0 +1,169 @@
+"""Settings from TOML files and ``key=value``, checked; systems by name."""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from soundness.errors import SettingsError
+from soundness.settings.separation import SeparatorSettings
+from soundness.settings.system import SystemSettings
+
+__all__ = [
+    "DEFAULT_SYSTEM",
+    "Model",
+    "load_separator_settings",
+    "load_settings",
+    "system_descriptions",
+    "system_names",
+    "validated",
+]
+
+DEFAULT_SYSTEM = "soundness"
+"""What is meant where nothing is said; see docs/default_system.md."""
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def system_names() -> list[str]:
+    """Names of the systems that come with the package, in alphabetical order."""
+    files = resources.files("soundness.settings").joinpath("systems").iterdir()
+    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+
+
+def system_descriptions() -> dict[str, str]:
+    """What each system of `system_names` is, in one line."""
+    return {name: load_settings(name).description for name in system_names()}
+
+
+def load_settings(system: str = DEFAULT_SYSTEM, *, overrides: Iterable[str] = ()) -> SystemSettings:
+    """Settings of a system, with some of them changed.
+
+    Parameters
+    ----------
+    system
+        A name of `system_names`, or the path of a TOML file of the same form.
+    overrides
+        ``key=value`` each, the key with dots (``scorer.n_neighbors=2``), the value as in TOML; a value that is no
+        TOML is taken as text. ``autoencoder`` and ``scorer`` alone stand for their names.
+
+    Raises
+    ------
+    SettingsError
+        If the system, a key, the type of a value or its range is unknown to us; the message names it.
+    """
+    origin, tree = _read_system(system)
+    settings = validated(SystemSettings, _without_network(tree), origin=origin)
+    overrides = list(overrides)
+    for override in overrides:
+        key, value = _parse_override(override)
+        if key in (["autoencoder"], ["scorer"]) and isinstance(value, str):
+            key = [*key, "name"]
+        tree = _changed(tree, settings, key, value)
+    origin = " ".join((origin, *(f"--set {override}" for override in overrides)))
+    return validated(SystemSettings, _without_network(tree), origin=origin)
+
+
+def load_separator_settings(*, overrides: Iterable[str] = ()) -> SeparatorSettings:
+    """Settings of a separator, with some of them changed.
+
+    Parameters
+    ----------
+    overrides
+        ``key=value`` each, as in `load_settings`.
+
+    Raises
+    ------
+    SettingsError
+        If a key, the type of a value or its range is unknown to us; the message names it.
+    """
+    overrides = list(overrides)
+    tree = {".".join(key): value for key, value in map(_parse_override, overrides)}
+    return validated(SeparatorSettings, tree, origin=" ".join(f"--set {override}" for override in overrides))
+
+
+def _read_system(system: str) -> tuple[str, dict[str, Any]]:
+    path = Path(system)
+    if path.suffix == ".toml":
+        try:
+            return system, tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"{system}: not a readable settings file: {error}") from None
+    names = system_names()
+    if system not in names:
+        raise SettingsError(f"no system {system!r}{_suggestion(system, names)}; there are {', '.join(names)}")
+    text = resources.files("soundness.settings").joinpath("systems", f"{system}.toml").read_text(encoding="utf-8")
+    return system, tomllib.loads(text)
+
+
+def _parse_override(override: str) -> tuple[list[str], Any]:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise SettingsError(f"--set {override}: expected key=value")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    return key.strip().split("."), value
+
+
+def _changed(tree: Mapping[str, Any], settings: BaseModel | None, key: list[str], value: Any) -> dict[str, Any]:
+    """A copy of the tree with one value changed; the key is checked against the settings as they stand."""
+    name, rest = key[0], key[1:]
+    if settings is None or name not in type(settings).model_fields:
+        known = [] if settings is None else list(type(settings).model_fields)
+        where = f"; known here: {', '.join(known)}" if known else ": this system has no network"
+        raise SettingsError(f"unknown setting {name!r}{_suggestion(name, known)}{where}")
+    if not rest:
+        return {**tree, name: value}
+    below = getattr(settings, name)
+    if below is not None and not isinstance(below, BaseModel):
+        raise SettingsError(f"unknown setting {'.'.join(key)!r}: {name} has no settings of its own")
+    inner = tree.get(name, {})
+    if below is not None and not isinstance(inner, Mapping):
+        raise SettingsError(f"{'.'.join(key)}: {name} was set to {inner!r}, which has no settings of its own")
+    return {**tree, name: _changed(inner, below, rest, value)}
+
+
+def validated(model: type[Model], values: Mapping[str, Any], *, origin: str = "settings") -> Model:
+    """Settings of a kind from plain values.
+
+    Raises
+    ------
+    SettingsError
+        If a key is unknown, or a value of the wrong type or out of range; the message names the first.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        suggestion = _suggestion(str(first["loc"][-1]), _names_beside(model, first["loc"]))
+        raise SettingsError(f"{origin}: unknown setting {key!r}{suggestion}")
+    message = first["msg"].removeprefix("Value error, ")
+    came = f"{key}: {message}; {first['input']!r} came" if key else message
+    raise SettingsError(f"{origin}: {came}")
+
+
+def _without_network(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """TOML has no null: ``autoencoder = false`` says that a system has no network."""
+    return {
+        key: None if key in ("autoencoder", "training") and value is False else value for key, value in tree.items()
+    }
+
+
+def _names_beside(model: Any, location: tuple[int | str, ...]) -> list[str]:
+    for part in location[:-1]:
+        model = type(model.model_fields[str(part)].default)
+    return list(model.model_fields)
+
+
+def _suggestion(name: str, known: list[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""

@@ -15,18 +15,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from soundness.alarm_verbs import alarms, calibrate, watch
-    from soundness.benchmarking.challenge_submission import benchmark, compare, download, submission
+    from soundness.benchmarking.challenge_submission import benchmark, download, submission
     from soundness.benchmarking.demonstration import demo
     from soundness.data.datasets import open_dataset
-    from soundness.detectors.bulk_scoring import score_clip
+    from soundness.detectors.bulk_scoring import score, score_clip
+    from soundness.detectors.saving import load
     from soundness.errors import SoundnessError
+    from soundness.evaluation.bootstrap import compare
     from soundness.exporting.write import export
-    from soundness.normality_verbs import drift, enroll
+    from soundness.monitoring.alarm_proposals import alarms
+    from soundness.monitoring.drift_report import drift
+    from soundness.monitoring.enrolment import enroll
+    from soundness.monitoring.folder_watch import watch
+    from soundness.monitoring.recalibration import calibrate
     from soundness.reports.explanation import explain
     from soundness.reports.run_report import report
+    from soundness.separation.recordings import separate
     from soundness.settings.loading import load_settings, system_descriptions, system_names
-    from soundness.verbs import evaluate, inspect, load, make_data, score, separate, train, train_separator
+    from soundness.verbs import evaluate, inspect, make_data, train, train_separator
 
 __all__ = [
     "SoundnessError",
@@ -60,24 +66,27 @@ __all__ = [
 
 _HOMES = {
     "SoundnessError": "errors",
-    "alarms": "alarm_verbs",
+    "alarms": "monitoring.alarm_proposals",
     "benchmark": "benchmarking.challenge_submission",
-    "calibrate": "alarm_verbs",
-    "compare": "benchmarking.challenge_submission",
+    "calibrate": "monitoring.recalibration",
+    "compare": "evaluation.bootstrap",
     "demo": "benchmarking.demonstration",
     "download": "benchmarking.challenge_submission",
     "explain": "reports.explanation",
     "export": "exporting.write",
-    "drift": "normality_verbs",
-    "enroll": "normality_verbs",
-    "load_settings": "settings.system",
+    "drift": "monitoring.drift_report",
+    "enroll": "monitoring.enrolment",
+    "load_settings": "settings.loading",
     "open_dataset": "data.datasets",
     "report": "reports.run_report",
+    "load": "detectors.saving",
+    "score": "detectors.bulk_scoring",
+    "separate": "separation.recordings",
     "score_clip": "detectors.bulk_scoring",
     "submission": "benchmarking.challenge_submission",
-    "system_descriptions": "settings.system",
-    "system_names": "settings.system",
-    "watch": "alarm_verbs",
+    "system_descriptions": "settings.loading",
+    "system_names": "settings.loading",
+    "watch": "monitoring.folder_watch",
 }
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 from lightning_fabric.utilities.exceptions import MisconfigurationException
+from torch import nn
 
 from soundness.errors import SettingsError
 
-__all__ = ["check_accelerator", "quiet_lightning", "run"]
+__all__ = ["check_accelerator", "count_parameters", "quiet_lightning", "run"]
 
 _NOT_ABOUT_THIS_TRAINING = (
     ".*LeafSpec.*",  # Lightning's own use of torch
@@ -71,3 +72,8 @@ def check_accelerator(name: str, *, setting: str) -> None:
             pl.Trainer(accelerator=name, devices=1, logger=False, enable_checkpointing=False)
     except (MisconfigurationException, ValueError, ImportError) as error:
         raise SettingsError(f"{setting}: {name!r}: {str(error).splitlines()[0]}") from None
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Trained parameters of a network."""
+    return sum(parameter.numel() for parameter in network.parameters())

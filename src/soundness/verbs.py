@@ -1,40 +1,24 @@
 """What one does with soundness, as functions: the commands of the command line, one for one."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib.util import find_spec
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from soundness.errors import MissingExtraError, SettingsError
+from soundness.aliases import Announce, CountProgress, PathLike, Progress
+from soundness.extras import check_extra
 from soundness.settings.loading import DEFAULT_SYSTEM
 
 if TYPE_CHECKING:  # each verb loads what it needs, and no more
     from soundness.data.inspection import Inspection
-    from soundness.detectors.bulk_scoring import AnyDetector, ScoringReport
     from soundness.detectors.detector import Detector
     from soundness.evaluation.results import Evaluation
-    from soundness.separation.recordings import SeparationReport
     from soundness.separation.separator import Separator
     from soundness.synthetic import FactoryResult
 
-__all__ = [
-    "check_extra",
-    "evaluate",
-    "inspect",
-    "load",
-    "make_data",
-    "score",
-    "separate",
-    "train",
-    "train_separator",
-]
-
-_TRAIN_PACKAGES = ("torch", "safetensors", "pytorch_lightning", "matplotlib", "yaml", "jinja2")
-
-PathLike = Path | str
+__all__ = ["evaluate", "inspect", "make_data", "train", "train_separator"]
 
 
-def inspect(data: PathLike, *, progress: Callable[[int, int], None] | None = None) -> "Inspection":
+def inspect(data: PathLike, *, progress: CountProgress | None = None) -> "Inspection":
     """Listen to every recording of a data set and report what it holds and what is wrong with it.
 
     Parameters
@@ -59,7 +43,7 @@ def make_data(
     out: PathLike,
     *,
     overwrite: bool = False,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
     **settings: object,
 ) -> "FactoryResult":
     """Make a data set of synthetic machine sounds in the layout of DCASE 2025.
@@ -99,8 +83,8 @@ def train(
     seed: int = 0,
     resume: bool = False,
     overwrite: bool = False,
-    progress: Callable[[str, int, int], None] | None = None,
-    announce: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
+    announce: Announce | None = None,
 ) -> "list[Detector]":
     """Train a detector for each machine of a data set; see `soundness.training.run.train`.
 
@@ -165,7 +149,7 @@ def train_separator(
     seed: int = 0,
     resume: bool = False,
     overwrite: bool = False,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> "tuple[Separator, list[Path]]":
     """Train a separator on the supplemental clips of a data set and measure it.
 
@@ -226,109 +210,6 @@ def train_separator(
     return trained.separator, pictures
 
 
-def separate(
-    separator: PathLike,
-    recordings: Iterable[PathLike],
-    out: PathLike,
-    *,
-    has_noise: bool = False,
-    overwrite: bool = False,
-    progress: Callable[[int, int], None] | None = None,
-) -> "SeparationReport":
-    """Write the machine in each recording to a file; see `soundness.separation.recordings.separate_files`.
-
-    Parameters
-    ----------
-    separator
-        A separator's file.
-    recordings
-        Recordings, and folders that are searched for them.
-    out
-        Folder of the results.
-    has_noise
-        Write what is left of each recording, too.
-    overwrite
-        Replace recordings that are there.
-    progress
-        Is told how many recordings are done, and of how many.
-
-    Raises
-    ------
-    SoundnessError
-        If nothing can be separated; a recording that cannot be used is in the report instead.
-    """
-    check_extra()
-    from soundness.separation.recordings import separate_files
-    from soundness.separation.saving import load_separator
-
-    loaded = load_separator(Path(separator))
-    return separate_files(loaded, recordings, out, has_noise=has_noise, overwrite=overwrite, progress=progress)
-
-
-def load(detector: PathLike) -> "dict[str, Detector]":
-    """Detectors of one file, or of a run's folder, by machine type.
-
-    Raises
-    ------
-    BundleError
-        If there is no detector there, or one of them cannot be read.
-    MissingExtraError
-        If the extra ``train`` is not installed.
-    """
-    check_extra()
-    from soundness.detectors.saving import load_detectors
-
-    return load_detectors(Path(detector))
-
-
-def score(
-    detector: PathLike,
-    clips: Iterable[PathLike],
-    out: PathLike,
-    *,
-    overwrite: bool = False,
-    has_alarms: bool = False,
-    runtime: Literal["torch", "onnx"] = "torch",
-    n_workers: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> "ScoringReport":
-    """Score recordings and write the challenge's two files for each machine; see `soundness.detectors.bulk_scoring.score_clips`.
-
-    Parameters
-    ----------
-    detector
-        A detector's file, or a run's folder; with the runtime ``onnx`` an exported one, or a folder of them.
-    clips
-        Recordings, folders of them, or data sets, of which the test clips are scored.
-    out
-        Folder of the score files.
-    overwrite
-        Replace the scores that are there.
-    has_alarms
-        Apply each detector's alarm rule to its recordings, in the order of their names.
-    runtime
-        What computes: PyTorch, or onnxruntime, which needs no extra but ``runtime``.
-    n_workers
-        Threads; the number of cores where it is ``None``.
-    progress
-        Is told how many recordings are done, and of how many.
-
-    Raises
-    ------
-    SoundnessError
-        If nothing can be scored; a recording that cannot be used is in the report instead.
-    """
-    from soundness.detectors.bulk_scoring import score_clips
-    from soundness.detectors.exported import load_exports
-
-    if runtime not in ("torch", "onnx"):
-        raise SettingsError(f"runtime: {runtime!r}; expected torch or onnx")
-    detectors: Mapping[str, AnyDetector] = load_exports(detector) if runtime == "onnx" else load(detector)
-    return score_clips(
-        detectors, clips, out, overwrite=overwrite, has_alarms=has_alarms, n_workers=n_workers, progress=progress
-    )
-
-
 def evaluate(scores: PathLike, *, truth: PathLike | None = None, metric: str | None = None) -> "Evaluation":
     """The challenge's figures of a folder of scores; see `soundness.evaluation.results.evaluate`.
 
@@ -351,20 +232,3 @@ def evaluate(scores: PathLike, *, truth: PathLike | None = None, metric: str | N
     from soundness.evaluation import results as evaluation
 
     return evaluation.evaluate(Path(scores), truth=None if truth is None else Path(truth), metric=metric)
-
-
-def check_extra() -> None:
-    """Make sure that the extra ``train`` is installed, which all that listens to sound with a detector needs.
-
-    Raises
-    ------
-    MissingExtraError
-        If one of its packages is not.
-    """
-    for package in _TRAIN_PACKAGES:
-        try:
-            found = find_spec(package)
-        except ValueError:  # a module that was put aside, and has no spec
-            found = None
-        if found is None:
-            raise MissingExtraError(f"this needs the package {package}: pip install 'soundness[train]'")

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from soundness.audio.reading import list_audio
+from soundness.detectors.bulk_scoring import score
 from soundness.detectors.exported import ExportedDetector, load_exports
 from soundness.detectors.saving import save_detector
 from soundness.errors import AudioError, BundleError, DataError, ExportError, OutputError
@@ -26,7 +27,6 @@ from soundness.separation.conv_tasnet import ConvTasNet
 from soundness.separation.separator import Separator
 from soundness.settings.loading import load_settings, system_names
 from soundness.settings.system import ScorerSettings
-from soundness.verbs import score
 
 
 def run_graph(graph, **given):

@@ -1,10 +1,13 @@
 """What one does with soundness for the challenge, as functions: commands of the command line, one for one."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from soundness.verbs import check_extra, evaluate, load
+from soundness.aliases import Announce, PathLike, Progress
+from soundness.detectors.saving import load
+from soundness.extras import check_extra
+from soundness.verbs import evaluate
 
 if TYPE_CHECKING:  # each verb loads what it needs, and no more
     from soundness.benchmarking.results import BenchmarkResult
@@ -12,11 +15,8 @@ if TYPE_CHECKING:  # each verb loads what it needs, and no more
     from soundness.data.download_http import Patience
     from soundness.data.downloads import DownloadReport
     from soundness.detectors.detector import Detector
-    from soundness.evaluation.bootstrap import Comparison
 
-__all__ = ["benchmark", "compare", "download", "submission"]
-
-PathLike = Path | str
+__all__ = ["benchmark", "download", "submission"]
 
 
 def benchmark(
@@ -31,8 +31,8 @@ def benchmark(
     truth: PathLike | None = None,
     overwrite: bool = False,
     n_workers: int | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
-    announce: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
+    announce: Announce | None = None,
 ) -> "tuple[BenchmarkResult, list[Path]]":
     """Train, score and evaluate systems with several seeds, and write tables and pictures.
 
@@ -100,58 +100,17 @@ def benchmark(
     return result, [*result.write(out), *pictures]
 
 
-def compare(
-    scores: PathLike,
-    against: PathLike,
-    *,
-    truth: PathLike | None = None,
-    metric: str | None = None,
-    n_resamples: int = 2000,
-    seed: int = 0,
-) -> "Comparison":
-    """Compare two systems on the clips that both scored: ``soundness evaluate SCORES --against OTHERS``.
-
-    Parameters
-    ----------
-    scores, against
-        Folders of score files, anybody's.
-    truth, metric
-        As for `soundness.evaluate`.
-    n_resamples
-        Of the bootstrap, at least 1,000.
-    seed
-        Of the bootstrap.
-
-    Raises
-    ------
-    ScoresError
-        If the two have no labelled clip in common.
-    """
-    import numpy as np
-
-    from soundness.evaluation.bootstrap import compare_scores
-
-    return compare_scores(
-        Path(scores),
-        Path(against),
-        rng=np.random.default_rng(seed),
-        truth=None if truth is None else Path(truth),
-        metric=metric,
-        n_resamples=n_resamples,
-    )
-
-
 def download(
     year: int,
-    out: Path | str,
+    out: PathLike,
     *,
     machines: Sequence[str] = (),
     part: Literal["dev", "eval", "all"] = "all",
     keep_archives: bool = False,
     base_url: str | None = None,
     patience: "Patience | None" = None,
-    progress: Callable[[str, int, int], None] | None = None,
-    announce: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
+    announce: Announce | None = None,
 ) -> "DownloadReport":
     """Fetch the public data of DCASE Task 2 of a year, and unpack them for `open_dataset`.
 

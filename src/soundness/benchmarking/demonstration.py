@@ -2,15 +2,19 @@
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundness import verbs
+from soundness.aliases import CountProgress, PathLike, Progress
+from soundness.detectors.bulk_scoring import score
+from soundness.detectors.saving import load
 from soundness.errors import OutputError
 from soundness.evaluation.results import Evaluation
 from soundness.evaluation.score_files import read_scores
+from soundness.extras import check_extra
 from soundness.settings.loading import DEFAULT_SYSTEM
 
 if TYPE_CHECKING:
@@ -22,8 +26,6 @@ __all__ = ["Demonstration", "demo"]
 SYSTEMS = ("conditional", DEFAULT_SYSTEM)
 _RESULT_FILE = "demo.json"
 _PARTS = ("data", "data_truth", "runs", "scores", "pictures")
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class Demonstration:
 
 
 def demo(
-    out: Path | str,
+    out: PathLike,
     *,
     machines: Sequence[str] = ("fan", "gearbox"),
     seed: int = 0,
@@ -83,14 +85,14 @@ def demo(
         If the extra ``train`` is not installed.
     """
     out = Path(out)
-    verbs.check_extra()
+    check_extra()
     _prepare(out, overwrite=overwrite)
     data, runs, scores = out / "data", out / "runs", out / "scores"
     verbs.make_data(data, progress=progress, machines=tuple(machines), seed=seed)
     for system in SYSTEMS:
         # Without separation: a separator that is worth its name takes longer to train than all the rest.
         verbs.train(data, runs / system, system=system, overrides=["separation=off"], seed=seed, progress=progress)
-        verbs.score(runs / system, [data], scores / system, progress=_named(progress, f"scoring with {system}"))
+        score(runs / system, [data], scores / system, progress=_named(progress, f"scoring with {system}"))
     evaluations = {system: verbs.evaluate(scores / system) for system in SYSTEMS}
     pictures = [picture for system in SYSTEMS for picture in _draw(out, system)]
     result = Demonstration(data, runs, scores, evaluations, _table(evaluations), pictures)
@@ -117,7 +119,7 @@ def _prepare(out: Path, *, overwrite: bool) -> None:
         raise OutputError(f"{out}: cannot be written: {error.strerror}") from None
 
 
-def _named(progress: Progress | None, what: str) -> Callable[[int, int], None] | None:
+def _named(progress: Progress | None, what: str) -> CountProgress | None:
     return None if progress is None else lambda done, total: progress(what, done, total)
 
 
@@ -147,7 +149,7 @@ def _draw(out: Path, system: str) -> list[Path]:
 
     folder = out / "pictures"
     folder.mkdir(exist_ok=True)
-    detectors = verbs.load(out / "runs" / system)
+    detectors = load(out / "runs" / system)
     scored = read_scores(out / "scores" / system)
     histograms: dict[str, dict[tuple[str, str], list[float]]] = {}
     pictures = []

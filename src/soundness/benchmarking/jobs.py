@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from soundness.aliases import Progress
 from soundness.audio.log_mel_cache import SpectrogramStore
 from soundness.benchmarking.results import Measured, place_of
 from soundness.data.datasets import Machine
@@ -24,7 +25,7 @@ from soundness.evaluation.results import evaluate
 from soundness.representations.network_cache import UNKNOWN_TO_A_NETWORK, NetworkStore
 from soundness.settings.system import SystemSettings
 from soundness.training.duration import expected_seconds
-from soundness.training.run import Progress, train
+from soundness.training.run import train
 
 __all__ = ["Entry", "Job", "enter_worker", "run_all"]
 

@@ -3,11 +3,12 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from soundness.aliases import Announce, PathLike, Progress
 from soundness.benchmarking.jobs import Entry, Job, run_all
 from soundness.benchmarking.results import BenchmarkResult, Measured
 from soundness.data.datasets import Dataset, fingerprint, open_dataset
@@ -18,7 +19,6 @@ from soundness.separation.saving import load_separator
 from soundness.separation.training import train_separator
 from soundness.settings.loading import load_settings
 from soundness.settings.system import SeparatorSettings, SystemSettings
-from soundness.training.run import Progress
 from soundness.training.separation import decide_separation
 
 __all__ = ["Entry", "benchmark", "entries_of"]
@@ -57,8 +57,8 @@ def entries_of(systems: Sequence[str], *, overrides: Sequence[str] = ()) -> list
 
 
 def benchmark(
-    data: Path | str,
-    out: Path | str,
+    data: PathLike,
+    out: PathLike,
     *,
     entries: Sequence[Entry],
     seeds: Sequence[int],
@@ -68,7 +68,7 @@ def benchmark(
     overwrite: bool = False,
     n_workers: int | None = None,
     progress: Progress | None = None,
-    announce: Callable[[str], None] | None = None,
+    announce: Announce | None = None,
 ) -> BenchmarkResult:
     """Train, score and evaluate every system with every seed; what was finished before is not done again.
 
@@ -176,7 +176,7 @@ class _Separators:
 
     out: Path
     given: Path | None
-    data: Path | str
+    data: PathLike
     progress: Progress | None
 
     def for_system(self, settings: SystemSettings) -> Path | None:

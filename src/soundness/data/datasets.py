@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from soundness.aliases import PathLike
 from soundness.audio.reading import AUDIO_SUFFIXES, iter_audio, list_entries
 from soundness.data.clips import Clip, Split, clip_key, condition_of, describe_clip, read_attributes
 from soundness.data.layouts import FLAT, LAYOUTS, FlatLayout, FolderLayout, Layout, Place
@@ -135,7 +136,7 @@ class Dataset:
         return [machine for name, machine in self.machines.items() if not names or name in names]
 
 
-def open_dataset(path: Path | str, *, layouts: Mapping[str, Layout] = LAYOUTS) -> Dataset:
+def open_dataset(path: PathLike, *, layouts: Mapping[str, Layout] = LAYOUTS) -> Dataset:
     """Find the machines under a folder and list their clips; no audio is read.
 
     Parameters
@@ -164,7 +165,7 @@ def open_dataset(path: Path | str, *, layouts: Mapping[str, Layout] = LAYOUTS) -
     return Dataset(root, machines, tuple(problems))
 
 
-def list_clips(paths: Iterable[Path | str], *, layouts: Mapping[str, Layout] = LAYOUTS) -> tuple[Clip, ...]:
+def list_clips(paths: Iterable[PathLike], *, layouts: Mapping[str, Layout] = LAYOUTS) -> tuple[Clip, ...]:
     """The clips to score, of files and folders in the order given; a file that comes twice is taken once.
 
     A file is one clip, even one that does not exist, if it is called like a recording: reading it will tell.

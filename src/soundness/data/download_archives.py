@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
+from soundness.aliases import CountProgress
 from soundness.errors import DownloadError, OutputError
 
 __all__ = ["is_inside", "unpack"]
@@ -26,7 +27,7 @@ def unpack(
     folder: Path,
     *,
     arrange: Arrange,
-    progress: Callable[[int, int], None] | None = None,
+    progress: CountProgress | None = None,
 ) -> dict[PurePosixPath, int]:
     """Unpack a zip archive whose every member stays inside a folder.
 

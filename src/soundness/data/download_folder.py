@@ -2,12 +2,13 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
+from soundness.aliases import Progress
 from soundness.data.download_archives import is_inside, unpack
 from soundness.data.layouts import DCASE
 from soundness.errors import DownloadError, OutputError
@@ -115,7 +116,7 @@ class Shelf:
                     f"{folder}: was not put there by soundness download; move it away, or choose another --out"
                 )
 
-    def unpack(self, archives: Mapping[Slot, tuple[str, str]], *, progress: Callable[[str, int, int], None]) -> None:
+    def unpack(self, archives: Mapping[Slot, tuple[str, str]], *, progress: Progress) -> None:
         """Unpack the archives of one machine beside its folder, and then move all of it there.
 
         Parameters
@@ -146,9 +147,7 @@ class Shelf:
         for key in keys:
             self.archive(key).unlink(missing_ok=True)
 
-    def _unpacked(
-        self, slot: Slot, key: str, md5: str, staging: Path, progress: Callable[[str, int, int], None]
-    ) -> _Receipt:
+    def _unpacked(self, slot: Slot, key: str, md5: str, staging: Path, progress: Progress) -> _Receipt:
         files = unpack(
             self.archive(key),
             staging,

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from soundness.aliases import Announce, CountProgress
 from soundness.errors import DownloadError, OutputError
 
 __all__ = ["Patience", "RemoteFile", "fetch", "fetch_text", "md5_of"]
@@ -27,8 +28,6 @@ _LONGEST_TEXT = 16 << 20  # bytes; the description of a record has some ten thou
 _TRIED_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 Result = TypeVar("Result")
-Announce = Callable[[str], None]
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +136,7 @@ def fetch(
     *,
     patience: Patience,
     announce: Announce,
-    progress: Progress | None = None,
+    progress: CountProgress | None = None,
 ) -> None:
     """Fetch a file, going on with what an earlier call left in ``<file>.partial``.
 
@@ -211,7 +210,7 @@ def _persist(
             patience.sleep(seconds)
 
 
-def _continue(remote: RemoteFile, partial: Path, patience: Patience, progress: Progress | None) -> None:
+def _continue(remote: RemoteFile, partial: Path, patience: Patience, progress: CountProgress | None) -> None:
     """Fetch what is missing of a file, in one try."""
     start = _size(partial)
     if start > remote.size:
@@ -230,7 +229,9 @@ def _continue(remote: RemoteFile, partial: Path, patience: Patience, progress: P
         raise _TryAgainError(f"the connection was cut after {end:,} of {remote.size:,} bytes")
 
 
-def _append(blocks: Iterator[bytes], partial: Path, remote: RemoteFile, end: int, progress: Progress | None) -> int:
+def _append(
+    blocks: Iterator[bytes], partial: Path, remote: RemoteFile, end: int, progress: CountProgress | None
+) -> int:
     """Write blocks to a file of so many bytes, or to a new one where it is 0; where the file ends then."""
     try:
         with partial.open("ab" if end else "wb") as stream:

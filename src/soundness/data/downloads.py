@@ -1,7 +1,7 @@
 """The challenge's data, from its public records to the folders that `open_dataset` reads."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import groupby
@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel, Field, ValidationError
 
+from soundness.aliases import Announce, Progress
 from soundness.data.download_folder import Part, Shelf, Slot
 from soundness.data.download_http import Patience, RemoteFile, fetch, fetch_text, md5_of
 from soundness.errors import DownloadError, OutputError
@@ -91,8 +92,8 @@ def download(
     keep_archives: bool = False,
     base_url: str = ZENODO,
     patience: Patience | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
-    announce: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
+    announce: Announce | None = None,
 ) -> DownloadReport:
     """Fetch a year's data of DCASE Task 2; see `soundness.benchmarking.challenge_submission.download`."""
     patience = Patience() if patience is None else patience
@@ -121,7 +122,7 @@ def download(
 
 
 def _offered(
-    year: int, part: Part | Literal["all"], base_url: str, patience: Patience, announce: Callable[[str], None]
+    year: int, part: Part | Literal["all"], base_url: str, patience: Patience, announce: Announce
 ) -> list[_Archive]:
     """The newest archive of each machine and split that a year's records hold, in the records' order of parts."""
     if year not in RECORDS:
@@ -137,9 +138,7 @@ def _offered(
     return [newest[slot] for slot in sorted(newest, key=lambda slot: (slot.part, slot.machine.lower(), slot.split))]
 
 
-def _archives(
-    part: Part, number: int, base_url: str, patience: Patience, announce: Callable[[str], None]
-) -> list[_Archive]:
+def _archives(part: Part, number: int, base_url: str, patience: Patience, announce: Announce) -> list[_Archive]:
     """The archives of machines in a record."""
     address = f"{base_url}/records/{number}"
     try:
@@ -187,8 +186,8 @@ def _fetch_archive(
     shelf: Shelf,
     archive: _Archive,
     patience: Patience,
-    progress: Callable[[str, int, int], None],
-    announce: Callable[[str], None],
+    progress: Progress,
+    announce: Announce,
 ) -> None:
     """Bring an archive onto the shelf, where it does not lie there already."""
     file = shelf.archive(archive.key)

@@ -2,13 +2,14 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import TypeVar
 
+from soundness.aliases import CountProgress
 from soundness.audio.measures import _CLIPPED_RUN, ClipMeasures, measure_clip
 from soundness.data.clips import DOMAINS, Clip, Split
 from soundness.data.datasets import FEWEST_TRAINING_CLIPS, Dataset, Machine, Problem
@@ -108,7 +109,7 @@ class Inspection:
         return {"root": str(self.root), "splits": [asdict(split) for split in self.splits], "problems": problems}
 
 
-def inspect_dataset(dataset: Dataset, *, progress: Callable[[int, int], None] | None = None) -> Inspection:
+def inspect_dataset(dataset: Dataset, *, progress: CountProgress | None = None) -> Inspection:
     """Listen to every clip of a data set.
 
     Parameters

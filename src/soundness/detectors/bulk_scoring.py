@@ -1,14 +1,23 @@
 """Scoring of many recordings: in parallel, in order, and without keeping them."""
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from soundness.aliases import CountProgress, PathLike
+from soundness.detectors.saving import load
+from soundness.errors import SettingsError
+
+if TYPE_CHECKING:  # each verb loads what it needs, and no more
+    from soundness.detectors.detector import Detector
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundness.audio.log_mel_cache import SpectrogramStore
@@ -16,7 +25,7 @@ from soundness.data.clips import Clip
 from soundness.data.datasets import list_clips
 from soundness.data.layouts import NORMAL_FOLDER, ODD_FOLDERS
 from soundness.detectors.exported import ExportedDetector
-from soundness.errors import AudioError, DataError, OutputError, SettingsError
+from soundness.errors import AudioError, DataError, OutputError
 from soundness.evaluation.score_files import FAILED_FILE, ClipScore, ScoreWriter
 from soundness.scoring.alarms import AlarmRule, AlarmWindow
 
@@ -26,7 +35,7 @@ if TYPE_CHECKING:  # PyTorch comes with it, which exported detectors do without
 
     AnyDetector = Detector | ExportedDetector
 
-__all__ = ["ScoredClip", "ScoringReport", "score_clip", "score_clips", "scored"]
+__all__ = ["ScoredClip", "ScoringReport", "score", "score_clip", "score_clips", "scored"]
 
 _AHEAD = 4  # recordings in flight for each worker
 _ODDEST = 10
@@ -83,7 +92,7 @@ class ScoringReport:
     notes: tuple[str, ...]
 
 
-def score_clip(detector: "Detector", path: Path | str) -> float:
+def score_clip(detector: "Detector", path: PathLike) -> float:
     """Anomaly score of one recording; higher is more anomalous.
 
     Raises
@@ -99,14 +108,14 @@ def score_clip(detector: "Detector", path: Path | str) -> float:
 
 def score_clips(
     detectors: "Mapping[str, AnyDetector]",
-    paths: Iterable[Path | str],
-    out: Path | str,
+    paths: Iterable[PathLike],
+    out: PathLike,
     *,
     overwrite: bool = False,
     has_alarms: bool = False,
     n_workers: int | None = None,
     store: SpectrogramStore | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: CountProgress | None = None,
 ) -> ScoringReport:
     """Score recordings and write the challenge's two files for each machine, and their p-values beside these.
 
@@ -359,3 +368,50 @@ def _score(detector: "Detector", listener: "Listener", clip: Clip) -> ScoredClip
     score = ClipScore(clip.path.name, value, detector.decide(value), detector.p_value(value))
     remarks = detector.remarks_on(has_sound=heard.has_sound, n_samples=heard.n_samples)
     return ScoredClip(clip, detector.machine_type, score, tuple(remarks))
+
+
+def score(
+    detector: PathLike,
+    clips: Iterable[PathLike],
+    out: PathLike,
+    *,
+    overwrite: bool = False,
+    has_alarms: bool = False,
+    runtime: Literal["torch", "onnx"] = "torch",
+    n_workers: int | None = None,
+    progress: CountProgress | None = None,
+) -> "ScoringReport":
+    """Score recordings and write the challenge's two files for each machine; see `soundness.detectors.bulk_scoring.score_clips`.
+
+    Parameters
+    ----------
+    detector
+        A detector's file, or a run's folder; with the runtime ``onnx`` an exported one, or a folder of them.
+    clips
+        Recordings, folders of them, or data sets, of which the test clips are scored.
+    out
+        Folder of the score files.
+    overwrite
+        Replace the scores that are there.
+    has_alarms
+        Apply each detector's alarm rule to its recordings, in the order of their names.
+    runtime
+        What computes: PyTorch, or onnxruntime, which needs no extra but ``runtime``.
+    n_workers
+        Threads; the number of cores where it is ``None``.
+    progress
+        Is told how many recordings are done, and of how many.
+
+    Raises
+    ------
+    SoundnessError
+        If nothing can be scored; a recording that cannot be used is in the report instead.
+    """
+    from soundness.detectors.exported import load_exports
+
+    if runtime not in ("torch", "onnx"):
+        raise SettingsError(f"runtime: {runtime!r}; expected torch or onnx")
+    detectors: Mapping[str, AnyDetector] = load_exports(detector) if runtime == "onnx" else load(detector)
+    return score_clips(
+        detectors, clips, out, overwrite=overwrite, has_alarms=has_alarms, n_workers=n_workers, progress=progress
+    )

@@ -6,6 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from soundness.aliases import Array
 from soundness.audio.log_mel import Spectrograms
 from soundness.detectors.detector import Detector
 from soundness.errors import SettingsError
@@ -16,7 +17,6 @@ from soundness.scoring.nearest_neighbors import NearestNeighborScorer
 
 __all__ = ["BandRepresentation", "Explanation", "explain_clip"]
 
-Array = NDArray[np.float64]
 
 _SMOOTHED_SECONDS = 0.1
 _ROUNDING = 1e-15  # what is left of a clip that is compared with itself

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from soundness.aliases import PathLike
 from soundness.audio.reading import read_waveform
 from soundness.errors import AudioError, BundleError, MissingExtraError
 
@@ -76,7 +77,7 @@ class ExportedDetector:
         self.about = about
 
     @classmethod
-    def load(cls, path: Path | str) -> Self:
+    def load(cls, path: PathLike) -> Self:
         """Read an export, by the path of its graph or of what stands beside it.
 
         Raises
@@ -107,7 +108,7 @@ class ExportedDetector:
         """Above which score a clip is called anomalous."""
         return float(self.about["threshold"]["value"])
 
-    def read(self, path: Path | str) -> NDArray[np.float32]:
+    def read(self, path: PathLike) -> NDArray[np.float32]:
         """Read a recording as the graph needs it.
 
         Returns
@@ -168,7 +169,7 @@ class ExportedDetector:
         return found
 
 
-def load_exports(path: Path | str) -> dict[str, ExportedDetector]:
+def load_exports(path: PathLike) -> dict[str, ExportedDetector]:
     """Exported detectors of one file, or of a folder, by machine type.
 
     Raises

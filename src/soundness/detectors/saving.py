@@ -6,16 +6,29 @@ Nothing in it is ever executed. A part of a user's own is named by its import pa
 was imported before, or is allowed by the environment.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from soundness.aliases import PathLike
+from soundness.errors import DataError, OutputError, SettingsError
+
+if TYPE_CHECKING:  # each verb loads what it needs, and no more
+    from soundness.detectors.detector import Detector
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from soundness.extras import check_extra
+
+if TYPE_CHECKING:  # each verb loads what it needs, and no more
+    from soundness.detectors.detector import Detector
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from soundness.detectors.detector import Detector, TrainingSummary
 from soundness.detectors.normal_clips import NormalClips
-from soundness.errors import BundleError, SettingsError
+from soundness.errors import BundleError
 from soundness.plugins import check_allowed
 from soundness.representations.protocol import find_representation
 from soundness.scoring.alarms import AlarmRule
@@ -28,7 +41,7 @@ from soundness.settings.system import SystemSettings
 if TYPE_CHECKING:  # loads PyTorch
     pass
 
-__all__ = ["load_detector", "load_detectors", "save_detector"]
+__all__ = ["load", "load_detector", "load_detectors", "one_detector", "save_detector", "writable"]
 
 
 def save_detector(detector: Detector, path: Path) -> None:
@@ -133,3 +146,36 @@ def load_detectors(path: Path) -> dict[str, Detector]:
             raise BundleError(f"{file}: a second detector of {detector.machine_type} in this folder")
         detectors[detector.machine_type] = detector
     return detectors
+
+
+def load(detector: PathLike) -> "dict[str, Detector]":
+    """Detectors of one file, or of a run's folder, by machine type.
+
+    Raises
+    ------
+    BundleError
+        If there is no detector there, or one of them cannot be read.
+    MissingExtraError
+        If the extra ``train`` is not installed.
+    """
+    check_extra()
+
+    return load_detectors(Path(detector))
+
+
+def one_detector(detector: PathLike) -> "Detector":
+    """The detector of a file, or of the folder of a run with one machine."""
+    detectors = load(detector)
+    if len(detectors) > 1:
+        raise DataError(f"{detector}: detectors of {', '.join(detectors)}; give the file of one of them")
+    return next(iter(detectors.values()))
+
+
+def writable(out: PathLike, *, overwrite: bool) -> Path:
+    """Where a detector is to be written, unless something is there."""
+    path = Path(out)
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder; the file of a detector is expected")
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path}: exists already; --overwrite replaces it")
+    return path

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from soundness.aliases import Array, PathLike
 from soundness.errors import ScoresError
 from soundness.evaluation.labelled_scores import nothing_to_evaluate, read_labelled
 from soundness.evaluation.year_metrics import (
@@ -32,6 +33,7 @@ __all__ = [
     "MachineDifference",
     "MachineIntervals",
     "bootstrap_intervals",
+    "compare",
     "compare_scores",
 ]
 
@@ -39,8 +41,7 @@ SMALLEST_N_RESAMPLES = 1000
 _CONFIDENCE = 0.95
 _CELLS = 1_000_000  # of a table of resamples by clips, so that it fits into memory
 
-Values = NDArray[np.float64]
-Samples = dict[str, Values]
+Samples = dict[str, Array]
 """By name of a figure, shape ``(1 + resample,)``: the figure itself, then that of each resample."""
 
 
@@ -315,7 +316,7 @@ def _lacking(machines: Mapping[str, Sequence[Samples]], metric: Metric) -> list[
     return notes
 
 
-def _total(machines: Mapping[str, Sequence[Samples]], metric: Metric) -> Values | None:
+def _total(machines: Mapping[str, Sequence[Samples]], metric: Metric) -> Array | None:
     """The score of all machines, shape ``(1 + resample,)``; ``None`` where an official figure is missing."""
     names = OFFICIAL_FIGURES[metric]
     if any(name not in samples for sections in machines.values() for samples in sections for name in names):
@@ -327,17 +328,17 @@ def _total(machines: Mapping[str, Sequence[Samples]], metric: Metric) -> Values 
     return score_of_machines(official, metric)
 
 
-def _interval(samples: Values | None) -> Interval | None:
+def _interval(samples: Array | None) -> Interval | None:
     return None if samples is None else _interval_of(samples)
 
 
-def _interval_of(samples: Values) -> Interval:
+def _interval_of(samples: Array) -> Interval:
     tail = (1 - _CONFIDENCE) / 2
     low, high = np.quantile(samples[1:], (tail, 1 - tail))
     return Interval(value=float(samples[0]), low=float(low), high=float(high))
 
 
-def _difference(first: Values | None, second: Values | None) -> Difference | None:
+def _difference(first: Array | None, second: Array | None) -> Difference | None:
     if first is None or second is None:
         return None
     differences = first - second
@@ -347,4 +348,43 @@ def _difference(first: Values | None, second: Values | None) -> Difference | Non
         second=_interval_of(second),
         difference=_interval_of(differences),
         p_value=min(1.0, 2 * (1 + rarer) / differences.size),
+    )
+
+
+def compare(
+    scores: PathLike,
+    against: PathLike,
+    *,
+    truth: PathLike | None = None,
+    metric: str | None = None,
+    n_resamples: int = 2000,
+    seed: int = 0,
+) -> "Comparison":
+    """Compare two systems on the clips that both scored: ``soundness evaluate SCORES --against OTHERS``.
+
+    Parameters
+    ----------
+    scores, against
+        Folders of score files, anybody's.
+    truth, metric
+        As for `soundness.evaluate`.
+    n_resamples
+        Of the bootstrap, at least 1,000.
+    seed
+        Of the bootstrap.
+
+    Raises
+    ------
+    ScoresError
+        If the two have no labelled clip in common.
+    """
+    import numpy as np
+
+    return compare_scores(
+        Path(scores),
+        Path(against),
+        rng=np.random.default_rng(seed),
+        truth=None if truth is None else Path(truth),
+        metric=metric,
+        n_resamples=n_resamples,
     )

@@ -6,11 +6,10 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from soundness.aliases import Array
 from soundness.errors import ScoresError
 
 __all__ = ["harmonic_mean", "harmonic_means", "partial_auc", "partial_aucs", "roc_auc", "roc_aucs", "roc_curve"]
-
-Values = NDArray[np.float64]
 
 
 def roc_auc(labels: ArrayLike, scores: ArrayLike) -> float:
@@ -36,7 +35,7 @@ def roc_auc(labels: ArrayLike, scores: ArrayLike) -> float:
     return float(roc_aucs(labels, scores, np.ones((1, np.size(scores))))[0])
 
 
-def roc_aucs(labels: ArrayLike, scores: ArrayLike, weights: NDArray[np.generic]) -> Values:
+def roc_aucs(labels: ArrayLike, scores: ArrayLike, weights: NDArray[np.generic]) -> Array:
     """Area under the ROC curve of resamples: as `roc_auc`, each clip as often as a resample holds it.
 
     Parameters
@@ -79,7 +78,7 @@ def partial_auc(labels: ArrayLike, scores: ArrayLike, *, max_fpr: float = 0.1) -
     return float(partial_aucs(labels, scores, np.ones((1, np.size(scores))), max_fpr=max_fpr)[0])
 
 
-def partial_aucs(labels: ArrayLike, scores: ArrayLike, weights: NDArray[np.generic], *, max_fpr: float = 0.1) -> Values:
+def partial_aucs(labels: ArrayLike, scores: ArrayLike, weights: NDArray[np.generic], *, max_fpr: float = 0.1) -> Array:
     """Standardised partial area of resamples; see `partial_auc` and `roc_aucs`."""
     if not 0 < max_fpr <= 1:
         raise ScoresError(f"max_fpr must be above 0 and at most 1, got {max_fpr}")
@@ -93,7 +92,7 @@ def partial_aucs(labels: ArrayLike, scores: ArrayLike, weights: NDArray[np.gener
     return np.asarray(0.5 * (1 + (area - chance) / (max_fpr - chance)) if max_fpr < 1 else area)
 
 
-def roc_curve(labels: ArrayLike, scores: ArrayLike) -> tuple[Values, Values]:
+def roc_curve(labels: ArrayLike, scores: ArrayLike) -> tuple[Array, Array]:
     """False-positive and true-positive rates as the threshold falls, from (0, 0) to (1, 1).
 
     Parameters
@@ -120,23 +119,23 @@ def harmonic_mean(values: Iterable[float]) -> float:
     return float(harmonic_means(np.fromiter(values, dtype=np.float64)))
 
 
-def harmonic_means(values: Values) -> Values:
+def harmonic_means(values: Array) -> Array:
     """Harmonic mean over the first axis; see `harmonic_mean`."""
     return np.asarray(len(values) / np.sum(1 / np.maximum(values, sys.float_info.epsilon), axis=0))
 
 
-def _rates(counts: Values) -> Values:
+def _rates(counts: Array) -> Array:
     """Share of the clips that score at least as high as each score, from the highest down, 0 in front."""
     totals = np.cumsum(counts[:, ::-1], axis=1)
     return np.pad(_ratio(totals, totals[:, -1:]), ((0, 0), (1, 0)))
 
 
-def _ratio(numerator: Values, denominator: Values) -> Values:
+def _ratio(numerator: Array, denominator: Array) -> Array:
     with np.errstate(invalid="ignore"):  # 0 / 0 is NaN, on purpose
         return np.asarray(numerator / denominator)
 
 
-def _by_score(labels: ArrayLike, scores: ArrayLike, weights: NDArray[np.generic]) -> tuple[Values, Values]:
+def _by_score(labels: ArrayLike, scores: ArrayLike, weights: NDArray[np.generic]) -> tuple[Array, Array]:
     """Numbers of normal and of anomalous clips at each score, ascending, shape ``(resample, score)``; all checked."""
     truth, values = np.asarray(labels), np.asarray(scores)
     if truth.ndim != 1 or truth.shape != values.shape:

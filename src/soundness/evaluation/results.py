@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from soundness.aliases import Array
 from soundness.evaluation.labelled_scores import nothing_to_evaluate, read_labelled
 from soundness.evaluation.metrics import harmonic_mean
 from soundness.evaluation.year_metrics import (
@@ -23,7 +23,6 @@ from soundness.evaluation.year_metrics import (
 
 __all__ = ["Evaluation", "MachineEvaluation", "MachineMean", "evaluate", "table_rows"]
 
-Values = NDArray[np.float64]
 
 _COLUMNS = {
     "auc": "AUC",
@@ -248,7 +247,7 @@ def _machine_means(rows: Sequence[MachineEvaluation], metric: Metric) -> tuple[M
     return tuple(means)
 
 
-def _official(rows: Sequence[MachineEvaluation], metric: Metric) -> Values:
+def _official(rows: Sequence[MachineEvaluation], metric: Metric) -> Array:
     """The official figures of some rows in one array, NaN where one is missing."""
     figures = [getattr(row.figures, name) for row in rows for name in OFFICIAL_FIGURES[metric]]
     return np.array([np.nan if value is None else value for value in figures])

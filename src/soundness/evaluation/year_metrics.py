@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from soundness.aliases import Array
 from soundness.data.clips import DOMAINS, Domain, parse_name
 from soundness.errors import ScoresError, SettingsError
 from soundness.evaluation.metrics import harmonic_means, partial_aucs, roc_aucs
@@ -59,8 +60,6 @@ OFFICIAL_FIGURES: dict[Metric, tuple[str, ...]] = {
     "2021": ("auc_source", "auc_target", "pauc_source", "pauc_target"),
     "2022": ("auc_source", "auc_target", "pauc"),
 }
-
-Values = NDArray[np.float64]
 
 
 class Figures(BaseModel):
@@ -112,7 +111,7 @@ class LabelledClips:
     machine_type: str
     section: str
     keys: tuple[str, ...]
-    anomaly_scores: Values
+    anomaly_scores: Array
     decisions: NDArray[np.int64] | None
     is_anomaly: NDArray[np.bool_]
     domains: NDArray[np.str_]
@@ -123,7 +122,7 @@ class LabelledClips:
 class _Curve:
     """A figure of a ROC curve: over all clips, or the normal clips of a domain and anomalous ones."""
 
-    compute: Callable[[NDArray[np.bool_], Values, NDArray[np.generic]], Values]
+    compute: Callable[[NDArray[np.bool_], Array, NDArray[np.generic]], Array]
     domain: Domain | None = None
     has_own_anomalies: bool = False
 
@@ -203,7 +202,7 @@ def _metric_of_year(year: str) -> Metric:
     return METRICS[min(int(year) - int(METRICS[0]), len(METRICS) - 1)]
 
 
-def curve_figures(clips: LabelledClips, metric: Metric, weights: NDArray[np.generic]) -> dict[str, Values]:
+def curve_figures(clips: LabelledClips, metric: Metric, weights: NDArray[np.generic]) -> dict[str, Array]:
     """Figures of ROC curves of resamples, by name, shape ``(resample,)`` each; without those that lack a class.
 
     Parameters
@@ -235,12 +234,12 @@ def figures_of(clips: LabelledClips, metric: Metric) -> Figures:
     return Figures(**values)
 
 
-def year_mean(values: Values, metric: Metric) -> Values:
+def year_mean(values: Array, metric: Metric) -> Array:
     """The mean that a year takes of its figures, over the first axis: arithmetic in 2020, then harmonic."""
     return np.asarray(values.mean(axis=0)) if metric == "2020" else harmonic_means(values)
 
 
-def score_of_machines(official: Mapping[str, Values], metric: Metric) -> Values:
+def score_of_machines(official: Mapping[str, Array], metric: Metric) -> Array:
     """One score of all machines.
 
     Parameters

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from soundness.aliases import Array
 from soundness.errors import ExportError
 from soundness.exporting.graph import Value
 from soundness.scoring.baselines import MahalanobisScorer, MeanScorer
@@ -23,7 +24,7 @@ from soundness.scoring.fused import FusedScorer
 from soundness.scoring.memory_bank import MemoryBank
 from soundness.scoring.nearest_neighbors import NearestNeighborScorer
 from soundness.scoring.normalization import Balance, Quantiles, Raw, ZScores
-from soundness.scoring.protocol import ANY_DOMAIN, Array
+from soundness.scoring.protocol import ANY_DOMAIN
 from soundness.scoring.scorers import Scorer
 from soundness.settings.scoring import ScorerSettings
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -13,17 +13,17 @@ from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
+from soundness.aliases import CountProgress, PathLike, Progress, Waveform
 from soundness.audio.reading import iter_audio
 from soundness.detectors.detector import Detector
 from soundness.detectors.exported import ABOUT_SUFFIX, FORMAT, GRAPH_SUFFIX, ExportedDetector, fingerprint
 from soundness.detectors.front_end import one_channel
 from soundness.detectors.reader import read_recording
+from soundness.detectors.saving import load
 from soundness.errors import AudioError, DataError, ExportError, MissingExtraError, OutputError
 from soundness.exporting.detector_graph import detector_graph
 from soundness.threads import one_thread_each
-from soundness.verbs import load
 
 __all__ = ["TOLERANCE", "Export", "export", "export_detector", "made_sounds"]
 
@@ -34,8 +34,6 @@ _MAP_TOLERANCE = 1e-3  # of single frames and bands, for maps are float32
 _SECONDS = (0.5, 3.0)
 _LONG_SECONDS = 41.0  # longer than what a separator hears at a time
 _LARGEST_FILE = 2**31 - 1  # of a single graph
-
-Waveform = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +67,9 @@ def export_detector(
     detector: Detector,
     folder: Path,
     *,
-    check: Iterable[Path | str] = (),
+    check: Iterable[PathLike] = (),
     overwrite: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: CountProgress | None = None,
 ) -> Export:
     """Write a detector as a graph, if the graph says the same as the detector.
 
@@ -170,7 +168,7 @@ def _sealed(model: onnx.ModelProto, about: Mapping[str, Any]) -> tuple[bytes, di
     return content, {**about, "sha256": hashlib.sha256(content).hexdigest()}
 
 
-def _recordings(paths: Iterable[Path | str]) -> list[Path]:
+def _recordings(paths: Iterable[PathLike]) -> list[Path]:
     found = []
     for path in map(Path, paths):
         if not path.exists():
@@ -206,7 +204,7 @@ class _Agreement:
         self.n_sounds = self.n_clips = 0
         self.notes: list[str] = []
 
-    def compare_all(self, clips: list[Path], *, progress: Callable[[int, int], None] | None) -> None:
+    def compare_all(self, clips: list[Path], *, progress: CountProgress | None) -> None:
         """Compare on sounds of all kinds, and on recordings."""
         audio = self.detector.settings.audio
         sounds = list(made_sounds(audio.sample_rate, shortest=self.detector.settings.log_mel.n_fft))
@@ -288,16 +286,13 @@ def _write(contents: Mapping[Path, bytes]) -> None:
             raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
 
 
-PathLike = Path | str
-
-
 def export(
     detector: PathLike,
     out: PathLike,
     *,
     check: Iterable[PathLike] = (),
     overwrite: bool = False,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> "list[Export]":
     """Write detectors as ONNX graphs; see `soundness.exporting.write.export_detector`.
 
@@ -325,7 +320,6 @@ def export(
     for package in ("onnx", "onnxruntime"):
         if find_spec(package) is None:
             raise MissingExtraError(f"this needs the package {package}: pip install 'soundness[export]'")
-    from soundness.exporting.write import export_detector
 
     check = list(check)
     return [
@@ -340,5 +334,5 @@ def export(
     ]
 
 
-def _named(progress: Callable[[str, int, int], None], name: str) -> Callable[[int, int], None]:
+def _named(progress: Progress, name: str) -> CountProgress:
     return lambda done, total: progress(name, done, total)

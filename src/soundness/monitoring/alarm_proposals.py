@@ -1,8 +1,17 @@
 """An alarm rule for a detector: what its calibration supports, and what a normal recording says of it."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from soundness.aliases import CountProgress, PathLike
+from soundness.detectors.saving import one_detector, writable
+from soundness.errors import DataError, SettingsError
+
+if TYPE_CHECKING:  # each verb loads what it needs, and no more
+    from soundness.detectors.detector import Detector
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,14 +19,13 @@ from soundness.audio.reading import read_info, read_pieces
 from soundness.data.datasets import list_clips
 from soundness.detectors.detector import Detector
 from soundness.detectors.reader import read_recording
-from soundness.errors import DataError, SettingsError
 from soundness.monitoring.alarm_rates import SECONDS_PER_DAY, rate_per_day
 from soundness.monitoring.alarm_rules import Replay, candidate_rules, replay
 from soundness.scoring.alarms import AlarmRule
 from soundness.scoring.calibration import Calibration
 from soundness.threads import one_thread_each
 
-__all__ = ["AlarmProposal", "p_values_of", "propose_alarms"]
+__all__ = ["AlarmProposal", "alarms", "p_values_of", "propose_alarms"]
 
 _LONG = 1.5  # times the time from clip to clip: a longer recording is cut into clips
 _CLUSTERED = 2.0
@@ -95,10 +103,10 @@ def propose_alarms(
 
 def p_values_of(
     detector: Detector,
-    paths: Sequence[Path | str],
+    paths: Sequence[PathLike],
     *,
     clip_every_seconds: float,
-    progress: Callable[[int, int], None] | None = None,
+    progress: CountProgress | None = None,
 ) -> list[float]:
     """P-values of normal recordings in the order of time: that of the paths and, in folders, of the names.
 
@@ -191,3 +199,68 @@ def _refuted(p_values: Sequence[float], rules: Sequence[AlarmRule], rng: np.rand
         f"{asked} cannot be kept on the recording, whose odd clips come together or which is not normal: the best "
         f"rule, {rule}, raises {found.n_alarms} alarm(s) in {found.n_clips} clips, {rate_per_day(found.per_day)}"
     )
+
+
+def alarms(
+    detector: PathLike,
+    *,
+    false_alarms: str,
+    clip_every: str,
+    recordings: Sequence[PathLike] = (),
+    longest: int = 10,
+    out: PathLike | None = None,
+    overwrite: bool = False,
+    seed: int = 0,
+    progress: CountProgress | None = None,
+) -> "AlarmProposal":
+    """Propose an alarm rule; see `soundness.monitoring.alarm_proposals.propose_alarms`.
+
+    Parameters
+    ----------
+    detector
+        A detector's file, or the folder of a run with one machine.
+    false_alarms
+        How many are to be expected, such as ``1/day``.
+    clip_every
+        Time from one clip to the next, such as ``10s``.
+    recordings
+        Normal recordings in the order of time that the rule is checked with.
+    longest
+        Longest window of a rule, in clips.
+    out
+        File of the detector with the rule; ``None`` to write none.
+    overwrite
+        Replace a file that is there.
+    seed
+        Of the bootstrap over blocks of the recordings.
+    progress
+        Is told how many recordings are done, and of how many.
+
+    Raises
+    ------
+    SettingsError
+        If nothing of the kind can be promised; the message says what can.
+    SoundnessError
+        If the detector, a recording or the file does not do.
+    """
+    from soundness.monitoring.alarm_rates import parse_rate, parse_seconds
+
+    per_second, seconds = parse_rate(false_alarms), parse_seconds(clip_every)
+    target = None if out is None else writable(out, overwrite=overwrite)
+    found = one_detector(detector)
+    import numpy as np
+
+    from soundness.detectors.saving import save_detector
+
+    heard = p_values_of(found, recordings, clip_every_seconds=seconds, progress=progress) if recordings else []
+    proposal = propose_alarms(
+        found,
+        per_second=per_second,
+        clip_every_seconds=seconds,
+        longest=longest,
+        p_values=heard,
+        rng=np.random.default_rng(seed),
+    )
+    if target is not None:
+        save_detector(found.with_alarm_rule(proposal.rule), target)
+    return proposal

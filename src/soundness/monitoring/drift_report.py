@@ -1,19 +1,20 @@
 """From new normal clips to an answer in words: whether normality has moved, and what to do."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from soundness.aliases import CountProgress, PathLike
 from soundness.audio.log_mel import band_centres
 from soundness.detectors.detector import Detector
+from soundness.detectors.saving import one_detector
 from soundness.errors import DataError, SettingsError
 from soundness.monitoring.drift_statistics import ALPHA, Drift, cut_from, drift_of
 from soundness.monitoring.new_clips import hear_fresh, joined_clips
 
-__all__ = ["DriftReport", "report_drift"]
+__all__ = ["DriftReport", "drift", "report_drift"]
 
 _N_BANDS_NAMED = 3
 
@@ -69,10 +70,10 @@ class DriftReport:
 
 def report_drift(
     detector: Detector,
-    paths: Iterable[Path | str],
+    paths: Iterable[PathLike],
     *,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: CountProgress | None = None,
 ) -> DriftReport:
     """Hold new normal clips against those of the training.
 
@@ -162,3 +163,33 @@ def _recommendation(drift: Drift, hz: np.ndarray[Any, Any]) -> str:
     if drift.advice == "recalibrate":
         return "recalibrate with clips of now"
     return "enroll these clips, if the machine is well; retrain where there are many"
+
+
+def drift(
+    detector: PathLike,
+    clips: Iterable[PathLike],
+    *,
+    seed: int = 0,
+    progress: CountProgress | None = None,
+) -> "DriftReport":
+    """Tell whether normal clips still sound as those of the training; see `soundness.monitoring.drift_report.report_drift`.
+
+    Parameters
+    ----------
+    detector
+        A detector's file, or the folder of a run with one machine.
+    clips
+        Normal recordings, or folders of them.
+    seed
+        Of the draws that tell what chance makes.
+    progress
+        Is told how many recordings are done, and of how many.
+
+    Raises
+    ------
+    SoundnessError
+        If the detector or a clip does not do.
+    """
+    found = one_detector(detector)
+
+    return report_drift(found, clips, seed=seed, progress=progress)

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from typing import Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from soundness.aliases import Array
 from soundness.detectors.normal_clips import NormalClips
 
 __all__ = ["ALPHA", "Advice", "Answer", "Drift", "Shift", "classified", "drift_of", "rank_sum_p_value"]
 
-Array = NDArray[np.float64]
 Answer = Literal["nothing", "microphone gain changed", "noise floor rose", "new condition"]
 Advice = Literal["go on", "fix the microphone", "recalibrate", "enroll", "retrain"]
 

@@ -1,21 +1,22 @@
 """New normal clips join a detector without any training: its memory bank, its calibration, its band statistics."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from soundness.aliases import Array, CountProgress, PathLike
 from soundness.audio.log_mel import band_centres
 from soundness.detectors.detector import Detector, TrainingSummary
 from soundness.detectors.normal_clips import NormalClips
+from soundness.detectors.saving import one_detector, writable
 from soundness.errors import DataError, SettingsError
 from soundness.monitoring.new_clips import FreshClip, hear_fresh, joined_clips
 from soundness.scoring.calibration import Calibration
 from soundness.scoring.scorers import ANY_DOMAIN, Scorer, TrainingVectors
 
-__all__ = ["EnrolledClip", "Enrolment", "enrol"]
+__all__ = ["EnrolledClip", "Enrolment", "enrol", "enroll"]
 
 ODD_P_VALUE = 0.02
 """A clip with a p-value of this or less in every domain is odd; in a small domain, one above all its clips."""
@@ -28,8 +29,6 @@ FARTHEST = 5.0
 
 _EMPTY_DB = 30.0  # a band so far below all normal clips has no sound in it
 _EMPTY_SHARE = 0.04  # of the bands, from the highest down
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +78,12 @@ class Enrolment:
 
 def enrol(
     detector: Detector,
-    paths: Iterable[Path | str],
+    paths: Iterable[PathLike],
     *,
     condition: str,
     domain: str | None = None,
     is_forced: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: CountProgress | None = None,
 ) -> Enrolment:
     """Let normal clips of a condition that is new join a detector.
 
@@ -272,3 +271,49 @@ def _notes(
     if detector.alarm_rule is not None:
         found.append("the alarm rule is gone, since it promised for other clips; soundness alarms makes a new one")
     return found
+
+
+def enroll(
+    detector: PathLike,
+    clips: Iterable[PathLike],
+    out: PathLike,
+    *,
+    condition: str,
+    domain: str | None = None,
+    force: bool = False,
+    overwrite: bool = False,
+    progress: CountProgress | None = None,
+) -> "Enrolment":
+    """Let normal clips of a new condition join a detector; see `soundness.monitoring.enrolment.enrol`.
+
+    Parameters
+    ----------
+    detector
+        A detector's file, or the folder of a run with one machine.
+    clips
+        Normal recordings, or folders of them.
+    out
+        File of the new detector.
+    condition
+        What is new about the clips, in a word.
+    domain
+        Where they join, such as ``target``; ``None`` for a domain of their own, called as the condition.
+    force
+        Enrol clips that are highly anomalous all the same.
+    overwrite
+        Replace a file that is there.
+    progress
+        Is told how many recordings are done, and of how many.
+
+    Raises
+    ------
+    SoundnessError
+        If the detector, a clip or the file does not do.
+    """
+    out = writable(out, overwrite=overwrite)
+    found = one_detector(detector)
+    from soundness.detectors.saving import save_detector
+
+    enrolment = enrol(found, clips, condition=condition, domain=domain, is_forced=force, progress=progress)
+    save_detector(enrolment.detector, out)
+    return enrolment

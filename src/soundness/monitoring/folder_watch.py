@@ -6,22 +6,32 @@ has a row is not scored again, and one that has none is scored.
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from soundness.aliases import Announce, PathLike
+from soundness.detectors.saving import load
+from soundness.errors import DataError, OutputError, SettingsError
+
+if TYPE_CHECKING:  # each verb loads what it needs, and no more
+    from soundness.detectors.detector import Detector
+    from soundness.monitoring.event_log import LogRow
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
 from soundness.audio.reading import iter_audio, read_info
 from soundness.data.download_http import Patience
 from soundness.detectors.detector import Detector
 from soundness.detectors.reader import read_recording
-from soundness.errors import AudioError, DataError, OutputError
+from soundness.errors import AudioError
 from soundness.monitoring.event_log import ClipLog, LogRow, plain
 from soundness.monitoring.webhook import post
 from soundness.scoring.alarms import AlarmWindow
 from soundness.threads import one_thread_each
 
-__all__ = ["Watch", "WatchCounts"]
+__all__ = ["Watch", "WatchCounts", "watch"]
 
 _STILL_WRITTEN_SECONDS = 30.0  # an unreadable file that was changed so recently may yet be completed
 _POST_TIMEOUT_SECONDS = 5.0
@@ -57,7 +67,7 @@ class Courier:
         Is told when sending begins to fail.
     """
 
-    def __init__(self, url: str, log: ClipLog, *, patience: Patience, announce: Callable[[str], None]) -> None:
+    def __init__(self, url: str, log: ClipLog, *, patience: Patience, announce: Announce) -> None:
         self.url = url
         self.log = log
         self.patience = patience
@@ -115,7 +125,7 @@ class Watch:
     detectors: Mapping[str, Detector]
     log: ClipLog
     longest_seconds: float
-    announce: Callable[[str], None]
+    announce: Announce
     on_alarm: Callable[[LogRow], None]
     courier: Courier | None = None
     counts: WatchCounts = field(default_factory=WatchCounts)
@@ -252,3 +262,97 @@ def _age_seconds(stamp: Stamp) -> float:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def watch(
+    folder: PathLike,
+    *,
+    detector: PathLike,
+    log: PathLike | None = None,
+    webhook: str | None = None,
+    once: bool = False,
+    poll_seconds: float = 2.0,
+    longest_seconds: float = 600.0,
+    announce: Announce | None = None,
+    on_alarm: "Callable[[LogRow], None] | None" = None,
+) -> "WatchCounts":
+    """Score recordings as they appear in a folder, until interrupted; see `soundness.monitoring.folder_watch.Watch`.
+
+    Parameters
+    ----------
+    folder
+        Recordings appear in it, or in folders below it.
+    detector
+        A detector's file or a run's folder, with alarm rules.
+    log
+        A file that ends in ``.csv`` or ``.sqlite``; ``alarms.csv`` in ``folder`` where it is ``None``.
+    webhook
+        Address that alarms are posted to.
+    once
+        Score what is there, and return.
+    poll_seconds
+        From one look to the next.
+    longest_seconds
+        What lies behind so much of a recording is not heard.
+    announce
+        Is told in one line what is wrong.
+    on_alarm
+        Is told of an alarm when it begins.
+
+    Raises
+    ------
+    OutputError
+        If the log cannot be written; the same call goes on from there.
+    SoundnessError
+        If the folder, the detector, the log or the webhook does not do.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; expected one that recordings appear in")
+    if not (0.0 < poll_seconds < math.inf and 0.0 < longest_seconds < math.inf):
+        raise SettingsError(
+            f"seconds must be above 0 and finite; got poll {poll_seconds:g}, longest {longest_seconds:g}"
+        )
+    from soundness.data.download_http import Patience
+    from soundness.monitoring.event_log import open_log
+    from soundness.monitoring.webhook import check_url
+
+    tell = announce if announce is not None else (lambda _: None)
+    detectors = load(detector)
+    for found in detectors.values():
+        _check_watching(found, longest_seconds=longest_seconds, needs_rule=webhook is not None, tell=tell)
+    if webhook is not None:
+        check_url(webhook)
+    opened = open_log(folder / "alarms.csv" if log is None else Path(log))
+    patience = Patience(n_tries=3)
+    courier = None if webhook is None else Courier(webhook, opened, patience=patience, announce=tell)
+    on_alarm = on_alarm if on_alarm is not None else (lambda _: None)
+    watching = Watch(folder, detectors, opened, longest_seconds, tell, on_alarm, courier)
+    try:
+        watching.look()
+        while True:
+            time.sleep(poll_seconds)
+            watching.look()
+            if once:
+                break
+        if courier is not None:
+            courier.insist()
+            watching.counts.n_unsent = len(opened.unsent())
+    except KeyboardInterrupt:
+        tell("stopped; the same command goes on from here")
+    finally:
+        opened.close()
+    return watching.counts
+
+
+def _check_watching(detector: "Detector", *, longest_seconds: float, needs_rule: bool, tell: Announce) -> None:
+    shortest = detector.settings.log_mel.n_fft / detector.settings.audio.sample_rate
+    if longest_seconds < shortest:
+        raise SettingsError(
+            f"longest: {longest_seconds:g} s of a recording; the detector of {detector.machine_type} needs at least "
+            f"{shortest:g} s"
+        )
+    if detector.alarm_rule is None:
+        if needs_rule:
+            detector.required_rule()
+        tell(f"the detector of {detector.machine_type} has no alarm rule: scores are logged, and no alarm is raised")

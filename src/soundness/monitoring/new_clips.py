@@ -1,14 +1,14 @@
 """Recordings that came after the training, as a detector hears them: for what changes a detector, or doubts it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import reduce
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from soundness.aliases import CountProgress, PathLike
 from soundness.audio.reading import AudioInfo, read_info
 from soundness.data.clips import Clip
 from soundness.data.datasets import list_clips
@@ -49,7 +49,7 @@ class FreshClip:
 
 
 def hear_fresh(
-    detector: Detector, paths: Iterable[Path | str], *, progress: Callable[[int, int], None] | None = None
+    detector: Detector, paths: Iterable[PathLike], *, progress: CountProgress | None = None
 ) -> list[FreshClip]:
     """Hear recordings, none of which may be silent or useless.
 

@@ -1,30 +1,37 @@
 """A detector that was trained before, calibrated by fresh normal clips."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from soundness.aliases import CountProgress, PathLike
+from soundness.detectors.saving import one_detector, writable
+from soundness.errors import DataError
+
+if TYPE_CHECKING:  # each verb loads what it needs, and no more
+    from soundness.detectors.detector import Detector
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from soundness.data.clips import Clip, parse_name
 from soundness.data.datasets import list_clips
 from soundness.detectors.detector import Detector
-from soundness.errors import DataError
 from soundness.monitoring.new_clips import FreshClip, hear_fresh
 from soundness.scoring.calibration import Calibration, Origin
 
-__all__ = ["recalibrate"]
+__all__ = ["calibrate", "recalibrate"]
 
 _FEWEST_CLIPS = 2
 
 
 def recalibrate(
     detector: Detector,
-    paths: Iterable[Path | str],
+    paths: Iterable[PathLike],
     *,
     domain: str | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: CountProgress | None = None,
 ) -> Detector:
     """The same detector with p-values and threshold by fresh normal clips, and with no alarm rule.
 
@@ -110,3 +117,43 @@ def _check(clips: Iterable[Clip], domain: str | None) -> None:
                 f"{count} {name or 'normal'} clip to calibrate by; at least {_FEWEST_CLIPS} are needed, and a "
                 f"false-alarm rate of 1/100 needs 99"
             )
+
+
+def calibrate(
+    detector: PathLike,
+    clips: Iterable[PathLike],
+    out: PathLike,
+    *,
+    domain: str | None = None,
+    overwrite: bool = False,
+    progress: CountProgress | None = None,
+) -> "Detector":
+    """Calibrate a detector by fresh normal clips; see `soundness.monitoring.recalibration.recalibrate`.
+
+    Parameters
+    ----------
+    detector
+        A detector's file, or the folder of a run with one machine.
+    clips
+        Normal recordings that it was not trained on, or folders of them.
+    out
+        File of the calibrated detector.
+    domain
+        The domain of all clips; ``None`` takes it from their names.
+    overwrite
+        Replace a file that is there.
+    progress
+        Is told how many recordings are done, and of how many.
+
+    Raises
+    ------
+    SoundnessError
+        If the detector, a clip or the file does not do.
+    """
+    out = writable(out, overwrite=overwrite)
+    found = one_detector(detector)
+    from soundness.detectors.saving import save_detector
+
+    calibrated = recalibrate(found, clips, domain=domain, progress=progress)
+    save_detector(calibrated, out)
+    return calibrated

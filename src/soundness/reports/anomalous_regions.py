@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from soundness.aliases import Array
+
 __all__ = ["OddPart", "find_parts", "hertz", "strongest_band", "strongest_second"]
 
-Array = NDArray[np.float64]
 
 _NEIGHBOURS = np.array([0.25, 0.5, 0.25])
 _FALL = 0.25  # of the strongest band's share, where a part ends

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from soundness.aliases import PathLike
+from soundness.detectors.saving import load
 from soundness.errors import DataError, OutputError
+from soundness.extras import check_extra
 from soundness.reports.explanation_figure import drawing_process
-from soundness.verbs import check_extra, load
 
 if TYPE_CHECKING:  # loaded when it is needed
     from soundness.detectors.detector import Detector
 
 __all__ = ["ExplanationFiles", "explain"]
-
-PathLike = Path | str
 
 
 @dataclass(frozen=True, slots=True)

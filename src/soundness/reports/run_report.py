@@ -1,6 +1,5 @@
 """`soundness report`: one page on a training run or a benchmark, which needs nothing but itself."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from soundness.aliases import PathLike, Progress
 from soundness.benchmarking.results import BenchmarkResult, place_of
 from soundness.detectors.saving import load_detectors
 from soundness.errors import DataError, OutputError, ScoresError
@@ -15,6 +15,7 @@ from soundness.evaluation.labelled_scores import read_labelled
 from soundness.evaluation.results import evaluate
 from soundness.evaluation.score_files import read_scores
 from soundness.evaluation.truth import is_evaluator_truth
+from soundness.extras import check_extra
 from soundness.reports.pages import render_page, write_page
 from soundness.reports.players import NO_RECORDINGS, Recordings, find_recordings
 from soundness.reports.report_tables import (
@@ -28,15 +29,12 @@ from soundness.reports.report_tables import (
 )
 from soundness.reports.system_section import NOTHING_SCORED, Scored, Trained, system_part
 from soundness.run_folders import read_identity
-from soundness.verbs import check_extra
 
 __all__ = ["ReportFile", "report", "write_report"]
 
 _RUN_FILE = "run.json"
 _BENCHMARK_FILE = "benchmark.json"
 _RESULTS_FILE = "results.json"
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,9 +250,6 @@ def _not_found(scored: Scored, recordings: Recordings) -> list[str]:
     return [f"{len(lost)} of {len(names)} scored recordings are not found where the others are, such as {lost[0]}"]
 
 
-PathLike = Path | str
-
-
 def report(
     run_or_benchmark: PathLike,
     out: PathLike,
@@ -262,7 +257,7 @@ def report(
     scores: PathLike | None = None,
     truth: PathLike | None = None,
     data: PathLike | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> "ReportFile":
     """Write one self-contained page on a training run or a benchmark; see `soundness.reports.run_report.write_report`.
 

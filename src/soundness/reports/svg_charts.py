@@ -7,12 +7,12 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import ArrayLike, NDArray
 
+from soundness.aliases import Array
+
 __all__ = ["line_chart", "roc_chart", "score_chart"]
 
 _N_BARS = 28
 _WIDTH, _HEIGHT = 320, 180  # about what they take on a phone, so that letters keep their size
-
-Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,11 @@ class _Frame:
     def floor(self) -> int:
         return _HEIGHT - self.bottom
 
-    def x(self, values: ArrayLike) -> Values:
+    def x(self, values: ArrayLike) -> Array:
         low, high = self.x_range
         return self.left + (np.asarray(values) - low) / (high - low) * (_WIDTH - self.left - self.right)
 
-    def y(self, values: ArrayLike) -> Values:
+    def y(self, values: ArrayLike) -> Array:
         low, high = self.y_range
         return self.floor - (np.asarray(values) - low) / (high - low) * (self.floor - self.top)
 
@@ -133,7 +133,7 @@ def line_chart(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, 
     return frame.svg([*parts, frame.ticks(x_ticks, y_ticks, x_title)], title)
 
 
-def _bars(frame: _Frame, edges: Values, counts: NDArray[np.int64], label: str) -> Markup:
+def _bars(frame: _Frame, edges: Array, counts: NDArray[np.int64], label: str) -> Markup:
     base = float(frame.y(0))
     bars = []
     for left, right, count in zip(frame.x(edges[:-1]), frame.x(edges[1:]), counts, strict=True):
@@ -142,6 +142,6 @@ def _bars(frame: _Frame, edges: Values, counts: NDArray[np.int64], label: str) -
     return Markup('<path class="bars {}" d="{}"/>').format(label, "".join(bars) or "M0,0")
 
 
-def _spread(values: Values) -> tuple[float, float]:
+def _spread(values: Array) -> tuple[float, float]:
     low, high = float(values.min()), float(values.max())
     return (low, high) if high > low else (low - 0.5, high + 0.5)

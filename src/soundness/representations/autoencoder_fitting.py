@@ -2,7 +2,7 @@
 
 import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 from torch.utils.data import DataLoader
 
+from soundness.aliases import CountProgress
 from soundness.errors import SettingsError
 from soundness.lightning_loop import check_accelerator, quiet_lightning, run
 from soundness.representations.autoencoder_batches import (
@@ -42,7 +43,7 @@ def fit_reconstructor(
     seed: int,
     folder: Path,
     resume: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: CountProgress | None = None,
 ) -> FitResult:
     """Train a system's network.
 
@@ -140,7 +141,7 @@ class _Training(pl.LightningModule):
         batches: Batches,
         training: TrainingSettings,
         *,
-        progress: Callable[[int, int], None] | None,
+        progress: CountProgress | None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from soundness.errors import SettingsError
+from soundness.lightning_loop import count_parameters
 from soundness.plugins import find_part
 from soundness.settings.system import AutoencoderSettings, SystemSettings
 
@@ -20,7 +21,6 @@ __all__ = [
     "NewAutoencoder",
     "Reconstructor",
     "autoencoder_settings",
-    "count_parameters",
     "new_reconstructor",
     "overlapping_segments",
     "split_into_segments",
@@ -261,11 +261,6 @@ def _decoder_layers(channels: tuple[int, ...], *, first_stride: int) -> list[nn.
         layers += [convolution, nn.BatchNorm2d(n_out), nn.ReLU(inplace=True)]
     # Maps shuffled into one are a transposed convolution, too, and four times faster on a CPU than one that wide.
     return [*layers, nn.Conv2d(channels[0], first_stride**2, 3, padding=1), nn.PixelShuffle(first_stride)]
-
-
-def count_parameters(network: nn.Module) -> int:
-    """Trained parameters of a network."""
-    return sum(parameter.numel() for parameter in network.parameters())
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 import math
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from soundness.aliases import CountProgress
 from soundness.errors import SettingsError
 from soundness.lightning_loop import check_accelerator, quiet_lightning, run
 from soundness.representations.embedding_batches import EmbeddingBatch, EmbeddingBatches, EmbeddingClips
@@ -41,7 +41,7 @@ def fit_embedding(
     seed: int,
     folder: Path,
     resume: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: CountProgress | None = None,
 ) -> EmbeddingFit:
     """Train a system's embedding.
 
@@ -105,7 +105,7 @@ def check_embedding(settings: SystemSettings) -> None:
 
 
 def _new_training(
-    clips: EmbeddingClips, settings: SystemSettings, *, seed: int, progress: Callable[[int, int], None] | None
+    clips: EmbeddingClips, settings: SystemSettings, *, seed: int, progress: CountProgress | None
 ) -> "_Training":
     embedding = settings.embedding
     _check_classes(clips, embedding)
@@ -135,7 +135,7 @@ class _Training(pl.LightningModule):
         batches: EmbeddingBatches,
         settings: EmbeddingSettings,
         *,
-        progress: Callable[[int, int], None] | None,
+        progress: CountProgress | None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False

@@ -14,7 +14,8 @@ from torch.nn.functional import normalize
 
 from soundness.audio.log_mel import Spectrograms
 from soundness.errors import SettingsError
-from soundness.representations.autoencoders import count_parameters, split_into_segments
+from soundness.lightning_loop import count_parameters
+from soundness.representations.autoencoders import split_into_segments
 from soundness.settings.system import EmbeddingSettings, SystemSettings
 
 __all__ = [

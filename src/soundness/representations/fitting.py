@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from soundness.aliases import CountProgress
 from soundness.data.clips import Condition
 from soundness.errors import SettingsError
 from soundness.plugins import find_part, methods_of
@@ -47,7 +48,7 @@ class FitContext:
     seed: int
     folder: Path
     resume: bool
-    progress: Callable[[int, int], None] | None
+    progress: CountProgress | None
     networks: "NetworkStore | None" = None
 
 

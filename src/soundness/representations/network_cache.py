@@ -3,12 +3,13 @@
 import hashlib
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from soundness.aliases import CountProgress
 from soundness.representations.autoencoder_batches import TrainingClips
 from soundness.representations.autoencoders import FitResult, new_reconstructor
 from soundness.run_folders import package_versions
@@ -42,7 +43,7 @@ class NetworkStore:
         seed: int,
         folder: Path,
         resume: bool = False,
-        progress: Callable[[int, int], None] | None = None,
+        progress: CountProgress | None = None,
     ) -> FitResult:
         """As `soundness.representations.autoencoder_fitting.fit_reconstructor`, which is called where the same was not trained before."""
         file = self.folder / f"{_key(clips, settings, seed)}.pt"

@@ -7,8 +7,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from soundness.aliases import Array
 from soundness.errors import SettingsError
-from soundness.scoring.protocol import ANY_DOMAIN, Array, Scorer, TrainingVectors
+from soundness.scoring.protocol import ANY_DOMAIN, Scorer, TrainingVectors
 from soundness.settings.scoring import ScorerSettings
 
 __all__ = ["MahalanobisScorer", "MeanScorer"]

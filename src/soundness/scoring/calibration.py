@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from typing import Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from soundness.aliases import Array
 from soundness.errors import DataError
 
 __all__ = ["Calibration", "Origin", "Threshold", "n_flagged"]
 
-Array = NDArray[np.float64]
 
 Origin = Literal["left-out", "heard", "held-out", "fresh"]
 """Where calibration scores come from: clips that were left out of memory bank and whitening one by one, with no network

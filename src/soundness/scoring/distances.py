@@ -12,6 +12,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from soundness.aliases import Array
 from soundness.settings.scoring import ScorerSettings
 
 __all__ = [
@@ -25,7 +26,6 @@ __all__ = [
     "nearest_distances",
 ]
 
-Array = NDArray[np.float64]
 
 _SMALLEST_SPREAD = 1e-3  # times the mean spread: clips that lie on each other have a spread of zero
 _CLIPS_PER_COMPONENT = 5

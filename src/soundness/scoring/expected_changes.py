@@ -20,11 +20,11 @@ References
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
+
+from soundness.aliases import Array
 
 __all__ = ["expected_changes", "likelihood_ratio_factor"]
 
-Array = NDArray[np.float64]
 
 _NEGLIGIBLE = 1e-9  # times the largest variance of a direction
 

@@ -7,9 +7,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from soundness.aliases import Array
 from soundness.errors import SettingsError
 from soundness.scoring.nearest_neighbors import NearestNeighborScorer
-from soundness.scoring.protocol import Array, Scorer, TrainingVectors
+from soundness.scoring.protocol import Scorer, TrainingVectors
 from soundness.settings.scoring import MemberSettings, ScorerSettings
 
 __all__ = ["FUSIONS", "FusedScorer"]

@@ -8,9 +8,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from soundness.aliases import Array
 from soundness.errors import DataError
 from soundness.scoring.distances import COMPARISONS, Comparison
-from soundness.scoring.protocol import ANY_DOMAIN, Array, TrainingVectors
+from soundness.scoring.protocol import ANY_DOMAIN, TrainingVectors
 from soundness.scoring.whitening import CrossFit, Whitening
 from soundness.settings.scoring import ScorerSettings
 from soundness.threads import one_blas_thread

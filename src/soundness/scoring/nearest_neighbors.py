@@ -6,10 +6,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from soundness.aliases import Array
 from soundness.errors import DataError
 from soundness.scoring.memory_bank import MemoryBank, left_out_distances
 from soundness.scoring.normalization import FEWEST_FOR_STATISTICS, new_balance
-from soundness.scoring.protocol import ANY_DOMAIN, Array, Scorer, TrainingVectors
+from soundness.scoring.protocol import ANY_DOMAIN, Scorer, TrainingVectors
 from soundness.settings.scoring import ScorerSettings
 
 __all__ = ["NearestNeighborScorer"]

@@ -5,9 +5,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from soundness.aliases import Array
+
 __all__ = ["FEWEST_FOR_STATISTICS", "Balance", "Quantiles", "Raw", "ZScores", "new_balance"]
 
-Array = NDArray[np.float64]
 
 FEWEST_FOR_STATISTICS = 3
 """A domain of fewer clips has no statistics of its own, and is given those of all clips together."""

@@ -21,13 +21,13 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from soundness.aliases import Array
 from soundness.errors import DataError
 from soundness.scoring.expected_changes import expected_changes, likelihood_ratio_factor
 from soundness.settings.scoring import ScorerSettings
 
 __all__ = ["CrossFit", "Embedding", "Whitening", "ledoit_wolf_shrinkage", "whitening_matrix"]
 
-Array = NDArray[np.float64]
 Embedding = Callable[[Array], Array]
 """Vectors, shape ``(..., feature)``, to points whose Euclidean distances are those of whitened vectors."""
 

@@ -3,7 +3,7 @@
 import math
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from soundness.aliases import CountProgress
 from soundness.errors import SettingsError
 from soundness.lightning_loop import quiet_lightning, run
 from soundness.separation.conv_tasnet import ConvTasNet
@@ -40,7 +41,7 @@ def fit_separator(
     folder: Path,
     start: Mapping[str, Tensor] | None = None,
     resume: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: CountProgress | None = None,
 ) -> SeparatorFit:
     """Train a network to tell machines from noise.
 
@@ -94,7 +95,7 @@ def _take_over(network: ConvTasNet, weights: Mapping[str, Tensor]) -> None:
 
 
 def _new_trainer(
-    settings: SeparatorSettings, folder: Path, *, timer: Timer, progress: Callable[[int, int], None] | None
+    settings: SeparatorSettings, folder: Path, *, timer: Timer, progress: CountProgress | None
 ) -> pl.Trainer:
     keeper = ModelCheckpoint(
         folder / "checkpoints", _LAST, enable_version_counter=False, every_n_train_steps=_STEPS_PER_EPOCH
@@ -219,7 +220,7 @@ def _machine_in(clip: np.ndarray[Any, np.dtype[np.float32]], teacher: ConvTasNet
 class _Progress(Callback):
     """Tells the seconds that have gone by, once in a second."""
 
-    def __init__(self, tell: Callable[[int, int], None], timer: Timer, *, total: float) -> None:
+    def __init__(self, tell: CountProgress, timer: Timer, *, total: float) -> None:
         self.tell = tell
         self.timer = timer
         self.total = math.ceil(total)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from soundness.aliases import Waveform
 from soundness.separation.losses import si_snr
 from soundness.separation.mixtures import Recipe, mixed
 from soundness.separation.separator import Improvement, Separator
@@ -15,8 +15,6 @@ __all__ = ["Example", "measure_improvement"]
 
 _SECONDS = 6.0
 _MIXTURES = 12
-
-Waveform = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)

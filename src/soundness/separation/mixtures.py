@@ -5,17 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from soundness.aliases import Waveform
 from soundness.errors import DataError
 from soundness.settings.system import SeparatorSettings
 
 __all__ = ["MachineSounds", "Mixer", "Recipe", "recipes_of"]
 
 _WEIGHT_BESIDE_CLEAN = 0.25
-
-Waveform = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,17 @@
 """Separation of many recordings, of any length, from files to files."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from soundness.aliases import CountProgress, PathLike
+from soundness.extras import check_extra
+
+if TYPE_CHECKING:  # each verb loads what it needs, and no more
+    from soundness.separation.separator import Separator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import soundfile  # type: ignore[import-untyped]  # it ships no types
@@ -14,7 +22,7 @@ from soundness.errors import AudioError, DataError, OutputError
 from soundness.separation.conv_tasnet import SOURCES
 from soundness.separation.separator import Separator
 
-__all__ = ["SeparationReport", "separate_files"]
+__all__ = ["SeparationReport", "separate", "separate_files"]
 
 _SUBTYPE = "FLOAT"  # machine and noise add up to the recording, and neither can clip
 
@@ -41,12 +49,12 @@ class SeparationReport:
 
 def separate_files(
     separator: Separator,
-    paths: Iterable[Path | str],
-    out: Path | str,
+    paths: Iterable[PathLike],
+    out: PathLike,
     *,
     has_noise: bool = False,
     overwrite: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: CountProgress | None = None,
 ) -> SeparationReport:
     """Write the machine, and what is left, of each recording to WAV files of the separator's sample rate.
 
@@ -99,7 +107,7 @@ def separate_files(
     return SeparationReport(len(planned) - len(failures), seconds, tuple(failures), tuple(notes))
 
 
-def _planned(paths: Iterable[Path | str]) -> dict[Path, Path]:
+def _planned(paths: Iterable[PathLike]) -> dict[Path, Path]:
     """The recordings by the names of their results."""
     planned: dict[Path, Path] = {}
     for path in map(Path, paths):
@@ -148,3 +156,41 @@ def _written(path: Path, *, rate: int, n_channels: int) -> Iterator[soundfile.So
             partial.unlink(missing_ok=True)
     except (OSError, soundfile.SoundFileError) as error:
         raise OutputError(f"{path}: cannot be written: {error}") from None
+
+
+def separate(
+    separator: PathLike,
+    recordings: Iterable[PathLike],
+    out: PathLike,
+    *,
+    has_noise: bool = False,
+    overwrite: bool = False,
+    progress: CountProgress | None = None,
+) -> "SeparationReport":
+    """Write the machine in each recording to a file; see `soundness.separation.recordings.separate_files`.
+
+    Parameters
+    ----------
+    separator
+        A separator's file.
+    recordings
+        Recordings, and folders that are searched for them.
+    out
+        Folder of the results.
+    has_noise
+        Write what is left of each recording, too.
+    overwrite
+        Replace recordings that are there.
+    progress
+        Is told how many recordings are done, and of how many.
+
+    Raises
+    ------
+    SoundnessError
+        If nothing can be separated; a recording that cannot be used is in the report instead.
+    """
+    check_extra()
+    from soundness.separation.saving import load_separator
+
+    loaded = load_separator(Path(separator))
+    return separate_files(loaded, recordings, out, has_noise=has_noise, overwrite=overwrite, progress=progress)

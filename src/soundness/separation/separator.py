@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from soundness.aliases import Waveform
 from soundness.errors import SettingsError
 from soundness.separation.conv_tasnet import ConvTasNet
 from soundness.settings.system import SeparatorSettings
@@ -19,8 +20,6 @@ __all__ = ["CHUNK_SECONDS", "OVERLAP_SECONDS", "Improvement", "Separator", "Sepa
 
 CHUNK_SECONDS = 30.0
 OVERLAP_SECONDS = 2.0
-
-Waveform = NDArray[np.float32]
 
 
 class Improvement(BaseModel):

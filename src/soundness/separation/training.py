@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from soundness.aliases import PathLike, Progress, Waveform
 from soundness.audio.reading import read_waveform
 from soundness.data.clips import Clip
 from soundness.data.datasets import Machine, fingerprint, open_dataset
 from soundness.errors import AudioError, DataError, OutputError, SettingsError
-from soundness.representations.autoencoders import count_parameters
+from soundness.lightning_loop import count_parameters
 from soundness.run_folders import check_identity, package_versions, write_identity
 from soundness.sealed_files import FORMATS, check_kind
 from soundness.separation.measurement import Example, measure_improvement
@@ -34,9 +34,6 @@ _RUN_FILE = "run.json"
 _FIT_FOLDER = "fit"
 _FEWEST_TO_HOLD_OUT = 2
 
-Progress = Callable[[str, int, int], None]
-Waveform = NDArray[np.float32]
-
 
 @dataclass(frozen=True, slots=True)
 class TrainedSeparator:
@@ -47,8 +44,8 @@ class TrainedSeparator:
 
 
 def train_separator(
-    data: Path | str,
-    out: Path | str,
+    data: PathLike,
+    out: PathLike,
     *,
     settings: SeparatorSettings,
     machines: Sequence[str] = (),
@@ -248,7 +245,7 @@ def _read(
     return kept, held_out, notes
 
 
-def _recipes(sounds: Sequence[MachineSounds], chosen: Sequence[str], data: Path | str) -> list[Recipe]:
+def _recipes(sounds: Sequence[MachineSounds], chosen: Sequence[str], data: PathLike) -> list[Recipe]:
     """What the chosen machines are trained on."""
     try:
         recipes = [recipe for recipe in recipes_of(sounds) if recipe.machine_type in chosen]

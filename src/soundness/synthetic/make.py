@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile  # type: ignore[import-untyped]  # it ships no types
 
+from soundness.aliases import Progress
 from soundness.errors import OutputError
 from soundness.synthetic.plan import ClipPlan, plan_machine
 from soundness.synthetic.render import Stems, render
@@ -56,7 +57,7 @@ def make_data(
     settings: FactorySettings,
     truth: Path | None = None,
     overwrite: bool = False,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> FactoryResult:
     """Make the sounds of a factory in the layout of DCASE 2025.
 
@@ -172,7 +173,7 @@ def _make_machine(
     plans: list[ClipPlan],
     roots: tuple[Path, Path],
     each: _Each,
-    progress: Callable[[str, int, int], None] | None,
+    progress: Progress | None,
 ) -> None:
     """Write one machine's clips, stems and tables."""
     for root in roots:

@@ -42,8 +42,6 @@ def _parts(settings: SystemSettings, groups: Sequence[Sequence[Machine]]) -> dic
     n_clips = sum(len(machine.train) for group in groups for machine in group)
     parts = {"reading": n_clips * (_SECONDS_A_CLIP if settings.separation == "off" else _SECONDS_A_SEPARATED_CLIP)}
     if settings.has_network:
-        from soundness.training.duration import seconds_per_step
-
         n_steps = sum(_n_steps(settings, group) for group in groups)
         parts["training the network" + ("s" if len(groups) > 1 else "")] = n_steps * seconds_per_step(settings)
     return parts

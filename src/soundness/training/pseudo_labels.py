@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from soundness.aliases import Array
+
 __all__ = ["FEWEST_CLIPS", "PseudoLabels", "by_classifier", "by_clusters"]
 
 FEWEST_CLIPS = 3
@@ -27,8 +29,6 @@ _STRONG = 6.0
 _SMALLEST_VARIANCE = 1e-3  # within a cluster, of all: clips that are the same are no proof
 _SMALLEST_DEVIATION_DB = 0.1
 _REGULARISATION = 0.01  # scikit-learn's C: the smaller, the smoother
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class PseudoLabels:
     reason: str
 
 
-def by_clusters(vectors: Floats, domains: Sequence[str], *, seed: int) -> PseudoLabels:
+def by_clusters(vectors: Array, domains: Sequence[str], *, seed: int) -> PseudoLabels:
     """Label clips by the clusters that they form within their domain.
 
     The clips' principal components are taken for a mixture of Gaussians of one common covariance: what the operating
@@ -70,7 +70,7 @@ def by_clusters(vectors: Floats, domains: Sequence[str], *, seed: int) -> Pseudo
     .. [1] R. Kass, A. Raftery, "Bayes factors", Journal of the American Statistical Association 90, 1995.
     """
 
-    def clusters(own: Floats) -> tuple[list[str], str]:
+    def clusters(own: Array) -> tuple[list[str], str]:
         labels, reason = _clusters(own, seed)
         return [str(label) for label in _largest_first(labels)], reason
 
@@ -83,7 +83,7 @@ def by_clusters(vectors: Floats, domains: Sequence[str], *, seed: int) -> Pseudo
     return PseudoLabels(tuple(labels), reason)
 
 
-def by_classifier(vectors: Floats, domains: Sequence[str], *, known: Floats, classes: Sequence[str]) -> PseudoLabels:
+def by_classifier(vectors: Array, domains: Sequence[str], *, known: Array, classes: Sequence[str]) -> PseudoLabels:
     """Label clips by the class of other clips that each sounds most like.
 
     The classifier is a multinomial logistic regression on standardised vectors. A class that fewer than `FEWEST_CLIPS`
@@ -103,7 +103,7 @@ def by_classifier(vectors: Floats, domains: Sequence[str], *, known: Floats, cla
     names = sorted(set(classes))
     classify = _classifier(known, classes) if len(names) > 1 else lambda own: np.ones((len(own), 1))
 
-    def nearest(own: Floats) -> tuple[list[str], str]:
+    def nearest(own: Array) -> tuple[list[str], str]:
         labels = [names[column] for column in _likeliest(classify(own))]
         return labels, f"{_counted(len(set(labels)), 'class')} of {len(names)}"
 
@@ -112,7 +112,7 @@ def by_classifier(vectors: Floats, domains: Sequence[str], *, known: Floats, cla
 
 
 def _within_domains(
-    vectors: Floats, domains: Sequence[str], label: Callable[[Floats], tuple[list[str], str]]
+    vectors: Array, domains: Sequence[str], label: Callable[[Array], tuple[list[str], str]]
 ) -> tuple[list[str], str]:
     """Labels of the clips of each domain alone, and the reasons, joined."""
     found: dict[int, str] = {}
@@ -126,7 +126,7 @@ def _within_domains(
     return [found[index] for index in range(len(domains))], "; ".join(reasons)
 
 
-def _clusters(vectors: Floats, seed: int) -> tuple[NDArray[Any], str]:
+def _clusters(vectors: Array, seed: int) -> tuple[NDArray[Any], str]:
     """Which cluster each clip belongs to, and why there are that many."""
     from sklearn.mixture import GaussianMixture  # type: ignore[import-untyped]  # scikit-learn ships no types
 
@@ -159,7 +159,7 @@ def _clusters(vectors: Floats, seed: int) -> tuple[NDArray[Any], str]:
     return labels, reason
 
 
-def _principal_components(vectors: Floats) -> Floats:
+def _principal_components(vectors: Array) -> Array:
     """The directions in which clips differ most, each in units of its deviation, shape ``(clip, component)``.
 
     The scale matters to the mixtures' starting points alone: the widest direction need not be the one that tells.
@@ -167,12 +167,12 @@ def _principal_components(vectors: Floats) -> Floats:
     centred = vectors - vectors.mean(axis=0)
     _, _, directions = np.linalg.svd(centred, full_matrices=False)
     n_components = min(_MOST_COMPONENTS, max(1, len(vectors) // _CLIPS_PER_COMPONENT))
-    components: Floats = centred @ directions[:n_components].T
-    scaled: Floats = components / components.std(axis=0).clip(min=_SMALLEST_DEVIATION_DB)
+    components: Array = centred @ directions[:n_components].T
+    scaled: Array = components / components.std(axis=0).clip(min=_SMALLEST_DEVIATION_DB)
     return scaled
 
 
-def _classifier(known: Floats, classes: Sequence[str]) -> Callable[[Floats], Floats]:
+def _classifier(known: Array, classes: Sequence[str]) -> Callable[[Array], Array]:
     """Probability of each class, in the order of their names, for vectors of other clips."""
     from sklearn.exceptions import ConvergenceWarning  # type: ignore[import-untyped]  # scikit-learn ships no types
     from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
@@ -183,14 +183,14 @@ def _classifier(known: Floats, classes: Sequence[str]) -> Callable[[Floats], Flo
         warnings.simplefilter("ignore", ConvergenceWarning)  # the order of the classes settles long before the weights
         regression.fit((known - mean) / deviation, list(classes))
 
-    def classify(vectors: Floats) -> Floats:
-        probabilities: Floats = regression.predict_proba((vectors - mean) / deviation)
+    def classify(vectors: Array) -> Array:
+        probabilities: Array = regression.predict_proba((vectors - mean) / deviation)
         return probabilities
 
     return classify
 
 
-def _likeliest(probabilities: Floats) -> NDArray[Any]:
+def _likeliest(probabilities: Array) -> NDArray[Any]:
     """Likeliest column of each row, among those that are the likeliest of enough rows."""
     counts = np.bincount(probabilities.argmax(axis=1), minlength=probabilities.shape[1])
     kept = np.flatnonzero(counts >= min(FEWEST_CLIPS, counts.max()))

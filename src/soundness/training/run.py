@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from soundness.aliases import Announce, PathLike, Progress
 from soundness.audio.log_mel import Spectrograms
 from soundness.audio.log_mel_cache import SpectrogramStore
 from soundness.data.datasets import Machine, fingerprint, open_dataset
@@ -35,18 +36,17 @@ if TYPE_CHECKING:  # loads PyTorch
     from soundness.representations.network_cache import NetworkStore
     from soundness.separation.separator import Separator
 
-__all__ = ["Progress", "train"]
+__all__ = ["train"]
 
 _RUN_FILE = "run.json"
 _WORK_FOLDER = "training"
 
-Progress = Callable[[str, int, int], None]
 """Is told what is going on, how much of it is done, and of how much."""
 
 
 def train(
-    data: Path | str,
-    out: Path | str,
+    data: PathLike,
+    out: PathLike,
     *,
     system: str,
     settings: SystemSettings,
@@ -58,7 +58,7 @@ def train(
     store: SpectrogramStore | None = None,
     networks: "NetworkStore | None" = None,
     progress: Progress | None = None,
-    announce: Callable[[str], None] | None = None,
+    announce: Announce | None = None,
 ) -> list[Detector]:
     """Train a detector for each machine of a data set and write it to ``out/<machine_type>.soundness``.
 
@@ -175,7 +175,7 @@ class _Run:
         except OSError as error:
             raise OutputError(f"{self.out}: cannot be written: {error.strerror}") from None
 
-    def train_separator(self, data: Path | str, *, resume: bool) -> "Separator":
+    def train_separator(self, data: PathLike, *, resume: bool) -> "Separator":
         """Train the run's own separator, on all machines of the data set."""
         from soundness.separation.training import train_separator
 

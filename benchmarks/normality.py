@@ -98,11 +98,11 @@ def auc_of(detector: Detector, folder: Path) -> tuple[float, float]:
     """Percent, of source and target: the normal clips of a domain against all anomalies."""
     clips = [describe_clip(path, machine_type="", split="test") for path in sorted(folder.glob("*.wav"))]
     scores = np.array([result.score.anomaly_score for result in scored([(clip, detector) for clip in clips])])
-    is_odd = np.array([clip.label == "anomaly" for clip in clips])
+    is_anomalous = np.array([clip.label == "anomaly" for clip in clips])
     found = []
     for domain in ("source", "target"):
-        chosen = is_odd | np.array([clip.domain == domain for clip in clips])
-        found.append(100 * float(roc_auc_score(is_odd[chosen], scores[chosen])))
+        chosen = is_anomalous | np.array([clip.domain == domain for clip in clips])
+        found.append(100 * float(roc_auc_score(is_anomalous[chosen], scores[chosen])))
     return found[0], found[1]
 
 
@@ -169,7 +169,7 @@ def answers(folder: Path, seed: int) -> Iterator[tuple[str, str, str]]:
 
 def answer(before: NormalClips, new: NormalClips, rng: np.random.Generator) -> str:
     """By bands and scores, as of a detector whose vectors are mean log-mels."""
-    known = TrainingVectors.of(before.means.astype(np.float64))
+    known = TrainingVectors.from_vectors(before.means.astype(np.float64))
     scorer = NearestNeighborScorer.fit(known, load_settings(SYSTEM).scorer)
     scores = {"source": scorer.leave_one_out_scores(known)}
     new_scores = np.array([scorer.score(mean[None].astype(np.float64)) for mean in new.means])
@@ -182,4 +182,4 @@ def measured(waveforms: list[Array]) -> NormalClips:
     log_mel = LogMel(settings.log_mel, sample_rate=settings.audio.sample_rate)
     found = [log_mel(waveform.astype(np.float32)) for waveform in waveforms]
     names, domains = [str(index) for index in range(len(found))], ["source"] * len(found)
-    return NormalClips.of(found, names=names, domains=domains)
+    return NormalClips.from_log_mels(found, names=names, domains=domains)

@@ -31,7 +31,7 @@ FIGURES = ("ari", "nmi", "n_labels")
 
 
 @dataclass(frozen=True)
-class Heard:
+class MachineSpectrograms:
     """What the training clips of a machine sound like, and what they are."""
 
     shapes: np.ndarray
@@ -41,7 +41,7 @@ class Heard:
     attributes: tuple[str, ...]
 
 
-def heard_machines(root: Path, settings: FactorySettings) -> dict[str, Heard]:
+def heard_machines(root: Path, settings: FactorySettings) -> dict[str, MachineSpectrograms]:
     """The training clips of each machine, with their true conditions."""
     found = {}
     for name, machine in soundness.open_dataset(root).machines.items():
@@ -50,7 +50,7 @@ def heard_machines(root: Path, settings: FactorySettings) -> dict[str, Heard]:
         heard = hear(machine, SETTINGS, None, advance=lambda: None)
         attributes = tuple(clip.attributes for clip in machine.train)
         domains = np.array([clip.domain for clip in machine.train])
-        found[name] = Heard(
+        found[name] = MachineSpectrograms(
             spectral_shapes(heard.spectrograms),
             band_moments(heard.spectrograms),
             domains,
@@ -60,7 +60,9 @@ def heard_machines(root: Path, settings: FactorySettings) -> dict[str, Heard]:
     return found
 
 
-def labels_by_way(name: str, machines: dict[str, Heard], *, seed: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+def labels_by_way(
+    name: str, machines: dict[str, MachineSpectrograms], *, seed: int
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Each way, which clips it labels, and their labels."""
     own = machines[name]
     everything = np.arange(len(own.domains))

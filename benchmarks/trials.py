@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from arrangements import FeatureUnit
-from soundness.audio.log_mel_cache import SpectrogramStore
+from soundness.audio.log_mel_cache import LogMelCache
 from soundness.benchmarking.jobs import enter_worker
 from soundness.detectors.bulk_scoring import score_clips
 from soundness.detectors.saving import load_detectors
@@ -79,11 +79,11 @@ def outcomes(work: Path, trials: Iterable[Trial]) -> list[Outcome]:
 def feature_figure(unit: FeatureUnit, system: System) -> float:
     """Official score in per cent of a system's scorer on vectors that came from elsewhere."""
     settings = load_settings(system.name, overrides=system.all_overrides).scorer
-    training = TrainingVectors.of(unit.training, unit.training_domains)
+    training = TrainingVectors.from_vectors(unit.training, unit.training_domains)
     scorer = find_scorer(settings.name).fit(training, settings)
     scores = np.array([scorer.score(vector[None]) for vector in unit.test])
-    is_odd = unit.labels == 1
-    domains = [is_odd | (unit.domains == domain) for domain in (0, 1)]
+    is_anomalous = unit.labels == 1
+    domains = [is_anomalous | (unit.domains == domain) for domain in (0, 1)]
     figures = [roc_auc(unit.labels[some], scores[some]) for some in domains]
     return 100 * harmonic_mean([*figures, partial_auc(unit.labels, scores)])
 
@@ -109,7 +109,7 @@ def _outcome(work: Path, trial: Trial) -> Outcome:
 
 
 def _measured(work: Path, out: Path, trial: Trial, tests: tuple[Path, ...]) -> Outcome:
-    store, system = SpectrogramStore(work / "spectrograms"), trial.system
+    store, system = LogMelCache(work / "spectrograms"), trial.system
     settings = load_settings(system.name, overrides=system.all_overrides)
     started = time.perf_counter()
     train(

@@ -11,16 +11,16 @@ from soundness.scoring.alarms import AlarmRule
 RATE = 16_000
 
 
-def rule(n_odd=1, n_clips=1, p_value=0.05):
+def rule(n_anomalous=1, n_clips=1, p_value=0.05):
     """An alarm rule whose promises nobody looks at."""
-    return AlarmRule(p_value, n_odd, n_clips, 1.0, 1.0, 1.0, 1.0, 1.0)
+    return AlarmRule(p_value, n_anomalous, n_clips, 1.0, 1.0, 1.0, 1.0, 1.0)
 
 
-def hum(seed=0, *, is_odd=False, seconds=0.4, rate=RATE):
+def hum(seed=0, *, is_anomalous=False, seconds=0.4, rate=RATE):
     """A machine that is well, or has another pitch."""
     time = np.arange(round(seconds * rate)) / rate
     noise = 0.05 * np.random.default_rng(seed).standard_normal(len(time))
-    return noise + 0.2 * np.sin(2 * np.pi * (1300 if is_odd else 400) * time)
+    return noise + 0.2 * np.sin(2 * np.pi * (1300 if is_anomalous else 400) * time)
 
 
 def record(path: Path, seed=0, *, seconds_ago=0.0, **options):

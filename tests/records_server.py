@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from soundness.data.download_http import Patience, RemoteFile
+from soundness.data.download_http import RemoteFile, RetryPolicy
 
 
 @dataclass
@@ -136,7 +136,7 @@ def serving() -> Iterator[RecordsServer]:
         yield server
 
 
-def impatience(waits: list[float] | None = None, **options: float) -> Patience:
-    """Patience that waits not at all, and notes how long it would have."""
+def impatience(waits: list[float] | None = None, **options: float) -> RetryPolicy:
+    """RetryPolicy that waits not at all, and notes how long it would have."""
     sleep: Callable[[float], None] = (lambda _: None) if waits is None else waits.append
-    return Patience(sleep=sleep, jitter=lambda: 0.0, timeout_seconds=5.0, **options)
+    return RetryPolicy(sleep=sleep, jitter=lambda: 0.0, timeout_seconds=5.0, **options)

@@ -38,7 +38,7 @@ class LargestBand(MeanLogMel):
         return [Fitted(cls(mean=bands, deviation=bands + 1)) for machine in heard]
 
     def vectors(self, clip):
-        return clip.wanted.mean(axis=-1).max()[None, None]
+        return clip.reference.mean(axis=-1).max()[None, None]
 
 
 class InTensors(LargestBand):
@@ -150,7 +150,7 @@ def test_a_part_of_ones_own_is_trained_saved_and_read_back(fan, small, tmp_path,
 def test_a_representation_of_ones_own_brings_its_fit(fan, small, tmp_path, mine, waveform):
     settings = small("log-mel-knn", f"representation={mine}:LargestBand")
     (detector,) = train(fan, tmp_path / "run", system="log-mel-knn", settings=settings)
-    expected = detector.spectrograms(waveform).wanted.mean(axis=-1).max()
+    expected = detector.spectrograms(waveform).reference.mean(axis=-1).max()
     assert detector.representation.vectors(detector.spectrograms(waveform)).tolist() == [[float(expected)]]
     assert load_detector(tmp_path / "run" / "fan.soundness").score(waveform) == detector.score(waveform)
 

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from soundness.audio.log_mel_cache import KeptRecording, SpectrogramStore
+from soundness.audio.log_mel_cache import CachedLogMel, LogMelCache
 
 
 @pytest.fixture
@@ -17,12 +17,12 @@ def recording(tmp_path):
 
 @pytest.fixture
 def store(tmp_path):
-    return SpectrogramStore(tmp_path / "kept")
+    return LogMelCache(tmp_path / "kept")
 
 
 def kept(seed=0):
     log_mel = np.random.default_rng(seed).standard_normal((16, 9)).astype(np.float32)
-    return KeptRecording(log_mel, has_sound=True, n_samples=4321)
+    return CachedLogMel(log_mel, has_sound=True, n_samples=4321)
 
 
 def test_what_is_kept_is_given_back_to_the_last_bit(store, recording, small):

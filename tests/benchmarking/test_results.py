@@ -47,10 +47,10 @@ def result(tmp_path):
 
 
 def test_a_spread_is_mean_and_sample_deviation():
-    spread = Spread.of([0.7, 0.8, 0.9])
+    spread = Spread.from_values([0.7, 0.8, 0.9])
     assert (spread.mean, spread.deviation, spread.n_values) == (pytest.approx(0.8), pytest.approx(0.1), 3)
-    assert str(Spread.of([0.7, 0.8, 0.9])) == "80.0 ± 10.0"
-    assert str(Spread.of([0.5])) == "50.0"
+    assert str(Spread.from_values([0.7, 0.8, 0.9])) == "80.0 ± 10.0"
+    assert str(Spread.from_values([0.5])) == "50.0"
 
 
 def test_the_table_has_machines_down_and_systems_across(result):

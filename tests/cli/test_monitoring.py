@@ -15,14 +15,16 @@ from soundness.detectors.saving import load_detector, save_detector
 
 @pytest.fixture
 def detector(calibrated, tmp_path: Path) -> Path:
-    save_detector(calibrated[0].with_alarm_rule(rule(n_odd=2, n_clips=3)), tmp_path / "fan.soundness")
+    save_detector(calibrated[0].with_alarm_rule(rule(n_anomalous=2, n_clips=3)), tmp_path / "fan.soundness")
     return tmp_path / "fan.soundness"
 
 
 @pytest.fixture
 def clips(tmp_path: Path) -> Path:
     for index in range(6):
-        record(tmp_path / "clips" / f"{index}.wav", 200 + index, is_odd=index in (2, 4, 5), seconds_ago=60 - index)
+        record(
+            tmp_path / "clips" / f"{index}.wav", 200 + index, is_anomalous=index in (2, 4, 5), seconds_ago=60 - index
+        )
     return tmp_path / "clips"
 
 

@@ -353,7 +353,7 @@ def test_the_fewest_training_clips_are_three() -> None:
 
 
 def test_a_problem_of_an_error_says_the_path_once(tmp_path: Path) -> None:
-    problem = Problem.of(tmp_path / "a.wav", AudioError(f"{tmp_path / 'a.wav'}: 0 samples"))
+    problem = Problem.from_error(tmp_path / "a.wav", AudioError(f"{tmp_path / 'a.wav'}: 0 samples"))
     assert problem == Problem(tmp_path / "a.wav", "0 samples", "error")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from records_server import Fault, impatience, serving
-from soundness.data.download_http import Patience, RemoteFile, fetch, fetch_text
+from soundness.data.download_http import RemoteFile, RetryPolicy, fetch, fetch_text
 from soundness.errors import DownloadError, OutputError
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
@@ -161,9 +161,9 @@ def test_waits_double_up_to_the_longest_and_then_it_is_given_up(server, tmp_path
 
 
 def test_the_wait_lies_between_half_and_all_of_the_longest():
-    assert Patience(jitter=lambda: 0.0).wait_seconds(3, 0.0) == 4.0
-    assert Patience(jitter=lambda: 0.5).wait_seconds(3, 0.0) == 6.0
-    assert Patience(jitter=lambda: 0.5).wait_seconds(3, 7.0) == 7.0
+    assert RetryPolicy(jitter=lambda: 0.0).wait_seconds(3, 0.0) == 4.0
+    assert RetryPolicy(jitter=lambda: 0.5).wait_seconds(3, 0.0) == 6.0
+    assert RetryPolicy(jitter=lambda: 0.5).wait_seconds(3, 7.0) == 7.0
 
 
 def test_what_is_not_there_is_asked_for_once(server, tmp_path):
@@ -230,7 +230,7 @@ def test_a_server_that_is_not_there_is_given_up():
 def test_a_server_that_says_nothing_is_given_up():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/api"
-        patience = Patience(n_tries=2, timeout_seconds=0.05, sleep=lambda _: None)
+        patience = RetryPolicy(n_tries=2, timeout_seconds=0.05, sleep=lambda _: None)
         with pytest.raises(DownloadError, match="timed out; given up after 2 tries"):
             fetch_text(url, patience=patience, announce=lambda _: None)
 

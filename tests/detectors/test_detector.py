@@ -82,12 +82,12 @@ class TestEverySystem:
     def test_vectors_and_error_map_have_the_shapes_of_the_log_mel(self, detectors, system, waveform):
         detector = detectors[system]
         clip = detector.spectrograms(waveform)
-        assert clip.given.shape == clip.wanted.shape == (16, 1 + 8_000 // 256)
+        assert clip.input.shape == clip.reference.shape == (16, 1 + 8_000 // 256)
         vectors = detector.representation.vectors(clip)
         assert vectors.ndim == 2
         assert np.isfinite(vectors).all()
         error_map = detector.error_map(waveform)
-        assert error_map.shape == clip.wanted.shape
+        assert error_map.shape == clip.reference.shape
         assert error_map.dtype == np.float32
         assert (error_map >= 0).all()
 
@@ -95,14 +95,14 @@ class TestEverySystem:
         detector = detectors[system]
         expected = LogMel(detector.settings.log_mel, sample_rate=16_000)(waveform[0])
         found = detector.spectrograms(waveform)
-        assert np.array_equal(found.given, expected)
-        assert np.array_equal(found.wanted, expected)
+        assert np.array_equal(found.input, expected)
+        assert np.array_equal(found.reference, expected)
 
     def test_a_loud_tone_stands_out_in_the_error_map_where_it_is(self, detectors, system, waveform):
         loud, time = waveform.copy(), np.arange(2_000) / 16_000
         loud[0, 4_000:6_000] += 0.5 * np.sin(2 * np.pi * 5_000 * time).astype(np.float32)
         change = detectors[system].error_map(loud) - detectors[system].error_map(waveform)
-        heard = detectors[system].spectrograms(loud).given - detectors[system].spectrograms(waveform).given
+        heard = detectors[system].spectrograms(loud).input - detectors[system].spectrograms(waveform).input
         band, frame = np.unravel_index(change.argmax(), change.shape)
         assert heard[band, frame] > 20
         assert 4_000 - 512 <= frame * 256 <= 6_000 + 512
@@ -182,8 +182,8 @@ def test_what_is_separated_takes_its_place(detectors, separator, waveform, mode,
         "machine": log_mel(separator.separate(waveform)[0, 0]),
     }
     found = detector.spectrograms(waveform)
-    assert np.array_equal(found.given, expected[given])
-    assert np.array_equal(found.wanted, expected[wanted])
+    assert np.array_equal(found.input, expected[given])
+    assert np.array_equal(found.reference, expected[wanted])
     assert not np.array_equal(expected["recording"], expected["machine"])
 
 

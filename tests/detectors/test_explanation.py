@@ -10,7 +10,7 @@ from soundness.detectors.explanation import explain_clip, smoothed
 from soundness.detectors.reader import read_recording
 from soundness.detectors.saving import load_detector, save_detector
 from soundness.monitoring.enrolment import enrol
-from soundness.reports.anomalous_regions import OddPart, find_parts, hertz, strongest_band, strongest_second
+from soundness.reports.anomalous_regions import AnomalousRegion, find_parts, hertz, strongest_band, strongest_second
 from soundness.reports.explained_clip import explain_recording
 from soundness.reports.explanation import explain
 from soundness.representations.statistics import MeanLogMel
@@ -69,7 +69,7 @@ def test_shares_of_the_default_scorer_add_up_to_the_squared_distance(workshop, o
     detector = load_detector(workshop / "run" / "fan.soundness")
     clip = detector.spectrograms(read_recording(odd_clip, detector.settings))
     explanation = explain_clip(detector, clip)
-    vector = clip.wanted.mean(axis=-1).astype(np.float64)
+    vector = clip.reference.mean(axis=-1).astype(np.float64)
     bank = detector.scorer.bank
     distances = np.linalg.norm(bank.vectors - vector @ bank.whitening.roots[0], axis=1)
     assert explanation.total == pytest.approx(distances.min() ** 2, rel=1e-6)
@@ -85,8 +85,8 @@ def test_the_map_is_measured_from_the_nearest_normal_clip(workshop, odd_clip):
     explanation = explain_clip(detector, clip)
     name = detector.normal_clips.names[explanation.nearest[0]]
     assert name.startswith("normal/clip_1")
-    normal = detector.spectrograms(read_recording(workshop / "fan" / name, detector.settings)).wanted.mean(axis=-1)
-    excess = clip.wanted - normal[:, None]
+    normal = detector.spectrograms(read_recording(workshop / "fan" / name, detector.settings)).reference.mean(axis=-1)
+    excess = clip.reference - normal[:, None]
     np.testing.assert_allclose(explanation.excess_db, excess, atol=1e-3)
     scale = detector.representation.deviation[:, None]
     np.testing.assert_allclose(explanation.deviations, excess / scale, atol=1e-3)
@@ -120,10 +120,10 @@ def test_a_scorer_and_a_representation_that_tell_nothing_of_bands_are_explained_
             """Not used."""
 
         def vectors(self, clip):
-            return np.ones((1, 3)) * clip.wanted.mean()
+            return np.ones((1, 3)) * clip.reference.mean()
 
         def error_map(self, clip):
-            return np.abs(clip.wanted - clip.wanted.mean())
+            return np.abs(clip.reference - clip.reference.mean())
 
     detector = detectors["log-mel-knn"]
     path = next((fan / "test").glob("*anomaly*"))
@@ -275,7 +275,7 @@ def test_nothing_odd_has_no_parts():
 
 
 def test_a_part_whose_level_is_not_known_is_told_without():
-    part = OddPart((3, 3), 1_000.0, 950.0, 1_050.0, (), None, 0.5, True)
+    part = AnomalousRegion((3, 3), 1_000.0, 950.0, 1_050.0, (), None, 0.5, True)
     assert str(part) == "a tone near 1.0 kHz, all the time"
 
 

@@ -7,7 +7,7 @@ from soundness.detectors.normal_clips import NormalClips
 
 def measured(domains=("source", "target"), seed=0, n_channels=(1, 1)):
     rng = np.random.default_rng(seed)
-    return NormalClips.of(
+    return NormalClips.from_log_mels(
         [rng.normal(-40, 3, (4, 30)) for _ in domains],
         names=[f"{seed}/{index}" for index in range(len(domains))],
         domains=domains,
@@ -17,7 +17,7 @@ def measured(domains=("source", "target"), seed=0, n_channels=(1, 1)):
 
 def test_a_clip_is_measured_by_mean_quantile_and_level():
     log_mel = np.array([[-10.0] * 9 + [0.0], [-30.0] * 10])
-    found = NormalClips.of([log_mel], names=["a/b.wav"], domains=["source"])
+    found = NormalClips.from_log_mels([log_mel], names=["a/b.wav"], domains=["source"])
     assert np.allclose(found.means, [[-9.0, -30.0]])
     assert np.allclose(found.floors, [[-10.0, -30.0]])
     assert np.allclose(found.levels, 10 * np.log10((9 * 0.1 + 1.0) / 10 + 0.001))

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from soundness.audio.log_mel import LogMel
-from soundness.audio.log_mel_cache import SpectrogramStore
+from soundness.audio.log_mel_cache import LogMelCache
 from soundness.data.datasets import FEWEST_TRAINING_CLIPS, open_dataset
 from soundness.detectors.reader import read_recording
 from soundness.errors import AudioError, DataError
@@ -117,8 +117,8 @@ def test_clips_are_heard_in_the_order_of_their_names_as_log_mels(folder, small):
     log_mel = LogMel(small().log_mel, sample_rate=RATE)
     for clip, spectrograms in zip(found.clips, found.spectrograms, strict=True):
         waveform = soundfile.read(clip.path, dtype="float32")[0]
-        assert np.array_equal(spectrograms.given, log_mel(waveform))
-        assert spectrograms.wanted is spectrograms.given
+        assert np.array_equal(spectrograms.input, log_mel(waveform))
+        assert spectrograms.reference is spectrograms.input
     assert found.copies == ()
     assert found.separation_seconds == 0.0
 
@@ -135,7 +135,7 @@ def test_clips_of_mixed_lengths_rates_and_formats_are_heard(folder, small):
     soundfile.write(paths[1], noise(44_100), 44_100)
     paths[2].unlink()
     soundfile.write(paths[2].with_suffix(".flac"), noise(4_096), RATE)
-    frames = [clip.given.shape[-1] for clip in heard(folder, small()).spectrograms]
+    frames = [clip.input.shape[-1] for clip in heard(folder, small()).spectrograms]
     assert frames == [1 + 20_000 // 256, 1 + 16_000 // 256, 1 + 4_096 // 256, 26, 26, 26]
 
 
@@ -146,8 +146,8 @@ def test_the_channel_of_the_settings_is_heard(folder, small):
     log_mel = LogMel(small().log_mel, sample_rate=RATE)
     for path, near, far in zip(sorted((folder / "train").iterdir()), left, right, strict=True):
         samples = soundfile.read(path, dtype="float32")[0].T.copy()
-        assert np.array_equal(near.given, log_mel(samples[0]))
-        assert np.array_equal(far.given, log_mel(samples[1]))
+        assert np.array_equal(near.input, log_mel(samples[0]))
+        assert np.array_equal(far.input, log_mel(samples[1]))
 
 
 def test_a_clip_without_the_channel_is_refused_by_name(folder, small):
@@ -228,12 +228,12 @@ def test_a_clip_is_heard_as_its_system_asks(folder, small, separator, separation
     given, wanted = {"augment": (0, 0), "denoise": (1, 1), "target=separated": (0, 1)}[separation]
     for clip, pair in zip(found.spectrograms, expected, strict=True):
         assert not np.array_equal(pair[0], pair[1])
-        assert np.array_equal(clip.given, pair[given])
-        assert np.array_equal(clip.wanted, pair[wanted])
+        assert np.array_equal(clip.input, pair[given])
+        assert np.array_equal(clip.reference, pair[wanted])
     if separation == "augment":
         for copy, (_, separated) in zip(found.copies, expected, strict=True):
-            assert np.array_equal(copy.given, separated)
-            assert np.array_equal(copy.wanted, separated)
+            assert np.array_equal(copy.input, separated)
+            assert np.array_equal(copy.reference, separated)
     else:
         assert found.copies == ()
 
@@ -247,7 +247,7 @@ def test_silence_is_heard_and_noted_where_it_is_separated(folder, small, separat
     soundfile.write(first_clip(folder), np.zeros(8_000), RATE)
     found = heard_with(separator, folder, small("conditional", "separation=denoise"))
     assert found.notes == (f"1 training clip(s) digital silence: {first_clip(folder).name}",)
-    assert all(np.isfinite(clip.wanted).all() for clip in found.spectrograms)
+    assert all(np.isfinite(clip.reference).all() for clip in found.spectrograms)
 
 
 def test_a_clip_too_loud_to_be_separated_is_refused_by_name(folder, small, separator):
@@ -261,7 +261,7 @@ def test_a_clip_too_loud_to_be_separated_is_refused_by_name(folder, small, separ
 def test_what_a_store_kept_is_heard_the_same_and_not_read_again(tmp_path, folder, small, separator, separation):
     settings = small("conditional", f"separation={separation}")
     through = None if separation == "off" else separator
-    store = SpectrogramStore(tmp_path / "kept")
+    store = LogMelCache(tmp_path / "kept")
     machine = machine_of(folder)
     first = hear(machine, settings, through, advance=lambda: None, store=store)
     for clip in machine.train:  # the same size and time of change: only a listener that reads it hears the difference
@@ -271,13 +271,13 @@ def test_what_a_store_kept_is_heard_the_same_and_not_read_again(tmp_path, folder
     again = hear(machine, settings, through, advance=lambda: None, store=store)
     assert len(first.copies) == len(again.copies) == (len(machine.train) if separation == "augment" else 0)
     for before, after in zip((*first.spectrograms, *first.copies), (*again.spectrograms, *again.copies), strict=True):
-        assert np.array_equal(before.given, after.given)
-        assert np.array_equal(before.wanted, after.wanted)
+        assert np.array_equal(before.input, after.input)
+        assert np.array_equal(before.reference, after.reference)
     assert again.separation_seconds == 0.0
 
 
 def test_a_store_is_shared_by_systems_that_hear_alike_and_by_no_others(tmp_path, folder, small, separator):
-    store = SpectrogramStore(tmp_path / "kept")
+    store = LogMelCache(tmp_path / "kept")
     machine = machine_of(folder)
     for settings, through, n_kept in (
         (small("log-mel-knn"), None, 6),

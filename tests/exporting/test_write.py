@@ -108,7 +108,7 @@ SCORERS_TO_EXPORT = [
 def test_every_scorer_is_exact_in_a_graph(chosen):
     rng = np.random.default_rng(3)
     settings = ScorerSettings(**chosen)
-    training = TrainingVectors.of(
+    training = TrainingVectors.from_vectors(
         rng.normal(size=(40, 6)) * np.arange(1, 7),
         np.repeat([0, 1], [32, 8]),
         view_sizes=(4, 2) if settings.name == "fused" else (),

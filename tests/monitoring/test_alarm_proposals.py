@@ -50,7 +50,7 @@ def test_a_rule_that_fails_on_the_recording_is_passed_over_for_one_that_does_not
     first = proposed(detector).rule
     p_values = np.random.default_rng(1).uniform(0.2, 1.0, size=4_000)
     for start in range(0, 4_000, 100):  # bursts that are just long enough for the first rule
-        p_values[start : start + first.n_odd] = first.p_value
+        p_values[start : start + first.n_anomalous] = first.p_value
     proposal = proposed(detector, p_values.tolist())
     assert proposal.rule != first
     assert proposal.replay.n_alarms == 0 or proposal.replay.per_day <= 24.0
@@ -82,7 +82,7 @@ def test_a_detector_of_an_earlier_version_is_not_calibrated(calibrated):
 
 def test_a_folder_is_replayed_in_the_order_of_its_names_and_a_long_recording_in_pieces(calibrated, tmp_path):
     detector = calibrated[0]
-    pieces = [hum(seed, is_odd=seed == 2, seconds=0.5) for seed in range(4)]
+    pieces = [hum(seed, is_anomalous=seed == 2, seconds=0.5) for seed in range(4)]
     for index in (2, 0, 3, 1):
         record(tmp_path / "clips" / f"{index}.wav")
         soundfile.write(tmp_path / "clips" / f"{index}.wav", pieces[index], RATE, subtype="FLOAT")

@@ -85,4 +85,4 @@ def test_the_bound_of_a_count_is_that_of_poisson(count):
 @pytest.mark.parametrize(("k", "n"), [(1, 1), (2, 2), (2, 5), (7, 10)])
 def test_the_rate_of_a_rule_is_an_odd_clip_that_completes_it(k, n):
     expected = 0.2 * stats.binom.sf(k - 2, n - 1, 0.2)
-    assert alarm_rate(0.2, n_odd=k, n_clips=n) == pytest.approx(expected, rel=1e-9)
+    assert alarm_rate(0.2, n_anomalous=k, n_clips=n) == pytest.approx(expected, rel=1e-9)

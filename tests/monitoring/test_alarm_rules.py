@@ -16,8 +16,8 @@ def calibration(**counts):
     return Calibration.from_scores({name: rng.normal(size=n) for name, n in counts.items()}, origin="fresh")
 
 
-def rule(p_value=0.1, n_odd=2, n_clips=3, every=10.0):
-    return AlarmRule(p_value, n_odd, n_clips, every, 1.0, 0.5, 0.9, 100.0)
+def rule(p_value=0.1, n_anomalous=2, n_clips=3, every=10.0):
+    return AlarmRule(p_value, n_anomalous, n_clips, every, 1.0, 0.5, 0.9, 100.0)
 
 
 def alarms(p_values, found):
@@ -42,8 +42,8 @@ def test_a_window_goes_on_from_the_clips_before_it():
 def test_independent_clips_raise_no_more_alarms_than_expected_and_nearly_as_many_when_odd_ones_are_rare(k, n):
     p_values = np.random.default_rng(2).uniform(size=60_000)
     share = 0.15
-    found = np.mean(alarms(p_values, rule(p_value=share, n_odd=k, n_clips=n)))
-    expected = alarm_rate(share, n_odd=k, n_clips=n)
+    found = np.mean(alarms(p_values, rule(p_value=share, n_anomalous=k, n_clips=n)))
+    expected = alarm_rate(share, n_anomalous=k, n_clips=n)
     exact = stats.binom.pmf(k - 1, n - 1, share) * share * (1 - share)  # the newest is odd, the one that left was not
     assert found == pytest.approx(exact, rel=0.15)
     assert 0.6 * expected < found <= 1.05 * expected
@@ -52,13 +52,13 @@ def test_independent_clips_raise_no_more_alarms_than_expected_and_nearly_as_many
 def test_each_proposed_rule_keeps_to_the_rate_by_its_bound_with_the_largest_p_value_that_does():
     known, per_second = calibration(source=200, target=50), parse_rate("1/day")
     rules = candidate_rules(known, per_second=per_second, clip_every_seconds=10.0, longest=8)
-    assert len({(r.n_odd, r.n_clips) for r in rules}) == len(rules) > 5
+    assert len({(r.n_anomalous, r.n_clips) for r in rules}) == len(rules) > 5
     for found in rules:
         assert found.bound_per_day <= found.asked_per_day == pytest.approx(1.0)
         assert found.expected_per_day <= found.bound_per_day <= found.dependent_per_day
         m_source, m_target = (np.floor(found.p_value * (n + 1) + 1e-9) for n in (200, 50))
         share = max(stats.beta.ppf(0.95, m_source, 201 - m_source), stats.beta.ppf(0.95, m_target, 51 - m_target))
-        odd_and_rest = share * stats.binom.sf(found.n_odd - 2, found.n_clips - 1, share)
+        odd_and_rest = share * stats.binom.sf(found.n_anomalous - 2, found.n_clips - 1, share)
         assert found.bound_per_day == pytest.approx(8_640 * odd_and_rest, rel=1e-6)
         assert found.dependent_per_day == pytest.approx(8_640 * share, rel=1e-6)
 
@@ -111,7 +111,7 @@ class TestReplay:
         p_values = np.full(8_640, 0.9)
         p_values[[100, 101, 5_000, 5_001]] = 0.01
         found = replay(p_values.tolist(), rule(), rng=np.random.default_rng(0))
-        assert (found.n_clips, found.n_odd, found.n_alarms) == (8_640, 4, 2)
+        assert (found.n_clips, found.n_anomalous, found.n_alarms) == (8_640, 4, 2)
         assert found.per_day == pytest.approx(2.0)
         assert found.upper_per_day >= stats.chi2.ppf(0.95, 6) / 2 - 1e-9
 

@@ -45,9 +45,9 @@ def test_the_last_clips_of_each_machine_are_given_in_order_and_failed_ones_do_no
         log.add(replace(ROW, file=f"bad {index}.wav", event="failed", score=None, p_value=None, odd=0))
     log.close()
     again = open_log(path)
-    assert again.last_odd("fan", 3) == [False, True, True]
-    assert again.last_odd("pump", 9) == [False, True, True, False, False]
-    assert again.last_odd("saw", 3) == []
+    assert again.last_anomalous("fan", 3) == [False, True, True]
+    assert again.last_anomalous("pump", 9) == [False, True, True, False, False]
+    assert again.last_anomalous("saw", 3) == []
     again.close()
 
 

@@ -13,11 +13,11 @@ import pytest
 import soundfile
 
 from monitored import age, hum, record, rule
-from soundness.data.download_http import Patience
+from soundness.data.download_http import RetryPolicy
 from soundness.detectors.bulk_scoring import score_clip
 from soundness.detectors.saving import save_detector
 from soundness.monitoring.event_log import open_log
-from soundness.monitoring.folder_watch import Courier, Watch
+from soundness.monitoring.folder_watch import AlarmSender, Watch
 from webhook_server import taking_alarms
 
 PROGRAM = "from soundness.cli import main; main()"
@@ -29,8 +29,10 @@ class Watched:
     def __init__(self, folder, detectors, log, *, longest_seconds=60.0, webhook=None):
         self.said, self.alarms = [], []
         self.log = open_log(log)
-        patience = Patience(first_seconds=0.02, longest_seconds=0.02, jitter=lambda: 1.0)
-        courier = None if webhook is None else Courier(webhook, self.log, patience=patience, announce=self.said.append)
+        patience = RetryPolicy(first_seconds=0.02, longest_seconds=0.02, jitter=lambda: 1.0)
+        courier = (
+            None if webhook is None else AlarmSender(webhook, self.log, patience=patience, announce=self.said.append)
+        )
         self.watch = Watch(
             folder,
             detectors,
@@ -84,10 +86,16 @@ def test_a_recording_is_scored_at_the_second_look_that_finds_it_unchanged_and_ne
 
 
 def test_the_rule_is_applied_in_the_order_in_which_recordings_were_finished(folder, calibrated, tmp_path):
-    ordered = calibrated[0].with_alarm_rule(rule(n_odd=2, n_clips=2))
+    ordered = calibrated[0].with_alarm_rule(rule(n_anomalous=2, n_clips=2))
     found = Watched(folder, {"fan": ordered}, tmp_path / "alarms.sqlite")
-    for name, ago, is_odd in (("d", 40, True), ("a", 30, False), ("c", 20, True), ("b", 10, True), ("e", 5, True)):
-        record(folder / f"{name}.wav", 60, seconds_ago=ago, is_odd=is_odd)
+    for name, ago, is_anomalous in (
+        ("d", 40, True),
+        ("a", 30, False),
+        ("c", 20, True),
+        ("b", 10, True),
+        ("e", 5, True),
+    ):
+        record(folder / f"{name}.wav", 60, seconds_ago=ago, is_anomalous=is_anomalous)
     found.look()
     assert found.alarms == ["b.wav"]  # c and b follow each other; d is alone; with e the alarm goes on
     assert (found.watch.counts.n_scored, found.watch.counts.n_alarms) == (5, 1)
@@ -95,10 +103,10 @@ def test_the_rule_is_applied_in_the_order_in_which_recordings_were_finished(fold
 
 
 def test_a_window_goes_on_after_a_restart(folder, calibrated, tmp_path):
-    ordered = calibrated[0].with_alarm_rule(rule(n_odd=2, n_clips=2))
+    ordered = calibrated[0].with_alarm_rule(rule(n_anomalous=2, n_clips=2))
     alarms = []
     for name in ("a", "b", "c"):
-        record(folder / f"{name}.wav", 60, is_odd=True)
+        record(folder / f"{name}.wav", 60, is_anomalous=True)
         found = Watched(folder, {"fan": ordered}, tmp_path / "alarms.csv").look()
         alarms.append(found.alarms)
         found.log.close()
@@ -177,7 +185,7 @@ def test_a_recording_that_is_deleted_before_it_is_read_is_logged_as_gone(folder,
 def test_no_more_of_a_long_recording_is_heard_than_is_allowed_and_that_is_said(folder, detector, tmp_path):
     found = Watched(folder, {"fan": detector}, tmp_path / "alarms.csv", longest_seconds=0.5)
     beginning = hum(57, seconds=0.5)
-    soundfile.write(folder / "long.wav", np.concatenate([beginning, hum(58, is_odd=True, seconds=3.0)]), 16_000)
+    soundfile.write(folder / "long.wav", np.concatenate([beginning, hum(58, is_anomalous=True, seconds=3.0)]), 16_000)
     soundfile.write(tmp_path / "beginning.wav", beginning, 16_000)
     found.look()
     (row,) = rows(tmp_path / "alarms.csv")
@@ -203,8 +211,8 @@ def test_of_several_detectors_that_of_the_folder_scores(folder, detector, tmp_pa
 def test_alarms_reach_the_webhook_once_and_in_order(folder, detector, tmp_path):
     with taking_alarms() as server:
         found = Watched(folder, {"fan": detector}, tmp_path / "alarms.csv", webhook=server.url)
-        for index, is_odd in enumerate((True, False, True)):
-            record(folder / f"{index}.wav", 60, seconds_ago=30 - 10 * index, is_odd=is_odd)
+        for index, is_anomalous in enumerate((True, False, True)):
+            record(folder / f"{index}.wav", 60, seconds_ago=30 - 10 * index, is_anomalous=is_anomalous)
         found.look(4)
         found.log.close()
         again = Watched(folder, {"fan": detector}, tmp_path / "alarms.csv", webhook=server.url).look(3)
@@ -219,7 +227,7 @@ def test_a_webhook_that_is_down_stops_nothing_and_is_told_later_even_after_a_res
         port = int(server.url.split(":")[2].split("/")[0])
     found = Watched(folder, {"fan": detector}, tmp_path / "alarms.csv", webhook=server.url)
     for index in range(3):
-        record(folder / f"{index}.wav", 60, seconds_ago=30 - 10 * index, is_odd=index != 1)
+        record(folder / f"{index}.wav", 60, seconds_ago=30 - 10 * index, is_anomalous=index != 1)
     found.look(3)
     assert found.watch.counts.n_scored == 3
     assert found.watch.counts.n_unsent == 2
@@ -238,8 +246,8 @@ def test_a_webhook_that_is_down_is_asked_ever_more_rarely(folder, detector, tmp_
     with taking_alarms() as server:
         server.statuses.extend([500] * 100)
         found = Watched(folder, {"fan": detector}, tmp_path / "alarms.csv", webhook=server.url)
-        found.watch.courier.patience = Patience(first_seconds=60.0)
-        record(folder / "a.wav", 60, is_odd=True)
+        found.watch.courier.patience = RetryPolicy(first_seconds=60.0)
+        record(folder / "a.wav", 60, is_anomalous=True)
         found.look(6)
         found.log.close()
     assert len(server.statuses) == 99
@@ -261,7 +269,7 @@ def test_a_watch_that_is_killed_again_and_again_scores_every_recording_exactly_o
         deadline = time.monotonic() + 120
         while _count(log, suffix) < n_scored and time.monotonic() < deadline:
             if written < len(names):
-                record(folder / names[written], written, is_odd=written % 7 == 0)
+                record(folder / names[written], written, is_anomalous=written % 7 == 0)
                 written += 1
             time.sleep(0.02)
         os.kill(process.pid, signal.SIGKILL)

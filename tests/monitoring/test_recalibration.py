@@ -76,7 +76,7 @@ def test_a_training_clip_under_another_name_is_refused(calibrated, fresh):
 
 
 def test_an_anomalous_clip_is_refused(calibrated, fresh):
-    record(fresh[0].parent / "section_00_source_test_anomaly_0000_a.wav", is_odd=True)
+    record(fresh[0].parent / "section_00_source_test_anomaly_0000_a.wav", is_anomalous=True)
     with pytest.raises(DataError, match=r"test_anomaly_0000_a\.wav: labelled anomalous; .* by normal clips alone"):
         recalibrate(calibrated[0], [fresh[0].parent])
 

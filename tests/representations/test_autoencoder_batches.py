@@ -95,7 +95,7 @@ def test_some_positions_are_left_to_train_on_and_short_clips_are_repeated(batche
 @pytest.mark.parametrize("epochs", [True, False])
 def test_batches_are_in_units_of_the_scale(small, epochs):
     clips = numbered_clips([30, 30, 30, 30, 30])
-    wanted = [Spectrograms(clip.given, clip.given[::-1].copy() + 1) for clip in clips.spectrograms]
+    wanted = [Spectrograms(clip.input, clip.input[::-1].copy() + 1) for clip in clips.spectrograms]
     clips = TrainingClips(wanted, clips.conditions, clips.groups, clips.recordings)
     rng = np.random.default_rng(0)
     scale = tuple(torch.from_numpy(rng.uniform(1, 2, (2, N_MELS)).astype(np.float32)) for _ in range(2))
@@ -113,6 +113,6 @@ def test_batches_are_in_units_of_the_scale(small, epochs):
 
 def test_what_the_clips_hold_is_not_changed(batches_of):
     clips = numbered_clips([20])
-    before = clips.spectrograms[0].given.copy()
+    before = clips.spectrograms[0].input.copy()
     list(batches_of(clips, scale=(SCALE[0] + 5, SCALE[1] * 3)).epoch(0))
-    assert np.array_equal(clips.spectrograms[0].given, before)
+    assert np.array_equal(clips.spectrograms[0].input, before)

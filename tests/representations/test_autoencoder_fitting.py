@@ -138,10 +138,10 @@ def is_as_before(untrained, trained):
 
 def test_the_scale_is_that_of_all_clips(fit):
     clips = structured_clips()
-    wanted = [3 * clip.given - 10 for clip in clips.spectrograms]
-    pairs = [Spectrograms(clip.given, other) for clip, other in zip(clips.spectrograms, wanted, strict=True)]
+    wanted = [3 * clip.input - 10 for clip in clips.spectrograms]
+    pairs = [Spectrograms(clip.input, other) for clip, other in zip(clips.spectrograms, wanted, strict=True)]
     network = fit(clips=replace(clips, spectrograms=pairs)).reconstructor
-    for index, log_mels in enumerate(([clip.given for clip in clips.spectrograms], wanted)):
+    for index, log_mels in enumerate(([clip.input for clip in clips.spectrograms], wanted)):
         frames = np.concatenate(log_mels, axis=1, dtype=np.float64)
         np.testing.assert_allclose(network.mean[index], frames.mean(axis=1), rtol=1e-6)
         np.testing.assert_allclose(network.deviation[index], frames.std(axis=1), rtol=1e-6)
@@ -175,7 +175,7 @@ def test_a_network_can_be_told_nothing(fit):
 
 def test_clips_of_mixed_lengths_and_shorter_than_a_segment_are_used(fit):
     clips = structured_clips()
-    cut = as_they_are([clip.given[:, : 1 + 7 * index] for index, clip in enumerate(clips.spectrograms)])
+    cut = as_they_are([clip.input[:, : 1 + 7 * index] for index, clip in enumerate(clips.spectrograms)])
     assert np.isfinite(fit(clips=replace(clips, spectrograms=cut)).train_loss)
 
 
@@ -206,11 +206,11 @@ def test_a_recording_is_held_out_with_all_that_came_from_it(fit, small):
 
 def test_what_is_wanted_is_what_the_network_learns_to_give(fit):
     clips = structured_clips()
-    mirrored = [Spectrograms(clip.given, clip.given[::-1].copy()) for clip in clips.spectrograms]
+    mirrored = [Spectrograms(clip.input, clip.input[::-1].copy()) for clip in clips.spectrograms]
     learned = ("training.max_steps=200", "training.learning_rate=0.01")
     result = fit(*learned, clips=replace(clips, spectrograms=mirrored))
     assert result.held_out_loss < 0.3
-    given = split_into_segments(torch.from_numpy(clips.spectrograms[0].given), n_frames=8)
+    given = split_into_segments(torch.from_numpy(clips.spectrograms[0].input), n_frames=8)
     with torch.inference_mode():
         right, wrong = (
             result.reconstructor(given, wanted, torch.tensor([[1.0, 0.0]]).expand(len(given), -1)).square().mean()

@@ -229,7 +229,7 @@ def test_vectors_describe_how_what_is_wanted_is_reconstructed_from_what_is_given
 def test_the_error_map_is_that_of_the_condition_that_explains_the_clip_best():
     found, clip = representation(), as_it_is(log_mel(21))
     vectors, error_map = found.vectors(clip), found.error_map(clip)
-    assert error_map.shape == clip.wanted.shape
+    assert error_map.shape == clip.reference.shape
     best = vectors.mean(dim=1).argmin()
     assert vectors.mean(dim=1).unique().numel() == 3
     torch.testing.assert_close(error_map.mean(dim=1), vectors[best])

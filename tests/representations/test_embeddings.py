@@ -124,7 +124,7 @@ def test_no_layer_has_a_bias_but_the_shift_of_batch_normalisation(embedding):
 
 def test_an_embedding_does_not_depend_on_its_batch(embedding):
     network = embedding()[0].network
-    segments = torch.from_numpy(np.stack([clip(8, seed).given for seed in range(5)]))
+    segments = torch.from_numpy(np.stack([clip(8, seed).input for seed in range(5)]))
     spectra = segments.mean(dim=-1)
     together = network(segments, spectra)
     for index in range(5):
@@ -134,7 +134,7 @@ def test_an_embedding_does_not_depend_on_its_batch(embedding):
 
 def test_the_level_of_a_band_is_heard_in_the_spectrum_alone(embedding):
     network = embedding()[0].network
-    quiet = torch.from_numpy(clip(8).given[None])
+    quiet = torch.from_numpy(clip(8).input[None])
     louder = quiet + torch.linspace(0, 9, N_MELS)[:, None]
     torch.testing.assert_close(network.embed_change(quiet), network.embed_change(louder), rtol=1e-3, atol=1e-4)
     apart = network.embed_spectra(quiet.mean(dim=-1)) - network.embed_spectra(louder.mean(dim=-1))

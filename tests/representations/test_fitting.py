@@ -64,7 +64,7 @@ def test_copies_are_trained_on_under_the_condition_of_their_recording(ten_condit
     (clips,) = heard(ten_conditions, settings, separator)
     (fitted,) = FITTERS["reconstruction-error"]([clips], settings, context)
     assert [str(condition) for condition in fitted.conditions] == [f"source vel_{index}" for index in range(10)]
-    frames = np.concatenate([clip.given for clip in (*clips.spectrograms, *clips.copies)], axis=1, dtype=np.float64)
+    frames = np.concatenate([clip.input for clip in (*clips.spectrograms, *clips.copies)], axis=1, dtype=np.float64)
     np.testing.assert_allclose(fitted.network.reconstructor.mean[0], frames.mean(axis=1), rtol=1e-6)
 
 
@@ -87,7 +87,7 @@ def test_frame_covariances_are_numpys_of_each_domains_residual_frames(fan, small
         for clip, spectrograms in zip(clips.clips, clips.spectrograms, strict=True):
             if clip.domain == domain:
                 own = [str(condition) for condition in fitted.conditions].index(f"{domain} {clip.attributes}")
-                segments = torch.from_numpy(np.stack([spectrograms.given[:, i : i + 8] for i in range(19)]))
+                segments = torch.from_numpy(np.stack([spectrograms.input[:, i : i + 8] for i in range(19)]))
                 told = residual.conditions[own].expand(19, -1)
                 with torch.inference_mode():
                     frames.append(residual.reconstructor(segments, segments, told).transpose(1, 2).reshape(-1, 16))

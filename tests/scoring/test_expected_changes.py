@@ -26,7 +26,7 @@ def spectra(n_clips, *, seed=0):
 
 
 def training_of(n_clips, *, n_bands=N_BANDS):
-    return TrainingVectors.of(spectra(n_clips), n_bands=n_bands)
+    return TrainingVectors.from_vectors(spectra(n_clips), n_bands=n_bands)
 
 
 def fitted(n_clips=40, *, n_bands=N_BANDS, **settings):
@@ -109,13 +109,13 @@ def test_where_features_are_no_bands_it_does_not_count_and_the_summary_says_so()
     assert plain.notes() == []
     again = NearestNeighborScorer.from_arrays(scorer.arrays(), scorer.settings)
     assert again.notes() == scorer.notes()
-    joined = TrainingVectors.of(spectra(5, seed=8))
+    joined = TrainingVectors.from_vectors(spectra(5, seed=8))
     assert scorer.enrolled(joined).score(vector[None]) == plain.enrolled(joined).score(vector[None])
 
 
 def test_of_several_views_those_that_are_spectra_expect_changes():
     vectors = np.concatenate([spectra(30), spectra(30, seed=1)[:, :7]], axis=1)
-    training = TrainingVectors.of(vectors, view_sizes=(N_BANDS, 7), n_bands=N_BANDS)
+    training = TrainingVectors.from_vectors(vectors, view_sizes=(N_BANDS, 7), n_bands=N_BANDS)
     members = (MemberSettings(view=0), MemberSettings(view=1))
     scorer = FusedScorer.fit(training, ScorerSettings(name="fused", members=members, **EXPECTING))
     assert [each.bank.settings.anomaly_width for each in scorer.scorers] == [3.0, 0.0]
@@ -125,7 +125,7 @@ def test_of_several_views_those_that_are_spectra_expect_changes():
 
 
 def test_left_out_and_enrolled_banks_expect_the_same():
-    training, more = training_of(12), TrainingVectors.of(spectra(4, seed=2), n_bands=N_BANDS)
+    training, more = training_of(12), TrainingVectors.from_vectors(spectra(4, seed=2), n_bands=N_BANDS)
     settings = ScorerSettings(**EXPECTING)
     scorer = NearestNeighborScorer.fit(training, settings)
     (vector,) = spectra(1, seed=3)
@@ -133,7 +133,7 @@ def test_left_out_and_enrolled_banks_expect_the_same():
     others = NearestNeighborScorer.fit(training.some(everybody != 4), settings)
     assert scorer.left_out[4] == pytest.approx(others.bank.distances(training.vectors[4])[0], rel=1e-9)
     at_once = NearestNeighborScorer.fit(
-        TrainingVectors.of(np.concatenate([training.own, more.own]), n_bands=N_BANDS), settings
+        TrainingVectors.from_vectors(np.concatenate([training.own, more.own]), n_bands=N_BANDS), settings
     )
     assert scorer.enrolled(more).bank.distances(vector[None]) == pytest.approx(
         at_once.bank.distances(vector[None]), rel=1e-9
@@ -175,7 +175,9 @@ def test_a_mixture_expects_nothing(changes):
 def test_a_band_that_never_varies_is_no_harm():
     vectors = spectra(12)
     vectors[:, 5] = -80.0
-    scorer = NearestNeighborScorer.fit(TrainingVectors.of(vectors, n_bands=N_BANDS), ScorerSettings(**EXPECTING))
+    scorer = NearestNeighborScorer.fit(
+        TrainingVectors.from_vectors(vectors, n_bands=N_BANDS), ScorerSettings(**EXPECTING)
+    )
     assert np.isfinite(scorer.left_out).all()
     assert np.isfinite(scorer.score(vectors[:1] + 1.0))
     assert any("is the same in all training clips" in note for note in scorer.notes())

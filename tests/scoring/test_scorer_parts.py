@@ -11,7 +11,7 @@ from sklearn.mixture import GaussianMixture as ReferenceMixture
 
 from soundness.errors import DataError, SettingsError
 from soundness.scoring import whitening
-from soundness.scoring.distances import COMPARISONS, DensityDifference, DensityRatio, GaussianMixture
+from soundness.scoring.distances import DISTANCES, DensityDifference, DensityRatio, GaussianMixture
 from soundness.scoring.memory_bank import MemoryBank
 from soundness.scoring.normalization import new_balance
 from soundness.scoring.scorers import SCORERS, FusedScorer, NearestNeighborScorer, TrainingVectors
@@ -37,16 +37,16 @@ WHITENINGS = {
     "per-domain": {"whitening": "shrunk", "whitening_scope": "per-domain"},
     "per-domain-ledoit-wolf": {"whitening": "ledoit-wolf", "whitening_scope": "per-domain"},
 }
-BALANCES = ("none", "min", "z-score", "quantile")
+NORMALIZATIONS = ("none", "min", "z-score", "quantile")
 WITH_WHITENINGS = [
     (comparison, whitening, "z-score")
-    for comparison, whitening in product(COMPARISONS, WHITENINGS)
+    for comparison, whitening in product(DISTANCES, WHITENINGS)
     if comparison != "gaussian-mixture" or "anomaly_width" not in WHITENINGS[whitening]
 ]
-WITH_BALANCES = [(comparison, "shrunk", balance) for comparison, balance in product(COMPARISONS, BALANCES)]
+WITH_BALANCES = [(comparison, "shrunk", balance) for comparison, balance in product(DISTANCES, NORMALIZATIONS)]
 CONTRACT = [
     *(("nearest-neighbors", *parts) for parts in sorted({*WITH_WHITENINGS, *WITH_BALANCES})),
-    *(("fused", comparison, "shrunk", "quantile") for comparison in COMPARISONS),
+    *(("fused", comparison, "shrunk", "quantile") for comparison in DISTANCES),
 ]
 
 
@@ -219,7 +219,7 @@ def test_standardised_whitening_does_not_depend_on_units():
 def test_a_clip_is_left_out_as_if_it_had_never_been_there(whitening_name, counts):
     training = training_of(*counts, n_features=7)
     chosen = settings_of("nearest-neighbors", "nearest", whitening_name, "z-score")
-    found = MemoryBank.of(training, chosen).leave_one_out_distances(training)
+    found = MemoryBank.from_training(training, chosen).leave_one_out_distances(training)
     for clip in range(len(training.vectors)):
         kept = np.arange(len(training.vectors)) != clip
         domains = np.unique(training.clip_domains[kept])
@@ -227,7 +227,7 @@ def test_a_clip_is_left_out_as_if_it_had_never_been_there(whitening_name, counts
             continue  # without a domain there is no bank with as many
         if chosen.whitening_scope == "per-domain" and 3 in counts:
             continue  # the two that are left would have no whitening of their own
-        bank = MemoryBank.of(training.some(kept), chosen)
+        bank = MemoryBank.from_training(training.some(kept), chosen)
         np.testing.assert_allclose(found[clip], bank.distances(training.vectors[clip]), rtol=1e-8)
 
 
@@ -235,7 +235,7 @@ def test_each_domain_is_whitened_by_its_own_covariance_where_it_can_be():
     training = training_of(30, 20, 1)
     training.vectors[30:50] *= 10
     chosen = ScorerSettings(whitening="shrunk", whitening_scope="per-domain")
-    bank = MemoryBank.of(training, chosen)
+    bank = MemoryBank.from_training(training, chosen)
     assert bank.whitening.is_own.tolist() == [True, True, False]
     own, domains = training.own, training.clip_domains
     for domain, rows in enumerate((own[:30], own[30:50])):
@@ -257,8 +257,10 @@ def test_domains_whitened_by_themselves_must_be_told_apart():
 
 def test_a_fold_may_leave_the_last_domain_without_a_clip():
     chosen = ScorerSettings(whitening="shrunk", whitening_scope="per-domain", comparison="gaussian-mixture")
-    training = TrainingVectors.of(np.random.default_rng(0).standard_normal((21, 4)), np.array([0] * 15 + [1] * 5 + [2]))
-    distances = MemoryBank.of(training, chosen).leave_one_out_distances(training)
+    training = TrainingVectors.from_vectors(
+        np.random.default_rng(0).standard_normal((21, 4)), np.array([0] * 15 + [1] * 5 + [2])
+    )
+    distances = MemoryBank.from_training(training, chosen).leave_one_out_distances(training)
     assert np.isinf(distances[20, 2])
     assert np.isfinite(distances[:, :2]).all()
 
@@ -297,7 +299,7 @@ def test_a_lone_clip_has_the_spread_of_the_largest_domain():
 def test_mahalanobis_distance_to_the_mean_is_scipys():
     vectors, domains = vectors_of(25)
     chosen = ScorerSettings(comparison="mahalanobis", whitening="shrunk", balance="min")
-    scorer = NearestNeighborScorer.fit(TrainingVectors.of(vectors, domains), chosen)
+    scorer = NearestNeighborScorer.fit(TrainingVectors.from_vectors(vectors, domains), chosen)
     covariance = np.cov(vectors, rowvar=False)
     shrunk = 0.9 * covariance + 0.1 * np.trace(covariance) / 5 * np.eye(5)
     query = np.arange(5.0)
@@ -331,7 +333,7 @@ def test_quantiles_by_hand():
 
 
 def test_without_balance_the_domains_are_one_and_with_the_minimum_they_are_not():
-    training = TrainingVectors.of(np.array([[0.0], [2.0], [5.0], [6.0]]), np.array([0, 0, 1, 1]))
+    training = TrainingVectors.from_vectors(np.array([[0.0], [2.0], [5.0], [6.0]]), np.array([0, 0, 1, 1]))
     scores = {
         balance: NearestNeighborScorer.fit(training, ScorerSettings(balance=balance, n_neighbors=2)).score(
             np.array([[4.0]])
@@ -348,8 +350,10 @@ def test_without_balance_the_domains_are_one_and_with_the_minimum_they_are_not()
 
 
 def test_synthetic_references_lie_between_neighbours_of_the_smaller_domain():
-    training = TrainingVectors.of(np.array([[0.0], [1.0], [2.0], [3.0], [10.0], [14.0], [24.0]]), [0, 0, 0, 0, 1, 1, 1])
-    bank = MemoryBank.of(training, ScorerSettings(synthetic_neighbors=1))
+    training = TrainingVectors.from_vectors(
+        np.array([[0.0], [1.0], [2.0], [3.0], [10.0], [14.0], [24.0]]), [0, 0, 0, 0, 1, 1, 1]
+    )
+    bank = MemoryBank.from_training(training, ScorerSettings(synthetic_neighbors=1))
     assert bank.comparisons[1].references[:, 0].tolist() == [10.0, 14.0, 24.0, 12.0, 19.0]
     assert bank.comparisons[0].references[:, 0].tolist() == [0.0, 1.0, 2.0, 3.0]
     assert bank.distances(np.array([[19.5]]))[1] == 0.5
@@ -372,12 +376,12 @@ def test_synthetic_references_lie_between_neighbours_of_the_smaller_domain():
 )
 def test_vectors_that_cannot_be_scored_are_refused(vectors, domains, message):
     with pytest.raises(DataError, match=message):
-        TrainingVectors.of(vectors, domains)
+        TrainingVectors.from_vectors(vectors, domains)
 
 
 def test_one_clip_alone_is_refused():
     with pytest.raises(DataError, match="1 training clip; to compare normal clips with each other takes 2"):
-        NearestNeighborScorer.fit(TrainingVectors.of(np.ones((1, 3))), ScorerSettings())
+        NearestNeighborScorer.fit(TrainingVectors.from_vectors(np.ones((1, 3))), ScorerSettings())
 
 
 def test_fused_scores_are_the_mean_or_the_largest_of_the_views():
@@ -472,7 +476,7 @@ def test_no_fold_of_a_mixture_holds_all_clips_of_a_small_domain():
     vectors = np.arange(60.0).reshape(30, 2)
     domains = np.zeros(30, np.int64)
     domains[[0, 10, 20]] = 1  # in order of their vectors, all of them would be in one of ten folds
-    training = TrainingVectors.of(vectors, domains)
+    training = TrainingVectors.from_vectors(vectors, domains)
     scorer = NearestNeighborScorer.fit(training, ScorerSettings(comparison="gaussian-mixture"))
     assert np.isfinite(scorer.left_out).all()
     assert np.isfinite(scorer.leave_one_out_scores(training)).all()
@@ -488,4 +492,4 @@ def test_clips_join_a_fused_scorer_one_member_of_which_tells_no_domains_apart():
 
 def test_views_are_as_large_as_a_vector():
     with pytest.raises(DataError, match=r"view_sizes \(2, 2\); expected at least 1 each, 5 features in all"):
-        TrainingVectors.of(np.eye(5), view_sizes=(2, 2))
+        TrainingVectors.from_vectors(np.eye(5), view_sizes=(2, 2))

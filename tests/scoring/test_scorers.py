@@ -198,7 +198,7 @@ def test_a_clip_is_compared_with_each_domain_under_that_domains_conditions_only(
         [[50.0], [50.0], [104.0]],
     ]
     training = training_of(values, [0, 0, 0, 1, 1, 1], own=[0, 1, 1, 2, 2, 2], condition_domains=[0, 0, 1])
-    bank = MemoryBank.of(training, ScorerSettings())
+    bank = MemoryBank.from_training(training, ScorerSettings())
     assert bank.vectors.ravel().tolist() == [0, 2, 4, 100, 101, 104]
     # Under its conditions 0 and 1 the clip is 5 and 1 from the source, under condition 2 it is 20 from the target.
     assert bank.distances(np.array([[9.0], [1.0], [80.0]])).tolist() == [1.0, 20.0]
@@ -210,7 +210,7 @@ def test_leave_one_out_takes_the_same_minima_over_conditions_as_a_test_does():
     # Under its own condition 0, clip 0 is 5 from its neighbours; under condition 1 it is 1 from one of them.
     values = [[[0.0], [4.0]], [[5.0], [30.0]], [[40.0], [8.0]], [[60.0], [20.0]]]
     training = training_of(values, [0, 0, 0, 0], own=[0, 0, 1, 1], condition_domains=[0, 0])
-    bank = MemoryBank.of(training, ScorerSettings())
+    bank = MemoryBank.from_training(training, ScorerSettings())
     assert bank.vectors.ravel().tolist() == [0, 5, 8, 20]
     # clip 0: queries 0 4 against 5 8 20; clip 1: 5 30 against 0 8 20; clip 2: 40 8 against 0 5 20;
     # clip 3: 60 20 against 0 5 8
@@ -219,12 +219,12 @@ def test_leave_one_out_takes_the_same_minima_over_conditions_as_a_test_does():
 
 def test_the_clip_itself_is_left_out_but_its_twin_is_not():
     training = one_condition([[0.0], [0.0], [5.0], [9.0]], [0] * 4)
-    bank = MemoryBank.of(training, ScorerSettings())
+    bank = MemoryBank.from_training(training, ScorerSettings())
     assert bank.leave_one_out_distances(training).ravel().tolist() == [0.0, 0.0, 4.0, 4.0]
 
 
 def test_one_condition_counts_for_every_domain():
-    bank = MemoryBank.of(one_condition(LINE, LINE_DOMAINS), ScorerSettings())
+    bank = MemoryBank.from_training(one_condition(LINE, LINE_DOMAINS), ScorerSettings())
     assert bank.distances(np.array([[50.0]])).tolist() == [43.0, 50.0]
 
 
@@ -349,7 +349,7 @@ def test_equally_spaced_clips_have_finite_scores():
 
 def test_a_whitened_distance_is_scikit_learns_mahalanobis_distance():
     training = random_training((20,), conditions_per_domain=1)
-    bank = MemoryBank.of(training, ScorerSettings(whitening="shrunk", shrinkage=0.2))
+    bank = MemoryBank.from_training(training, ScorerSettings(whitening="shrunk", shrinkage=0.2))
     centred = within(training.own, training.clip_domains)
     covariance = shrunk_covariance(centred.T @ centred / 19, shrinkage=0.2)
     queries = np.random.default_rng(3).standard_normal((6, 5))

@@ -4,7 +4,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from soundness.benchmarking.pictures import HeardClip, draw_clips, draw_score_histograms
+from soundness.benchmarking.pictures import ClipPicture, draw_clips, draw_score_histograms
 from soundness.settings.loading import load_settings
 
 SETTINGS = load_settings("log-mel-knn")
@@ -14,7 +14,7 @@ def heard(hot_band):
     log_mel = np.full((128, 100), -60.0, dtype=np.float32)
     error_map = np.zeros((128, 100), dtype=np.float32)
     error_map[hot_band : hot_band + 8] = 9.0
-    return HeardClip("a clip", log_mel, error_map)
+    return ClipPicture("a clip", log_mel, error_map)
 
 
 @pytest.mark.parametrize("hot_band", [8, 110])

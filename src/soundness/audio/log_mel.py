@@ -22,14 +22,14 @@ class Spectrograms:
 
     Parameters
     ----------
-    given
+    input
         What a network reads.
-    wanted
+    reference
         What it is to reconstruct, and what the clip's vectors describe.
     """
 
-    given: NDArray[np.float32]
-    wanted: NDArray[np.float32]
+    input: NDArray[np.float32]
+    reference: NDArray[np.float32]
 
 
 class LogMel:

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from soundness.settings.system import SystemSettings
 
-__all__ = ["KeptRecording", "SpectrogramStore"]
+__all__ = ["CachedLogMel", "LogMelCache"]
 
 
 _FORMAT = "2"  # another where a recording's log-mel becomes another, be it in the last bits
 
 
 @dataclass(frozen=True, slots=True)
-class KeptRecording:
+class CachedLogMel:
     """What a system needs of a recording.
 
     Parameters
@@ -35,7 +35,7 @@ class KeptRecording:
     n_samples: int
 
 
-class SpectrogramStore:
+class LogMelCache:
     """A folder of log-mels; what it gives is, to the last bit, what it was given.
 
     Several processes may use one folder. A recording that changed (its size, or the time of its change) is another.
@@ -49,7 +49,7 @@ class SpectrogramStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def get(self, recording: Path, settings: SystemSettings, *, separator: str) -> KeptRecording | None:
+    def get(self, recording: Path, settings: SystemSettings, *, separator: str) -> CachedLogMel | None:
         """What was kept of a recording, or ``None``.
 
         Parameters
@@ -63,11 +63,11 @@ class SpectrogramStore:
         """
         try:
             with np.load(self._file(recording, settings, separator)) as kept:
-                return KeptRecording(kept["log_mel"], bool(kept["has_sound"]), int(kept["n_samples"]))
+                return CachedLogMel(kept["log_mel"], bool(kept["has_sound"]), int(kept["n_samples"]))
         except FileNotFoundError:
             return None
 
-    def put(self, recording: Path, settings: SystemSettings, kept: KeptRecording, *, separator: str) -> None:
+    def put(self, recording: Path, settings: SystemSettings, kept: CachedLogMel, *, separator: str) -> None:
         """Keep a recording; see `get`. A file is there as a whole or not at all."""
         file = self._file(recording, settings, separator)
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from soundness.verbs import evaluate
 if TYPE_CHECKING:  # each verb loads what it needs, and no more
     from soundness.benchmarking.results import BenchmarkResult
     from soundness.benchmarking.submission_package import Results, SubmissionPackage, System
-    from soundness.data.download_http import Patience
+    from soundness.data.download_http import RetryPolicy
     from soundness.data.downloads import DownloadReport
     from soundness.detectors.detector import Detector
 
@@ -108,7 +108,7 @@ def download(
     part: Literal["dev", "eval", "all"] = "all",
     keep_archives: bool = False,
     base_url: str | None = None,
-    patience: "Patience | None" = None,
+    patience: "RetryPolicy | None" = None,
     progress: Progress | None = None,
     announce: Announce | None = None,
 ) -> "DownloadReport":

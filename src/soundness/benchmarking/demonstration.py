@@ -18,7 +18,7 @@ from soundness.extras import check_extra
 from soundness.settings.loading import DEFAULT_SYSTEM
 
 if TYPE_CHECKING:
-    from soundness.benchmarking.pictures import HeardClip
+    from soundness.benchmarking.pictures import ClipPicture
     from soundness.detectors.detector import Detector
 
 __all__ = ["Demonstration", "demo"]
@@ -178,10 +178,10 @@ def _draw(out: Path, system: str) -> list[Path]:
     return pictures
 
 
-def _heard(detector: "Detector", path: Path, what: str, value: float) -> "HeardClip":
-    from soundness.benchmarking.pictures import HeardClip
+def _heard(detector: "Detector", path: Path, what: str, value: float) -> "ClipPicture":
+    from soundness.benchmarking.pictures import ClipPicture
     from soundness.detectors.reader import read_recording
 
     waveform = read_recording(path, detector.settings)
     title = f"{what}: score {value:.2f}\n{path.name}"
-    return HeardClip(title, detector.spectrograms(waveform).wanted, detector.error_map(waveform))
+    return ClipPicture(title, detector.spectrograms(waveform).reference, detector.error_map(waveform))

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from soundness.aliases import Progress
-from soundness.audio.log_mel_cache import SpectrogramStore
+from soundness.audio.log_mel_cache import LogMelCache
 from soundness.benchmarking.results import Measured, place_of
 from soundness.data.datasets import Machine
 from soundness.detectors.bulk_scoring import score_clips
@@ -22,7 +22,7 @@ from soundness.detectors.saving import load_detectors
 from soundness.errors import OutputError, SoundnessError
 from soundness.evaluation.bootstrap import bootstrap_intervals
 from soundness.evaluation.results import evaluate
-from soundness.representations.network_cache import UNKNOWN_TO_A_NETWORK, NetworkStore
+from soundness.representations.network_cache import UNKNOWN_TO_A_NETWORK, NetworkCache
 from soundness.settings.system import SystemSettings
 from soundness.training.duration import expected_seconds
 from soundness.training.run import train
@@ -174,7 +174,7 @@ def _run(job: Job) -> tuple[Measured | None, str]:
 
 
 def _measure(job: Job) -> Measured:
-    store, networks = SpectrogramStore(job.out / "spectrograms"), NetworkStore(job.out / "networks")
+    store, networks = LogMelCache(job.out / "spectrograms"), NetworkCache(job.out / "networks")
     started = time.perf_counter()
     train(
         job.data,

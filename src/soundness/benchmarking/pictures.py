@@ -17,7 +17,7 @@ from soundness.evaluation.labelled_scores import read_labelled
 from soundness.evaluation.metrics import roc_curve
 from soundness.settings.system import SystemSettings
 
-__all__ = ["HeardClip", "draw_benchmark", "draw_clips", "draw_score_histograms", "picture_files"]
+__all__ = ["ClipPicture", "draw_benchmark", "draw_clips", "draw_score_histograms", "picture_files"]
 
 _DPI = 110
 _COLUMNS = 4
@@ -111,7 +111,7 @@ _COLOURS = {"normal": "#4477aa", "anomaly": "#ee6677"}
 
 
 @dataclass(frozen=True, slots=True)
-class HeardClip:
+class ClipPicture:
     """A clip to draw.
 
     Parameters
@@ -129,7 +129,7 @@ class HeardClip:
     error_map: NDArray[np.float32]
 
 
-def draw_clips(clips: Sequence[HeardClip], path: Path, *, settings: SystemSettings, title: str) -> None:
+def draw_clips(clips: Sequence[ClipPicture], path: Path, *, settings: SystemSettings, title: str) -> None:
     """Draw clips side by side, the log-mel above the error map, on one scale each.
 
     Parameters

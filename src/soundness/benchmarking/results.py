@@ -59,7 +59,7 @@ class Spread(BaseModel):
     n_values: int
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> "Spread":
+    def from_values(cls, values: Sequence[float]) -> "Spread":
         """Mean and deviation of at least one value."""
         deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
         return cls(mean=float(np.mean(values)), deviation=deviation, n_values=len(values))
@@ -108,7 +108,7 @@ class BenchmarkResult(BaseModel):
         """A figure of a system over its seeds; ``None`` where no seed has it."""
         values = [figure(one.evaluation) for one in self.measured if one.system == system]
         found = [value for value in values if value is not None]
-        return Spread.of(found) if found else None
+        return Spread.from_values(found) if found else None
 
     def machine_score(self, system: str, machine_type: str) -> float | None:
         """Harmonic mean of a machine's figures, the mean over seeds and sections; for a heat map."""

@@ -255,13 +255,13 @@ def score(
     show_lines(
         f"{len(report.failures)} recording(s) could not be scored (all in {out / 'failed.csv'})", report.failures
     )
-    if report.oddest:
+    if report.most_anomalous:
         rows = [("score", "p-value", "recording")]
         rows += [
             (f"{value:.2f}", "" if p_value is None else f"{p_value:.4f}", str(path))
-            for path, value, p_value in report.oddest
+            for path, value, p_value in report.most_anomalous
         ]
-        show_table("the oddest of those called anomalous", rows, n_left=3)
+        show_table("the most_anomalous of those called anomalous", rows, n_left=3)
     if alarms:
         for path in report.alarms:
             say(f"ALARM {path}")

@@ -62,7 +62,7 @@ class Problem:
         return f"{self.path}: {self.message}"
 
     @classmethod
-    def of(cls, path: Path, error: DataError, *, severity: Severity = "error") -> "Problem":
+    def from_error(cls, path: Path, error: DataError, *, severity: Severity = "error") -> "Problem":
         """The problem that an error tells of; such errors begin with their path."""
         return cls(path, str(error).removeprefix(f"{path}: "), severity)
 
@@ -300,7 +300,7 @@ def _with_attributes(folder: Path, clips: list[Clip], problems: list[Problem]) -
             try:
                 rows = {clip_key(name): text for name, text in read_attributes(path).items()}
             except DataError as error:
-                problems.append(Problem.of(path, error, severity="warning"))
+                problems.append(Problem.from_error(path, error, severity="warning"))
                 continue
             attributes |= rows
             if lost := sorted(rows.keys() - keys):

@@ -13,12 +13,12 @@ from soundness.data.download_archives import is_inside, unpack
 from soundness.data.layouts import DCASE
 from soundness.errors import DownloadError, OutputError
 
-__all__ = ["Part", "Shelf", "Slot"]
+__all__ = ["Part", "DownloadFolder", "ArchiveKey"]
 
 Part = Literal["dev", "eval"]
 
 
-class Slot(NamedTuple):
+class ArchiveKey(NamedTuple):
     """What an archive is of: a part of the year's data, a machine, and a split where it holds no other."""
 
     part: Part
@@ -40,7 +40,7 @@ class _Receipt(BaseModel):
     files: dict[str, int]
 
 
-class Shelf:
+class DownloadFolder:
     """The folder of a data set: machines in ``<part>_data/raw``, archives and receipts in ``archives``.
 
     Parameters
@@ -75,11 +75,11 @@ class Shelf:
         """Where the archive of a name lies."""
         return self._archives / key
 
-    def folder(self, slot: Slot) -> Path:
+    def folder(self, slot: ArchiveKey) -> Path:
         """The folder of a machine."""
         return self.root / f"{slot.part}_data" / "raw" / slot.machine
 
-    def n_files(self, slot: Slot) -> int:
+    def n_files(self, slot: ArchiveKey) -> int:
         """How many files an archive brought."""
         return len(self._receipts[slot.name].files)
 
@@ -92,7 +92,7 @@ class Shelf:
         """The space on the disk."""
         return shutil.disk_usage(self._archives).free
 
-    def is_complete(self, slot: Slot, md5: str) -> bool:
+    def is_complete(self, slot: ArchiveKey, md5: str) -> bool:
         """Whether the archive with this checksum was unpacked, and all its files are there in their size."""
         receipt = self._receipts.get(slot.name)
         if receipt is None or receipt.md5 != md5:
@@ -100,7 +100,7 @@ class Shelf:
         folder = self.folder(slot)
         return all(_size(folder / name) == size for name, size in receipt.files.items())
 
-    def refuse_foreign(self, slots: Iterable[Slot]) -> None:
+    def refuse_foreign(self, slots: Iterable[ArchiveKey]) -> None:
         """Refuse to put files among others that came from elsewhere.
 
         Raises
@@ -116,7 +116,7 @@ class Shelf:
                     f"{folder}: was not put there by soundness download; move it away, or choose another --out"
                 )
 
-    def unpack(self, archives: Mapping[Slot, tuple[str, str]], *, progress: Progress) -> None:
+    def unpack(self, archives: Mapping[ArchiveKey, tuple[str, str]], *, progress: Progress) -> None:
         """Unpack the archives of one machine beside its folder, and then move all of it there.
 
         Parameters
@@ -147,7 +147,7 @@ class Shelf:
         for key in keys:
             self.archive(key).unlink(missing_ok=True)
 
-    def _unpacked(self, slot: Slot, key: str, md5: str, staging: Path, progress: Progress) -> _Receipt:
+    def _unpacked(self, slot: ArchiveKey, key: str, md5: str, staging: Path, progress: Progress) -> _Receipt:
         files = unpack(
             self.archive(key),
             staging,
@@ -158,7 +158,7 @@ class Shelf:
             year=self._year, archive=key, md5=md5, files={str(path): size for path, size in sorted(files.items())}
         )
 
-    def _refuse_others_files(self, folder: Path, receipts: Mapping[Slot, _Receipt]) -> None:
+    def _refuse_others_files(self, folder: Path, receipts: Mapping[ArchiveKey, _Receipt]) -> None:
         """Refuse to replace a file that did not come from an earlier version of the same archive."""
         for slot, receipt in receipts.items():
             before = self._receipts.get(slot.name)
@@ -169,7 +169,7 @@ class Shelf:
                         f"{folder / name}: not replaced by that of {receipt.archive}; it came from elsewhere"
                     )
 
-    def _write_receipt(self, slot: Slot, receipt: _Receipt) -> None:
+    def _write_receipt(self, slot: ArchiveKey, receipt: _Receipt) -> None:
         """Delete what only an earlier version of the archive held, and note what this one holds."""
         before = self._receipts.get(slot.name)
         for name in set() if before is None else before.files.keys() - receipt.files.keys():
@@ -191,7 +191,7 @@ def _read_receipt(file: Path) -> _Receipt:
     raise OutputError(f"{file}: not what soundness download noted there; delete it, and its files are fetched anew")
 
 
-def _arrange(paths: Sequence[PurePosixPath], slot: Slot, key: str) -> list[PurePosixPath]:
+def _arrange(paths: Sequence[PurePosixPath], slot: ArchiveKey, key: str) -> list[PurePosixPath]:
     """Paths in a machine's folder: from the split's folder on; of files beside those, the name alone.
 
     The tables of a test archive get its split into their name, for the training archive has tables of the same name.

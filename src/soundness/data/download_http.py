@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from soundness.aliases import Announce, CountProgress
 from soundness.errors import DownloadError, OutputError
 
-__all__ = ["Patience", "RemoteFile", "fetch", "fetch_text", "md5_of"]
+__all__ = ["RetryPolicy", "RemoteFile", "fetch", "fetch_text", "md5_of"]
 
 _BLOCK_BYTES = 1 << 20
 _LONGEST_TEXT = 16 << 20  # bytes; the description of a record has some ten thousand
@@ -50,7 +50,7 @@ class RemoteFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How often something is tried, and how long is waited between.
 
     The wait doubles with every failure in a row, and is between half and all of that at random, so that those who were
@@ -98,7 +98,7 @@ class _RangeRefusedError(_TryAgainError):
     """The server does not go on from where the file ends."""
 
 
-def fetch_text(url: str, *, patience: Patience, announce: Announce) -> bytes:
+def fetch_text(url: str, *, patience: RetryPolicy, announce: Announce) -> bytes:
     """What stands at an address, as bytes.
 
     Parameters
@@ -134,7 +134,7 @@ def fetch(
     remote: RemoteFile,
     file: Path,
     *,
-    patience: Patience,
+    patience: RetryPolicy,
     announce: Announce,
     progress: CountProgress | None = None,
 ) -> None:
@@ -189,7 +189,7 @@ def md5_of(file: Path) -> str:
 
 
 def _persist(
-    attempt: Callable[[], Result], url: str, *, reached: Callable[[], int], patience: Patience, announce: Announce
+    attempt: Callable[[], Result], url: str, *, reached: Callable[[], int], patience: RetryPolicy, announce: Announce
 ) -> Result:
     """Try until it goes well, or `patience` ends: with that many tries in a row that reach no further than before."""
     n_failures, furthest = 0, reached()
@@ -210,7 +210,7 @@ def _persist(
             patience.sleep(seconds)
 
 
-def _continue(remote: RemoteFile, partial: Path, patience: Patience, progress: CountProgress | None) -> None:
+def _continue(remote: RemoteFile, partial: Path, patience: RetryPolicy, progress: CountProgress | None) -> None:
     """Fetch what is missing of a file, in one try."""
     start = _size(partial)
     if start > remote.size:
@@ -263,7 +263,7 @@ def _checked_start(response: HTTPResponse, remote: RemoteFile, start: int) -> in
 
 
 @contextmanager
-def _opened(url: str, headers: dict[str, str], patience: Patience) -> Iterator[HTTPResponse]:
+def _opened(url: str, headers: dict[str, str], patience: RetryPolicy) -> Iterator[HTTPResponse]:
     """The server's answer to a request, if it is one of success."""
     if urlsplit(url).scheme not in ("http", "https"):
         raise DownloadError(f"{url}: expected an address that begins with https:// or http://")

@@ -12,8 +12,8 @@ from urllib.parse import quote, urlsplit
 from pydantic import BaseModel, Field, ValidationError
 
 from soundness.aliases import Announce, Progress
-from soundness.data.download_folder import Part, Shelf, Slot
-from soundness.data.download_http import Patience, RemoteFile, fetch, fetch_text, md5_of
+from soundness.data.download_folder import ArchiveKey, DownloadFolder, Part
+from soundness.data.download_http import RemoteFile, RetryPolicy, fetch, fetch_text, md5_of
 from soundness.errors import DownloadError, OutputError
 
 __all__ = ["RECORDS", "ZENODO", "DownloadReport", "Part", "download"]
@@ -52,7 +52,7 @@ class _Record(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class _Archive:
-    slot: Slot
+    slot: ArchiveKey
     revision: int
     key: str
     remote: RemoteFile
@@ -91,17 +91,17 @@ def download(
     part: Part | Literal["all"] = "all",
     keep_archives: bool = False,
     base_url: str = ZENODO,
-    patience: Patience | None = None,
+    patience: RetryPolicy | None = None,
     progress: Progress | None = None,
     announce: Announce | None = None,
 ) -> DownloadReport:
     """Fetch a year's data of DCASE Task 2; see `soundness.benchmarking.challenge_submission.download`."""
-    patience = Patience() if patience is None else patience
+    patience = RetryPolicy() if patience is None else patience
     announce = _nothing if announce is None else announce
     progress = _nothing if progress is None else progress
     offered = _offered(year, part, _checked_address(base_url), patience, announce)
     chosen = _chosen(offered, machines, year)
-    shelf = Shelf(out, year)
+    shelf = DownloadFolder(out, year)
     missing = [archive for archive in chosen if not shelf.is_complete(archive.slot, archive.remote.md5)]
     shelf.refuse_foreign(archive.slot for archive in missing)
     _refuse_full_disk(shelf, missing, keep_archives=keep_archives)
@@ -122,14 +122,14 @@ def download(
 
 
 def _offered(
-    year: int, part: Part | Literal["all"], base_url: str, patience: Patience, announce: Announce
+    year: int, part: Part | Literal["all"], base_url: str, patience: RetryPolicy, announce: Announce
 ) -> list[_Archive]:
     """The newest archive of each machine and split that a year's records hold, in the records' order of parts."""
     if year not in RECORDS:
         raise DownloadError(f"no data of the year {year}; there are {', '.join(map(str, RECORDS))}")
     if part not in (*get_args(Part), "all"):
         raise DownloadError(f"no part {part!r} of a year's data; there are dev, eval and all")
-    newest: dict[Slot, _Archive] = {}
+    newest: dict[ArchiveKey, _Archive] = {}
     for name, numbers in RECORDS[year].items():
         for number in numbers if part in (name, "all") else ():
             for archive in _archives(name, number, base_url, patience, announce):
@@ -138,7 +138,7 @@ def _offered(
     return [newest[slot] for slot in sorted(newest, key=lambda slot: (slot.part, slot.machine.lower(), slot.split))]
 
 
-def _archives(part: Part, number: int, base_url: str, patience: Patience, announce: Announce) -> list[_Archive]:
+def _archives(part: Part, number: int, base_url: str, patience: RetryPolicy, announce: Announce) -> list[_Archive]:
     """The archives of machines in a record."""
     address = f"{base_url}/records/{number}"
     try:
@@ -154,7 +154,7 @@ def _archives(part: Part, number: int, base_url: str, patience: Patience, announ
             is_own = file.links.self.startswith(f"{base_url}/")
             url = file.links.self if is_own else f"{address}/files/{quote(file.key)}/content"
             remote = RemoteFile(url, file.size, file.checksum.removeprefix("md5:"))
-            slot = Slot(part, named["machine"], named["split"] or "")
+            slot = ArchiveKey(part, named["machine"], named["split"] or "")
             archives.append(_Archive(slot, int(named["revision"] or 1), file.key, remote))
     return archives
 
@@ -183,9 +183,9 @@ def _machines(archives: Iterable[_Archive]) -> dict[Part, tuple[str, ...]]:
 
 
 def _fetch_archive(
-    shelf: Shelf,
+    shelf: DownloadFolder,
     archive: _Archive,
-    patience: Patience,
+    patience: RetryPolicy,
     progress: Progress,
     announce: Announce,
 ) -> None:
@@ -203,7 +203,7 @@ def _fetch_archive(
     )
 
 
-def _refuse_full_disk(shelf: Shelf, missing: Sequence[_Archive], *, keep_archives: bool) -> None:
+def _refuse_full_disk(shelf: DownloadFolder, missing: Sequence[_Archive], *, keep_archives: bool) -> None:
     """Refuse what certainly does not fit: recordings unpack to no less than their archives."""
     sizes = [archive.remote.size for archive in missing]
     kept = sum(sizes) if keep_archives else max(sizes, default=0)

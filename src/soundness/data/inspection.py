@@ -131,7 +131,7 @@ def inspect_dataset(dataset: Dataset, *, progress: CountProgress | None = None) 
                 for warning in _warnings(heard):
                     warned.setdefault((clip.machine_type, clip.split, warning), []).append(clip.path)
             else:
-                problems.append(Problem.of(clip.path, heard))
+                problems.append(Problem.from_error(clip.path, heard))
             if progress is not None:
                 progress(i + 1, len(clips))
     problems += _grouped(warned)

@@ -9,11 +9,21 @@ from soundness.audio.reading import iter_audio, list_audio, list_entries
 from soundness.data.clips import Clip, Domain, Label, Split, describe_clip
 from soundness.errors import DataError
 
-__all__ = ["DCASE", "FLAT", "LAYOUTS", "NORMAL_FOLDER", "ODD_FOLDERS", "FlatLayout", "FolderLayout", "Layout", "Place"]
+__all__ = [
+    "DCASE",
+    "FLAT",
+    "LAYOUTS",
+    "NORMAL_FOLDER",
+    "ANOMALOUS_FOLDERS",
+    "FlatLayout",
+    "FolderLayout",
+    "Layout",
+    "Place",
+]
 
 FLAT = "flat"
 """Name of the layout without subfolders in `LAYOUTS`."""
-NORMAL_FOLDER, ODD_FOLDERS = "normal", ("abnormal", "anomaly")
+NORMAL_FOLDER, ANOMALOUS_FOLDERS = "normal", ("abnormal", "anomaly")
 """What folders of normal and of anomalous clips are called that lie beside each other."""
 
 
@@ -85,7 +95,7 @@ class FlatLayout:
     def read(self, folder: Path) -> list[Clip] | None:
         """See `Layout.read`."""
         machine_type = _name(folder)
-        label: Label = "anomaly" if machine_type.lower() in ODD_FOLDERS else "normal"
+        label: Label = "anomaly" if machine_type.lower() in ANOMALOUS_FOLDERS else "normal"
         return [
             describe_clip(path, machine_type=machine_type, split="train", label=label) for path in list_audio(folder)
         ] or None
@@ -107,7 +117,7 @@ LAYOUTS: dict[str, Layout] = {
     "normal-abnormal": FolderLayout(
         {
             NORMAL_FOLDER: Place("train", label="normal"),
-            **{name: Place("test", label="anomaly") for name in ODD_FOLDERS},
+            **{name: Place("test", label="anomaly") for name in ANOMALOUS_FOLDERS},
             "supplemental": Place("supplemental"),
         }
     ),

@@ -20,10 +20,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from soundness.audio.log_mel_cache import SpectrogramStore
+from soundness.audio.log_mel_cache import LogMelCache
 from soundness.data.clips import Clip
 from soundness.data.datasets import list_clips
-from soundness.data.layouts import NORMAL_FOLDER, ODD_FOLDERS
+from soundness.data.layouts import ANOMALOUS_FOLDERS, NORMAL_FOLDER
 from soundness.detectors.exported import ExportedDetector
 from soundness.errors import AudioError, DataError, OutputError
 from soundness.evaluation.score_files import FAILED_FILE, ClipScore, ScoreWriter
@@ -31,7 +31,7 @@ from soundness.scoring.alarms import AlarmRule, AlarmWindow
 
 if TYPE_CHECKING:  # PyTorch comes with it, which exported detectors do without
     from soundness.detectors.detector import Detector
-    from soundness.detectors.reader import Listener
+    from soundness.detectors.reader import RecordingReader
 
     AnyDetector = Detector | ExportedDetector
 
@@ -73,7 +73,7 @@ class ScoringReport:
         How many have a score.
     n_flagged
         How many of those are called anomalous.
-    oddest
+    most_anomalous
         The ten flagged recordings with the highest scores, the highest first; each with score and p-value.
     alarms
         Recordings with which an alarm begins, in the order of the recordings; empty where no rule was applied.
@@ -85,7 +85,7 @@ class ScoringReport:
 
     n_scored: int
     n_flagged: int
-    oddest: tuple[tuple[Path, float, float | None], ...]
+    most_anomalous: tuple[tuple[Path, float, float | None], ...]
     alarms: tuple[Path, ...]
     failures: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -114,7 +114,7 @@ def score_clips(
     overwrite: bool = False,
     has_alarms: bool = False,
     n_workers: int | None = None,
-    store: SpectrogramStore | None = None,
+    store: LogMelCache | None = None,
     progress: CountProgress | None = None,
 ) -> ScoringReport:
     """Score recordings and write the challenge's two files for each machine, and their p-values beside these.
@@ -164,7 +164,7 @@ def score_clips(
     alarms: list[Path] = []
     failures: list[str] = []
     warnings: list[str] = []
-    oddest: list[tuple[float, Path, float | None]] = []
+    most_anomalous: list[tuple[float, Path, float | None]] = []
     with ScoreWriter(out) as writer:
         for done, result in enumerate(scored(assigned, n_workers=n_workers, store=store), start=1):
             lines = [f"{result.clip.path}: {remark}" for remark in result.remarks]
@@ -180,14 +180,14 @@ def score_clips(
                 n_flagged += score.decision
                 if score.decision == 1:
                     flagged = (score.anomaly_score, result.clip.path, score.p_value)
-                    oddest = sorted([*oddest, flagged], key=lambda one: one[:2], reverse=True)[:_ODDEST]
+                    most_anomalous = sorted([*most_anomalous, flagged], key=lambda one: one[:2], reverse=True)[:_ODDEST]
                 if score.alarm == 1:
                     alarms.append(result.clip.path)
                 warnings += lines
             if progress is not None:
                 progress(done, len(assigned))
     _remove_stale(out, earlier)
-    shown = tuple((path, value, p_value) for value, path, p_value in oddest)
+    shown = tuple((path, value, p_value) for value, path, p_value in most_anomalous)
     return ScoringReport(n_scored, n_flagged, shown, tuple(alarms), tuple(failures), tuple(warnings), tuple(notes))
 
 
@@ -259,7 +259,9 @@ def _assign(
 def _left_out_notes(clips: Sequence[Clip]) -> list[str]:
     """Folders of normal clips that count as training clips because there is one of anomalous clips beside them."""
     listed = {clip.path.parent for clip in clips}
-    odd = {clip.path.parent for clip in clips if clip.machine_type and clip.path.parent.name.lower() in ODD_FOLDERS}
+    odd = {
+        clip.path.parent for clip in clips if clip.machine_type and clip.path.parent.name.lower() in ANOMALOUS_FOLDERS
+    }
     beside = {folder for one in odd for folder in one.parent.iterdir() if folder.name.lower() == NORMAL_FOLDER}
     return [
         f"{folder}: counts as training clips, which are not scored; name it, too, to score them"
@@ -301,7 +303,7 @@ def scored(
     assigned: "Sequence[tuple[Clip, AnyDetector]]",
     *,
     n_workers: int | None = None,
-    store: SpectrogramStore | None = None,
+    store: LogMelCache | None = None,
 ) -> Iterator[ScoredClip]:
     """Results in the order of the clips; a few recordings are read ahead, and none stays in memory."""
     workers = n_workers if n_workers is not None else os.cpu_count() or 1
@@ -320,13 +322,13 @@ def scored(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _listening(detector: "AnyDetector", store: SpectrogramStore | None) -> Callable[[Clip], ScoredClip]:
+def _listening(detector: "AnyDetector", store: LogMelCache | None) -> Callable[[Clip], ScoredClip]:
     """What scores a recording with a detector."""
     if isinstance(detector, ExportedDetector):
         return partial(_score_exported, detector)
-    from soundness.detectors.reader import Listener
+    from soundness.detectors.reader import RecordingReader
 
-    return partial(_score, detector, Listener(detector.settings, detector.separator, store))
+    return partial(_score, detector, RecordingReader(detector.settings, detector.separator, store))
 
 
 def _one_thread_each(detectors: "Iterable[AnyDetector]") -> AbstractContextManager[None]:
@@ -355,14 +357,14 @@ def _failed(clip: Clip, machine_type: str, message: str) -> ScoredClip:
     return ScoredClip(clip, machine_type, None, (message.removeprefix(f"{clip.path}: "),))
 
 
-def _score(detector: "Detector", listener: "Listener", clip: Clip) -> ScoredClip:
-    from soundness.detectors.reader import spectrograms_of
+def _score(detector: "Detector", listener: "RecordingReader", clip: Clip) -> ScoredClip:
+    from soundness.detectors.reader import recording_spectrograms
 
     try:
         heard = listener.hear(clip.path)
     except AudioError as error:
         return _failed(clip, detector.machine_type, str(error))
-    value = detector.score_spectrograms(spectrograms_of(heard))
+    value = detector.score_spectrograms(recording_spectrograms(heard))
     if not math.isfinite(value):
         return _failed(clip, detector.machine_type, f"its score is {value}")
     score = ClipScore(clip.path.name, value, detector.decide(value), detector.p_value(value))

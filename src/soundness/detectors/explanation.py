@@ -107,7 +107,7 @@ def explain_clip(detector: Detector, clip: Spectrograms, *, n_nearest: int = 1) 
     frame_seconds = detector.settings.log_mel.hop_length / detector.settings.audio.sample_rate
     weights = _weights(deviations, n_smoothed=max(1, round(_SMOOTHED_SECONDS / frame_seconds)))
     return Explanation(
-        log_mel=clip.wanted,
+        log_mel=clip.reference,
         deviations=deviations,
         excess_db=excess_db,
         shares=bands[:, None] * weights,
@@ -125,7 +125,7 @@ def _nearest(detector: Detector, clip: Spectrograms, vectors: Array, n_clips: in
     except SettingsError:
         if detector.normal_clips is None:
             return np.zeros(0, np.int64), "the detector keeps no normal clips"
-        level = clip.wanted.mean(axis=-1, dtype=np.float64)
+        level = clip.reference.mean(axis=-1, dtype=np.float64)
         return detector.normal_clips.nearest(level, n_clips), "by mean log-mel, since the scorer compares no clips"
 
 
@@ -144,7 +144,7 @@ def _deviations(detector: Detector, clip: Spectrograms, nearest: NDArray[np.int6
         found = representation.deviation_map(clip).astype(np.float64)
         return found, found * scale, "the mean of all training frames"
     level = kept.means[nearest].astype(np.float64).mean(axis=0)
-    excess = clip.wanted.astype(np.float64) - level[:, None]
+    excess = clip.reference.astype(np.float64) - level[:, None]
     return excess / scale, excess, "the level of the nearest normal clip"
 
 

@@ -53,7 +53,7 @@ class NormalClips:
     n_channels: tuple[int, ...] = ()
 
     @classmethod
-    def of(
+    def from_log_mels(
         cls,
         log_mels: Sequence[NDArray[Any]],
         *,

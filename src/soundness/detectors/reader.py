@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.audio.log_mel import LogMel, Spectrograms
-from soundness.audio.log_mel_cache import KeptRecording, SpectrogramStore
+from soundness.audio.log_mel_cache import CachedLogMel, LogMelCache
 from soundness.audio.reading import read_waveform
 from soundness.data.clips import Clip
 from soundness.detectors.front_end import one_channel
@@ -19,7 +19,7 @@ from soundness.settings.system import SystemSettings
 if TYPE_CHECKING:  # loads PyTorch
     from soundness.separation.separator import Separator
 
-__all__ = ["HeardRecording", "Listener", "name_of", "read_recording", "spectrograms_of"]
+__all__ = ["RecordingLogMels", "RecordingReader", "name_of", "read_recording", "recording_spectrograms"]
 
 
 def read_recording(path: Path, settings: SystemSettings, *, max_seconds: float | None = None) -> NDArray[np.float32]:
@@ -45,7 +45,7 @@ def read_recording(path: Path, settings: SystemSettings, *, max_seconds: float |
 
 
 @dataclass(frozen=True, slots=True)
-class HeardRecording:
+class RecordingLogMels:
     """One recording, as a system hears it.
 
     Parameters
@@ -67,7 +67,7 @@ class HeardRecording:
     separation_seconds: float
 
 
-class Listener:
+class RecordingReader:
     """Hears recordings the way a system does; what another listener of the same store heard is not heard again.
 
     Parameters
@@ -81,7 +81,7 @@ class Listener:
     """
 
     def __init__(
-        self, settings: SystemSettings, separator: "Separator | None", store: SpectrogramStore | None = None
+        self, settings: SystemSettings, separator: "Separator | None", store: LogMelCache | None = None
     ) -> None:
         self.settings = settings
         self.separator = separator
@@ -89,7 +89,7 @@ class Listener:
         self._log_mel = LogMel(settings.log_mel, sample_rate=settings.audio.sample_rate)
         self._fingerprint = "" if separator is None else separator.fingerprint
 
-    def hear(self, path: Path) -> HeardRecording:
+    def hear(self, path: Path) -> RecordingLogMels:
         """One recording.
 
         Raises
@@ -102,7 +102,7 @@ class Listener:
         found = {name: self._kept(path, name) for name in wanted}
         waveform: NDArray[np.float32] | None = None
         seconds = 0.0
-        kept: dict[str, KeptRecording] = {}
+        kept: dict[str, CachedLogMel] = {}
         for name, before in found.items():
             if before is not None:
                 kept[name] = before
@@ -115,7 +115,7 @@ class Listener:
             kept[name] = self._keep(path, name, heard, waveform)
         original, separated = kept.get(""), kept.get(self._fingerprint) if self._fingerprint else None
         first = next(iter(kept.values()))
-        return HeardRecording(
+        return RecordingLogMels(
             None if original is None else original.log_mel,
             None if separated is None else separated.log_mel,
             first.has_sound,
@@ -123,22 +123,22 @@ class Listener:
             seconds,
         )
 
-    def _kept(self, path: Path, separator: str) -> KeptRecording | None:
+    def _kept(self, path: Path, separator: str) -> CachedLogMel | None:
         return None if self.store is None else self.store.get(path, self.settings, separator=separator)
 
     def _keep(
         self, path: Path, separator: str, heard: NDArray[np.float32], waveform: NDArray[np.float32]
-    ) -> KeptRecording:
+    ) -> CachedLogMel:
         log_mel = self._log_mel(heard[0])
         if not np.isfinite(log_mel).all():
             raise AudioError("too loud: its spectrum overflows")
-        kept = KeptRecording(log_mel, bool(waveform.any()), waveform.shape[-1])
+        kept = CachedLogMel(log_mel, bool(waveform.any()), waveform.shape[-1])
         if self.store is not None:
             self.store.put(path, self.settings, kept, separator=separator)
         return kept
 
 
-def spectrograms_of(heard: HeardRecording) -> Spectrograms:
+def recording_spectrograms(heard: RecordingLogMels) -> Spectrograms:
     """What a representation gets of a recording: what a network reads, and what it is to reconstruct."""
     given = heard.separated if heard.original is None else heard.original
     wanted = heard.original if heard.separated is None else heard.separated

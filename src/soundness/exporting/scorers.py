@@ -13,9 +13,9 @@ from soundness.exporting.graph import Value
 from soundness.scoring.baselines import MahalanobisScorer, MeanScorer
 from soundness.scoring.calibration import Calibration
 from soundness.scoring.distances import (
-    Comparison,
     DensityDifference,
     DensityRatio,
+    Distance,
     DistanceToMean,
     GaussianMixture,
     NearestNeighbors,
@@ -23,7 +23,7 @@ from soundness.scoring.distances import (
 from soundness.scoring.fused import FusedScorer
 from soundness.scoring.memory_bank import MemoryBank
 from soundness.scoring.nearest_neighbors import NearestNeighborScorer
-from soundness.scoring.normalization import Balance, Quantiles, Raw, ZScores
+from soundness.scoring.normalization import DomainNormalization, Quantiles, Raw, ZScores
 from soundness.scoring.protocol import ANY_DOMAIN
 from soundness.scoring.scorers import Scorer
 from soundness.settings.scoring import ScorerSettings
@@ -168,7 +168,7 @@ def _mixture(comparison: GaussianMixture, queries: Value, settings: ScorerSettin
 
 _Compare = Callable[[Any, Value, ScorerSettings], Value]
 
-_COMPARISONS: dict[type[Comparison], _Compare] = {
+_COMPARISONS: dict[type[Distance], _Compare] = {
     NearestNeighbors: _nearest,
     DensityRatio: _density_ratio,
     DensityDifference: _density_difference,
@@ -199,7 +199,7 @@ def _quantiles(balance: Quantiles, distances: Value) -> Value:
     return distances.graph.op("Concat", *columns, axis=1)
 
 
-_BALANCES: dict[type[Balance], Callable[[Any, Value], Value]] = {
+_BALANCES: dict[type[DomainNormalization], Callable[[Any, Value], Value]] = {
     Raw: _raw,
     ZScores: _z_scores,
     Quantiles: _quantiles,

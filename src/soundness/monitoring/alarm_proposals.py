@@ -164,10 +164,10 @@ def _valid_calibration(detector: Detector) -> Calibration:
 
 def _notes(calibration: Calibration, rule: AlarmRule) -> list[str]:
     notes = list(calibration.notes)
-    if rule.n_odd > 1:
+    if rule.n_anomalous > 1:
         single = rate_per_day(calibration.smallest * SECONDS_PER_DAY / rule.clip_every_seconds)
         notes.append(
-            f"single clips would raise {single} at the least; {rule.n_odd} odd ones of {rule.n_clips} raise fewer "
+            f"single clips would raise {single} at the least; {rule.n_anomalous} odd ones of {rule.n_clips} raise fewer "
             f"alarms only as far as neighbouring clips are independent"
         )
     return notes

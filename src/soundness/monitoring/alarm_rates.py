@@ -76,14 +76,14 @@ def rate_per_day(per_day: float) -> str:
     return f"{365 * per_day:.2g}/year"
 
 
-def alarm_rate(share: float, *, n_odd: int, n_clips: int) -> float:
+def alarm_rate(share: float, *, n_anomalous: int, n_clips: int) -> float:
     r"""False alarms per clip at most, if clips are odd independently of each other with probability ``share``.
 
     An alarm begins with an odd clip that is at least the k-th odd one of its window of n: with :math:`q` the share,
     :math:`q \, P(B_{n-1, q} \ge k - 1)`. It grows with :math:`q`. An alarm that goes
     on is counted again with each odd clip.
     """
-    return share * binomial_at_least(n_odd - 1, n_clips - 1, share)
+    return share * binomial_at_least(n_anomalous - 1, n_clips - 1, share)
 
 
 @lru_cache(maxsize=4096)

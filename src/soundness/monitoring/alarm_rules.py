@@ -68,10 +68,12 @@ def candidate_rules(
     p_values = _possible_p_values(calibration)
     rules = []
     for n_clips in range(1, longest + 1):
-        for n_odd in range(1, n_clips + 1):
-            n_kept = bisect_right(p_values, asked, key=partial(_bound, calibration, n_odd, n_clips))
+        for n_anomalous in range(1, n_clips + 1):
+            n_kept = bisect_right(p_values, asked, key=partial(_bound, calibration, n_anomalous, n_clips))
             if n_kept > 0:
-                rules.append(_rule(calibration, p_values[n_kept - 1], n_odd, n_clips, clip_every_seconds, per_second))
+                rules.append(
+                    _rule(calibration, p_values[n_kept - 1], n_anomalous, n_clips, clip_every_seconds, per_second)
+                )
     if not rules:
         raise SettingsError(_unsupported(calibration, per_second, clip_every_seconds, longest))
     return sorted(rules, key=_preference)
@@ -93,22 +95,22 @@ def _upper(calibration: Calibration, p_value: float) -> float:
     return max(upper_share(n_flagged(p_value, n), n) for n in calibration.n_clips.values())
 
 
-def _bound(calibration: Calibration, n_odd: int, n_clips: int, p_value: float) -> float:
-    return alarm_rate(_upper(calibration, p_value), n_odd=n_odd, n_clips=n_clips)
+def _bound(calibration: Calibration, n_anomalous: int, n_clips: int, p_value: float) -> float:
+    return alarm_rate(_upper(calibration, p_value), n_anomalous=n_anomalous, n_clips=n_clips)
 
 
 def _rule(
-    calibration: Calibration, p_value: float, n_odd: int, n_clips: int, every: float, per_second: float
+    calibration: Calibration, p_value: float, n_anomalous: int, n_clips: int, every: float, per_second: float
 ) -> AlarmRule:
     clips_per_day = SECONDS_PER_DAY / every
     return AlarmRule(
         p_value,
-        n_odd,
+        n_anomalous,
         n_clips,
         every,
         per_second * SECONDS_PER_DAY,
-        alarm_rate(p_value, n_odd=n_odd, n_clips=n_clips) * clips_per_day,
-        _bound(calibration, n_odd, n_clips, p_value) * clips_per_day,
+        alarm_rate(p_value, n_anomalous=n_anomalous, n_clips=n_clips) * clips_per_day,
+        _bound(calibration, n_anomalous, n_clips, p_value) * clips_per_day,
         _upper(calibration, p_value) * clips_per_day,
     )
 
@@ -117,7 +119,7 @@ def _preference(rule: AlarmRule) -> tuple[bool, float, float]:
     normal = NormalDist()
     distance = math.sqrt(2.0) * normal.inv_cdf(_FAULT_AUC)  # between two bells of the same width with that AUC
     share = normal.cdf(distance - normal.inv_cdf(1.0 - rule.p_value))
-    found = binomial_at_least(rule.n_odd, rule.n_clips, share)
+    found = binomial_at_least(rule.n_anomalous, rule.n_clips, share)
     return (found < _FAULT_FOUND, rule.n_clips if found >= _FAULT_FOUND else -found, -found)
 
 
@@ -141,7 +143,7 @@ class Replay:
 
     Parameters
     ----------
-    n_clips, n_odd, n_alarms
+    n_clips, n_anomalous, n_alarms
         Clips of the recording, odd ones among them, and alarms that began.
     per_day
         Alarms a day.
@@ -154,7 +156,7 @@ class Replay:
     """
 
     n_clips: int
-    n_odd: int
+    n_anomalous: int
     n_alarms: int
     per_day: float
     upper_per_day: float
@@ -182,7 +184,7 @@ def replay(p_values: Sequence[float], rule: AlarmRule, *, rng: np.random.Generat
         raise SettingsError(f"the recording has {len(p_values)} clip(s); the rule looks at {rule.n_clips}")
     window = AlarmWindow(rule)
     begins = np.array([window.add(p_value) for p_value in p_values])
-    odd = np.array([rule.is_odd(p_value) for p_value in p_values])
+    odd = np.array([rule.is_anomalous(p_value) for p_value in p_values])
     clips_per_day = SECONDS_PER_DAY / rule.clip_every_seconds
     n_alarms = int(begins.sum())
     upper = max(poisson_upper(n_alarms), _bootstrap_upper(begins, _BLOCK_WINDOWS * rule.n_clips, rng))

@@ -12,7 +12,7 @@ from soundness.detectors.detector import Detector
 from soundness.detectors.saving import one_detector
 from soundness.errors import DataError, SettingsError
 from soundness.monitoring.drift_statistics import ALPHA, Drift, cut_from, drift_of
-from soundness.monitoring.new_clips import hear_fresh, joined_clips
+from soundness.monitoring.new_clips import joined_clips, read_new_clips
 
 __all__ = ["DriftReport", "drift", "report_drift"]
 
@@ -103,7 +103,7 @@ def report_drift(
             f"the detector of {detector.machine_type} holds no band statistics of its training clips, since an earlier "
             f"version made it; train it anew"
         )
-    fresh = hear_fresh(detector, paths, progress=progress)
+    fresh = read_new_clips(detector, paths, progress=progress)
     for each in fresh:
         if each.clip.label == "anomaly":
             raise DataError(f"{each.clip.path}: labelled anomalous; normal clips alone tell whether normality moved")

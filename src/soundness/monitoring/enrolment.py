@@ -12,7 +12,7 @@ from soundness.detectors.detector import Detector, TrainingSummary
 from soundness.detectors.normal_clips import NormalClips
 from soundness.detectors.saving import one_detector, writable
 from soundness.errors import DataError, SettingsError
-from soundness.monitoring.new_clips import FreshClip, hear_fresh, joined_clips
+from soundness.monitoring.new_clips import NewClip, joined_clips, read_new_clips
 from soundness.scoring.calibration import Calibration
 from soundness.scoring.scorers import ANY_DOMAIN, Scorer, TrainingVectors
 
@@ -120,7 +120,7 @@ def enrol(
     if not condition.strip():
         raise SettingsError("condition: no name; expected one such as car_2 or microphone-left")
     domain = condition if domain is None else domain
-    fresh = hear_fresh(detector, paths, progress=progress)
+    fresh = read_new_clips(detector, paths, progress=progress)
     _check_new(detector.normal_clips, fresh)
     training = _vectors(detector, fresh, domain)
     beside = _scores_beside(detector.scorer, training)
@@ -140,9 +140,9 @@ def enrol(
     return Enrolment(changed.calibrated(joined), domain, tuple(clips), notes)
 
 
-def _check_new(known: NormalClips | None, fresh: Sequence[FreshClip]) -> None:
+def _check_new(known: NormalClips | None, fresh: Sequence[NewClip]) -> None:
     """Refuse a recording that the detector has, or that comes twice: beside itself no clip is odd."""
-    before: list[FreshClip] = []
+    before: list[NewClip] = []
     for each in fresh:
         bands = each.remembered.means[0], each.remembered.floors[0]
         if known is not None and (index := known.same_as(*bands)) is not None:
@@ -156,7 +156,7 @@ def _check_new(known: NormalClips | None, fresh: Sequence[FreshClip]) -> None:
         before.append(each)
 
 
-def _vectors(detector: Detector, fresh: Sequence[FreshClip], domain: str) -> TrainingVectors:
+def _vectors(detector: Detector, fresh: Sequence[NewClip], domain: str) -> TrainingVectors:
     """The clips as a scorer takes them, all under the condition of the network that reconstructs them best."""
     vectors = np.stack([each.vectors for each in fresh])
     own = int(np.linalg.norm(vectors, axis=2).sum(axis=0).argmin())
@@ -180,7 +180,7 @@ def _scores_beside(scorer: Scorer, training: TrainingVectors) -> Array:
 
 
 def _judged(
-    detector: Detector, calibration: Calibration, fresh: Sequence[FreshClip], beside: Array
+    detector: Detector, calibration: Calibration, fresh: Sequence[NewClip], beside: Array
 ) -> list[EnrolledClip]:
     usual = max(float(np.median(scores)) for scores in calibration.used.values())
     farthest = float(np.median(beside)) + FARTHEST * _deviation(calibration, beside)
@@ -215,7 +215,7 @@ def _is_odd(calibration: Calibration, score: float) -> bool:
     )
 
 
-def _empty_bands(detector: Detector, fresh: FreshClip) -> list[str]:
+def _empty_bands(detector: Detector, fresh: NewClip) -> list[str]:
     """Whether the highest bands are empty where normal clips have sound, as in a recording that was upsampled."""
     if detector.normal_clips is None:
         return []
@@ -253,10 +253,10 @@ def _notes(
     domain: str,
 ) -> list[str]:
     settings, found = detector.settings, []
-    n_odd = sum(_is_odd(calibration, clip.score) for clip in clips)
-    if 2 * n_odd > len(clips):
+    n_anomalous = sum(_is_odd(calibration, clip.score) for clip in clips)
+    if 2 * n_anomalous > len(clips):
         found.append(
-            f"{n_odd} of {len(clips)} were odd before: so is a new condition, and so is a machine that fails all the "
+            f"{n_anomalous} of {len(clips)} were odd before: so is a new condition, and so is a machine that fails all the "
             f"time; no detector tells these apart"
         )
     if (detector.summary.conditions) and len(training.condition_domains) > 1:

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from soundness.errors import OutputError, SettingsError
 
-__all__ = ["ClipLog", "LogRow", "open_log"]
+__all__ = ["EventLog", "LogRow", "open_log"]
 
 _SQLITE_SUFFIXES = (".sqlite", ".sqlite3", ".db")
 
@@ -67,7 +67,7 @@ class LogRow:
 _COLUMNS = tuple(field.name for field in fields(LogRow))
 
 
-class ClipLog(Protocol):
+class EventLog(Protocol):
     """What `open_log` gives."""
 
     def is_known(self, key: tuple[str, int, int]) -> bool:
@@ -82,7 +82,7 @@ class ClipLog(Protocol):
             If it cannot be written; nothing of it is there then.
         """
 
-    def last_odd(self, machine: str, n_clips: int) -> list[bool]:
+    def last_anomalous(self, machine: str, n_clips: int) -> list[bool]:
         """Whether the last clips of a machine were odd, the last one last."""
 
     def unsent(self) -> list[LogRow]:
@@ -95,7 +95,7 @@ class ClipLog(Protocol):
         """Let others have it."""
 
 
-def open_log(path: Path) -> ClipLog:
+def open_log(path: Path) -> EventLog:
     """Open a log, or begin one; a torn last line is what a crash has left, and removed.
 
     Parameters
@@ -148,7 +148,7 @@ class CsvLog:
         self._append(list(asdict(row).values()))
         self._take_in(row)
 
-    def last_odd(self, machine: str, n_clips: int) -> list[bool]:
+    def last_anomalous(self, machine: str, n_clips: int) -> list[bool]:
         return list(self._odd[machine])[-n_clips:]
 
     def unsent(self) -> list[LogRow]:
@@ -258,7 +258,7 @@ class SqliteLog:
         marks = ", ".join("?" * len(_COLUMNS))
         self._rows(f"INSERT INTO soundness_clips ({', '.join(_COLUMNS)}) VALUES ({marks})", tuple(asdict(row).values()))
 
-    def last_odd(self, machine: str, n_clips: int) -> list[bool]:
+    def last_anomalous(self, machine: str, n_clips: int) -> list[bool]:
         question = "SELECT odd FROM soundness_clips WHERE machine = ? AND event = 'clip' ORDER BY id DESC LIMIT ?"
         return [odd == 1 for (odd,) in self._rows(question, (machine, n_clips))][::-1]
 

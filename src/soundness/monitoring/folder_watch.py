@@ -22,11 +22,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from soundness.audio.reading import iter_audio, read_info
-from soundness.data.download_http import Patience
+from soundness.data.download_http import RetryPolicy
 from soundness.detectors.detector import Detector
 from soundness.detectors.reader import read_recording
 from soundness.errors import AudioError
-from soundness.monitoring.event_log import ClipLog, LogRow, plain
+from soundness.monitoring.event_log import EventLog, LogRow, plain
 from soundness.monitoring.webhook import post
 from soundness.scoring.alarms import AlarmWindow
 from soundness.threads import one_thread_each
@@ -52,7 +52,7 @@ class WatchCounts:
     """Recordings that were not whole at the last look, or changed while they were read."""
 
 
-class Courier:
+class AlarmSender:
     """Passes alarms on to a webhook, in order; one that is down is tried again later, ever more rarely.
 
     Parameters
@@ -67,7 +67,7 @@ class Courier:
         Is told when sending begins to fail.
     """
 
-    def __init__(self, url: str, log: ClipLog, *, patience: Patience, announce: Announce) -> None:
+    def __init__(self, url: str, log: EventLog, *, patience: RetryPolicy, announce: Announce) -> None:
         self.url = url
         self.log = log
         self.patience = patience
@@ -123,11 +123,11 @@ class Watch:
 
     folder: Path
     detectors: Mapping[str, Detector]
-    log: ClipLog
+    log: EventLog
     longest_seconds: float
     announce: Announce
     on_alarm: Callable[[LogRow], None]
-    courier: Courier | None = None
+    courier: AlarmSender | None = None
     counts: WatchCounts = field(default_factory=WatchCounts)
     _seen: dict[Path, Stamp] = field(default_factory=dict)
     _windows: dict[str, AlarmWindow] = field(default_factory=dict)
@@ -196,13 +196,13 @@ class Watch:
 
     def _log_score(self, path: Path, stamp: Stamp, detector: Detector, score: float, remark: str) -> None:
         p_value = detector.p_value(score)
-        is_odd = is_alarm = False
+        is_anomalous = is_alarm = False
         window = self._window(detector)
         if window is not None and p_value is not None:
-            is_odd, is_alarm = window.rule.is_odd(p_value), window.add(p_value)
+            is_anomalous, is_alarm = window.rule.is_anomalous(p_value), window.add(p_value)
         machine = detector.machine_type
         row = LogRow(
-            _now(), "clip", machine, self._name(path), *stamp, score, p_value, int(is_odd), int(is_alarm), remark
+            _now(), "clip", machine, self._name(path), *stamp, score, p_value, int(is_anomalous), int(is_alarm), remark
         )
         self.log.add(row)
         self.counts.n_scored += 1
@@ -223,7 +223,7 @@ class Watch:
             return None
         name, rule = detector.machine_type, detector.alarm_rule
         if name not in self._windows:
-            self._windows[name] = AlarmWindow(rule, self.log.last_odd(name, rule.n_clips))
+            self._windows[name] = AlarmWindow(rule, self.log.last_anomalous(name, rule.n_clips))
         return self._windows[name]
 
     def _detector(self, path: Path) -> Detector | None:
@@ -313,7 +313,7 @@ def watch(
         raise SettingsError(
             f"seconds must be above 0 and finite; got poll {poll_seconds:g}, longest {longest_seconds:g}"
         )
-    from soundness.data.download_http import Patience
+    from soundness.data.download_http import RetryPolicy
     from soundness.monitoring.event_log import open_log
     from soundness.monitoring.webhook import check_url
 
@@ -324,8 +324,8 @@ def watch(
     if webhook is not None:
         check_url(webhook)
     opened = open_log(folder / "alarms.csv" if log is None else Path(log))
-    patience = Patience(n_tries=3)
-    courier = None if webhook is None else Courier(webhook, opened, patience=patience, announce=tell)
+    patience = RetryPolicy(n_tries=3)
+    courier = None if webhook is None else AlarmSender(webhook, opened, patience=patience, announce=tell)
     on_alarm = on_alarm if on_alarm is not None else (lambda _: None)
     watching = Watch(folder, detectors, opened, longest_seconds, tell, on_alarm, courier)
     try:

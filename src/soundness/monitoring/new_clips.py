@@ -14,17 +14,17 @@ from soundness.data.clips import Clip
 from soundness.data.datasets import list_clips
 from soundness.detectors.detector import Detector
 from soundness.detectors.normal_clips import NormalClips
-from soundness.detectors.reader import Listener, name_of, spectrograms_of
+from soundness.detectors.reader import RecordingReader, name_of, recording_spectrograms
 from soundness.errors import AudioError, DataError
 from soundness.threads import one_thread_each
 
-__all__ = ["FreshClip", "hear_fresh", "joined_clips"]
+__all__ = ["NewClip", "read_new_clips", "joined_clips"]
 
 _N_WORKERS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class FreshClip:
+class NewClip:
     """A recording that the detector was not trained on.
 
     Parameters
@@ -48,9 +48,9 @@ class FreshClip:
     remembered: NormalClips
 
 
-def hear_fresh(
+def read_new_clips(
     detector: Detector, paths: Iterable[PathLike], *, progress: CountProgress | None = None
-) -> list[FreshClip]:
+) -> list[NewClip]:
     """Hear recordings, none of which may be silent or useless.
 
     Parameters
@@ -73,7 +73,7 @@ def hear_fresh(
     if not clips:
         raise DataError("no recordings; expected normal ones")
     found = []
-    listener = Listener(detector.settings, detector.separator)
+    listener = RecordingReader(detector.settings, detector.separator)
     with one_thread_each(), ThreadPoolExecutor(_N_WORKERS) as pool:
         for done, fresh in enumerate(pool.map(lambda clip: _heard(detector, listener, clip), clips), start=1):
             found.append(fresh)
@@ -82,13 +82,13 @@ def hear_fresh(
     return found
 
 
-def joined_clips(clips: Iterable[FreshClip], *, domain: str) -> NormalClips:
+def joined_clips(clips: Iterable[NewClip], *, domain: str) -> NormalClips:
     """What is to be remembered of several clips, all of them of one domain."""
     joined = reduce(NormalClips.joined, [clip.remembered for clip in clips])
     return replace(joined, domain_names=(domain,))
 
 
-def _heard(detector: Detector, listener: Listener, clip: Clip) -> FreshClip:
+def _heard(detector: Detector, listener: RecordingReader, clip: Clip) -> NewClip:
     info = read_info(clip.path)
     _check_channels(detector, clip, info)
     try:
@@ -97,12 +97,12 @@ def _heard(detector: Detector, listener: Listener, clip: Clip) -> FreshClip:
         raise AudioError(f"{clip.path}: {str(error).removeprefix(f'{clip.path}: ')}") from None
     if not heard.has_sound:
         raise AudioError(f"{clip.path}: digital silence; expected the sound of a machine")
-    spectrograms = spectrograms_of(heard)
+    spectrograms = recording_spectrograms(heard)
     vectors = detector.representation.vectors(spectrograms).astype(np.float64)
-    remembered = NormalClips.of(
-        [spectrograms.wanted], names=[name_of(clip)], domains=[""], n_channels=[info.n_channels]
+    remembered = NormalClips.from_log_mels(
+        [spectrograms.reference], names=[name_of(clip)], domains=[""], n_channels=[info.n_channels]
     )
-    return FreshClip(clip, info, vectors, detector.scorer.score(vectors), remembered)
+    return NewClip(clip, info, vectors, detector.scorer.score(vectors), remembered)
 
 
 def _check_channels(detector: Detector, clip: Clip, info: AudioInfo) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from soundness.data.clips import Clip, parse_name
 from soundness.data.datasets import list_clips
 from soundness.detectors.detector import Detector
-from soundness.monitoring.new_clips import FreshClip, hear_fresh
+from soundness.monitoring.new_clips import NewClip, read_new_clips
 from soundness.scoring.calibration import Calibration, Origin
 
 __all__ = ["calibrate", "recalibrate"]
@@ -57,7 +57,7 @@ def recalibrate(
     clips = list_clips(paths)
     _check(clips, domain)
     scores: dict[str, list[float]] = {}
-    for each in hear_fresh(detector, paths, progress=progress):
+    for each in read_new_clips(detector, paths, progress=progress):
         _check_fresh(detector, each)
         name = (each.clip.domain or "") if domain is None else domain
         scores.setdefault(name, []).append(each.score)
@@ -70,7 +70,7 @@ def recalibrate(
     return detector.calibrated(replace(calibration, notes=notes))
 
 
-def _check_fresh(detector: Detector, each: FreshClip) -> None:
+def _check_fresh(detector: Detector, each: NewClip) -> None:
     """Refuse a recording that the detector was trained on, whatever it is called."""
     known = detector.normal_clips
     index = None if known is None else known.same_as(each.remembered.means[0], each.remembered.floors[0])

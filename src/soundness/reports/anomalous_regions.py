@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from soundness.aliases import Array
 
-__all__ = ["OddPart", "find_parts", "hertz", "strongest_band", "strongest_second"]
+__all__ = ["AnomalousRegion", "find_parts", "hertz", "strongest_band", "strongest_second"]
 
 
 _NEIGHBOURS = np.array([0.25, 0.5, 0.25])
@@ -26,7 +26,7 @@ _SMALLEST_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class OddPart:
+class AnomalousRegion:
     """Neighbouring bands that are odd together.
 
     Parameters
@@ -92,7 +92,7 @@ def find_parts(
     centres: Array,
     frame_seconds: float,
     n_parts: int = 2,
-) -> list[OddPart]:
+) -> list[AnomalousRegion]:
     """The parts that carry most of what makes a clip odd, the strongest first.
 
     Parameters
@@ -115,7 +115,7 @@ def find_parts(
     if total <= 0.0:
         return []
     left = _with_neighbours(bands)
-    found: list[OddPart] = []
+    found: list[AnomalousRegion] = []
     sides = np.sign((odd * shares).sum(axis=1))
     for _ in range(n_parts):
         peak = int(left.argmax())
@@ -180,7 +180,7 @@ def _part(
     odd: Array,
     centres: Array,
     frame_seconds: float,
-) -> OddPart:
+) -> AnomalousRegion:
     first, strongest, last = bands
     chosen = slice(first, last + 1)
     weights = shares[chosen].sum(axis=1)[:, None] / shares[chosen].sum()
@@ -190,7 +190,7 @@ def _part(
     level = None if excess_db is None else float((weights * excess_db[chosen]).sum(axis=0)[active].mean())
     edges = np.concatenate([[centres[0] / 2], (centres[1:] + centres[:-1]) / 2, [1.5 * centres[-1] - centres[-2] / 2]])
     is_tone = last - first + 1 <= max(1, round(_TONE_MELS * len(centres)))
-    return OddPart(
+    return AnomalousRegion(
         bands=(first, last),
         centre=float(centres[strongest]),
         fmin=float(edges[first]),

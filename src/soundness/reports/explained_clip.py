@@ -14,7 +14,7 @@ from soundness.detectors.explanation import Explanation, explain_clip
 from soundness.detectors.front_end import one_channel
 from soundness.detectors.reader import read_recording
 from soundness.errors import AudioError
-from soundness.reports.anomalous_regions import OddPart, find_parts
+from soundness.reports.anomalous_regions import AnomalousRegion, find_parts
 from soundness.scoring.calibration import Calibration
 
 __all__ = ["ExplainedClip", "NormalRecording", "explain_recording"]
@@ -71,7 +71,7 @@ class ExplainedClip:
     machine_sound: NDArray[np.float32] | None
     anomaly_score: float
     explanation: Explanation
-    parts: tuple[OddPart, ...]
+    parts: tuple[AnomalousRegion, ...]
     nearest: NormalRecording | None
     notes: tuple[str, ...]
 
@@ -146,7 +146,7 @@ def explain_recording(detector: Detector, path: Path, *, normal: Path | None) ->
         clip, machine_sound = detector.hear(waveform)
     except AudioError as error:
         raise AudioError(f"{path}: {error}") from None
-    if not np.isfinite(clip.wanted).all():
+    if not np.isfinite(clip.reference).all():
         raise AudioError(f"{path}: too loud: its spectrum overflows")
     explanation = explain_clip(detector, clip)
     nearest, line = _nearest_recording(detector, explanation, path, normal)
@@ -188,7 +188,7 @@ def _nearest_recording(
             heard, _ = detector.hear(waveform)
         except AudioError:  # it is not the one
             continue
-        log_mel = heard.wanted
+        log_mel = heard.reference
         if log_mel.shape[0] == kept.means.shape[1] and _is_same(log_mel, kept.means[index]):
             channel = one_channel(waveform, channel=detector.settings.audio.channel)
             is_itself = candidate.resolve() == path.resolve()

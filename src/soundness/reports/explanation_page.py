@@ -10,7 +10,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from soundness.audio.log_mel import band_centres
-from soundness.reports.anomalous_regions import OddPart, hertz, strongest_second
+from soundness.reports.anomalous_regions import AnomalousRegion, hertz, strongest_second
 from soundness.reports.explained_clip import ExplainedClip
 from soundness.reports.explanation_figure import Picture, PictureMap
 from soundness.reports.pages import Colours, audio_uri, map_uri, render_page, write_page
@@ -173,7 +173,7 @@ def _x_ticks(seconds: float) -> list[tuple[float, str]]:
     return [(round(100 * index * step / seconds, 2), f"{index * step:g} s") for index in range(n_ticks)]
 
 
-def _part(explained: ExplainedClip, number: int, part: OddPart) -> dict[str, Any]:
+def _part(explained: ExplainedClip, number: int, part: AnomalousRegion) -> dict[str, Any]:
     n_bands, n_frames = explained.explanation.shares.shape
     seconds = n_frames * explained.frame_seconds
     first, last = part.bands

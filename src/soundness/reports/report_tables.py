@@ -149,8 +149,8 @@ def _runner_up(result: BenchmarkResult, best: str, second: str) -> str:
     follows = f"{second} follows with {_percent(spread.mean)}"
     if not all(known):
         return f"{follows}."
-    low = Spread.of([interval.low for interval in known[0]]).mean
-    high = Spread.of([interval.high for interval in known[1]]).mean
+    low = Spread.from_values([interval.low for interval in known[0]]).mean
+    high = Spread.from_values([interval.high for interval in known[1]]).mean
     if low > high:
         return f"{follows}, and the 95 % intervals do not overlap."
     return f"{follows}; the 95 % intervals overlap, so a paired comparison (soundness evaluate --against) has to tell."

@@ -85,7 +85,7 @@ def training_batches(clips: TrainingClips, settings: SystemSettings, *, scale: S
 
 def has_one_spectrogram(clips: TrainingClips) -> bool:
     """Whether a network reconstructs what it reads, so that one copy of it is enough."""
-    return all(clip.wanted is clip.given for clip in clips.spectrograms)
+    return all(clip.reference is clip.input for clip in clips.spectrograms)
 
 
 class _Frames:
@@ -95,20 +95,20 @@ class _Frames:
         chosen = [clips.spectrograms[index] for index in kept]
         self.n_frames = n_frames
         mean, deviation = scale
-        self.given = _joined([clip.given for clip in chosen], n_frames=n_frames)  # (frame, mel)
-        self.given.sub_(mean[0]).div_(deviation[0])
-        self.wanted = self.given
+        self.input = _joined([clip.input for clip in chosen], n_frames=n_frames)  # (frame, mel)
+        self.input.sub_(mean[0]).div_(deviation[0])
+        self.reference = self.input
         if not has_one_spectrogram(clips):
-            self.wanted = _joined([clip.wanted for clip in chosen], n_frames=n_frames)
-            self.wanted.sub_(mean[1]).div_(deviation[1])
-        self.lengths = np.array([max(n_frames, clip.given.shape[-1]) for clip in chosen], dtype=np.int64)
+            self.reference = _joined([clip.reference for clip in chosen], n_frames=n_frames)
+            self.reference.sub_(mean[1]).div_(deviation[1])
+        self.lengths = np.array([max(n_frames, clip.input.shape[-1]) for clip in chosen], dtype=np.int64)
         self.starts = np.cumsum(self.lengths) - self.lengths
         self.conditions = torch.from_numpy(clips.conditions[list(kept)])
 
     def batch(self, first: Tensor, clips: Tensor) -> Batch:
         """Segments that begin at some frames, of the clips that these belong to."""
-        given = self._segments(self.given, first)
-        wanted = given if self.wanted is self.given else self._segments(self.wanted, first)
+        given = self._segments(self.input, first)
+        wanted = given if self.reference is self.input else self._segments(self.reference, first)
         return given, wanted, self.conditions[clips]
 
     def _segments(self, frames: Tensor, first: Tensor) -> Tensor:
@@ -189,12 +189,12 @@ def _joined(log_mels: Sequence[NDArray[np.float32]], *, n_frames: int) -> Tensor
 def _segments(clips: TrainingClips, chosen: Sequence[int], *, n_frames: int, scale: Scale) -> Batch:
     """Segments that cover some clips."""
     if not chosen:
-        nothing = torch.empty(0, clips.spectrograms[0].given.shape[0], n_frames)
+        nothing = torch.empty(0, clips.spectrograms[0].input.shape[0], n_frames)
         return nothing, nothing, torch.from_numpy(clips.conditions[:0])
     mean, deviation = scale
     pairs = [clips.spectrograms[index] for index in chosen]
-    given = [split_into_segments(torch.from_numpy(pair.given), n_frames=n_frames) for pair in pairs]
-    wanted = [split_into_segments(torch.from_numpy(pair.wanted), n_frames=n_frames) for pair in pairs]
+    given = [split_into_segments(torch.from_numpy(pair.input), n_frames=n_frames) for pair in pairs]
+    wanted = [split_into_segments(torch.from_numpy(pair.reference), n_frames=n_frames) for pair in pairs]
     read, target = (
         torch.cat(segments).sub_(mean[index, :, None]).div_(deviation[index, :, None])
         for index, segments in enumerate((given, wanted))

@@ -120,10 +120,10 @@ def _scale(clips: TrainingClips, settings: SystemSettings) -> Scale:
     if settings.autoencoder is not None and not settings.autoencoder.is_standardised:
         shape = (2, settings.log_mel.n_mels)
         return torch.zeros(shape), torch.ones(shape)
-    given = band_statistics([clip.given for clip in clips.spectrograms])
+    given = band_statistics([clip.input for clip in clips.spectrograms])
     wanted = given
     if not has_one_spectrogram(clips):
-        wanted = band_statistics([clip.wanted for clip in clips.spectrograms])
+        wanted = band_statistics([clip.reference for clip in clips.spectrograms])
     mean, deviation = (torch.from_numpy(np.stack(values)) for values in zip(given, wanted, strict=True))
     return mean, deviation
 

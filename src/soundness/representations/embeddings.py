@@ -225,7 +225,7 @@ class DiscriminativeEmbedding:
     @torch.inference_mode()
     def vectors(self, clip: Spectrograms) -> NDArray[np.float32]:
         """The embedding, shape ``(1, 2 * n_features)``."""
-        given = torch.from_numpy(clip.given)
+        given = torch.from_numpy(clip.input)
         segments = split_into_segments(given, n_frames=self.segment_frames)
         of_change = torch.cat([self.network.embed_change(part) for part in torch.split(segments, _ROWS_AT_A_TIME)])
         of_spectrum = self.network.embed_spectra(given.mean(dim=-1)[None])
@@ -235,7 +235,7 @@ class DiscriminativeEmbedding:
 
     def error_map(self, clip: Spectrograms) -> NDArray[np.float32]:
         """Squared distance from the band's mean, in its deviations, shape ``(mel, frame)``: an embedding has no map."""
-        squares: NDArray[np.float32] = np.square((clip.given - self.mean[:, None]) / self.deviation[:, None])
+        squares: NDArray[np.float32] = np.square((clip.input - self.mean[:, None]) / self.deviation[:, None])
         return squares
 
 

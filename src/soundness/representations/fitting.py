@@ -13,7 +13,7 @@ from soundness.data.clips import Condition
 from soundness.errors import SettingsError
 from soundness.plugins import find_part, methods_of
 from soundness.representations.conditions import ConditionEncoder
-from soundness.representations.protocol import Heard, Representation
+from soundness.representations.protocol import MachineSpectrograms, Representation
 from soundness.representations.statistics import MeanLogMel, PooledLogMel, QuantileLogMel, band_statistics
 from soundness.settings.system import SystemSettings
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # loads PyTorch
     from soundness.representations.autoencoders import FitResult
     from soundness.representations.embedding_batches import EmbeddingClips
     from soundness.representations.embeddings import EmbeddingFit
-    from soundness.representations.network_cache import NetworkStore
+    from soundness.representations.network_cache import NetworkCache
     from soundness.representations.reconstruction import ReconstructionError
 
 __all__ = ["FITTERS", "FitContext", "Fitted", "find_fitter"]
@@ -49,7 +49,7 @@ class FitContext:
     folder: Path
     resume: bool
     progress: CountProgress | None
-    networks: "NetworkStore | None" = None
+    networks: "NetworkCache | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,9 @@ class Fitted:
     notes: tuple[str, ...] = ()
 
 
-def fit_mean_log_mel(heard: Sequence[Heard], settings: SystemSettings, context: FitContext) -> list[Fitted]:  # noqa: ARG001  # as all fitters
+def fit_mean_log_mel(
+    heard: Sequence[MachineSpectrograms], settings: SystemSettings, context: FitContext
+) -> list[Fitted]:  # noqa: ARG001  # as all fitters
     """Nothing is trained; only the error map has a scale, which each machine's clips give."""
     return [
         Fitted(MeanLogMel(mean=mean, deviation=deviation), n_bands=len(mean))
@@ -92,7 +94,9 @@ def fit_mean_log_mel(heard: Sequence[Heard], settings: SystemSettings, context: 
     ]
 
 
-def fit_quantile_log_mel(heard: Sequence[Heard], settings: SystemSettings, context: FitContext) -> list[Fitted]:  # noqa: ARG001  # as all fitters
+def fit_quantile_log_mel(
+    heard: Sequence[MachineSpectrograms], settings: SystemSettings, context: FitContext
+) -> list[Fitted]:  # noqa: ARG001  # as all fitters
     """As `fit_mean_log_mel`."""
     return [
         Fitted(QuantileLogMel(mean=mean, deviation=deviation, quantile=settings.quantile), n_bands=len(mean))
@@ -100,7 +104,9 @@ def fit_quantile_log_mel(heard: Sequence[Heard], settings: SystemSettings, conte
     ]
 
 
-def fit_pooled_log_mel(heard: Sequence[Heard], settings: SystemSettings, context: FitContext) -> list[Fitted]:  # noqa: ARG001  # as all fitters
+def fit_pooled_log_mel(
+    heard: Sequence[MachineSpectrograms], settings: SystemSettings, context: FitContext
+) -> list[Fitted]:  # noqa: ARG001  # as all fitters
     """As `fit_mean_log_mel`, with several views of a clip."""
     found = []
     for mean, deviation in _scales(heard, settings):
@@ -109,27 +115,33 @@ def fit_pooled_log_mel(heard: Sequence[Heard], settings: SystemSettings, context
     return found
 
 
-def _scales(heard: Sequence[Heard], settings: SystemSettings) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+def _scales(
+    heard: Sequence[MachineSpectrograms], settings: SystemSettings
+) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     if settings.autoencoder is not None:
         raise SettingsError(f"representation {settings.representation!r} has no network; set autoencoder=false, too")
-    return [band_statistics([clip.wanted for clip in machine.spectrograms]) for machine in heard]
+    return [band_statistics([clip.reference for clip in machine.spectrograms]) for machine in heard]
 
 
-def fit_reconstruction_error(heard: Sequence[Heard], settings: SystemSettings, context: FitContext) -> list[Fitted]:
+def fit_reconstruction_error(
+    heard: Sequence[MachineSpectrograms], settings: SystemSettings, context: FitContext
+) -> list[Fitted]:
     """Train one network on all clips of all machines given, and on their separated copies where there are any."""
     from soundness.representations.reconstruction import ReconstructionError
 
     return [_fitted(ReconstructionError, *share) for share in _shares(heard, settings, context)]
 
 
-def fit_latent(heard: Sequence[Heard], settings: SystemSettings, context: FitContext) -> list[Fitted]:
+def fit_latent(heard: Sequence[MachineSpectrograms], settings: SystemSettings, context: FitContext) -> list[Fitted]:
     """As `fit_reconstruction_error`."""
     from soundness.representations.reconstruction import Latent
 
     return [replace(_fitted(Latent, *share), n_bands=0) for share in _shares(heard, settings, context)]
 
 
-def fit_discriminative_embedding(heard: Sequence[Heard], settings: SystemSettings, context: FitContext) -> list[Fitted]:
+def fit_discriminative_embedding(
+    heard: Sequence[MachineSpectrograms], settings: SystemSettings, context: FitContext
+) -> list[Fitted]:
     """Train one network that tells all conditions of all machines given apart; noise of one machine is added to all.
 
     A class is a machine with its section and its attributes, or the pseudo-label in their place. The domain is none:
@@ -142,8 +154,8 @@ def fit_discriminative_embedding(heard: Sequence[Heard], settings: SystemSetting
     own = [(c.machine_type, c.section, c.attributes) for machine in heard for c in machine.conditions]
     names = sorted(set(own))
     classes = [names.index(name) for name in own]
-    originals = [clip.given for machine in heard for clip in machine.spectrograms]
-    copies = [clip.given for machine in heard for clip in machine.copies]  # of every clip, or of none
+    originals = [clip.input for machine in heard for clip in machine.spectrograms]
+    copies = [clip.input for machine in heard for clip in machine.copies]  # of every clip, or of none
     clips = EmbeddingClips(
         [*originals, *copies],
         np.array(classes + classes[: len(copies)]),
@@ -161,7 +173,7 @@ def fit_discriminative_embedding(heard: Sequence[Heard], settings: SystemSetting
     n_frames = settings.embedding.segment_frames
     found = []
     for machine in heard:
-        mean, deviation = band_statistics([clip.given for clip in machine.spectrograms])
+        mean, deviation = band_statistics([clip.input for clip in machine.spectrograms])
         embedding = DiscriminativeEmbedding(network.network, mean=mean, deviation=deviation, segment_frames=n_frames)
         found.append(Fitted(embedding, network=network, notes=notes))
     return found
@@ -176,7 +188,7 @@ def _embedding_notes(clips: "EmbeddingClips", network: "EmbeddingFit", *, n_own:
     return f"{classes}; {noise}", "the network has heard the training clips: expect more false alarms than asked for"
 
 
-FITTERS: dict[str, Callable[[Sequence[Heard], SystemSettings, FitContext], list[Fitted]]] = {
+FITTERS: dict[str, Callable[[Sequence[MachineSpectrograms], SystemSettings, FitContext], list[Fitted]]] = {
     "reconstruction-error": fit_reconstruction_error,
     "latent": fit_latent,
     "mean-log-mel": fit_mean_log_mel,
@@ -187,7 +199,7 @@ FITTERS: dict[str, Callable[[Sequence[Heard], SystemSettings, FitContext], list[
 """How each of `soundness.representations.protocol.REPRESENTATIONS` is fitted to the machines that share it."""
 
 
-def find_fitter(name: str) -> Callable[[Sequence[Heard], SystemSettings, FitContext], list[Fitted]]:
+def find_fitter(name: str) -> Callable[[Sequence[MachineSpectrograms], SystemSettings, FitContext], list[Fitted]]:
     """How the representation of a name is fitted: a user's own, by import path, has a function ``fit`` for it.
 
     Raises
@@ -197,13 +209,15 @@ def find_fitter(name: str) -> Callable[[Sequence[Heard], SystemSettings, FitCont
     """
     methods = {"fit": fit_reconstruction_error, **methods_of(Representation)}
     found: Any = find_part(name, FITTERS, key="representation", methods=methods)
-    fitter: Callable[[Sequence[Heard], SystemSettings, FitContext], list[Fitted]] = getattr(found, "fit", found)
+    fitter: Callable[[Sequence[MachineSpectrograms], SystemSettings, FitContext], list[Fitted]] = getattr(
+        found, "fit", found
+    )
     return fitter
 
 
 def _shares(
-    heard: Sequence[Heard], settings: SystemSettings, context: FitContext
-) -> "list[tuple[Heard, SystemSettings, ConditionEncoder, FitResult]]":
+    heard: Sequence[MachineSpectrograms], settings: SystemSettings, context: FitContext
+) -> "list[tuple[MachineSpectrograms, SystemSettings, ConditionEncoder, FitResult]]":
     """Each machine with the network that is trained on all of them."""
     from soundness.representations.autoencoder_batches import TrainingClips
     from soundness.representations.autoencoder_fitting import fit_reconstructor
@@ -235,7 +249,7 @@ def _shares(
 
 def _fitted(
     kind: "type[ReconstructionError]",
-    heard: Heard,
+    heard: MachineSpectrograms,
     settings: SystemSettings,
     encoder: ConditionEncoder,
     network: "FitResult",
@@ -256,7 +270,7 @@ def _fitted(
 
 
 def _frame_covariances(
-    heard: Heard, residual: "ReconstructionError", conditions: tuple[Condition, ...]
+    heard: MachineSpectrograms, residual: "ReconstructionError", conditions: tuple[Condition, ...]
 ) -> NDArray[np.float64]:
     """Covariance of each domain's residual frames, each clip under its own condition, shape ``(domain, mel, mel)``."""
     domains = [clip.domain or "" for clip in heard.clips]
@@ -267,7 +281,7 @@ def _frame_covariances(
 
 
 def _covariance(
-    heard: Heard, residual: "ReconstructionError", own: Sequence[int], chosen: Sequence[bool]
+    heard: MachineSpectrograms, residual: "ReconstructionError", own: Sequence[int], chosen: Sequence[bool]
 ) -> NDArray[np.float64]:
     """Covariance of the residual frames of some clips, of which one is held at a time."""
     n_mels = residual.reconstructor.mean.shape[1]

@@ -15,13 +15,13 @@ from soundness.representations.autoencoders import FitResult, new_reconstructor
 from soundness.run_folders import package_versions
 from soundness.settings.system import SystemSettings
 
-__all__ = ["UNKNOWN_TO_A_NETWORK", "NetworkStore"]
+__all__ = ["UNKNOWN_TO_A_NETWORK", "NetworkCache"]
 
 UNKNOWN_TO_A_NETWORK = {"is_overlapping", "error"}
 """Settings of an autoencoder that only say how a clip is scored with it."""
 
 
-class NetworkStore:
+class NetworkCache:
     """A folder of trained networks; what it gives is, to the last bit, what a training would give again.
 
     Parameters
@@ -100,6 +100,6 @@ def _parts(clips: TrainingClips, settings: SystemSettings, seed: int) -> Iterato
     yield repr(tuple(clips.conditions.shape)).encode()
     yield clips.conditions.tobytes()
     for clip in clips.spectrograms:
-        yield repr(tuple(clip.given.shape)).encode()
-        yield clip.given.tobytes()
-        yield b"" if clip.wanted is clip.given else clip.wanted.tobytes()
+        yield repr(tuple(clip.input.shape)).encode()
+        yield clip.input.tobytes()
+        yield b"" if clip.reference is clip.input else clip.reference.tobytes()

@@ -22,7 +22,7 @@ from soundness.representations.statistics import MeanLogMel, PooledLogMel, Quant
 if TYPE_CHECKING:  # loads PyTorch
     pass
 
-__all__ = ["REPRESENTATIONS", "Heard", "Representation", "find_representation"]
+__all__ = ["REPRESENTATIONS", "MachineSpectrograms", "Representation", "find_representation"]
 
 
 class Representation(Protocol):
@@ -67,7 +67,7 @@ def find_representation(name: str) -> type[Representation]:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class MachineSpectrograms:
     """A machine's training clips, as the rest of the training sees them.
 
     Parameters

@@ -105,7 +105,7 @@ class ReconstructionError:
     def views(self, clip: Spectrograms) -> list[NDArray[np.float32]]:
         """The error pooled over time in each way, shape ``(condition, feature)`` each."""
         errors = ERRORS[self.error](self.residuals(clip, self.conditions))
-        return [self._pooled(errors, pooling, n_frames=clip.wanted.shape[-1]) for pooling in self.poolings]
+        return [self._pooled(errors, pooling, n_frames=clip.reference.shape[-1]) for pooling in self.poolings]
 
     def error_map(self, clip: Spectrograms) -> NDArray[np.float32]:
         """Squared error under the condition that explains the clip best, shape ``(mel, frame)``."""
@@ -115,11 +115,11 @@ class ReconstructionError:
 
     def error_maps(self, clip: Spectrograms) -> NDArray[np.float32]:
         """Squared error of each band and frame under each condition, shape ``(condition, mel, frame)``."""
-        return self._squares(self.residuals(clip, self.conditions), n_frames=clip.wanted.shape[-1])
+        return self._squares(self.residuals(clip, self.conditions), n_frames=clip.reference.shape[-1])
 
     def deviation_map(self, clip: Spectrograms) -> NDArray[np.float32]:
         """What the network leaves under the condition that explains the clip best, with its sign, ``(mel, frame)``."""
-        residuals, n_frames = self.residuals(clip, self.conditions), clip.wanted.shape[-1]
+        residuals, n_frames = self.residuals(clip, self.conditions), clip.reference.shape[-1]
         best = _best_condition(self._squares(residuals, n_frames=n_frames))
         return self._joined(residuals[best][None], n_frames=n_frames)[0].numpy()
 
@@ -139,7 +139,7 @@ class ReconstructionError:
     ) -> Tensor:
         """What a function makes of each segment under each condition, shape ``(condition, segment, ...)``."""
         split = overlapping_segments if self.is_overlapping else split_into_segments
-        heard = self.reconstructor.scaled(torch.from_numpy(clip.given), torch.from_numpy(clip.wanted))
+        heard = self.reconstructor.scaled(torch.from_numpy(clip.input), torch.from_numpy(clip.reference))
         given, wanted = (split(log_mel, n_frames=self.segment_frames) for log_mel in heard)
         n_segments, n_conditions = len(given), len(conditions)
         if n_conditions == 1:  # nothing needs to be copied

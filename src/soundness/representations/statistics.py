@@ -54,7 +54,7 @@ class MeanLogMel:
 
     def vectors(self, clip: Spectrograms) -> NDArray[np.float32]:
         """Mean of each band in dB, shape ``(1, mel)``."""
-        return mean_over_time(clip.wanted)[None]
+        return mean_over_time(clip.reference)[None]
 
     def error_map(self, clip: Spectrograms) -> NDArray[np.float32]:
         """Squared distance from the band's mean, in its deviations, shape ``(mel, frame)``."""
@@ -62,7 +62,7 @@ class MeanLogMel:
 
     def deviation_map(self, clip: Spectrograms) -> NDArray[np.float32]:
         """Distance from the band's mean with its sign, in the band's deviations, shape ``(mel, frame)``."""
-        return (clip.wanted - self.mean[:, None]) / self.deviation[:, None]
+        return (clip.reference - self.mean[:, None]) / self.deviation[:, None]
 
     @property
     def band_deviations(self) -> Bands:
@@ -92,7 +92,7 @@ class QuantileLogMel(MeanLogMel):
 
     def vectors(self, clip: Spectrograms) -> NDArray[np.float32]:
         """Quantile of each band in dB, shape ``(1, mel)``."""
-        return quantile_over_time(clip.wanted, self.quantile)[None]
+        return quantile_over_time(clip.reference, self.quantile)[None]
 
 
 class PooledLogMel(MeanLogMel):
@@ -122,7 +122,7 @@ class PooledLogMel(MeanLogMel):
 
     def vectors(self, clip: Spectrograms) -> NDArray[np.float32]:
         """Views of a clip, one after the other, shape ``(1, feature)``."""
-        return np.concatenate(self._views(clip.wanted))[None]
+        return np.concatenate(self._views(clip.reference))[None]
 
     def _views(self, log_mel: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         return pooled(log_mel, self.poolings)

@@ -9,13 +9,13 @@ __all__ = ["AlarmRule", "AlarmWindow"]
 
 @dataclass(frozen=True, slots=True)
 class AlarmRule:
-    """An alarm where at least ``n_odd`` of the last ``n_clips`` clips are odd: have a p-value of ``p_value`` or less.
+    """An alarm where at least ``n_anomalous`` of the last ``n_clips`` clips are odd: have a p-value of ``p_value`` or less.
 
     Parameters
     ----------
     p_value
         Largest p-value of an odd clip.
-    n_odd, n_clips
+    n_anomalous, n_clips
         k and n.
     clip_every_seconds
         From the beginning of one clip to that of the next.
@@ -30,7 +30,7 @@ class AlarmRule:
     """
 
     p_value: float
-    n_odd: int
+    n_anomalous: int
     n_clips: int
     clip_every_seconds: float
     asked_per_day: float
@@ -40,9 +40,9 @@ class AlarmRule:
 
     def __str__(self) -> str:
         """In words."""
-        return f"{self.n_odd} of {self.n_clips} clip(s) with a p-value of {self.p_value:.4g} or less"
+        return f"{self.n_anomalous} of {self.n_clips} clip(s) with a p-value of {self.p_value:.4g} or less"
 
-    def is_odd(self, p_value: float) -> bool:
+    def is_anomalous(self, p_value: float) -> bool:
         """Whether a clip counts."""
         return p_value <= self.p_value
 
@@ -65,10 +65,10 @@ class AlarmWindow:
     @property
     def is_on(self) -> bool:
         """Whether the last clips are an alarm."""
-        return sum(self._odd) >= self.rule.n_odd
+        return sum(self._odd) >= self.rule.n_anomalous
 
     def add(self, p_value: float) -> bool:
         """Take in the next clip; whether an alarm begins with it. One that goes on is not a new one."""
         was_on = self.is_on
-        self._odd.append(self.rule.is_odd(p_value))
+        self._odd.append(self.rule.is_anomalous(p_value))
         return self.is_on and not was_on

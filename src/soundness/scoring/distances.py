@@ -1,6 +1,6 @@
 """How far a clip lies from the normal clips of one domain: float64 NumPy, one class for each way to say it.
 
-Each of `COMPARISONS` is made from references, shape ``(reference, feature)``: the normal clips of a domain, as they are
+Each of `DISTANCES` is made from references, shape ``(reference, feature)``: the normal clips of a domain, as they are
 or whitened. Where there are none, everything is infinitely far.
 """
 
@@ -16,8 +16,8 @@ from soundness.aliases import Array
 from soundness.settings.scoring import ScorerSettings
 
 __all__ = [
-    "COMPARISONS",
-    "Comparison",
+    "DISTANCES",
+    "Distance",
     "DensityDifference",
     "DensityRatio",
     "DistanceToMean",
@@ -34,8 +34,8 @@ _SMALLEST_VARIANCE = 1e-6  # times the mean variance
 _N_ROUNDS = 50
 
 
-class Comparison(Protocol):
-    """What stands in `COMPARISONS`."""
+class Distance(Protocol):
+    """What stands in `DISTANCES`."""
 
     @classmethod
     def of(cls, references: Array, settings: ScorerSettings, *, like: Self | None = None) -> Self:
@@ -102,7 +102,7 @@ class NearestNeighbors:
         return nearest_distances(queries, self.references, n_neighbors=self._settings.n_neighbors)
 
     def without(self, left_out: NDArray[np.bool_], references: Array) -> Self:
-        """The same without some references; see `Comparison`."""
+        """The same without some references; see `Distance`."""
         return type(self)(references[~left_out], self._settings)
 
     def contributions(self, query: Array) -> Array:
@@ -249,7 +249,7 @@ class DistanceToMean:
         return _distances(queries, self.mean)
 
     def without(self, left_out: NDArray[np.bool_], references: Array) -> Self:
-        """The same without some references; see `Comparison`."""
+        """The same without some references; see `Distance`."""
         kept = references[~left_out]
         return type(self)(kept.mean(axis=0) if len(kept) > 0 else np.full(references.shape[1], np.inf))
 
@@ -318,7 +318,7 @@ class GaussianMixture:
         return distances
 
     def without(self, left_out: NDArray[np.bool_], references: Array) -> Self:
-        """Fitted again without some references; see `Comparison`."""
+        """Fitted again without some references; see `Distance`."""
         return self.of(references[~left_out], self._settings, like=self)
 
     def contributions(self, query: Array) -> Array:
@@ -345,7 +345,7 @@ class GaussianMixture:
         return type(self)(means, variances, weights, self._whole, self._settings)
 
 
-COMPARISONS: dict[str, type[Comparison]] = {
+DISTANCES: dict[str, type[Distance]] = {
     "nearest": NearestNeighbors,
     "density-ratio": DensityRatio,
     "density-difference": DensityDifference,

@@ -131,7 +131,7 @@ class FusedScorer(Scorer):
         """Mean of the members' contributions, each in the squared distance of a normal clip to its nearest other one.
 
         They say which features of which view are odd; they do not add up to the score. With ``max``, those of the
-        oddest member alone count.
+        most_anomalous member alone count.
         """
         scores = self._balanced(np.array([self._member_scores(vectors)]))[0]
         parts = self._split(vectors)

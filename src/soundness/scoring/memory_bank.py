@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from soundness.aliases import Array
 from soundness.errors import DataError
-from soundness.scoring.distances import COMPARISONS, Comparison
+from soundness.scoring.distances import DISTANCES, Distance
 from soundness.scoring.protocol import ANY_DOMAIN, TrainingVectors
 from soundness.scoring.whitening import CrossFit, Whitening
 from soundness.settings.scoring import ScorerSettings
@@ -53,7 +53,7 @@ class MemoryBank:
         heard: NDArray[np.bool_],
         parents: NDArray[np.int64],
         whitening: Whitening | None,
-        comparisons: list[Comparison],
+        comparisons: list[Distance],
         settings: ScorerSettings,
     ) -> None:
         self.own = own
@@ -66,7 +66,7 @@ class MemoryBank:
         self.settings = settings
 
     @classmethod
-    def of(cls, training: TrainingVectors, settings: ScorerSettings) -> Self:
+    def from_training(cls, training: TrainingVectors, settings: ScorerSettings) -> Self:
         """Bank of all training clips.
 
         Raises
@@ -93,7 +93,7 @@ class MemoryBank:
     ) -> Self:
         clips = _as_compared(own, domains, whitening)
         parents = reference_pairs(clips, domains, settings.synthetic_neighbors)
-        kind = COMPARISONS[settings.comparison]
+        kind = DISTANCES[settings.comparison]
         references = [references_of(clips, parents[domains[parents[:, 0]] == domain]) for domain in range(len(heard))]
         largest = max(range(len(heard)), key=lambda domain: len(references[domain]))
         like = kind.of(references[largest], settings)
@@ -110,7 +110,7 @@ class MemoryBank:
         whitening = Whitening(arrays["whitening"], arrays["is_own"]) if "whitening" in arrays else None
         clips = _as_compared(own, domains, whitening)
         comparisons = [
-            COMPARISONS[settings.comparison].from_arrays(
+            DISTANCES[settings.comparison].from_arrays(
                 references_of(clips, parents[domains[parents[:, 0]] == domain]),
                 {name.removeprefix(f"{domain}."): array for name, array in arrays.items()},
                 settings,

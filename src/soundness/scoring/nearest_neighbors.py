@@ -64,7 +64,7 @@ class NearestNeighborScorer(Scorer):
         """A scorer for each of several settings, which whiten in the same way; faster than one by one, see `fit`."""
         if len(training.vectors) < 2:
             raise DataError("1 training clip; to compare normal clips with each other takes 2")
-        banks = [MemoryBank.of(training, settings) for settings in members]
+        banks = [MemoryBank.from_training(training, settings) for settings in members]
         found = left_out_distances(banks, training)
         return [cls._fitted(training, *each) for each in zip(banks, found, members, strict=True)]
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from soundness.aliases import Array
 
-__all__ = ["FEWEST_FOR_STATISTICS", "Balance", "Quantiles", "Raw", "ZScores", "new_balance"]
+__all__ = ["FEWEST_FOR_STATISTICS", "DomainNormalization", "Quantiles", "Raw", "ZScores", "new_balance"]
 
 
 FEWEST_FOR_STATISTICS = 3
@@ -16,7 +16,7 @@ FEWEST_FOR_STATISTICS = 3
 _SMALLEST_DEVIATION = 1e-6  # times the mean distance: identical clips have a deviation of zero
 
 
-class Balance(Protocol):
+class DomainNormalization(Protocol):
     """Made from the left-out distances of normal clips to their own domain."""
 
     def __call__(self, distances: Array) -> Array:
@@ -72,7 +72,7 @@ class Quantiles:
         return np.stack(columns, axis=1)
 
 
-def new_balance(name: str, left_out: Array, domains: NDArray[np.int64], *, n_domains: int) -> Balance:
+def new_balance(name: str, left_out: Array, domains: NDArray[np.int64], *, n_domains: int) -> DomainNormalization:
     """The balance of a setting ``scorer.balance``.
 
     Parameters

@@ -50,7 +50,7 @@ class TrainingVectors:
     n_bands: int = 0
 
     @classmethod
-    def of(
+    def from_vectors(
         cls,
         vectors: Array,
         domains: NDArray[np.int64] | None = None,

@@ -9,8 +9,8 @@ from soundness.settings.fields import PositiveInt, StrictSettings
 __all__ = ["MemberSettings", "ScorerSettings"]
 
 
-Comparison = Literal["nearest", "density-ratio", "density-difference", "mahalanobis", "gaussian-mixture"]
-Balance = Literal["none", "min", "z-score", "quantile"]
+Distance = Literal["nearest", "density-ratio", "density-difference", "mahalanobis", "gaussian-mixture"]
+DomainNormalization = Literal["none", "min", "z-score", "quantile"]
 
 
 class MemberSettings(StrictSettings):
@@ -18,9 +18,9 @@ class MemberSettings(StrictSettings):
 
     view: int = Field(default=0, ge=0)
     """Which view of a clip it looks at, from 0; all of the vector, where that is no views."""
-    comparison: Comparison = "nearest"
+    comparison: Distance = "nearest"
     """See `ScorerSettings`."""
-    balance: Balance = "z-score"
+    balance: DomainNormalization = "z-score"
     """See `ScorerSettings`."""
 
 
@@ -29,7 +29,7 @@ class ScorerSettings(StrictSettings):
 
     name: str = "nearest-neighbors"
     """A key of `soundness.scoring.scorers.SCORERS`, or the import path of a class of one's own, ``module:Class``."""
-    comparison: Comparison = "nearest"
+    comparison: Distance = "nearest"
     """What the distance of a clip to a domain is, see `soundness.scoring.distances`: that to its nearest normal clips, the
     same divided by, or less, how far those lie from their own neighbours, that to the domain's mean, or the negative
     log density of a mixture of Gaussians."""
@@ -62,7 +62,7 @@ class ScorerSettings(StrictSettings):
     anomaly_level: float = Field(default=0.1, gt=0.0, le=1000.0)
     """How much an anomaly is expected to change a band, in the unit of the vectors, dB of a log-mel, where
     ``anomaly_width`` is not 0."""
-    balance: Balance = "z-score"
+    balance: DomainNormalization = "z-score"
     """How a clip's distances to several domains become one score. ``none``: domains are not told apart; ``min``: the
     smallest distance; ``z-score``: the smallest after the mean of the domain's left-out training distances was taken
     off and their deviation divided by; ``quantile``: the smallest after each became the negative logarithm of the share

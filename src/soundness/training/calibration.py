@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from soundness.audio.log_mel_cache import SpectrogramStore
+from soundness.audio.log_mel_cache import LogMelCache
 from soundness.data.clips import Clip
 from soundness.data.datasets import Machine
 from soundness.errors import DataError
@@ -79,7 +79,7 @@ def held_out_calibration(
     *,
     separator: "Separator | None",
     advance: Callable[[], None],
-    store: SpectrogramStore | None,
+    store: LogMelCache | None,
 ) -> Calibration:
     """Of clips that neither representation nor scorer was fitted on.
 

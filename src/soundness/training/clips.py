@@ -7,19 +7,19 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from soundness.audio.log_mel import Spectrograms
-from soundness.audio.log_mel_cache import SpectrogramStore
+from soundness.audio.log_mel_cache import LogMelCache
 from soundness.audio.reading import read_info
 from soundness.data.clips import Clip, condition_of
 from soundness.data.datasets import FEWEST_TRAINING_CLIPS, Machine
 from soundness.detectors.normal_clips import NormalClips
 from soundness.errors import AudioError, DataError
-from soundness.representations.protocol import Heard
+from soundness.representations.protocol import MachineSpectrograms
 from soundness.settings.system import SystemSettings
 from soundness.threads import one_thread_each
 
 if TYPE_CHECKING:  # loads PyTorch
     from soundness.separation.separator import Separator
-from soundness.detectors.reader import HeardRecording, Listener, name_of, spectrograms_of
+from soundness.detectors.reader import RecordingLogMels, RecordingReader, name_of, recording_spectrograms
 
 __all__ = ["check_training_clips", "hear", "noise_clips", "remembered"]
 
@@ -64,8 +64,8 @@ def hear(
     separator: "Separator | None",
     *,
     advance: Callable[[], None],
-    store: SpectrogramStore | None = None,
-) -> Heard:
+    store: LogMelCache | None = None,
+) -> MachineSpectrograms:
     """Read a machine's training clips, and separate them where the system does.
 
     Parameters
@@ -87,9 +87,9 @@ def hear(
         If a clip cannot be used.
     """
     started = time.perf_counter()
-    listener = Listener(settings, separator, store)
+    listener = RecordingReader(settings, separator, store)
 
-    def read(clip: Clip) -> HeardRecording:
+    def read(clip: Clip) -> RecordingLogMels:
         try:
             return listener.hear(clip.path)
         except AudioError as error:
@@ -101,7 +101,7 @@ def hear(
         for result in pool.map(read, machine.train):
             results.append(result)
             advance()
-        noise = tuple(spectrograms_of(result).given for result in pool.map(read, noise_clips(machine, settings)))
+        noise = tuple(recording_spectrograms(result).input for result in pool.map(read, noise_clips(machine, settings)))
     pairs = [_paired(result, settings) for result in results]
     spectrograms = tuple(own for own, _ in pairs)
     copies = tuple(copy for _, copy in pairs if copy is not None)
@@ -110,7 +110,7 @@ def hear(
     seconds = time.perf_counter() - started
     separating = sum(result.separation_seconds for result in results) / n_workers
     conditions = tuple(condition_of(clip) for clip in machine.train)
-    return Heard(
+    return MachineSpectrograms(
         machine.machine_type,
         machine.train,
         spectrograms,
@@ -130,28 +130,28 @@ def noise_clips(machine: Machine, settings: SystemSettings) -> tuple[Clip, ...]:
     return tuple(clip for clip in machine.supplemental if clip.supplemental == "noise")
 
 
-def remembered(heard: Heard) -> NormalClips:
+def remembered(heard: MachineSpectrograms) -> NormalClips:
     """What a detector remembers of its training clips."""
-    return NormalClips.of(
-        [clip.wanted for clip in heard.spectrograms],
+    return NormalClips.from_log_mels(
+        [clip.reference for clip in heard.spectrograms],
         names=[name_of(clip) for clip in heard.clips],
         domains=[clip.domain or "" for clip in heard.clips],
         n_channels=[read_info(clip.path).n_channels for clip in heard.clips],
     )
 
 
-def _paired(heard: HeardRecording, settings: SystemSettings) -> tuple[Spectrograms, Spectrograms | None]:
+def _paired(heard: RecordingLogMels, settings: SystemSettings) -> tuple[Spectrograms, Spectrograms | None]:
     """What stands for a clip, and its separated copy where that is used to train with."""
     if heard.separated is not None and settings.separation == "augment" and heard.original is not None:
         return Spectrograms(heard.original, heard.original), Spectrograms(heard.separated, heard.separated)
-    return spectrograms_of(heard), None
+    return recording_spectrograms(heard), None
 
 
 def _short(clips: Iterable[Clip], heard: Sequence[Spectrograms], settings: SystemSettings) -> list[str]:
     n_frames = settings.segment_frames
     if n_frames is None:
         return []
-    short = [clip for clip, own in zip(clips, heard, strict=True) if own.given.shape[-1] < n_frames]
+    short = [clip for clip, own in zip(clips, heard, strict=True) if own.input.shape[-1] < n_frames]
     return _named(f"shorter than one segment of {n_frames} frames, repeated to fill it", short)
 
 

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.audio.log_mel import Spectrograms
-from soundness.audio.log_mel_cache import SpectrogramStore
+from soundness.audio.log_mel_cache import LogMelCache
 from soundness.data.clips import Clip
 from soundness.data.datasets import Machine
 from soundness.errors import DataError
-from soundness.representations.protocol import Heard
+from soundness.representations.protocol import MachineSpectrograms
 from soundness.settings.system import SystemSettings
 from soundness.training.clips import check_training_clips, hear
 from soundness.training.pseudo_labels import PseudoLabels, by_classifier, by_clusters
@@ -60,12 +60,12 @@ class Labeller:
 
     def labelled(
         self,
-        heard: Sequence[Heard],
+        heard: Sequence[MachineSpectrograms],
         separator: "Separator | None",
         *,
         advance: Callable[[Machine], Callable[[], None]],
-        store: SpectrogramStore | None = None,
-    ) -> list[Heard]:
+        store: LogMelCache | None = None,
+    ) -> list[MachineSpectrograms]:
         """The same clips, with pseudo-labels in the place of attributes that are missing.
 
         Parameters
@@ -115,7 +115,7 @@ class Labeller:
             )
         return names
 
-    def _with_labels(self, heard: Heard) -> Heard:
+    def _with_labels(self, heard: MachineSpectrograms) -> MachineSpectrograms:
         way, lacking = self._way(heard.clips), lacking_attributes(heard.clips)
         if way is None:
             return heard
@@ -130,11 +130,11 @@ class Labeller:
         notes = (*heard.notes, note)
         return replace(heard, conditions=tuple(conditions), pseudo_labelled=pseudo_labelled, notes=notes)
 
-    def _by_clusters(self, heard: Heard, lacking: Sequence[int]) -> PseudoLabels:
+    def _by_clusters(self, heard: MachineSpectrograms, lacking: Sequence[int]) -> PseudoLabels:
         shapes = spectral_shapes(heard.spectrograms[index] for index in lacking)
         return by_clusters(shapes, _domains(heard, lacking), seed=self.seed)
 
-    def _by_classifier(self, heard: Heard, lacking: Sequence[int]) -> PseudoLabels:
+    def _by_classifier(self, heard: MachineSpectrograms, lacking: Sequence[int]) -> PseudoLabels:
         machine = self.machines[heard.machine_type]
         names = self._teachers(machine)
         own = self._vectors[machine.machine_type]
@@ -166,16 +166,16 @@ def lacking_attributes(clips: Sequence[Clip]) -> list[int]:
 
 def spectral_shapes(spectrograms: Iterable[Spectrograms]) -> NDArray[np.float64]:
     """Mean log-mel of what a network reads, dB above the mean of its bands, shape ``(clip, mel)``."""
-    means = np.stack([clip.given.mean(axis=-1, dtype=np.float64) for clip in spectrograms])
+    means = np.stack([clip.input.mean(axis=-1, dtype=np.float64) for clip in spectrograms])
     shapes: NDArray[np.float64] = means - means.mean(axis=1, keepdims=True)
     return shapes
 
 
 def band_moments(spectrograms: Iterable[Spectrograms]) -> NDArray[np.float64]:
     """Mean and deviation of each band over time, dB, of what a network reads, shape ``(clip, 2 * mel)``."""
-    log_mels = [clip.given.astype(np.float64) for clip in spectrograms]
+    log_mels = [clip.input.astype(np.float64) for clip in spectrograms]
     return np.stack([np.concatenate([own.mean(axis=-1), own.std(axis=-1)]) for own in log_mels])
 
 
-def _domains(heard: Heard, indices: Iterable[int]) -> list[str]:
+def _domains(heard: MachineSpectrograms, indices: Iterable[int]) -> list[str]:
     return [heard.clips[index].domain or "" for index in indices]

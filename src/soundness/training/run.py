@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from soundness.aliases import Announce, PathLike, Progress
 from soundness.audio.log_mel import Spectrograms
-from soundness.audio.log_mel_cache import SpectrogramStore
+from soundness.audio.log_mel_cache import LogMelCache
 from soundness.data.datasets import Machine, fingerprint, open_dataset
 from soundness.detectors.detector import Detector, TrainingSummary
 from soundness.detectors.saving import load_detector, save_detector
 from soundness.errors import OutputError, SettingsError
 from soundness.representations.fitting import FITTERS, FitContext, Fitted, find_fitter
-from soundness.representations.protocol import Heard, Representation
+from soundness.representations.protocol import MachineSpectrograms, Representation
 from soundness.run_folders import check_identity, package_versions, read_identity, write_identity
 from soundness.scoring.calibration import Calibration, Threshold
 from soundness.scoring.scorers import ANY_DOMAIN, Scorer, TrainingVectors, find_scorer
@@ -33,7 +33,7 @@ from soundness.training.labelling import Labeller
 from soundness.training.separation import decide_separation, given_separator
 
 if TYPE_CHECKING:  # loads PyTorch
-    from soundness.representations.network_cache import NetworkStore
+    from soundness.representations.network_cache import NetworkCache
     from soundness.separation.separator import Separator
 
 __all__ = ["train"]
@@ -55,8 +55,8 @@ def train(
     seed: int = 0,
     resume: bool = False,
     overwrite: bool = False,
-    store: SpectrogramStore | None = None,
-    networks: "NetworkStore | None" = None,
+    store: LogMelCache | None = None,
+    networks: "NetworkCache | None" = None,
     progress: Progress | None = None,
     announce: Announce | None = None,
 ) -> list[Detector]:
@@ -144,8 +144,8 @@ class _Run:
     held_out: dict[str, Machine]
     labeller: Labeller
     notes: tuple[str, ...]
-    store: SpectrogramStore | None
-    networks: "NetworkStore | None"
+    store: LogMelCache | None
+    networks: "NetworkCache | None"
     progress: Progress | None
 
     def open(self, separator: "Separator | None", *, resume: bool, overwrite: bool) -> None:
@@ -241,7 +241,9 @@ class _Run:
 
         return advance
 
-    def _detector(self, heard: Heard, fitted: Fitted, separator: "Separator | None", *, fit_seconds: float) -> Detector:
+    def _detector(
+        self, heard: MachineSpectrograms, fitted: Fitted, separator: "Separator | None", *, fit_seconds: float
+    ) -> Detector:
         started = time.perf_counter()
         domains = _domain_names(heard)
         vectors = _training_vectors(heard, fitted, domains)
@@ -277,7 +279,12 @@ class _Run:
         )
 
     def _calibration(
-        self, heard: Heard, fitted: Fitted, scorer: Scorer, vectors: TrainingVectors, separator: "Separator | None"
+        self,
+        heard: MachineSpectrograms,
+        fitted: Fitted,
+        scorer: Scorer,
+        vectors: TrainingVectors,
+        separator: "Separator | None",
     ) -> Calibration:
         if self.settings.calibration == "left-out":
             scores = scorer.leave_one_out_scores(vectors)
@@ -297,7 +304,7 @@ class _Run:
 
     def _summary(
         self,
-        heard: Heard,
+        heard: MachineSpectrograms,
         fitted: Fitted,
         separator: "Separator | None",
         seconds: dict[str, float],
@@ -347,11 +354,11 @@ def _check_networks(settings: SystemSettings) -> None:
         check_embedding(settings)
 
 
-def _domain_names(heard: Heard) -> list[str]:
+def _domain_names(heard: MachineSpectrograms) -> list[str]:
     return sorted({clip.domain or "" for clip in heard.clips})
 
 
-def _training_vectors(heard: Heard, fitted: Fitted, domains: list[str]) -> TrainingVectors:
+def _training_vectors(heard: MachineSpectrograms, fitted: Fitted, domains: list[str]) -> TrainingVectors:
     conditions = fitted.conditions
     own = [conditions.index(condition) if conditions else 0 for condition in heard.conditions]
     return TrainingVectors(
@@ -375,7 +382,7 @@ def _vectors_of(representation: Representation, clip: Spectrograms) -> NDArray[n
     return vectors.astype(np.float64)
 
 
-def _pseudo_label_sizes(heard: Heard) -> dict[str, int]:
+def _pseudo_label_sizes(heard: MachineSpectrograms) -> dict[str, int]:
     return dict(sorted(Counter(str(heard.conditions[index]) for index in heard.pseudo_labelled).items()))
 
 

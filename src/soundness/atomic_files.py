@@ -1,21 +1,70 @@
-"""Tables that are written row by row, and have their name once they are complete."""
+"""Files that are there whole or not at all; what cannot be written is one line that says so."""
 
 import csv
 import os
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal, TextIO
 
 from soundness.errors import OutputError
 
-__all__ = ["PARTIAL_SUFFIX", "RowFile", "open_text", "output_errors"]
+__all__ = ["PARTIAL_SUFFIX", "RowFile", "open_text", "output_errors", "whole_file", "write_whole"]
 
 PARTIAL_SUFFIX = ".partial"
 
 
+@contextmanager
+def output_errors(path: Path) -> Iterator[None]:
+    """Turn an operating system's error within it into an `OutputError` that names ``path``."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give the path of a new file beside ``path``, which takes its name once all is written, or vanishes.
+
+    Parameters
+    ----------
+    path
+        The file, whose folder is made where there is none. An earlier file is replaced at the end alone.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    partial = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}{PARTIAL_SUFFIX}")
+    with output_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield partial
+            with partial.open("rb+") as stream:
+                os.fsync(stream.fileno())
+            partial.replace(path)
+        finally:
+            with suppress(OSError):  # where nothing could be written, nothing can be removed
+                partial.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: bytes | str) -> None:
+    """Write a file, text as UTF-8; see `whole_file`.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    with whole_file(path) as partial:
+        partial.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+
+
 class RowFile:
-    """A csv file that grows under another name until it is complete."""
+    """A CSV file that grows row by row under another name until it is complete."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -41,16 +90,7 @@ class RowFile:
             self._partial.replace(self._path)
 
 
-@contextmanager
-def output_errors(path: Path) -> Iterator[None]:
-    """What cannot be written is one line that says so."""
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
-
-
 def open_text(path: Path, *, mode: Literal["r", "a"]) -> TextIO:
-    """A csv file; names that are no UTF-8 pass unchanged, a byte-order mark in front is dropped."""
+    """Open a CSV file; names that are no UTF-8 pass unchanged, a byte-order mark in front is dropped."""
     encoding = "utf-8-sig" if mode == "r" else "utf-8"
     return path.open(mode, encoding=encoding, errors="surrogateescape", newline="")

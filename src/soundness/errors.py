@@ -17,6 +17,9 @@ The message of each is one line: what was expected, what came, and where. The co
 status 2. Any other exception is a bug and keeps its traceback.
 """
 
+from pathlib import Path
+from typing import Self
+
 __all__ = [
     "AudioError",
     "BundleError",
@@ -40,7 +43,24 @@ class DataError(SoundnessError):
 
 
 class AudioError(DataError):
-    """One recording cannot be used: unreadable, empty, not finite, too short, or recorded too slowly."""
+    """One recording cannot be used: unreadable, empty, not finite, too short, or recorded too slowly.
+
+    Parameters
+    ----------
+    reason
+        What was expected and what came, without the name of the file.
+    path
+        The recording; ``None`` where only its waveform is known.
+    """
+
+    def __init__(self, reason: str, *, path: Path | None = None) -> None:
+        super().__init__(reason if path is None else f"{path}: {reason}")
+        self.reason = reason
+        self.path = path
+
+    def at(self, path: Path) -> Self:
+        """The same error of a recording, for one that knows no file yet."""
+        return self if self.path is not None else type(self)(self.reason, path=path)
 
 
 class SettingsError(SoundnessError):

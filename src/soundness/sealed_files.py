@@ -32,7 +32,7 @@ _LONGEST_FIRST_LINE = 256
 
 
 @contextmanager
-def _fitting(path: Path) -> Iterator[None]:
+def this_version_reads(path: Path) -> Iterator[None]:
     """What an intact file holds, and this version cannot make sense of, is one line that says so."""
     try:
         yield
@@ -46,7 +46,7 @@ def _fitting(path: Path) -> Iterator[None]:
         raise BundleError(f"{path}: needs a part that this version of soundness lacks: {error}") from None
 
 
-def _write(path: Path, *, kind: str, about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+def write_sealed(path: Path, *, kind: str, about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     payload = save_arrays(contiguous, metadata={"soundness": json.dumps(about)})
     first_line = f"soundness {kind} {FORMATS[kind]} {len(payload)} {hashlib.sha256(payload).hexdigest()}\n"
@@ -77,14 +77,14 @@ def check_kind(path: Path, kind: str) -> None:
         raise BundleError(f"{path}: cannot be read: {error.strerror}; expected a {kind}") from None
 
 
-def _read(path: Path, *, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+def read_sealed(path: Path, *, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     try:
         content = path.read_bytes()
     except OSError as error:
         raise BundleError(f"{path}: cannot be read: {error.strerror}; expected a {kind}") from None
     first_line, _, payload = content.partition(b"\n")
     number, n_bytes, digest = _sealed_as(path, first_line, kind=kind)
-    _check_format(kind, number, file=f"{path}:")
+    check_format(kind, number, file=f"{path}:")
     if len(payload) != n_bytes:
         raise BundleError(f"{path}: cut short: {len(payload):,} bytes of {n_bytes:,} are there")
     if hashlib.sha256(payload).hexdigest() != digest:
@@ -102,7 +102,7 @@ def _sealed_as(path: Path, first_line: bytes, *, kind: str) -> tuple[int, int, s
     return int(words[2]), int(words[3]), words[4]
 
 
-def _check_format(kind: str, found: int, *, file: str) -> None:
+def check_format(kind: str, found: int, *, file: str) -> None:
     if found != FORMATS[kind]:
         remedy = "train it anew" if found < FORMATS[kind] else "a newer one reads it"
         raise BundleError(f"{file} format {found}; this version of soundness reads format {FORMATS[kind]}: {remedy}")
@@ -117,6 +117,6 @@ def _unpacked(path: Path, payload: bytes) -> tuple[dict[str, Any], dict[str, NDA
         raise BundleError(f"{path}: not a readable safetensors file: {error}") from None
 
 
-def _below(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+def arrays_below(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     start = f"{prefix}."
     return {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}

@@ -1,22 +1,25 @@
 """One thread for what is small or runs beside its like: limits that overlap in a process, and leave nothing behind."""
 
+import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:  # loads PyTorch
-    pass
-
 import threading
-from contextlib import AbstractContextManager
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TypeVar
 
 from threadpoolctl import (  # type: ignore[import-untyped]  # it ships no types
     OpenBLASController,
     ThreadpoolController,
 )
 
-__all__ = ["ProcessLimit", "ThreadLimit", "one_blas_thread", "one_thread_each"]
+__all__ = ["ProcessLimit", "ThreadLimit", "map_recordings", "one_blas_thread", "one_thread_each"]
+
+_AHEAD = 4  # recordings in flight for each worker
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class ProcessLimit:
@@ -136,3 +139,34 @@ def _set_torch_threads(n_threads: int) -> None:
 
 
 _ONE_TORCH_THREAD = ThreadLimit(_torch_threads, _set_torch_threads)
+
+
+def map_recordings(
+    function: Callable[[Item], Result], items: Iterable[Item], *, n_workers: int | None = None
+) -> Iterator[Result]:
+    """Results of a function of each recording, in the order of the recordings, which are read in parallel.
+
+    A few recordings are read ahead, each by one thread, so that results are the same on any number of cores, and none
+    stays in memory. What the function raises ends the iteration.
+
+    Parameters
+    ----------
+    function
+        Called in several threads at once.
+    items
+        Recordings, or whatever the function takes.
+    n_workers
+        Threads; the number of cores where it is ``None``.
+    """
+    workers = n_workers if n_workers is not None else os.cpu_count() or 1
+    waiting: deque[Future[Result]] = deque()
+    with one_thread_each(), ThreadPoolExecutor(workers) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > _AHEAD * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)

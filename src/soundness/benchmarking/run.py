@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,8 @@ from soundness.aliases import Announce, PathLike, Progress
 from soundness.benchmarking.jobs import Entry, Job, run_all
 from soundness.benchmarking.results import BenchmarkResult, Measured
 from soundness.data.datasets import Dataset, fingerprint, open_dataset
-from soundness.errors import OutputError, SettingsError
-from soundness.run_folders import check_identity, write_identity
+from soundness.errors import SettingsError
+from soundness.run_folders import begin_run
 from soundness.sealed_files import SUFFIX
 from soundness.separation.saving import load_separator
 from soundness.separation.training import train_separator
@@ -121,7 +120,14 @@ def benchmark(
         "machine_types": [machine.machine_type for machine in chosen],
         "data": fingerprint(clip for machine in chosen for clip in machine.clips),
     }
-    _open(out, identity, overwrite=overwrite)
+    begin_run(
+        out,
+        identity,
+        kind="benchmark",
+        file_name=_RUN_FILE,
+        existing="replace" if overwrite else "resume",
+        parts=lambda _: _PARTS,
+    )
     separators = _Separators(out, separator, data, progress)
     jobs = list(_jobs(decided, seeds, out, dataset, identity, truth, separators))
     done: list[Measured] = []
@@ -148,26 +154,6 @@ def _with_separation(entry: Entry, dataset: Dataset, separator: Path | None) -> 
     """Settings whose separation is decided; a separator is no matter to a system that uses none."""
     is_given = separator is not None and entry.settings.separation != "off"
     return decide_separation(dataset, entry.settings, has_separator=is_given)[0]
-
-
-def _open(out: Path, identity: Mapping[str, Any], *, overwrite: bool) -> None:
-    """Make the folder ready; refuse one that holds anything else, or a benchmark of other data."""
-    file = out / _RUN_FILE
-    try:
-        if out.exists() and not out.is_dir():
-            raise OutputError(f"{out}: is a file; a folder for the benchmark is expected")
-        if out.exists() and any(out.iterdir()) and not file.exists():
-            raise OutputError(f"{out}: exists, and is not the folder of a benchmark (no {_RUN_FILE}); choose another")
-        if file.exists() and overwrite:
-            for name in _PARTS:
-                shutil.rmtree(out / name, ignore_errors=True)
-            file.unlink()
-        if file.exists():
-            check_identity(file, identity, out=out)
-        out.mkdir(parents=True, exist_ok=True)
-        write_identity(file, identity)
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be written: {error.strerror}") from None
 
 
 @dataclass(frozen=True, slots=True)

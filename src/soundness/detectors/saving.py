@@ -34,7 +34,15 @@ from soundness.representations.protocol import find_representation
 from soundness.scoring.alarms import AlarmRule
 from soundness.scoring.calibration import Calibration, Threshold
 from soundness.scoring.scorers import find_scorer
-from soundness.sealed_files import FORMATS, SUFFIX, _below, _check_format, _fitting, _read, _write
+from soundness.sealed_files import (
+    FORMATS,
+    SUFFIX,
+    arrays_below,
+    check_format,
+    read_sealed,
+    this_version_reads,
+    write_sealed,
+)
 from soundness.separation.saving import _about, _rebuilt
 from soundness.settings.system import SystemSettings
 
@@ -71,7 +79,7 @@ def save_detector(detector: Detector, path: Path) -> None:
     if detector.separator is not None:
         arrays |= {f"separator.{name}": array for name, array in detector.separator.arrays().items()}
         about["separator"] = _about(detector.separator) | {"format": FORMATS["separator"]}
-    _write(path, kind="detector", about=about, arrays=arrays)
+    write_sealed(path, kind="detector", about=about, arrays=arrays)
 
 
 def load_detector(path: Path) -> Detector:
@@ -82,12 +90,12 @@ def load_detector(path: Path) -> Detector:
     BundleError
         If the file holds no detector, was cut or altered, or it or its separator is of another format.
     """
-    about, arrays = _read(path, kind="detector")
-    with _fitting(path):
+    about, arrays = read_sealed(path, kind="detector")
+    with this_version_reads(path):
         separator = None
         if "separator" in about:
-            _check_format("separator", about["separator"]["format"], file=f"{path}: its separator is of")
-            separator = _rebuilt(about["separator"], _below("separator", arrays))
+            check_format("separator", about["separator"]["format"], file=f"{path}: its separator is of")
+            separator = _rebuilt(about["separator"], arrays_below("separator", arrays))
         settings = SystemSettings.model_validate(about["settings"])
         _check_parts_allowed(path, settings)
         threshold = about["threshold"]
@@ -95,16 +103,16 @@ def load_detector(path: Path) -> Detector:
             about["machine_type"],
             settings=settings,
             representation=find_representation(settings.representation).from_arrays(
-                _below("representation", arrays), settings
+                arrays_below("representation", arrays), settings
             ),
-            scorer=find_scorer(settings.scorer.name).from_arrays(_below("scorer", arrays), settings.scorer),
+            scorer=find_scorer(settings.scorer.name).from_arrays(arrays_below("scorer", arrays), settings.scorer),
             threshold=Threshold(threshold["value"], threshold["domains"], tuple(threshold["notes"])),
             summary=TrainingSummary.model_validate(about["summary"]),
             separator=separator,
             calibration=_calibration(about, arrays),
             alarm_rule=AlarmRule(**about["alarm_rule"]) if "alarm_rule" in about else None,
             normal_clips=(
-                NormalClips.from_arrays(_below("normal_clips", arrays), about["normal_clips"])
+                NormalClips.from_arrays(arrays_below("normal_clips", arrays), about["normal_clips"])
                 if "normal_clips" in about
                 else None
             ),
@@ -114,7 +122,7 @@ def load_detector(path: Path) -> Detector:
 def _calibration(about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Calibration | None:
     if "calibration" not in about:  # written before there was any
         return None
-    scores, own = _below("calibration", arrays), about["calibration"]
+    scores, own = arrays_below("calibration", arrays), about["calibration"]
     return Calibration({domain: scores[domain] for domain in sorted(scores)}, own["origin"], tuple(own["notes"]))
 
 

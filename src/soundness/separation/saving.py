@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from soundness.sealed_files import _fitting, _read, _write
+from soundness.sealed_files import read_sealed, this_version_reads, write_sealed
 from soundness.settings.system import SeparatorSettings
 
 if TYPE_CHECKING:  # loads PyTorch
@@ -23,7 +23,7 @@ def save_separator(separator: "Separator", path: Path) -> None:
     OutputError
         If the file cannot be written.
     """
-    _write(path, kind="separator", about=_about(separator), arrays=separator.arrays())
+    write_sealed(path, kind="separator", about=_about(separator), arrays=separator.arrays())
 
 
 def load_separator(path: Path) -> "Separator":
@@ -34,8 +34,8 @@ def load_separator(path: Path) -> "Separator":
     BundleError
         If the file holds no separator, was cut or altered, or is of another format.
     """
-    about, arrays = _read(path, kind="separator")
-    with _fitting(path):
+    about, arrays = read_sealed(path, kind="separator")
+    with this_version_reads(path):
         return _rebuilt(about, arrays)
 
 

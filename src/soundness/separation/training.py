@@ -1,5 +1,6 @@
 """From the supplemental clips of a data set to a separator in a file, with a measurement of what it does."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterable, Sequence
@@ -12,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from soundness.aliases import PathLike, Progress, Waveform
+from soundness.atomic_files import write_whole
 from soundness.audio.reading import read_waveform
 from soundness.data.clips import Clip
 from soundness.data.datasets import Machine, fingerprint, open_dataset
 from soundness.errors import AudioError, DataError, OutputError, SettingsError
 from soundness.lightning_loop import count_parameters
-from soundness.run_folders import check_identity, package_versions, write_identity
+from soundness.run_folders import check_identity, package_versions
 from soundness.sealed_files import FORMATS, check_kind
 from soundness.separation.measurement import Example, measure_improvement
 from soundness.separation.mixtures import MachineSounds, Recipe, recipes_of
@@ -108,7 +110,7 @@ def train_separator(
     work = out.with_name(f"{out.name}.training")
     if _is_finished(out, work, identity, resume=resume, overwrite=overwrite):
         return TrainedSeparator(_finished(out, settings, seed=seed), ())
-    kept, held_out, notes = _read(found, settings, seed=seed, progress=progress)
+    kept, held_out, notes = read_sealed(found, settings, seed=seed, progress=progress)
     recipes = _recipes(kept, chosen, data)
     tests = _cleanest(recipe for recipe in recipes_of(held_out) if recipe.machine_type in chosen)
     _make_room(work, identity, out=out, resume=resume)
@@ -150,7 +152,7 @@ def _is_finished(out: Path, work: Path, identity: dict[str, Any], *, resume: boo
     file = work / _RUN_FILE
     try:
         if resume and file.exists():
-            check_identity(file, identity, out=out)
+            check_identity(file, identity)
             return False
         if resume and out.exists():
             return True
@@ -182,7 +184,7 @@ def _make_room(work: Path, identity: dict[str, Any], *, out: Path, resume: bool)
     try:
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
-        write_identity(file, identity)
+        write_whole(file, json.dumps(identity, indent=2) + "\n")
     except OSError as error:
         raise OutputError(f"{out}: cannot be written: {error.strerror}") from None
 
@@ -202,7 +204,7 @@ def _clips_of(machine: Machine, settings: SeparatorSettings) -> list[Clip]:
     return known + [train[index] for index in spread]
 
 
-def _read(
+def read_sealed(
     machines: Sequence[Machine], settings: SeparatorSettings, *, seed: int, progress: Progress | None
 ) -> tuple[list[MachineSounds], list[MachineSounds], list[str]]:
     """The sounds of each machine, to train with and held out, and what is odd about them."""

@@ -21,7 +21,7 @@ from soundness.detectors.saving import load_detector, save_detector
 from soundness.errors import OutputError, SettingsError
 from soundness.representations.fitting import FITTERS, FitContext, Fitted, find_fitter
 from soundness.representations.protocol import MachineSpectrograms, Representation
-from soundness.run_folders import check_identity, package_versions, read_identity, write_identity
+from soundness.run_folders import begin_run, package_versions
 from soundness.scoring.calibration import Calibration, Threshold
 from soundness.scoring.scorers import ANY_DOMAIN, Scorer, TrainingVectors, find_scorer
 from soundness.sealed_files import SUFFIX
@@ -163,17 +163,14 @@ class _Run:
             "pseudo_labels": fingerprint(self.labeller.teachers(self.machines)),
             "separator": "" if separator is None else separator.fingerprint,
         }
-        file = self.out / _RUN_FILE
-        try:
-            if resume and file.exists():
-                check_identity(file, identity, out=self.out)
-                return
-            if self.out.exists() and not self._is_bare():
-                self._make_room(file, overwrite=overwrite)
-            self.out.mkdir(parents=True, exist_ok=True)
-            write_identity(file, identity)
-        except OSError as error:
-            raise OutputError(f"{self.out}: cannot be written: {error.strerror}") from None
+        begin_run(
+            self.out,
+            identity,
+            kind="training",
+            file_name=_RUN_FILE,
+            existing="resume" if resume else "replace" if overwrite else "refuse",
+            parts=lambda before: [*(f"{name}{SUFFIX}" for name in before["machine_types"]), _WORK_FOLDER],
+        )
 
     def train_separator(self, data: PathLike, *, resume: bool) -> "Separator":
         """Train the run's own separator, on all machines of the data set."""
@@ -216,21 +213,6 @@ class _Run:
             save_detector(detector, path)
         shutil.rmtree(context.folder / "checkpoints", ignore_errors=True)  # the detectors hold the weights now
         return detectors
-
-    def _is_bare(self) -> bool:
-        """Whether the folder holds nothing, or a run that ended before it had learned anything."""
-        return self.out.is_dir() and all(entry.name == _RUN_FILE for entry in self.out.iterdir())
-
-    def _make_room(self, file: Path, *, overwrite: bool) -> None:
-        """Remove an earlier run, and nothing that is not part of one."""
-        if not file.exists():
-            raise OutputError(f"{self.out}: exists, and is not the folder of a run (no {_RUN_FILE}); choose another")
-        if not overwrite:
-            raise OutputError(f"{self.out}: exists already; --overwrite replaces it, --resume goes on with it")
-        for name in read_identity(file)["machine_types"]:
-            (self.out / f"{name}{SUFFIX}").unlink(missing_ok=True)
-        shutil.rmtree(self.out / _WORK_FOLDER, ignore_errors=True)
-        file.unlink()
 
     def _advance(self, machine: Machine) -> Callable[[], None]:
         counter = iter(range(1, 1 + len(machine.train)))

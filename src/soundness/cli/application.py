@@ -11,7 +11,7 @@ from typing import Annotated, ParamSpec
 
 import typer
 
-from soundness.cli.console import say, warn
+from soundness.cli.console import log_lines, say, warn
 from soundness.errors import OutputError, SoundnessError
 
 __all__ = [
@@ -105,7 +105,8 @@ def command(function: Callable[Parameters, int]) -> Callable[Parameters, None]:
     @functools.wraps(function)
     def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
         try:
-            status = function(*args, **kwargs)
+            with log_lines(is_quiet=bool(kwargs.get("quiet"))):
+                status = function(*args, **kwargs)
         except SoundnessError as error:
             warn(f"soundness: {error}")
             status = 2

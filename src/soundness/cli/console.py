@@ -1,5 +1,6 @@
 """What a person sees: tables on standard output, progress and messages on standard error."""
 
+import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["ProgressBars", "say", "show_lines", "show_table", "warn"]
+__all__ = ["ProgressBars", "log_lines", "progress_bars", "say", "show_lines", "show_table", "warn"]
 
 _WIDTH_OF_A_FILE = 200
 _LINES_SHOWN = 20
@@ -106,6 +107,25 @@ def progress_bars(*, is_quiet: bool) -> Iterator[ProgressBars]:
         yield bars
     finally:
         bars.close()
+
+
+class _LineHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        warn(self.format(record))
+
+
+@contextmanager
+def log_lines(*, is_quiet: bool) -> Iterator[None]:
+    """Print the messages that the package logs within it on standard error; only warnings if quiet."""
+    logger, handler = logging.getLogger("soundness"), _LineHandler()
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.WARNING if is_quiet else logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+        logger.removeHandler(handler)
 
 
 def _console(*, stderr: bool) -> Console:

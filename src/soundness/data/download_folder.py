@@ -13,7 +13,7 @@ from soundness.data.download_archives import is_inside, unpack
 from soundness.data.layouts import DCASE
 from soundness.errors import DownloadError, OutputError
 
-__all__ = ["Part", "DownloadFolder", "ArchiveKey"]
+__all__ = ["ArchiveKey", "DownloadFolder", "Part"]
 
 Part = Literal["dev", "eval"]
 

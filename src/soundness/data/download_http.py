@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from soundness.aliases import Announce, CountProgress
 from soundness.errors import DownloadError, OutputError
 
-__all__ = ["RetryPolicy", "RemoteFile", "fetch", "fetch_text", "md5_of"]
+__all__ = ["RemoteFile", "RetryPolicy", "fetch", "fetch_text", "md5_of"]
 
 _BLOCK_BYTES = 1 << 20
 _LONGEST_TEXT = 16 << 20  # bytes; the description of a record has some ten thousand

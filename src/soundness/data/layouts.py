@@ -10,11 +10,11 @@ from soundness.data.clips import Clip, Domain, Label, Split, describe_clip
 from soundness.errors import DataError
 
 __all__ = [
+    "ANOMALOUS_FOLDERS",
     "DCASE",
     "FLAT",
     "LAYOUTS",
     "NORMAL_FOLDER",
-    "ANOMALOUS_FOLDERS",
     "FlatLayout",
     "FolderLayout",
     "Layout",

@@ -383,7 +383,7 @@ def score(
     n_workers: int | None = None,
     progress: CountProgress | None = None,
 ) -> "ScoringReport":
-    """Score recordings and write the challenge's two files for each machine; see `soundness.detectors.bulk_scoring.score_clips`.
+    """Score recordings and write the challenge's two files for each machine; see `score_clips`.
 
     Parameters
     ----------

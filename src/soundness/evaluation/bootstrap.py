@@ -67,7 +67,7 @@ class MachineIntervals(_Result):
 
 
 class BootstrapIntervals(_Result):
-    """Figures of a folder of scores with their intervals; see `soundness.evaluation.results.Evaluation` for the score."""
+    """Figures of a folder of scores with their intervals; see `Evaluation` for the score."""
 
     metric: Metric
     definition: str

@@ -85,7 +85,7 @@ class Evaluation(BaseModel):
 
     ``metric`` is that of the challenge of 2020, of 2021, or of 2022 and later; ``definition`` says in words which
     metrics these are, ``notes`` what could not be evaluated and why, a line each. ``score`` is the one figure of all
-    machines: see `soundness.evaluation.year_metrics.score_of_machines`; ``None`` where one of the official figures is missing.
+    machines, see `score_of_machines`; ``None`` where one of the official figures is missing.
     ``official_score`` is the same, but ``None`` with the metric of 2020, which ranked teams by machine. A mean is over
     the machines and sections that have the figure; false-alarm rates have no harmonic mean.
     """
@@ -115,7 +115,7 @@ def evaluate(folder: Path, *, truth: Path | None = None, metric: str | None = No
     truth
         As for `read_truth`; ``None`` takes the truth from the names of the clips.
     metric
-        Of `soundness.evaluation.year_metrics.METRICS`, or a later year; ``None`` recognises the year by the clips' names and
+        Of `soundness.evaluation.year_metrics.METRICS`, or a later year; ``None`` recognises the year by names and
         folders.
 
     Raises

@@ -1,1 +1,1 @@
-"""Detectors as ONNX graphs, from a waveform to score, p-value and error map; `soundness.detectors.exported` runs them."""
+"""Detectors as ONNX graphs, from a waveform to score, p-value and error map; `ExportedDetector` runs them."""

@@ -1,4 +1,4 @@
-"""What becomes of a band over time, as operators of a graph: float64, one function for each of `soundness.representations.poolings`."""
+"""What becomes of a band over time, as operators of a graph: float64, one function for each pooling."""
 
 import math
 from collections.abc import Callable, Sequence

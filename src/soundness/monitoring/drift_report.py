@@ -172,7 +172,7 @@ def drift(
     seed: int = 0,
     progress: CountProgress | None = None,
 ) -> "DriftReport":
-    """Tell whether normal clips still sound as those of the training; see `soundness.monitoring.drift_report.report_drift`.
+    """Tell whether normal clips still sound as those of the training; see `report_drift`.
 
     Parameters
     ----------

@@ -256,8 +256,8 @@ def _notes(
     n_anomalous = sum(_is_odd(calibration, clip.score) for clip in clips)
     if 2 * n_anomalous > len(clips):
         found.append(
-            f"{n_anomalous} of {len(clips)} were odd before: so is a new condition, and so is a machine that fails all the "
-            f"time; no detector tells these apart"
+            f"{n_anomalous} of {len(clips)} were odd before: so is a new condition, and so is a machine that fails "
+            f"all the time; no detector tells these apart"
         )
     if (detector.summary.conditions) and len(training.condition_domains) > 1:
         nearest = detector.summary.conditions[int(training.own_conditions[0])]

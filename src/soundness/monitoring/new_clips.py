@@ -18,7 +18,7 @@ from soundness.detectors.reader import RecordingReader, name_of, recording_spect
 from soundness.errors import AudioError, DataError
 from soundness.threads import one_thread_each
 
-__all__ = ["NewClip", "read_new_clips", "joined_clips"]
+__all__ = ["NewClip", "joined_clips", "read_new_clips"]
 
 _N_WORKERS = 2
 

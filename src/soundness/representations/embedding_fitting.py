@@ -126,7 +126,7 @@ def _new_training(
 
 
 class _Training(pl.LightningModule):
-    """Sub-cluster AdaCos; all batches of an epoch are one step of Lightning's, as in `soundness.representations.autoencoder_fitting`."""
+    """Sub-cluster AdaCos; all batches of an epoch are one step of Lightning's, as in `autoencoder_fitting`."""
 
     def __init__(
         self,

@@ -85,8 +85,8 @@ class Fitted:
 
 
 def fit_mean_log_mel(
-    heard: Sequence[MachineSpectrograms], settings: SystemSettings, context: FitContext
-) -> list[Fitted]:  # noqa: ARG001  # as all fitters
+    heard: Sequence[MachineSpectrograms], settings: SystemSettings, context: FitContext  # noqa: ARG001  # as all fitters
+) -> list[Fitted]:
     """Nothing is trained; only the error map has a scale, which each machine's clips give."""
     return [
         Fitted(MeanLogMel(mean=mean, deviation=deviation), n_bands=len(mean))
@@ -95,8 +95,8 @@ def fit_mean_log_mel(
 
 
 def fit_quantile_log_mel(
-    heard: Sequence[MachineSpectrograms], settings: SystemSettings, context: FitContext
-) -> list[Fitted]:  # noqa: ARG001  # as all fitters
+    heard: Sequence[MachineSpectrograms], settings: SystemSettings, context: FitContext  # noqa: ARG001  # as all fitters
+) -> list[Fitted]:
     """As `fit_mean_log_mel`."""
     return [
         Fitted(QuantileLogMel(mean=mean, deviation=deviation, quantile=settings.quantile), n_bands=len(mean))
@@ -105,8 +105,8 @@ def fit_quantile_log_mel(
 
 
 def fit_pooled_log_mel(
-    heard: Sequence[MachineSpectrograms], settings: SystemSettings, context: FitContext
-) -> list[Fitted]:  # noqa: ARG001  # as all fitters
+    heard: Sequence[MachineSpectrograms], settings: SystemSettings, context: FitContext  # noqa: ARG001  # as all fitters
+) -> list[Fitted]:
     """As `fit_mean_log_mel`, with several views of a clip."""
     found = []
     for mean, deviation in _scales(heard, settings):

@@ -45,7 +45,7 @@ class NetworkCache:
         resume: bool = False,
         progress: CountProgress | None = None,
     ) -> FitResult:
-        """As `soundness.representations.autoencoder_fitting.fit_reconstructor`, which is called where the same was not trained before."""
+        """As `fit_reconstructor`, which is called where the same was not trained before."""
         file = self.folder / f"{_key(clips, settings, seed)}.pt"
         if file.exists():
             return self._kept(file, settings)

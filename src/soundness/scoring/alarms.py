@@ -9,7 +9,7 @@ __all__ = ["AlarmRule", "AlarmWindow"]
 
 @dataclass(frozen=True, slots=True)
 class AlarmRule:
-    """An alarm where at least ``n_anomalous`` of the last ``n_clips`` clips are odd: have a p-value of ``p_value`` or less.
+    """An alarm where at least ``n_anomalous`` of the last ``n_clips`` clips have a p-value of ``p_value`` or less.
 
     Parameters
     ----------

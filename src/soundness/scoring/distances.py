@@ -17,9 +17,9 @@ from soundness.settings.scoring import ScorerSettings
 
 __all__ = [
     "DISTANCES",
-    "Distance",
     "DensityDifference",
     "DensityRatio",
+    "Distance",
     "DistanceToMean",
     "GaussianMixture",
     "NearestNeighbors",

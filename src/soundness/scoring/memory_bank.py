@@ -159,7 +159,7 @@ class MemoryBank:
         ]
 
     def contributions(self, vectors: Array, domain: int) -> Array:
-        """Share of each feature in a clip's distance to a domain, shape ``(feature,)``; see `soundness.scoring.distances`.
+        """Share of each feature in a clip's distance to a domain, shape ``(feature,)``; see `distances`.
 
         Where changes are expected, each feature of the distance is smeared over its neighbours. Then the distance is
         shared out as that from the nearest clip would be if nothing were expected.

@@ -30,7 +30,7 @@ class ScorerSettings(StrictSettings):
     name: str = "nearest-neighbors"
     """A key of `soundness.scoring.scorers.SCORERS`, or the import path of a class of one's own, ``module:Class``."""
     comparison: Distance = "nearest"
-    """What the distance of a clip to a domain is, see `soundness.scoring.distances`: that to its nearest normal clips, the
+    """Distance of a clip to a domain, see `soundness.scoring.distances`: that to its nearest normal clips, the
     same divided by, or less, how far those lie from their own neighbours, that to the domain's mean, or the negative
     log density of a mixture of Gaussians."""
     n_neighbors: PositiveInt = 1

@@ -59,7 +59,8 @@ class AutoencoderSettings(StrictSettings):
     """The network that reconstructs segments of a log-mel spectrogram."""
 
     name: str = "convolutional"
-    """A key of `soundness.representations.autoencoders.AUTOENCODERS`, or the import path of a class of one's own, ``module:Class``."""
+    """A key of `soundness.representations.autoencoders.AUTOENCODERS`, or the import
+    path of a class of one's own, ``module:Class``."""
     is_conditional: bool = True
     """Whether the condition (machine type, attributes, domain) is concatenated with the input."""
     segment_frames: int = Field(default=8, ge=1)
@@ -114,13 +115,13 @@ class SystemSettings(StrictSettings):
     audio: AudioSettings = AudioSettings()
     log_mel: LogMelSettings = LogMelSettings()
     representation: str = "reconstruction-error"
-    """What a clip becomes: a key of `soundness.representations.protocol.REPRESENTATIONS`, or the import path of a class of one's own,
-    ``module:Class``."""
+    """What a clip becomes: a key of `soundness.representations.protocol.REPRESENTATIONS`, or the import path of a
+    class of one's own, ``module:Class``."""
     quantile: float = Field(default=0.3, gt=0.0, lt=1.0)
     """Over time, of each band, in ``quantile-log-mel``."""
     poolings: tuple[Pooling, ...] = Field(default=("mean",), min_length=1, strict=False)
     """What becomes of each band over time in the representations ``log-mel``, ``reconstruction-error`` and ``latent``
-    (there of each value of the bottleneck, over segments): a view of the clip each, see `soundness.representations.poolings`.
+    (there of each value of the bottleneck, over segments): a view of the clip each.
     ``quantile-0.1`` is the 10 % quantile."""
     autoencoder: AutoencoderSettings | None = AutoencoderSettings()
     """``None`` in a system without a network."""

@@ -167,8 +167,8 @@ def _notes(calibration: Calibration, rule: AlarmRule) -> list[str]:
     if rule.n_anomalous > 1:
         single = rate_per_day(calibration.smallest * SECONDS_PER_DAY / rule.clip_every_seconds)
         notes.append(
-            f"single clips would raise {single} at the least; {rule.n_anomalous} anomalous ones of {rule.n_clips} raise "
-            f"fewer alarms only as far as neighbouring clips are independent"
+            f"single clips would raise {single} at the least; {rule.n_anomalous} anomalous ones of {rule.n_clips} "
+            f"raise fewer alarms only as far as neighbouring clips are independent"
         )
     return notes
 

@@ -85,7 +85,9 @@ class Fitted:
 
 
 def fit_mean_log_mel(
-    heard: Sequence[MachineSpectrograms], settings: SystemSettings, context: FitContext  # noqa: ARG001  # as all fitters
+    heard: Sequence[MachineSpectrograms],
+    settings: SystemSettings,
+    context: FitContext,  # noqa: ARG001  # as all fitters
 ) -> list[Fitted]:
     """Nothing is trained; only the error map has a scale, which each machine's clips give."""
     return [
@@ -95,7 +97,9 @@ def fit_mean_log_mel(
 
 
 def fit_quantile_log_mel(
-    heard: Sequence[MachineSpectrograms], settings: SystemSettings, context: FitContext  # noqa: ARG001  # as all fitters
+    heard: Sequence[MachineSpectrograms],
+    settings: SystemSettings,
+    context: FitContext,  # noqa: ARG001  # as all fitters
 ) -> list[Fitted]:
     """As `fit_mean_log_mel`."""
     return [
@@ -105,7 +109,9 @@ def fit_quantile_log_mel(
 
 
 def fit_pooled_log_mel(
-    heard: Sequence[MachineSpectrograms], settings: SystemSettings, context: FitContext  # noqa: ARG001  # as all fitters
+    heard: Sequence[MachineSpectrograms],
+    settings: SystemSettings,
+    context: FitContext,  # noqa: ARG001  # as all fitters
 ) -> list[Fitted]:
     """As `fit_mean_log_mel`, with several views of a clip."""
     found = []

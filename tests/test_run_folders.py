@@ -7,7 +7,7 @@ import pytest
 
 from soundness.data.datasets import fingerprint, open_dataset
 from soundness.errors import OutputError
-from soundness.run_folders import check_identity, read_identity, write_identity
+from soundness.run_folders import check_identity, read_identity
 
 IDENTITY = {"system": "conditional", "seed": 3, "machine_types": ["fan"], "settings": {"a": [1, 2.5], "b": None}}
 
@@ -22,18 +22,20 @@ def copied(fan, tmp_path):
 
 
 def test_what_was_written_is_read_and_passes(tmp_path):
-    write_identity(tmp_path / "run.json", IDENTITY)
+    (tmp_path / "run.json").write_text(json.dumps(IDENTITY))
     assert read_identity(tmp_path / "run.json") == IDENTITY
-    check_identity(tmp_path / "run.json", IDENTITY, out=tmp_path)
+    check_identity(tmp_path / "run.json", IDENTITY)
 
 
 @pytest.mark.parametrize(
     ("key", "value"), [("seed", 4), ("system", "x"), ("machine_types", []), ("settings", {"a": [1, 2.5]}), ("new", 1)]
 )
 def test_what_differs_is_named(tmp_path, key, value):
-    write_identity(tmp_path / "run.json", IDENTITY)
-    with pytest.raises(OutputError, match=rf"out: was started with another {key}; --resume goes on with the same"):
-        check_identity(tmp_path / "run.json", {**IDENTITY, key: value}, out=tmp_path / "out")
+    (tmp_path / "run.json").write_text(json.dumps(IDENTITY))
+    with pytest.raises(
+        OutputError, match=rf"{tmp_path.name}: was started with another {key}; --resume goes on with the same"
+    ):
+        check_identity(tmp_path / "run.json", {**IDENTITY, key: value})
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", "null", json.dumps({"seed": 3})])

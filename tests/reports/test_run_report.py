@@ -20,7 +20,6 @@ from soundness.evaluation.results import evaluate
 from soundness.evaluation.score_files import MachineScores, read_scores
 from soundness.reports.players import extreme_clips, n_players
 from soundness.reports.run_report import write_report
-from soundness.run_folders import write_identity
 from soundness.separation.conv_tasnet import ConvTasNet
 from soundness.separation.saving import save_separator
 from soundness.separation.separator import Improvement, Separator, SeparatorSummary
@@ -49,7 +48,7 @@ def bench(tmp_path_factory, fan, small):
                 scoring_seconds=1.0,
             )
         )
-    write_identity(out / "benchmark.json", {"machine_types": ["fan"]})
+    (out / "benchmark.json").write_text(json.dumps({"machine_types": ["fan"]}))
     result = BenchmarkResult(
         data=str(fan),
         machine_types=("fan",),
@@ -237,7 +236,7 @@ def test_what_is_no_run_and_no_benchmark_is_refused(bench, run, tmp_path):
     assert "neither run.json nor benchmark.json" in refusal("report", tmp_path, "--out", tmp_path / "x.html")
     assert "has scores of its own" in refusal("report", bench, "--scores", bench, "--out", tmp_path / "x.html")
     assert "is a folder" in refusal("report", run, "--out", tmp_path)
-    write_identity(tmp_path / "benchmark.json", {"machine_types": []})
+    (tmp_path / "benchmark.json").write_text(json.dumps({"machine_types": []}))
     message = refusal("report", tmp_path, "--out", tmp_path / "x.html")
     assert "a benchmark writes it when all its systems are done" in message
     assert not (tmp_path / "x.html").exists()
@@ -272,7 +271,7 @@ def test_the_quality_of_a_separator_is_shown_where_it_is_known(run, small_separa
     (detector,) = load_detectors(run).values()
     detector.summary = detector.summary.model_copy(update={"separation": "augment"})
     save_detector(detector, tmp_path / "run" / "fan.soundness")
-    write_identity(tmp_path / "run" / "run.json", {"machine_types": ["fan", "pump"]})
+    (tmp_path / "run" / "run.json").write_text(json.dumps({"machine_types": ["fan", "pump"]}))
     settings = small_separator()
     separator = Separator(ConvTasNet(settings), settings=settings, summary=measured_separator())
     save_separator(separator, tmp_path / "run" / "training" / "separator.soundness")

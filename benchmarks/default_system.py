@@ -43,7 +43,7 @@ SEEDS = (0, 1, 2)
 WORST_LOSS_WEIGHT = 0.25
 
 STANDARDISED = ("scorer.whitening=scaled", "scorer.is_standardised=true", "scorer.shrinkage=0.005")
-DENSITY = ("scorer.comparison=density-ratio", "scorer.n_density_neighbors=48", "scorer.balance=min")
+DENSITY = ("scorer.distance=density-ratio", "scorer.n_density_neighbors=48", "scorer.normalization=min")
 MEAN, LOW = System("log-mel-whitened", STANDARDISED), System("log-mel-quantile", ("quantile=0.1", *STANDARDISED))
 BOTH = ("representation=log-mel", 'poolings=["mean","quantile-0.1"]', "scorer.name=fused", *STANDARDISED)
 NOTHING_EXPECTED = ("scorer.anomaly_width=0", "scorer.shrinkage=0.005")
@@ -76,8 +76,8 @@ CANDIDATES = {
     "10 % quantile, local density": System(LOW.name, LOW.overrides + DENSITY),
     "whitened, not standardised, local density": System("log-mel-whitened", DENSITY),
     "Ledoit and Wolf's shrinkage": System(MEAN.name, (*STANDARDISED, "scorer.whitening=ledoit-wolf")),
-    "standardised, Mahalanobis distance": System(MEAN.name, (*STANDARDISED, "scorer.comparison=mahalanobis")),
-    "standardised, quantile balance": System(MEAN.name, (*STANDARDISED, "scorer.balance=quantile")),
+    "standardised, Mahalanobis distance": System(MEAN.name, (*STANDARDISED, "scorer.distance=mahalanobis")),
+    "standardised, quantile normalization": System(MEAN.name, (*STANDARDISED, "scorer.normalization=quantile")),
     "standardised, synthetic neighbours": System(MEAN.name, (*STANDARDISED, "scorer.synthetic_neighbors=3")),
 }
 Figures = dict[str, dict[tuple[str, str], float]]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # loads PyTorch
 
 __all__ = ["FORMATS", "SUFFIX", "check_kind"]
 
-FORMATS = {"detector": 7, "separator": 3}
+FORMATS = {"detector": 8, "separator": 3}
 
 
 SUFFIX = ".soundness"

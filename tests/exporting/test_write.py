@@ -84,16 +84,22 @@ def test_separators_are_exact_on_recordings_of_a_chunk_and_longer(basis, is_caus
 
 
 SCORERS_TO_EXPORT = [
-    *({"comparison": name} for name in ("nearest", "density-ratio", "density-difference")),
-    {"comparison": "mahalanobis", "whitening": "ledoit-wolf", "whitening_scope": "per-domain"},
-    {"comparison": "gaussian-mixture", "balance": "quantile"},
-    {"comparison": "nearest", "n_neighbors": 3, "balance": "quantile", "normalization": "after-min"},
-    {"comparison": "density-ratio", "n_neighbors": 2, "whitening": "shrunk", "is_standardised": True, "balance": "min"},
-    {"comparison": "nearest", "whitening": "diagonal", "balance": "none", "synthetic_neighbors": 2},
-    {"name": "fused", "comparison": "density-ratio", "whitening": "shrunk", "balance": "min"},
-    {"comparison": "nearest", "whitening": "shrunk", "is_standardised": True, "anomaly_width": 1.0},
+    *({"distance": name} for name in ("nearest", "density-ratio", "density-difference")),
+    {"distance": "mahalanobis", "whitening": "ledoit-wolf", "whitening_scope": "per-domain"},
+    {"distance": "gaussian-mixture", "normalization": "quantile"},
+    {"distance": "nearest", "n_neighbors": 3, "normalization": "quantile", "normalization_order": "after-min"},
     {
-        "comparison": "density-ratio",
+        "distance": "density-ratio",
+        "n_neighbors": 2,
+        "whitening": "shrunk",
+        "is_standardised": True,
+        "normalization": "min",
+    },
+    {"distance": "nearest", "whitening": "diagonal", "normalization": "none", "synthetic_neighbors": 2},
+    {"name": "fused", "distance": "density-ratio", "whitening": "shrunk", "normalization": "min"},
+    {"distance": "nearest", "whitening": "shrunk", "is_standardised": True, "anomaly_width": 1.0},
+    {
+        "distance": "density-ratio",
         "whitening": "ledoit-wolf",
         "whitening_scope": "per-domain",
         "is_standardised": True,

@@ -127,7 +127,7 @@ def test_views_reach_the_scorer_and_are_read_back(fan, small, tmp_path, waveform
     from soundness.detectors.saving import load_detector
     from soundness.training.run import train
 
-    members = '[{view=0}, {view=0, comparison="density-ratio", balance="min"}, {view=1, comparison="density-ratio"}]'
+    members = '[{view=0}, {view=0, distance="density-ratio", normalization="min"}, {view=1, distance="density-ratio"}]'
     whitening = ("scorer.whitening=scaled", "scorer.shrinkage=0.005", "scorer.is_standardised=true")
     settings = small(
         "log-mel-knn", "representation=log-mel", TWO_VIEWS, "scorer=fused", f"scorer.members={members}", *whitening

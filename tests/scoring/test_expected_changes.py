@@ -30,7 +30,9 @@ def training_of(n_clips, *, n_bands=N_BANDS):
 
 
 def fitted(n_clips=40, *, n_bands=N_BANDS, **settings):
-    return NearestNeighborScorer.fit(training_of(n_clips, n_bands=n_bands), ScorerSettings(balance="min", **settings))
+    return NearestNeighborScorer.fit(
+        training_of(n_clips, n_bands=n_bands), ScorerSettings(normalization="min", **settings)
+    )
 
 
 def test_changes_are_a_factor_of_their_covariance():
@@ -146,13 +148,13 @@ def test_it_needs_a_covariance_of_standardised_features(changes):
         ScorerSettings(**(EXPECTING | changes))
 
 
-@pytest.mark.parametrize("comparison", ["nearest", "density-ratio", "density-difference", "mahalanobis"])
-def test_shares_add_up_to_the_squared_distance_and_stay_with_their_band(comparison):
-    scorer = fitted(comparison=comparison, **EXPECTING)
+@pytest.mark.parametrize("distance", ["nearest", "density-ratio", "density-difference", "mahalanobis"])
+def test_shares_add_up_to_the_squared_distance_and_stay_with_their_band(distance):
+    scorer = fitted(distance=distance, **EXPECTING)
     vector = spectra(1, seed=3)
     vector[0, 11] += 20.0
     shares = scorer.contributions(vector)
-    plain = scorer.bank.comparisons[0].contributions(scorer.bank.whitening.of_domain(vector[0], 0))
+    plain = scorer.bank.domain_distances[0].contributions(scorer.bank.whitening.of_domain(vector[0], 0))
     assert shares.sum() == pytest.approx(plain.sum(), rel=1e-9)
     assert shares.argmax() == 11
     assert shares[11] / shares.sum() > 1.5 * plain[11] / plain.sum()
@@ -165,7 +167,7 @@ def test_a_number_of_bands_that_no_view_has_is_refused(n_bands):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"comparison": "gaussian-mixture"}, {"members": [MemberSettings(comparison="gaussian-mixture")]}]
+    "changes", [{"distance": "gaussian-mixture"}, {"members": [MemberSettings(distance="gaussian-mixture")]}]
 )
 def test_a_mixture_expects_nothing(changes):
     with pytest.raises(ValidationError, match=r"anomaly_width goes with distances"):

@@ -1,4 +1,4 @@
-"""Whitenings, comparisons and balances of a scorer: by hand, by scikit-learn, and as a contract of all together."""
+"""Whitenings, distances and normalizations of a scorer: by hand, by scikit-learn, and as a contract of all together."""
 
 from dataclasses import replace
 from itertools import product
@@ -13,7 +13,7 @@ from soundness.errors import DataError, SettingsError
 from soundness.scoring import whitening
 from soundness.scoring.distances import DISTANCES, DensityDifference, DensityRatio, GaussianMixture
 from soundness.scoring.memory_bank import MemoryBank
-from soundness.scoring.normalization import new_balance
+from soundness.scoring.normalization import new_normalization
 from soundness.scoring.scorers import SCORERS, FusedScorer, NearestNeighborScorer, TrainingVectors
 from soundness.settings.scoring import MemberSettings
 from soundness.settings.system import ScorerSettings
@@ -39,20 +39,22 @@ WHITENINGS = {
 }
 NORMALIZATIONS = ("none", "min", "z-score", "quantile")
 WITH_WHITENINGS = [
-    (comparison, whitening, "z-score")
-    for comparison, whitening in product(DISTANCES, WHITENINGS)
-    if comparison != "gaussian-mixture" or "anomaly_width" not in WHITENINGS[whitening]
+    (distance, whitening, "z-score")
+    for distance, whitening in product(DISTANCES, WHITENINGS)
+    if distance != "gaussian-mixture" or "anomaly_width" not in WHITENINGS[whitening]
 ]
-WITH_BALANCES = [(comparison, "shrunk", balance) for comparison, balance in product(DISTANCES, NORMALIZATIONS)]
+WITH_NORMALIZATIONS = [
+    (distance, "shrunk", normalization) for distance, normalization in product(DISTANCES, NORMALIZATIONS)
+]
 CONTRACT = [
-    *(("nearest-neighbors", *parts) for parts in sorted({*WITH_WHITENINGS, *WITH_BALANCES})),
-    *(("fused", comparison, "shrunk", "quantile") for comparison in DISTANCES),
+    *(("nearest-neighbors", *parts) for parts in sorted({*WITH_WHITENINGS, *WITH_NORMALIZATIONS})),
+    *(("fused", distance, "shrunk", "quantile") for distance in DISTANCES),
 ]
 
 
-def settings_of(name, comparison, whitening_name, balance, **changes):
+def settings_of(name, distance, whitening_name, normalization, **changes):
     chosen = WHITENINGS[whitening_name] | changes
-    return ScorerSettings(name=name, comparison=comparison, balance=balance, n_density_neighbors=3, **chosen)
+    return ScorerSettings(name=name, distance=distance, normalization=normalization, n_density_neighbors=3, **chosen)
 
 
 def training_of(*n_clips, n_features=5, seed=0, spread=1.0):
@@ -80,12 +82,12 @@ def vectors_of(*n_clips, **options):
 
 
 @pytest.mark.parametrize(
-    ("name", "comparison", "whitening_name", "balance"), CONTRACT, ids=["-".join(parts) for parts in CONTRACT]
+    ("name", "distance", "whitening_name", "normalization"), CONTRACT, ids=["-".join(parts) for parts in CONTRACT]
 )
 class TestEveryCombination:
     @pytest.fixture
-    def chosen(self, name, comparison, whitening_name, balance):
-        return settings_of(name, comparison, whitening_name, balance)
+    def chosen(self, name, distance, whitening_name, normalization):
+        return settings_of(name, distance, whitening_name, normalization)
 
     def test_scores_are_finite_rebuilt_to_the_last_bit_and_higher_far_away(self, chosen):
         training = training_of(8, 5)
@@ -156,7 +158,7 @@ class TestEveryCombination:
         fresh = TrainingVectors(
             np.broadcast_to(new.vectors[:, :1] + 30.0, shape).copy(),
             np.zeros(6, int),
-            np.full(6, 0 if chosen.balance == "none" else 2),
+            np.full(6, 0 if chosen.normalization == "none" else 2),
             training.condition_domains,
             view_sizes=training.view_sizes,
         )
@@ -248,15 +250,15 @@ def test_each_domain_is_whitened_by_its_own_covariance_where_it_can_be():
 
 
 def test_domains_whitened_by_themselves_must_be_told_apart():
-    with pytest.raises(ValidationError, match="'per-domain', but with balance 'none' domains are not told apart"):
-        ScorerSettings(whitening="shrunk", whitening_scope="per-domain", balance="none")
-    members = [{"comparison": "mahalanobis"}, {"balance": "none"}]
-    with pytest.raises(ValidationError, match="'per-domain', but with balance 'none' domains are not told apart"):
+    with pytest.raises(ValidationError, match="'per-domain', but with normalization 'none' domains are not told apart"):
+        ScorerSettings(whitening="shrunk", whitening_scope="per-domain", normalization="none")
+    members = [{"distance": "mahalanobis"}, {"normalization": "none"}]
+    with pytest.raises(ValidationError, match="'per-domain', but with normalization 'none' domains are not told apart"):
         ScorerSettings(name="fused", whitening="shrunk", whitening_scope="per-domain", members=members)
 
 
 def test_a_fold_may_leave_the_last_domain_without_a_clip():
-    chosen = ScorerSettings(whitening="shrunk", whitening_scope="per-domain", comparison="gaussian-mixture")
+    chosen = ScorerSettings(whitening="shrunk", whitening_scope="per-domain", distance="gaussian-mixture")
     training = TrainingVectors.from_vectors(
         np.random.default_rng(0).standard_normal((21, 4)), np.array([0] * 15 + [1] * 5 + [2])
     )
@@ -298,7 +300,7 @@ def test_a_lone_clip_has_the_spread_of_the_largest_domain():
 
 def test_mahalanobis_distance_to_the_mean_is_scipys():
     vectors, domains = vectors_of(25)
-    chosen = ScorerSettings(comparison="mahalanobis", whitening="shrunk", balance="min")
+    chosen = ScorerSettings(distance="mahalanobis", whitening="shrunk", normalization="min")
     scorer = NearestNeighborScorer.fit(TrainingVectors.from_vectors(vectors, domains), chosen)
     covariance = np.cov(vectors, rowvar=False)
     shrunk = 0.9 * covariance + 0.1 * np.trace(covariance) / 5 * np.eye(5)
@@ -325,26 +327,26 @@ def test_the_density_of_a_mixture_is_scikit_learns():
 
 
 def test_quantiles_by_hand():
-    balance = new_balance("quantile", np.array([1.0, 3.0, 2.0]), np.zeros(3, int), n_domains=1)
+    normalization = new_normalization("quantile", np.array([1.0, 3.0, 2.0]), np.zeros(3, int), n_domains=1)
     # -log(3/4), -log(2/4), -log(1/4) at 1, 2, 3; beyond: the mean above the median, 3, less the median, 2.
-    at = balance(np.array([[1.0], [2.0], [2.5], [3.0], [5.0], [0.0]]))[:, 0]
+    at = normalization(np.array([[1.0], [2.0], [2.5], [3.0], [5.0], [0.0]]))[:, 0]
     logs = -np.log([0.75, 0.5, 0.25])
     np.testing.assert_allclose(at, [*logs[:2], logs[1:].mean(), logs[2], logs[2] + 2, logs[0] - 1])
 
 
-def test_without_balance_the_domains_are_one_and_with_the_minimum_they_are_not():
+def test_without_normalization_the_domains_are_one_and_with_the_minimum_they_are_not():
     training = TrainingVectors.from_vectors(np.array([[0.0], [2.0], [5.0], [6.0]]), np.array([0, 0, 1, 1]))
     scores = {
-        balance: NearestNeighborScorer.fit(training, ScorerSettings(balance=balance, n_neighbors=2)).score(
-            np.array([[4.0]])
-        )
-        for balance in ("none", "min")
+        normalization: NearestNeighborScorer.fit(
+            training, ScorerSettings(normalization=normalization, n_neighbors=2)
+        ).score(np.array([[4.0]]))
+        for normalization in ("none", "min")
     }
     assert scores == {"none": 1.5, "min": 1.5}  # 1 and 2 away; (2 + 4) / 2 and (1 + 2) / 2
     query = np.array([[3.0]])
     one, two = (
-        NearestNeighborScorer.fit(training, ScorerSettings(balance=balance, n_neighbors=2)).score(query)
-        for balance in ("none", "min")
+        NearestNeighborScorer.fit(training, ScorerSettings(normalization=normalization, n_neighbors=2)).score(query)
+        for normalization in ("none", "min")
     )
     assert (one, two) == (1.5, 2.0)  # 1 and 2 away; (1 + 3) / 2 and (2 + 3) / 2
 
@@ -354,8 +356,8 @@ def test_synthetic_references_lie_between_neighbours_of_the_smaller_domain():
         np.array([[0.0], [1.0], [2.0], [3.0], [10.0], [14.0], [24.0]]), [0, 0, 0, 0, 1, 1, 1]
     )
     bank = MemoryBank.from_training(training, ScorerSettings(synthetic_neighbors=1))
-    assert bank.comparisons[1].references[:, 0].tolist() == [10.0, 14.0, 24.0, 12.0, 19.0]
-    assert bank.comparisons[0].references[:, 0].tolist() == [0.0, 1.0, 2.0, 3.0]
+    assert bank.domain_distances[1].references[:, 0].tolist() == [10.0, 14.0, 24.0, 12.0, 19.0]
+    assert bank.domain_distances[0].references[:, 0].tolist() == [0.0, 1.0, 2.0, 3.0]
     assert bank.distances(np.array([[19.5]]))[1] == 0.5
     # Left out, 14 takes 12 and 19 with it: 4 from 10.
     assert bank.leave_one_out_distances(training)[5, 1] == 4.0
@@ -399,9 +401,9 @@ def test_fused_scores_are_the_mean_or_the_largest_of_the_views():
 
 
 MEMBERS = (
-    MemberSettings(view=0, comparison="nearest", balance="z-score"),
-    MemberSettings(view=0, comparison="density-ratio", balance="min"),
-    MemberSettings(view=1, comparison="density-ratio", balance="min"),
+    MemberSettings(view=0, distance="nearest", normalization="z-score"),
+    MemberSettings(view=0, distance="density-ratio", normalization="min"),
+    MemberSettings(view=1, distance="density-ratio", normalization="min"),
 )
 
 
@@ -413,7 +415,7 @@ def test_members_look_at_their_view_in_their_way():
     for member in MEMBERS:
         part = (slice(0, 2), slice(2, 5))[member.view]
         view = replace(training, vectors=training.vectors[..., part], view_sizes=())
-        own = ScorerSettings(whitening="shrunk", comparison=member.comparison, balance=member.balance)
+        own = ScorerSettings(whitening="shrunk", distance=member.distance, normalization=member.normalization)
         scorer = NearestNeighborScorer.fit(view, own)
         left_out = scorer.leave_one_out_scores(view)
         found.append((scorer.score(query[:, part]) - left_out.mean()) / left_out.std())
@@ -425,7 +427,7 @@ def test_members_look_at_their_view_in_their_way():
 def test_where_there_are_no_views_members_see_all_and_twins_count_once():
     training = replace(training_of(10, 6), view_sizes=())
     fused = FusedScorer.fit(training, ScorerSettings(name="fused", members=MEMBERS))
-    assert [scorer.settings.comparison for scorer in fused.scorers] == ["nearest", "density-ratio"]
+    assert [scorer.settings.distance for scorer in fused.scorers] == ["nearest", "density-ratio"]
     assert fused.sizes.tolist() == [5]
 
 
@@ -458,7 +460,7 @@ def test_scorers_without_clips_refuse_by_name_what_needs_them(name):
 
 def test_contributions_of_a_whitened_distance_add_up_to_its_square():
     training = training_of(20, 8)
-    chosen = ScorerSettings(whitening="shrunk", balance="min")
+    chosen = ScorerSettings(whitening="shrunk", normalization="min")
     scorer = NearestNeighborScorer.fit(training, chosen)
     query = training_of(1, 1, seed=7).vectors[0]
     assert scorer.contributions(query).sum() == pytest.approx(scorer.score(query) ** 2, rel=1e-12)
@@ -477,14 +479,14 @@ def test_no_fold_of_a_mixture_holds_all_clips_of_a_small_domain():
     domains = np.zeros(30, np.int64)
     domains[[0, 10, 20]] = 1  # in order of their vectors, all of them would be in one of ten folds
     training = TrainingVectors.from_vectors(vectors, domains)
-    scorer = NearestNeighborScorer.fit(training, ScorerSettings(comparison="gaussian-mixture"))
+    scorer = NearestNeighborScorer.fit(training, ScorerSettings(distance="gaussian-mixture"))
     assert np.isfinite(scorer.left_out).all()
     assert np.isfinite(scorer.leave_one_out_scores(training)).all()
 
 
 def test_clips_join_a_fused_scorer_one_member_of_which_tells_no_domains_apart():
     training = training_of(8, 8)
-    members = (MemberSettings(view=0, balance="none"), MemberSettings(view=1))
+    members = (MemberSettings(view=0, normalization="none"), MemberSettings(view=1))
     scorer = FusedScorer.fit(training, ScorerSettings(name="fused", members=members))
     new = replace(training_of(8, 8, seed=1), clip_domains=np.full(16, 2))
     assert scorer.enrolled(new).scorers[0].bank.vectors.shape == (32, 2)

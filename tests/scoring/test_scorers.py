@@ -159,7 +159,7 @@ def line_scorer(**changes):
 
 
 def test_statistics_are_those_of_leave_one_out_distances():
-    np.testing.assert_allclose(line_scorer().balance.statistics, np.transpose([MEANS, DEVIATIONS]))
+    np.testing.assert_allclose(line_scorer().normalization.statistics, np.transpose([MEANS, DEVIATIONS]))
 
 
 def test_the_score_is_the_smaller_of_the_normalised_distances():
@@ -181,8 +181,8 @@ def test_leave_one_out_scores_by_hand():
 def test_two_neighbours_are_averaged_in_statistics_and_score():
     scorer = line_scorer(n_neighbors=2)
     # Source: means of (1 3) (1 2) (2 3) (4 6) = 2 1.5 2.5 5; target: (2 6) (2 4) (4 6) = 4 3 5.
-    np.testing.assert_allclose(scorer.balance.statistics[:, 0], [11 / 4, 4.0])
-    np.testing.assert_allclose(scorer.balance.statistics[:, 1], [np.std([2, 1.5, 2.5, 5]), np.std([4, 3, 5])])
+    np.testing.assert_allclose(scorer.normalization.statistics[:, 0], [11 / 4, 4.0])
+    np.testing.assert_allclose(scorer.normalization.statistics[:, 1], [np.std([2, 1.5, 2.5, 5]), np.std([4, 3, 5])])
     # 9 is 2 and 6 away from 7 and 3.
     assert scorer.score(np.array([[9.0]])) == pytest.approx((4 - 11 / 4) / np.std([2, 1.5, 2.5, 5]))
 
@@ -233,8 +233,8 @@ def test_a_domain_of_one_or_two_clips_is_given_the_statistics_of_all_and_says_so
     values = [[0.0], [1.0], [3.0], [7.0], [100.0], [102.0]][: 4 + n_few]
     scorer = NearestNeighborScorer.fit(one_condition(values, [0] * 4 + [1] * n_few), ScorerSettings())
     everywhere = [1, 1, 2, 4] + ([2, 2] if n_few == 2 else [])  # one clip alone has no distance of its own
-    np.testing.assert_allclose(scorer.balance.statistics[0], [2.0, np.sqrt(1.5)])
-    np.testing.assert_allclose(scorer.balance.statistics[1], [np.mean(everywhere), np.std(everywhere)])
+    np.testing.assert_allclose(scorer.normalization.statistics[0], [2.0, np.sqrt(1.5)])
+    np.testing.assert_allclose(scorer.normalization.statistics[1], [np.mean(everywhere), np.std(everywhere)])
     assert any(f"a domain has {n_few} clip" in note and "all domains" in note for note in scorer.notes())
 
 
@@ -248,8 +248,8 @@ def test_fewer_clips_than_neighbours_are_noted():
 
 
 def test_after_the_minimum_the_domain_that_gave_it_normalises():
-    before, after = line_scorer(), line_scorer(normalization="after-min")
-    assert np.array_equal(before.balance.statistics, after.balance.statistics)
+    before, after = line_scorer(), line_scorer(normalization_order="after-min")
+    assert np.array_equal(before.normalization.statistics, after.normalization.statistics)
     # 55 is 48 from the source (7) and 45 from the target (100), but fewer deviations from the source.
     source, target = (48 - MEANS[0]) / DEVIATIONS[0], (45 - MEANS[1]) / DEVIATIONS[1]
     assert source < target
@@ -261,7 +261,7 @@ def test_after_the_minimum_the_domain_that_gave_it_normalises():
 def test_leave_one_out_scores_follow_the_same_order_of_minimum_and_normalisation():
     training = one_condition([[0.0], [1.0], [3.0], [10.0], [30.0], [70.0]], [0, 0, 0, 1, 1, 1])
     before, after = (
-        NearestNeighborScorer.fit(training, ScorerSettings(normalization=order)).leave_one_out_scores(training)
+        NearestNeighborScorer.fit(training, ScorerSettings(normalization_order=order)).leave_one_out_scores(training)
         for order in ("before-min", "after-min")
     )
     # Left out, the source's are 1, 1, 2 away, the target's 20, 20, 40; 10 is 7 from the source, 20 from its own.
@@ -326,7 +326,7 @@ def test_scores_that_know_the_network_only_say_so():
 def test_domains_of_one_clip_each_still_have_finite_scores(domains):
     training = one_condition(np.arange(len(domains))[:, None] ** 2.0, domains)
     scorer = NearestNeighborScorer.fit(training, ScorerSettings())
-    assert np.isfinite(scorer.balance.statistics).all()
+    assert np.isfinite(scorer.normalization.statistics).all()
     assert np.isfinite(scorer.leave_one_out_scores(training)).all()
     assert np.isfinite(scorer.score(np.array([[7.0]])))
 
@@ -334,7 +334,7 @@ def test_domains_of_one_clip_each_still_have_finite_scores(domains):
 def test_identical_clips_have_finite_scores_and_another_clip_a_higher_one():
     training = one_condition(np.full((5, 3), 4.0), [0] * 5)
     scorer = NearestNeighborScorer.fit(training, ScorerSettings())
-    assert (scorer.balance.statistics[:, 1] > 0).all()
+    assert (scorer.normalization.statistics[:, 1] > 0).all()
     assert scorer.leave_one_out_scores(training).tolist() == [0.0] * 5
     assert scorer.score(np.full((1, 3), 4.0)) == 0.0
     assert 0.0 < scorer.score(np.full((1, 3), 4.1)) < np.inf

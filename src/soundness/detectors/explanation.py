@@ -179,12 +179,12 @@ def _meaning(detector: Detector, n_views: int) -> str:
             if settings.n_neighbors == 1
             else f"the {settings.n_neighbors} nearest normal clips, on average,",
             "mahalanobis": "the mean of the normal clips",
-        }.get(settings.comparison)
+        }.get(settings.distance)
         if where is not None:
             return (
                 f"parts of the squared distance{of} from {where} which the score is made of{views}: they add up to it"
             )
-        if settings.comparison.startswith("density"):
+        if settings.distance.startswith("density"):
             return (
                 f"parts of the squared distance{of} from the normal clip which gives the score{views}: they add up to "
                 f"it, before it is compared with how densely normal clips lie there"

@@ -74,11 +74,13 @@ def p_value(calibration: Calibration, score: Value) -> Value:
 def _neighbor_score(scorer: NearestNeighborScorer, vectors: Value) -> Value:
     columns = [_distance(scorer.bank, domain, vectors) for domain in range(len(scorer.bank.heard))]
     distances = vectors.graph.op("Concat", *columns, axis=1)  # (clip, domain)
-    balanced: Value = known_part(_BALANCES, scorer.balance, what="balance")(scorer.balance, distances)
-    if scorer.settings.normalization == "before-min":
-        return balanced.min(1)
+    normalized: Value = known_part(_NORMALIZATIONS, scorer.normalization, what="normalization")(
+        scorer.normalization, distances
+    )
+    if scorer.settings.normalization_order == "before-min":
+        return normalized.min(1)
     nearest = distances.op("ArgMin", axis=1, keepdims=1)
-    return balanced.op("GatherElements", nearest, axis=1).reshaped(-1)
+    return normalized.op("GatherElements", nearest, axis=1).reshaped(-1)
 
 
 def _fused_score(scorer: FusedScorer, vectors: Value) -> Value:
@@ -86,8 +88,8 @@ def _fused_score(scorer: FusedScorer, vectors: Value) -> Value:
     views = [vectors.part(np.int64(a), np.int64(b), axis=2) for a, b in pairwise(edges)]
     columns = [_neighbor_score(own, views[view]).with_axes(1) for view, own in scorer.pairs()]
     scores = vectors.graph.op("Concat", *columns, axis=1)  # (clip, member)
-    balanced = (scores - scorer.statistics[:, 0]) / scorer.statistics[:, 1]
-    return balanced.max(1) if scorer.settings.fusion == "max" else balanced.mean(1)
+    normalized = (scores - scorer.statistics[:, 0]) / scorer.statistics[:, 1]
+    return normalized.max(1) if scorer.settings.fusion == "max" else normalized.mean(1)
 
 
 def _mean_score(scorer: MeanScorer, vectors: Value) -> Value:  # noqa: ARG001  # as all scorers
@@ -119,9 +121,9 @@ def _distance(bank: MemoryBank, domain: int, vectors: Value) -> Value:
     if bank.whitening is not None:
         roots = bank.whitening.roots
         queries = queries @ roots[domain if len(roots) > 1 else 0]
-    comparison = bank.comparisons[domain]
-    compare: _Compare = known_part(_COMPARISONS, comparison, what="comparison")
-    distances: Value = compare(comparison, queries, bank.settings)
+    distance = bank.domain_distances[domain]
+    compare: _Compare = known_part(_DISTANCES, distance, what="distance")
+    distances: Value = compare(distance, queries, bank.settings)
     return distances.min(1, keep=True)
 
 
@@ -130,20 +132,20 @@ def _squares(queries: Value, references: Array) -> Value:
     return (queries.with_axes(2) - references).square().sum(-1)
 
 
-def _nearest(comparison: NearestNeighbors, queries: Value, settings: ScorerSettings) -> Value:
-    n_neighbors = min(settings.n_neighbors, len(comparison.references))
-    return _mean_of_smallest(_squares(queries, comparison.references), n_neighbors, is_squared=True)
+def _nearest(distance: NearestNeighbors, queries: Value, settings: ScorerSettings) -> Value:
+    n_neighbors = min(settings.n_neighbors, len(distance.references))
+    return _mean_of_smallest(_squares(queries, distance.references), n_neighbors, is_squared=True)
 
 
-def _density_ratio(comparison: DensityRatio, queries: Value, settings: ScorerSettings) -> Value:
-    n_neighbors = min(settings.n_neighbors, len(comparison.references))
-    ratios = _squares(queries, comparison.references).op("Sqrt") / comparison.spreads
+def _density_ratio(distance: DensityRatio, queries: Value, settings: ScorerSettings) -> Value:
+    n_neighbors = min(settings.n_neighbors, len(distance.references))
+    ratios = _squares(queries, distance.references).op("Sqrt") / distance.spreads
     return _mean_of_smallest(ratios, n_neighbors)
 
 
-def _density_difference(comparison: DensityDifference, queries: Value, settings: ScorerSettings) -> Value:
-    n_neighbors = min(settings.n_neighbors, len(comparison.references))
-    differences = _squares(queries, comparison.references).op("Sqrt") - comparison.spreads
+def _density_difference(distance: DensityDifference, queries: Value, settings: ScorerSettings) -> Value:
+    n_neighbors = min(settings.n_neighbors, len(distance.references))
+    differences = _squares(queries, distance.references).op("Sqrt") - distance.spreads
     return _mean_of_smallest(differences, n_neighbors)
 
 
@@ -152,14 +154,14 @@ def _mean_of_smallest(values: Value, n_values: int, *, is_squared: bool = False)
     return (smallest.op("Sqrt") if is_squared else smallest).mean(2)
 
 
-def _distance_to_mean(comparison: DistanceToMean, queries: Value, settings: ScorerSettings) -> Value:  # noqa: ARG001  # as all comparisons
-    return (queries - comparison.mean).square().sum(-1).op("Sqrt")
+def _distance_to_mean(distance: DistanceToMean, queries: Value, settings: ScorerSettings) -> Value:  # noqa: ARG001  # as all distances
+    return (queries - distance.mean).square().sum(-1).op("Sqrt")
 
 
-def _mixture(comparison: GaussianMixture, queries: Value, settings: ScorerSettings) -> Value:  # noqa: ARG001  # as all comparisons
-    squares = ((queries.with_axes(2) - comparison.means).square() / comparison.variances).sum(-1)
-    norms = np.log(comparison.variances).sum(axis=1) + comparison.means.shape[1] * math.log(2 * math.pi)
-    logs: Value = squares * np.float64(-0.5) + (np.log(comparison.weights) - norms / 2)  # (clip, condition, component)
+def _mixture(distance: GaussianMixture, queries: Value, settings: ScorerSettings) -> Value:  # noqa: ARG001  # as all distances
+    squares = ((queries.with_axes(2) - distance.means).square() / distance.variances).sum(-1)
+    norms = np.log(distance.variances).sum(axis=1) + distance.means.shape[1] * math.log(2 * math.pi)
+    logs: Value = squares * np.float64(-0.5) + (np.log(distance.weights) - norms / 2)  # (clip, condition, component)
     largest = logs.max(2, keep=True)
     rest = (logs - largest).op("Exp").sum(2).op("Log")
     likelihood: Value = largest.sum(2) + rest
@@ -168,7 +170,7 @@ def _mixture(comparison: GaussianMixture, queries: Value, settings: ScorerSettin
 
 _Compare = Callable[[Any, Value, ScorerSettings], Value]
 
-_COMPARISONS: dict[type[Distance], _Compare] = {
+_DISTANCES: dict[type[Distance], _Compare] = {
     NearestNeighbors: _nearest,
     DensityRatio: _density_ratio,
     DensityDifference: _density_difference,
@@ -177,17 +179,17 @@ _COMPARISONS: dict[type[Distance], _Compare] = {
 }
 
 
-def _raw(balance: Raw, distances: Value) -> Value:  # noqa: ARG001  # as all balances
+def _raw(normalization: Raw, distances: Value) -> Value:  # noqa: ARG001  # as all normalizations
     return distances
 
 
-def _z_scores(balance: ZScores, distances: Value) -> Value:
-    return (distances - balance.statistics[:, 0]) / balance.statistics[:, 1]
+def _z_scores(normalization: ZScores, distances: Value) -> Value:
+    return (distances - normalization.statistics[:, 0]) / normalization.statistics[:, 1]
 
 
-def _quantiles(balance: Quantiles, distances: Value) -> Value:
+def _quantiles(normalization: Quantiles, distances: Value) -> Value:
     columns = []
-    for domain, (knots, heights, scale) in enumerate(balance.knots):
+    for domain, (knots, heights, scale) in enumerate(normalization.knots):
         column = distances.part(np.int64(domain), np.int64(domain + 1), axis=1)
         above = (column - knots[-1]).op("Max", np.float64(0))
         beyond = above + (column - knots[0]).op("Min", np.float64(0))
@@ -199,7 +201,7 @@ def _quantiles(balance: Quantiles, distances: Value) -> Value:
     return distances.graph.op("Concat", *columns, axis=1)
 
 
-_BALANCES: dict[type[DomainNormalization], Callable[[Any, Value], Value]] = {
+_NORMALIZATIONS: dict[type[DomainNormalization], Callable[[Any, Value], Value]] = {
     Raw: _raw,
     ZScores: _z_scores,
     Quantiles: _quantiles,

@@ -162,7 +162,7 @@ def _vectors(detector: Detector, fresh: Sequence[NewClip], domain: str) -> Train
     own = int(np.linalg.norm(vectors, axis=2).sum(axis=0).argmin())
     domains = list(detector.summary.n_clips)
     index = domains.index(domain) if domain in domains else len(domains)
-    is_told_apart = detector.settings.scorer.balance != "none"
+    is_told_apart = detector.settings.scorer.normalization != "none"
     every = np.ones(len(vectors), np.int64)
     labels = np.full(vectors.shape[1], ANY_DOMAIN)  # a scorer that is fitted knows them already
     return TrainingVectors(vectors, own * every, (index if is_told_apart else 0) * every, labels)
@@ -263,10 +263,10 @@ def _notes(
         nearest = detector.summary.conditions[int(training.own_conditions[0])]
         found.append(f"the network is not trained anew: it hears them as it hears {nearest}, the nearest condition")
     if settings.scorer.whitening != "none":
-        is_told_apart = settings.scorer.balance != "none"
+        is_told_apart = settings.scorer.normalization != "none"
         found.append(f"whitening is {'fitted to all clips' if is_told_apart else 'kept: that of the clips before'}")
-    if settings.scorer.balance in ("z-score", "quantile"):
-        found.append(f"the balance of {domain or 'normal'} is by the left-out distances of its clips")
+    if settings.scorer.normalization in ("z-score", "quantile"):
+        found.append(f"the normalization of {domain or 'normal'} is by the left-out distances of its clips")
     found.append("calibration scores of the clips before are kept, so their share in p-values is that of before")
     if detector.alarm_rule is not None:
         found.append("the alarm rule is gone, since it promised for other clips; soundness alarms makes a new one")

@@ -48,7 +48,7 @@ class Distance(Protocol):
         settings
             Of the scorer.
         like
-            The comparison with the largest domain, which helps out where there are too few clips.
+            The distance to the largest domain, which helps out where there are too few clips.
         """
 
     @classmethod
@@ -84,12 +84,12 @@ class NearestNeighbors:
         self._settings = settings
 
     @classmethod
-    def of(cls, references: Array, settings: ScorerSettings, *, like: Self | None = None) -> Self:  # noqa: ARG003  # as all comparisons
+    def of(cls, references: Array, settings: ScorerSettings, *, like: Self | None = None) -> Self:  # noqa: ARG003  # as all distances
         """There is nothing to learn but the references."""
         return cls(references, settings)
 
     @classmethod
-    def from_arrays(cls, references: Array, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:  # noqa: ARG003  # as all comparisons
+    def from_arrays(cls, references: Array, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:  # noqa: ARG003  # as all distances
         """Rebuild from the references."""
         return cls(references, settings)
 
@@ -231,12 +231,12 @@ class DistanceToMean:
         self.mean = mean
 
     @classmethod
-    def of(cls, references: Array, settings: ScorerSettings, *, like: Self | None = None) -> Self:  # noqa: ARG003  # as all comparisons
+    def of(cls, references: Array, settings: ScorerSettings, *, like: Self | None = None) -> Self:  # noqa: ARG003  # as all distances
         """Learn the mean; infinite without a reference."""
         return cls(references.mean(axis=0) if len(references) > 0 else np.full(references.shape[1], np.inf))
 
     @classmethod
-    def from_arrays(cls, references: Array, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:  # noqa: ARG003  # as all comparisons
+    def from_arrays(cls, references: Array, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:  # noqa: ARG003  # as all distances
         """Rebuild from `arrays`."""
         return cls(arrays["mean"])
 
@@ -300,7 +300,7 @@ class GaussianMixture:
         return found
 
     @classmethod
-    def from_arrays(cls, references: Array, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:  # noqa: ARG003  # as all comparisons
+    def from_arrays(cls, references: Array, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:  # noqa: ARG003  # as all distances
         """Rebuild from `arrays`."""
         return cls(arrays["means"], arrays["variances"], arrays["weights"], arrays["whole"], settings)
 

@@ -133,7 +133,7 @@ class FusedScorer(Scorer):
         They say which features of which view are odd; they do not add up to the score. With ``max``, those of the
         most_anomalous member alone count.
         """
-        scores = self._balanced(np.array([self._member_scores(vectors)]))[0]
+        scores = self._normalized(np.array([self._member_scores(vectors)]))[0]
         parts = self._split(vectors)
         found = [np.zeros(size) for size in self.sizes]
         for index, (view, scorer) in enumerate(self.pairs()):
@@ -158,25 +158,28 @@ class FusedScorer(Scorer):
         parts = self._split(vectors)
         return [scorer.score(parts[view]) for view, scorer in self.pairs()]
 
-    def _balanced(self, scores: Array) -> Array:
-        balanced: Array = (scores - self.statistics[:, 0]) / self.statistics[:, 1]
-        return balanced
+    def _normalized(self, scores: Array) -> Array:
+        normalized: Array = (scores - self.statistics[:, 0]) / self.statistics[:, 1]
+        return normalized
 
     def _joined(self, scores: Array) -> Array:
-        return FUSIONS[self.settings.fusion](self._balanced(scores))
+        return FUSIONS[self.settings.fusion](self._normalized(scores))
 
 
 def _members(settings: ScorerSettings, *, n_views: int) -> list[tuple[int, ScorerSettings]]:
     """View and settings of each member, those that do the same only once."""
     asked = settings.members or [
-        MemberSettings(view=view, comparison=settings.comparison, balance=settings.balance) for view in range(n_views)
+        MemberSettings(view=view, distance=settings.distance, normalization=settings.normalization)
+        for view in range(n_views)
     ]
     found = []
     for member in asked:
         view = 0 if n_views == 1 else member.view
         if view >= n_views:
             raise SettingsError(f"scorer.members: view {view} (counted from 0) of {n_views} views")
-        own = settings.model_copy(update={"comparison": member.comparison, "balance": member.balance, "members": ()})
+        own = settings.model_copy(
+            update={"distance": member.distance, "normalization": member.normalization, "members": ()}
+        )
         if (view, own) not in found:
             found.append((view, own))
     return found

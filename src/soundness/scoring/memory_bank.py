@@ -39,7 +39,7 @@ class MemoryBank:
         those pairs of which synthetic references are made.
     whitening
         ``None`` where vectors are compared as they are.
-    comparisons
+    domain_distances
         One for each domain.
     settings
         Of the scorer, without what they expect of bands where features are none.
@@ -53,7 +53,7 @@ class MemoryBank:
         heard: NDArray[np.bool_],
         parents: NDArray[np.int64],
         whitening: Whitening | None,
-        comparisons: list[Distance],
+        domain_distances: list[Distance],
         settings: ScorerSettings,
     ) -> None:
         self.own = own
@@ -62,7 +62,7 @@ class MemoryBank:
         self.heard = heard
         self.parents = parents
         self.whitening = whitening
-        self.comparisons = comparisons
+        self.domain_distances = domain_distances
         self.settings = settings
 
     @classmethod
@@ -93,14 +93,14 @@ class MemoryBank:
     ) -> Self:
         clips = _as_compared(own, domains, whitening)
         parents = reference_pairs(clips, domains, settings.synthetic_neighbors)
-        kind = DISTANCES[settings.comparison]
+        kind = DISTANCES[settings.distance]
         references = [references_of(clips, parents[domains[parents[:, 0]] == domain]) for domain in range(len(heard))]
         largest = max(range(len(heard)), key=lambda domain: len(references[domain]))
         like = kind.of(references[largest], settings)
-        comparisons = [
+        domain_distances = [
             like if domain == largest else kind.of(here, settings, like=like) for domain, here in enumerate(references)
         ]
-        return cls(own, clips, domains, heard, parents, whitening, comparisons, settings)
+        return cls(own, clips, domains, heard, parents, whitening, domain_distances, settings)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:
@@ -109,18 +109,18 @@ class MemoryBank:
         own, domains, parents = arrays["vectors"], arrays["domains"], arrays["parents"]
         whitening = Whitening(arrays["whitening"], arrays["is_own"]) if "whitening" in arrays else None
         clips = _as_compared(own, domains, whitening)
-        comparisons = [
-            DISTANCES[settings.comparison].from_arrays(
+        domain_distances = [
+            DISTANCES[settings.distance].from_arrays(
                 references_of(clips, parents[domains[parents[:, 0]] == domain]),
                 {name.removeprefix(f"{domain}."): array for name, array in arrays.items()},
                 settings,
             )
             for domain in range(len(arrays["heard"]))
         ]
-        return cls(own, clips, domains, arrays["heard"], parents, whitening, comparisons, settings)
+        return cls(own, clips, domains, arrays["heard"], parents, whitening, domain_distances, settings)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """All of it, by name; what a comparison learned begins with its domain's number."""
+        """All of it, by name; what a distance learned begins with its domain's number."""
         whitening = self.whitening
         return {
             "vectors": self.own,
@@ -131,8 +131,8 @@ class MemoryBank:
             **({} if whitening is None else {"whitening": whitening.roots, "is_own": whitening.is_own}),
             **{
                 f"{domain}.{name}": array
-                for domain, comparison in enumerate(self.comparisons)
-                for name, array in comparison.arrays().items()
+                for domain, distance in enumerate(self.domain_distances)
+                for name, array in distance.arrays().items()
             },
         }
 
@@ -154,20 +154,20 @@ class MemoryBank:
     def distances_by_condition(self, vectors: Array) -> list[Array]:
         """Distances of one clip to each domain, under each condition that is heard there."""
         return [
-            comparison.distances(self._whitened(vectors[self.heard[domain]], domain))
-            for domain, comparison in enumerate(self.comparisons)
+            distance.distances(self._whitened(vectors[self.heard[domain]], domain))
+            for domain, distance in enumerate(self.domain_distances)
         ]
 
     def contributions(self, vectors: Array, domain: int) -> Array:
-        """Share of each feature in a clip's distance to a domain, shape ``(feature,)``; see `distances`.
+        """Share of each feature in a clip's distance to a domain, shape ``(feature,)``.
 
         Where changes are expected, each feature of the distance is smeared over its neighbours. Then the distance is
         shared out as that from the nearest clip would be if nothing were expected.
         """
-        comparison, queries = self.comparisons[domain], vectors[self.heard[domain]]
+        distance, queries = self.domain_distances[domain], vectors[self.heard[domain]]
         heard = self._whitened(queries, domain)
-        best = comparison.distances(heard).argmin()
-        shares = comparison.contributions(heard[best])
+        best = distance.distances(heard).argmin()
+        shares = distance.contributions(heard[best])
         if self._expecting_nothing is None:
             return shares
         here = self.domains == domain
@@ -207,10 +207,10 @@ class MemoryBank:
         queries
             For each domain, the clip under each condition, shape ``(condition, feature)``.
         """
-        found = np.empty(len(self.comparisons))
-        for domain, comparison in enumerate(self.comparisons):
+        found = np.empty(len(self.domain_distances))
+        for domain, distance in enumerate(self.domain_distances):
             pairs = self._pairs_of(domain)
-            seen = comparison.without((pairs == clip).any(axis=1), references_of(embedded[domain], pairs))
+            seen = distance.without((pairs == clip).any(axis=1), references_of(embedded[domain], pairs))
             found[domain] = seen.distances(queries[domain][self.heard[domain]]).min()
         return found
 
@@ -255,7 +255,7 @@ class MemoryBank:
         heard[told.clip_domains, told.own_conditions] = True
         domains = np.concatenate([self.domains, told.clip_domains])
         own, whitening = np.concatenate([self.own, told.own]), self.whitening
-        if self.settings.balance != "none":
+        if self.settings.normalization != "none":
             whitening = Whitening.fit(own, domains, self.settings)
         return self._made(own, domains, heard, whitening, self.settings)
 
@@ -294,7 +294,7 @@ def left_out_distances(banks: Sequence[MemoryBank], training: TrainingVectors, *
     Clips are whitened once for all banks, which takes most of the time.
     """
     distances = [np.empty((len(training.vectors) - start, len(bank.heard))) for bank in banks]
-    refitted = [bank.settings.comparison == "gaussian-mixture" for bank in banks]
+    refitted = [bank.settings.distance == "gaussian-mixture" for bank in banks]
     for bank, found, is_refitted in zip(banks, distances, refitted, strict=True):
         if is_refitted:
             found[:] = bank.folded_distances(training)[start:]
@@ -323,7 +323,7 @@ def _of_features(settings: ScorerSettings, *, is_spectrum: bool) -> ScorerSettin
 
 def _told_apart(training: TrainingVectors, settings: ScorerSettings) -> TrainingVectors:
     """The clips with the domains that are compared with one by one."""
-    if settings.balance != "none":
+    if settings.normalization != "none":
         return training
     return replace(
         training,

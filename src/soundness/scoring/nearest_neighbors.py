@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from soundness.aliases import Array
 from soundness.errors import DataError
 from soundness.scoring.memory_bank import MemoryBank, left_out_distances
-from soundness.scoring.normalization import FEWEST_FOR_STATISTICS, new_balance
+from soundness.scoring.normalization import FEWEST_FOR_STATISTICS, new_normalization
 from soundness.scoring.protocol import ANY_DOMAIN, Scorer, TrainingVectors
 from soundness.settings.scoring import ScorerSettings
 
@@ -19,10 +19,11 @@ __all__ = ["NearestNeighborScorer"]
 class NearestNeighborScorer(Scorer):
     """Balanced distance to the normal clips, the smallest over the domains; as it stands, the report's score.
 
-    A clip's distance to a domain is what ``scorer.comparison`` says, the mean Euclidean distance to its ``n_neighbors``
-    nearest normal clips there if nothing else is asked for, the smallest over that domain's conditions. It is balanced
-    by that domain's leave-one-out distances, in their deviations from their mean if nothing else is asked for, and the
-    smallest over the domains is the score; or, ``after-min``, the smallest distance is the one that is balanced.
+    A clip's distance to a domain is what ``scorer.distance`` says, the mean Euclidean distance to its ``n_neighbors``
+    nearest normal clips there if nothing else is asked for, the smallest over that domain's conditions. It is
+    normalized by that domain's leave-one-out distances, in their deviations from their mean if nothing else is asked
+    for, and the smallest over the domains is the score; or, ``after-min``, the smallest distance is the one that is
+    normalized.
 
     Parameters
     ----------
@@ -45,11 +46,13 @@ class NearestNeighborScorer(Scorer):
         self.left_out = left_out
         self.settings = settings
         self._known: tuple[TrainingVectors, Array] | None = None  # clips and their left-out distances: slow to find
-        self.balance = new_balance(settings.balance, left_out, bank.domains, n_domains=len(bank.heard))
+        self.normalization = new_normalization(
+            settings.normalization, left_out, bank.domains, n_domains=len(bank.heard)
+        )
 
     @classmethod
     def fit(cls, training: TrainingVectors, settings: ScorerSettings) -> Self:
-        """Fill the memory bank; whiten by, and balance with, the training clips alone.
+        """Fill the memory bank; whiten by, and normalize by, the training clips alone.
 
         Raises
         ------
@@ -87,7 +90,7 @@ class NearestNeighborScorer(Scorer):
         return {**self.bank.arrays(), "left_out": self.left_out}
 
     def score(self, vectors: Array) -> float:
-        """Anomaly score of one clip, shape ``(condition, feature)``, in the unit of the balance."""
+        """Anomaly score of one clip, shape ``(condition, feature)``, in the unit of the normalization."""
         return float(self._smallest(self.bank.distances(vectors)[None])[0][0])
 
     def leave_one_out_scores(self, training: TrainingVectors) -> Array:
@@ -103,7 +106,7 @@ class NearestNeighborScorer(Scorer):
     def contributions(self, vectors: Array) -> Array:
         """Share of each feature in the distance to the domain that gives the score; see `soundness.scoring.distances`.
 
-        With the comparison ``nearest`` and one neighbour, and with ``mahalanobis``, they add up to the squared
+        With the distance ``nearest`` and one neighbour, and with ``mahalanobis``, they add up to the squared
         distance; whitened features are those of the symmetric root, which stay as close to their bands as whitening
         allows.
         """
@@ -116,7 +119,7 @@ class NearestNeighborScorer(Scorer):
         Left-out distances of the clips before stay as they were; those of the new ones are found as in a training.
         """
         n_domains = len(self.bank.heard) + 1
-        if self.settings.balance != "none" and training.clip_domains.max() >= n_domains:
+        if self.settings.normalization != "none" and training.clip_domains.max() >= n_domains:
             raise DataError(f"domain {training.clip_domains.max()}; expected one of 0 to {n_domains - 1}")
         if training.vectors.shape[1:] != (self.bank.heard.shape[1], self.bank.vectors.shape[1]):
             raise DataError(
@@ -124,8 +127,8 @@ class NearestNeighborScorer(Scorer):
                 f"{(self.bank.heard.shape[1], self.bank.vectors.shape[1])}"
             )
         bank, n_new = self.bank.joined(training), len(training.vectors)
-        new = np.full(n_new, np.inf)  # what no balance asks for
-        if self.settings.balance in ("z-score", "quantile"):
+        new = np.full(n_new, np.inf)  # what no normalization asks for
+        if self.settings.normalization in ("z-score", "quantile"):
             distances = bank.leave_one_out_distances(_all_clips(bank, training), start=len(self.left_out))
             new = distances[np.arange(n_new), bank.domains[-n_new:]]
         return type(self)(bank, left_out=np.concatenate([self.left_out, new]), settings=self.settings)
@@ -135,7 +138,7 @@ class NearestNeighborScorer(Scorer):
         bank = self.bank
         counts = np.bincount(bank.domains).tolist()
         found = []
-        if self.settings.balance in ("z-score", "quantile"):
+        if self.settings.normalization in ("z-score", "quantile"):
             found += [
                 f"a domain has {count} clip(s), too few for statistics of its own: those of all domains are used"
                 for count in counts
@@ -144,7 +147,7 @@ class NearestNeighborScorer(Scorer):
         found += [
             f"a domain has {count} clips: distances to {self.settings.n_neighbors} neighbours use those there are"
             for count in counts
-            if count <= self.settings.n_neighbors and self.settings.comparison != "mahalanobis"
+            if count <= self.settings.n_neighbors and self.settings.distance != "mahalanobis"
         ]
         return found + self._notes_of_whitening(counts)
 
@@ -167,10 +170,10 @@ class NearestNeighborScorer(Scorer):
 
     def _smallest(self, distances: Array) -> tuple[Array, NDArray[np.int64]]:
         """Scores and the domains that give them, shape ``(clip,)`` each, from shape ``(clip, domain)``."""
-        balanced = self.balance(distances)
-        compared = balanced if self.settings.normalization == "before-min" else distances
+        normalized = self.normalization(distances)
+        compared = normalized if self.settings.normalization_order == "before-min" else distances
         domains = compared.argmin(axis=1)
-        return np.take_along_axis(balanced, domains[:, None], axis=1)[:, 0], domains
+        return np.take_along_axis(normalized, domains[:, None], axis=1)[:, 0], domains
 
 
 def _all_clips(bank: MemoryBank, joined: TrainingVectors) -> TrainingVectors:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from soundness.aliases import Array
 
-__all__ = ["FEWEST_FOR_STATISTICS", "DomainNormalization", "Quantiles", "Raw", "ZScores", "new_balance"]
+__all__ = ["FEWEST_FOR_STATISTICS", "DomainNormalization", "Quantiles", "Raw", "ZScores", "new_normalization"]
 
 
 FEWEST_FOR_STATISTICS = 3
@@ -72,8 +72,8 @@ class Quantiles:
         return np.stack(columns, axis=1)
 
 
-def new_balance(name: str, left_out: Array, domains: NDArray[np.int64], *, n_domains: int) -> DomainNormalization:
-    """The balance of a setting ``scorer.balance``.
+def new_normalization(name: str, left_out: Array, domains: NDArray[np.int64], *, n_domains: int) -> DomainNormalization:
+    """The normalization of a setting ``scorer.normalization``.
 
     Parameters
     ----------

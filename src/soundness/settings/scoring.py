@@ -18,9 +18,9 @@ class MemberSettings(StrictSettings):
 
     view: int = Field(default=0, ge=0)
     """Which view of a clip it looks at, from 0; all of the vector, where that is no views."""
-    comparison: Distance = "nearest"
+    distance: Distance = "nearest"
     """See `ScorerSettings`."""
-    balance: DomainNormalization = "z-score"
+    normalization: DomainNormalization = "z-score"
     """See `ScorerSettings`."""
 
 
@@ -29,8 +29,8 @@ class ScorerSettings(StrictSettings):
 
     name: str = "nearest-neighbors"
     """A key of `soundness.scoring.scorers.SCORERS`, or the import path of a class of one's own, ``module:Class``."""
-    comparison: Distance = "nearest"
-    """Distance of a clip to a domain, see `soundness.scoring.distances`: that to its nearest normal clips, the
+    distance: Distance = "nearest"
+    """A key of `soundness.scoring.distances.DISTANCES`: that to its nearest normal clips, the
     same divided by, or less, how far those lie from their own neighbours, that to the domain's mean, or the negative
     log density of a mixture of Gaussians."""
     n_neighbors: PositiveInt = 1
@@ -62,35 +62,37 @@ class ScorerSettings(StrictSettings):
     anomaly_level: float = Field(default=0.1, gt=0.0, le=1000.0)
     """How much an anomaly is expected to change a band, in the unit of the vectors, dB of a log-mel, where
     ``anomaly_width`` is not 0."""
-    balance: DomainNormalization = "z-score"
+    normalization: DomainNormalization = "z-score"
     """How a clip's distances to several domains become one score. ``none``: domains are not told apart; ``min``: the
     smallest distance; ``z-score``: the smallest after the mean of the domain's left-out training distances was taken
     off and their deviation divided by; ``quantile``: the smallest after each became the negative logarithm of the share
     of left-out training distances above it."""
-    normalization: Literal["before-min", "after-min"] = "before-min"
-    """``before-min``: the distance to each domain is balanced with that domain's training distances, then the smallest
-    is taken; ``after-min``: the smallest distance is balanced with those of the domain that gave it."""
+    normalization_order: Literal["before-min", "after-min"] = "before-min"
+    """``before-min``: the distance to each domain is normalized with its own training distances, then the smallest is
+    taken; ``after-min``: the smallest distance is normalized with those of the domain that gave it."""
     synthetic_neighbors: int = Field(default=0, ge=0)
     """How many of its nearest neighbours each clip is averaged with to make further references, in domains that have
     fewer clips than the largest one."""
     fusion: Literal["mean", "max"] = "mean"
     """How the scorer ``fused`` joins the scores of its members."""
     members: tuple[MemberSettings, ...] = Field(default=(), strict=False)
-    """Members of the scorer ``fused``; none stands for one member for each view of a clip, with ``comparison`` and
-    ``balance`` as above."""
+    """Members of the scorer ``fused``; none stands for one member for each view of a clip, with ``distance`` and
+    ``normalization`` as above."""
 
     @model_validator(mode="after")
     def _domains_of_their_own_are_told_apart(self) -> Self:
-        balances = [self.balance, *(member.balance for member in self.members)]
-        if self.whitening_scope == "per-domain" and "none" in balances:
-            raise ValueError("whitening_scope is 'per-domain', but with balance 'none' domains are not told apart")
+        normalizations = [self.normalization, *(member.normalization for member in self.members)]
+        if self.whitening_scope == "per-domain" and "none" in normalizations:
+            raise ValueError(
+                "whitening_scope is 'per-domain', but with normalization 'none' domains are not told apart"
+            )
         return self
 
     @model_validator(mode="after")
     def _a_mixture_expects_nothing(self) -> Self:
         if self.anomaly_width > 0.0 and "gaussian-mixture" in {
-            self.comparison,
-            *(member.comparison for member in self.members),
+            self.distance,
+            *(member.distance for member in self.members),
         }:
             raise ValueError("anomaly_width goes with distances; a gaussian-mixture is a density of its own")
         return self

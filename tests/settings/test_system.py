@@ -54,7 +54,7 @@ def test_the_default_has_no_network():
 
 def test_the_reports_first_system_is_what_settings_are_where_a_file_says_nothing():
     settings = load_settings("conditional")
-    assert settings == SystemSettings(description=settings.description)
+    assert settings == SystemSettings(name="conditional", description=settings.description)
     assert settings.representation == "reconstruction-error"
     assert settings.autoencoder is not None
     assert settings.autoencoder.is_conditional
@@ -75,6 +75,29 @@ def test_a_system_without_a_network_has_no_settings_of_one(system):
 def test_settings_survive_json(system):
     settings = load_settings(system)
     assert SystemSettings.model_validate(settings.model_dump(mode="json")) == settings
+
+
+def test_a_system_has_the_name_that_it_was_loaded_by(tmp_path):
+    assert [load_settings(name).name for name in system_names()] == system_names()
+    (tmp_path / "mine.toml").write_text("quantile = 0.2\n", encoding="utf-8")
+    assert load_settings(tmp_path / "mine.toml", overrides=["quantile=0.4"]).name == "mine"
+    assert load_settings("conditional", overrides=["name=mine"]).name == "mine"
+    with pytest.raises(SettingsError, match="name"):
+        load_settings("conditional", overrides=["name=a/b"])
+
+
+def test_two_systems_that_differ_in_name_and_description_alone_decide_alike():
+    named = load_settings("conditional", overrides=["name=mine", "description=My own."])
+    assert named != load_settings("conditional")
+    assert named.deciding() == load_settings("conditional").deciding()
+
+
+@pytest.mark.parametrize("system", system_names())
+def test_loaded_settings_can_be_changed_further(system):
+    settings = load_settings(system)
+    assert load_settings(settings) == settings
+    override = "scorer.n_neighbors=7"
+    assert load_settings(settings, overrides=[override]) == load_settings(system, overrides=[override])
 
 
 def test_settings_cannot_be_changed_once_they_are_made():
@@ -130,12 +153,19 @@ def test_the_systems_of_the_report_differ_from_its_first_in_what_it_says_and_in_
         "report-literal": {"separator.causal": True, "scorer.normalization_order": "after-min"},
     }.items():
         found = dict(leaves(load_settings(system)))
-        assert {key: found[key] for key in found if found[key] != first[key] and key != "description"} == expected
+        assert {
+            key: found[key] for key in found if found[key] != first[key] and key not in ("name", "description")
+        } == expected
 
 
 def test_the_two_baselines_differ_in_their_score_alone():
     mse, mahalanobis = (dict(leaves(load_settings(f"baseline-{name}"))) for name in ("mse", "mahalanobis"))
-    assert {key for key in mse if mse[key] != mahalanobis[key]} == {"description", "autoencoder.error", "scorer.name"}
+    assert {key for key in mse if mse[key] != mahalanobis[key]} == {
+        "name",
+        "description",
+        "autoencoder.error",
+        "scorer.name",
+    }
     assert (mse["training.n_epochs"], mse["training.batch_size"], mse["training.learning_rate"]) == (100, 256, 1e-3)
     assert mse["training.held_out"] == 0.1
 
@@ -252,7 +282,7 @@ def test_a_users_own_copy_of_a_system_is_that_system(tmp_path):
         tomllib.loads(text)
         path = tmp_path / f"{name}.toml"
         path.write_text(text, encoding="utf-8")
-        assert load_settings(str(path)) == load_settings(name)
+        assert load_settings(str(path)) == load_settings(path) == load_settings(name)
 
 
 @pytest.mark.parametrize(

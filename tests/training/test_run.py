@@ -194,7 +194,8 @@ TESTED_ELSEWHERE = {
     "embedding.noise_snr_db",  # the same
     "embedding.steps_per_epoch",  # from one checkpoint to the next: tested with the fitting
     "embedding.accelerator",  # there is one accelerator here
-    "description",  # is for people
+    "name",  # is for people
+    "description",
     "training.accelerator",  # there is one accelerator here
     "autoencoder.name",  # a contract of all autoencoders
     "scorer.name",  # a contract of all scorers

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from soundness.aliases import PathLike
 from soundness.errors import SettingsError
 from soundness.settings.separation import SeparatorSettings
 from soundness.settings.system import SystemSettings
@@ -41,13 +42,16 @@ def system_descriptions() -> dict[str, str]:
     return {name: load_settings(name).description for name in system_names()}
 
 
-def load_settings(system: str = DEFAULT_SYSTEM, *, overrides: Iterable[str] = ()) -> SystemSettings:
+def load_settings(
+    system: PathLike | SystemSettings = DEFAULT_SYSTEM, *, overrides: Iterable[str] = ()
+) -> SystemSettings:
     """Settings of a system, with some of them changed.
 
     Parameters
     ----------
     system
-        A name of `system_names`, or the path of a TOML file of the same form.
+        A name of `system_names`, the path of a TOML file of the same form, whose stem becomes the system's name, or
+        settings that are there already.
     overrides
         ``key=value`` each, the key with dots (``scorer.n_neighbors=2``), the value as in TOML; a value that is no
         TOML is taken as text. ``autoencoder`` and ``scorer`` alone stand for their names.
@@ -87,18 +91,20 @@ def load_separator_settings(*, overrides: Iterable[str] = ()) -> SeparatorSettin
     return validated(SeparatorSettings, tree, origin=" ".join(f"--set {override}" for override in overrides))
 
 
-def _read_system(system: str) -> tuple[str, dict[str, Any]]:
-    path = Path(system)
+def _read_system(system: PathLike | SystemSettings) -> tuple[str, dict[str, Any]]:
+    if isinstance(system, SystemSettings):
+        return system.name, system.model_dump()
+    path, system = Path(system), str(system)
     if path.suffix == ".toml":
         try:
-            return system, tomllib.loads(path.read_text(encoding="utf-8"))
+            return system, {"name": path.stem, **tomllib.loads(path.read_text(encoding="utf-8"))}
         except (OSError, ValueError) as error:
             raise SettingsError(f"{system}: not a readable settings file: {error}") from None
     names = system_names()
     if system not in names:
         raise SettingsError(f"no system {system!r}{_suggestion(system, names)}; there are {', '.join(names)}")
     text = resources.files("soundness.settings").joinpath("systems", f"{system}.toml").read_text(encoding="utf-8")
-    return system, tomllib.loads(text)
+    return system, {"name": system, **tomllib.loads(text)}
 
 
 def _parse_override(override: str) -> tuple[list[str], Any]:

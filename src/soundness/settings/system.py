@@ -110,6 +110,8 @@ class TrainingSettings(StrictSettings):
 class SystemSettings(StrictSettings):
     """A whole system, from the recording to the decision."""
 
+    name: str = Field(default="custom", pattern=r"^[^/\\]+$")
+    """Name of the system: of its settings file, where it was loaded from one."""
     description: str = ""
     """One line that says what the system is."""
     audio: AudioSettings = AudioSettings()
@@ -181,8 +183,8 @@ class SystemSettings(StrictSettings):
         return None if self.autoencoder is None else self.autoencoder.segment_frames
 
     def deciding(self) -> dict[str, Any]:
-        """Every setting that a score depends on, as JSON has it: what two runs of the same system have in common."""
-        return self.model_dump(mode="json", exclude={"description"})
+        """Every setting that a score depends on, as values of JSON: all but name and description."""
+        return self.model_dump(mode="json", exclude={"name", "description"})
 
     @model_validator(mode="after")
     def _parts_of_a_network_go_together(self) -> Self:

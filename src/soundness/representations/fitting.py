@@ -130,7 +130,9 @@ def _scales(
 
 
 def fit_reconstruction_error(
-    heard: Sequence[MachineSpectrograms], settings: SystemSettings, context: FitContext
+    heard: Sequence[MachineSpectrograms],
+    settings: SystemSettings,
+    context: FitContext,  # noqa: ARG001  # as all fitters
 ) -> list[Fitted]:
     """Train one network on all clips of all machines given, and on their separated copies where there are any."""
     from soundness.representations.reconstruction import ReconstructionError
@@ -146,7 +148,9 @@ def fit_latent(heard: Sequence[MachineSpectrograms], settings: SystemSettings, c
 
 
 def fit_discriminative_embedding(
-    heard: Sequence[MachineSpectrograms], settings: SystemSettings, context: FitContext
+    heard: Sequence[MachineSpectrograms],
+    settings: SystemSettings,
+    context: FitContext,  # noqa: ARG001  # as all fitters
 ) -> list[Fitted]:
     """Train one network that tells all conditions of all machines given apart; noise of one machine is added to all.
 
@@ -222,7 +226,9 @@ def find_fitter(name: str) -> Callable[[Sequence[MachineSpectrograms], SystemSet
 
 
 def _shares(
-    heard: Sequence[MachineSpectrograms], settings: SystemSettings, context: FitContext
+    heard: Sequence[MachineSpectrograms],
+    settings: SystemSettings,
+    context: FitContext,  # noqa: ARG001  # as all fitters
 ) -> "list[tuple[MachineSpectrograms, SystemSettings, ConditionEncoder, FitResult]]":
     """Each machine with the network that is trained on all of them."""
     from soundness.representations.autoencoder_batches import TrainingClips

@@ -132,7 +132,7 @@ def _scales(
 def fit_reconstruction_error(
     heard: Sequence[MachineSpectrograms],
     settings: SystemSettings,
-    context: FitContext,  # noqa: ARG001  # as all fitters
+    context: FitContext,
 ) -> list[Fitted]:
     """Train one network on all clips of all machines given, and on their separated copies where there are any."""
     from soundness.representations.reconstruction import ReconstructionError
@@ -150,7 +150,7 @@ def fit_latent(heard: Sequence[MachineSpectrograms], settings: SystemSettings, c
 def fit_discriminative_embedding(
     heard: Sequence[MachineSpectrograms],
     settings: SystemSettings,
-    context: FitContext,  # noqa: ARG001  # as all fitters
+    context: FitContext,
 ) -> list[Fitted]:
     """Train one network that tells all conditions of all machines given apart; noise of one machine is added to all.
 
@@ -228,7 +228,7 @@ def find_fitter(name: str) -> Callable[[Sequence[MachineSpectrograms], SystemSet
 def _shares(
     heard: Sequence[MachineSpectrograms],
     settings: SystemSettings,
-    context: FitContext,  # noqa: ARG001  # as all fitters
+    context: FitContext,
 ) -> "list[tuple[MachineSpectrograms, SystemSettings, ConditionEncoder, FitResult]]":
     """Each machine with the network that is trained on all of them."""
     from soundness.representations.autoencoder_batches import TrainingClips

@@ -1,6 +1,7 @@
 """Folders as data sets: every layout of the challenge, anybody's own, and what can be wrong with them."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from soundness.data.datasets import (
     Machine,
     Place,
     Problem,
+    fingerprint,
     list_clips,
     open_dataset,
 )
@@ -540,3 +542,39 @@ def test_the_real_toy_cars_have_two_domains_that_are_their_two_cars() -> None:
     assert {cell: cells.count(cell) for cell in set(cells)} == {
         (domain, label): 50 for domain in ("source", "target") for label in ("normal", "anomaly")
     }
+
+
+def clips_of(folder):
+    return [clip for machine in open_dataset(folder).machines.values() for clip in machine.train]
+
+
+@pytest.fixture
+def copied(fan, tmp_path):
+    return shutil.copytree(fan, tmp_path / "data" / "fan")
+
+
+def test_a_fingerprint_does_not_depend_on_where_clips_lie_or_on_their_order(fan, copied):
+    clips = clips_of(fan)
+    assert fingerprint(clips) == fingerprint(clips[::-1]) == fingerprint(clips_of(copied))
+
+
+def test_a_fingerprint_tells_sets_of_clips_apart(fan, copied):
+    before = fingerprint(clips_of(fan))
+    assert fingerprint(clips_of(fan)[1:]) != before
+    path = sorted((copied / "train").iterdir())[0]
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"\0\0")
+    assert fingerprint(clips_of(copied)) != before
+    path.write_bytes(whole)
+    path.rename(path.with_name(path.name.replace("vel_0", "vel_1")))
+    assert fingerprint(clips_of(copied)) != before
+
+
+def test_a_fingerprint_tells_machines_apart(copied):
+    before = fingerprint(clips_of(copied))
+    copied.rename(copied.with_name("pump"))
+    assert fingerprint(clips_of(copied.with_name("pump"))) != before
+
+
+def test_a_fingerprint_of_no_clips_is_one(fan):
+    assert fingerprint([]) != fingerprint(clips_of(fan)[:1])

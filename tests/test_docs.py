@@ -24,7 +24,7 @@ def write_noise(path: Path, seed: int) -> None:
 
 
 @pytest.mark.slow
-def test_the_worked_examples_of_the_architecture_run_as_they_stand(tmp_path: Path) -> None:
+def test_the_worked_examples_of_parts_of_ones_own_run_as_they_stand(tmp_path: Path) -> None:
     for index in range(4):
         write_noise(tmp_path / "pump" / "ok" / f"{index}.wav", index)
     write_noise(tmp_path / "pump" / "broken" / "x.wav", 9)
@@ -36,7 +36,7 @@ def test_the_worked_examples_of_the_architecture_run_as_they_stand(tmp_path: Pat
             for index in range(3):
                 name = f"section_00_{domain}_test_{label}_{index:04d}_n_A.wav"
                 write_noise(tmp_path / "data" / "fan" / "test" / name, 100 + 10 * seed + index)
-    blocks = code_blocks(ROOT / "docs" / "architecture.md", "python")
+    blocks = code_blocks(ROOT / "docs" / "extending.md", "python")
     assert len(blocks) >= 4
     program = "\n".join(blocks)
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -85,7 +85,7 @@ def test_every_link_of_a_document_leads_to_a_file(document: Path) -> None:
     assert not missing
 
 
-def test_the_architecture_names_every_module() -> None:
+def test_the_architecture_names_every_room() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     package = ROOT / "src" / "soundness"
     modules = [path.stem for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()]

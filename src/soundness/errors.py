@@ -39,18 +39,14 @@ class SoundnessError(Exception):
 
 
 class DataError(SoundnessError):
-    """A data set, a folder or the set of clips in it cannot be used."""
-
-
-class AudioError(DataError):
-    """One recording cannot be used: unreadable, empty, not finite, too short, or recorded too slowly.
+    """A data set, a folder or the set of clips in it cannot be used.
 
     Parameters
     ----------
     reason
         What was expected and what came, without the name of the file.
     path
-        The recording; ``None`` where only its waveform is known.
+        The file or folder; ``None`` where it is not known.
     """
 
     def __init__(self, reason: str, *, path: Path | None = None) -> None:
@@ -59,8 +55,12 @@ class AudioError(DataError):
         self.path = path
 
     def at(self, path: Path) -> Self:
-        """The same error of a recording, for one that knows no file yet."""
+        """The same error with a path, unless it has one already."""
         return self if self.path is not None else type(self)(self.reason, path=path)
+
+
+class AudioError(DataError):
+    """One recording cannot be used: unreadable, empty, not finite, too short, or recorded too slowly."""
 
 
 class SettingsError(SoundnessError):

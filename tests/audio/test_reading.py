@@ -5,6 +5,7 @@ import os
 import struct
 import tempfile
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,13 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from permissions import unprivileged
+from soundness.audio.measures import measure_clip
 from soundness.audio.reading import (
-    AUDIO_SUFFIXES,
     AudioInfo,
     iter_audio,
     list_audio,
     read_blocks,
+    read_blocks_at,
     read_info,
     read_pieces,
     read_waveform,
@@ -126,12 +128,6 @@ def test_the_header_tells_rate_channels_and_length(tmp_path: Path) -> None:
     assert info.seconds == 0.5
 
 
-def test_suffixes_are_of_recordings_only() -> None:
-    assert {".wav", ".flac", ".ogg", ".mp3", ".aiff", ".w64", ".caf", ".au"} <= AUDIO_SUFFIXES
-    assert not AUDIO_SUFFIXES & {".raw", ".mat", ".csv", ".txt", ""}
-    assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in AUDIO_SUFFIXES)
-
-
 def test_a_folder_lists_its_recordings_by_name_without_hidden_ones(tmp_path: Path) -> None:
     for name in ["b.WAV", "a.flac", ".c.wav", "._a.wav", "notes.txt", "d.wav.bak"]:
         (tmp_path / name).touch()
@@ -153,6 +149,34 @@ def test_recordings_are_listed_to_a_depth_though_links_go_in_circles(tmp_path: P
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AudioError, match=r"a\.wav: no such file; expected an audio file"):
         read_info(tmp_path / "a.wav")
+
+
+READERS = {
+    "header": read_info,
+    "blocks": lambda path: list(read_blocks(path)),
+    "blocks at a rate": lambda path: list(read_blocks_at(path, sample_rate=8000)),
+    "waveform": lambda path: read_waveform(path, sample_rate=RATE, fmax=8000),
+    "pieces": lambda path: list(read_pieces(path, sample_rate=RATE, fmax=8000, n_samples=100)),
+    "measures": measure_clip,
+}
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+def test_the_error_of_every_reader_knows_the_file_and_the_reason_apart(
+    tmp_path: Path, read: Callable[[Path], object]
+) -> None:
+    path = tmp_path / "a.wav"
+    with pytest.raises(AudioError) as missing:
+        read(path)
+    path.write_bytes(b"no sound")
+    with pytest.raises(AudioError) as damaged:
+        read(path)
+    for error, reason in [
+        (missing.value, "no such file; expected an audio file"),
+        (damaged.value, "not audio, or damaged; expected a format that libsndfile reads"),
+    ]:
+        assert (error.path, error.reason, str(error)) == (path, reason, f"{path}: {reason}")
+        assert isinstance(error.__cause__, OSError | soundfile.SoundFileError)
 
 
 def test_a_folder_is_refused(tmp_path: Path) -> None:
@@ -286,7 +310,7 @@ def test_the_least_length_counts_samples_after_resampling(tmp_path: Path) -> Non
 def test_a_recording_must_reach_the_highest_frequency_that_is_used(tmp_path: Path) -> None:
     path = wav(tmp_path / "a.wav", np.zeros(8000), 8_000)
     assert read_waveform(path, sample_rate=RATE, fmax=4000).shape == (1, 16_000)
-    message = r"a\.wav: recorded at 8000 Hz, so nothing above 4000 Hz; the detector listens up to 8000 Hz"
+    message = r"a\.wav: recorded at 8000 Hz, so nothing above 4000 Hz; the detector uses frequencies up to 8000 Hz"
     with pytest.raises(AudioError, match=message):
         read_waveform(path, sample_rate=RATE, fmax=8000)
 

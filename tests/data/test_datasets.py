@@ -354,11 +354,6 @@ def test_the_fewest_training_clips_are_three() -> None:
     assert FEWEST_TRAINING_CLIPS == 3
 
 
-def test_a_problem_of_an_error_says_the_path_once(tmp_path: Path) -> None:
-    problem = Problem.from_error(tmp_path / "a.wav", AudioError(f"{tmp_path / 'a.wav'}: 0 samples"))
-    assert problem == Problem(tmp_path / "a.wav", "0 samples", "error")
-
-
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere: no such folder; expected a folder of recordings"):
         open_dataset(tmp_path / "nowhere")

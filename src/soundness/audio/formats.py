@@ -1,6 +1,8 @@
-"""Formats of recordings, and the suffixes they go by."""
+"""Formats of recordings and their suffixes."""
 
-__all__ = ["SUFFIXES_OF_FORMAT"]
+import soundfile  # type: ignore[import-untyped]  # it ships no types
+
+__all__ = ["AUDIO_SUFFIXES", "KNOWN_SUFFIXES", "SUFFIXES_OF_FORMAT"]
 
 # Left out: header-less data, and .mat, which is mostly no audio.
 SUFFIXES_OF_FORMAT: dict[str, tuple[str, ...]] = {
@@ -19,7 +21,12 @@ SUFFIXES_OF_FORMAT: dict[str, tuple[str, ...]] = {
     "W64": (".w64",),
     "WAV": (".wav", ".wave"),
 }
-"""The formats of libsndfile that hold recordings, with the suffixes they go by."""
+"""Suffixes of each format of libsndfile that holds recordings, in lower case with their dot."""
 
+KNOWN_SUFFIXES = frozenset(suffix for suffixes in SUFFIXES_OF_FORMAT.values() for suffix in suffixes)
+"""Suffixes of all these formats."""
 
-_SUFFIXES = frozenset(suffix for suffixes in SUFFIXES_OF_FORMAT.values() for suffix in suffixes)
+AUDIO_SUFFIXES: frozenset[str] = frozenset(
+    suffix for name in soundfile.available_formats() for suffix in SUFFIXES_OF_FORMAT.get(name, ())
+)
+"""Suffixes of the formats that the installed libsndfile reads: files that are taken for recordings."""

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from soundness.audio.reading import read_blocks, read_info
 
-__all__ = ["ClipMeasures", "measure_clip"]
+__all__ = ["CLIPPED_RUN", "ClipMeasures", "measure_clip"]
 
 _FULL_SCALE = 32767 / 32768  # the largest sample of 16 bits
 
 
-_CLIPPED_RUN = 3  # samples in a row at full scale; one alone is a recording that was normalised
+CLIPPED_RUN = 3  # samples in a row at full scale; one alone is a recording that was normalised
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,5 +79,5 @@ def _is_clipped(block: NDArray[np.float32]) -> bool:
     is_full = np.abs(block) >= _FULL_SCALE
     if not is_full.any():
         return False
-    runs = np.lib.stride_tricks.sliding_window_view(is_full, min(_CLIPPED_RUN, len(block)), axis=0)
-    return len(block) >= _CLIPPED_RUN and bool(runs.all(axis=-1).any())
+    runs = np.lib.stride_tricks.sliding_window_view(is_full, min(CLIPPED_RUN, len(block)), axis=0)
+    return len(block) >= CLIPPED_RUN and bool(runs.all(axis=-1).any())

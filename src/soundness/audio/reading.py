@@ -1,4 +1,4 @@
-"""Recordings in files and folders: samples at the rate that is asked for, or one line that says why not."""
+"""Find and read recordings: headers, waveforms, blocks and pieces at a sample rate."""
 
 import os
 import struct
@@ -11,13 +11,12 @@ from typing import BinaryIO
 import numpy as np
 import soundfile  # type: ignore[import-untyped]  # it ships no types
 import soxr  # type: ignore[import-untyped]  # likewise
-from numpy.typing import NDArray
 
-from soundness.audio.formats import SUFFIXES_OF_FORMAT
+from soundness.aliases import Waveform
+from soundness.audio.formats import AUDIO_SUFFIXES
 from soundness.errors import AudioError, DataError
 
 __all__ = [
-    "AUDIO_SUFFIXES",
     "AudioInfo",
     "iter_audio",
     "list_audio",
@@ -29,19 +28,14 @@ __all__ = [
     "read_waveform",
 ]
 
-AUDIO_SUFFIXES: frozenset[str] = frozenset(
-    suffix for name in soundfile.available_formats() for suffix in SUFFIXES_OF_FORMAT.get(name, ())
-)
-"""The suffixes, in lower case and with their dot, of the files that are taken for recordings."""
-
 _BLOCK_SAMPLES = 2**18
-_UNKNOWN_LENGTH = 2**62  # libsndfile gives such counts where a stream does not say how long it is
-_STREAMED_BYTES = 0x7FFF0000  # programs that write WAV to a pipe give a size of this or more, or 0
+_UNKNOWN_LENGTH = 2**62  # libsndfile reports such counts for a stream without a length in its header
+_STREAMED_BYTES = 0x7FFF0000  # programs that write WAV to a pipe state a size of this or more, or 0
 
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
-    """What a recording's header says.
+    """Contents of a recording's header.
 
     Parameters
     ----------
@@ -64,14 +58,14 @@ class AudioInfo:
 
 
 def list_entries(folder: Path) -> tuple[list[Path], list[Path]]:
-    """The folders and the files in a folder by name; none where there is no such folder.
+    """List the folders and the files in a folder by name; none if there is no such folder.
 
-    Hidden ones are left out, and those that macOS leaves in archives.
+    Hidden ones are left out, and so are those that macOS adds to archives.
 
     Raises
     ------
     DataError
-        The folder may not be listed.
+        If the folder cannot be listed.
     """
     found: tuple[list[Path], list[Path]] = [], []
     try:
@@ -81,19 +75,19 @@ def list_entries(folder: Path) -> tuple[list[Path], list[Path]]:
     except (FileNotFoundError, NotADirectoryError):
         return [], []
     except PermissionError as error:
-        raise DataError(f"{folder}: no permission to list this folder") from error
+        raise DataError("no permission to list this folder", path=folder) from error
     except OSError as error:
-        raise DataError(f"{folder}: cannot be listed ({error.strerror})") from error
+        raise DataError(f"cannot be listed ({error.strerror})", path=folder) from error
     return found
 
 
 def list_audio(folder: Path) -> list[Path]:
-    """The recordings among the files that `list_entries` gives."""
+    """List the recordings among the files of `list_entries`."""
     return list(iter_audio(folder, max_depth=0))
 
 
 def iter_audio(folder: Path, *, max_depth: int = 8) -> Iterator[Path]:
-    """Recordings in a folder and in the folders below it, `max_depth` deep at most, for links may go in circles.
+    """Find recordings in a folder and below it, at most `max_depth` levels deep, for links may form a cycle.
 
     Raises
     ------
@@ -118,13 +112,13 @@ def read_info(path: Path) -> AudioInfo:
     Raises
     ------
     AudioError
-        The file is missing, not readable, empty, not audio, or a WAV shorter than its header says.
+        If the file is missing, not readable, empty, not audio, or a WAV shorter than its header says.
     """
     with _opened(path) as file:
         return AudioInfo(file.samplerate, file.channels, file.frames)
 
 
-def read_blocks(path: Path, *, block_samples: int = _BLOCK_SAMPLES) -> Iterator[NDArray[np.float32]]:
+def read_blocks(path: Path, *, block_samples: int = _BLOCK_SAMPLES) -> Iterator[Waveform]:
     """Read a recording block by block, at its own rate; memory does not grow with its length.
 
     Parameters
@@ -142,14 +136,14 @@ def read_blocks(path: Path, *, block_samples: int = _BLOCK_SAMPLES) -> Iterator[
     Raises
     ------
     AudioError
-        As for `read_info`; or no samples, fewer samples than the header says, or samples that are not finite.
+        As for `read_info`; or if there are no samples, fewer than the header says, or samples that are not finite.
     """
     with _opened(path) as file:
-        yield from _blocks(file, path, block_samples)
+        yield from _blocks(file, block_samples)
 
 
-def read_blocks_at(path: Path, *, sample_rate: int) -> Iterator[NDArray[np.float32]]:
-    """Read a recording block by block at a given rate; memory does not grow with its length.
+def read_blocks_at(path: Path, *, sample_rate: int) -> Iterator[Waveform]:
+    """Read a recording block by block, resampled to a rate; memory does not grow with its length.
 
     Parameters
     ----------
@@ -169,16 +163,16 @@ def read_blocks_at(path: Path, *, sample_rate: int) -> Iterator[NDArray[np.float
         As for `read_blocks`.
     """
     with _opened(path) as file:
-        yield from (block for block in _blocks_at(file, path, sample_rate) if len(block) > 0)
+        yield from (block for block in _blocks_at(file, sample_rate) if len(block) > 0)
 
 
 def read_waveform(
     path: Path, *, sample_rate: int, fmax: float, min_samples: int = 1, max_samples: int | None = None
-) -> NDArray[np.float32]:
-    """Read a recording at a given rate.
+) -> Waveform:
+    """Read a recording, resampled to a rate.
 
-    A recording of another rate is resampled (soxr, high quality) while it is read, so that its original is
-    never held whole. Where the rates agree the samples are exact.
+    Resampling (soxr, high quality) happens while the file is read, so that the original is never in memory as a whole.
+    At equal rates the samples are exact.
 
     Parameters
     ----------
@@ -187,11 +181,11 @@ def read_waveform(
     sample_rate
         Rate of the result in Hz.
     fmax
-        Highest frequency in Hz that the listener uses; the recording's own rate must reach it.
+        Highest frequency in Hz that is used; the recording's own rate must be at least twice as high.
     min_samples
-        Fewest samples per channel, at `sample_rate`, that are of use.
+        Fewest samples per channel, at `sample_rate`.
     max_samples
-        Most samples per channel, at `sample_rate`; what follows them is not read. ``None`` to read all.
+        Most samples per channel, at `sample_rate`; the rest is not read. ``None`` reads all.
 
     Returns
     -------
@@ -201,25 +195,24 @@ def read_waveform(
     Raises
     ------
     AudioError
-        As for `read_blocks`; or recorded at less than twice `fmax`, or fewer than `min_samples` samples.
+        As for `read_blocks`; or if recorded at less than twice `fmax`, or shorter than `min_samples`.
     """
     with _opened(path) as file:
-        _check_rate(file, path, fmax)
-        blocks: list[NDArray[np.float32]] = []
-        for block in _blocks_at(file, path, sample_rate):
+        _check_rate(file, fmax)
+        blocks: list[Waveform] = []
+        for block in _blocks_at(file, sample_rate):
             n_missing = len(block) if max_samples is None else max_samples - sum(map(len, blocks))
             blocks.append(block[:n_missing])
             if n_missing <= len(block) and max_samples is not None:
                 break
-        waveform = _joined(blocks)
-    n_samples = waveform.shape[1]
-    if n_samples < min_samples:
-        raise AudioError(f"{path}: {n_samples:,} samples at {sample_rate} Hz; a clip needs at least {min_samples:,}")
+        waveform = _concatenated(blocks)
+        if (n_samples := waveform.shape[1]) < min_samples:
+            raise AudioError(f"{n_samples:,} samples at {sample_rate} Hz; a clip needs at least {min_samples:,}")
     return waveform
 
 
-def read_pieces(path: Path, *, sample_rate: int, fmax: float, n_samples: int) -> Iterator[NDArray[np.float32]]:
-    """Read a recording piece by piece at a given rate; memory does not grow with its length.
+def read_pieces(path: Path, *, sample_rate: int, fmax: float, n_samples: int) -> Iterator[Waveform]:
+    """Read a recording piece by piece, resampled to a rate; memory does not grow with its length.
 
     Parameters
     ----------
@@ -230,7 +223,7 @@ def read_pieces(path: Path, *, sample_rate: int, fmax: float, n_samples: int) ->
     fmax
         As for `read_waveform`.
     n_samples
-        Samples per channel in each piece, at `sample_rate`; what is left over at the end is not given.
+        Samples per channel in each piece, at `sample_rate`; a shorter rest at the end is left out.
 
     Yields
     ------
@@ -243,60 +236,61 @@ def read_pieces(path: Path, *, sample_rate: int, fmax: float, n_samples: int) ->
         As for `read_waveform`.
     """
     with _opened(path) as file:
-        _check_rate(file, path, fmax)
+        _check_rate(file, fmax)
         held = np.empty((0, file.channels), dtype=np.float32)
-        for block in _blocks_at(file, path, sample_rate):
+        for block in _blocks_at(file, sample_rate):
             held = np.concatenate([held, block])
             while len(held) >= n_samples:
                 yield np.ascontiguousarray(held[:n_samples].T)
                 held = held[n_samples:]
 
 
-def _check_rate(file: soundfile.SoundFile, path: Path, fmax: float) -> None:
+def _check_rate(file: soundfile.SoundFile, fmax: float) -> None:
     if file.samplerate < 2 * fmax:
         raise AudioError(
-            f"{path}: recorded at {file.samplerate} Hz, so nothing above {file.samplerate / 2:g} Hz; "
-            f"the detector listens up to {fmax:g} Hz"
+            f"recorded at {file.samplerate} Hz, so nothing above {file.samplerate / 2:g} Hz; "
+            f"the detector uses frequencies up to {fmax:g} Hz"
         )
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
-    """A sound file that was found, and found whole as far as its header tells."""
-    _check_file(path)
+    """Open a sound file that is complete by its header; every `AudioError` within names the file."""
     try:
-        file = soundfile.SoundFile(path)
-    except soundfile.SoundFileError as error:
-        raise AudioError(f"{path}: not audio, or damaged; expected a format that libsndfile reads") from error
-    with file:
-        yield file
+        _check_file(path)
+        try:
+            file = soundfile.SoundFile(path)
+        except soundfile.SoundFileError as error:
+            raise AudioError("not audio, or damaged; expected a format that libsndfile reads") from error
+        with file:
+            yield file
+    except AudioError as error:
+        raise error.at(path) from error.__cause__
 
 
 def _check_file(path: Path) -> None:
     try:
         if path.exists() and not path.is_file():
-            raise AudioError(f"{path}: expected an audio file, found {_kind(path)}")
+            raise AudioError(
+                f"expected an audio file, found {'a folder' if path.is_dir() else 'neither file nor folder'}"
+            )
         with path.open("rb") as file:
             n_bytes = path.stat().st_size
             if n_bytes == 0:
-                raise AudioError(f"{path}: empty file (0 bytes); expected audio")
-            _check_wav_size(file, path, n_bytes)
+                raise AudioError("empty file (0 bytes); expected audio")
+            _check_wav_size(file, n_bytes)
     except FileNotFoundError as error:
-        raise AudioError(f"{path}: no such file; expected an audio file") from error
+        raise AudioError("no such file; expected an audio file") from error
     except PermissionError as error:
-        raise AudioError(f"{path}: no permission to read it") from error
+        raise AudioError("no permission to read it") from error
     except OSError as error:
-        raise AudioError(f"{path}: cannot be read ({error.strerror})") from error
-    if path.suffix.lower() == ".raw":  # soundfile takes the suffix's word for it, and asks for a rate
-        raise AudioError(f"{path}: header-less audio; expected a format with a header, such as WAV")
+        raise AudioError(f"cannot be read ({error.strerror})") from error
+    if path.suffix.lower() == ".raw":  # soundfile trusts the suffix, and then requires a rate
+        raise AudioError("header-less audio; expected a format with a header, such as WAV")
 
 
-def _kind(path: Path) -> str:
-    return "a folder" if path.is_dir() else "neither file nor folder"
-
-
-def _check_wav_size(file: BinaryIO, path: Path, n_bytes: int) -> None:
-    """Refuse a WAV file that ends before its data do: libsndfile would shorten the recording silently."""
+def _check_wav_size(file: BinaryIO, n_bytes: int) -> None:
+    """Refuse a WAV file that is shorter than its header says, which libsndfile would accept silently."""
     head = file.read(12)
     if head[:4] not in (b"RIFF", b"RIFX") or head[8:] != b"WAVE":
         return
@@ -306,43 +300,43 @@ def _check_wav_size(file: BinaryIO, path: Path, n_bytes: int) -> None:
         if name == b"data":
             found = n_bytes - file.tell()
             if found < size < _STREAMED_BYTES:
-                raise AudioError(f"{path}: truncated; its header says {size:,} bytes of sound, it holds {found:,}")
+                raise AudioError(f"truncated; its header says {size:,} bytes of sound, it holds {found:,}")
             return
         file.seek(size + size % 2, 1)
 
 
-def _blocks(file: soundfile.SoundFile, path: Path, block_samples: int) -> Iterator[NDArray[np.float32]]:
+def _blocks(file: soundfile.SoundFile, block_samples: int) -> Iterator[Waveform]:
     n_read = 0
-    while len(block := _next_block(file, path, block_samples)) > 0:
+    while len(block := _next_block(file, block_samples)) > 0:
         is_finite = np.isfinite(block).all(axis=1)
         if not is_finite.all():
             position = (n_read + int(np.argmin(is_finite))) / file.samplerate
-            raise AudioError(f"{path}: holds samples that are no numbers (NaN or infinite), at {position:.3f} s")
+            raise AudioError(f"holds samples that are no numbers (NaN or infinite), at {position:.3f} s")
         n_read += len(block)
         yield block
     if n_read == 0:
-        raise AudioError(f"{path}: 0 samples; a clip needs at least 1")
+        raise AudioError("0 samples; a clip needs at least 1")
     if n_read < file.frames < _UNKNOWN_LENGTH:
-        raise AudioError(f"{path}: truncated; its header says {file.frames:,} samples, it holds {n_read:,}")
+        raise AudioError(f"truncated; its header says {file.frames:,} samples, it holds {n_read:,}")
 
 
-def _blocks_at(file: soundfile.SoundFile, path: Path, sample_rate: int) -> Iterator[NDArray[np.float32]]:
-    blocks = _blocks(file, path, _BLOCK_SAMPLES)
+def _blocks_at(file: soundfile.SoundFile, sample_rate: int) -> Iterator[Waveform]:
+    blocks = _blocks(file, _BLOCK_SAMPLES)
     if file.samplerate == sample_rate:
         return blocks
     return _resampled(blocks, soxr.ResampleStream(file.samplerate, sample_rate, file.channels))
 
 
-def _next_block(file: soundfile.SoundFile, path: Path, block_samples: int) -> NDArray[np.float32]:
+def _next_block(file: soundfile.SoundFile, block_samples: int) -> Waveform:
     try:
-        block: NDArray[np.float32] = file.read(block_samples, dtype="float32", always_2d=True)
+        block: Waveform = file.read(block_samples, dtype="float32", always_2d=True)
     except soundfile.SoundFileError as error:
-        raise AudioError(f"{path}: damaged or truncated; its sound cannot be decoded to the end") from error
+        raise AudioError("damaged or truncated; its sound cannot be decoded to the end") from error
     return block
 
 
-def _resampled(blocks: Iterator[NDArray[np.float32]], stream: soxr.ResampleStream) -> Iterator[NDArray[np.float32]]:
-    """Blocks at the stream's other rate; each is passed on one late, for the last must be announced."""
+def _resampled(blocks: Iterator[Waveform], stream: soxr.ResampleStream) -> Iterator[Waveform]:
+    """Blocks at the stream's other rate, one late each, for the stream must know which is the last."""
     held = next(blocks)
     for block in blocks:
         yield stream.resample_chunk(held)
@@ -350,7 +344,7 @@ def _resampled(blocks: Iterator[NDArray[np.float32]], stream: soxr.ResampleStrea
     yield stream.resample_chunk(held, last=True)
 
 
-def _joined(blocks: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+def _concatenated(blocks: list[Waveform]) -> Waveform:
     """Blocks of shape ``(time, channel)`` as one contiguous array of shape ``(channel, time)``."""
     waveform = np.empty((blocks[0].shape[1], sum(map(len, blocks))), dtype=np.float32)
     stop = 0

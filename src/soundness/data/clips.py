@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from soundness.audio.formats import _SUFFIXES
+from soundness.audio.formats import KNOWN_SUFFIXES
 from soundness.errors import DataError
 
 __all__ = [
@@ -104,7 +104,7 @@ def clip_key(file_name: str) -> str:
         ``..._ac_0.11``: only the suffix of a recording is cut off.
     """
     path = PurePosixPath(file_name.replace("\\", "/"))
-    return path.stem if path.suffix.lower() in _SUFFIXES else path.name
+    return path.stem if path.suffix.lower() in KNOWN_SUFFIXES else path.name
 
 
 def parse_name(stem: str) -> NameParts | None:
@@ -217,10 +217,10 @@ def read_attributes(path: Path) -> dict[str, str]:
         with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
             table = csv.DictReader(file)
             if "file_name" not in (table.fieldnames or ()):
-                raise DataError(f"{path}: no column file_name; expected file_name,d1p,d1v,...")
+                raise DataError("no column file_name; expected file_name,d1p,d1v,...", path=path)
             rows = list(table)
     except (OSError, csv.Error) as error:
-        raise DataError(f"{path}: attributes cannot be read ({error})") from error
+        raise DataError(f"attributes cannot be read ({error})", path=path) from error
     return {row["file_name"].strip(): _joined(row) for row in rows if row["file_name"]}
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from soundness.aliases import PathLike
-from soundness.audio.reading import AUDIO_SUFFIXES, iter_audio, list_entries
+from soundness.audio.formats import AUDIO_SUFFIXES
+from soundness.audio.reading import iter_audio, list_entries
 from soundness.data.clips import Clip, Split, clip_key, condition_of, describe_clip, read_attributes
 from soundness.data.layouts import FLAT, LAYOUTS, FlatLayout, FolderLayout, Layout, Place
 from soundness.errors import DataError
@@ -41,7 +42,7 @@ _MAX_DEPTH = 5  # root/dcase2025t2/dev_data/raw/fan, and one more
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something of the data that a person should know.
+    """Something wrong or unusual in the data.
 
     Parameters
     ----------
@@ -60,11 +61,6 @@ class Problem:
     def __str__(self) -> str:
         """The path and the message in one line."""
         return f"{self.path}: {self.message}"
-
-    @classmethod
-    def from_error(cls, path: Path, error: DataError, *, severity: Severity = "error") -> "Problem":
-        """The problem that an error tells of; such errors begin with their path."""
-        return cls(path, str(error).removeprefix(f"{path}: "), severity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +296,7 @@ def _with_attributes(folder: Path, clips: list[Clip], problems: list[Problem]) -
             try:
                 rows = {clip_key(name): text for name, text in read_attributes(path).items()}
             except DataError as error:
-                problems.append(Problem.from_error(path, error, severity="warning"))
+                problems.append(Problem(path, error.reason, "warning"))
                 continue
             attributes |= rows
             if lost := sorted(rows.keys() - keys):

@@ -10,7 +10,7 @@ from statistics import median
 from typing import TypeVar
 
 from soundness.aliases import CountProgress
-from soundness.audio.measures import _CLIPPED_RUN, ClipMeasures, measure_clip
+from soundness.audio.measures import CLIPPED_RUN, ClipMeasures, measure_clip
 from soundness.data.clips import DOMAINS, Clip, Split
 from soundness.data.datasets import FEWEST_TRAINING_CLIPS, Dataset, Machine, Problem
 from soundness.errors import AudioError
@@ -131,7 +131,7 @@ def inspect_dataset(dataset: Dataset, *, progress: CountProgress | None = None) 
                 for warning in _warnings(heard):
                     warned.setdefault((clip.machine_type, clip.split, warning), []).append(clip.path)
             else:
-                problems.append(Problem.from_error(clip.path, heard))
+                problems.append(Problem(clip.path, heard.reason))
             if progress is not None:
                 progress(i + 1, len(clips))
     problems += _grouped(warned)
@@ -235,7 +235,7 @@ def _warnings(heard: ClipMeasures) -> list[str]:
         silent = ", ".join(str(i) for i, flag in enumerate(heard.silent_channels) if flag)
         messages.append(f"digital silence in channel {silent} of 0 to {len(heard.silent_channels) - 1}")
     if heard.is_clipped:
-        messages.append(f"clipped: at full scale for {_CLIPPED_RUN} samples or more in a row")
+        messages.append(f"clipped: at full scale for {CLIPPED_RUN} samples or more in a row")
     return messages
 
 

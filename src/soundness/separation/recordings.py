@@ -17,7 +17,8 @@ import numpy as np
 import soundfile  # type: ignore[import-untyped]  # it ships no types
 from numpy.typing import NDArray
 
-from soundness.audio.reading import AUDIO_SUFFIXES, iter_audio, read_blocks_at, read_info
+from soundness.audio.formats import AUDIO_SUFFIXES
+from soundness.audio.reading import iter_audio, read_blocks_at, read_info
 from soundness.errors import AudioError, DataError, OutputError
 from soundness.separation.conv_tasnet import SOURCES
 from soundness.separation.separator import Separator

@@ -1,1 +1,5 @@
 """Separation of a recording into machine and noise."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

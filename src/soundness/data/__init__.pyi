@@ -1,0 +1,9 @@
+from .clips import Clip as Clip
+from .clips import Condition as Condition
+from .datasets import LAYOUTS as LAYOUTS
+from .datasets import Dataset as Dataset
+from .datasets import Machine as Machine
+from .datasets import open_dataset as open_dataset
+from .layouts import FolderLayout as FolderLayout
+from .layouts import Layout as Layout
+from .layouts import Place as Place

@@ -1,0 +1,16 @@
+from .alarms import AlarmRule as AlarmRule
+from .alarms import AlarmWindow as AlarmWindow
+from .baselines import MahalanobisScorer as MahalanobisScorer
+from .baselines import MeanScorer as MeanScorer
+from .calibration import Calibration as Calibration
+from .calibration import Threshold as Threshold
+from .distances import DISTANCES as DISTANCES
+from .distances import Distance as Distance
+from .fused import FusedScorer as FusedScorer
+from .nearest_neighbors import NearestNeighborScorer as NearestNeighborScorer
+from .normalization import DomainNormalization as DomainNormalization
+from .protocol import ANY_DOMAIN as ANY_DOMAIN
+from .protocol import Scorer as Scorer
+from .protocol import TrainingVectors as TrainingVectors
+from .scorers import SCORERS as SCORERS
+from .scorers import find_scorer as find_scorer

@@ -5,19 +5,25 @@ import sys
 
 import pytest
 
+from soundness.benchmarking.jobs import Entry
+from soundness.benchmarking.submission_package import describe_system
+from soundness.data.datasets import open_dataset
 from soundness.detectors.saving import load_detector
 from soundness.errors import BundleError, SettingsError
 from soundness.plugins import ALLOWED_VARIABLE, find_part, methods_of
-from soundness.representations.fitting import find_fitter
+from soundness.representations.protocol import find_representation
 from soundness.scoring.scorers import SCORERS, MeanScorer, Scorer, find_scorer
+from soundness.training.duration import expected_seconds
 from soundness.training.run import train
 
 MODULE = """
+from dataclasses import replace
+
 import numpy as np
 import torch
 
+from soundness.representations.protocol import Fitted, NetworkFit, NetworkPlan
 from soundness.representations.statistics import MeanLogMel
-from soundness.representations.fitting import Fitted
 from soundness.scoring.scorers import MeanScorer
 
 
@@ -35,10 +41,21 @@ class LargestBand(MeanLogMel):
     @classmethod
     def fit(cls, heard, settings, context):
         bands = np.zeros(settings.log_mel.n_mels, np.float32)
-        return [Fitted(cls(mean=bands, deviation=bands + 1)) for machine in heard]
+        return [Fitted(representation=cls(mean=bands, deviation=bands + 1)) for machine in heard]
 
     def vectors(self, clip):
         return clip.reference.mean(axis=-1).max()[None, None]
+
+
+class Network(LargestBand):
+    @classmethod
+    def fit(cls, machines, settings, context):
+        network = NetworkFit(n_parameters=3, n_steps=7, train_loss=0.5)
+        return [replace(fitted, network=network) for fitted in super().fit(machines, settings, context)]
+
+    @classmethod
+    def network_plan(cls, settings):
+        return NetworkPlan(name="small network", segment_frames=20, n_steps=7, seconds_per_step=lambda: 2.0)
 
 
 class InTensors(LargestBand):
@@ -46,8 +63,9 @@ class InTensors(LargestBand):
         return torch.from_numpy(super().vectors(clip))
 
 
-class NotFitted(MeanLogMel):
-    pass
+class NotFitted:
+    from_arrays, arrays, vectors = MeanLogMel.from_arrays, MeanLogMel.arrays, MeanLogMel.vectors
+    error_map, network_plan = MeanLogMel.error_map, MeanLogMel.network_plan
 
 
 class Highest(MeanScorer):
@@ -126,7 +144,10 @@ def test_a_name_of_the_package_is_found_before_anything_is_imported():
             r"autoencoder\.name: .*:Narrow: __init__ is called as __init__\(self, settings.*n_mels",
         ),
         ("representation={}:NotFitted", r"representation: .*:NotFitted lacks fit"),
-        ("representation={}:Deaf", r"representation: .*:Deaf lacks fit, from_arrays, arrays, vectors, error_map"),
+        (
+            "representation={}:Deaf",
+            r"representation: .*:Deaf lacks fit, from_arrays, arrays, vectors, error_map, network",
+        ),
     ],
 )
 def test_a_class_that_does_not_fit_is_refused_in_one_line(fan, small, tmp_path, mine, override, message):
@@ -197,7 +218,25 @@ def test_a_module_that_fails_to_import_another_is_refused_with_the_reason(tmp_pa
         find_part("leaning:Mine", SCORERS, key="scorer.name", methods={})
 
 
-def test_the_fitters_of_the_package_are_found_by_name():
-    assert find_fitter("mean-log-mel").__name__ == "fit_mean_log_mel"
+def test_the_representations_of_the_package_are_found_by_name():
+    assert find_representation("mean-log-mel").__name__ == "MeanLogMel"
     with pytest.raises(SettingsError, match=r"representation: no 'dreams'; there are .*module:Class"):
-        find_fitter("dreams")
+        find_representation("dreams")
+
+
+def test_a_representation_of_ones_own_with_a_network_is_treated_as_one(fan, small, tmp_path, mine, waveform):
+    settings = small("log-mel-knn", f"representation={mine}:Network", "scope=shared")
+    (detector,) = train(fan, tmp_path / "run", system="log-mel-knn", settings=settings)
+    assert (detector.summary.n_steps, detector.summary.n_parameters, detector.summary.train_loss) == (7, 3, 0.5)
+    assert not detector.calibration.is_valid  # the network was trained on these clips
+    assert Entry("own", settings).is_random
+    machines = list(open_dataset(fan).machines.values())
+    assert expected_seconds(settings, machines) - expected_seconds(small("log-mel-knn"), machines) == 7 * 2.0
+    assert "shorter than one segment of 20: repeated to fill it" in detector.remarks(waveform[:, :2_000])[0]
+    description = describe_system(settings, is_told_attributes=False)
+    assert description.machine_learning_method == f"small network, {settings.scorer.name}"
+
+
+def test_a_system_without_a_network_has_none_to_share(fan, small, tmp_path):
+    with pytest.raises(SettingsError, match="scope is 'shared', but there is no network to share"):
+        train(fan, tmp_path / "run", system="log-mel-knn", settings=small("log-mel-knn", "scope=shared"))

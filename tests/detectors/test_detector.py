@@ -7,7 +7,7 @@ import torch
 from soundness.audio.log_mel import LogMel
 from soundness.detectors.detector import Detector
 from soundness.errors import AudioError
-from soundness.representations.protocol import REPRESENTATIONS, find_representation
+from soundness.representations.protocol import REPRESENTATIONS, find_representation, network_plan
 from soundness.settings.loading import system_names
 
 SYSTEMS = system_names()
@@ -147,7 +147,7 @@ def test_a_clip_shorter_than_a_segment_is_scored_with_a_remark(detectors):
     short = noise(seconds=1_500 / 16_000)  # 1 + 1500 // 256 = 6 frames
     for detector in detectors.values():
         assert np.isfinite(detector.score(short))
-        expected = [] if detector.settings.segment_frames is None else ["6 frames, shorter than one segment of 8"]
+        expected = [] if network_plan(detector.settings) is None else ["6 frames, shorter than one segment of 8"]
         assert [remark.partition(":")[0] for remark in detector.remarks(short)] == expected
 
 

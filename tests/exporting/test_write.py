@@ -43,7 +43,7 @@ def exported(detectors, tmp_path_factory):
     return folder
 
 
-EXPORTED = [name for name in system_names() if not load_settings(name).is_embedding]
+EXPORTED = [name for name in system_names() if load_settings(name).representation != "discriminative-embedding"]
 
 
 @pytest.mark.parametrize("system", EXPORTED)

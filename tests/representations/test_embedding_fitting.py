@@ -8,6 +8,7 @@ from soundness.data.datasets import open_dataset
 from soundness.errors import SettingsError
 from soundness.representations.embedding_batches import EmbeddingClips
 from soundness.representations.embedding_fitting import fit_embedding
+from soundness.representations.protocol import network_plan
 from soundness.settings.loading import load_settings
 from soundness.training.separation import decide_separation
 
@@ -123,7 +124,7 @@ def test_settings_that_do_not_fit_are_refused_by_name(override, message):
     if not override.startswith("autoencoder"):
         system += ["autoencoder=false", "training=false"]
     with pytest.raises(SettingsError, match=message):
-        load_settings("conditional", overrides=[*system, override])
+        network_plan(load_settings("conditional", overrides=[*system, override]))
 
 
 def test_what_is_separated_is_no_target_of_an_embedding(fan, small):

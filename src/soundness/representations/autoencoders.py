@@ -3,14 +3,14 @@
 import itertools
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from soundness.errors import SettingsError
-from soundness.lightning_loop import count_parameters
 from soundness.plugins import find_part
+from soundness.representations.protocol import NetworkFit
 from soundness.settings.system import AutoencoderSettings, SystemSettings
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "NewAutoencoder",
     "Reconstructor",
     "autoencoder_settings",
+    "deciding_settings",
     "new_reconstructor",
     "overlapping_segments",
     "split_into_segments",
@@ -263,16 +264,16 @@ def _decoder_layers(channels: tuple[int, ...], *, first_stride: int) -> list[nn.
     return [*layers, nn.Conv2d(channels[0], first_stride**2, 3, padding=1), nn.PixelShuffle(first_stride)]
 
 
-@dataclass(frozen=True, slots=True)
-class FitResult:
-    """A trained network and how its training went; losses in squared deviations of a band, or dB squared."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitResult(NetworkFit):
+    """A trained network and its training's outcome; losses in squared deviations of a band, or dB squared."""
 
     reconstructor: Reconstructor
-    n_steps: int
-    train_loss: float
-    held_out_loss: float | None
 
-    @property
-    def n_parameters(self) -> int:
-        """Trained parameters of the network."""
-        return count_parameters(self.reconstructor)
+
+def deciding_settings(settings: SystemSettings) -> dict[str, Any]:
+    """Settings that the weights of a system's autoencoder depend on, as plain values."""
+    only_of_scores = {"is_overlapping", "error"}
+    return settings.model_dump(
+        mode="json", include={"autoencoder", "training"}, exclude={"autoencoder": only_of_scores}
+    )

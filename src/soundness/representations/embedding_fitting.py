@@ -16,7 +16,14 @@ from torch.utils.data import DataLoader
 
 from soundness.aliases import CountProgress
 from soundness.errors import SettingsError
-from soundness.lightning_loop import check_accelerator, quiet_lightning, run
+from soundness.lightning_loop import (
+    TIMED_STEPS,
+    check_accelerator,
+    count_parameters,
+    quiet_lightning,
+    run,
+    time_step,
+)
 from soundness.representations.embedding_batches import EmbeddingBatch, EmbeddingBatches, EmbeddingClips
 from soundness.representations.embeddings import (
     EmbeddingFit,
@@ -29,7 +36,7 @@ from soundness.representations.embeddings import (
 from soundness.representations.statistics import band_statistics
 from soundness.settings.system import EmbeddingSettings, SystemSettings
 
-__all__ = ["check_embedding", "fit_embedding"]
+__all__ = ["check_embedding", "fit_embedding", "seconds_per_step"]
 
 _LAST = "last"
 
@@ -78,7 +85,13 @@ def fit_embedding(
         run(trainer, module, checkpoint=last if last.exists() else None)
     if not math.isfinite(module.train_loss):
         raise SettingsError("the training diverged: its loss is no number; a smaller embedding.learning_rate may help")
-    return EmbeddingFit(module.network.cpu().eval(), module.batches.n_classes, trainer.global_step, module.train_loss)
+    return EmbeddingFit(
+        network=module.network.cpu().eval(),
+        n_classes=module.batches.n_classes,
+        n_parameters=count_parameters(module.network),
+        n_steps=trainer.global_step,
+        train_loss=module.train_loss,
+    )
 
 
 def _check_classes(clips: EmbeddingClips, settings: EmbeddingSettings) -> None:
@@ -102,6 +115,24 @@ def check_embedding(settings: SystemSettings) -> None:
     with torch.random.fork_rng(devices=[]):
         new_embedding_network(settings, mean=bands, deviation=bands, spread=bands)
     check_accelerator(settings.embedding.accelerator, setting="embedding.accelerator")
+
+
+def seconds_per_step(settings: SystemSettings) -> float:
+    """Time of a batch on this machine, in seconds, measured on noise."""
+    embedding, n_mels = settings.embedding, settings.log_mel.n_mels
+    bands = torch.ones(n_mels)
+    with torch.random.fork_rng(devices=[]):
+        network = new_embedding_network(settings, mean=bands, deviation=bands, spread=bands)
+        clips = [torch.randn(n_mels, embedding.segment_frames).numpy() for _ in range(2)]
+    timed = embedding.model_copy(update={"max_steps": TIMED_STEPS, "steps_per_epoch": TIMED_STEPS})
+    batches = EmbeddingBatches(EmbeddingClips(clips, np.arange(2), clips), timed, seed=0).epoch(0)
+
+    def embeddings() -> Tensor:
+        batch = next(batches)
+        found: Tensor = network(batch.segments, batch.spectra)
+        return found
+
+    return time_step(network, embeddings)
 
 
 def _new_training(

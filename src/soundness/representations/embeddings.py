@@ -2,8 +2,9 @@
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -14,8 +15,10 @@ from torch.nn.functional import normalize
 
 from soundness.audio.log_mel import Spectrograms
 from soundness.errors import SettingsError
-from soundness.lightning_loop import count_parameters
 from soundness.representations.autoencoders import split_into_segments
+from soundness.representations.embedding_batches import TRANSFORMATIONS, EmbeddingClips
+from soundness.representations.protocol import FitContext, Fitted, MachineSpectrograms, NetworkFit, NetworkPlan
+from soundness.representations.statistics import band_statistics
 from soundness.settings.system import EmbeddingSettings, SystemSettings
 
 __all__ = [
@@ -208,6 +211,52 @@ class DiscriminativeEmbedding:
         self.segment_frames = segment_frames
 
     @classmethod
+    def fit(
+        cls, machines: Sequence[MachineSpectrograms], settings: SystemSettings, context: FitContext
+    ) -> list[Fitted]:
+        """Train one network to tell apart all conditions of all machines; noise of one machine is mixed into all.
+
+        A class is a machine with its section and its attributes, or the pseudo-label in their place. The domain is no
+        class: it differs from the attributes only where nobody wrote down what differs.
+        """
+        from soundness.representations.embedding_fitting import fit_embedding  # loads Lightning
+
+        clips = _clips_of(machines)
+        network = fit_embedding(
+            clips,
+            settings,
+            seed=context.seed,
+            folder=context.folder,
+            resume=context.resume,
+            progress=context.progress,
+        )
+        notes = _notes(clips, network)
+        n_frames = settings.embedding.segment_frames
+        fitted = []
+        for machine in machines:
+            mean, deviation = band_statistics([clip.input for clip in machine.spectrograms])
+            embedding = cls(network.network, mean=mean, deviation=deviation, segment_frames=n_frames)
+            fitted.append(Fitted(representation=embedding, network=network, notes=notes))
+        return fitted
+
+    @classmethod
+    def network_plan(cls, settings: SystemSettings) -> NetworkPlan:
+        """Description of the embedding network."""
+        if settings.autoencoder is not None:
+            raise SettingsError(f"representation is {settings.representation!r}; set autoencoder and training to false")
+        embedding = settings.embedding
+        return NetworkPlan(
+            name=settings.representation,
+            trained_with=embedding.model_dump(mode="json"),
+            segment_frames=embedding.segment_frames,
+            is_conditional=True,
+            has_noise=embedding.noise_share > 0.0,
+            n_steps=embedding.max_steps,
+            seconds_per_step=partial(_seconds_per_step, settings),
+            check=partial(_check, settings),
+        )
+
+    @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: SystemSettings) -> Self:
         """Rebuild from `arrays`."""
         mean, deviation = (arrays[f"machine_{name}"] for name in ("mean", "deviation"))
@@ -270,17 +319,46 @@ def _spectrum_layers(channels: tuple[int, ...]) -> list[nn.Module]:
     return layers
 
 
-@dataclass(frozen=True, slots=True)
-class EmbeddingFit:
-    """A trained network and how its training went; nothing is held out, and the last weights are kept."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingFit(NetworkFit):
+    """A trained network and its training's outcome; nothing is held out, and the last weights are kept."""
 
     network: EmbeddingNetwork
     n_classes: int
-    n_steps: int
-    train_loss: float
-    held_out_loss: None = None
 
-    @property
-    def n_parameters(self) -> int:
-        """Trained parameters of the network."""
-        return count_parameters(self.network)
+
+def _clips_of(machines: Sequence[MachineSpectrograms]) -> EmbeddingClips:
+    """All clips of all machines with their classes, their separated copies, and the noise of any machine."""
+    own = [(c.machine_type, c.section, c.attributes) for machine in machines for c in machine.conditions]
+    names = sorted(set(own))
+    classes = [names.index(name) for name in own]
+    originals = [clip.input for machine in machines for clip in machine.spectrograms]
+    copies = [clip.input for machine in machines for clip in machine.copies]  # of every clip, or of none
+    return EmbeddingClips(
+        [*originals, *copies],
+        np.array(classes + classes[: len(copies)]),
+        [noise for machine in machines for noise in machine.noise],
+    )
+
+
+def _notes(clips: EmbeddingClips, network: EmbeddingFit) -> tuple[str, ...]:
+    n_own = len(np.unique(clips.classes))
+    ways = f" x {len(TRANSFORMATIONS)} transformations ({', '.join(TRANSFORMATIONS)})"
+    classes = f"the network tells {n_own} class(es) of clips apart{ways if network.n_classes > n_own else ''}"
+    noise = f"{len(clips.noise)} noise-only clips are mixed in" if clips.noise else "no noise-only clips to mix in"
+    return (
+        f"{classes}; {noise}",
+        "the network was trained on the calibration clips: expect more false alarms than asked for",
+    )
+
+
+def _seconds_per_step(settings: SystemSettings) -> float:
+    from soundness.representations.embedding_fitting import seconds_per_step  # loads Lightning
+
+    return seconds_per_step(settings)
+
+
+def _check(settings: SystemSettings) -> None:
+    from soundness.representations.embedding_fitting import check_embedding  # loads Lightning
+
+    check_embedding(settings)

@@ -1,6 +1,7 @@
 """Trained networks kept on disk, so that systems which differ only in how they score train one network."""
 
 import hashlib
+import json
 import tempfile
 import time
 from collections.abc import Iterator
@@ -10,15 +11,13 @@ from typing import Any
 import torch
 
 from soundness.aliases import CountProgress
+from soundness.lightning_loop import count_parameters
 from soundness.representations.autoencoder_batches import TrainingClips
-from soundness.representations.autoencoders import FitResult, new_reconstructor
+from soundness.representations.autoencoders import FitResult, deciding_settings, new_reconstructor
 from soundness.run_folders import package_versions
 from soundness.settings.system import SystemSettings
 
-__all__ = ["UNKNOWN_TO_A_NETWORK", "NetworkCache"]
-
-UNKNOWN_TO_A_NETWORK = {"is_overlapping", "error"}
-"""Settings of an autoencoder that only say how a clip is scored with it."""
+__all__ = ["NetworkCache"]
 
 
 class NetworkCache:
@@ -66,7 +65,8 @@ class NetworkCache:
             )
         reconstructor.load_state_dict(weights)
         self.seconds_spared += kept["seconds"]
-        return FitResult(reconstructor.eval(), kept["n_steps"], kept["train_loss"], kept["held_out_loss"])
+        outcome = {name: kept[name] for name in ("n_steps", "train_loss", "held_out_loss")}
+        return FitResult(reconstructor=reconstructor.eval(), n_parameters=count_parameters(reconstructor), **outcome)
 
     def _keep(self, file: Path, fit: FitResult, *, n_conditions: int, seconds: float) -> None:
         """A file is there as a whole or not at all."""
@@ -94,8 +94,7 @@ def _key(clips: TrainingClips, settings: SystemSettings, seed: int) -> str:
 
 
 def _parts(clips: TrainingClips, settings: SystemSettings, seed: int) -> Iterator[Any]:
-    for model in (settings.autoencoder, settings.training):
-        yield b"" if model is None else model.model_dump_json(exclude=UNKNOWN_TO_A_NETWORK).encode()
+    yield json.dumps(deciding_settings(settings)).encode()
     yield repr((seed, settings.log_mel.n_mels, list(clips.groups), list(clips.recordings), package_versions())).encode()
     yield repr(tuple(clips.conditions.shape)).encode()
     yield clips.conditions.tobytes()

@@ -1,32 +1,44 @@
-"""A representation: a clip becomes a vector under each condition."""
+"""Protocol of representations: a clip becomes a vector under each condition."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from soundness.aliases import CountProgress
 from soundness.audio.log_mel import Spectrograms
 from soundness.data.clips import Clip, Condition
+from soundness.plugins import find_part, methods_of
+from soundness.representations.conditions import ConditionEncoder
 from soundness.settings.system import SystemSettings
 
 if TYPE_CHECKING:  # loads PyTorch
-    pass
+    from soundness.representations.network_cache import NetworkCache
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol, Self
-
-from soundness.plugins import find_part, methods_of
-from soundness.representations.statistics import MeanLogMel, PooledLogMel, QuantileLogMel
-
-if TYPE_CHECKING:  # loads PyTorch
-    pass
-
-__all__ = ["REPRESENTATIONS", "MachineSpectrograms", "Representation", "find_representation"]
+__all__ = [
+    "REPRESENTATIONS",
+    "FitContext",
+    "Fitted",
+    "MachineSpectrograms",
+    "NetworkFit",
+    "NetworkPlan",
+    "Representation",
+    "find_representation",
+    "network_plan",
+]
 
 
 class Representation(Protocol):
-    """What stands in `REPRESENTATIONS`: what a clip becomes before it is scored."""
+    """Class of `REPRESENTATIONS`: turns a clip into the vectors that are scored."""
+
+    @classmethod
+    def fit(
+        cls, machines: "Sequence[MachineSpectrograms]", settings: SystemSettings, context: "FitContext"
+    ) -> "list[Fitted]":
+        """Fit a representation of each machine; machines that come together share a network, if there is one."""
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: SystemSettings) -> Self:
@@ -39,18 +51,28 @@ class Representation(Protocol):
         """Vectors of one clip, shape ``(condition, feature)``."""
 
     def error_map(self, clip: Spectrograms) -> NDArray[np.floating]:
-        """How odd each band and frame is, shape ``(mel, frame)``; higher is odder."""
+        """Deviation of each band and frame from normal, shape ``(mel, frame)``; higher is more anomalous."""
+
+    @classmethod
+    def network_plan(cls, settings: SystemSettings) -> "NetworkPlan | None":
+        """Description of the network that `fit` trains; ``None`` if it trains none.
+
+        Raises
+        ------
+        SettingsError
+            If the settings do not go with the representation.
+        """
 
 
 REPRESENTATIONS: dict[str, type[Representation] | str] = {
     "reconstruction-error": "soundness.representations.reconstruction:ReconstructionError",
     "latent": "soundness.representations.reconstruction:Latent",
-    "mean-log-mel": MeanLogMel,
-    "quantile-log-mel": QuantileLogMel,
-    "log-mel": PooledLogMel,
+    "mean-log-mel": "soundness.representations.statistics:MeanLogMel",
+    "quantile-log-mel": "soundness.representations.statistics:QuantileLogMel",
+    "log-mel": "soundness.representations.statistics:PooledLogMel",
     "discriminative-embedding": "soundness.representations.embeddings:DiscriminativeEmbedding",
 }
-"""By name, those that need PyTorch by their import path."""
+"""By name; an import path is loaded when it is needed, for some need PyTorch."""
 
 
 def find_representation(name: str) -> type[Representation]:
@@ -66,9 +88,128 @@ def find_representation(name: str) -> type[Representation]:
     return representation
 
 
+def network_plan(settings: SystemSettings) -> "NetworkPlan | None":
+    """The network of a system, as its representation describes it; ``None`` in a system without one.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such representation, or the settings do not go with it.
+    """
+    return find_representation(settings.representation).network_plan(settings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkPlan:
+    """A network that is to be trained, or was.
+
+    Parameters
+    ----------
+    name
+        In descriptions of the system, such as "convolutional autoencoder".
+    trained_with
+        Settings of its own that its weights depend on, as plain values: systems that agree in these and in audio,
+        log-mel, separation, pseudo-labels and scope have the same network. ``None`` if any setting may matter.
+    segment_frames
+        Frames that it reads at a time.
+    is_conditional
+        True if it is conditioned on attributes or learns to tell them apart.
+    is_reconstruction
+        True if it reads one log-mel and reconstructs another, which may be the same.
+    has_noise
+        True if noise-only supplemental clips are mixed in.
+    has_frame_covariances
+        True if the fit gives the covariance of single frames.
+    n_steps
+        Batches of a training at most, or a function that gives it from the length of all clips in seconds.
+    seconds_per_step
+        Measures the time that a batch takes on this machine, in seconds; ``None`` for a training of no time.
+    check
+        Raises `SettingsError` if no training should start with these settings.
+    """
+
+    name: str
+    trained_with: Mapping[str, Any] | None = None
+    segment_frames: int = 1
+    is_conditional: bool = False
+    is_reconstruction: bool = False
+    has_noise: bool = False
+    has_frame_covariances: bool = False
+    n_steps: int | Callable[[float], int] = 0
+    seconds_per_step: Callable[[], float] | None = None
+    check: Callable[[], None] = field(default=lambda: None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkFit:
+    """Outcome of a network's training; the unit of losses is the training's own."""
+
+    n_parameters: int
+    n_steps: int
+    train_loss: float
+    held_out_loss: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FitContext:
+    """Circumstances of a fit, beside the system's settings.
+
+    Parameters
+    ----------
+    seed
+        Random seed.
+    folder
+        Folder of checkpoints and logs.
+    resume
+        Go on from the last checkpoint there.
+    progress
+        Called with the number of batches done and the largest total.
+    networks
+        Cache of trained networks; ``None`` for no cache.
+    """
+
+    seed: int
+    folder: Path
+    resume: bool
+    progress: CountProgress | None
+    networks: "NetworkCache | None" = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """A representation that is ready to use, with the properties of its vectors that a scorer needs.
+
+    Parameters
+    ----------
+    representation
+        Of one machine.
+    conditions
+        Condition of each of its vectors, in order; empty where one vector counts for every domain.
+    encoder
+        Conditions as the network reads them; ``None`` for a network that is not conditional.
+    network
+        Outcome of its network's training; ``None`` without one.
+    frame_covariances
+        See `soundness.scoring.scorers.TrainingVectors`; the domains in alphabetical order.
+    view_sizes, n_bands
+        See there.
+    notes
+        Notes on the fit for the user.
+    """
+
+    representation: Representation
+    conditions: tuple[Condition, ...] = ()
+    encoder: ConditionEncoder | None = None
+    network: NetworkFit | None = None
+    frame_covariances: NDArray[np.float64] | None = None
+    view_sizes: tuple[int, ...] = ()
+    n_bands: int = 0
+    notes: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class MachineSpectrograms:
-    """A machine's training clips, as the rest of the training sees them.
+    """Training clips of a machine, computed.
 
     Parameters
     ----------
@@ -77,19 +218,19 @@ class MachineSpectrograms:
     clips
         In the order of their names.
     spectrograms
-        What the representation gets of each clip.
+        Input and reference of the representation, of each clip.
     copies
-        What was separated from each clip, where it is further training material; empty elsewhere.
+        The separated part of each clip, where it is further training material; empty elsewhere.
     notes
-        What is odd about the clips.
+        Notes on the clips for the user.
     seconds
-        Wall-clock time that reading and separating took.
+        Wall-clock time of reading and separating.
     separation_seconds
-        The part of it that separating took.
+        Wall-clock time of separating alone.
     conditions
-        What a network may be told of each clip.
+        Condition of each clip.
     pseudo_labelled
-        Which clips have a pseudo-label in the place of attributes.
+        Indices of the clips with a pseudo-label in the place of attributes.
     noise
         Log-mels of noise-only supplemental clips, where a network is trained with them; empty elsewhere.
     """

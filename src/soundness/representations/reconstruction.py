@@ -1,6 +1,8 @@
 """What a clip becomes behind an autoencoder: its reconstruction error, or its latent, pooled over time."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -9,13 +11,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from soundness.audio.log_mel import Spectrograms
+from soundness.data.clips import Condition
+from soundness.errors import SettingsError
+from soundness.representations.autoencoder_batches import TrainingClips
 from soundness.representations.autoencoders import (
+    FitResult,
     Reconstructor,
     autoencoder_settings,
+    deciding_settings,
     new_reconstructor,
     overlapping_segments,
     split_into_segments,
 )
+from soundness.representations.conditions import ConditionEncoder
+from soundness.representations.protocol import FitContext, Fitted, MachineSpectrograms, NetworkPlan
 from soundness.representations.statistics import pooled
 from soundness.settings.fields import Pooling
 from soundness.settings.system import SystemSettings
@@ -52,6 +61,8 @@ class ReconstructionError:
         Of the error over time, see `soundness.representations.poolings`: a view each, one after the other in a vector.
     """
 
+    _is_of_bands = True  # each value of a view belongs to a band
+
     def __init__(
         self,
         reconstructor: Reconstructor,
@@ -68,6 +79,65 @@ class ReconstructionError:
         self.is_overlapping = is_overlapping
         self.error = error
         self.poolings = tuple(poolings)
+
+    @classmethod
+    def fit(
+        cls, machines: Sequence[MachineSpectrograms], settings: SystemSettings, context: FitContext
+    ) -> list[Fitted]:
+        """Train one network on all clips of all machines, and on their separated copies where there are any."""
+        own = [condition for machine in machines for condition in machine.conditions]
+        is_conditional = autoencoder_settings(settings).is_conditional
+        encoder = ConditionEncoder(tuple(sorted(set(own))) if is_conditional else ())
+        clips = _training_clips(machines, own, encoder)
+        network = _fit_network(clips, settings, context)
+        return [cls._of_machine(machine, settings, encoder, network) for machine in machines]
+
+    @classmethod
+    def network_plan(cls, settings: SystemSettings) -> NetworkPlan:
+        """Description of the autoencoder."""
+        autoencoder, training = settings.autoencoder, settings.training
+        if autoencoder is None or training is None:
+            raise SettingsError(f"representation {settings.representation!r} needs autoencoder and training settings")
+        return NetworkPlan(
+            name=f"{autoencoder.name} autoencoder",
+            trained_with=deciding_settings(settings),
+            segment_frames=autoencoder.segment_frames,
+            is_conditional=autoencoder.is_conditional,
+            is_reconstruction=True,
+            has_frame_covariances=cls._has_frame_covariances(settings),
+            n_steps=training.max_steps if training.n_epochs is None else partial(_steps_of_epochs, settings),
+            seconds_per_step=partial(_seconds_per_step, settings),
+            check=partial(_check, settings),
+        )
+
+    @classmethod
+    def _has_frame_covariances(cls, settings: SystemSettings) -> bool:
+        """True if a clip becomes the mean of its residual frames with their sign."""
+        is_signed = autoencoder_settings(settings).error == "signed"
+        return cls._is_of_bands and is_signed and settings.poolings == ("mean",)
+
+    @classmethod
+    def _of_machine(
+        cls,
+        machine: MachineSpectrograms,
+        settings: SystemSettings,
+        encoder: ConditionEncoder,
+        network: FitResult,
+    ) -> Fitted:
+        """Representation of one machine: the network under the conditions that occur on it."""
+        conditions = tuple(sorted(set(machine.conditions))) if encoder.n_features > 0 else ()
+        encoded = encoder.encode(conditions) if conditions else np.zeros((1, 0), np.float32)
+        representation = cls.of(network.reconstructor, encoded, settings)
+        has_covariances = cls._has_frame_covariances(settings)
+        return Fitted(
+            representation=representation,
+            conditions=conditions,
+            encoder=encoder if autoencoder_settings(settings).is_conditional else None,
+            network=network,
+            frame_covariances=_frame_covariances(machine, representation, conditions) if has_covariances else None,
+            view_sizes=tuple(view.shape[-1] for view in representation.views(machine.spectrograms[0])),
+            n_bands=settings.log_mel.n_mels if cls._is_of_bands else 0,
+        )
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: SystemSettings) -> Self:
@@ -180,6 +250,8 @@ class Latent(ReconstructionError):  # noqa: N818  # not an exception
     The error map is that of the reconstruction.
     """
 
+    _is_of_bands = False
+
     def views(self, clip: Spectrograms) -> list[NDArray[np.float32]]:
         """The activations pooled over segments in each way, shape ``(condition, feature)`` each."""
         network: Any = self.reconstructor.autoencoder  # which has an encoder: `new_reconstructor` has seen to it
@@ -209,3 +281,80 @@ def _join_segments(segments: Tensor, *, n_frames: int) -> Tensor:
     rest = n_frames - whole.shape[-1]
     last = segments[:, -1, :, :rest] if whole.shape[-1] == 0 else segments[:, -1, :, -rest:]
     return torch.cat([whole, last], dim=-1)
+
+
+def _training_clips(
+    machines: Sequence[MachineSpectrograms], conditions: Sequence[Condition], encoder: ConditionEncoder
+) -> TrainingClips:
+    """All clips of all machines, and their separated copies under the conditions of their recordings."""
+    originals = [clip for machine in machines for clip in machine.spectrograms]
+    copies = [clip for machine in machines for clip in machine.copies]  # of every clip, or of none
+    recordings = [index % len(originals) for index in range(len(originals) + len(copies))]
+    return TrainingClips(
+        [*originals, *copies],
+        encoder.encode(conditions[index] for index in recordings),
+        [f"{conditions[index].machine_type} {conditions[index].domain}" for index in recordings],
+        recordings,
+    )
+
+
+def _fit_network(clips: TrainingClips, settings: SystemSettings, context: FitContext) -> FitResult:
+    from soundness.representations.autoencoder_fitting import fit_reconstructor  # loads Lightning
+
+    fit = fit_reconstructor if context.networks is None else context.networks.fit
+    return fit(
+        clips,
+        settings,
+        seed=context.seed,
+        folder=context.folder,
+        resume=context.resume,
+        progress=context.progress,
+    )
+
+
+def _steps_of_epochs(settings: SystemSettings, seconds: float) -> int:
+    """Batches of a training by epochs, on clips of a total length."""
+    training = settings.training
+    assert training is not None  # `network_plan` has seen to it
+    assert training.n_epochs is not None
+    n_positions = (1 - training.held_out) * seconds * settings.audio.sample_rate / settings.log_mel.hop_length
+    return training.n_epochs * math.ceil(n_positions / training.batch_size)
+
+
+def _seconds_per_step(settings: SystemSettings) -> float:
+    from soundness.representations.autoencoder_fitting import seconds_per_step  # loads Lightning
+
+    return seconds_per_step(settings)
+
+
+def _check(settings: SystemSettings) -> None:
+    from soundness.representations.autoencoder_fitting import check_network  # loads Lightning
+
+    check_network(settings)
+
+
+def _frame_covariances(
+    machine: MachineSpectrograms, residual: ReconstructionError, conditions: tuple[Condition, ...]
+) -> NDArray[np.float64]:
+    """Covariance of each domain's residual frames, each clip under its own condition, shape ``(domain, mel, mel)``."""
+    domains = [clip.domain or "" for clip in machine.clips]
+    own = [conditions.index(condition) if conditions else 0 for condition in machine.conditions]
+    return np.stack(
+        [_covariance(machine, residual, own, [d == domain for d in domains]) for domain in sorted(set(domains))]
+    )
+
+
+def _covariance(
+    machine: MachineSpectrograms, residual: ReconstructionError, own: Sequence[int], chosen: Sequence[bool]
+) -> NDArray[np.float64]:
+    """Covariance of the residual frames of the chosen clips, of which one is in memory at a time."""
+    n_mels = residual.reconstructor.mean.shape[1]
+    count, total, products = 0, np.zeros(n_mels), np.zeros((n_mels, n_mels))
+    for clip, condition, is_chosen in zip(machine.spectrograms, own, chosen, strict=True):
+        if is_chosen:
+            left = residual.residuals(clip, residual.conditions[condition : condition + 1])  # (1, segment, mel, frame)
+            frames = left[0].transpose(1, 2).reshape(-1, n_mels).numpy().astype(np.float64)
+            count, total, products = count + len(frames), total + frames.sum(axis=0), products + frames.T @ frames
+    mean = total / count
+    covariance: NDArray[np.float64] = (products - count * np.outer(mean, mean)) / max(1, count - 1)
+    return covariance

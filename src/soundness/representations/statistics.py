@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.audio.log_mel import Spectrograms
+from soundness.errors import SettingsError
+from soundness.representations.protocol import FitContext, Fitted, MachineSpectrograms, NetworkPlan
 from soundness.settings.fields import Pooling, quantile_of
 from soundness.settings.system import SystemSettings
 
@@ -44,6 +46,30 @@ class MeanLogMel:
         self.deviation = deviation
 
     @classmethod
+    def fit(
+        cls,
+        machines: Sequence[MachineSpectrograms],
+        settings: SystemSettings,
+        context: FitContext,  # noqa: ARG003  # as all representations
+    ) -> list[Fitted]:
+        """Scale the error map by each machine's clips; nothing else is learned."""
+        fitted = []
+        for machine in machines:
+            mean, deviation = band_statistics([clip.reference for clip in machine.spectrograms])
+            found = cls.from_arrays({"mean": mean, "deviation": deviation}, settings)
+            fitted.append(Fitted(representation=found, view_sizes=found.view_sizes, n_bands=len(mean)))
+        return fitted
+
+    @classmethod
+    def network_plan(cls, settings: SystemSettings) -> NetworkPlan | None:
+        """``None``: no network is trained."""
+        if settings.autoencoder is not None:
+            raise SettingsError(
+                f"representation {settings.representation!r} has no network; set autoencoder=false, too"
+            )
+        return None
+
+    @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: SystemSettings) -> Self:  # noqa: ARG003  # the protocol passes settings to all
         """Rebuild from `arrays`."""
         return cls(mean=arrays["mean"], deviation=arrays["deviation"])
@@ -68,6 +94,11 @@ class MeanLogMel:
     def band_deviations(self) -> Bands:
         """Deviation of each band over all training frames, dB, shape ``(mel,)``."""
         return self.deviation
+
+    @property
+    def view_sizes(self) -> tuple[int, ...]:
+        """Features of each view of a clip; empty where its vector is one view."""
+        return ()
 
 
 class QuantileLogMel(MeanLogMel):

@@ -154,46 +154,14 @@ class SystemSettings(StrictSettings):
     calibration_share: float = Field(default=0.2, gt=0.0, lt=1.0)
     """Share of the training clips of each domain that is held out, where calibration is ``held-out``."""
 
-    @property
-    def is_embedding(self) -> bool:
-        """Whether clips become embeddings, of a network that tells classes apart."""
-        return self.representation == "discriminative-embedding"
-
-    @property
-    def has_network(self) -> bool:
-        """Whether a network is trained."""
-        return self.autoencoder is not None or self.is_embedding
-
-    @property
-    def is_told_attributes(self) -> bool:
-        """Whether the network is told attributes, as a condition or as what it is to tell apart."""
-        return self.is_embedding or (self.autoencoder is not None and self.autoencoder.is_conditional)
-
-    @property
-    def has_mean_residuals(self) -> bool:
-        """Whether a clip becomes the mean of its residual frames, with their sign: these have a covariance."""
-        is_signed = self.autoencoder is not None and self.autoencoder.error == "signed"
-        return self.representation == "reconstruction-error" and is_signed and self.poolings == ("mean",)
-
-    @property
-    def segment_frames(self) -> int | None:
-        """Frames that the network hears at a time; ``None`` without one."""
-        if self.is_embedding:
-            return self.embedding.segment_frames
-        return None if self.autoencoder is None else self.autoencoder.segment_frames
-
     def deciding(self) -> dict[str, Any]:
         """Every setting that a score depends on, as values of JSON: all but name and description."""
         return self.model_dump(mode="json", exclude={"name", "description"})
 
     @model_validator(mode="after")
-    def _parts_of_a_network_go_together(self) -> Self:
+    def _parts_of_an_autoencoder_go_together(self) -> Self:
         if (self.autoencoder is None) != (self.training is None):
             raise ValueError("autoencoder and training go together: both are false in a system without a network")
-        if self.is_embedding and self.autoencoder is not None:
-            raise ValueError("representation is 'discriminative-embedding'; set autoencoder and training to false")
-        if self.scope == "shared" and not self.has_network:
-            raise ValueError("scope is 'shared', but there is no network to share")
         return self
 
     @model_validator(mode="after")

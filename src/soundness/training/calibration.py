@@ -11,7 +11,7 @@ from soundness.audio.log_mel_cache import LogMelCache
 from soundness.data.clips import Clip
 from soundness.data.datasets import Machine
 from soundness.errors import DataError
-from soundness.representations.protocol import Representation
+from soundness.representations.protocol import Representation, network_plan
 from soundness.scoring.calibration import Calibration
 from soundness.scoring.scorers import Scorer
 from soundness.settings.system import SystemSettings
@@ -68,7 +68,7 @@ def _chosen(machine: Machine, *, share: float, seed: int) -> tuple[Clip, ...]:
 
 def left_out_calibration(scores: Mapping[str, NDArray[np.float64]], settings: SystemSettings) -> Calibration:
     """Of leave-one-out scores by domain; a network, where there is one, has heard the clips all the same."""
-    return Calibration.from_scores(scores, origin="heard" if settings.has_network else "left-out")
+    return Calibration.from_scores(scores, origin="left-out" if network_plan(settings) is None else "heard")
 
 
 def held_out_calibration(

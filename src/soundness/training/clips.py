@@ -13,7 +13,7 @@ from soundness.data.clips import Clip, condition_of
 from soundness.data.datasets import FEWEST_TRAINING_CLIPS, Machine
 from soundness.detectors.normal_clips import NormalClips
 from soundness.errors import AudioError, DataError
-from soundness.representations.protocol import MachineSpectrograms
+from soundness.representations.protocol import MachineSpectrograms, network_plan
 from soundness.settings.system import SystemSettings
 from soundness.threads import one_thread_each
 
@@ -125,7 +125,8 @@ def hear(
 
 def noise_clips(machine: Machine, settings: SystemSettings) -> tuple[Clip, ...]:
     """The noise-only supplemental clips that a system's network is trained with; none in most systems."""
-    if not settings.is_embedding or settings.embedding.noise_share == 0.0 or settings.separation == "denoise":
+    plan = network_plan(settings)
+    if plan is None or not plan.has_noise or settings.separation == "denoise":
         return ()
     return tuple(clip for clip in machine.supplemental if clip.supplemental == "noise")
 
@@ -148,9 +149,8 @@ def _paired(heard: RecordingLogMels, settings: SystemSettings) -> tuple[Spectrog
 
 
 def _short(clips: Iterable[Clip], heard: Sequence[Spectrograms], settings: SystemSettings) -> list[str]:
-    n_frames = settings.segment_frames
-    if n_frames is None:
-        return []
+    plan = network_plan(settings)
+    n_frames = 0 if plan is None else plan.segment_frames
     short = [clip for clip, own in zip(clips, heard, strict=True) if own.input.shape[-1] < n_frames]
     return _named(f"shorter than one segment of {n_frames} frames, repeated to fill it", short)
 

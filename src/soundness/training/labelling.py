@@ -13,7 +13,7 @@ from soundness.audio.log_mel_cache import LogMelCache
 from soundness.data.clips import Clip
 from soundness.data.datasets import Machine
 from soundness.errors import DataError
-from soundness.representations.protocol import MachineSpectrograms
+from soundness.representations.protocol import MachineSpectrograms, network_plan
 from soundness.settings.system import SystemSettings
 from soundness.training.clips import check_training_clips, hear
 from soundness.training.pseudo_labels import PseudoLabels, by_classifier, by_clusters
@@ -43,6 +43,8 @@ class Labeller:
         self.machines = {machine.machine_type: machine for machine in machines}
         self.settings = settings
         self.seed = seed
+        plan = network_plan(settings)
+        self._has_conditions = plan is not None and plan.is_conditional
         self._vectors: dict[str, NDArray[np.float64]] = {}  # of the clips of each machine that was heard
 
     def teachers(self, machines: Iterable[Machine]) -> tuple[Clip, ...]:
@@ -92,7 +94,7 @@ class Labeller:
     def _way(self, clips: Sequence[Clip]) -> Way | None:
         """How a machine's clips get labels; ``None`` where they need none."""
         wanted, lacking = self.settings.pseudo_labels, lacking_attributes(clips)
-        if not self.settings.is_told_attributes or wanted == "off" or not lacking:
+        if not self._has_conditions or wanted == "off" or not lacking:
             return None
         if wanted == "auto":
             return "clusters" if len(lacking) == len(clips) else "classifier"

@@ -19,8 +19,15 @@ from soundness.data.datasets import Machine, fingerprint, open_dataset
 from soundness.detectors.detector import Detector, TrainingSummary
 from soundness.detectors.saving import load_detector, save_detector
 from soundness.errors import OutputError, SettingsError
-from soundness.representations.fitting import FITTERS, FitContext, Fitted, find_fitter
-from soundness.representations.protocol import MachineSpectrograms, Representation
+from soundness.representations.protocol import (
+    REPRESENTATIONS,
+    FitContext,
+    Fitted,
+    MachineSpectrograms,
+    Representation,
+    find_representation,
+    network_plan,
+)
 from soundness.run_folders import begin_run, package_versions
 from soundness.scoring.calibration import Calibration, Threshold
 from soundness.scoring.scorers import ANY_DOMAIN, Scorer, TrainingVectors, find_scorer
@@ -111,7 +118,6 @@ def train(
     _check_parts(settings)
     if seed < 0:
         raise SettingsError(f"seed: {seed}; expected 0 or more")
-    _check_networks(settings)
     dataset = open_dataset(data)
     chosen = dataset.chosen(machines)
     for machine in chosen:
@@ -204,7 +210,7 @@ class _Run:
         context = FitContext(self.seed, self.out / _WORK_FOLDER / name, resume, tell, self.networks)
         started = time.perf_counter()
         try:
-            fitted = find_fitter(self.settings.representation)(heard, self.settings, context)
+            fitted = find_representation(self.settings.representation).fit(heard, self.settings, context)
         except OSError as error:
             raise OutputError(f"{context.folder}: logs or checkpoints cannot be written: {error.strerror}") from None
         seconds = time.perf_counter() - started
@@ -314,26 +320,20 @@ class _Run:
 
 
 def _check_parts(settings: SystemSettings) -> None:
-    find_fitter(settings.representation)
+    plan = network_plan(settings)
     find_scorer(settings.scorer.name)
-    is_known = settings.representation in FITTERS
-    if settings.scorer.name == "mahalanobis" and is_known and not settings.has_mean_residuals:
+    if settings.scope == "shared" and plan is None:
+        raise SettingsError("scope is 'shared', but there is no network to share")
+    has_covariances = settings.representation not in REPRESENTATIONS or (
+        plan is not None and plan.has_frame_covariances
+    )
+    if settings.scorer.name == "mahalanobis" and not has_covariances:
         raise SettingsError(
             "scorer.name: 'mahalanobis' needs the covariance of single frames, which goes with "
             'representation=reconstruction-error, autoencoder.error=signed and poolings=["mean"]'
         )
-
-
-def _check_networks(settings: SystemSettings) -> None:
-    """Refuse a network that no training should start with; a system without one needs no Lightning."""
-    if settings.autoencoder is not None:
-        from soundness.representations.autoencoder_fitting import check_network
-
-        check_network(settings)
-    if settings.is_embedding:
-        from soundness.representations.embedding_fitting import check_embedding
-
-        check_embedding(settings)
+    if plan is not None:
+        plan.check()
 
 
 def _domain_names(heard: MachineSpectrograms) -> list[str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from soundness.data.datasets import Dataset, Machine
 from soundness.errors import SettingsError
+from soundness.representations.protocol import network_plan
 from soundness.separation.saving import load_separator
 from soundness.settings.system import SystemSettings
 
@@ -26,9 +27,10 @@ def decide_separation(
         If the separation that is asked for does not fit the system, or a separator that was given is of no use to it.
     """
     needs_network = settings.separation in ("augment", "target=separated")
-    if settings.is_embedding and settings.separation == "target=separated":
+    plan = network_plan(settings)
+    if plan is not None and not plan.is_reconstruction and settings.separation == "target=separated":
         raise SettingsError("separation=target=separated is for a network that reconstructs; this system has none")
-    if not settings.has_network and needs_network:
+    if plan is None and needs_network:
         raise SettingsError(
             f"separation={settings.separation} is for the training of a network; this system has none: denoise or off"
         )
@@ -37,7 +39,7 @@ def decide_separation(
     if settings.separation != "auto":
         return settings, ()
     notes: tuple[str, ...] = ()
-    if not settings.has_network:
+    if plan is None:
         separation = "denoise" if has_separator else "off"
     elif has_separator or can_train_separator(dataset.machines.values()):
         separation = "augment"

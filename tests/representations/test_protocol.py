@@ -10,8 +10,7 @@ import torch
 from soundness.data.datasets import open_dataset
 from soundness.errors import SettingsError
 from soundness.representations.autoencoders import new_reconstructor
-from soundness.representations.fitting import FITTERS, FitContext
-from soundness.representations.protocol import REPRESENTATIONS
+from soundness.representations.protocol import FitContext, find_representation, network_plan
 from soundness.training.clips import hear
 from soundness.training.labelling import Labeller
 
@@ -41,17 +40,13 @@ def heard(folder, settings, separator=None):
     ]
 
 
-def test_every_representation_has_a_fitter():
-    assert FITTERS.keys() == REPRESENTATIONS.keys()
-
-
 @pytest.mark.parametrize("separation", ["off", "augment"])
 def test_a_recording_is_held_out_with_its_copy(ten_conditions, small, separator, context, separation):
     # The weights that hear a clip's condition change only if the clip, or its copy, was among the batches.
     settings = small("conditional", f"separation={separation}", "training.held_out=0.3", "training.max_steps=60")
     clips = heard(ten_conditions, settings, separator if separation == "augment" else None)
     assert len(clips[0].copies) == (10 if separation == "augment" else 0)
-    (fitted,) = FITTERS["reconstruction-error"](clips, settings, context)
+    (fitted,) = find_representation("reconstruction-error").fit(clips, settings, context)
     trained = fitted.network.reconstructor
     torch.manual_seed(0)
     untrained = new_reconstructor(settings, n_conditions=10, mean=trained.mean, deviation=trained.deviation)
@@ -62,7 +57,7 @@ def test_a_recording_is_held_out_with_its_copy(ten_conditions, small, separator,
 def test_copies_are_trained_on_under_the_condition_of_their_recording(ten_conditions, small, separator, context):
     settings = small("conditional", "separation=augment", "training.held_out=0")
     (clips,) = heard(ten_conditions, settings, separator)
-    (fitted,) = FITTERS["reconstruction-error"]([clips], settings, context)
+    (fitted,) = find_representation("reconstruction-error").fit([clips], settings, context)
     assert [str(condition) for condition in fitted.conditions] == [f"source vel_{index}" for index in range(10)]
     frames = np.concatenate([clip.input for clip in (*clips.spectrograms, *clips.copies)], axis=1, dtype=np.float64)
     np.testing.assert_allclose(fitted.network.reconstructor.mean[0], frames.mean(axis=1), rtol=1e-6)
@@ -70,7 +65,7 @@ def test_copies_are_trained_on_under_the_condition_of_their_recording(ten_condit
 
 def test_machines_that_share_a_network_have_conditions_of_their_own(hall, small, context):
     settings = small("conditional", "scope=shared", "separation=off")
-    fan, pump = FITTERS["reconstruction-error"](heard(hall, settings), settings, context)
+    fan, pump = find_representation("reconstruction-error").fit(heard(hall, settings), settings, context)
     assert fan.network is pump.network
     assert len(fan.conditions) == len(pump.conditions) == 4
     assert not set(fan.conditions) & set(pump.conditions)
@@ -79,7 +74,7 @@ def test_machines_that_share_a_network_have_conditions_of_their_own(hall, small,
 def test_frame_covariances_are_numpys_of_each_domains_residual_frames(fan, small, context):
     settings = small("baseline-mahalanobis", "autoencoder.is_conditional=true")
     (clips,) = heard(fan, settings)
-    (fitted,) = FITTERS["reconstruction-error"]([clips], settings, context)
+    (fitted,) = find_representation("reconstruction-error").fit([clips], settings, context)
     residual = fitted.representation
     assert fitted.frame_covariances.shape == (2, 16, 16)
     for index, domain in enumerate(("source", "target")):
@@ -95,17 +90,18 @@ def test_frame_covariances_are_numpys_of_each_domains_residual_frames(fan, small
         np.testing.assert_allclose(fitted.frame_covariances[index], expected, rtol=1e-4, atol=1e-6)
 
 
-def test_settings_that_do_not_go_with_a_representation_are_refused(fan, small, context):
-    (clips,) = heard(fan, small())
+def test_settings_that_do_not_go_with_a_representation_are_refused(small):
     with pytest.raises(SettingsError, match="'mean-log-mel' has no network; set autoencoder=false"):
-        FITTERS["mean-log-mel"]([clips], small("conditional", "representation=mean-log-mel"), context)
+        network_plan(small("conditional", "representation=mean-log-mel"))
     with pytest.raises(SettingsError, match="'reconstruction-error' needs autoencoder and training settings"):
-        FITTERS["reconstruction-error"]([clips], small("log-mel-knn", "representation=reconstruction-error"), context)
+        network_plan(small("log-mel-knn", "representation=reconstruction-error"))
+    with pytest.raises(SettingsError, match="'discriminative-embedding'; set autoencoder and training to false"):
+        network_plan(small("conditional", "representation=discriminative-embedding"))
 
 
 def test_an_embedding_is_one_network_of_all_machines_and_hears_the_noise_of_any(hall, small, context):
     settings = small("discriminative")
-    fan, pump = FITTERS["discriminative-embedding"](heard(hall, settings), settings, context)
+    fan, pump = find_representation("discriminative-embedding").fit(heard(hall, settings), settings, context)
     assert fan.network is pump.network
     assert fan.network.n_classes == 2 * 2 * 5  # machines, speeds and transformations; the domain is no class
     assert (fan.conditions, fan.encoder) == ((), None)
@@ -128,7 +124,7 @@ def test_clips_without_attributes_are_told_apart_by_pseudo_labels(tmp_path, writ
     folder = write_machine(tmp_path / "data", n_source=12, n_target=0, attributes=False)
     (machine,) = open_dataset(folder).machines.values()
     clips = Labeller([machine], settings, seed=0).labelled(heard(folder, settings), None, advance=lambda _: None)
-    (fitted,) = FITTERS["discriminative-embedding"](clips, settings, context)
+    (fitted,) = find_representation("discriminative-embedding").fit(clips, settings, context)
     labels = {condition.attributes for condition in clips[0].conditions}
     assert len(labels) > 1
     assert fitted.network.n_classes == 5 * len(labels)

@@ -59,7 +59,7 @@ def factory_clips(work: Path) -> dict[str, list[Path]]:
 
 
 def mean_log_mels(clips: list[Path], settings: SystemSettings, *, noise_db: float | None = None) -> NDArray[np.float64]:
-    """What the system makes of clips, with noise so many dB above their own level where it is not ``None``."""
+    """Scores of clips, with noise added at a level in dB above their own where it is not ``None``."""
     log_mel = LogMel(settings.log_mel, sample_rate=settings.audio.sample_rate)
     rng = np.random.default_rng(0)
     rows = []
@@ -177,7 +177,7 @@ def network_share(detector: Detector, domain: str, clips: list[Path]) -> tuple[f
 def shifted(
     vectors: Vectors, clips: Mapping[str, list[Path]], settings: SystemSettings, rng: np.random.Generator
 ) -> Iterator[Row]:
-    """What becomes of 10 % when normal sounds do not go on as they were."""
+    """False alarms at a promise of 10 % where normal sounds change."""
     fitted, rest = drawn(vectors, N_TRAINING, rng)
     scorer = NearestNeighborScorer.fit(training_vectors(fitted), settings.scorer)
     calibrating = {"source": rest["source"][:100], "target": rest["target"][:60]}

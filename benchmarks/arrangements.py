@@ -1,7 +1,7 @@
 """Training sets and test sets made of recordings that are there: links with names of the challenge, nothing is copied.
 
 A *unit* is one training set with one test set; units of one *machine* are selected on, or left out, together. Where a
-log-mel store is used, a recording that stands in several units is heard once: a link leads to the same file.
+log-mel store is used, a recording that stands in several units is read once: a link leads to the same file.
 """
 
 import csv
@@ -113,8 +113,8 @@ def compressor_units(work: Path) -> list[Unit]:
         others = [path for state in paths if state not in states for path in paths[state]]
         train = [path for path in normal if is_training[_prefix(path)]]
         test = [path for path in normal if not is_training[_prefix(path)]]
-        odd = [path for path in others if not is_training[_prefix(path)]]
-        folder = linked(work / "compressor" / "".join(states), _one_domain(train, test, odd))
+        anomalous = [path for path in others if not is_training[_prefix(path)]]
+        folder = linked(work / "compressor" / "".join(states), _one_domain(train, test, anomalous))
         units.append(Unit("compressor", "compressor", folder))
     return units
 
@@ -136,11 +136,11 @@ def feature_units() -> Iterator[FeatureUnit]:
             own = ids == machine_id
             order = np.random.default_rng(int(machine_id)).permutation(np.unique(clips[own & is_normal]))
             training, target = order[: len(order) // 2], order[:N_TARGET]
-            heard = own & is_normal & np.isin(clips, training)
-            tested = own & ~heard
+            trained = own & is_normal & np.isin(clips, training)
+            tested = own & ~trained
             for level in (0.0, -6.0):
-                source_train = heard & (levels == 6.0) & ~np.isin(clips, target)
-                target_train = heard & (levels == level) & np.isin(clips, target)
+                source_train = trained & (levels == 6.0) & ~np.isin(clips, target)
+                target_train = trained & (levels == level) & np.isin(clips, target)
                 source_test = tested & (levels == 6.0) & (clips % 2 == 0)
                 target_test = tested & (levels == level) & (clips % 2 == 1)
                 train, test = (
@@ -183,14 +183,14 @@ def _parts(split: str) -> list[Part]:
     return [(split, domain, label) for domain in ("source", "target") for label in ("normal", "anomaly")]
 
 
-def _one_domain(train: Sequence[Path], normal: Sequence[Path], odd: Sequence[Path]) -> dict[Part, Sequence[Path]]:
+def _one_domain(train: Sequence[Path], normal: Sequence[Path], anomalous: Sequence[Path]) -> dict[Part, Sequence[Path]]:
     return {
         ("train", "source", "normal"): train,
         ("test", "source", "normal"): normal,
-        ("test", "source", "anomaly"): odd,
+        ("test", "source", "anomaly"): anomalous,
     }
 
 
 def _prefix(path: Path) -> str:
-    """What recordings that were cut from one file have in common."""
+    """Prefix of the recordings that were cut from one file."""
     return re.split(r"_data_|_part_", path.name)[0]

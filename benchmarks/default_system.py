@@ -81,7 +81,7 @@ CANDIDATES = {
     "standardised, synthetic neighbours": System(MEAN.name, (*STANDARDISED, "scorer.synthetic_neighbors=3")),
 }
 Figures = dict[str, dict[tuple[str, str], float]]
-"""Of each candidate, by group and machine."""
+"""Figures of each candidate, by group and machine."""
 
 
 def soundness(*arguments: object) -> float:
@@ -226,7 +226,7 @@ def selection(work: Path) -> Iterator[Row]:
 
 
 def merits_of(figures: Figures) -> dict[str, float]:
-    """Of each candidate: mean over the groups, less a quarter of its worst loss to the best candidate of a machine."""
+    """Rating of each candidate: mean over the groups, less a quarter of its worst loss to the best candidate of a machine."""
     return {
         name: statistics.mean(_group_means(own).values()) - WORST_LOSS_WEIGHT * _worst_loss(figures, name)[0]
         for name, own in figures.items()

@@ -1,4 +1,4 @@
-"""How hard factory data are: AUC of two plain detectors for each machine, and by severity of the anomalies.
+"""Difficulty of synthetic data: AUC of two plain detectors for each machine, and by severity of the anomalies.
 
     python benchmarks/factory_difficulty.py [--seeds 0,3,11] [--machines fan,...] [--json FILE]
 

@@ -30,7 +30,7 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Run:
-    """What a command took."""
+    """Time and memory of a command."""
 
     seconds: float
     peak_bytes: int

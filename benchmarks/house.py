@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "soundness"
 LINES_BEFORE = 26_685
 N_RUNS = 5
-RIDDLE = re.compile(r"(What|How|Whether|Which|Of|As|Is told|Where|Who|Tells?)\b")
+RIDDLE = re.compile(r"(What|How|Whether|Which|Of|As|Is last_line|Where|Who|Tells?)\b")
 
 
 def main() -> int:
@@ -158,8 +158,8 @@ def wheel(new: Path) -> Iterator[Row]:
         ):
             command = [str(word) for word in [python.with_name("soundness"), *words]]
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-            told = done.stderr.strip().splitlines()[-1:] or ["done"]
-            yield Row(f"wheel: soundness {words[0]}", "works", told[0][:60], done.returncode == 0)
+            last_line = done.stderr.strip().splitlines()[-1:] or ["done"]
+            yield Row(f"wheel: soundness {words[0]}", "works", last_line[0][:60], done.returncode == 0)
 
 
 def timed(command: list[str]) -> float:

@@ -147,7 +147,7 @@ def factory(work: Path, seed: int) -> Path:
 
 
 def answers(folder: Path, seed: int) -> Iterator[tuple[str, str, str]]:
-    """What was done, what should be answered, and what is."""
+    """A change, the answer that is due, and the answer that comes."""
     rng = np.random.default_rng(seed)
     paths = {domain: sorted(folder.glob(f"*_{domain}_*")) for domain in ("source", "target")}
     waveforms = {domain: [soundfile.read(path)[0] for path in found] for domain, found in paths.items()}

@@ -41,7 +41,7 @@ class Pointed:
 
     @property
     def has_second(self) -> bool:
-        """Whether the fault is confined to a part of the clip."""
+        """True if the fault is confined to a part of the clip."""
         return self.second_chance < WHOLE
 
 
@@ -60,7 +60,7 @@ def explain(work: Path) -> Iterator[Row]:
 
 
 def rows(pointed: Sequence[Pointed], what: str, *, is_promised: bool) -> Iterator[Row]:
-    """Of the strongest band, and of the strongest second where some faults are confined to a part of the clip."""
+    """Hits of the strongest band, and of the strongest second where some faults are confined to a part of the clip."""
     bands = [(one.is_band_right, one.band_chance) for one in pointed]
     seconds = [(one.is_second_right, one.second_chance) for one in pointed if one.has_second]
     for name, found in (("band", bands), ("second", seconds)):
@@ -94,7 +94,7 @@ def point(work: Path, machine: str) -> Iterator[Pointed]:
 
 
 def compared(detector: Detector, path: Path, row: dict[str, str]) -> Pointed:
-    """What an explanation points at, against the truth."""
+    """The place that an explanation points at, against the truth."""
     settings = detector.settings
     waveform = read_recording(path, settings)
     explanation = explain_clip(detector, detector.spectrograms(waveform))

@@ -1,4 +1,4 @@
-"""What the benchmark scripts share: rows of promised and measured, kept between runs, printed, and put into a page."""
+"""Shared by the benchmark scripts: rows of promised and measured, kept between runs, printed, and put into a page."""
 
 import argparse
 import json
@@ -38,7 +38,7 @@ def measure(
     Parameters
     ----------
     sections
-        By name: each gives its rows, and is given a folder to work in.
+        By name: each takes a folder to work in and yields its rows.
     description
         Of the script, for its help.
     page

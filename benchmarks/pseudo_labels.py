@@ -1,4 +1,4 @@
-"""How well pseudo-labels find operating conditions that are hidden from them, on factory data.
+"""Agreement of pseudo-labels with operating conditions that are hidden from them, on factory data.
 
     python benchmarks/pseudo_labels.py [--seeds 11,12,13] [--machines fan,...] [--json FILE]
 
@@ -32,7 +32,7 @@ FIGURES = ("ari", "nmi", "n_labels")
 
 @dataclass(frozen=True)
 class MachineSpectrograms:
-    """What the training clips of a machine sound like, and what they are."""
+    """Features of the training clips of a machine, with their true conditions."""
 
     shapes: np.ndarray
     moments: np.ndarray
@@ -41,18 +41,18 @@ class MachineSpectrograms:
     attributes: tuple[str, ...]
 
 
-def heard_machines(root: Path, settings: FactorySettings) -> dict[str, MachineSpectrograms]:
+def read_machines(root: Path, settings: FactorySettings) -> dict[str, MachineSpectrograms]:
     """The training clips of each machine, with their true conditions."""
     found = {}
     for name, machine in soundness.open_dataset(root).machines.items():
         plans = {plan.path.name: plan for plan in plan_machine(name, settings)}
         conditions = [repr(plans[clip.path.name].condition) for clip in machine.train]
-        heard = hear(machine, SETTINGS, None, advance=lambda: None)
+        clips_read = hear(machine, SETTINGS, None, advance=lambda: None)
         attributes = tuple(clip.attributes for clip in machine.train)
         domains = np.array([clip.domain for clip in machine.train])
         found[name] = MachineSpectrograms(
-            spectral_shapes(heard.spectrograms),
-            band_moments(heard.spectrograms),
+            spectral_shapes(clips_read.spectrograms),
+            band_moments(clips_read.spectrograms),
             domains,
             np.array(conditions),
             attributes,
@@ -89,12 +89,12 @@ def measure(seed: int, machines: tuple[str, ...]) -> Iterator[dict[str, object]]
     size = {"n_test_normal": 0, "n_test_anomaly": 0, "n_supplemental": 0}
     with tempfile.TemporaryDirectory() as folder:
         made = soundness.make_data(Path(folder) / "data", seed=seed, **size)
-        heard = heard_machines(made.root, FactorySettings(seed=seed, **size))
+        clips_read = read_machines(made.root, FactorySettings(seed=seed, **size))
     for name in machines:
-        for way, clips, labels in labels_by_way(name, heard, seed=seed):
+        for way, clips, labels in labels_by_way(name, clips_read, seed=seed):
             for domain in ("source", "target"):
-                here = heard[name].domains[clips] == domain
-                truth = heard[name].conditions[clips][here]
+                here = clips_read[name].domains[clips] == domain
+                truth = clips_read[name].conditions[clips][here]
                 yield {
                     "seed": seed,
                     "machine_type": name,

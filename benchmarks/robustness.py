@@ -1,4 +1,4 @@
-"""How much the main systems lose where test clips, or training clips, are not as they should be."""
+"""Loss of the main systems where test clips, or training clips, are not as they should be."""
 
 import statistics
 from collections.abc import Callable, Iterator
@@ -113,8 +113,8 @@ def _fewer(work: Path, folder: Path) -> Path:
 def _spoilt(work: Path, folder: Path) -> Path:
     """The machine with two anomalies of the source among its training clips, and without them in its test."""
     parts = parts_of(folder)
-    odd = parts["test", "source", "anomaly"]
-    hidden = [odd[index] for index in np.random.default_rng(0).permutation(len(odd))[:2]]
+    anomalous = parts["test", "source", "anomaly"]
+    hidden = [anomalous[index] for index in np.random.default_rng(0).permutation(len(anomalous))[:2]]
     spoilt = {part: [path for path in paths if path not in hidden] for part, paths in parts.items()}
     spoilt["train", "source", "normal"] = [*spoilt["train", "source", "normal"], *hidden]
     return linked(_place(work, "spoilt", folder), spoilt)

@@ -134,8 +134,8 @@ def noisy(work: Path) -> Iterator[Row]:
         measured = f"{mean:.1f} dB ({len(found)} test clips)"
         yield Row(f"noisy {machine}", f">= {promised:g} dB", measured, mean >= promised)
         if machine == "slider":
-            heard = improvements(separator, work / "stems" / machine / "train", most=75)
-            yield Row("noisy slider, training clips", "", f"{statistics.mean(heard):.1f} dB ({len(heard)} clips)", True)
+            gains = improvements(separator, work / "stems" / machine / "train", most=75)
+            yield Row("noisy slider, training clips", "", f"{statistics.mean(gains):.1f} dB ({len(gains)} clips)", True)
 
 
 def sizes(work: Path) -> Iterator[Row]:
@@ -212,7 +212,7 @@ def cost(work: Path) -> Iterator[Row]:  # noqa: ARG001  # as all of them
 
 
 def long_recordings(work: Path) -> Iterator[Row]:
-    """An hour in less than 1 GB, and seams that nobody hears."""
+    """An hour in less than 1 GB, and seams without an audible step."""
     folder = work / "long"
     folder.mkdir(exist_ok=True)
     hour = folder / "hour.wav"
@@ -287,19 +287,19 @@ def detection(work: Path) -> Iterator[Row]:
 
 
 def _official_scores(work: Path, data: str) -> dict[tuple[str, str], list[float]]:
-    """In per cent, one for each seed, by system and what it heard: two benchmarks, of recordings and of stems."""
+    """In per cent, one for each seed, by system and input: two benchmarks, of recordings and of stems."""
     _stem_data(work, data)
     machines = ("ToyCar",) if data == "noisy" else DETECTION_MACHINES
     recordings = [(system, mode) for system in NETWORKS for mode in MODES]
     recordings += [(system, mode) for system in WITHOUT_NETWORK for mode in ("off", "denoise")]
     stems = [(system, "stems") for system in (*NETWORKS, *WITHOUT_NETWORK)]
     scores: dict[tuple[str, str], list[float]] = {}
-    for folder, wanted in ((data, recordings), (f"{data}_stems", stems)):
-        named = {f"{system}-{mode.replace('=', '-')}": (system, mode) for system, mode in wanted}
+    for folder, chosen in ((data, recordings), (f"{data}_stems", stems)):
+        named = {f"{system}-{mode.replace('=', '-')}": (system, mode) for system, mode in chosen}
         files = [_settings_file(work, name, *named[name], is_shared=len(machines) > 1) for name in named]
         out = work / "detection" / folder
         options = ["--systems", ",".join(map(str, files)), "--seeds", SEEDS[data], "--machines", ",".join(machines)]
-        options += [] if wanted is stems else ["--separator", str(work / f"{data}.soundness")]
+        options += [] if chosen is stems else ["--separator", str(work / f"{data}.soundness")]
         soundness("benchmark", str(work / folder), "--out", str(out), *options)
         for one in json.loads((out / "results.json").read_text())["measured"]:
             scores.setdefault(named[one["system"]], []).append(100 * one["evaluation"]["official_score"])

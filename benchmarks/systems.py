@@ -36,7 +36,7 @@ TIMED_STEPS = 500
 
 @dataclass(frozen=True)
 class Usage:
-    """What a command took."""
+    """Time and memory of a command."""
 
     seconds: float
     peak_gb: float

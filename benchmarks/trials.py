@@ -1,6 +1,6 @@
 """Trials: a system trained on the training clips of a folder, and judged by the test clips of one or several.
 
-Every trial is a folder of detectors, scores and figures; what is there is not measured again. Recordings are heard
+Every trial is a folder of detectors, scores and figures; what is there is not measured again. Recordings are read
 once for all trials.
 """
 
@@ -65,7 +65,7 @@ class Outcome:
 
     @property
     def figure(self) -> float:
-        """Of the first test."""
+        """Figure of the first test."""
         return self.figures[0]
 
 
@@ -132,7 +132,7 @@ def _measured(work: Path, out: Path, trial: Trial, tests: tuple[Path, ...]) -> O
 
 
 def _figure(evaluation: Evaluation) -> float:
-    """Of the one machine, in per cent."""
+    """Official score of the one machine, in per cent."""
     (machine,) = evaluation.machines
     official = (machine.figures.auc_source, machine.figures.auc_target, machine.figures.pauc)
     if machine.n_normal_source == machine.n_normal:  # one domain

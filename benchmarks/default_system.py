@@ -226,7 +226,7 @@ def selection(work: Path) -> Iterator[Row]:
 
 
 def merits_of(figures: Figures) -> dict[str, float]:
-    """Rating of each candidate: mean over the groups, less a quarter of its worst loss to the best candidate of a machine."""
+    """Rating of each candidate: mean over the groups, less a quarter of its worst loss to the best on a machine."""
     return {
         name: statistics.mean(_group_means(own).values()) - WORST_LOSS_WEIGHT * _worst_loss(figures, name)[0]
         for name, own in figures.items()

@@ -336,7 +336,7 @@ def test_overwriting_spares_a_folder_that_is_no_run(tmp_path: Path, pump: Path) 
     precious.parent.mkdir()
     precious.write_text("years of work")
     line = refusal("train", pump, "--out", precious.parent, "--system", "log-mel-knn", "--overwrite")
-    assert "is not the folder of a run" in line
+    assert "is not the folder of a training" in line
     assert precious.read_text() == "years of work"
 
 

@@ -13,7 +13,17 @@ from soundness.errors import OutputError, SettingsError
 from soundness.monitoring.event_log import LogRow, open_log, plain
 
 SUFFIXES = (".csv", ".sqlite")
-ROW = LogRow("2026-01-01T00:00:00.000+00:00", "clip", "fan", "a, b.wav", 10, 2**60, 1.0 / 3.0, 0.05, 1, 0, "")
+ROW = LogRow(
+    time="2026-01-01T00:00:00.000+00:00",
+    event="clip",
+    machine="fan",
+    file="a, b.wav",
+    size=10,
+    mtime_ns=2**60,
+    score=1.0 / 3.0,
+    p_value=0.05,
+    anomalous=1,
+)
 
 
 def rows(n, **changes):
@@ -39,10 +49,10 @@ def test_a_row_is_known_again_and_a_changed_file_is_another(path):
 
 def test_the_last_clips_of_each_machine_are_given_in_order_and_failed_ones_do_not_count(path):
     log = open_log(path)
-    for index, odd in enumerate([1, 0, 0, 1, 1]):
-        log.add(replace(ROW, file=f"{index}.wav", odd=odd))
-        log.add(replace(ROW, file=f"pump/{index}.wav", machine="pump", odd=1 - odd))
-        log.add(replace(ROW, file=f"bad {index}.wav", event="failed", score=None, p_value=None, odd=0))
+    for index, anomalous in enumerate([1, 0, 0, 1, 1]):
+        log.add(replace(ROW, file=f"{index}.wav", anomalous=anomalous))
+        log.add(replace(ROW, file=f"pump/{index}.wav", machine="pump", anomalous=1 - anomalous))
+        log.add(replace(ROW, file=f"bad {index}.wav", event="failed", score=None, p_value=None, anomalous=0))
     log.close()
     again = open_log(path)
     assert again.last_anomalous("fan", 3) == [False, True, True]
@@ -117,7 +127,7 @@ def test_a_csv_log_can_be_read_by_anybody(tmp_path):
     with (tmp_path / "alarms.csv").open(newline="", encoding="utf-8") as file:
         found = list(csv.DictReader(file))
     assert [row["event"] for row in found] == ["clip", "sent"]
-    assert (found[0]["file"], float(found[0]["score"]), found[0]["odd"]) == ("a, b.wav", 1 / 3, "1")
+    assert (found[0]["file"], float(found[0]["score"]), found[0]["anomalous"]) == ("a, b.wav", 1 / 3, "1")
 
 
 def test_a_sqlite_log_can_be_read_by_anybody(tmp_path):
@@ -158,7 +168,8 @@ from dataclasses import replace
 from pathlib import Path
 from soundness.monitoring.event_log import LogRow, open_log
 from soundness.errors import OutputError
-row = LogRow("t", "clip", "fan", "", 1, 1, 0.5, 0.5, 0, 0, "x" * 500)
+clip = {"time": "t", "event": "clip", "machine": "fan", "file": "", "score": 0.5, "p_value": 0.5}
+row = LogRow(**clip, size=1, mtime_ns=1, message="x" * 500)
 log = open_log(Path(sys.argv[1]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
 for index in range(200):

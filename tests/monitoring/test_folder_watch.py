@@ -1,46 +1,46 @@
-"""Every recording that appears is scored once, whatever else happens; alarms reach whoever is to know."""
+"""Every recording that appears is scored once, whatever else happens, and alarms are sent."""
 
 import csv
+import logging
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
 import pytest
 import soundfile
+import watchfiles
 
 from monitored import age, hum, record, rule
-from soundness.data.download_http import RetryPolicy
 from soundness.detectors.bulk_scoring import score_clip
 from soundness.detectors.saving import save_detector
+from soundness.monitoring import folder_watch
 from soundness.monitoring.event_log import open_log
-from soundness.monitoring.folder_watch import AlarmSender, Watch
+from soundness.monitoring.folder_watch import Watch, watch
+from soundness.monitoring.webhook import AlarmSender
 from webhook_server import taking_alarms
 
 PROGRAM = "from soundness.cli import main; main()"
 
 
 class Watched:
-    """A folder that is watched, and all that the watch said."""
+    """A folder that is watched, and its alarms."""
 
-    def __init__(self, folder, detectors, log, *, longest_seconds=60.0, webhook=None):
-        self.said, self.alarms = [], []
+    def __init__(self, folder, detectors, log, *, longest_seconds=60.0, webhook=None, settled_seconds=0.0, **options):
+        self.alarms = []
         self.log = open_log(log)
-        patience = RetryPolicy(first_seconds=0.02, longest_seconds=0.02, jitter=lambda: 1.0)
-        courier = (
-            None if webhook is None else AlarmSender(webhook, self.log, patience=patience, announce=self.said.append)
-        )
         self.watch = Watch(
-            folder,
-            detectors,
-            self.log,
-            longest_seconds,
-            self.said.append,
-            lambda row: self.alarms.append(row.file),
-            courier,
+            folder=folder,
+            detectors=detectors,
+            log=self.log,
+            longest_seconds=longest_seconds,
+            settled_seconds=settled_seconds,
+            on_alarm=lambda row: self.alarms.append(row.file),
+            sender=None if webhook is None else AlarmSender(webhook, self.log, **options),
         )
 
     def look(self, n_times=2):
@@ -113,7 +113,7 @@ def test_a_window_goes_on_after_a_restart(folder, calibrated, tmp_path):
     assert alarms == [[], ["b.wav"], []]
 
 
-def test_a_recording_that_grows_is_left_alone_until_it_is_whole(folder, watched, tmp_path):
+def test_a_recording_that_grows_is_left_alone_until_it_is_whole(folder, watched, tmp_path, caplog):
     whole = record(tmp_path / "whole.wav", 51).read_bytes()
     for length in (0, 20, 44, 5_000, len(whole) - 1):
         (folder / "a.wav").write_bytes(whole[:length])
@@ -124,18 +124,18 @@ def test_a_recording_that_grows_is_left_alone_until_it_is_whole(folder, watched,
     watched.look()
     assert watched.watch.counts.n_scored == 1
     assert watched.watch.counts.n_waiting == 0
-    assert watched.said == []
+    assert caplog.messages == []
 
 
 def test_a_half_written_recording_that_nobody_goes_on_with_is_named_once_and_scored_when_it_is_whole(
-    folder, watched, tmp_path
+    folder, watched, tmp_path, caplog
 ):
     whole = record(tmp_path / "whole.wav", 52).read_bytes()
     (folder / "a.wav").write_bytes(whole[:6_000])
     age(folder / "a.wav", 100)
     record(folder / "b.wav", 53)
     watched.look(5)
-    (said,) = watched.said
+    (said,) = caplog.messages
     assert said.startswith(f"{folder / 'a.wav'}: truncated; its header says")
     assert [(row["event"], row["file"]) for row in rows(tmp_path / "alarms.csv")] == [
         ("failed", "a.wav"),
@@ -150,7 +150,7 @@ def test_a_half_written_recording_that_nobody_goes_on_with_is_named_once_and_sco
     ("content", "message"),
     [(b"no sound at all" * 100, "not audio"), (b"", "empty file"), (None, "samples that are no")],
 )
-def test_a_bad_recording_never_stops_a_watch(folder, watched, tmp_path, content, message):
+def test_a_bad_recording_never_stops_a_watch(folder, watched, tmp_path, caplog, content, message):
     if content is None:
         soundfile.write(folder / "a.wav", np.full(8_000, np.nan, dtype=np.float32), 16_000, subtype="FLOAT")
     else:
@@ -158,31 +158,33 @@ def test_a_bad_recording_never_stops_a_watch(folder, watched, tmp_path, content,
     age(folder / "a.wav", 60)
     record(folder / "b.wav", 54)
     watched.look(4)
-    assert len(watched.said) == 1
-    assert message in watched.said[0]
+    assert len(caplog.messages) == 1
+    assert message in caplog.messages[0]
     assert [row["event"] for row in rows(tmp_path / "alarms.csv")] == ["failed", "clip"]
     assert message in rows(tmp_path / "alarms.csv")[0]["message"]
 
 
-def test_a_recording_that_is_deleted_before_it_is_read_is_logged_as_gone(folder, watched, tmp_path):
+def test_a_recording_that_is_deleted_before_it_is_read_is_logged_as_gone(folder, watched, tmp_path, caplog):
     (folder / "a.wav").write_bytes(b"no sound")
     age(folder / "a.wav", 60)
     path = record(folder / "b.wav", 55)
 
-    def delete(line):
-        watched.said.append(line)
-        path.unlink(missing_ok=True)
+    class Delete(logging.Handler):  # the first recording is logged before the second one is read
+        def emit(self, _):
+            path.unlink(missing_ok=True)
 
-    watched.watch.announce = delete  # is told of the first recording before the second one is read
+    logger, handler = logging.getLogger("soundness"), Delete()
+    logger.addHandler(handler)
     watched.look(3)
+    logger.removeHandler(handler)
     assert [(row["file"], row["event"]) for row in rows(tmp_path / "alarms.csv")] == [
         ("a.wav", "failed"),
         ("b.wav", "failed"),
     ]
-    assert watched.said[1] == f"{path}: gone before it could be read"
+    assert caplog.messages[1] == f"{path}: gone before it could be read"
 
 
-def test_no_more_of_a_long_recording_is_heard_than_is_allowed_and_that_is_said(folder, detector, tmp_path):
+def test_only_the_allowed_part_of_a_long_recording_is_scored_and_a_note_says_so(folder, detector, tmp_path, caplog):
     found = Watched(folder, {"fan": detector}, tmp_path / "alarms.csv", longest_seconds=0.5)
     beginning = hum(57, seconds=0.5)
     soundfile.write(folder / "long.wav", np.concatenate([beginning, hum(58, is_anomalous=True, seconds=3.0)]), 16_000)
@@ -190,12 +192,12 @@ def test_no_more_of_a_long_recording_is_heard_than_is_allowed_and_that_is_said(f
     found.look()
     (row,) = rows(tmp_path / "alarms.csv")
     assert float(row["score"]) == score_clip(detector, tmp_path / "beginning.wav")
-    assert row["message"] == "the first 0.5 s of 4 s were heard"  # 3.5 s, rounded
-    assert found.said == [f"{folder / 'long.wav'}: the first 0.5 s of 4 s were heard"]
+    assert row["message"] == "only the first 0.5 s of 4 s were scored"  # 3.5 s, rounded
+    assert caplog.messages == [f"{folder / 'long.wav'}: only the first 0.5 s of 4 s were scored"]
     found.log.close()
 
 
-def test_of_several_detectors_that_of_the_folder_scores(folder, detector, tmp_path):
+def test_of_several_detectors_that_of_the_folder_scores(folder, detector, tmp_path, caplog):
     found = Watched(folder, {"fan": detector, "pump": detector}, tmp_path / "alarms.csv")
     record(folder / "fan" / "a.wav", 59, seconds_ago=50)
     record(folder / "saw" / "b.wav", 60)
@@ -204,7 +206,7 @@ def test_of_several_detectors_that_of_the_folder_scores(folder, detector, tmp_pa
         ("fan/a.wav", "clip"),
         ("saw/b.wav", "failed"),
     ]
-    assert "no detector for it; there are detectors for fan, pump" in found.said[0]
+    assert "no detector for it; there are detectors for fan, pump" in caplog.messages[0]
     found.log.close()
 
 
@@ -222,7 +224,9 @@ def test_alarms_reach_the_webhook_once_and_in_order(folder, detector, tmp_path):
     assert server.came[0]["p_value"] == 1 / 25
 
 
-def test_a_webhook_that_is_down_stops_nothing_and_is_told_later_even_after_a_restart(folder, detector, tmp_path):
+def test_a_webhook_that_is_down_stops_nothing_and_gets_alarms_later_even_after_a_restart(
+    folder, detector, tmp_path, caplog
+):
     with taking_alarms() as server:
         port = int(server.url.split(":")[2].split("/")[0])
     found = Watched(folder, {"fan": detector}, tmp_path / "alarms.csv", webhook=server.url)
@@ -231,13 +235,13 @@ def test_a_webhook_that_is_down_stops_nothing_and_is_told_later_even_after_a_res
     found.look(3)
     assert found.watch.counts.n_scored == 3
     assert found.watch.counts.n_unsent == 2
-    assert [line for line in found.said if "alarms are kept, and sent later" in line] == found.said
-    assert len(found.said) == 1
+    assert [line for line in caplog.messages if "alarms are kept, and sent later" in line] == caplog.messages
+    assert len(caplog.messages) == 1
     found.log.close()
     with taking_alarms(port) as server:
         server.statuses.append(503)
-        again = Watched(folder, {"fan": detector}, tmp_path / "alarms.csv", webhook=server.url)
-        again.watch.courier.insist()
+        again = Watched(folder, {"fan": detector}, tmp_path / "alarms.csv", webhook=server.url, first_seconds=0.02)
+        again.watch.insist()
         again.log.close()
     assert [content["file"] for content in server.came] == ["0.wav", "2.wav"]
 
@@ -245,12 +249,57 @@ def test_a_webhook_that_is_down_stops_nothing_and_is_told_later_even_after_a_res
 def test_a_webhook_that_is_down_is_asked_ever_more_rarely(folder, detector, tmp_path):
     with taking_alarms() as server:
         server.statuses.extend([500] * 100)
-        found = Watched(folder, {"fan": detector}, tmp_path / "alarms.csv", webhook=server.url)
-        found.watch.courier.patience = RetryPolicy(first_seconds=60.0)
+        found = Watched(folder, {"fan": detector}, tmp_path / "alarms.csv", webhook=server.url, first_seconds=60.0)
         record(folder / "a.wav", 60, is_anomalous=True)
         found.look(6)
         found.log.close()
     assert len(server.statuses) == 99
+
+
+class StopError(Exception):
+    """Ends a watch at its first alarm."""
+
+
+@pytest.mark.parametrize("is_reported", [True, False])
+def test_a_recording_that_appears_is_scored_whether_or_not_the_system_reports_changes(
+    calibrated, folder, tmp_path, monkeypatch, is_reported
+):
+    def refuse(*_, **__):
+        raise OSError("no file watches left")
+
+    if not is_reported:
+        monkeypatch.setattr(watchfiles, "watch", refuse)
+    save_detector(calibrated[0].with_alarm_rule(rule()), tmp_path / "d.soundness")
+    appear = threading.Timer(0.5, record, (folder / "a.wav", 1), {"is_anomalous": True})
+    appear.start()
+
+    def stop(row):
+        assert row.file == "a.wav"
+        raise StopError
+
+    with pytest.raises(StopError):
+        watch(folder, detector=tmp_path / "d.soundness", poll_seconds=0.2, on_alarm=stop)
+    appear.join()
+
+
+def test_a_change_is_noticed_before_the_next_look_is_due(folder):
+    changes = folder_watch._changes(folder, poll_seconds=60.0)
+    appear = threading.Timer(0.5, record, (folder / "a.wav", 1))
+    appear.start()
+    started = time.monotonic()
+    next(changes)
+    assert time.monotonic() - started < 30.0
+    appear.join()
+
+
+def test_a_recording_settles_before_it_is_scored(folder, detector, tmp_path):
+    found = Watched(folder, {"fan": detector}, tmp_path / "alarms.csv", settled_seconds=0.3)
+    record(folder / "a.wav", 60)
+    found.look(5)
+    assert found.watch.counts.n_scored == 0
+    time.sleep(0.3)
+    assert found.look(1).watch.counts.n_scored == 1
+    found.log.close()
 
 
 @pytest.mark.slow

@@ -32,7 +32,6 @@ def benchmark(
     overwrite: bool = False,
     n_workers: int | None = None,
     progress: Progress | None = None,
-    announce: Announce | None = None,
 ) -> "tuple[BenchmarkResult, list[Path]]":
     """Train, score and evaluate systems with several seeds, and write tables and pictures.
 
@@ -62,8 +61,6 @@ def benchmark(
         Processes; the number of cores where it is ``None``.
     progress
         Is told what is going on, how much of it is done, and of how much.
-    announce
-        Is told in one line what came out of each system and seed.
 
     Returns
     -------
@@ -92,7 +89,6 @@ def benchmark(
         overwrite=overwrite,
         n_workers=n_workers,
         progress=progress,
-        announce=announce,
     )
     pictures = picture_files(result, out) if result.measured else []
     if pictures and not (result.is_written(out) and all(picture.exists() for picture in pictures)):

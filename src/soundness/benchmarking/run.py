@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from soundness.aliases import Announce, PathLike, Progress
+from soundness.aliases import PathLike, Progress
 from soundness.benchmarking.jobs import Entry, Job, run_all
 from soundness.benchmarking.results import BenchmarkResult, Measured
 from soundness.data.datasets import Dataset, fingerprint, open_dataset
@@ -21,6 +22,8 @@ from soundness.settings.system import SeparatorSettings, SystemSettings
 from soundness.training.separation import decide_separation
 
 __all__ = ["Entry", "benchmark", "entries_of"]
+
+_LOGGER = logging.getLogger(__name__)
 
 _RUN_FILE = "benchmark.json"
 _PARTS = ("runs", "scores", "figures", "separators", "spectrograms", "networks")
@@ -67,7 +70,6 @@ def benchmark(
     overwrite: bool = False,
     n_workers: int | None = None,
     progress: Progress | None = None,
-    announce: Announce | None = None,
 ) -> BenchmarkResult:
     """Train, score and evaluate every system with every seed; what was finished before is not done again.
 
@@ -98,8 +100,6 @@ def benchmark(
         Processes; the number of cores where it is ``None``.
     progress
         Is told what is going on, how much of it is done, and of how much.
-    announce
-        Is told what came out of each job.
 
     Raises
     ------
@@ -137,8 +137,7 @@ def benchmark(
             done.append(measured)
         if failure:
             failures.append(f"{job.entry.name}, seed {job.seed}: {failure}")
-        if announce is not None:
-            announce(_line(job, measured, failure))
+        _LOGGER.info("%s", _line(job, measured, failure))
     order = {entry.name: index for index, entry in enumerate(entries)}
     done.sort(key=lambda one: (order[one.system], one.seed))
     return BenchmarkResult(

@@ -1,6 +1,5 @@
-"""The command line: each command calls the verb of its name and shows what comes back."""
+"""The command line: each command calls the function of its name and prints what it returns."""
 
-from soundness.cli import challenge, commands, monitoring  # noqa: F401  # they add themselves to the application
 from soundness.cli.application import app, main
 
 __all__ = ["app", "main"]

@@ -1,4 +1,4 @@
-"""The application, and what its commands share: options, and how a command ends."""
+"""The application: its commands, in groups, and how a command ends."""
 
 import functools
 import gc
@@ -6,30 +6,42 @@ import importlib.metadata
 import sys
 from collections.abc import Callable
 from io import TextIOWrapper
-from pathlib import Path
 from typing import Annotated, ParamSpec
 
 import typer
 
+from soundness.cli import benchmarking, data, detection, monitoring, pages, separation
 from soundness.cli.console import log_lines, say, warn
-from soundness.errors import OutputError, SoundnessError
+from soundness.errors import SoundnessError
 
-__all__ = [
-    "Data",
-    "Machines",
-    "Overrides",
-    "Overwrite",
-    "Quiet",
-    "Resume",
-    "SeparatorFile",
-    "app",
-    "command",
-    "main",
-    "split_names",
-    "write_json",
-]
+__all__ = ["app", "command", "main"]
 
 Parameters = ParamSpec("Parameters")
+
+_COMMANDS: dict[str, tuple[Callable[..., int], ...]] = {
+    "Data": (data.download, data.make_data, data.inspect),
+    "Train and score": (
+        benchmarking.demo,
+        detection.systems,
+        detection.train,
+        detection.score,
+        detection.evaluate,
+        pages.report,
+        separation.train_separator,
+        separation.separate,
+    ),
+    "In use": (
+        monitoring.calibrate,
+        monitoring.alarms,
+        monitoring.watch,
+        pages.explain,
+        monitoring.enroll,
+        monitoring.drift,
+        detection.export,
+    ),
+    "Research": (benchmarking.benchmark, benchmarking.submission),
+}
+"""Groups of the help text, each in the order in which one needs its commands."""
 
 app = typer.Typer(
     name="soundness",
@@ -37,9 +49,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="""Hear a machine fail before it does.
+    help="""Detect that a machine is failing, by its sound.
 
-    Learns what a machine sounds like when it is well, from normal recordings alone, and scores how far other
+    Learns from normal recordings alone what a machine sounds like when it is well, and scores how far other
     recordings are from that.
 
     `soundness demo` shows it all on built-in data. With recordings of your own:
@@ -47,7 +59,7 @@ app = typer.Typer(
     `soundness inspect DATA` · `soundness train DATA --out RUN` · `soundness score RUN CLIPS --out SCORES` ·
     `soundness evaluate SCORES`
 
-    Where clips of the machine alone or of noise alone are at hand: `soundness train-separator DATA --out FILE` ·
+    With recordings of the machine alone or of noise alone: `soundness train-separator DATA --out FILE` ·
     `soundness separate FILE RECORDINGS --out DIR` · `soundness train DATA --separator FILE --out RUN`
 
     The data of the DCASE challenge: `soundness download 2025 --out DATA`
@@ -55,27 +67,6 @@ app = typer.Typer(
     Exit status: 0 done; 1 some clips could not be scored, all others were; 2 nothing could be done, and why.
     """,
 )
-
-Data = Annotated[
-    Path,
-    typer.Argument(
-        help="A DCASE Task 2 data set of any year (its root, a `raw` folder, a folder of machines or one machine), or "
-        "a folder of your own: `normal/` and, if there is one, `abnormal/`, or simply normal recordings.",
-        show_default=False,
-    ),
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Draw no progress bars.")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="Change a setting, as in scorer.n_neighbors=2; may be repeated.", metavar="KEY=VALUE"),
-]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with a training that was interrupted.")]
-Machines = Annotated[str, typer.Option(help="Machine types, with commas between.", show_default="all")]
-SeparatorFile = Annotated[
-    Path | None,
-    typer.Option(help="A file that train-separator wrote.", show_default="one is trained where it is needed"),
-]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier command wrote there.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -118,15 +109,6 @@ def command(function: Callable[Parameters, int]) -> Callable[Parameters, None]:
     return run
 
 
-def split_names(names: str) -> tuple[str, ...]:
-    """The names of an option that takes several, with commas between."""
-    return tuple(name.strip() for name in names.split(",") if name.strip())
-
-
-def write_json(file: Path, text: str) -> None:
-    """Write a text to a file, whose folder is made where there is none."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{file}: cannot be written: {error.strerror}") from None
+for _group, _functions in _COMMANDS.items():
+    for _function in _functions:
+        app.command(rich_help_panel=_group)(command(_function))

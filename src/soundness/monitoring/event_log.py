@@ -1,6 +1,6 @@
-"""The log of what was watched, which is all that a watch remembers: CSV or SQLite.
+"""Log of scored recordings, CSV or SQLite: the only memory of a watch.
 
-A row is there whole or not at all, whenever the process ends. What a row says of a recording is never changed.
+A row is there whole or not at all, whenever the process ends, and never changed.
 """
 
 import csv
@@ -9,12 +9,13 @@ import os
 import sqlite3
 import sys
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
 
+from soundness.atomic_files import output_errors
 from soundness.errors import OutputError, SettingsError
 
 __all__ = ["EventLog", "LogRow", "open_log"]
@@ -22,28 +23,28 @@ __all__ = ["EventLog", "LogRow", "open_log"]
 _SQLITE_SUFFIXES = (".sqlite", ".sqlite3", ".db")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogRow:
-    r"""What became of one recording.
+    """Result of one recording.
 
     Parameters
     ----------
     time
-        When it was scored, UTC, as ISO 8601.
+        Time of scoring, UTC, as ISO 8601.
     event
-        ``clip`` or ``failed``; in CSV also ``sent``, when its alarm has reached the webhook.
+        ``clip`` or ``failed``; in CSV also ``sent``, once its alarm has reached the webhook.
     machine
-        Machine type of the detector; ``""`` where there is none for it.
+        Machine type of the detector; empty where there is none for it.
     file
-        Path below the folder; line ends and what is no text are written with a backslash.
+        Path below the folder, escaped by `plain`.
     size, mtime_ns
-        Of the file, in bytes and nanoseconds: the same file with others is another recording.
+        Size of the file in bytes, and time of its last change in nanoseconds; other values mean another recording.
     score, p_value
-        ``None`` where it failed.
-    odd, alarm
-        1 where it counts for the alarm rule, and where an alarm begins with it, else 0.
+        Anomaly score and p-value; ``None`` where it failed.
+    anomalous, alarm
+        1 if it counts for the alarm rule, and if an alarm begins with it, else 0.
     message
-        Why it failed, or what to know of it.
+        Reason of the failure, or a note.
     """
 
     time: str
@@ -52,61 +53,71 @@ class LogRow:
     file: str
     size: int
     mtime_ns: int
-    score: float | None
-    p_value: float | None
-    odd: int
-    alarm: int
-    message: str
+    score: float | None = None
+    p_value: float | None = None
+    anomalous: int = 0
+    alarm: int = 0
+    message: str = ""
 
     @property
     def key(self) -> tuple[str, int, int]:
-        """What tells recordings apart."""
+        """Identity of the recording."""
         return self.file, self.size, self.mtime_ns
 
 
+def _number(text: str) -> float | None:
+    return float(text) if text else None
+
+
+_LONGEST_WINDOW = 10_000
 _COLUMNS = tuple(field.name for field in fields(LogRow))
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    **dict.fromkeys(("size", "mtime_ns", "anomalous", "alarm"), int),
+    **dict.fromkeys(("score", "p_value"), _number),
+}
+_SQL_TYPES: dict[Callable[[str], Any], str] = {int: "INTEGER NOT NULL", _number: "REAL"}
 
 
 class EventLog(Protocol):
-    """What `open_log` gives."""
+    """Log that `open_log` returns."""
 
     def is_known(self, key: tuple[str, int, int]) -> bool:
-        """Whether a recording has a row."""
+        """Return True if a recording has a row."""
 
     def add(self, row: LogRow) -> None:
-        """Add a row; it outlives a crash of the machine from then on.
+        """Add a row, synchronized to disk.
 
         Raises
         ------
         OutputError
-            If it cannot be written; nothing of it is there then.
+            If it cannot be written; then no part of it is in the log.
         """
 
     def last_anomalous(self, machine: str, n_clips: int) -> list[bool]:
-        """Whether the last clips of a machine were odd, the last one last."""
+        """Return which of the last clips of a machine were anomalous, the latest last."""
 
     def unsent(self) -> list[LogRow]:
-        """Alarms that have not reached the webhook, the first one first."""
+        """Alarms that have not reached the webhook, in their order."""
 
     def mark_sent(self, row: LogRow) -> None:
-        """Take down that an alarm has reached the webhook."""
+        """Note that an alarm has reached the webhook."""
 
     def close(self) -> None:
-        """Let others have it."""
+        """Close the file, so that another watch can use it."""
 
 
 def open_log(path: Path) -> EventLog:
-    """Open a log, or begin one; a torn last line is what a crash has left, and removed.
+    """Open a log, or begin one; an incomplete last line, which a crash leaves, is removed.
 
     Parameters
     ----------
     path
-        Ends in ``.csv``, or in ``.sqlite``, ``.sqlite3`` or ``.db``.
+        File that ends in ``.csv``, ``.sqlite``, ``.sqlite3`` or ``.db``.
 
     Raises
     ------
     SettingsError
-        If it ends in anything else.
+        If it has another suffix.
     OutputError
         If it is no log, is in use by another watch, or cannot be written.
     """
@@ -118,20 +129,20 @@ def open_log(path: Path) -> EventLog:
 
 
 def plain(text: str) -> str:
-    """A text in one line of UTF-8, different for different texts."""
+    """Escape a text to one line of UTF-8, so that different texts stay different."""
     text = text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class CsvLog:
-    """Rows in a text file; the names of all recordings are held in memory."""
+    """Log in a text file; the names of all recordings are held in memory."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._known: set[tuple[str, int, int]] = set()
-        self._odd: defaultdict[str, deque[bool]] = defaultdict(lambda: deque(maxlen=_LONGEST_WINDOW))
+        self._anomalous: defaultdict[str, deque[bool]] = defaultdict(lambda: deque(maxlen=_LONGEST_WINDOW))
         self._unsent: dict[tuple[str, int, int], LogRow] = {}
-        with _output_errors(path):
+        with output_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("a+b")
         try:
@@ -149,7 +160,7 @@ class CsvLog:
         self._take_in(row)
 
     def last_anomalous(self, machine: str, n_clips: int) -> list[bool]:
-        return list(self._odd[machine])[-n_clips:]
+        return list(self._anomalous[machine])[-n_clips:]
 
     def unsent(self) -> list[LogRow]:
         return list(self._unsent.values())
@@ -176,14 +187,17 @@ class CsvLog:
         self._file.seek(0)
         first = self._file.readline()
         if first != header and not header.startswith(first):
-            raise OutputError(f"{self.path}: not a log of soundness watch; expected the columns {','.join(_COLUMNS)}")
+            raise OutputError(
+                f"{self.path}: not a log of soundness watch; expected the columns {','.join(_COLUMNS)}; choose "
+                f"another file with --log"
+            )
         end = len(first) if first == header else 0
         for number, line in enumerate(self._file, start=2):
             if not line.endswith(b"\n"):
                 break
             self._take_in(self._row(line, number))
             end += len(line)
-        with _output_errors(self.path):
+        with output_errors(self.path):
             self._file.truncate(end)
         if end == 0:
             self._append(list(_COLUMNS))
@@ -191,12 +205,8 @@ class CsvLog:
     def _row(self, line: bytes, number: int) -> LogRow:
         try:
             (cells,) = csv.reader([line.decode("utf-8")])
-            time, event, machine, file, size, mtime_ns, score, p_value, odd, alarm, message = cells
-            score_or_none, p_value_or_none = (float(text) if text else None for text in (score, p_value))
-            counts = (int(size), int(mtime_ns))
-            return LogRow(
-                time, event, machine, file, *counts, score_or_none, p_value_or_none, int(odd), int(alarm), message
-            )
+            texts = zip(_COLUMNS, cells, strict=True)
+            return LogRow(**{name: _PARSERS.get(name, str)(text) for name, text in texts})
         except (ValueError, csv.Error):
             raise OutputError(f"{self.path}:{number}: not a row of a log of soundness watch") from None
 
@@ -206,35 +216,36 @@ class CsvLog:
             self._unsent.pop(row.key, None)
             return
         if row.event == "clip":
-            self._odd[row.machine].append(row.odd == 1)
+            self._anomalous[row.machine].append(row.anomalous == 1)
         if row.alarm == 1:
             self._unsent[row.key] = row
 
     def _append(self, cells: list[object]) -> None:
         end = self._file.seek(0, os.SEEK_END)
-        try:
-            self._file.write(_line(cells))
-            self._file.flush()
-            os.fsync(self._file.fileno())
-        except OSError as error:
-            self._give_up(end)
-            raise OutputError(f"{self.path}: cannot be written: {error.strerror}") from None
+        with output_errors(self.path):
+            try:
+                self._file.write(_line(cells))
+                self._file.flush()
+                os.fsync(self._file.fileno())
+            except OSError:
+                self._give_up(end)
+                raise
 
     def _give_up(self, end: int) -> None:
-        """Leave the file as it was, and drop what is buffered; where that fails, the next watch cuts it."""
-        with suppress(OSError):  # what is buffered cannot be written, which is known
+        """Restore the file as it was, and drop the buffer; where that fails, the next watch cuts it."""
+        with suppress(OSError):  # the buffer cannot be written, which is known
             self._file.close()
         with suppress(OSError):
             os.truncate(self.path, end)
 
 
 class SqliteLog:
-    """Rows in the table ``soundness_clips``, each in a transaction of its own."""
+    """Log in the table ``soundness_clips``, one transaction a row."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        columns = ", ".join(f"{name} {_SQL_TYPES.get(name, 'TEXT NOT NULL')}" for name in _COLUMNS)
-        with _output_errors(path):
+        columns = ", ".join(f"{name} {_SQL_TYPES.get(_PARSERS.get(name, str), 'TEXT NOT NULL')}" for name in _COLUMNS)
+        with _database_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(path, timeout=1.0, isolation_level=None)
             try:
@@ -259,12 +270,12 @@ class SqliteLog:
         self._rows(f"INSERT INTO soundness_clips ({', '.join(_COLUMNS)}) VALUES ({marks})", tuple(asdict(row).values()))
 
     def last_anomalous(self, machine: str, n_clips: int) -> list[bool]:
-        question = "SELECT odd FROM soundness_clips WHERE machine = ? AND event = 'clip' ORDER BY id DESC LIMIT ?"
-        return [odd == 1 for (odd,) in self._rows(question, (machine, n_clips))][::-1]
+        question = "SELECT anomalous FROM soundness_clips WHERE machine = ? AND event = 'clip' ORDER BY id DESC LIMIT ?"
+        return [value == 1 for (value,) in self._rows(question, (machine, n_clips))][::-1]
 
     def unsent(self) -> list[LogRow]:
         question = f"SELECT {', '.join(_COLUMNS)} FROM soundness_clips WHERE alarm = 1 AND sent = 0 ORDER BY id"
-        return [LogRow(*row) for row in self._rows(question, ())]
+        return [LogRow(**dict(zip(_COLUMNS, row, strict=True))) for row in self._rows(question, ())]
 
     def mark_sent(self, row: LogRow) -> None:
         self._rows("UPDATE soundness_clips SET sent = 1 WHERE file = ? AND size = ? AND mtime_ns = ?", row.key)
@@ -273,19 +284,8 @@ class SqliteLog:
         self._database.close()
 
     def _rows(self, statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
-        with _output_errors(self.path):
+        with _database_errors(self.path):
             return self._database.execute(statement, values).fetchall()
-
-
-_LONGEST_WINDOW = 10_000
-_SQL_TYPES = {
-    "size": "INTEGER NOT NULL",
-    "mtime_ns": "INTEGER NOT NULL",
-    "score": "REAL",
-    "p_value": "REAL",
-    "odd": "INTEGER NOT NULL",
-    "alarm": "INTEGER NOT NULL",
-}
 
 
 def _line(cells: Iterable[object]) -> bytes:
@@ -295,11 +295,10 @@ def _line(cells: Iterable[object]) -> bytes:
 
 
 @contextmanager
-def _output_errors(path: Path) -> Iterator[None]:
+def _database_errors(path: Path) -> Iterator[None]:
     try:
-        yield
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
+        with output_errors(path):
+            yield
     except sqlite3.OperationalError as error:
         locked = "in use by another watch" if "locked" in str(error) else f"cannot be written: {error}"
         raise OutputError(f"{path}: {locked}") from None

@@ -59,7 +59,7 @@ def show_detectors(detectors: "Sequence[Detector]", out: Path) -> None:
     if trained is not None:
         say(f"the separator was trained for {trained / 60:.1f} minutes")
     notes = [f"{detector.machine_type}: {note}" for detector in detectors for note in detector.summary.notes]
-    show_lines("to know", notes)
+    show_lines("notes", notes)
 
 
 def show_separator(separator: "Separator", out: Path, pictures: Sequence[Path]) -> None:
@@ -79,7 +79,7 @@ def show_separator(separator: "Separator", out: Path, pictures: Sequence[Path]) 
         say("a noisy reference makes the figure too low: taking away the reference's own noise counts as an error")
     size = f"{settings.size}, {settings.basis} basis, {summary.n_parameters:,} parameters"
     say(f"{size}; {summary.n_steps:,} steps in {summary.seconds / 60:.1f} minutes; in {out}")
-    show_lines("to know", summary.notes)
+    show_lines("notes", summary.notes)
     if pictures:
         say(f"pictures in {pictures[0].parent}: {', '.join(picture.name for picture in pictures)}")
 
@@ -96,7 +96,7 @@ def show_evaluation(evaluation: Evaluation, *, title: str, is_quiet: bool) -> No
         say(f"mean AUC {100 * evaluation.mean_auc:.2f} %, mean pAUC {100 * evaluation.mean_pauc:.2f} %")
     if not is_quiet:
         say(evaluation.definition)
-        show_lines("to know", evaluation.notes)
+        show_lines("notes", evaluation.notes)
 
 
 def show_comparison(comparison: Comparison, *, title: str, is_quiet: bool) -> None:
@@ -114,7 +114,7 @@ def show_comparison(comparison: Comparison, *, title: str, is_quiet: bool) -> No
         say(f"score {first} against {second}: difference {difference}, p {p_value}")
     if not is_quiet:
         say(f"{comparison.n_resamples:,} resamples of the clips, the same for both; {comparison.definition}")
-        show_lines("to know", comparison.notes)
+        show_lines("notes", comparison.notes)
 
 
 def show_proposal(proposal: "AlarmProposal") -> None:
@@ -132,7 +132,7 @@ def show_proposal(proposal: "AlarmProposal") -> None:
         rows.append((f"{found.n_alarms} on a recording of {found.n_clips} clips", rate_per_day(found.per_day)))
         rows.append(("the same, upper 95 % bound", rate_per_day(found.upper_per_day)))
     show_table("", rows)
-    show_lines("to know", proposal.notes)
+    show_lines("notes", proposal.notes)
 
 
 def show_demo(result: "Demonstration") -> None:

@@ -1,0 +1,204 @@
+"""Commands that train detectors, score recordings and evaluate scores."""
+
+import functools
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+import soundness
+from soundness.atomic_files import write_whole
+from soundness.cli.console import progress_bars, say, show_lines, show_table, warn
+from soundness.cli.options import (
+    Data,
+    JsonFile,
+    Machines,
+    Overrides,
+    Overwrite,
+    Quiet,
+    Resume,
+    RunOrDetector,
+    Seed,
+    SeparatorFile,
+    Truth,
+    split_names,
+)
+from soundness.settings.loading import DEFAULT_SYSTEM
+
+__all__ = ["evaluate", "export", "score", "systems", "train"]
+
+
+def systems() -> int:
+    """List the systems that come with soundness, each with a line of description.
+
+    `soundness train DATA --out RUN --system NAME` trains one. `--set KEY=VALUE` changes any of its settings, and a
+    settings file of your own (.toml) takes the place of a name.
+    """
+    show_table("systems", [("system", "description"), *soundness.system_descriptions().items()], n_left=2)
+    return 0
+
+
+def train(
+    data: Data,
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for the detectors, one file per machine, and the logs.")],
+    system: Annotated[
+        str,
+        typer.Option(help="Name from `soundness systems`, or a settings file (.toml)."),
+    ] = DEFAULT_SYSTEM,
+    separation: Annotated[
+        str | None,
+        typer.Option(
+            help="Use of separated machine sound. augment: the network is trained on it, too; denoise: it replaces "
+            "every recording; target=separated: the network reads a recording and reconstructs it; off.",
+            show_default="augment where there is a network, and a separator or noise-only clips to train one; without "
+            "a network denoise where a separator is given; else off",
+        ),
+    ] = None,
+    separator: SeparatorFile = None,
+    machines: Machines = "",
+    seed: Seed = 0,
+    overrides: Overrides = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> int:
+    """Train a detector for each machine from normal recordings alone."""
+    from soundness.cli.tables import show_detectors
+
+    chosen = [] if separation is None else [f"separation={separation}"]
+    with progress_bars(is_quiet=quiet) as bars:
+        detectors = soundness.train(
+            data,
+            out,
+            system=system,
+            overrides=[*(overrides or ()), *chosen],
+            separator=separator,
+            machines=split_names(machines),
+            seed=seed,
+            resume=resume,
+            overwrite=overwrite,
+            progress=None if quiet else bars,
+            announce=None if quiet else warn,
+        )
+    show_detectors(detectors, out)
+    say(f"next: soundness score {out} CLIPS --out SCORES")
+    return 0
+
+
+def score(
+    detector: RunOrDetector,
+    clips: Annotated[
+        list[Path],
+        typer.Argument(help="Recordings, folders of them, or data sets: their test clips.", show_default=False),
+    ],
+    *,
+    out: Annotated[
+        Path, typer.Option(help="Folder for the challenge's two CSV files a machine, p-values, and failed.csv.")
+    ],
+    alarms: Annotated[
+        bool,
+        typer.Option("--alarms", help="Apply the alarm rule of the detector, in the order of the recordings' names."),
+    ] = False,
+    runtime: Annotated[
+        Literal["torch", "onnx"],
+        typer.Option(help="PyTorch; or onnxruntime, for a detector that soundness export wrote."),
+    ] = "torch",
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> int:
+    """Score recordings: the higher, the more anomalous."""
+    with progress_bars(is_quiet=quiet) as bars:
+        report = soundness.score(
+            detector,
+            clips,
+            out,
+            overwrite=overwrite,
+            has_alarms=alarms,
+            runtime=runtime,
+            progress=functools.partial(bars, "scoring"),
+        )
+    show_lines("notes", [*report.notes, *report.warnings])
+    show_lines(
+        f"{len(report.failures)} recording(s) could not be scored (all in {out / 'failed.csv'})", report.failures
+    )
+    if report.most_anomalous:
+        rows = [("score", "p-value", "recording")]
+        rows += [
+            (f"{value:.2f}", "" if p_value is None else f"{p_value:.4f}", str(path))
+            for path, value, p_value in report.most_anomalous
+        ]
+        show_table("the most anomalous recordings of those above the threshold", rows, n_left=3)
+    if alarms:
+        for path in report.alarms:
+            say(f"ALARM {path}")
+        say(f"{len(report.alarms)} alarm(s)")
+    say(f"{report.n_scored} recordings scored, {report.n_flagged} of them called anomalous; scores in {out}")
+    if report.n_scored == 0:
+        return 2
+    return 1 if report.failures else 0
+
+
+def evaluate(
+    scores: Annotated[Path, typer.Argument(help="Folder of score files, anybody's.", show_default=False)],
+    *,
+    truth: Truth = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            help="Metric of the challenge of 2020 (ids), of 2021 (sections and domains), or of 2022 and later.",
+            show_default="recognised by names and folders",
+        ),
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            help="Another folder of scores of the same clips: compare the two, by a bootstrap over the clips.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Seed = 0,
+    json_file: JsonFile = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the scores alone, without the table.")] = False,
+) -> int:
+    """Compute the official figures of the challenge from scores."""
+    from soundness.cli.tables import show_comparison, show_evaluation
+
+    if against is not None:
+        comparison = soundness.compare(scores, against, truth=truth, metric=metric, seed=seed)
+        show_comparison(comparison, title=f"{scores} against {against}", is_quiet=quiet)
+        if json_file is not None:
+            write_whole(json_file, comparison.model_dump_json(indent=2) + "\n")
+        return 0
+    evaluation = soundness.evaluate(scores, truth=truth, metric=metric)
+    show_evaluation(evaluation, title=str(scores), is_quiet=quiet)
+    if json_file is not None:
+        write_whole(json_file, evaluation.model_dump_json(indent=2) + "\n")
+    return 0
+
+
+def export(
+    detector: RunOrDetector,
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for MACHINE.onnx and MACHINE.json.")],
+    check: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Recordings, or a folder of them, on which export and detector must agree; may be repeated.",
+            show_default="synthetic sounds",
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> int:
+    """Write a detector as one ONNX graph, from waveform to p-value, that runs without PyTorch with the same scores."""
+    with progress_bars(is_quiet=quiet) as bars:
+        exports = soundness.export(detector, out, check=check or (), overwrite=overwrite, progress=bars)
+    for each in exports:
+        show_lines("notes", each.notes)
+        say(
+            f"{each.graph}: {each.n_bytes / 1e6:.1f} MB; agrees on {each.n_sounds} sounds and {each.n_clips} "
+            f"recordings, scores within {each.largest_difference:.1g}"
+        )
+    say(f"next: soundness score {out} CLIPS --runtime onnx --out SCORES")
+    return 0

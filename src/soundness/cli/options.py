@@ -1,0 +1,73 @@
+"""Arguments and options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from soundness.run_folders import Existing
+
+__all__ = [
+    "Data",
+    "JsonFile",
+    "Machines",
+    "OneDetector",
+    "Overrides",
+    "Overwrite",
+    "Quiet",
+    "Resume",
+    "RunOrDetector",
+    "Seed",
+    "SeparatorFile",
+    "Truth",
+    "existing_results",
+    "split_names",
+]
+
+Data = Annotated[
+    Path,
+    typer.Argument(
+        help="A DCASE Task 2 data set of any year (its root, a `raw` folder, a folder of machines or one machine), or "
+        "a folder of your own: `normal/` and, if there is one, `abnormal/`, or simply normal recordings.",
+        show_default=False,
+    ),
+]
+RunOrDetector = Annotated[Path, typer.Argument(help="A detector (.soundness), or a run's folder.", show_default=False)]
+OneDetector = Annotated[
+    Path, typer.Argument(help="A detector (.soundness), or the folder of a run with one machine.", show_default=False)
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Draw no progress bars.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change a setting, as in scorer.n_neighbors=2; may be repeated.", metavar="KEY=VALUE"),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with a training that was interrupted.")]
+Machines = Annotated[str, typer.Option(help="Machine types, with commas between.", show_default="all")]
+SeparatorFile = Annotated[
+    Path | None,
+    typer.Option(help="A file that train-separator wrote.", show_default="one is trained where it is needed"),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier command wrote there.")]
+Seed = Annotated[int, typer.Option(help="Random seed.", min=0)]
+JsonFile = Annotated[
+    Path | None,
+    typer.Option("--json", help="Write all figures to this file, too.", metavar="FILE", show_default=False),
+]
+Truth = Annotated[
+    Path | None,
+    typer.Option(
+        help="A labelled data set (its test clips, or normal/ and abnormal/), or a folder of the official evaluator's "
+        "truth files.",
+        show_default="labels in file names, as the challenge writes them; DATA in a benchmark",
+    ),
+]
+
+
+def existing_results(*, resume: bool, overwrite: bool) -> Existing:
+    """Treatment of results that are there already, from the flags ``--resume`` and ``--overwrite``."""
+    return "resume" if resume else "replace" if overwrite else "refuse"
+
+
+def split_names(names: str) -> tuple[str, ...]:
+    """Names of an option that takes several, with commas between."""
+    return tuple(name.strip() for name in names.split(",") if name.strip())

@@ -1,0 +1,92 @@
+"""Commands that take a machine out of the noise around it."""
+
+import functools
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import soundness
+from soundness.cli.console import progress_bars, say, show_lines
+from soundness.cli.options import Data, Overwrite, Quiet, Resume, Seed, split_names
+
+__all__ = ["separate", "train_separator"]
+
+
+def train_separator(
+    data: Data,
+    *,
+    out: Annotated[Path, typer.Option(help="The separator's file; pictures go to its sibling OUT_pictures.")],
+    size: Annotated[str, typer.Option(help="cpu, cpu-quality, gpu or paper.", show_default="cpu")] = "",
+    basis: Annotated[str, typer.Option(help="learned or stft: basis of the masks.", show_default="stft")] = "",
+    minutes: Annotated[float | None, typer.Option(help="Longest time to train for.", show_default="20")] = None,
+    machines: Annotated[
+        str, typer.Option(help="Machine types whose sound is learned, with commas between.", show_default="all")
+    ] = "",
+    start: Annotated[
+        Path | None, typer.Option(help="A separator to begin with, to fine-tune it to some machines.")
+    ] = None,
+    seed: Seed = 0,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change a setting, as in snr_db=[-10,0]; may be repeated.", metavar="KEY=VALUE"),
+    ] = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> int:
+    """Train a network that separates machines from the noise around them, from supplemental clips of a data set."""
+    from soundness.cli.tables import show_separator
+
+    named = {"size": size, "basis": basis, "minutes": minutes}
+    with progress_bars(is_quiet=quiet) as bars:
+        separator, pictures = soundness.train_separator(
+            data,
+            out,
+            overrides=[
+                *(overrides or ()),
+                *(f"{key}={value}" for key, value in named.items() if value not in ("", None)),
+            ],
+            machines=split_names(machines),
+            start=start,
+            seed=seed,
+            resume=resume,
+            overwrite=overwrite,
+            progress=None if quiet else bars,
+        )
+    show_separator(separator, out, pictures)
+    return 0
+
+
+def separate(
+    separator: Annotated[Path, typer.Argument(help="A file that train-separator wrote.", show_default=False)],
+    recordings: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Recordings of any length, and folders that are searched for them.",
+            show_default=False,
+            metavar="IN...",
+        ),
+    ],
+    *,
+    out: Annotated[Path, typer.Option(help="The machine goes to OUT/machine, the noise to OUT/noise.")],
+    noise: Annotated[bool, typer.Option("--noise", help="Write the noise, too.")] = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> int:
+    """Separate recordings into the machine and the noise around it."""
+    with progress_bars(is_quiet=quiet) as bars:
+        report = soundness.separate(
+            separator,
+            recordings,
+            out,
+            has_noise=noise,
+            overwrite=overwrite,
+            progress=functools.partial(bars, "separating"),
+        )
+    show_lines("notes", report.notes)
+    show_lines(f"{len(report.failures)} recording(s) could not be separated", report.failures)
+    say(f"{report.n_separated} recordings separated, {report.seconds / 60:.1f} minutes of sound; results in {out}")
+    if report.n_separated == 0:
+        return 2
+    return 1 if report.failures else 0

@@ -31,7 +31,7 @@ from arrangements import (
 )
 from promises import Row, measure
 from soundness.benchmarking.results import place_of
-from soundness.evaluation.bootstrap import compare_scores
+from soundness.evaluation.bootstrap import compare
 from trials import System, Trial, feature_figure, outcomes
 
 DOCS = Path(__file__).parents[1] / "docs" / "default_system.md"
@@ -177,7 +177,7 @@ def _machine_rows(outs: list[Path]) -> Iterator[Row]:
     for out in outs:
         for system in (*REPORT, *BASELINES):
             folders = [place_of(out, "scores", name, 0) for name in ("soundness", system)]
-            for machine in compare_scores(*folders, rng=np.random.default_rng(0)).machines:
+            for machine in compare(*folders).machines:
                 if machine.score is not None:
                     found = machine.score
                     differences.setdefault((machine.machine_type, system), []).append(

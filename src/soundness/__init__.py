@@ -15,13 +15,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from soundness.benchmarking.challenge_submission import benchmark, download, submission
+    from soundness.benchmarking.challenge_submission import benchmark, submission
     from soundness.benchmarking.demonstration import demo
     from soundness.data.datasets import open_dataset
+    from soundness.data.downloads import download
+    from soundness.data.inspection import inspect
     from soundness.detectors.bulk_scoring import score, score_clip
     from soundness.detectors.saving import load
     from soundness.errors import SoundnessError
     from soundness.evaluation.bootstrap import compare
+    from soundness.evaluation.results import evaluate
     from soundness.exporting.write import export
     from soundness.monitoring.alarm_proposals import alarms
     from soundness.monitoring.drift_report import drift
@@ -32,7 +35,8 @@ if TYPE_CHECKING:
     from soundness.reports.run_report import report
     from soundness.separation.recordings import separate
     from soundness.settings.loading import load_settings, system_descriptions, system_names
-    from soundness.verbs import evaluate, inspect, make_data, train, train_separator
+    from soundness.synthetic.make import make_data
+    from soundness.verbs import train, train_separator
 
 __all__ = [
     "SoundnessError",
@@ -71,7 +75,10 @@ _HOMES = {
     "calibrate": "monitoring.recalibration",
     "compare": "evaluation.bootstrap",
     "demo": "benchmarking.demonstration",
-    "download": "benchmarking.challenge_submission",
+    "download": "data.downloads",
+    "evaluate": "evaluation.results",
+    "inspect": "data.inspection",
+    "make_data": "synthetic.make",
     "explain": "reports.explanation",
     "export": "exporting.write",
     "drift": "monitoring.drift_report",

@@ -4,72 +4,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from soundness.aliases import Announce, CountProgress, PathLike, Progress
+from soundness.aliases import Announce, PathLike, Progress
 from soundness.extras import check_extra
 from soundness.settings.loading import DEFAULT_SYSTEM
 
 if TYPE_CHECKING:  # each verb loads what it needs, and no more
-    from soundness.data.inspection import Inspection
     from soundness.detectors.detector import Detector
-    from soundness.evaluation.results import Evaluation
     from soundness.separation.separator import Separator
-    from soundness.synthetic import FactoryResult
 
-__all__ = ["evaluate", "inspect", "make_data", "train", "train_separator"]
-
-
-def inspect(data: PathLike, *, progress: CountProgress | None = None) -> "Inspection":
-    """Listen to every recording of a data set and report what it holds and what is wrong with it.
-
-    Parameters
-    ----------
-    data
-        A data set of any layout, or a folder of recordings.
-    progress
-        Is told how many recordings are done, and of how many.
-
-    Raises
-    ------
-    DataError
-        If there is no data set there.
-    """
-    from soundness.data.datasets import open_dataset
-    from soundness.data.inspection import inspect_dataset
-
-    return inspect_dataset(open_dataset(data), progress=progress)
-
-
-def make_data(
-    out: PathLike,
-    *,
-    overwrite: bool = False,
-    progress: Progress | None = None,
-    **settings: object,
-) -> "FactoryResult":
-    """Make a data set of synthetic machine sounds in the layout of DCASE 2025.
-
-    Parameters
-    ----------
-    out
-        Folder of the data set; the truth about it goes to its sibling ``<out>_truth``.
-    overwrite
-        Replace a data set in ``out``.
-    progress
-        Is told the machine, how many of its clips are done, and of how many.
-    **settings
-        Fields of `soundness.synthetic.FactorySettings`.
-
-    Raises
-    ------
-    SettingsError
-        If a setting is unknown or out of range.
-    OutputError
-        If ``out`` holds something already, or cannot be written.
-    """
-    from soundness.settings.loading import validated
-    from soundness.synthetic import FactorySettings, make_data
-
-    return make_data(Path(out), settings=validated(FactorySettings, settings), overwrite=overwrite, progress=progress)
+__all__ = ["train", "train_separator"]
 
 
 def train(
@@ -208,27 +151,3 @@ def train_separator(
     for example, picture in zip(trained.examples, pictures, strict=True):
         draw_separation(example, picture, sample_rate=settings.sample_rate)
     return trained.separator, pictures
-
-
-def evaluate(scores: PathLike, *, truth: PathLike | None = None, metric: str | None = None) -> "Evaluation":
-    """The challenge's figures of a folder of scores; see `soundness.evaluation.results.evaluate`.
-
-    Parameters
-    ----------
-    scores
-        Folder of score files, anybody's.
-    truth
-        A labelled data set, or the official evaluator's truth; file names tell where it is ``None``.
-    metric
-        ``2020``, ``2021``, or ``2022`` for that year and all later ones; ``None`` recognises the year by the names.
-
-    Raises
-    ------
-    ScoresError
-        If nothing can be evaluated.
-    SettingsError
-        If there is no such metric.
-    """
-    from soundness.evaluation import results as evaluation
-
-    return evaluation.evaluate(Path(scores), truth=None if truth is None else Path(truth), metric=metric)

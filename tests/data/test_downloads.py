@@ -1,6 +1,7 @@
 """From records on a server to data sets on disk."""
 
 import io
+import logging
 import signal
 import subprocess
 import sys
@@ -57,7 +58,7 @@ def server(monkeypatch):
 
 
 def fetch(server, out, **options):
-    options = {"patience": impatience(), "base_url": server.url, **options}
+    options = {"retry": impatience(), "base_url": server.url, **options}
     return soundness.download(2025, out, **options)
 
 
@@ -166,11 +167,13 @@ def test_a_mirror_that_copies_the_descriptions_serves_the_files(server, tmp_path
     assert server.ranges("dev_fan.zip") == [None]
 
 
-def test_retries_and_progress_are_told(server, tmp_path):
+def test_retries_are_logged_and_progress_is_reported(server, tmp_path, caplog):
     server.faults[str(DEV)].append(Fault(status=503))
     server.faults["dev_fan.zip"].append(Fault(cut_after=1000))
-    said, steps = [], []
-    fetch(server, tmp_path, part="dev", machines=["fan"], announce=said.append, progress=lambda *s: steps.append(s))
+    steps = []
+    with caplog.at_level(logging.INFO, logger="soundness"):
+        fetch(server, tmp_path, part="dev", machines=["fan"], progress=lambda *s: steps.append(s))
+    said = caplog.messages
     assert len(said) == 2
     assert said[0].startswith(f"{server.url}/records/{DEV}: HTTP 503")
     size = len(server.records[DEV]["dev_fan.zip"])
@@ -196,7 +199,7 @@ def test_a_download_that_was_killed_goes_on_where_it_was(server, tmp_path):
     assert len(open_dataset(tmp_path).machines["fan"].train) == 3
 
 
-def test_an_interruption_while_unpacking_leaves_no_half_machine(server, tmp_path):
+def test_an_interruption_while_unpacking_leaves_no_half_machine(server, tmp_path, caplog):
     def interrupt(what, done, _total):
         if what.startswith("unpacking") and done == 3:
             raise KeyboardInterrupt
@@ -204,11 +207,11 @@ def test_an_interruption_while_unpacking_leaves_no_half_machine(server, tmp_path
     with pytest.raises(KeyboardInterrupt):
         fetch(server, tmp_path, machines=["fan"], progress=interrupt)
     assert list((tmp_path / "dev_data" / "raw").iterdir()) == []
-    said = []
     server.asked.clear()
-    fetch(server, tmp_path, machines=["fan"], announce=said.append)
+    with caplog.at_level(logging.INFO, logger="soundness"):
+        fetch(server, tmp_path, machines=["fan"])
     assert server.ranges("dev_fan.zip") == []
-    assert said == [f"{tmp_path / 'archives' / 'dev_fan.zip'}: there already"]
+    assert caplog.messages == [f"{tmp_path / 'archives' / 'dev_fan.zip'}: there already"]
     assert len(open_dataset(tmp_path).machines["fan"].train) == 3
 
 

@@ -11,8 +11,8 @@ import soundfile
 from numpy.typing import NDArray
 
 from soundness.audio.reading import read_waveform
-from soundness.data.datasets import Problem, open_dataset
-from soundness.data.inspection import COLUMNS, Inspection, SplitReport, Spread, inspect_dataset, table_rows
+from soundness.data.datasets import Problem
+from soundness.data.inspection import COLUMNS, Inspection, Range, SplitReport, inspect, table_rows
 from soundness.errors import AudioError
 from soundness.settings.system import LogMelSettings
 
@@ -38,10 +38,6 @@ def machine(root: Path, n_source: int = 3, n_target: int = 1) -> Path:
         for label in ("normal", "anomaly"):
             wav(root / f"test/section_00_{domain}_test_{label}_0000_n_B.wav", tone())
     return root
-
-
-def inspect(root: Path) -> Inspection:
-    return inspect_dataset(open_dataset(root))
 
 
 def report(inspection: Inspection, split: str) -> SplitReport:
@@ -77,7 +73,7 @@ def test_a_report_measures_durations_rates_channels_and_levels(tmp_path: Path) -
     wav(root / "4.wav", np.zeros((16_000, 2)), 8_000)
     train = report(inspect(root), "train")
     assert train.total_seconds == pytest.approx(4.0)
-    assert train.seconds == Spread(0.1, 0.6, 2.0)
+    assert train.seconds == Range(0.1, 0.6, 2.0)
     assert train.sample_rates == {8_000: 1, 16_000: 4}
     assert train.channels == {1: 4, 2: 1}
     assert train.level_dbfs is not None
@@ -216,7 +212,7 @@ def test_the_problems_of_the_data_set_itself_come_first(tmp_path: Path) -> None:
 def test_progress_is_told_after_each_clip(tmp_path: Path) -> None:
     calls: list[tuple[int, int]] = []
     root = machine(tmp_path / "fan")
-    inspect_dataset(open_dataset(root), progress=lambda done, total: calls.append((done, total)))
+    inspect(root, progress=lambda done, total: calls.append((done, total)))
     assert calls == [(i, 8) for i in range(1, 9)]
 
 

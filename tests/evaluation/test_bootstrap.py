@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 import soundness
 from soundness.errors import ScoresError
-from soundness.evaluation.bootstrap import bootstrap_intervals, compare_scores
+from soundness.evaluation.bootstrap import bootstrap_intervals, compare
 from soundness.evaluation.metrics import partial_aucs, roc_aucs
 from soundness.evaluation.results import evaluate
 from soundness.evaluation.score_files import ClipScore, read_scores, write_scores
@@ -114,13 +114,13 @@ def test_a_missing_class_leaves_the_figures_that_there_are(tmp_path: Path) -> No
     assert found.score is None
     assert set(found.machines[0].figures) == {"auc", "auc_source", "pauc"}
     assert found.notes == ("fan: no auc_target for want of clips, so no score of it, nor of all machines",)
-    comparison = compare_scores(tmp_path, tmp_path, rng=rng(), n_resamples=N_RESAMPLES)
+    comparison = compare(tmp_path, tmp_path, n_resamples=N_RESAMPLES)
     assert (comparison.score, comparison.machines[0].score, comparison.notes) == (None, None, found.notes)
 
 
 def test_a_folder_compared_with_itself_differs_in_nothing(tmp_path: Path) -> None:
     write(tmp_path, rows_of(rng()))
-    score = compare_scores(tmp_path, tmp_path, rng=rng(), n_resamples=N_RESAMPLES).score
+    score = compare(tmp_path, tmp_path, n_resamples=N_RESAMPLES).score
     assert score is not None
     assert (score.difference.value, score.difference.low, score.difference.high) == (0, 0, 0)
     assert (score.p_value, score.first) == (1.0, score.second)
@@ -130,14 +130,14 @@ def test_a_better_system_is_told_from_a_worse_one(tmp_path: Path) -> None:
     rows = rows_of(rng(), n_clips=25)
     write(tmp_path / "worse", rows)
     write(tmp_path / "better", better(rows, by=1.5))
-    score = compare_scores(tmp_path / "better", tmp_path / "worse", rng=rng(), n_resamples=N_RESAMPLES).score
+    score = compare(tmp_path / "better", tmp_path / "worse", n_resamples=N_RESAMPLES).score
     assert score is not None
     assert score.first.value == pytest.approx(evaluate(tmp_path / "better").score)
     assert score.second.value == pytest.approx(evaluate(tmp_path / "worse").score)
     assert score.difference.value == pytest.approx(score.first.value - score.second.value)
     assert score.difference.low > 0
     assert score.p_value == pytest.approx(2 / 1001)  # no resample on the other side
-    reverse = compare_scores(tmp_path / "worse", tmp_path / "better", rng=rng(), n_resamples=N_RESAMPLES).score
+    reverse = compare(tmp_path / "worse", tmp_path / "better", n_resamples=N_RESAMPLES).score
     assert reverse is not None
     assert reverse.difference.high == pytest.approx(-score.difference.low)
     assert reverse.p_value == score.p_value
@@ -147,7 +147,7 @@ def test_a_paired_difference_is_surer_than_the_scores(tmp_path: Path) -> None:
     rows = rows_of(rng(), n_clips=25)
     write(tmp_path / "a", better(rows, by=0.2))
     write(tmp_path / "b", rows)
-    score = compare_scores(tmp_path / "a", tmp_path / "b", rng=rng(), n_resamples=N_RESAMPLES).score
+    score = compare(tmp_path / "a", tmp_path / "b", n_resamples=N_RESAMPLES).score
     assert score is not None
     assert score.difference.high - score.difference.low < 0.5 * (score.first.high - score.first.low)
 
@@ -157,7 +157,7 @@ def test_machines_are_compared_one_by_one(tmp_path: Path) -> None:
     for folder, by in (("a", 3.0), ("b", 0.0)):
         write(tmp_path / folder, better(fan, by=by))
         write(tmp_path / folder, pump, machine="pump")
-    comparison = compare_scores(tmp_path / "a", tmp_path / "b", rng=rng(), n_resamples=N_RESAMPLES)
+    comparison = compare(tmp_path / "a", tmp_path / "b", n_resamples=N_RESAMPLES)
     differences = {row.machine_type: row.score for row in comparison.machines}
     assert differences["fan"] is not None
     assert differences["pump"] is not None
@@ -171,9 +171,7 @@ def test_the_order_of_the_clips_does_not_matter(tmp_path: Path) -> None:
     write(tmp_path / "a", rows)
     write(tmp_path / "b", better(rows, by=0.5))
     write(tmp_path / "b reversed", dict(reversed(better(rows, by=0.5).items())))
-    found = [
-        compare_scores(tmp_path / "a", tmp_path / b, rng=rng(), n_resamples=N_RESAMPLES) for b in ("b", "b reversed")
-    ]
+    found = [compare(tmp_path / "a", tmp_path / b, n_resamples=N_RESAMPLES) for b in ("b", "b reversed")]
     assert found[0] == found[1]
 
 
@@ -184,8 +182,8 @@ def test_clips_of_one_folder_only_are_left_out_of_both_and_said(tmp_path: Path) 
     write(tmp_path / "b", better(common, by=1.0))
     write(tmp_path / "b", rows, machine="pump")
     write(tmp_path / "common", common)
-    comparison = compare_scores(tmp_path / "a", tmp_path / "b", rng=rng(), n_resamples=N_RESAMPLES)
-    reduced = compare_scores(tmp_path / "common", tmp_path / "b", rng=rng(), n_resamples=N_RESAMPLES)
+    comparison = compare(tmp_path / "a", tmp_path / "b", n_resamples=N_RESAMPLES)
+    reduced = compare(tmp_path / "common", tmp_path / "b", n_resamples=N_RESAMPLES)
     assert comparison.score == reduced.score
     assert comparison.n_clips == 38
     assert f"fan section_00: 2 clips only in {tmp_path / 'a'}; left out of both" in comparison.notes
@@ -196,7 +194,7 @@ def test_nothing_in_common_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "a", rows_of(rng()))
     write(tmp_path / "b", rows_of(rng()), machine="pump")
     with pytest.raises(ScoresError, match="no labelled clip in common with"):
-        compare_scores(tmp_path / "a", tmp_path / "b", rng=rng())
+        compare(tmp_path / "a", tmp_path / "b")
 
 
 def test_too_few_resamples_are_refused(tmp_path: Path) -> None:

@@ -2,21 +2,19 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from soundness.aliases import Announce, PathLike, Progress
+from soundness.aliases import PathLike, Progress
 from soundness.detectors.saving import load
+from soundness.evaluation.results import evaluate
 from soundness.extras import check_extra
-from soundness.verbs import evaluate
 
 if TYPE_CHECKING:  # each verb loads what it needs, and no more
     from soundness.benchmarking.results import BenchmarkResult
     from soundness.benchmarking.submission_package import Results, SubmissionPackage, System
-    from soundness.data.download_http import RetryPolicy
-    from soundness.data.downloads import DownloadReport
     from soundness.detectors.detector import Detector
 
-__all__ = ["benchmark", "download", "submission"]
+__all__ = ["benchmark", "submission"]
 
 
 def benchmark(
@@ -94,68 +92,6 @@ def benchmark(
     if pictures and not (result.is_written(out) and all(picture.exists() for picture in pictures)):
         draw_benchmark(result, out, truth=labels)
     return result, [*result.write(out), *pictures]
-
-
-def download(
-    year: int,
-    out: PathLike,
-    *,
-    machines: Sequence[str] = (),
-    part: Literal["dev", "eval", "all"] = "all",
-    keep_archives: bool = False,
-    base_url: str | None = None,
-    patience: "RetryPolicy | None" = None,
-    progress: Progress | None = None,
-    announce: Announce | None = None,
-) -> "DownloadReport":
-    """Fetch the public data of DCASE Task 2 of a year, and unpack them for `open_dataset`.
-
-    What is there already and complete is not fetched again; what was interrupted goes on where it ended.
-
-    Parameters
-    ----------
-    year
-        Of the challenge, 2023 or later.
-    out
-        Folder of the data set, of this year alone: ``<out>/{dev_data,eval_data}/raw/<machine>``, and what is known of
-        the archives in ``<out>/archives``.
-    machines
-        Machine types; all where none is named.
-    part
-        ``dev`` (with labels), ``eval`` or ``all``.
-    keep_archives
-        Keep the zip files in ``<out>/archives``.
-    base_url
-        A server that answers as Zenodo does; Zenodo itself where none is named.
-    patience
-        How often something is tried, and how long is waited between.
-    progress
-        Is told the archive, how many of its bytes or files are done, and of how many.
-    announce
-        Is told in one line what is tried again, and why.
-
-    Raises
-    ------
-    DownloadError
-        If there is no such year, part or machine; if something does not come, comes otherwise than its record says, or
-        is no archive that is safe to unpack.
-    OutputError
-        If ``out`` cannot be written, is too small, or holds other data in these places.
-    """
-    from soundness.data.downloads import ZENODO
-    from soundness.data.downloads import download as fetch_and_unpack
-
-    return fetch_and_unpack(
-        year,
-        Path(out),
-        machines=machines,
-        part=part,
-        keep_archives=keep_archives,
-        base_url=ZENODO if base_url is None else base_url,
-        patience=patience,
-        progress=progress,
-        announce=announce,
-    )
 
 
 def submission(

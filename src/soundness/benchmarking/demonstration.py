@@ -12,10 +12,11 @@ from soundness.aliases import CountProgress, PathLike, Progress
 from soundness.detectors.bulk_scoring import score
 from soundness.detectors.saving import load
 from soundness.errors import OutputError
-from soundness.evaluation.results import Evaluation
+from soundness.evaluation.results import Evaluation, evaluate
 from soundness.evaluation.score_files import read_scores
 from soundness.extras import check_extra
 from soundness.settings.loading import DEFAULT_SYSTEM
+from soundness.synthetic.make import make_data
 
 if TYPE_CHECKING:
     from soundness.benchmarking.pictures import ClipPicture
@@ -88,12 +89,12 @@ def demo(
     check_extra()
     _prepare(out, overwrite=overwrite)
     data, runs, scores = out / "data", out / "runs", out / "scores"
-    verbs.make_data(data, progress=progress, machines=tuple(machines), seed=seed)
+    make_data(data, progress=progress, machines=tuple(machines), seed=seed)
     for system in SYSTEMS:
         # Without separation: a separator that is worth its name takes longer to train than all the rest.
         verbs.train(data, runs / system, system=system, overrides=["separation=off"], seed=seed, progress=progress)
         score(runs / system, [data], scores / system, progress=_named(progress, f"scoring with {system}"))
-    evaluations = {system: verbs.evaluate(scores / system) for system in SYSTEMS}
+    evaluations = {system: evaluate(scores / system) for system in SYSTEMS}
     pictures = [picture for system in SYSTEMS for picture in _draw(out, system)]
     result = Demonstration(data, runs, scores, evaluations, _table(evaluations), pictures)
     figures = {system: evaluation.model_dump() for system, evaluation in evaluations.items()}

@@ -3,13 +3,13 @@
 import functools
 import json
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import typer
 
 import soundness
 from soundness.atomic_files import write_whole
-from soundness.cli.console import progress_bars, say, show_lines, show_table, warn
+from soundness.cli.console import progress_bars, say, show_lines, show_table
 from soundness.cli.options import Data, JsonFile, Machines, Overwrite, Quiet, split_names
 
 __all__ = ["download", "inspect", "make_data"]
@@ -51,7 +51,6 @@ def download(
             keep_archives=keep_archives,
             base_url=base_url,
             progress=show,
-            announce=warn,
         )
     if report.present:
         say(f"there already, and complete: {', '.join(report.present)}")
@@ -76,7 +75,7 @@ def make_data(
     quiet: Quiet = False,
 ) -> int:
     """Make a data set of synthetic machine sounds, in the layout of DCASE 2025."""
-    named = {"machines": tuple(split_names(machines))} if machines else {}
+    named: dict[str, Any] = {"machines": tuple(split_names(machines))} if machines else {}
     with progress_bars(is_quiet=quiet) as bars:
         result = soundness.make_data(
             out,

@@ -1,38 +1,39 @@
 """Files over HTTP: tried again, continued where they broke off, and checked before they get their name."""
 
 import hashlib
-import http.client
 import importlib.metadata
+import logging
 import random
+import re
 import ssl
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from http.client import HTTPResponse
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
 
-from soundness.aliases import Announce, CountProgress
-from soundness.errors import DownloadError, OutputError
+import httpx
+from tenacity import RetryCallState, Retrying, retry_if_exception_type
+
+from soundness.aliases import CountProgress
+from soundness.atomic_files import PARTIAL_SUFFIX, output_errors
+from soundness.errors import DownloadError
 
 __all__ = ["RemoteFile", "RetryPolicy", "fetch", "fetch_text", "md5_of"]
 
-_BLOCK_BYTES = 1 << 20
-_LONGEST_TEXT = 16 << 20  # bytes; the description of a record has some ten thousand
+_LONGEST_TEXT = 16 << 20  # bytes; the description of a record has about ten thousand
 _TRIED_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+_LOGGER = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """A file on a server, and what it must be.
+    """A file on a server.
 
     Parameters
     ----------
@@ -49,27 +50,27 @@ class RemoteFile:
     md5: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How often something is tried, and how long is waited between.
+    """Number of tries, and the waits between them.
 
-    The wait doubles with every failure in a row, and is between half and all of that at random, so that those who were
-    turned away together do not come back together. A server that says how long to wait is obeyed.
+    The wait doubles with every failure in a row, and is a random time between half and all of that, so that clients
+    that were refused together do not return together. A server that states a wait is obeyed.
 
     Parameters
     ----------
     n_tries
-        Tries in a row that bring nothing new, after which it is given up.
+        Tries in a row without a new byte after which the download fails.
     first_seconds, longest_seconds
         Longest wait after the first failure, and after any.
     longest_asked_seconds
-        If a server asks for a longer wait than this, it is given up.
+        If a server asks for a longer wait than this, the download fails.
     timeout_seconds
         Silence of the server that counts as a failure.
     sleep
-        Waits for some seconds.
+        Waits for a number of seconds.
     jitter
-        A random number of [0, 1).
+        Returns a random number of [0, 1).
     """
 
     n_tries: int = 6
@@ -81,13 +82,13 @@ class RetryPolicy:
     jitter: Callable[[], float] = random.random
 
     def wait_seconds(self, n_failures: int, asked_seconds: float) -> float:
-        """How long to wait after some failures in a row, where the server asked for some seconds (or 0)."""
+        """Wait after a number of failures in a row, at least as long as the server asked for (or 0)."""
         longest = min(self.first_seconds * 2.0 ** (n_failures - 1), self.longest_seconds)
         return max(longest * (1.0 + self.jitter()) / 2.0, asked_seconds)
 
 
 class _TryAgainError(Exception):
-    """Something failed that may go well another time."""
+    """A failure that another try may avoid."""
 
     def __init__(self, message: str, *, asked_seconds: float = 0.0) -> None:
         super().__init__(message)
@@ -95,123 +96,125 @@ class _TryAgainError(Exception):
 
 
 class _RangeRefusedError(_TryAgainError):
-    """The server does not go on from where the file ends."""
+    """The server does not continue where the file ends."""
 
 
-def fetch_text(url: str, *, patience: RetryPolicy, announce: Announce) -> bytes:
-    """What stands at an address, as bytes.
+def fetch_text(url: str, *, retry: RetryPolicy) -> bytes:
+    """Fetch a description, as bytes; retries are logged.
 
     Parameters
     ----------
     url
         An address, http or https.
-    patience
-        How often it is tried.
-    announce
-        Is told in one line what is tried again, and why.
+    retry
+        Number of tries and waits.
 
     Raises
     ------
     DownloadError
-        If there is no such thing, or it did not come in so many tries.
+        If there is no such page, or all tries failed.
     """
 
     def attempt() -> bytes:
-        with _opened(url, {}, patience) as response:
-            blocks: list[bytes] = []
+        with _opened(url, {}, retry) as response:
+            text = b""
             for block in _blocks(response):
-                blocks.append(block)
-                if sum(map(len, blocks)) > _LONGEST_TEXT:
+                text += block
+                if len(text) > _LONGEST_TEXT:
                     raise DownloadError(
                         f"{url}: more than {_LONGEST_TEXT:,} bytes; expected the description of a record"
                     )
-        return b"".join(blocks)
+        return text
 
-    return _persist(attempt, url, reached=lambda: 0, patience=patience, announce=announce)
+    return _persist(attempt, url, reached=lambda: 0, retry=retry)
 
 
-def fetch(
-    remote: RemoteFile,
-    file: Path,
-    *,
-    patience: RetryPolicy,
-    announce: Announce,
-    progress: CountProgress | None = None,
-) -> None:
-    """Fetch a file, going on with what an earlier call left in ``<file>.partial``.
+def fetch(remote: RemoteFile, file: Path, *, retry: RetryPolicy, progress: CountProgress | None = None) -> None:
+    """Fetch a file, continuing what an earlier call left in ``<file>.partial``; retries are logged.
 
-    The file gets its name when it has its size and checksum. A checksum that is wrong may come of what an earlier call
-    left: everything is fetched anew, once.
+    The file gets its name once its size and checksum are right. A wrong checksum may be due to what an earlier call
+    left, so everything is fetched anew, once.
 
     Parameters
     ----------
     remote
-        Where it is, and what it must be.
+        Address, size and checksum.
     file
-        Where it goes; its folder must exist.
-    patience
-        How often it is tried; tries are counted from the last that brought something new.
-    announce
-        Is told in one line what is tried again, and why.
+        Path of the result, in a folder that exists.
+    retry
+        Number of tries and waits; tries are counted from the last that brought new bytes.
     progress
-        Is told how many bytes are there, and of how many.
+        Called with the number of bytes there and the total.
 
     Raises
     ------
     DownloadError
-        If the file is not there, has another size or checksum, or did not come in so many tries.
+        If the file does not exist, has another size or checksum, or all tries failed.
     OutputError
         If it cannot be written.
     """
-    partial = file.with_name(file.name + ".partial")
+    partial = file.with_name(file.name + PARTIAL_SUFFIX)
     for is_last_time in (False, True):
         _persist(
-            lambda: _continue(remote, partial, patience, progress),
-            remote.url,
-            reached=lambda: _size(partial),
-            patience=patience,
-            announce=announce,
+            lambda: _continue(remote, partial, retry, progress), remote.url, reached=lambda: _size(partial), retry=retry
         )
-        came = md5_of(partial)
-        if came == remote.md5:
+        found = md5_of(partial)
+        if found == remote.md5:
             partial.replace(file)
             return
         partial.unlink()
-        if not is_last_time:
-            announce(f"{remote.url}: its MD5 is {came}, expected {remote.md5}; fetching all of it anew")
-    raise DownloadError(f"{remote.url}: its MD5 is {came}, expected {remote.md5}; twice, so it is given up")
+        wrong = f"{remote.url}: its MD5 is {found}, expected {remote.md5}"
+        if is_last_time:
+            raise DownloadError(f"{wrong}; twice, so it is given up")
+        _LOGGER.info("%s; fetching all of it anew", wrong)
 
 
 def md5_of(file: Path) -> str:
-    """The MD5 of a file, which tells accidents from the original, and no more."""
+    """MD5 of a file as hexadecimal digits: a check against accidents, not against forgery."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def _persist(
-    attempt: Callable[[], Result], url: str, *, reached: Callable[[], int], patience: RetryPolicy, announce: Announce
-) -> Result:
-    """Try until it goes well, or `patience` ends: with that many tries in a row that reach no further than before."""
-    n_failures, furthest = 0, reached()
-    while True:
-        try:
-            return attempt()
-        except _TryAgainError as error:
-            n_failures = 1 if reached() > furthest else n_failures + 1
-            furthest = max(furthest, reached())
-            if n_failures >= patience.n_tries:
-                raise DownloadError(f"{url}: {error}; given up after {n_failures} tries") from None
-            if error.asked_seconds > patience.longest_asked_seconds:
-                raise DownloadError(
-                    f"{url}: {error}; the server asks to come back in {error.asked_seconds / 60:.0f} minutes"
-                ) from None
-            seconds = patience.wait_seconds(n_failures, error.asked_seconds)
-            announce(f"{url}: {error}; trying again in {seconds:.0f} s")
-            patience.sleep(seconds)
+def _persist(attempt: Callable[[], Result], url: str, *, reached: Callable[[], int], retry: RetryPolicy) -> Result:
+    """Repeat an attempt until it succeeds, or fails `n_tries` times in a row without reaching further than before."""
+    furthest = reached()
+
+    def reset_after_progress(state: RetryCallState) -> None:
+        nonlocal furthest
+        if reached() > furthest:
+            furthest, state.attempt_number = reached(), 1
+
+    def say(state: RetryCallState) -> None:
+        _LOGGER.info("%s: %s; trying again in %.0f s", url, _failure(state), state.upcoming_sleep)
+
+    def give_up(state: RetryCallState) -> Result:
+        error, end = _failure(state), f"given up after {state.attempt_number} tries"
+        if error.asked_seconds > retry.longest_asked_seconds:
+            end = f"the server asks to come back in {error.asked_seconds / 60:.0f} minutes"
+        raise DownloadError(f"{url}: {error}; {end}")
+
+    retrying = Retrying(
+        retry=retry_if_exception_type(_TryAgainError),
+        after=reset_after_progress,
+        stop=lambda state: (
+            state.attempt_number >= retry.n_tries or _failure(state).asked_seconds > retry.longest_asked_seconds
+        ),
+        wait=lambda state: retry.wait_seconds(state.attempt_number, _failure(state).asked_seconds),
+        sleep=retry.sleep,
+        before_sleep=say,
+        retry_error_callback=give_up,
+    )
+    return retrying(attempt)
 
 
-def _continue(remote: RemoteFile, partial: Path, patience: RetryPolicy, progress: CountProgress | None) -> None:
-    """Fetch what is missing of a file, in one try."""
+def _failure(state: RetryCallState) -> _TryAgainError:
+    error = state.outcome.exception() if state.outcome is not None else None
+    assert isinstance(error, _TryAgainError)  # nothing else is tried again
+    return error
+
+
+def _continue(remote: RemoteFile, partial: Path, retry: RetryPolicy, progress: CountProgress | None) -> None:
+    """Fetch the missing part of a file, in one try."""
     start = _size(partial)
     if start > remote.size:
         partial.unlink()
@@ -219,7 +222,7 @@ def _continue(remote: RemoteFile, partial: Path, patience: RetryPolicy, progress
     if start == remote.size > 0:
         return
     try:
-        with _opened(remote.url, {"Range": f"bytes={start}-"} if start else {}, patience) as response:
+        with _opened(remote.url, {"Range": f"bytes={start}-"} if start else {}, retry) as response:
             start = _checked_start(response, remote, start)
             end = _append(_blocks(response), partial, remote, start, progress)
     except _RangeRefusedError:
@@ -232,85 +235,95 @@ def _continue(remote: RemoteFile, partial: Path, patience: RetryPolicy, progress
 def _append(
     blocks: Iterator[bytes], partial: Path, remote: RemoteFile, end: int, progress: CountProgress | None
 ) -> int:
-    """Write blocks to a file of so many bytes, or to a new one where it is 0; where the file ends then."""
-    try:
-        with partial.open("ab" if end else "wb") as stream:
-            for block in blocks:
-                end += len(block)
-                if end > remote.size:
-                    raise DownloadError(f"{remote.url}: more came than the {remote.size:,} bytes that it should have")
-                stream.write(block)
-                if progress is not None:
-                    progress(end, remote.size)
-    except OSError as error:
-        raise OutputError(f"{partial}: cannot be written: {error.strerror}") from None
+    """Write blocks from position `end` of a file on, and return its new end; 0 begins a new file."""
+    with output_errors(partial), partial.open("ab" if end else "wb") as stream:
+        for block in blocks:
+            end += len(block)
+            if end > remote.size:
+                raise DownloadError(f"{remote.url}: more came than the {remote.size:,} bytes that it should have")
+            stream.write(block)
+            if progress is not None:
+                progress(end, remote.size)
     return end
 
 
-def _checked_start(response: HTTPResponse, remote: RemoteFile, start: int) -> int:
-    """Where what comes belongs: at `start`, or at 0 where the server sends all of the file again."""
-    if response.status != http.client.PARTIAL_CONTENT:
-        announced = response.length
+def _checked_start(response: httpx.Response, remote: RemoteFile, start: int) -> int:
+    """Position of the first byte that comes: `start`, or 0 where the server sends all of the file again."""
+    if response.status_code != httpx.codes.PARTIAL_CONTENT:
+        announced = _announced_bytes(response)
         if announced is not None and announced != remote.size:
-            came = f"{announced:,} bytes of {response.headers.get_content_type()}"
+            came = f"{announced:,} bytes of {response.headers.get('Content-Type', 'unknown type').partition(';')[0]}"
             raise DownloadError(f"{remote.url}: the server sends {came}, expected {remote.size:,}; an error page?")
         return 0
-    given = response.headers.get("Content-Range", "nothing of the kind")
+    came = response.headers.get("Content-Range", "no Content-Range")
     expected = f"bytes {start}-{remote.size - 1}/{remote.size}"
-    if given != expected:
-        raise _RangeRefusedError(f"asked to go on with {expected}, the server sends {given}")
+    if came != expected:
+        raise _RangeRefusedError(f"asked to continue with {expected}, the server sends {came}")
     return start
 
 
 @contextmanager
-def _opened(url: str, headers: dict[str, str], patience: RetryPolicy) -> Iterator[HTTPResponse]:
-    """The server's answer to a request, if it is one of success."""
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise DownloadError(f"{url}: expected an address that begins with https:// or http://")
+def _opened(url: str, headers: dict[str, str], retry: RetryPolicy) -> Iterator[httpx.Response]:
+    """Open the server's answer to a request, if it is a success."""
     # Zenodo asks its users to say who they are, and turns away those who do not when it is busy
     agent = f"soundness/{importlib.metadata.version('soundness')}"
-    request = urllib.request.Request(url, headers={"User-Agent": agent, **headers})
-    try:
-        response = urllib.request.build_opener().open(request, timeout=patience.timeout_seconds)
-    except urllib.error.HTTPError as error:
-        error.close()
-        message = f"HTTP {error.code} {error.reason}"
-        if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
-            raise _RangeRefusedError(message) from None
-        if error.code in _TRIED_AGAIN:
-            asked = _asked_seconds(error.headers.get("Retry-After"))
-            raise _TryAgainError(message, asked_seconds=asked) from None
-        raise DownloadError(f"{url}: {message}") from None
-    except (OSError, http.client.HTTPException) as error:
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        if isinstance(reason, ssl.SSLCertVerificationError):
-            raise DownloadError(f"{url}: {reason.verify_message}") from None
-        raise _TryAgainError(_in_words(reason)) from None
-    except ValueError as error:  # no name of a host, such as a..b
-        raise DownloadError(f"{url}: no address that can be asked: {error}") from None
-    with response:
+    headers = {"User-Agent": agent, "Accept-Encoding": "identity", **headers}
+    context = ssl.create_default_context()  # certificates of this computer, as of other programs
+    with (
+        httpx.Client(headers=headers, timeout=retry.timeout_seconds, follow_redirects=True, verify=context) as client,
+        closing(_answer(client, url)) as response,
+    ):
         yield response
 
 
-def _blocks(response: HTTPResponse) -> Iterator[bytes]:
-    """What comes, as it comes, so that nothing that came is lost when the connection breaks."""
-    missing = response.length
-    while missing is None or missing > 0:
-        try:
-            block = response.read1(_BLOCK_BYTES)
-        except (OSError, http.client.HTTPException) as error:
+def _answer(client: httpx.Client, url: str) -> httpx.Response:
+    try:
+        response = client.send(client.build_request("GET", url), stream=True)
+    except httpx.UnsupportedProtocol as error:
+        came = "" if str(error.request.url) == url else f", came a redirection to {error.request.url}"
+        raise DownloadError(f"{url}: expected an address that begins with https:// or http://{came}") from None
+    except httpx.TransportError as error:
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            raise DownloadError(f"{url}: {error}") from None
+        raise _TryAgainError(_in_words(error)) from None
+    except httpx.TooManyRedirects as error:
+        raise DownloadError(f"{url}: {_in_words(error)}") from None
+    except (httpx.InvalidURL, ValueError) as error:  # no name of a host, such as a..b
+        raise DownloadError(f"{url}: not a valid address: {error}") from None
+    _check_status(response, url)
+    return response
+
+
+def _check_status(response: httpx.Response, url: str) -> None:
+    if response.is_success:
+        return
+    response.close()
+    message = f"HTTP {response.status_code} {response.reason_phrase}"
+    if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+        raise _RangeRefusedError(message)
+    if response.status_code in _TRIED_AGAIN:
+        raise _TryAgainError(message, asked_seconds=_asked_seconds(response.headers.get("Retry-After")))
+    raise DownloadError(f"{url}: {message}")
+
+
+def _blocks(response: httpx.Response) -> Iterator[bytes]:
+    """Content as it comes, so that nothing is lost when the connection breaks."""
+    try:
+        yield from response.iter_raw()
+    except httpx.TransportError as error:
+        if (announced := _announced_bytes(response)) is None or not isinstance(error, httpx.RemoteProtocolError):
             raise _TryAgainError(f"the connection broke: {_in_words(error)}") from None
-        if not block and missing is not None:
-            raise _TryAgainError(f"the connection was cut, {missing:,} bytes are missing")
-        if not block:
-            return
-        if missing is not None:
-            missing -= len(block)
-        yield block
+        missing = announced - response.num_bytes_downloaded
+        raise _TryAgainError(f"the connection was cut, {missing:,} bytes are missing") from None
+
+
+def _announced_bytes(response: httpx.Response) -> int | None:
+    length = response.headers.get("Content-Length")
+    return None if length is None else int(length)
 
 
 def _asked_seconds(retry_after: str | None) -> float:
-    """The wait that a server asks for, in seconds or until a date; 0 where it asks for none."""
+    """Wait that a server asks for, in seconds or until a date; 0 if it asks for none."""
     if retry_after is None:
         return 0.0
     if retry_after.strip().isdigit():
@@ -322,10 +335,9 @@ def _asked_seconds(retry_after: str | None) -> float:
     return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
-def _in_words(reason: object) -> str:
-    """An error of the network without its number."""
-    text = (reason.strerror if isinstance(reason, OSError) else None) or str(reason) or type(reason).__name__
-    return text.strip().lower()
+def _in_words(error: Exception) -> str:
+    """Text of a network error without its number."""
+    return re.sub(r"^\[Errno -?\d+\] ", "", str(error)).lower() or type(error).__name__
 
 
 def _size(file: Path) -> int:

@@ -1,5 +1,6 @@
-"""The challenge's data, from its public records to the folders that `open_dataset` reads."""
+"""Download the challenge's data, from its public records to folders that `open_dataset` reads."""
 
+import logging
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel, Field, ValidationError
 
-from soundness.aliases import Announce, Progress
+from soundness.aliases import PathLike, Progress
 from soundness.data.download_folder import ArchiveKey, DownloadFolder, Part
 from soundness.data.download_http import RemoteFile, RetryPolicy, fetch, fetch_text, md5_of
 from soundness.errors import DownloadError, OutputError
@@ -28,6 +29,8 @@ RECORDS: dict[int, dict[Part, tuple[int, ...]]] = {
 }
 """Zenodo records by year and part; of ``eval``, the training clips and then the test clips."""
 
+_DEFAULT_RETRY = RetryPolicy()
+_LOGGER = logging.getLogger(__name__)
 _ARCHIVE = re.compile(
     r"(?:dev|eval_data)_(?P<machine>[A-Za-z0-9][A-Za-z0-9_]*?)(?:_(?P<split>train|test))?(?:_r(?P<revision>\d+))?\.zip"
 )
@@ -45,7 +48,7 @@ class _File(BaseModel):
 
 
 class _Record(BaseModel):
-    """What is read of Zenodo's description of a record."""
+    """The part of Zenodo's description of a record that is used."""
 
     files: list[_File]
 
@@ -58,9 +61,9 @@ class _Archive:
     remote: RemoteFile
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DownloadReport:
-    """What was done.
+    """Archives that were fetched, and those that were there.
 
     Parameters
     ----------
@@ -85,45 +88,71 @@ class DownloadReport:
 
 def download(
     year: int,
-    out: Path,
+    out: PathLike,
     *,
     machines: Sequence[str] = (),
     part: Part | Literal["all"] = "all",
     keep_archives: bool = False,
-    base_url: str = ZENODO,
-    patience: RetryPolicy | None = None,
+    base_url: str | None = None,
+    retry: RetryPolicy = _DEFAULT_RETRY,
     progress: Progress | None = None,
-    announce: Announce | None = None,
 ) -> DownloadReport:
-    """Fetch a year's data of DCASE Task 2; see `soundness.benchmarking.challenge_submission.download`."""
-    patience = RetryPolicy() if patience is None else patience
-    announce = _nothing if announce is None else announce
-    progress = _nothing if progress is None else progress
-    offered = _offered(year, part, _checked_address(base_url), patience, announce)
+    """Fetch the public data of DCASE Task 2 of a year, and unpack them for `open_dataset`.
+
+    What is there and complete is not fetched again; an interrupted download is continued. Retries are logged.
+
+    Parameters
+    ----------
+    year
+        Year of the challenge, 2023 or later.
+    out
+        Folder of the data set, for this year alone: ``<out>/{dev_data,eval_data}/raw/<machine>``, and a record of the
+        archives in ``<out>/archives``.
+    machines
+        Machine types; all if empty.
+    part
+        ``dev`` (with labels), ``eval`` or ``all``.
+    keep_archives
+        Keep the zip files in ``<out>/archives``.
+    base_url
+        A server with the interface of Zenodo; Zenodo itself if ``None``.
+    retry
+        Number of tries and waits.
+    progress
+        Called with the archive, the number of its bytes or files done, and their total.
+
+    Raises
+    ------
+    DownloadError
+        If there is no such year, part or machine; if a file does not come, differs from its record, or is no archive
+        that is safe to unpack.
+    OutputError
+        If ``out`` cannot be written, is too small, or holds other data in these places.
+    """
+    progress = _ignore if progress is None else progress
+    offered = _offered(year, part, _checked_address(ZENODO if base_url is None else base_url), retry)
     chosen = _chosen(offered, machines, year)
-    shelf = DownloadFolder(out, year)
-    missing = [archive for archive in chosen if not shelf.is_complete(archive.slot, archive.remote.md5)]
-    shelf.refuse_foreign(archive.slot for archive in missing)
-    _refuse_full_disk(shelf, missing, keep_archives=keep_archives)
+    folder = DownloadFolder(Path(out), year)
+    missing = [archive for archive in chosen if not folder.is_complete(archive.slot, archive.remote.md5)]
+    folder.refuse_foreign(archive.slot for archive in missing)
+    _refuse_full_disk(folder, missing, keep_archives=keep_archives)
     for _, together in groupby(missing, key=lambda archive: archive.slot[:2]):
         group = list(together)
         for archive in group:
-            _fetch_archive(shelf, archive, patience, progress, announce)
-        shelf.unpack({archive.slot: (archive.key, archive.remote.md5) for archive in group}, progress=progress)
+            _fetch_archive(folder, archive, retry, progress)
+        folder.unpack({archive.slot: (archive.key, archive.remote.md5) for archive in group}, progress=progress)
         if not keep_archives:
-            shelf.drop_archives(archive.key for archive in group)
+            folder.drop_archives(archive.key for archive in group)
     return DownloadReport(
-        out,
+        root=folder.root,
         fetched=tuple(archive.key for archive in missing),
         present=tuple(archive.key for archive in chosen if archive not in missing),
-        n_files=sum(shelf.n_files(archive.slot) for archive in chosen),
+        n_files=sum(folder.n_files(archive.slot) for archive in chosen),
         machines=_machines(chosen),
     )
 
 
-def _offered(
-    year: int, part: Part | Literal["all"], base_url: str, patience: RetryPolicy, announce: Announce
-) -> list[_Archive]:
+def _offered(year: int, part: Part | Literal["all"], base_url: str, retry: RetryPolicy) -> list[_Archive]:
     """The newest archive of each machine and split that a year's records hold, in the records' order of parts."""
     if year not in RECORDS:
         raise DownloadError(f"no data of the year {year}; there are {', '.join(map(str, RECORDS))}")
@@ -132,17 +161,17 @@ def _offered(
     newest: dict[ArchiveKey, _Archive] = {}
     for name, numbers in RECORDS[year].items():
         for number in numbers if part in (name, "all") else ():
-            for archive in _archives(name, number, base_url, patience, announce):
+            for archive in _archives(name, number, base_url, retry):
                 if archive.slot not in newest or newest[archive.slot].revision < archive.revision:
                     newest[archive.slot] = archive
     return [newest[slot] for slot in sorted(newest, key=lambda slot: (slot.part, slot.machine.lower(), slot.split))]
 
 
-def _archives(part: Part, number: int, base_url: str, patience: RetryPolicy, announce: Announce) -> list[_Archive]:
+def _archives(part: Part, number: int, base_url: str, retry: RetryPolicy) -> list[_Archive]:
     """The archives of machines in a record."""
     address = f"{base_url}/records/{number}"
     try:
-        record = _Record.model_validate_json(fetch_text(address, patience=patience, announce=announce))
+        record = _Record.model_validate_json(fetch_text(address, retry=retry))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "the whole"
@@ -182,36 +211,24 @@ def _machines(archives: Iterable[_Archive]) -> dict[Part, tuple[str, ...]]:
     return {part: tuple(names) for part, names in found.items()}
 
 
-def _fetch_archive(
-    shelf: DownloadFolder,
-    archive: _Archive,
-    patience: RetryPolicy,
-    progress: Progress,
-    announce: Announce,
-) -> None:
-    """Bring an archive onto the shelf, where it does not lie there already."""
-    file = shelf.archive(archive.key)
+def _fetch_archive(folder: DownloadFolder, archive: _Archive, retry: RetryPolicy, progress: Progress) -> None:
+    """Fetch an archive unless it is there already."""
+    file = folder.archive(archive.key)
     if file.exists() and md5_of(file) == archive.remote.md5:
-        announce(f"{file}: there already")
+        _LOGGER.info("%s: there already", file)
         return
-    fetch(
-        archive.remote,
-        file,
-        patience=patience,
-        announce=announce,
-        progress=lambda done, total: progress(archive.key, done, total),
-    )
+    fetch(archive.remote, file, retry=retry, progress=lambda done, total: progress(archive.key, done, total))
 
 
-def _refuse_full_disk(shelf: DownloadFolder, missing: Sequence[_Archive], *, keep_archives: bool) -> None:
+def _refuse_full_disk(folder: DownloadFolder, missing: Sequence[_Archive], *, keep_archives: bool) -> None:
     """Refuse what certainly does not fit: recordings unpack to no less than their archives."""
     sizes = [archive.remote.size for archive in missing]
     kept = sum(sizes) if keep_archives else max(sizes, default=0)
-    there = sum(shelf.n_bytes_there(archive.key) for archive in missing)
-    needed, free = sum(sizes) + kept - min(there, kept), shelf.n_bytes_free()
+    there = sum(folder.n_bytes_there(archive.key) for archive in missing)
+    needed, free = sum(sizes) + kept - min(there, kept), folder.n_bytes_free()
     if needed > free:
         raise OutputError(
-            f"{shelf.root}: {len(missing)} archive(s) and what they hold need at least {needed / 1e9:,.1f} GB, "
+            f"{folder.root}: {len(missing)} archive(s) and what they hold need at least {needed / 1e9:,.1f} GB, "
             f"{free / 1e9:,.1f} GB are free"
         )
 
@@ -227,5 +244,5 @@ def _checked_address(base_url: str) -> str:
     return base_url.rstrip("/")
 
 
-def _nothing(*_: object) -> None:
-    """Tell nobody."""
+def _ignore(*_: object) -> None:
+    """Show no progress."""

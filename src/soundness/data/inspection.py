@@ -1,22 +1,21 @@
-"""What a data set holds and what is wrong with it, found by listening to all of it before any training."""
+"""Inspect a data set: count and measure its recordings, and report what is wrong with them."""
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import TypeVar
 
-from soundness.aliases import CountProgress
+from soundness.aliases import CountProgress, PathLike
 from soundness.audio.measures import CLIPPED_RUN, ClipMeasures, measure_clip
 from soundness.data.clips import DOMAINS, Clip, Split
-from soundness.data.datasets import FEWEST_TRAINING_CLIPS, Dataset, Machine, Problem
+from soundness.data.datasets import FEWEST_TRAINING_CLIPS, Machine, Problem, open_dataset
 from soundness.errors import AudioError
 from soundness.settings.system import AudioSettings, LogMelSettings
+from soundness.threads import map_recordings
 
-__all__ = ["COLUMNS", "Inspection", "SplitReport", "Spread", "inspect_dataset", "table_rows"]
+__all__ = ["COLUMNS", "Inspection", "Range", "SplitReport", "inspect", "table_rows"]
 
 COLUMNS = (
     *("machine", "split", "clips", "domains", "labels", "conditions", "supplemental"),
@@ -32,8 +31,8 @@ Key = TypeVar("Key", str, int)
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
-    """Smallest, middle and largest of some values, in the values' unit."""
+class Range:
+    """Smallest, middle and largest value, in the values' unit."""
 
     minimum: float
     median: float
@@ -42,7 +41,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class SplitReport:
-    """What one split of one machine holds.
+    """Contents of one split of one machine.
 
     Parameters
     ----------
@@ -77,17 +76,17 @@ class SplitReport:
     sections: dict[str, int]
     supplemental: dict[str, int]
     total_seconds: float
-    seconds: Spread | None
+    seconds: Range | None
     sample_rates: dict[int, int]
     channels: dict[int, int]
-    level_dbfs: Spread | None
+    level_dbfs: Range | None
     n_silent: int
     n_clipped: int
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What `inspect_dataset` found.
+    """Result of `inspect`.
 
     Parameters
     ----------
@@ -96,7 +95,7 @@ class Inspection:
     splits
         One report for each split that a machine has, in the order of machines.
     problems
-        Those of the data set itself, then those that listening found.
+        Those of folders and names, then those of the recordings.
     """
 
     root: Path
@@ -104,36 +103,41 @@ class Inspection:
     problems: tuple[Problem, ...]
 
     def to_json(self) -> dict[str, object]:
-        """All of it in types that `json.dumps` takes."""
+        """Convert to types that `json.dumps` takes."""
         problems = [asdict(problem) | {"path": str(problem.path)} for problem in self.problems]
         return {"root": str(self.root), "splits": [asdict(split) for split in self.splits], "problems": problems}
 
 
-def inspect_dataset(dataset: Dataset, *, progress: CountProgress | None = None) -> Inspection:
-    """Listen to every clip of a data set.
+def inspect(data: PathLike, *, progress: CountProgress | None = None) -> Inspection:
+    """Read every recording of a data set and report what it holds and what is wrong with it.
 
     Parameters
     ----------
-    dataset
-        From `soundness.data.datasets.open_dataset`.
+    data
+        A data set of any layout, or a folder of recordings.
     progress
-        Called after each clip, in the caller's thread, with the number of clips done and of all.
+        Called with the number of recordings done and the total.
+
+    Raises
+    ------
+    DataError
+        If there is no data set there.
     """
+    dataset = open_dataset(data)
     clips = [clip for machine in dataset.machines.values() for clip in machine.clips]
     measures: dict[Path, ClipMeasures] = {}
     problems = list(dataset.problems)
     warned: dict[tuple[str, Split, str], list[Path]] = {}
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        for i, (clip, heard) in enumerate(zip(clips, pool.map(_try_to_measure, clips), strict=True)):
-            if isinstance(heard, ClipMeasures):
-                measures[clip.path] = heard
-                problems += _refusals(clip, heard)
-                for warning in _warnings(heard):
-                    warned.setdefault((clip.machine_type, clip.split, warning), []).append(clip.path)
-            else:
-                problems.append(Problem(clip.path, heard.reason))
-            if progress is not None:
-                progress(i + 1, len(clips))
+    for n_done, (clip, found) in enumerate(zip(clips, map_recordings(_try_to_measure, clips), strict=True), start=1):
+        if isinstance(found, ClipMeasures):
+            measures[clip.path] = found
+            problems += _refusals(clip, found)
+            for warning in _warnings(found):
+                warned.setdefault((clip.machine_type, clip.split, warning), []).append(clip.path)
+        else:
+            problems.append(Problem(clip.path, found.reason))
+        if progress is not None:
+            progress(n_done, len(clips))
     problems += _grouped(warned)
     splits = []
     for machine in dataset.machines.values():
@@ -143,7 +147,7 @@ def inspect_dataset(dataset: Dataset, *, progress: CountProgress | None = None) 
 
 
 def table_rows(inspection: Inspection) -> list[tuple[str, ...]]:
-    """The splits as rows of text, one cell for each of `COLUMNS`; empty where nothing is known."""
+    """Splits as rows of text, one cell for each of `COLUMNS`; empty where nothing is known."""
     return [_row(report) for report in inspection.splits]
 
 
@@ -158,25 +162,25 @@ def _report(
     machine_type: str, split: Split, all_clips: Iterable[Clip], measures: Mapping[Path, ClipMeasures]
 ) -> SplitReport:
     clips = [clip for clip in all_clips if clip.split == split]
-    heard = [measures[clip.path] for clip in clips if clip.path in measures]
-    levels = [each.level_dbfs for each in heard if each.level_dbfs is not None]
+    measured = [measures[clip.path] for clip in clips if clip.path in measures]
+    levels = [each.level_dbfs for each in measured if each.level_dbfs is not None]
     kinds = [_word(clip.supplemental) for clip in clips if split == "supplemental"]
     return SplitReport(
         machine_type=machine_type,
         split=split,
         n_clips=len(clips),
-        n_unreadable=len(clips) - len(heard),
+        n_unreadable=len(clips) - len(measured),
         labels=_cross_counts((_word(clip.domain), _word(clip.label)) for clip in clips),
         conditions=_cross_counts((clip.attributes, _word(clip.domain)) for clip in clips),
         sections=_counts(clip.section for clip in clips),
         supplemental=_counts(kinds),
-        total_seconds=sum(each.seconds for each in heard),
-        seconds=_spread([each.seconds for each in heard]),
-        sample_rates=_counts(each.sample_rate for each in heard),
-        channels=_counts(len(each.silent_channels) for each in heard),
+        total_seconds=sum(each.seconds for each in measured),
+        seconds=_spread([each.seconds for each in measured]),
+        sample_rates=_counts(each.sample_rate for each in measured),
+        channels=_counts(len(each.silent_channels) for each in measured),
         level_dbfs=_spread(levels),
-        n_silent=len(heard) - len(levels),
-        n_clipped=sum(each.is_clipped for each in heard),
+        n_silent=len(measured) - len(levels),
+        n_clipped=sum(each.is_clipped for each in measured),
     )
 
 
@@ -195,26 +199,26 @@ def _cross_counts(pairs: Iterable[tuple[str, str]]) -> dict[str, dict[str, int]]
     return table
 
 
-def _spread(values: Sequence[float]) -> Spread | None:
-    return Spread(min(values), median(values), max(values)) if values else None
+def _spread(values: Sequence[float]) -> Range | None:
+    return Range(min(values), median(values), max(values)) if values else None
 
 
-def _refusals(clip: Clip, heard: ClipMeasures) -> list[Problem]:
-    """Why a detector with default settings would refuse a clip; none listens to supplemental ones."""
+def _refusals(clip: Clip, measured: ClipMeasures) -> list[Problem]:
+    """Reasons why a detector with default settings would refuse a clip; none reads supplemental ones."""
     if clip.split == "supplemental":
         return []
     fmax, n_fft, messages = LogMelSettings().fmax, LogMelSettings().n_fft, []
-    if heard.sample_rate < 2 * fmax:
-        what = f"recorded at {heard.sample_rate} Hz"
+    if measured.sample_rate < 2 * fmax:
+        what = f"recorded at {measured.sample_rate} Hz"
         messages.append(f"{what}; a detector with the default log_mel.fmax of {fmax:g} Hz refuses it")
-    if (n_samples := round(heard.seconds * (sample_rate := AudioSettings().sample_rate))) < n_fft:
+    if (n_samples := round(measured.seconds * (sample_rate := AudioSettings().sample_rate))) < n_fft:
         what = f"{n_samples:,} samples at {sample_rate} Hz"
         messages.append(f"{what}; a detector with the default log_mel.n_fft of {n_fft:,} refuses it")
     return [Problem(clip.path, message) for message in messages]
 
 
 def _grouped(warned: Mapping[tuple[str, Split, str], Sequence[Path]]) -> list[Problem]:
-    """One problem for all clips of a machine and split of which the same is to be said."""
+    """One problem for all clips of a machine and split with the same warning."""
     return [
         Problem(paths[0], message + _and_more(len(paths) - 1, f"{split} clips of {machine_type}"), "warning")
         for (machine_type, split, message), paths in warned.items()
@@ -225,27 +229,27 @@ def _and_more(count: int, what: str) -> str:
     return f" (and {count:,} more {what})" if count > 0 else ""
 
 
-def _warnings(heard: ClipMeasures) -> list[str]:
+def _warnings(measured: ClipMeasures) -> list[str]:
     messages = []
-    if all(heard.silent_channels):
+    if all(measured.silent_channels):
         messages.append("digital silence: all samples are zero")
-    elif heard.is_constant:
+    elif measured.is_constant:
         messages.append("constant: all samples are equal, though not zero")
-    elif any(heard.silent_channels):
-        silent = ", ".join(str(i) for i, flag in enumerate(heard.silent_channels) if flag)
-        messages.append(f"digital silence in channel {silent} of 0 to {len(heard.silent_channels) - 1}")
-    if heard.is_clipped:
+    elif any(measured.silent_channels):
+        silent = ", ".join(str(i) for i, flag in enumerate(measured.silent_channels) if flag)
+        messages.append(f"digital silence in channel {silent} of 0 to {len(measured.silent_channels) - 1}")
+    if measured.is_clipped:
         messages.append(f"clipped: at full scale for {CLIPPED_RUN} samples or more in a row")
     return messages
 
 
 def _machine_problems(machine: Machine, measures: Mapping[Path, ClipMeasures]) -> list[Problem]:
-    heard = [measures[clip.path] for clip in machine.clips if clip.path in measures]
+    measured = [measures[clip.path] for clip in machine.clips if clip.path in measures]
     n_train = sum(clip.path in measures for clip in machine.train)
     warnings = _domain_warnings(machine) + _label_warnings(machine)
-    if len(rates := _counts(each.sample_rate for each in heard)) > 1:
+    if len(rates := _counts(each.sample_rate for each in measured)) > 1:
         warnings.append("sample rates differ: " + _listed({f"at {rate} Hz": n for rate, n in rates.items()}))
-    if len(channels := _counts(len(each.silent_channels) for each in heard)) > 1:
+    if len(channels := _counts(len(each.silent_channels) for each in measured)) > 1:
         warnings.append("channels differ: " + _listed({f"with {n}": count for n, count in channels.items()}))
     problems = [Problem(machine.root, message, "warning") for message in warnings]
     if n_train < FEWEST_TRAINING_CLIPS:
@@ -307,7 +311,7 @@ def _condition_cell(conditions: Mapping[str, object]) -> str:
     return f"{len(names)}: {', '.join(names[:_CONDITIONS_SHOWN])}{more}"
 
 
-def _range(spread: Spread | None) -> str:
+def _range(spread: Range | None) -> str:
     """``min / median / max``, or one figure where they agree."""
     if spread is None:
         return ""

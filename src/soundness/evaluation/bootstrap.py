@@ -34,7 +34,6 @@ __all__ = [
     "MachineIntervals",
     "bootstrap_intervals",
     "compare",
-    "compare_scores",
 ]
 
 SMALLEST_N_RESAMPLES = 1000
@@ -157,35 +156,40 @@ def bootstrap_intervals(
     )
 
 
-def compare_scores(
-    folder: Path,
-    against: Path,
+def compare(
+    scores: PathLike,
+    against: PathLike,
     *,
-    rng: np.random.Generator,
-    truth: Path | None = None,
+    truth: PathLike | None = None,
     metric: str | None = None,
     n_resamples: int = 2000,
+    seed: int = 0,
 ) -> Comparison:
-    """Compare two folders of scores by a paired bootstrap over the clips that both hold.
+    """Compare two systems by a paired bootstrap over the clips that both scored.
 
     Parameters
     ----------
-    folder, against
-        Two systems' scores of the same clips; as for `soundness.evaluation.score_files.read_scores`.
-    rng, truth, metric, n_resamples
-        As for `bootstrap_intervals`.
+    scores, against
+        Folders of the two systems' score files.
+    truth, metric
+        As for `soundness.evaluate`.
+    n_resamples
+        At least 1,000.
+    seed
+        Random seed of the resamples.
 
     Raises
     ------
     ScoresError
         If the folders share no labelled clip, or there are too few resamples.
     """
+    rng, folders = np.random.default_rng(seed), (Path(scores), Path(against))
     _check(n_resamples)
-    both = [read_labelled(one, truth=truth) for one in (folder, against)]
+    both = [read_labelled(folder, truth=None if truth is None else Path(truth)) for folder in folders]
     notes = list(dict.fromkeys(note for labelled in both for note in labelled.notes))
-    pairs = _paired(both[0].clips, both[1].clips, (folder, against), notes)
+    pairs = _paired(both[0].clips, both[1].clips, folders, notes)
     if not pairs:
-        raise ScoresError(f"{folder}: no labelled clip in common with {against} ({'; '.join(notes[:3])})")
+        raise ScoresError(f"{scores}: no labelled clip in common with {against} ({'; '.join(notes[:3])})")
     firsts = [pair[0] for pair in pairs]
     chosen, choice = chosen_metric(firsts, metric)
     machines = {
@@ -348,43 +352,4 @@ def _difference(first: Array | None, second: Array | None) -> Difference | None:
         second=_interval_of(second),
         difference=_interval_of(differences),
         p_value=min(1.0, 2 * (1 + rarer) / differences.size),
-    )
-
-
-def compare(
-    scores: PathLike,
-    against: PathLike,
-    *,
-    truth: PathLike | None = None,
-    metric: str | None = None,
-    n_resamples: int = 2000,
-    seed: int = 0,
-) -> "Comparison":
-    """Compare two systems on the clips that both scored: ``soundness evaluate SCORES --against OTHERS``.
-
-    Parameters
-    ----------
-    scores, against
-        Folders of score files, anybody's.
-    truth, metric
-        As for `soundness.evaluate`.
-    n_resamples
-        Of the bootstrap, at least 1,000.
-    seed
-        Of the bootstrap.
-
-    Raises
-    ------
-    ScoresError
-        If the two have no labelled clip in common.
-    """
-    import numpy as np
-
-    return compare_scores(
-        Path(scores),
-        Path(against),
-        rng=np.random.default_rng(seed),
-        truth=None if truth is None else Path(truth),
-        metric=metric,
-        n_resamples=n_resamples,
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from soundness.aliases import Array
+from soundness.aliases import Array, PathLike
 from soundness.evaluation.labelled_scores import nothing_to_evaluate, read_labelled
 from soundness.evaluation.metrics import harmonic_mean
 from soundness.evaluation.year_metrics import (
@@ -105,26 +105,27 @@ class Evaluation(BaseModel):
     notes: tuple[str, ...]
 
 
-def evaluate(folder: Path, *, truth: Path | None = None, metric: str | None = None) -> Evaluation:
-    """Compare a folder of scores with the truth.
+def evaluate(scores: PathLike, *, truth: PathLike | None = None, metric: str | None = None) -> Evaluation:
+    """Compute the challenge's figures of a folder of scores.
 
     Parameters
     ----------
-    folder
-        As for `read_scores`.
+    scores
+        Folder of score files, of this or any other system of the challenge.
     truth
-        As for `read_truth`; ``None`` takes the truth from the names of the clips.
+        A labelled data set, or the official evaluator's truth; ``None`` takes it from the names of the clips.
     metric
-        Of `soundness.evaluation.year_metrics.METRICS`, or a later year; ``None`` recognises the year by names and
+        ``2020``, ``2021``, or ``2022`` for that year and all later ones; ``None`` recognises the year by names and
         folders.
 
     Raises
     ------
     ScoresError
-        Where the scores or the truth cannot be read, or no figure can be computed at all.
+        If the scores or the truth cannot be read, or no figure can be computed.
     SettingsError
-        Where there is no such metric.
+        If there is no such metric.
     """
+    folder, truth = Path(scores), None if truth is None else Path(truth)
     labelled = read_labelled(folder, truth=truth)
     chosen, choice = chosen_metric(labelled.clips, metric)
     notes = [*labelled.notes, *choice]

@@ -1,4 +1,4 @@
-"""Write a factory data set, and the truth about it where nothing that scores looks."""
+"""Write a synthetic data set, and the truth about it in a folder that no system reads."""
 
 import csv
 import multiprocessing
@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import soundfile  # type: ignore[import-untyped]  # it ships no types
 
-from soundness.aliases import Progress
+from soundness.aliases import PathLike, Progress
 from soundness.errors import OutputError
+from soundness.settings.loading import validated
 from soundness.synthetic.plan import ClipPlan, plan_machine
 from soundness.synthetic.render import Stems, render
 from soundness.synthetic.settings import FactorySettings
@@ -34,7 +35,7 @@ _AnomalyRow = tuple[str, str, str, str, str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class FactoryResult:
-    """What was written.
+    """Folders of a data set that was made.
 
     Parameters
     ----------
@@ -52,14 +53,14 @@ class FactoryResult:
 
 
 def make_data(
-    out: Path,
+    out: PathLike,
     *,
-    settings: FactorySettings,
-    truth: Path | None = None,
+    truth: PathLike | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
+    **settings: object,
 ) -> FactoryResult:
-    """Make the sounds of a factory in the layout of DCASE 2025.
+    """Make a data set of synthetic machine sounds in the layout of DCASE 2025.
 
     Nothing appears under ``out`` before all is made; an interruption leaves no trace. With more than one
     worker, a script that calls this needs the guard ``if __name__ == "__main__":`` of `multiprocessing`.
@@ -67,9 +68,7 @@ def make_data(
     Parameters
     ----------
     out
-        The data set: ``<machine>/{train,test,supplemental}/*.wav`` and ``<machine>/attributes_00.csv``.
-    settings
-        What to make.
+        Folder of the data set: ``<machine>/{train,test,supplemental}/*.wav`` and ``<machine>/attributes_00.csv``.
     truth
         Folder for ``<machine>/<split>/<stem>_{machine,noise}.wav`` and ``<machine>/anomalies.csv``; by
         default beside ``out``, with ``_truth`` added to its name.
@@ -77,31 +76,36 @@ def make_data(
         Replace the folders of these machines in ``out`` and ``truth``, where both were made by this function;
         else both must be empty or absent.
     progress
-        Called with machine, clips of it that are done, and clips of it in all.
+        Called with the machine, the number of its clips done and their total.
+    **settings
+        Fields of `soundness.synthetic.FactorySettings`.
 
     Returns
     -------
     FactoryResult
-        What was written, and where.
+        The folders that were written.
 
     Raises
     ------
+    SettingsError
+        If a setting is unknown or out of range.
     OutputError
         If ``out`` or ``truth`` cannot be written, holds something already (with ``overwrite``: a folder of one
         of these machines that this function did not make), or one lies inside the other.
     """
-    out = out.absolute()
-    truth = out.with_name(out.name + "_truth") if truth is None else truth.absolute()
+    chosen = validated(FactorySettings, settings)
+    out = Path(out).absolute()
+    truth = out.with_name(out.name + "_truth") if truth is None else Path(truth).absolute()
     _refuse_bad_folders(out, truth, overwrite=overwrite)
-    _refuse_foreign_machines(out, truth, settings.machines)
+    _refuse_foreign_machines(out, truth, chosen.machines)
     n_clips = 0
     with _staged(out) as new_out, _staged(truth) as new_truth:
-        with _mapper(settings.n_workers) as each:
-            for machine in settings.machines:
-                plans = plan_machine(machine, settings)
+        with _mapper(chosen.n_workers) as each:
+            for machine in chosen.machines:
+                plans = plan_machine(machine, chosen)
                 _make_machine(machine, plans, (new_out, new_truth), each, progress)
                 n_clips += len(plans)
-        for machine in settings.machines:
+        for machine in chosen.machines:
             _replace(new_out / machine, out / machine)
             _replace(new_truth / machine, truth / machine)
     return FactoryResult(out, truth, n_clips)

@@ -3,20 +3,24 @@
 import logging
 import os
 import signal
+import subprocess
+import sys
 import threading
 import warnings
+from contextlib import suppress
 
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import Callback
 from torch.utils.data import DataLoader
 
 from soundness.errors import SettingsError
-from soundness.lightning_loop import check_accelerator, quiet_lightning, run
+from soundness.lightning_loop import EpochTraining, check_accelerator, fit, last_checkpoint, quiet_lightning
 
 
 class Line(pl.LightningModule):
-    """One weight that learns to be 1; `at_step` is called at each step."""
+    """One weight that learns to be 1, in epochs of 20 steps; `at_step` is called at each step."""
 
     def __init__(self, at_step=lambda: None):
         super().__init__()
@@ -34,77 +38,162 @@ class Line(pl.LightningModule):
         return DataLoader(torch.zeros(20, 1))
 
 
-def trainer(folder, **options):
-    return pl.Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=folder,
-        **{"max_epochs": 1, "enable_checkpointing": False, **options},
-    )
+@pytest.fixture
+def fitted(tmp_path):
+    def fitted(module, *, resume=False, max_steps=20, checkpoint_steps=20, **options):
+        return fit(
+            module,
+            tmp_path / "fit",
+            resume=resume,
+            accelerator="cpu",
+            max_steps=max_steps,
+            checkpoint_steps=checkpoint_steps,
+            **options,
+        )
+
+    return fitted
 
 
 def interrupt():
     os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_a_module_is_trained(tmp_path):
+def test_a_module_is_trained(fitted):
     module = Line()
-    with quiet_lightning():
-        run(trainer(tmp_path), module, checkpoint=None)
+    assert fitted(module) == 20
     assert module.weight.item() == pytest.approx(1 - 0.8**20)  # each step leaves 0.8 of what is missing
 
 
-def test_a_module_is_trained_on_from_its_checkpoint(tmp_path):
-    with quiet_lightning():
-        first = trainer(tmp_path)
-        run(first, Line(), checkpoint=None)
-        first.save_checkpoint(tmp_path / "last.ckpt")
-        module = Line()
-        run(trainer(tmp_path, max_epochs=2), module, checkpoint=tmp_path / "last.ckpt")
+def test_a_module_is_trained_on_from_its_checkpoint(fitted, tmp_path):
+    fitted(Line())
+    assert last_checkpoint(tmp_path / "fit").exists()
+    module = Line()
+    assert fitted(module, resume=True, max_steps=40) == 40
     assert module.weight.item() == pytest.approx(1 - 0.8**40)
 
 
-def test_ctrl_c_is_a_keyboard_interrupt(tmp_path):
-    with quiet_lightning(), pytest.raises(KeyboardInterrupt):
-        run(trainer(tmp_path), Line(interrupt), checkpoint=None)
+def test_a_training_that_is_not_resumed_begins_anew_in_an_empty_folder(fitted, tmp_path):
+    fitted(Line())
+    (tmp_path / "fit" / "left.txt").write_text("")
+    module = Line()
+    assert fitted(module, max_steps=10) == 10
+    assert module.weight.item() == pytest.approx(1 - 0.8**10)
+    assert not (tmp_path / "fit" / "left.txt").exists()
+
+
+def test_a_checkpoint_is_written_after_each_validation_where_no_steps_are_said(fitted, tmp_path):
+    class Validated(Line):
+        def validation_step(self, batch, index):  # noqa: ARG002  # Lightning's
+            self.checkpoints_before = [*getattr(self, "checkpoints_before", []), last_checkpoint(folder).exists()]
+
+        def val_dataloader(self):
+            return DataLoader(torch.zeros(1, 1))
+
+    folder, module = tmp_path / "fit", Validated()
+    fitted(module, max_steps=60, checkpoint_steps=None)
+    assert module.checkpoints_before == [False, True, True]
+
+
+def test_a_gradient_is_no_longer_than_its_largest_norm(fitted):
+    module = Line()
+    fitted(module, max_steps=1, gradient_norm=0.5)
+    assert module.weight.item() == pytest.approx(0.1 * 0.5)  # and not 0.1 * 2
+
+
+def test_callbacks_are_called(fitted):
+    steps = []
+
+    class Count(Callback):
+        def on_train_batch_end(self, trainer, *args):  # noqa: ARG002  # Lightning's
+            steps.append(trainer.global_step)
+
+    fitted(Line(), max_steps=3, callbacks=[Count()])
+    assert steps == [1, 2, 3]
+
+
+class Numbers:
+    n_steps, steps_per_epoch = 5, 2
+
+    def epoch(self, index):
+        yield from [torch.tensor(float(number)) for number in range(2 * index, min(2 * index + 2, self.n_steps))]
+
+
+class Follow(EpochTraining):
+    """A weight that follows the numbers 0 to 4, a batch each."""
+
+    def __init__(self, progress=None):
+        super().__init__(Numbers(), learning_rate=0.1, progress=progress)
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.seen = []
+
+    def loss(self, batch):
+        self.seen.append(batch.item())
+        return (self.weight - batch).square()
+
+
+def test_an_epoch_is_one_step_of_lightnings_and_each_of_its_batches_one_of_the_optimizer(fitted):
+    calls = []
+    module = Follow(lambda *numbers: calls.append(numbers))
+    assert fitted(module, max_steps=5, checkpoint_steps=2) == 5
+    assert module.seen == [0.0, 1.0, 2.0, 3.0, 4.0]
+    assert calls == [(step, 5) for step in range(1, 6)]
+
+
+def test_the_loss_is_the_mean_over_the_last_epoch(fitted):
+    module, weight = Follow(), torch.nn.Parameter(torch.zeros(()))
+    fitted(module, max_steps=5, checkpoint_steps=2)
+    optimizer = torch.optim.Adam([weight], lr=0.1)
+    for number in range(5):
+        loss = (weight - number).square()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert module.weight.item() == weight.item()
+    assert module.train_loss == loss.item()  # the last epoch has one batch
+
+
+def test_ctrl_c_is_a_keyboard_interrupt(fitted):
+    with pytest.raises(KeyboardInterrupt):
+        fitted(Line(interrupt))
 
 
 @pytest.mark.parametrize("at_step", [lambda: None, interrupt])
-def test_ctrl_c_is_answered_afterwards_as_before(tmp_path, at_step):
+def test_ctrl_c_is_answered_afterwards_as_before(fitted, at_step):
     before = signal.getsignal(signal.SIGINT)
-    try:
-        with quiet_lightning():
-            run(trainer(tmp_path), Line(at_step), checkpoint=None)
-    except KeyboardInterrupt:
-        pass
+    with suppress(KeyboardInterrupt):
+        fitted(Line(at_step))
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_an_error_of_the_training_passes(tmp_path):
+def test_an_error_of_the_training_passes(fitted):
     def fail():
         raise ZeroDivisionError
 
-    with quiet_lightning(), pytest.raises(ZeroDivisionError):
-        run(trainer(tmp_path), Line(fail), checkpoint=None)
+    with pytest.raises(ZeroDivisionError):
+        fitted(Line(fail))
 
 
-def test_a_training_may_run_in_a_thread(tmp_path):
+def test_a_training_may_run_in_a_thread(fitted):
     module, errors = Line(), []
 
     def train():
         try:
-            run(trainer(tmp_path), module, checkpoint=None)
+            fitted(module)
         except BaseException as error:  # noqa: BLE001  # whatever it is, the thread would swallow it
             errors.append(error)
 
-    with quiet_lightning():
-        thread = threading.Thread(target=train)
-        thread.start()
-        thread.join()
+    thread = threading.Thread(target=train)
+    thread.start()
+    thread.join()
     assert errors == []
     assert module.weight.item() > 0.9
+
+
+def test_lightning_is_loaded_to_train_alone():
+    modules = ["representations.reconstruction", "representations.embeddings", "separation.separator"]
+    imports = "; ".join(f"import soundness.{module}" for module in [*modules, "detectors.saving"])
+    program = f"import sys; {imports}; sys.exit('pytorch_lightning' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def test_lightning_is_quiet_and_loud_again_afterwards():
@@ -121,7 +210,7 @@ def test_lightning_is_quiet_and_loud_again_afterwards():
     assert logger.level == before
 
 
-def test_other_warnings_are_heard():
+def test_other_warnings_pass():
     with quiet_lightning(), pytest.warns(UserWarning, match="something else"):
         warnings.warn("something else", stacklevel=1)
 

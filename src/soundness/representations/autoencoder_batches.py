@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,21 +47,7 @@ class TrainingClips:
     recordings: Sequence[int]
 
 
-class Batches(Protocol):
-    """The batches of a training; those of an epoch depend on the seed and on its number alone."""
-
-    n_steps: int
-    """Batches of the whole training, at the most."""
-    steps_per_epoch: int
-    """Batches from one look at what is held out to the next."""
-    held_out: Batch
-    """All of what is held out; empty where nothing is."""
-
-    def epoch(self, index: int) -> Iterator[Batch]:
-        """The batches of an epoch, counted from 0."""
-
-
-def training_batches(clips: TrainingClips, settings: SystemSettings, *, scale: Scale, seed: int) -> Batches:
+def training_batches(clips: TrainingClips, settings: SystemSettings, *, scale: Scale, seed: int) -> "Batches":
     """The batches that a system's network is trained with.
 
     Parameters
@@ -175,6 +161,10 @@ class _AllPositions:
             order = order.repeat(2)
         for rows in torch.split(order, self._batch_size)[: self.steps_per_epoch]:
             yield self._frames.batch(self._starts[rows], self._owners[rows])
+
+
+Batches = _RandomPositions | _AllPositions
+"""Batches of a training, as `soundness.lightning_loop.Batches` says, with segments that are held out."""
 
 
 def _joined(log_mels: Sequence[NDArray[np.float32]], *, n_frames: int) -> Tensor:

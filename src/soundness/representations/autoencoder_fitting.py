@@ -1,25 +1,29 @@
-"""Training of the network with Lightning: batches, held-out clips, checkpoints, logs."""
+"""Training of the autoencoder with Lightning: in memory, from clips to a network."""
 
 import math
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
-from pytorch_lightning.core.optimizer import LightningOptimizer
-from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.callbacks import EarlyStopping
 from torch import Tensor
 from torch.nn.functional import mse_loss
 from torch.utils.data import DataLoader
 
 from soundness.aliases import CountProgress
 from soundness.errors import SettingsError
-from soundness.lightning_loop import check_accelerator, count_parameters, quiet_lightning, run, time_step
+from soundness.lightning_loop import (
+    EpochTraining,
+    check_accelerator,
+    count_parameters,
+    fit,
+    last_checkpoint,
+    time_step,
+)
 from soundness.representations.autoencoder_batches import (
+    Batch,
     Batches,
     Scale,
     TrainingClips,
@@ -33,7 +37,6 @@ from soundness.settings.system import SystemSettings, TrainingSettings
 __all__ = ["TrainingClips", "check_network", "fit_reconstructor", "seconds_per_step"]
 
 _EVALUATION_ROWS = 256
-_LAST = "last"
 
 
 def fit_reconstructor(
@@ -79,17 +82,22 @@ def fit_reconstructor(
             settings, n_conditions=clips.conditions.shape[1], mean=mean, deviation=deviation
         )
     batches = training_batches(clips, settings, scale=(mean, deviation), seed=seed)
-    module = _Training(reconstructor, batches, settings.training, progress=progress)
-    checkpoints = folder / "checkpoints"
-    last = checkpoints / f"{_LAST}.ckpt"
-    if not resume:
-        shutil.rmtree(folder, ignore_errors=True)
-    if last.exists() and (n_steps := _load_finished(module, last, settings.training)) is not None:
-        return _result(module, n_steps=n_steps)
-    with quiet_lightning():
-        trainer = _new_trainer(settings.training, batches, folder, checkpoints)
-        run(trainer, module, checkpoint=last if last.exists() else None)
-    return _result(module, n_steps=trainer.global_step)
+    training = settings.training
+    module = _Training(reconstructor, batches, training, progress=progress)
+    n_steps = _load_finished(module, last_checkpoint(folder), training) if resume else None
+    if n_steps is None:
+        has_held_out = len(batches.held_out[0]) > 0
+        early = EarlyStopping("held_out_loss", patience=training.patience, check_on_train_epoch_end=False)
+        n_steps = fit(
+            module,
+            folder,
+            resume=resume,
+            accelerator=training.accelerator,
+            max_steps=batches.n_steps,
+            checkpoint_steps=None if has_held_out else batches.steps_per_epoch,
+            callbacks=[early] if has_held_out and training.weights == "best" else [],
+        )
+    return _result(module, n_steps=n_steps)
 
 
 def check_network(settings: SystemSettings) -> None:
@@ -141,12 +149,10 @@ def _scale(clips: TrainingClips, settings: SystemSettings) -> Scale:
     return mean, deviation
 
 
-class _Training(pl.LightningModule):
-    """Mean squared error of the residuals.
+class _Training(EpochTraining[Batch]):
+    """Mean squared error of the residuals."""
 
-    All batches of an epoch are one step of Lightning's, whose own work between two batches would take as long as a
-    batch of a small network does.
-    """
+    batches: Batches
 
     def __init__(
         self,
@@ -156,103 +162,49 @@ class _Training(pl.LightningModule):
         *,
         progress: CountProgress | None,
     ) -> None:
-        super().__init__()
-        self.automatic_optimization = False
+        super().__init__(batches, learning_rate=training.learning_rate, progress=progress)
         self.reconstructor = reconstructor
-        self.training_settings = training
-        self.batches = batches
-        self.progress = progress
-        self._losses = torch.empty(0)  # of the epoch so far
+        self.keeps_last = training.weights == "last"
         self.held_out_loss: float | None = None  # of the weights that are kept
         self._best_weights: dict[str, Tensor] = {}
 
-    def training_step(self, epoch: list[int], index: int) -> None:  # noqa: ARG002  # Lightning's
-        optimizer = self.optimizers()
-        assert isinstance(optimizer, LightningOptimizer)  # there is one
-        # A loss as torch returns it holds the memory of all its squares: its value alone is kept.
-        losses = torch.zeros(self.batches.steps_per_epoch, device=self.device)
-        n_done = 0
-        for n_done, batch in enumerate(self.batches.epoch(epoch[0]), start=1):
-            loss = self._loss(batch)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            losses[n_done - 1] = loss.detach()
-            if self.progress is not None:
-                self.progress(self.global_step, self.batches.n_steps)
-        self._losses = losses[:n_done].cpu()
-        self.log("train_loss", self.train_loss, on_step=False, on_epoch=True, batch_size=1)
-
-    def _loss(self, batch: Sequence[Tensor]) -> Tensor:
-        given, wanted, conditions = (part.to(self.device) for part in batch)
-        return mse_loss(self.reconstructor.autoencoder(given, conditions), wanted)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["losses"] = (self._losses, self.held_out_loss, self._best_weights)
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self._losses, self.held_out_loss, self._best_weights = checkpoint["losses"]
-
-    def use_kept_weights(self) -> None:
-        """Go back to the weights with the smallest loss on what is held out, unless the last ones are kept."""
-        if self._best_weights:
-            self.reconstructor.load_state_dict(self._best_weights)
-
-    @property
-    def train_loss(self) -> float:
-        """Mean over the batches of the last epoch."""
-        return float(self._losses.mean())
+    def loss(self, batch: Sequence[Tensor]) -> Tensor:
+        """See `EpochTraining`."""
+        segments, references, conditions = (part.to(self.device) for part in batch)
+        return mse_loss(self.reconstructor.autoencoder(segments, conditions), references)
 
     def validation_step(self, look: int, index: int) -> None:  # noqa: ARG002  # Lightning's
         parts = (torch.split(part, _EVALUATION_ROWS) for part in self.batches.held_out)
-        total = sum(float(self._loss(batch)) * len(batch[0]) for batch in zip(*parts, strict=True))
+        total = sum(float(self.loss(batch)) * len(batch[0]) for batch in zip(*parts, strict=True))
         loss = total / len(self.batches.held_out[0])
         self.log("held_out_loss", loss, batch_size=1)
-        if self.training_settings.weights == "last":
+        if self.keeps_last:
             self.held_out_loss = loss
         elif self.held_out_loss is None or loss < self.held_out_loss:
             self.held_out_loss = loss
             self._best_weights = {name: value.clone() for name, value in self.reconstructor.state_dict().items()}
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.parameters(), lr=self.training_settings.learning_rate, fused=True)
-
-    def train_dataloader(self) -> DataLoader[list[int]]:
-        return DataLoader([[self.current_epoch]], batch_size=None)  # type: ignore[arg-type]  # a list is a Dataset
-
     def val_dataloader(self) -> DataLoader[int]:
         return DataLoader([0], batch_size=None)  # type: ignore[arg-type]  # a list is a Dataset
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["best"] = (self.held_out_loss, self._best_weights)
 
-def _new_trainer(training: TrainingSettings, batches: Batches, folder: Path, checkpoints: Path) -> pl.Trainer:
-    has_held_out = len(batches.held_out[0]) > 0
-    keeper = ModelCheckpoint(
-        checkpoints,
-        _LAST,
-        enable_version_counter=False,
-        save_on_train_epoch_end=False,  # Lightning resumes exactly from the end of a validation, or of a batch
-        every_n_train_steps=None if has_held_out else batches.steps_per_epoch,
-    )
-    callbacks: list[Callback] = [keeper]
-    if has_held_out and training.weights == "best":
-        callbacks.append(EarlyStopping("held_out_loss", patience=training.patience, check_on_train_epoch_end=False))
-    return pl.Trainer(
-        accelerator=training.accelerator,
-        devices=1,
-        max_steps=batches.n_steps,
-        callbacks=callbacks,
-        logger=CSVLogger(folder, name="logs"),  # a version for each start, so that resuming loses no log
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        limit_val_batches=None if has_held_out else 0,
-        log_every_n_steps=1,
-        reload_dataloaders_every_n_epochs=1,
-    )
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
+        self.held_out_loss, self._best_weights = checkpoint["best"]
+
+    def use_kept_weights(self) -> None:
+        """Go back to the weights with the smallest held-out loss, unless the last ones are kept."""
+        if self._best_weights:
+            self.reconstructor.load_state_dict(self._best_weights)
 
 
 def _load_finished(module: _Training, checkpoint: Path, training: TrainingSettings) -> int | None:
     """Take over a training that had stopped early before it was interrupted; its steps, or ``None`` if it goes on."""
+    if not checkpoint.exists():
+        return None
     content = torch.load(checkpoint, weights_only=True, map_location="cpu")
     waits = [state["wait_count"] for name, state in content["callbacks"].items() if name.startswith("EarlyStopping")]
     if not any(wait >= training.patience for wait in waits):

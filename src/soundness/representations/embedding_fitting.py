@@ -1,27 +1,20 @@
-"""Training of an embedding with Lightning: one network for all machines given."""
+"""Training of the embedding with Lightning: in memory, one network from the clips of all machines that share it."""
 
 import math
-import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
-from pytorch_lightning.core.optimizer import LightningOptimizer
-from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from soundness.aliases import CountProgress
 from soundness.errors import SettingsError
 from soundness.lightning_loop import (
     TIMED_STEPS,
+    EpochTraining,
     check_accelerator,
     count_parameters,
-    quiet_lightning,
-    run,
+    fit,
     time_step,
 )
 from soundness.representations.embedding_batches import EmbeddingBatch, EmbeddingBatches, EmbeddingClips
@@ -37,8 +30,6 @@ from soundness.representations.statistics import band_statistics
 from soundness.settings.system import EmbeddingSettings, SystemSettings
 
 __all__ = ["check_embedding", "fit_embedding", "seconds_per_step"]
-
-_LAST = "last"
 
 
 def fit_embedding(
@@ -76,20 +67,21 @@ def fit_embedding(
         If sizes do not fit, there is one class and no transformation is to tell apart, or the training diverges.
     """
     module = _new_training(clips, settings, seed=seed, progress=progress)
-    checkpoints = folder / "checkpoints"
-    last = checkpoints / f"{_LAST}.ckpt"
-    if not resume:
-        shutil.rmtree(folder, ignore_errors=True)
-    with quiet_lightning():
-        trainer = _new_trainer(settings.embedding, module.batches, folder, checkpoints)
-        run(trainer, module, checkpoint=last if last.exists() else None)
+    n_steps = fit(
+        module,
+        folder,
+        resume=resume,
+        accelerator=settings.embedding.accelerator,
+        max_steps=module.batches.n_steps,
+        checkpoint_steps=module.batches.steps_per_epoch,
+    )
     if not math.isfinite(module.train_loss):
         raise SettingsError("the training diverged: its loss is no number; a smaller embedding.learning_rate may help")
     return EmbeddingFit(
         network=module.network.cpu().eval(),
         n_classes=module.batches.n_classes,
         n_parameters=count_parameters(module.network),
-        n_steps=trainer.global_step,
+        n_steps=n_steps,
         train_loss=module.train_loss,
     )
 
@@ -153,88 +145,34 @@ def _new_training(
             n_sub_clusters=embedding.n_sub_clusters,
             n_features=2 * embedding.n_features,
         )
-    return _Training(network, centres, batches, embedding, progress=progress)
+    return _Training(network, centres, batches, learning_rate=embedding.learning_rate, progress=progress)
 
 
-class _Training(pl.LightningModule):
-    """Sub-cluster AdaCos; all batches of an epoch are one step of Lightning's, as in `autoencoder_fitting`."""
+class _Training(EpochTraining[EmbeddingBatch]):
+    """Sub-cluster AdaCos."""
+
+    batches: EmbeddingBatches
 
     def __init__(
         self,
         network: EmbeddingNetwork,
         centres: SubClusterCentres,
         batches: EmbeddingBatches,
-        settings: EmbeddingSettings,
         *,
+        learning_rate: float,
         progress: CountProgress | None,
     ) -> None:
-        super().__init__()
-        self.automatic_optimization = False
+        super().__init__(batches, learning_rate=learning_rate, progress=progress)
         self.network = network
         self.centres = centres
-        self.batches = batches
-        self.embedding_settings = settings
-        self.progress = progress
-        self._losses: list[Tensor] = []  # of the epoch so far
 
-    def training_step(self, epoch: list[int], index: int) -> None:  # noqa: ARG002  # Lightning's
-        optimizer = self.optimizers()
-        assert isinstance(optimizer, LightningOptimizer)  # there is one
-        self._losses = []
-        for batch in self.batches.epoch(epoch[0]):
-            loss = self._loss(batch)
-            optimizer.zero_grad()
-            self.manual_backward(loss)
-            optimizer.step()
-            self._losses.append(loss.detach())
-            if self.progress is not None:
-                self.progress(self.global_step, self.batches.n_steps)
-        self._losses = [loss.cpu() for loss in self._losses]
-        self.log("train_loss", self.train_loss, on_step=False, on_epoch=True, batch_size=1)
-        self.log("scale", self.centres.scale, on_step=False, on_epoch=True, batch_size=1)
-
-    def _loss(self, batch: EmbeddingBatch) -> Tensor:
+    def loss(self, batch: EmbeddingBatch) -> Tensor:
+        """See `EpochTraining`; the scale of the loss is adapted first."""
         segments, spectra, labels = (part.to(self.device) for part in (batch.segments, batch.spectra, batch.labels))
         cosines = self.centres(self.network(segments, spectra))
         self.centres.scale.copy_(adapted_scale(cosines, labels, scale=self.centres.scale))
         return sub_cluster_loss(cosines, labels, scale=self.centres.scale.clone())
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["losses"] = self._losses
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self._losses = checkpoint["losses"]
-
-    @property
-    def train_loss(self) -> float:
-        """Mean over the batches of the last epoch."""
-        return float(torch.stack(self._losses).mean())
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.network.parameters(), lr=self.embedding_settings.learning_rate, fused=True)
-
-    def train_dataloader(self) -> DataLoader[list[int]]:
-        return DataLoader([[self.current_epoch]], batch_size=None)  # type: ignore[arg-type]  # a list is a Dataset
-
-
-def _new_trainer(settings: EmbeddingSettings, batches: EmbeddingBatches, folder: Path, checkpoints: Path) -> pl.Trainer:
-    keeper = ModelCheckpoint(
-        checkpoints,
-        _LAST,
-        enable_version_counter=False,
-        save_on_train_epoch_end=False,  # Lightning resumes exactly from the end of a batch
-        every_n_train_steps=batches.steps_per_epoch,
-    )
-    return pl.Trainer(
-        accelerator=settings.accelerator,
-        devices=1,
-        max_steps=batches.n_steps,
-        callbacks=[keeper],
-        logger=CSVLogger(folder, name="logs"),  # a version for each start, so that resuming loses no log
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        limit_val_batches=0,
-        log_every_n_steps=1,
-        reload_dataloaders_every_n_epochs=1,
-    )
+    def training_step(self, epoch: list[int], index: int) -> None:
+        super().training_step(epoch, index)
+        self.log("scale", self.centres.scale, on_step=False, on_epoch=True, batch_size=1)

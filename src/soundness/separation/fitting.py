@@ -1,7 +1,6 @@
 """Training of a separator with Lightning: batches of mixtures, time as the budget, references that get cleaner."""
 
 import math
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,14 +11,13 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint, Timer
-from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.callbacks import Callback, Timer
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from soundness.aliases import CountProgress
 from soundness.errors import SettingsError
-from soundness.lightning_loop import quiet_lightning, run
+from soundness.lightning_loop import fit
 from soundness.separation.conv_tasnet import ConvTasNet
 from soundness.separation.losses import LogMelDistance, separation_loss
 from soundness.separation.mixtures import Mixer, Recipe
@@ -28,7 +26,6 @@ from soundness.settings.system import SeparatorSettings
 
 __all__ = ["fit_separator"]
 
-_LAST = "last"
 _STEPS_PER_EPOCH = 25
 _WARM_UP_STEPS = 50
 
@@ -74,17 +71,21 @@ def fit_separator(
         network = ConvTasNet(settings)
     if start is not None:
         _take_over(network, start)
-    if not resume:
-        shutil.rmtree(folder, ignore_errors=True)
-    last = folder / "checkpoints" / f"{_LAST}.ckpt"
     timer = Timer(timedelta(minutes=settings.minutes), interval="step", verbose=False)
     module = _SeparatorTraining(network, recipes, settings, timer=timer, seed=seed)
-    with quiet_lightning():
-        trainer = _new_trainer(settings, folder, timer=timer, progress=progress)
-        run(trainer, module, checkpoint=last if last.exists() else None)
+    n_steps = fit(
+        module,
+        folder,
+        resume=resume,
+        accelerator=settings.accelerator,
+        max_steps=-1 if settings.max_steps is None else settings.max_steps,
+        checkpoint_steps=_STEPS_PER_EPOCH,
+        callbacks=[timer] if progress is None else [timer, _Progress(progress, timer, total=60 * settings.minutes)],
+        gradient_norm=settings.gradient_norm,
+    )
     if not all(parameter.isfinite().all() for parameter in network.parameters()):
         raise SettingsError("the training diverged: its weights are no numbers; a smaller learning_rate may help")
-    return SeparatorFit(network.cpu().eval(), trainer.global_step, timer.time_elapsed())
+    return SeparatorFit(network.cpu().eval(), n_steps, timer.time_elapsed())
 
 
 def _take_over(network: ConvTasNet, weights: Mapping[str, Tensor]) -> None:
@@ -92,30 +93,6 @@ def _take_over(network: ConvTasNet, weights: Mapping[str, Tensor]) -> None:
         network.load_state_dict(weights)
     except RuntimeError:
         raise SettingsError("the separator to start from is of another size, basis or kind than the settings") from None
-
-
-def _new_trainer(
-    settings: SeparatorSettings, folder: Path, *, timer: Timer, progress: CountProgress | None
-) -> pl.Trainer:
-    keeper = ModelCheckpoint(
-        folder / "checkpoints", _LAST, enable_version_counter=False, every_n_train_steps=_STEPS_PER_EPOCH
-    )
-    callbacks: list[Callback] = [timer, keeper]
-    if progress is not None:
-        callbacks.append(_Progress(progress, timer, total=60 * settings.minutes))
-    return pl.Trainer(
-        accelerator=settings.accelerator,
-        devices=1,
-        max_steps=-1 if settings.max_steps is None else settings.max_steps,
-        max_epochs=-1,
-        callbacks=callbacks,
-        logger=CSVLogger(folder, name="logs"),
-        gradient_clip_val=settings.gradient_norm,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        log_every_n_steps=_STEPS_PER_EPOCH,
-        reload_dataloaders_every_n_epochs=1,
-    )
 
 
 class _MixtureBatches(Dataset[Tensor]):

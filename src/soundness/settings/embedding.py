@@ -1,4 +1,4 @@
-"""Every setting of a discriminative embedding and of its training, each with its default, unit and range."""
+"""Settings of a discriminative embedding and of its training, each with its default, unit and range."""
 
 from typing import Self
 
@@ -10,37 +10,37 @@ __all__ = ["EmbeddingSettings"]
 
 
 class EmbeddingSettings(StrictSettings):
-    """The network of the representation ``discriminative-embedding``, and how it is trained."""
+    """Network of the representation ``discriminative-embedding``, and its training."""
 
     segment_frames: int = Field(default=64, ge=1)
-    """Frames in a segment; those of a clip that is scored follow each other."""
+    """Frames in a segment; a clip is scored by consecutive segments."""
     channels: tuple[PositiveInt, ...] = Field(default=(8, 16, 32, 32), min_length=1, strict=False)
-    """Feature maps of the layers that hear a segment's change over time; each halves both axes."""
+    """Feature maps of the layers that read a segment's change over time; each halves both axes."""
     spectrum_channels: tuple[PositiveInt, ...] = Field(default=(16, 32, 32), min_length=1, strict=False)
-    """Feature maps of the layers that hear the long-time spectrum; each halves its bands."""
+    """Feature maps of the layers that read the long-time spectrum; each halves its bands."""
     n_features: PositiveInt = 128
-    """Values of an embedding that come from each of the two branches."""
+    """Values of an embedding from each of the two branches."""
     n_sub_clusters: PositiveInt = 16
     """Fixed random centres of each class."""
     mixup_share: float = Field(default=0.5, ge=0.0, le=1.0)
-    """Share of the segments that are mixed with another one, and their labels with its."""
+    """Share of the segments that are mixed with another one, together with their labels."""
     noise_share: float = Field(default=0.5, ge=0.0, le=1.0)
-    """Share of the segments that noise is added to, where there are noise-only supplemental clips; 0 reads none."""
+    """Share of the segments that get noise, where there are noise-only supplemental clips; 0 reads none."""
     noise_snr_db: tuple[float, float] = Field(default=(0.0, 20.0), strict=False)
-    """Lowest and highest signal-to-noise ratio of what noise is added to, dB."""
+    """Lowest and highest signal-to-noise ratio of such segments, dB."""
     is_transformed: bool = True
-    """Whether the network tells apart how a clip was transformed, too (shifted, or tilted, over the bands). If not,
-    there must be two classes of clips at least."""
+    """True if the network also distinguishes transformations of a clip (shifted, or tilted, over the bands). If not, at
+    least two classes of clips are needed."""
     batch_size: PositiveInt = 64
     """Segments in a batch."""
     learning_rate: float = Field(default=1e-3, gt=0.0)
-    """Of Adam."""
+    """Learning rate of Adam."""
     max_steps: PositiveInt = 400
     """Batches of the training."""
     steps_per_epoch: PositiveInt = 50
-    """Batches from one checkpoint to the next."""
+    """Batches between checkpoints."""
     accelerator: str = "cpu"
-    """Any accelerator that Lightning knows: ``cpu``, ``gpu``, ``mps``, ``auto``."""
+    """Accelerator of Lightning: ``cpu``, ``gpu``, ``mps``, ``auto``."""
 
     @model_validator(mode="after")
     def _noise_has_a_range(self) -> Self:

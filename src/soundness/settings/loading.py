@@ -1,4 +1,4 @@
-"""Settings from TOML files and ``key=value``, checked; systems by name."""
+"""Load and check settings from TOML files and ``key=value``; systems by name."""
 
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 DEFAULT_SYSTEM = "soundness"
-"""What is meant where nothing is said; see docs/default_system.md."""
+"""System that is used where none is named; see docs/default_system.md."""
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -38,28 +38,28 @@ def system_names() -> list[str]:
 
 
 def system_descriptions() -> dict[str, str]:
-    """What each system of `system_names` is, in one line."""
+    """Description of each system of `system_names`, in one line."""
     return {name: load_settings(name).description for name in system_names()}
 
 
 def load_settings(
     system: PathLike | SystemSettings = DEFAULT_SYSTEM, *, overrides: Iterable[str] = ()
 ) -> SystemSettings:
-    """Settings of a system, with some of them changed.
+    """Load the settings of a system, with some of them changed.
 
     Parameters
     ----------
     system
         A name of `system_names`, the path of a TOML file of the same form, whose stem becomes the system's name, or
-        settings that are there already.
+        settings themselves.
     overrides
         ``key=value`` each, the key with dots (``scorer.n_neighbors=2``), the value as in TOML; a value that is no
-        TOML is taken as text. ``autoencoder`` and ``scorer`` alone stand for their names.
+        TOML is taken as text. ``autoencoder=x`` and ``scorer=x`` set their ``name``.
 
     Raises
     ------
     SettingsError
-        If the system, a key, the type of a value or its range is unknown to us; the message names it.
+        If the system or a key is unknown, or a value is of the wrong type or out of range; the message names it.
     """
     origin, tree = _read_system(system)
     settings = validated(SystemSettings, _without_network(tree), origin=origin)
@@ -74,7 +74,7 @@ def load_settings(
 
 
 def load_separator_settings(*, overrides: Iterable[str] = ()) -> SeparatorSettings:
-    """Settings of a separator, with some of them changed.
+    """Make settings of a separator, with some of them changed.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def load_separator_settings(*, overrides: Iterable[str] = ()) -> SeparatorSettin
     Raises
     ------
     SettingsError
-        If a key, the type of a value or its range is unknown to us; the message names it.
+        If a key is unknown, or a value is of the wrong type or out of range; the message names it.
     """
     overrides = list(overrides)
     tree = {".".join(key): value for key, value in map(_parse_override, overrides)}
@@ -119,7 +119,7 @@ def _parse_override(override: str) -> tuple[list[str], Any]:
 
 
 def _changed(tree: Mapping[str, Any], settings: BaseModel | None, key: list[str], value: Any) -> dict[str, Any]:
-    """A copy of the tree with one value changed; the key is checked against the settings as they stand."""
+    """Copy of the tree with one value changed; the key is checked against the current settings."""
     name, rest = key[0], key[1:]
     if settings is None or name not in type(settings).model_fields:
         known = [] if settings is None else list(type(settings).model_fields)
@@ -137,7 +137,7 @@ def _changed(tree: Mapping[str, Any], settings: BaseModel | None, key: list[str]
 
 
 def validated(model: type[Model], values: Mapping[str, Any], *, origin: str = "settings") -> Model:
-    """Settings of a kind from plain values.
+    """Make settings of a class from plain values.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def validated(model: type[Model], values: Mapping[str, Any], *, origin: str = "s
 
 
 def _without_network(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """TOML has no null: ``autoencoder = false`` says that a system has no network."""
+    """Replace ``autoencoder = false``, a system without a network, by ``None``, which TOML lacks."""
     return {
         key: None if key in ("autoencoder", "training") and value is False else value for key, value in tree.items()
     }

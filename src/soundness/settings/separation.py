@@ -1,4 +1,4 @@
-"""Every setting of a separator, each with its one default, its unit and its range."""
+"""Settings of a separator, each with its one default, its unit and its range."""
 
 from typing import Literal, Self
 
@@ -10,12 +10,12 @@ __all__ = ["SEPARATOR_SIZES", "ConvTasNetSize", "SeparatorSettings"]
 
 
 class ConvTasNetSize(StrictSettings):
-    """How large a Conv-TasNet is; the letters are the paper's."""
+    """Size of a Conv-TasNet; the letters are the paper's."""
 
     n_filters: PositiveInt
     """N: filters of the learned basis."""
     kernel_size: int = Field(ge=2, multiple_of=2)
-    """L: samples in a filter of the learned basis; each frame is half a filter after the last."""
+    """L: samples in a filter of the learned basis; frames overlap by half."""
     bottleneck_channels: PositiveInt
     """B: channels between the blocks."""
     hidden_channels: PositiveInt
@@ -27,7 +27,7 @@ class ConvTasNetSize(StrictSettings):
     n_blocks: PositiveInt
     """X: blocks in a repeat, each with twice the dilation of the one before."""
     n_repeats: PositiveInt
-    """R: how often the blocks are repeated."""
+    """R: repeats of the blocks."""
 
 
 SEPARATOR_SIZES: dict[str, ConvTasNetSize] = {
@@ -47,27 +47,27 @@ SEPARATOR_SIZES: dict[str, ConvTasNetSize] = {
         "paper": (512, 16, 128, 512, 8, 3),
     }.items()
 }
-"""The sizes by name; ``paper`` is the best configuration of the paper."""
+"""Sizes by name; ``paper`` is the best configuration of the paper."""
 
 
 class SeparatorSettings(StrictSettings):
-    """A network that splits a recording into machine and noise, and how it is trained."""
+    """Network that splits a recording into machine and noise, and its training."""
 
     sample_rate: int = Field(default=16_000, ge=1_000, le=384_000)
     """Hz; recordings of another rate are resampled to it."""
     channel: int = Field(default=0, ge=0)
-    """Which channel of a clip it is trained on, from 0."""
+    """Channel of a clip that it is trained on, from 0."""
     size: Literal["cpu", "cpu-quality", "gpu", "paper"] = "cpu"
-    """A key of `SEPARATOR_SIZES`."""
+    """Key of `SEPARATOR_SIZES`."""
     basis: Literal["learned", "stft"] = "stft"
-    """Whether masks lie on learned filters or on a spectrum."""
+    """Basis of the masks: learned filters or a spectrum."""
     n_fft: int = Field(default=2048, ge=32, multiple_of=4)
-    """Samples in a frame of the spectrum; each is a quarter of a frame after the last."""
+    """Samples in a frame of the spectrum; the hop is a quarter of it."""
     refinement_channels: int = Field(default=8, ge=0)
     """Feature maps of the convolution over bins and frames that corrects the masks of a spectrum; 0 for none, as in the
-    paper. The learned basis, whose filters have no order, has none."""
+    paper. The learned basis has none, for its filters have no order."""
     causal: bool = False
-    """Whether it hears nothing of the future but the rest of a frame."""
+    """True if it uses nothing of the future but the rest of a frame."""
     batch_size: PositiveInt = 4
     """Mixtures in a batch."""
     crop_seconds: tuple[float, float] = Field(default=(2.0, 4.0), strict=False)
@@ -77,30 +77,30 @@ class SeparatorSettings(StrictSettings):
     gain_db: tuple[float, float] = Field(default=(-10.0, 10.0), strict=False)
     """Lowest and highest gain of a mixture."""
     log_mel_weight: float = Field(default=0.2, ge=0.0)
-    """Of a decibel by which the machine's log-mel is off, against a decibel of SI-SNR: the more, the better the weak
-    bands are kept, which detection needs, and the lower is SI-SNR."""
+    """Weight of a decibel of error in the machine's log-mel against a decibel of SI-SNR. A higher weight keeps weak
+    bands, which detection needs, at the cost of SI-SNR."""
     learning_rate: float = Field(default=1e-3, gt=0.0)
-    """Of Adam, at first; it falls to nothing as the time runs out."""
+    """First learning rate of Adam; it falls to 0 as the time runs out."""
     gradient_norm: float = Field(default=5.0, gt=0.0)
     """Largest norm of a step's gradient."""
     minutes: float = Field(default=20.0, gt=0.0)
-    """Time after which training ends at the latest."""
+    """Longest training time."""
     max_steps: PositiveInt | None = 4000
-    """Batches after which training ends at the latest; with it, and time enough, a training can be repeated exactly. So
-    many take less than the 20 minutes on two cores with a spectrum; a learned basis takes all the time it can get."""
+    """Most batches; a training that ends by them, and not by time, can be repeated exactly. With a spectrum the default
+    takes less than 20 minutes on two cores; a learned basis needs longer."""
     refresh_steps: tuple[PositiveInt, ...] = Field(default=(100, 300), strict=False)
-    """Batches after which noisy references are replaced by what the network makes of them. Early, for later it knows
-    their noise by heart; and seldom, for every time wears the machine away with the noise."""
+    """Batches after which noisy references are replaced by the network's estimates of them. Early, before the
+    network memorises their noise; and seldom, for each time removes some machine sound with the noise."""
     held_out: float = Field(default=0.1, gt=0.0, lt=1.0)
-    """Share of the supplemental clips of a machine that is held out to measure separation."""
+    """Share of a machine's supplemental clips that is held out to measure separation."""
     most_training_clips: PositiveInt = 200
-    """Training clips of a machine that are used, where its noise is mixed with them."""
+    """Most training clips of a machine that are used, where its noise is mixed with them."""
     accelerator: str = "cpu"
-    """Any accelerator that Lightning knows: ``cpu``, ``gpu``, ``mps``, ``auto``."""
+    """Accelerator of Lightning: ``cpu``, ``gpu``, ``mps``, ``auto``."""
 
     @property
     def network(self) -> ConvTasNetSize:
-        """The numbers behind the name of the size."""
+        """Dimensions of the network."""
         return SEPARATOR_SIZES[self.size]
 
     @model_validator(mode="after")

@@ -1,7 +1,7 @@
-"""Every setting of a system, each with its one default, its unit and its range.
+"""Settings of a system, each with its one default, its unit and its range.
 
-A system is these defaults with a few lines changed: the files in ``systems/``, a user's own file of the same form, or
-``--set key=value`` on the command line. `load_settings` puts the three together.
+A system is these defaults with a few lines changed: by a file in ``systems/`` or a user's own file of the same form,
+and by ``--set key=value`` on the command line; see `load_settings`.
 """
 
 from typing import Any, Literal, Self
@@ -28,19 +28,19 @@ __all__ = [
 
 
 class AudioSettings(StrictSettings):
-    """How a recording is read."""
+    """Sample rate and channel of a recording."""
 
     sample_rate: int = Field(default=16_000, ge=1_000, le=384_000)
     """Hz; every recording is resampled to it."""
     channel: int = Field(default=0, ge=0)
-    """Which channel of a recording is listened to, from 0."""
+    """Channel of a recording that is read, from 0."""
 
 
 class LogMelSettings(StrictSettings):
-    """The log-mel spectrogram; the defaults are the official baseline's."""
+    """Log-mel spectrogram; the defaults are the official baseline's."""
 
     n_fft: int = Field(default=1024, ge=32)
-    """Samples in a frame; its window is of this length, too."""
+    """Samples in a frame and in its window."""
     hop_length: PositiveInt = 512
     """Samples from one frame to the next."""
     n_mels: PositiveInt = 128
@@ -51,111 +51,110 @@ class LogMelSettings(StrictSettings):
     power: float = Field(default=2.0, gt=0.0)
     """Exponent of the magnitude: 2 for power, 1 for magnitude."""
     floor_db: float = Field(default=-90.0, ge=-200.0, le=0.0)
-    """dB; nothing is quieter. The noise of 16-bit samples lies at about -87 dB, so the floor is heard only in digital
-    silence, which then differs from a quiet recording by a few dB and not by the 70 dB of a floor at float epsilon."""
+    """Lowest value in dB. The noise of 16-bit samples lies at about -87 dB, so only digital silence reaches the floor,
+    and differs from a quiet recording by a few dB and not by the 70 dB of a floor at float epsilon."""
 
 
 class AutoencoderSettings(StrictSettings):
-    """The network that reconstructs segments of a log-mel spectrogram."""
+    """Network that reconstructs segments of a log-mel spectrogram."""
 
     name: str = "convolutional"
-    """A key of `soundness.representations.autoencoders.AUTOENCODERS`, or the import
-    path of a class of one's own, ``module:Class``."""
+    """Key of `soundness.representations.autoencoders.AUTOENCODERS`, or the import
+    path of your own class, ``module:Class``."""
     is_conditional: bool = True
-    """Whether the condition (machine type, attributes, domain) is concatenated with the input."""
+    """True if the condition (machine type, attributes, domain) is concatenated with the input."""
     segment_frames: int = Field(default=8, ge=1)
     """Frames in a segment."""
     channels: tuple[PositiveInt, ...] = Field(default=(16, 32), min_length=1, strict=False)
     """Feature maps of the encoder's layers, or widths of dense ones; the decoder mirrors them."""
     first_stride: Literal[2, 4] = 4
-    """By how much the first convolution shortens both axes; each of the others halves them."""
+    """Factor by which the first convolution shortens both axes; each of the others halves them."""
     latent_features: PositiveInt = 8
     """Width of the bottleneck: narrow, so that an anomaly cannot be copied through."""
     is_standardised: bool = True
-    """Whether each band is read and reconstructed in units of its deviation, about its mean, or in dB as it is."""
+    """True if each band is standardised by its mean and deviation; otherwise bands stay in dB."""
     is_overlapping: bool = False
-    """Whether a clip is scored by the segments that begin at each of its frames, or by those that follow each other."""
+    """True if a clip is scored by the segments that begin at each of its frames; otherwise by consecutive ones."""
     error: Literal["squared", "signed", "log"] = "squared"
-    """What is pooled over time in the representation ``reconstruction-error``: the residual (what is wanted less its
+    """Error that the representation ``reconstruction-error`` pools over time: the residual (reference less its
     reconstruction) squared, with its sign, or its square in dB, at least -40 dB."""
 
 
 class TrainingSettings(StrictSettings):
-    """How the network is trained."""
+    """Training of the network."""
 
     batch_size: PositiveInt = 256
     """Segments in a batch."""
     learning_rate: float = Field(default=1e-3, gt=0.0)
-    """Of Adam."""
+    """Learning rate of Adam."""
     max_steps: PositiveInt = 600
-    """Batches after which training ends at the latest, at random positions."""
+    """Most batches, where positions are random."""
     n_epochs: PositiveInt | None = None
-    """How often each position of each clip is heard, in random order; ``None`` for random positions."""
+    """Passes over all positions of all clips, in random order; ``None`` for random positions."""
     steps_per_epoch: PositiveInt = 50
-    """Batches from one look at what is held out, and one checkpoint, to the next, at random positions; each time all
-    positions have been heard where there are ``n_epochs``."""
+    """Batches between checkpoints and measurements of the held-out loss, where positions are random; with ``n_epochs``
+    a pass takes their place."""
     patience: PositiveInt = 4
-    """Looks at what is held out without an improvement after which training stops early, where the best weights are
-    kept."""
+    """Measurements of the held-out loss without an improvement after which training stops early, where the best
+    weights are kept."""
     held_out: float = Field(default=0.1, ge=0.0, lt=1.0)
-    """Share of the training clips of each domain that is held out to stop early; 0 holds out none. Where there are
-    ``n_epochs``, share of the positions of each clip."""
+    """Share of the training clips of each domain that is held out to stop early; 0 holds out none. With ``n_epochs``,
+    share of the positions of each clip."""
     weights: Literal["best", "last"] = "best"
-    """Which weights are kept: those with the smallest loss on what is held out, or the last ones of a training that
-    never stops early."""
+    """Weights that are kept: those with the smallest held-out loss, or the last ones of a training that never stops
+    early."""
     accelerator: str = "cpu"
-    """Any accelerator that Lightning knows: ``cpu``, ``gpu``, ``mps``, ``auto``."""
+    """Accelerator of Lightning: ``cpu``, ``gpu``, ``mps``, ``auto``."""
 
 
 class SystemSettings(StrictSettings):
     """A whole system, from the recording to the decision."""
 
     name: str = Field(default="custom", pattern=r"^[^/\\]+$")
-    """Name of the system: of its settings file, where it was loaded from one."""
+    """Name of the system, that of its settings file if it was loaded from one."""
     description: str = ""
-    """One line that says what the system is."""
+    """The system in one line."""
     audio: AudioSettings = AudioSettings()
     log_mel: LogMelSettings = LogMelSettings()
     representation: str = "reconstruction-error"
-    """What a clip becomes: a key of `soundness.representations.protocol.REPRESENTATIONS`, or the import path of a
-    class of one's own, ``module:Class``."""
+    """Key of `soundness.representations.protocol.REPRESENTATIONS`, or the import path of
+    your own class, ``module:Class``."""
     quantile: float = Field(default=0.3, gt=0.0, lt=1.0)
-    """Over time, of each band, in ``quantile-log-mel``."""
+    """Quantile of each band over time, in ``quantile-log-mel``."""
     poolings: tuple[Pooling, ...] = Field(default=("mean",), min_length=1, strict=False)
-    """What becomes of each band over time in the representations ``log-mel``, ``reconstruction-error`` and ``latent``
-    (there of each value of the bottleneck, over segments): a view of the clip each.
-    ``quantile-0.1`` is the 10 % quantile."""
+    """Statistics of each band over time, in ``log-mel`` and ``reconstruction-error``, or of each value of the
+    bottleneck over segments, in ``latent``: a view of the clip each. ``quantile-0.1`` is the 10 % quantile."""
     autoencoder: AutoencoderSettings | None = AutoencoderSettings()
     """``None`` in a system without a network."""
     training: TrainingSettings | None = TrainingSettings()
     """``None`` in a system without a network."""
     embedding: EmbeddingSettings = EmbeddingSettings()
-    """Of the representation ``discriminative-embedding`` alone, which has a network of its own and no autoencoder."""
+    """Network of the representation ``discriminative-embedding``, which has no autoencoder."""
     scorer: ScorerSettings = ScorerSettings()
     separation: Literal["auto", "off", "augment", "denoise", "target=separated"] = "auto"
-    """What is done with separated machine sound. ``augment``: it is further training material for the network;
-    ``denoise``: it takes the place of every recording; ``target=separated``: the network reads a recording and
-    reconstructs what was separated from it. ``auto``: ``augment`` where there is a network and a separator, or clips to
-    train one with; ``denoise`` where there is a separator and no network; ``off`` everywhere else."""
+    """Use of separated machine sound. ``augment``: further training clips for the network; ``denoise``: it replaces
+    every recording; ``target=separated``: the network reads a recording and reconstructs the sound separated from it.
+    ``auto``: ``augment`` with a network and a separator, or clips to train one; ``denoise`` with a separator and no
+    network; otherwise ``off``."""
     separator: SeparatorSettings = SeparatorSettings()
-    """Of a separator that is trained for this system alone, with the sample rate and the channel of ``audio``; one that
-    is given brings its own."""
+    """Separator that is trained for this system alone, with sample rate and channel of ``audio``; one that is loaded
+    from a file has settings of its own."""
     scope: Literal["machine", "shared"] = "machine"
     """One network per machine, or one shared by all machines."""
     pseudo_labels: Literal["auto", "off", "clusters", "classifier"] = "auto"
-    """What a network is told of training clips without attributes: nothing, the cluster that they belong to, or which
-    class of other machines they sound like most. ``auto``: ``clusters`` on a machine without any attributes; where only
-    some of its clips lack them, which of the machine's own classes those sound like (so does ``classifier`` there)."""
+    """Attributes of training clips that have none: none, the cluster that they belong to, or the most similar class of
+    other machines. ``auto``: ``clusters`` on a machine without any attributes; where only some of its clips lack them,
+    the most similar of the machine's own classes (as ``classifier`` does there)."""
     false_alarm_rate: float = Field(default=0.1, gt=0.0, lt=1.0)
     """Share of normal clips that the threshold is meant to flag."""
     calibration: Literal["left-out", "held-out"] = "left-out"
-    """Whose scores threshold and p-values come from. ``left-out``: all training clips, each left out of memory bank and
-    whitening, though not of a network; ``held-out``: clips that nothing was fitted on, which training then lacks."""
+    """Clips whose scores give threshold and p-values. ``left-out``: all training clips, each left out of memory bank
+    and whitening, though not of a network; ``held-out``: clips that nothing was fitted on, which training then lacks."""
     calibration_share: float = Field(default=0.2, gt=0.0, lt=1.0)
     """Share of the training clips of each domain that is held out, where calibration is ``held-out``."""
 
     def deciding(self) -> dict[str, Any]:
-        """Every setting that a score depends on, as values of JSON: all but name and description."""
+        """Settings that a score depends on, as values of JSON: all but name and description."""
         return self.model_dump(mode="json", exclude={"name", "description"})
 
     @model_validator(mode="after")
@@ -169,7 +168,7 @@ class SystemSettings(StrictSettings):
         if self.log_mel.fmax > self.audio.sample_rate / 2:
             raise ValueError(
                 f"log_mel.fmax is {self.log_mel.fmax:g} Hz; at most half of audio.sample_rate, "
-                f"{self.audio.sample_rate / 2:g} Hz, can be heard"
+                f"{self.audio.sample_rate / 2:g} Hz, can be used"
             )
         if self.log_mel.fmin >= self.log_mel.fmax:
             raise ValueError(

@@ -149,7 +149,7 @@ class SystemSettings(StrictSettings):
     """Share of normal clips that the threshold is meant to flag."""
     calibration: Literal["left-out", "held-out"] = "left-out"
     """Clips whose scores give threshold and p-values. ``left-out``: all training clips, each left out of memory bank
-    and whitening, though not of a network; ``held-out``: clips that nothing was fitted on, which training then lacks."""
+    and whitening, though not of a network; ``held-out``: clips that are kept out of the training."""
     calibration_share: float = Field(default=0.2, gt=0.0, lt=1.0)
     """Share of the training clips of each domain that is held out, where calibration is ``held-out``."""
 

@@ -77,7 +77,10 @@ def training_vectors(vectors: Vectors) -> TrainingVectors:
     stacked = np.concatenate(list(vectors.values()))
     domains = np.repeat(np.arange(len(vectors)), [len(rows) for rows in vectors.values()])
     return TrainingVectors(
-        stacked[:, None], np.zeros(len(stacked), dtype=np.int64), domains, np.array([ANY_DOMAIN], dtype=np.int64)
+        vectors=stacked[:, None],
+        own_conditions=np.zeros(len(stacked), dtype=np.int64),
+        clip_domains=domains,
+        condition_domains=np.array([ANY_DOMAIN], dtype=np.int64),
     )
 
 
@@ -129,7 +132,7 @@ def left_out_calibration(vectors: Vectors, settings: SystemSettings, rng: np.ran
         fitted, rest = drawn(vectors, N_TRAINING, rng)
         training = training_vectors(fitted)
         scorer = NearestNeighborScorer.fit(training, settings.scorer)
-        left_out = scorer.leave_one_out_scores(training)
+        left_out = scorer.left_out_scores()
         by_domain = {name: left_out[training.clip_domains == index] for index, name in enumerate(fitted)}
         for name, rows in rest.items():
             scores = scores_of(scorer, rows[:80])

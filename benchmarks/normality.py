@@ -171,7 +171,7 @@ def answer(before: NormalClips, new: NormalClips, rng: np.random.Generator) -> s
     """By bands and scores, as of a detector whose vectors are mean log-mels."""
     known = TrainingVectors.from_vectors(before.means.astype(np.float64))
     scorer = NearestNeighborScorer.fit(known, load_settings(SYSTEM).scorer)
-    scores = {"source": scorer.leave_one_out_scores(known)}
+    scores = {"source": scorer.left_out_scores()}
     new_scores = np.array([scorer.score(mean[None].astype(np.float64)) for mean in new.means])
     return drift_of(before, new, scores=scores, new_scores=new_scores, rng=rng).answer
 

@@ -116,7 +116,7 @@ def mine(tmp_path, monkeypatch):
 
 def test_a_name_of_the_package_is_found_before_anything_is_imported():
     assert find_scorer("mean") is MeanScorer
-    learning = {"fit", "from_arrays", "arrays", "score", "leave_one_out_scores", "notes"}
+    learning = {"fit", "from_arrays", "arrays", "score", "left_out_scores", "notes"}
     assert methods_of(Scorer).keys() == learning | {"nearest", "contributions", "enrolled"}
 
 
@@ -125,7 +125,7 @@ def test_a_name_of_the_package_is_found_before_anything_is_imported():
     [
         (
             "scorer={}:Deaf",
-            r"scorer\.name: .*:Deaf lacks fit, from_arrays, arrays, leave_one_out_scores, notes, nearest, "
+            r"scorer\.name: .*:Deaf lacks fit, from_arrays, arrays, left_out_scores, notes, nearest, "
             r"contributions, enrolled; its role",
         ),
         ("scorer={}:Cramped", r"scorer\.name: .*:Cramped: score is called as score\(self, vectors.*\)"),

@@ -71,7 +71,7 @@ def test_shares_of_the_default_scorer_add_up_to_the_squared_distance(workshop, o
     explanation = explain_clip(detector, clip)
     vector = clip.reference.mean(axis=-1).astype(np.float64)
     bank = detector.scorer.bank
-    distances = np.linalg.norm(bank.vectors - vector @ bank.whitening.roots[0], axis=1)
+    distances = np.linalg.norm(bank.whitened - vector @ bank.whitening, axis=1)
     assert explanation.total == pytest.approx(distances.min() ** 2, rel=1e-6)
     assert explanation.shares.sum() == pytest.approx(explanation.total)
     assert explanation.shares.min() >= 0
@@ -154,7 +154,7 @@ def test_views_of_a_clip_are_added_band_by_band(detectors, fan):
     clip = detector.spectrograms(read_recording(path, detector.settings))
     once = explain_clip(detector, clip)
     assert "views" not in once.meaning
-    doubled = type(bank).from_arrays({**bank.arrays(), "vectors": np.tile(bank.own, (1, 2))}, detector.settings.scorer)
+    doubled = type(bank).from_arrays({**bank.arrays(), "own": np.tile(bank.own, (1, 2))}, detector.settings.scorer)
     scorer = type(detector.scorer)(doubled, left_out=detector.scorer.left_out, settings=detector.settings.scorer)
     representation = Twice(mean=detector.representation.mean, deviation=detector.representation.deviation)
     twice = explain_clip(detector._changed(representation=representation, scorer=scorer), clip)

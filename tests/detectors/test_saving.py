@@ -92,7 +92,7 @@ def test_the_first_line_says_what_the_file_is_and_the_rest_is_safetensors(saved)
     assert about["machine_type"] == "fan"
     assert about["settings"]["log_mel"]["n_mels"] == 16
     arrays = load_arrays(payload)
-    assert {"scorer.vectors", "scorer.left_out", "representation.mean"} <= arrays.keys()
+    assert {"scorer.own", "scorer.left_out", "representation.mean"} <= arrays.keys()
 
 
 def test_nothing_in_the_file_is_a_pickle(saved):

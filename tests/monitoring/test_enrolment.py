@@ -55,7 +55,7 @@ def test_enrolling_is_nearly_training_with_the_clips(detector, fresh, trained, t
         shutil.copy(path, tmp_path / "both" / "fan" / "train" / f"section_00_target_train_normal_{index:04d}_b.wav")
     (both,) = soundness.train(tmp_path / "both", tmp_path / "run", system="log-mel-whitened", overrides=SMALL_EARS)
     enrolled = enrol(detector, fresh, condition="b", domain="target").detector
-    assert np.allclose(enrolled.scorer.bank.vectors, both.scorer.bank.vectors, atol=1e-6)
+    assert np.allclose(enrolled.scorer.bank.whitened, both.scorer.bank.whitened, atol=1e-6)
     assert np.allclose(enrolled.scorer.left_out[24:], both.scorer.left_out[24:], atol=1e-6)
 
 
@@ -121,7 +121,7 @@ def test_a_condition_needs_a_name(detector, fresh):
 
 
 def test_a_scorer_that_keeps_no_clips_says_so(detector, fresh):
-    detector.scorer = MeanScorer()
+    detector.scorer = MeanScorer(np.zeros(0))
     with pytest.raises(SettingsError, match="MeanScorer keeps no normal clips that"):
         enrol(detector, fresh, condition="b")
 
@@ -146,7 +146,7 @@ def test_a_network_hears_new_clips_as_the_known_condition_that_suits_them_best(w
         for path in fresh
     ]
     own = int(np.linalg.norm(np.stack(vectors), axis=2).sum(axis=0).argmin())
-    assert enrolment.detector.scorer.bank.heard.tolist() == [[True, True], [own == 0, own == 1]]
+    assert enrolment.detector.scorer.bank.domain_conditions.tolist() == [[True, True], [own == 0, own == 1]]
     assert any(f"as it hears {before.summary.conditions[own]}" in note for note in enrolment.notes)
     save_detector(enrolment.detector, tmp_path / "b.soundness")
     again = load_detector(tmp_path / "b.soundness")

@@ -73,7 +73,7 @@ def test_another_training_is_not_spared(folder, tmp_path, heard, settings, seed)
 @pytest.mark.usefixtures("kept")
 def test_how_a_system_scores_is_no_matter_to_its_network(folder, tmp_path):
     store = NetworkCache(folder / "kept")
-    scored_otherwise = ["autoencoder.error=signed", "autoencoder.is_overlapping=true", 'poolings=["deviation"]']
+    scored_otherwise = ["autoencoder.error=signed", "autoencoder.is_overlapping=true", 'poolings=["quantile-0.5"]']
     other = load_settings("report-literal", overrides=[*SMALL_NETWORK, *scored_otherwise])
     store.fit(clips(), other, seed=0, folder=tmp_path / "training")
     assert not (tmp_path / "training").exists()

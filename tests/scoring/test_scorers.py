@@ -12,7 +12,7 @@ from sklearn.neighbors import NearestNeighbors
 from soundness.errors import DataError, SettingsError
 from soundness.scoring.calibration import Threshold
 from soundness.scoring.distances import nearest_distances
-from soundness.scoring.memory_bank import MemoryBank
+from soundness.scoring.memory_bank import MemoryBank, left_out_distances
 from soundness.scoring.scorers import (
     ANY_DOMAIN,
     SCORERS,
@@ -21,7 +21,7 @@ from soundness.scoring.scorers import (
     NearestNeighborScorer,
     TrainingVectors,
 )
-from soundness.scoring.whitening import whitening_matrix
+from soundness.scoring.whitening import shrunk_inverse_root
 from soundness.settings.system import ScorerSettings
 
 
@@ -29,7 +29,18 @@ def training_of(values, domains, *, own=None, condition_domains=(ANY_DOMAIN,)):
     """Training vectors of shape (clip, condition, feature) from nested lists."""
     values = np.array(values, dtype=np.float64)
     own = np.zeros(len(values), int) if own is None else np.array(own)
-    return TrainingVectors(values, own, np.array(domains), np.array(condition_domains))
+    return TrainingVectors(
+        vectors=values,
+        own_conditions=own,
+        clip_domains=np.array(domains),
+        condition_domains=np.array(condition_domains),
+    )
+
+
+def left_out(bank, training):
+    """Left-out distances of the training clips to each domain."""
+    (found,) = left_out_distances([bank], training)
+    return found
 
 
 def one_condition(values, domains):
@@ -42,9 +53,14 @@ def random_training(n_clips=(9, 4), *, n_features=5, conditions_per_domain=2, se
     condition_domains = np.repeat(np.arange(len(n_clips)), conditions_per_domain)
     own = domains * conditions_per_domain + rng.integers(conditions_per_domain, size=len(domains))
     vectors = rng.standard_normal((len(domains), len(condition_domains), n_features)) + 3 * domains[:, None, None]
-    covariances = random_covariances(len(n_clips), n_features)
-    views = (2, n_features - 2)
-    return TrainingVectors(vectors, own, domains, condition_domains, covariances, views)
+    return TrainingVectors(
+        vectors=vectors,
+        own_conditions=own,
+        clip_domains=domains,
+        condition_domains=condition_domains,
+        frame_covariances=random_covariances(len(n_clips), n_features),
+        view_sizes=(2, n_features - 2),
+    )
 
 
 def random_covariances(n_domains, n_features):
@@ -109,7 +125,7 @@ def test_whitening_is_the_inverse_root_of_scikit_learns_shrunk_covariance(shrink
     domains = np.repeat([0, 1], [30, 12])
     vectors = rng.standard_normal((42, 6)) @ rng.standard_normal((6, 6)) + 50 * domains[:, None]
     unbiased = empirical_covariance(within(vectors, domains), assume_centered=True) * 42 / 40
-    whitening = whitening_matrix(vectors, domains, shrinkage=shrinkage)
+    whitening = shrunk_inverse_root(vectors, domains, shrinkage=shrinkage)
     np.testing.assert_allclose(
         whitening @ shrunk_covariance(unbiased, shrinkage=shrinkage) @ whitening, np.eye(6), atol=1e-9
     )
@@ -121,29 +137,29 @@ def test_with_hardly_any_shrinkage_whitened_vectors_have_the_identity_as_covaria
     rng = np.random.default_rng(1)
     domains = np.repeat([0, 1, 2], [40, 20, 3])
     vectors = rng.standard_normal((63, 4)) * [1, 10, 100, 0.1] + 500 * domains[:, None]
-    whitened = within(vectors @ whitening_matrix(vectors, domains, shrinkage=1e-9), domains)
+    whitened = within(vectors @ shrunk_inverse_root(vectors, domains, shrinkage=1e-9), domains)
     np.testing.assert_allclose(whitened.T @ whitened / 60, np.eye(4), atol=1e-3)
 
 
 def test_whitening_worked_out_by_hand():
     # About the domains' means: +-1 and +-2 on the axes; 4 clips, 2 domains: variances 2/2 = 1 and 8/2 = 4.
     vectors = np.array([[1.0, 0.0], [-1.0, 0.0], [10.0, 2.0], [10.0, -2.0]])
-    whitening = whitening_matrix(vectors, np.array([0, 0, 1, 1]), shrinkage=1e-12)
+    whitening = shrunk_inverse_root(vectors, np.array([0, 0, 1, 1]), shrinkage=1e-12)
     np.testing.assert_allclose(whitening, [[1.0, 0.0], [0.0, 0.5]], atol=1e-9)
     # Half shrunk towards their mean 2.5: 1.75 and 3.25.
-    whitening = whitening_matrix(vectors, np.array([0, 0, 1, 1]), shrinkage=0.5)
+    whitening = shrunk_inverse_root(vectors, np.array([0, 0, 1, 1]), shrinkage=0.5)
     np.testing.assert_allclose(whitening, np.diag([1.75**-0.5, 3.25**-0.5]), atol=1e-12)
 
 
 def test_whitening_needs_no_more_clips_than_features():
     rng = np.random.default_rng(2)
-    assert np.isfinite(whitening_matrix(rng.standard_normal((3, 50)), np.zeros(3, int), shrinkage=0.1)).all()
+    assert np.isfinite(shrunk_inverse_root(rng.standard_normal((3, 50)), np.zeros(3, int), shrinkage=0.1)).all()
 
 
 @pytest.mark.parametrize("domains", [[0, 0, 0], [0, 1, 2]])
 def test_clips_that_do_not_vary_within_a_domain_cannot_be_whitened_by(domains):
     with pytest.raises(DataError, match="no two training clips of a domain differ"):
-        whitening_matrix(np.ones((3, 4)) * np.array(domains)[:, None], np.array(domains), shrinkage=0.1)
+        shrunk_inverse_root(np.ones((3, 4)) * np.array(domains)[:, None], np.array(domains), shrinkage=0.1)
 
 
 # The report's score, by hand
@@ -173,9 +189,8 @@ def test_the_score_is_the_smaller_of_the_normalised_distances():
 
 
 def test_leave_one_out_scores_by_hand():
-    training = one_condition(LINE, LINE_DOMAINS)
     expected = (np.array([1, 1, 2, 4]) - MEANS[0]) / DEVIATIONS[0], (np.array([2, 2, 4]) - MEANS[1]) / DEVIATIONS[1]
-    np.testing.assert_allclose(line_scorer().leave_one_out_scores(training), np.concatenate(expected))
+    np.testing.assert_allclose(line_scorer().left_out_scores(), np.concatenate(expected))
 
 
 def test_two_neighbours_are_averaged_in_statistics_and_score():
@@ -199,7 +214,7 @@ def test_a_clip_is_compared_with_each_domain_under_that_domains_conditions_only(
     ]
     training = training_of(values, [0, 0, 0, 1, 1, 1], own=[0, 1, 1, 2, 2, 2], condition_domains=[0, 0, 1])
     bank = MemoryBank.from_training(training, ScorerSettings())
-    assert bank.vectors.ravel().tolist() == [0, 2, 4, 100, 101, 104]
+    assert bank.whitened.ravel().tolist() == [0, 2, 4, 100, 101, 104]
     # Under its conditions 0 and 1 the clip is 5 and 1 from the source, under condition 2 it is 20 from the target.
     assert bank.distances(np.array([[9.0], [1.0], [80.0]])).tolist() == [1.0, 20.0]
     # Near the target under a source condition, and near the source under the target's: neither counts.
@@ -211,16 +226,16 @@ def test_leave_one_out_takes_the_same_minima_over_conditions_as_a_test_does():
     values = [[[0.0], [4.0]], [[5.0], [30.0]], [[40.0], [8.0]], [[60.0], [20.0]]]
     training = training_of(values, [0, 0, 0, 0], own=[0, 0, 1, 1], condition_domains=[0, 0])
     bank = MemoryBank.from_training(training, ScorerSettings())
-    assert bank.vectors.ravel().tolist() == [0, 5, 8, 20]
+    assert bank.whitened.ravel().tolist() == [0, 5, 8, 20]
     # clip 0: queries 0 4 against 5 8 20; clip 1: 5 30 against 0 8 20; clip 2: 40 8 against 0 5 20;
     # clip 3: 60 20 against 0 5 8
-    assert bank.leave_one_out_distances(training).ravel().tolist() == [1.0, 3.0, 3.0, 12.0]
+    assert left_out(bank, training).ravel().tolist() == [1.0, 3.0, 3.0, 12.0]
 
 
 def test_the_clip_itself_is_left_out_but_its_twin_is_not():
     training = one_condition([[0.0], [0.0], [5.0], [9.0]], [0] * 4)
     bank = MemoryBank.from_training(training, ScorerSettings())
-    assert bank.leave_one_out_distances(training).ravel().tolist() == [0.0, 0.0, 4.0, 4.0]
+    assert left_out(bank, training).ravel().tolist() == [0.0, 0.0, 4.0, 4.0]
 
 
 def test_one_condition_counts_for_every_domain():
@@ -261,7 +276,7 @@ def test_after_the_minimum_the_domain_that_gave_it_normalises():
 def test_leave_one_out_scores_follow_the_same_order_of_minimum_and_normalisation():
     training = one_condition([[0.0], [1.0], [3.0], [10.0], [30.0], [70.0]], [0, 0, 0, 1, 1, 1])
     before, after = (
-        NearestNeighborScorer.fit(training, ScorerSettings(normalization_order=order)).leave_one_out_scores(training)
+        NearestNeighborScorer.fit(training, ScorerSettings(normalization_order=order)).left_out_scores()
         for order in ("before-min", "after-min")
     )
     # Left out, the source's are 1, 1, 2 away, the target's 20, 20, 40; 10 is 7 from the source, 20 from its own.
@@ -278,7 +293,7 @@ def test_the_mean_scorer_is_the_mean_under_the_condition_that_explains_a_clip_be
 
 
 def mahalanobis(covariances, condition_domains=(ANY_DOMAIN,)):
-    return MahalanobisScorer(np.array(covariances, dtype=np.float64), np.array(condition_domains))
+    return MahalanobisScorer(np.array(covariances, dtype=np.float64), np.array(condition_domains), np.zeros(0))
 
 
 def test_the_mahalanobis_norm_is_the_smaller_of_the_domains_by_hand():
@@ -318,8 +333,8 @@ def test_a_mahalanobis_norm_needs_the_covariance_of_frames():
 
 
 def test_scores_that_know_the_network_only_say_so():
-    for scorer in (MeanScorer(), mahalanobis([np.eye(2)])):
-        assert any("the network that has heard them" in note for note in scorer.notes())
+    for scorer in (MeanScorer(np.zeros(0)), mahalanobis([np.eye(2)])):
+        assert any("the network that was trained on them" in note for note in scorer.notes())
 
 
 @pytest.mark.parametrize("domains", [[0, 0, 1, 1], [0, 0, 0, 1], [0, 1, 2], [0, 1]])
@@ -327,7 +342,7 @@ def test_domains_of_one_clip_each_still_have_finite_scores(domains):
     training = one_condition(np.arange(len(domains))[:, None] ** 2.0, domains)
     scorer = NearestNeighborScorer.fit(training, ScorerSettings())
     assert np.isfinite(scorer.normalization.statistics).all()
-    assert np.isfinite(scorer.leave_one_out_scores(training)).all()
+    assert np.isfinite(scorer.left_out_scores()).all()
     assert np.isfinite(scorer.score(np.array([[7.0]])))
 
 
@@ -335,7 +350,7 @@ def test_identical_clips_have_finite_scores_and_another_clip_a_higher_one():
     training = one_condition(np.full((5, 3), 4.0), [0] * 5)
     scorer = NearestNeighborScorer.fit(training, ScorerSettings())
     assert (scorer.normalization.statistics[:, 1] > 0).all()
-    assert scorer.leave_one_out_scores(training).tolist() == [0.0] * 5
+    assert scorer.left_out_scores().tolist() == [0.0] * 5
     assert scorer.score(np.full((1, 3), 4.0)) == 0.0
     assert 0.0 < scorer.score(np.full((1, 3), 4.1)) < np.inf
 
@@ -343,7 +358,7 @@ def test_identical_clips_have_finite_scores_and_another_clip_a_higher_one():
 def test_equally_spaced_clips_have_finite_scores():
     training = one_condition([[0.0], [1.0], [2.0], [3.0]], [0] * 4)
     scorer = NearestNeighborScorer.fit(training, ScorerSettings())
-    assert scorer.leave_one_out_scores(training).tolist() == [0.0] * 4
+    assert scorer.left_out_scores().tolist() == [0.0] * 4
     assert 0.0 < scorer.score(np.array([[4.5]])) < np.inf
 
 
@@ -403,26 +418,22 @@ class TestEveryScorer:
     def test_the_order_of_the_training_clips_does_not_matter(self, chosen):
         training = random_training()
         order = np.random.default_rng(0).permutation(len(training.vectors))
-        shuffled = TrainingVectors(
-            training.vectors[order],
-            training.own_conditions[order],
-            training.clip_domains[order],
-            training.condition_domains,
-            training.frame_covariances,
-            training.view_sizes,
+        shuffled = replace(
+            training,
+            vectors=training.vectors[order],
+            own_conditions=training.own_conditions[order],
+            clip_domains=training.clip_domains[order],
         )
         one, other = self.fitted(chosen, training), self.fitted(chosen, shuffled)
         for query in random_training(seed=5).vectors:
             assert one.score(query) == pytest.approx(other.score(query), rel=1e-9, abs=1e-9)
-        np.testing.assert_allclose(
-            other.leave_one_out_scores(shuffled), one.leave_one_out_scores(training)[order], rtol=1e-9, atol=1e-9
-        )
+        np.testing.assert_allclose(other.left_out_scores(), one.left_out_scores()[order], rtol=1e-9, atol=1e-9)
 
     def test_a_training_clip_scores_higher_when_it_is_left_out(self, chosen):
         training = random_training()
         scorer = self.fitted(chosen, training)
         known = np.array([scorer.score(clip) for clip in training.vectors])
-        left_out = scorer.leave_one_out_scores(training)
+        left_out = scorer.left_out_scores()
         assert left_out.shape == (13,)
         assert np.isfinite(left_out).all()
         assert (left_out > known).mean() > 0.5 or chosen.name in KNOWS_NO_CLIPS
@@ -432,13 +443,13 @@ class TestEveryScorer:
         training = random_training(conditions_per_domain=1)
         training = replace(training, vectors=training.vectors[:, :1], own_conditions=np.zeros(13, int))
         training = replace(training, condition_domains=np.array([ANY_DOMAIN]))
-        assert np.isfinite(self.fitted(chosen, training).leave_one_out_scores(training)).all()
+        assert np.isfinite(self.fitted(chosen, training).left_out_scores()).all()
 
     @pytest.mark.parametrize("n_clips", [(3,), (3, 1), (2, 2), (5, 2)])
     def test_few_clips_give_finite_scores(self, chosen, n_clips):
         training = random_training(n_clips)
         scorer = self.fitted(chosen, training)
-        assert np.isfinite(scorer.leave_one_out_scores(training)).all()
+        assert np.isfinite(scorer.left_out_scores()).all()
         assert np.isfinite(scorer.score(training.vectors[0]))
 
     def test_the_number_of_neighbours_matters(self, chosen):
@@ -467,7 +478,7 @@ class TestEveryScorer:
                 view_sizes=(4, 12),
             )
             scorer = self.fitted(chosen, training)
-            threshold = Threshold.from_scores({"": scorer.leave_one_out_scores(training)}, false_alarm_rate=0.1)
+            threshold = Threshold.from_scores({"": scorer.left_out_scores()}, false_alarm_rate=0.1)
             flagged += [scorer.score(clip[None]) > threshold.value for clip in rng.standard_normal((50, 16))]
         assert np.mean(flagged) < 0.14
 

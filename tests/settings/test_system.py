@@ -207,7 +207,7 @@ def test_overrides_may_come_from_a_generator():
         ("scorer.n_neighbors=many", r"scorer\.n_neighbors: .*; 'many' came"),
         ("scorer.shrinkage=0", r"scorer\.shrinkage: .*greater than 0; 0 came"),
         ("scorer.shrinkage=1.1", r"scorer\.shrinkage: .*less than or equal to 1"),
-        ("scorer.whitening=full", r"scorer\.whitening: .*'none', 'diagonal', .*'full' came"),
+        ("scorer.whitening=full", r"scorer\.whitening: .*'none', 'shrunk', .*'full' came"),
         ("scope=all", r"scope: .*'machine' or 'shared'; 'all' came"),
         ("false_alarm_rate=1", r"false_alarm_rate: .*less than 1"),
         ("false_alarm_rate=0", r"false_alarm_rate: .*greater than 0"),

@@ -119,11 +119,9 @@ BASE = {
     "scorer.shrinkage": ("scorer.whitening=shrunk",),
     "scorer.eigenvalue_floor": ("scorer.whitening=shrunk",),
     "scorer.is_standardised": ("scorer.whitening=shrunk",),
-    "scorer.whitening_scope": ("scorer.whitening=shrunk",),
     "scorer.anomaly_width": ("scorer.whitening=shrunk", "scorer.is_standardised=true"),
     "scorer.anomaly_level": ("scorer.whitening=shrunk", "scorer.is_standardised=true", "scorer.anomaly_width=3"),
     "scorer.n_density_neighbors": ("scorer.distance=density-ratio",),
-    "scorer.n_components": ("scorer.distance=gaussian-mixture",),
     "training.patience": ("training.learning_rate=0.3", "training.max_steps=150"),
     "training.steps_per_epoch": ("training.learning_rate=0.3", "training.max_steps=150"),
     "audio.sample_rate": ("log_mel.fmax=4000",),
@@ -163,12 +161,10 @@ CHANGES = {
     "scorer.shrinkage": 0.9,
     "scorer.eigenvalue_floor": 0.9,
     "scorer.is_standardised": "true",
-    "scorer.whitening_scope": "per-domain",
     "scorer.anomaly_width": 3,
     "scorer.anomaly_level": 5,
     "scorer.distance": "mahalanobis",
     "scorer.n_density_neighbors": 2,
-    "scorer.n_components": 1,
     "scorer.normalization": "quantile",
     "false_alarm_rate": 0.6,
     "quantile": 0.7,
@@ -195,7 +191,6 @@ TESTED_ELSEWHERE = {
     "autoencoder.name",  # a contract of all autoencoders
     "scorer.name",  # a contract of all scorers
     "scorer.members",  # goes with the scorer of several
-    "scorer.fusion",  # needs several views of a clip
     "scorer.synthetic_neighbors",  # of a domain that is not the nearest here: tested with the scorers
     "scope",  # needs two machines
     "representation",  # goes with other settings: the packaged systems differ in it

@@ -184,7 +184,7 @@ def _meaning(detector: Detector, n_views: int) -> str:
             return (
                 f"parts of the squared distance{of} from {where} which the score is made of{views}: they add up to it"
             )
-        if settings.distance.startswith("density"):
+        if settings.distance == "density-ratio":
             return (
                 f"parts of the squared distance{of} from the normal clip which gives the score{views}: they add up to "
                 f"it, before it is compared with how densely normal clips lie there"

@@ -162,10 +162,12 @@ def _vectors(detector: Detector, fresh: Sequence[NewClip], domain: str) -> Train
     own = int(np.linalg.norm(vectors, axis=2).sum(axis=0).argmin())
     domains = list(detector.summary.n_clips)
     index = domains.index(domain) if domain in domains else len(domains)
-    is_told_apart = detector.settings.scorer.normalization != "none"
-    every = np.ones(len(vectors), np.int64)
-    labels = np.full(vectors.shape[1], ANY_DOMAIN)  # a scorer that is fitted knows them already
-    return TrainingVectors(vectors, own * every, (index if is_told_apart else 0) * every, labels)
+    return TrainingVectors(
+        vectors=vectors,
+        own_conditions=np.full(len(vectors), own),
+        clip_domains=np.full(len(vectors), index if detector.settings.scorer.normalization != "none" else 0),
+        condition_domains=np.full(vectors.shape[1], ANY_DOMAIN),  # a scorer that is fitted knows them already
+    )
 
 
 def _scores_beside(scorer: Scorer, training: TrainingVectors) -> Array:
@@ -175,7 +177,7 @@ def _scores_beside(scorer: Scorer, training: TrainingVectors) -> Array:
         scorer.enrolled(training)  # or it says that it cannot
         return np.array([scorer.score(training.vectors[0])])
     return np.array(
-        [scorer.enrolled(training.some(everybody != clip)).score(training.vectors[clip]) for clip in everybody]
+        [scorer.enrolled(training.subset(everybody != clip)).score(training.vectors[clip]) for clip in everybody]
     )
 
 

@@ -1,6 +1,6 @@
-"""One score of several scorers, each of which looks at one view of a clip: float64 NumPy."""
+"""Mean of the scores of several scorers, each of which scores one view of a clip: float64 NumPy."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self
 
@@ -13,21 +13,15 @@ from soundness.scoring.nearest_neighbors import NearestNeighborScorer
 from soundness.scoring.protocol import Scorer, TrainingVectors
 from soundness.settings.scoring import MemberSettings, ScorerSettings
 
-__all__ = ["FUSIONS", "FusedScorer"]
-
-FUSIONS: dict[str, Callable[[Array], Array]] = {
-    "mean": lambda scores: scores.mean(axis=-1),
-    "max": lambda scores: scores.max(axis=-1),
-}
-"""Scores of a clip by each member, shape ``(clip, member)``, to one score of the clip."""
+__all__ = ["FusedScorer"]
 
 _SMALLEST_DEVIATION = 1e-6  # times the largest score: where clips are identical, scores have a deviation of zero
 
 
 class FusedScorer(Scorer):
-    """The scores of several `NearestNeighborScorer` become one; each looks at one view of a clip.
+    """Mean of the standardised scores of several `NearestNeighborScorer`, each of one view of a clip.
 
-    The score of a member is taken less the mean, and in deviations, of its left-out training scores.
+    The score of a member is standardised by mean and deviation of its left-out training scores.
 
     Parameters
     ----------
@@ -38,12 +32,12 @@ class FusedScorer(Scorer):
     statistics
         Mean and deviation of each member's left-out scores, shape ``(member, 2)``.
     settings
-        Of the scorer.
+        Settings of the scorer.
     """
 
     def __init__(
         self,
-        scorers: list[NearestNeighborScorer],
+        scorers: Sequence[NearestNeighborScorer],
         *,
         sizes: NDArray[np.int64],
         statistics: Array,
@@ -53,8 +47,7 @@ class FusedScorer(Scorer):
         self.sizes = sizes
         self.statistics = statistics
         self.settings = settings
-        self._known: tuple[TrainingVectors, Array] | None = None  # clips and their left-out scores: slow to find
-        self._seen = [view for view, _ in _members(settings, n_views=len(sizes))]
+        self._views_of_members = [view for view, _ in _members(settings, n_views=len(sizes))]
 
     @classmethod
     def fit(cls, training: TrainingVectors, settings: ScorerSettings) -> Self:
@@ -63,7 +56,7 @@ class FusedScorer(Scorer):
         Raises
         ------
         SettingsError
-            If a member looks at a view that vectors do not have.
+            If a member scores a view that vectors do not have.
         """
         sizes = np.array(training.view_sizes or (training.vectors.shape[2],), np.int64)
         members = _members(settings, n_views=len(sizes))
@@ -73,14 +66,10 @@ class FusedScorer(Scorer):
             for view in {view for view, _ in members}
         }
         scorers = [next(fitted[view]) for view, _ in members]
-        left_out = np.stack(
-            [scorer.leave_one_out_scores(views[view]) for scorer, (view, _) in zip(scorers, members, strict=True)]
-        )  # (member, clip)
+        left_out = np.stack([scorer.left_out_scores() for scorer in scorers])  # (member, clip)
         smallest = np.maximum(_SMALLEST_DEVIATION * np.abs(left_out).max(axis=1), 1e-12)
         statistics = np.stack([left_out.mean(axis=1), np.maximum(left_out.std(axis=1), smallest)], axis=1)
-        scorer = cls(scorers, sizes=sizes, statistics=statistics, settings=settings)
-        scorer._known = (training, left_out.T)
-        return scorer
+        return cls(scorers, sizes=sizes, statistics=statistics, settings=settings)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:
@@ -93,7 +82,7 @@ class FusedScorer(Scorer):
         return cls(scorers, sizes=arrays["sizes"], statistics=arrays["statistics"], settings=settings)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Those of each member, and what joins them, by name."""
+        """Arrays of each member, sizes and statistics, by name."""
         return {
             "sizes": self.sizes,
             "statistics": self.statistics,
@@ -106,18 +95,15 @@ class FusedScorer(Scorer):
 
     def score(self, vectors: Array) -> float:
         """Anomaly score of one clip, shape ``(condition, feature)``, in deviations of normal scores."""
-        return float(self._joined(np.array([self._member_scores(vectors)]))[0])
+        parts = self._split(vectors)
+        return float(self._fused(np.array([[scorer.score(parts[view]) for view, scorer in self.pairs()]]))[0])
 
-    def leave_one_out_scores(self, training: TrainingVectors) -> Array:
-        """Score of each training clip, shape ``(clip,)``, as if no member had been trained with it."""
-        if self._known is not None and self._known[0] is training:
-            return self._joined(self._known[1])
-        views = _views(training, self.sizes)
-        scores = [scorer.leave_one_out_scores(views[view]) for view, scorer in self.pairs()]
-        return self._joined(np.stack(scores, axis=1))
+    def left_out_scores(self) -> Array:
+        """Score of each clip with all that came from it left out of each member, shape ``(clip,)``."""
+        return self._fused(np.stack([scorer.left_out_scores() for scorer in self.scorers], axis=1))
 
     def notes(self) -> list[str]:
-        """Those of all members, each once."""
+        """Notes of all members, each once."""
         return list(dict.fromkeys(note for scorer in self.scorers for note in scorer.notes()))
 
     def nearest(self, vectors: Array, n_clips: int) -> NDArray[np.int64]:
@@ -130,44 +116,35 @@ class FusedScorer(Scorer):
     def contributions(self, vectors: Array) -> Array:
         """Mean of the members' contributions, each in the squared distance of a normal clip to its nearest other one.
 
-        They say which features of which view are odd; they do not add up to the score. With ``max``, those of the
-        most_anomalous member alone count.
+        They show which features of which view are anomalous; they do not add up to the score.
         """
-        scores = self._normalized(np.array([self._member_scores(vectors)]))[0]
         parts = self._split(vectors)
         found = [np.zeros(size) for size in self.sizes]
-        for index, (view, scorer) in enumerate(self.pairs()):
-            if self.settings.fusion != "max" or index == scores.argmax():
-                found[view] += scorer.contributions(parts[view]) / scorer.bank.usual_square / len(scores)
+        for view, scorer in self.pairs():
+            found[view] += scorer.contributions(parts[view]) / scorer.bank.usual_square / len(self.scorers)
         return np.concatenate(found)
 
     def enrolled(self, training: TrainingVectors) -> Self:
-        """Each member with further clips, joined as before; see `Scorer`."""
+        """Scorer with further clips in each member, fused as before; see `Scorer`."""
         views = _views(training, self.sizes)
         scorers = [scorer.enrolled(views[view]) for view, scorer in self.pairs()]
         return type(self)(scorers, sizes=self.sizes, statistics=self.statistics, settings=self.settings)
 
     def pairs(self) -> list[tuple[int, NearestNeighborScorer]]:
-        """Each member's view and scorer."""
-        return list(zip(self._seen, self.scorers, strict=True))
+        """View and scorer of each member."""
+        return list(zip(self._views_of_members, self.scorers, strict=True))
 
     def _split(self, vectors: Array) -> list[Array]:
         return np.split(vectors, np.cumsum(self.sizes)[:-1], axis=-1)
 
-    def _member_scores(self, vectors: Array) -> list[float]:
-        parts = self._split(vectors)
-        return [scorer.score(parts[view]) for view, scorer in self.pairs()]
-
-    def _normalized(self, scores: Array) -> Array:
-        normalized: Array = (scores - self.statistics[:, 0]) / self.statistics[:, 1]
-        return normalized
-
-    def _joined(self, scores: Array) -> Array:
-        return FUSIONS[self.settings.fusion](self._normalized(scores))
+    def _fused(self, scores: Array) -> Array:
+        """Scores of clips, shape ``(clip,)``, from those of each member, shape ``(clip, member)``."""
+        fused: Array = ((scores - self.statistics[:, 0]) / self.statistics[:, 1]).mean(axis=-1)
+        return fused
 
 
 def _members(settings: ScorerSettings, *, n_views: int) -> list[tuple[int, ScorerSettings]]:
-    """View and settings of each member, those that do the same only once."""
+    """View and settings of each member, equal ones once."""
     asked = settings.members or [
         MemberSettings(view=view, distance=settings.distance, normalization=settings.normalization)
         for view in range(n_views)
@@ -177,9 +154,8 @@ def _members(settings: ScorerSettings, *, n_views: int) -> list[tuple[int, Score
         view = 0 if n_views == 1 else member.view
         if view >= n_views:
             raise SettingsError(f"scorer.members: view {view} (counted from 0) of {n_views} views")
-        own = settings.model_copy(
-            update={"distance": member.distance, "normalization": member.normalization, "members": ()}
-        )
+        changes = {"distance": member.distance, "normalization": member.normalization, "members": ()}
+        own = settings.model_copy(update=changes)
         if (view, own) not in found:
             found.append((view, own))
     return found

@@ -1,4 +1,4 @@
-"""How the distances of a clip to several domains become comparable: float64 NumPy."""
+"""Normalization of the distances of a clip to several domains, so that they can be compared: float64 NumPy."""
 
 from typing import Protocol
 
@@ -11,20 +11,20 @@ __all__ = ["FEWEST_FOR_STATISTICS", "DomainNormalization", "Quantiles", "Raw", "
 
 
 FEWEST_FOR_STATISTICS = 3
-"""A domain of fewer clips has no statistics of its own, and is given those of all clips together."""
+"""Clips that a domain needs for statistics of its own; with fewer, those of all clips together are used."""
 
 _SMALLEST_DEVIATION = 1e-6  # times the mean distance: identical clips have a deviation of zero
 
 
 class DomainNormalization(Protocol):
-    """Made from the left-out distances of normal clips to their own domain."""
+    """Normalization by the left-out distances of normal clips to their own domain."""
 
     def __call__(self, distances: Array) -> Array:
         """Comparable distances from distances, both of shape ``(clip, domain)``; higher is farther."""
 
 
 class Raw:
-    """Distances as they are."""
+    """Distances without normalization."""
 
     def __call__(self, distances: Array) -> Array:
         """The distances."""
@@ -44,9 +44,9 @@ class ZScores:
         self.statistics = statistics
 
     def __call__(self, distances: Array) -> Array:
-        """In deviations, shape ``(clip, domain)``."""
-        normalised: Array = (distances - self.statistics[:, 0]) / self.statistics[:, 1]
-        return normalised
+        """Distances in deviations, shape ``(clip, domain)``."""
+        normalized: Array = (distances - self.statistics[:, 0]) / self.statistics[:, 1]
+        return normalized
 
 
 class Quantiles:
@@ -67,13 +67,13 @@ class Quantiles:
         self.knots = [_knots(values) for values in samples]
 
     def __call__(self, distances: Array) -> Array:
-        """In nats, shape ``(clip, domain)``."""
+        """Negative log shares in nats, shape ``(clip, domain)``."""
         columns = [_interpolated(column, *knots) for column, knots in zip(distances.T, self.knots, strict=True)]
         return np.stack(columns, axis=1)
 
 
 def new_normalization(name: str, left_out: Array, domains: NDArray[np.int64], *, n_domains: int) -> DomainNormalization:
-    """The normalization of a setting ``scorer.normalization``.
+    """Normalization of a setting ``scorer.normalization``.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def new_normalization(name: str, left_out: Array, domains: NDArray[np.int64], *,
     domains
         Shape ``(clip,)``.
     n_domains
-        How many there are.
+        Number of domains.
     """
     if name in ("none", "min"):
         return Raw()

@@ -1,4 +1,4 @@
-"""What every scorer is; with what one says that it cannot do."""
+"""Role of a scorer, with the refusals of one that cannot do something, and the vectors that it is fitted to."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,30 +15,30 @@ __all__ = ["ANY_DOMAIN", "Scorer", "TrainingVectors"]
 
 
 ANY_DOMAIN = -1
-"""The domain of a condition that stands for all of them."""
+"""Domain index of a condition that stands for all domains."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingVectors:
-    """The vectors of a machine's normal clips.
+    """Vectors of a machine's normal clips.
 
     Parameters
     ----------
     vectors
         Shape ``(clip, condition, feature)``.
     own_conditions
-        The condition under which each clip was recorded, shape ``(clip,)``.
+        Index of the condition under which each clip was recorded, shape ``(clip,)``.
     clip_domains
         Index of each clip's domain, shape ``(clip,)``.
     condition_domains
         Index of each condition's domain, or `ANY_DOMAIN`, shape ``(condition,)``.
     frame_covariances
-        Covariance of single frames, whose mean a clip's vector is, about their domain's mean, shape ``(domain, feature,
-        feature)``; ``None`` where the representation does not give it.
+        Covariance of single frames about their domain's mean, shape ``(domain, feature, feature)``, where a clip's
+        vector is the mean of its frames; ``None`` where the representation does not give it.
     view_sizes
-        Where a vector is several views of a clip, one after the other: how many features each of them has.
+        Number of features of each view, where a vector is several views of a clip, one after the other.
     n_bands
-        Bands of the spectrum that a view of so many features is one value for each of, in order; 0 where there is none.
+        Number of bands of the spectrum; a view of so many features has one value for each, in order. 0 without one.
     """
 
     vectors: Array
@@ -58,7 +58,7 @@ class TrainingVectors:
         view_sizes: tuple[int, ...] = (),
         n_bands: int = 0,
     ) -> Self:
-        """One vector of any kind for each clip, to use a scorer on its own.
+        """Build from one vector of any kind for each clip, to use a scorer on its own.
 
         Parameters
         ----------
@@ -89,12 +89,18 @@ class TrainingVectors:
         sizes = view_sizes or (vectors.shape[1],)
         if n_bands not in (0, *sizes):
             raise DataError(f"n_bands {n_bands}; expected 0, or the features of a view: {', '.join(map(str, sizes))}")
-        nowhere = np.zeros(len(vectors), np.int64)
-        return cls(vectors[:, None], nowhere, labels, np.array([ANY_DOMAIN]), view_sizes=view_sizes, n_bands=n_bands)
+        return cls(
+            vectors=vectors[:, None],
+            own_conditions=np.zeros(len(vectors), np.int64),
+            clip_domains=labels,
+            condition_domains=np.array([ANY_DOMAIN]),
+            view_sizes=view_sizes,
+            n_bands=n_bands,
+        )
 
     @property
     def is_spectrum(self) -> bool:
-        """Whether the features are the bands of a spectrum."""
+        """True if the features are the bands of a spectrum."""
         return bool(self.vectors.shape[2] == self.n_bands)
 
     @property
@@ -102,8 +108,8 @@ class TrainingVectors:
         """Each clip under its own condition, shape ``(clip, feature)``."""
         return self.vectors[np.arange(len(self.vectors)), self.own_conditions]
 
-    def some(self, chosen: NDArray[np.bool_]) -> Self:
-        """Some of the clips; ``chosen`` has shape ``(clip,)``."""
+    def subset(self, chosen: NDArray[np.bool_]) -> Self:
+        """Clips where ``chosen``, shape ``(clip,)``, is true."""
         return replace(
             self,
             vectors=self.vectors[chosen],
@@ -113,9 +119,10 @@ class TrainingVectors:
 
 
 class Scorer(Protocol):
-    """What stands in `soundness.scoring.scorers.SCORERS`.
+    """Role of the classes in `soundness.scoring.scorers.SCORERS`.
 
-    A class of this kind inherits `nearest`, `contributions` and `enrolled`, which refuse by the name of the class.
+    A class that inherits from it may leave out `nearest`, `contributions` and `enrolled`, which then refuse with a
+    `SettingsError` that names the class.
     """
 
     @classmethod
@@ -127,42 +134,51 @@ class Scorer(Protocol):
         """Rebuild a scorer from `arrays`."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """All that was learned, by name."""
+        """Everything that was learned, by name."""
 
     def score(self, vectors: Array) -> float:
         """Anomaly score of one clip, higher is more anomalous; ``vectors`` has shape ``(condition, feature)``."""
 
-    def leave_one_out_scores(self, training: TrainingVectors) -> Array:
+    def left_out_scores(self) -> Array:
         """Score of each training clip, shape ``(clip,)``, as if it had not been in the training of the scorer."""
 
     def notes(self) -> list[str]:
-        """What a person should know of how it was fitted."""
+        """Notes for the user on the fit."""
 
     def nearest(self, vectors: Array, n_clips: int) -> NDArray[np.int64]:  # noqa: ARG002  # as it is used
-        """Indices of the normal clips that are most like one clip, nearest first; as many as there are, at most.
+        """Indices of the normal clips that are most like one clip, nearest first; at most as many as there are.
 
-        Clips that were enrolled follow those of the training. Refused with a `SettingsError` where a scorer keeps no
-        clips.
+        Clips that were enrolled follow those of the training.
+
+        Raises
+        ------
+        SettingsError
+            If the scorer keeps no clips.
         """
         raise SettingsError(f"{type(self).__name__} keeps no normal clips, so none of {n_clips} is the nearest")
 
     def contributions(self, vectors: Array) -> Array:
-        """Share of each feature in what makes one clip odd, shape ``(feature,)``; never negative, higher is odder.
+        """Share of each feature in the anomaly of one clip, shape ``(feature,)``; never negative.
 
-        What they add up to is told by each scorer. Refused with a `SettingsError` by one that knows no shares.
+        Each scorer documents what they add up to.
+
+        Raises
+        ------
+        SettingsError
+            If the scorer knows no shares.
         """
         raise SettingsError(
-            f"{type(self).__name__} does not know which of {vectors.shape[-1]} features make a clip odd"
+            f"{type(self).__name__} does not know which of {vectors.shape[-1]} features make a clip anomalous"
         )
 
     def enrolled(self, training: TrainingVectors) -> Self:
-        """The scorer with further normal clips beside its own; nothing else is learned anew.
+        """Scorer with further normal clips beside its own.
 
         Parameters
         ----------
         training
-            Clips with an index of their domain: one that the scorer knows, which they join, or the one after its last,
-            which they found. A clip's own condition is that of the network which suits it best.
+            Clips with an index of their domain: one that the scorer knows, or the one after its last for a new domain.
+            A clip's own condition is that of the network which reconstructs it best.
 
         Raises
         ------

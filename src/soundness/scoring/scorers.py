@@ -1,7 +1,7 @@
-"""Scorers by name, and from the scores of normal clips to a threshold.
+"""Scorers by name.
 
-All of it is float64 NumPy on arrays of shape ``(clip, condition, feature)``: one vector for each condition under which
-the clip was looked at. A representation that knows no conditions gives one vector, which counts for every domain. A
+They are float64 NumPy on arrays of shape ``(clip, condition, feature)``: one vector for each condition under which the
+clip was represented. A representation that knows no conditions gives one vector, which counts for every domain. A
 scorer works on vectors of any kind, too:
 
 >>> import numpy as np
@@ -40,7 +40,7 @@ SCORERS: dict[str, type[Scorer]] = {
 
 
 def find_scorer(name: str) -> type[Scorer]:
-    """The scorer of a name, or a user's own by import path.
+    """Scorer of a name, or a user's own by import path.
 
     Raises
     ------

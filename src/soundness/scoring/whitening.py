@@ -2,21 +2,20 @@ r"""Whitening: float64 NumPy.
 
 Vectors are multiplied by the inverse square root of their covariance about their domain's mean, so that a deviation
 counts the more, the less normal clips vary in its direction. The root is symmetric: each whitened feature stays as
-close to the feature it came from as whitening allows, so that squared differences can be told of single bands.
+close to the feature it came from as whitening allows, so that squared differences can be assigned to single bands.
 
-Where a scorer's ``anomaly_width`` says how anomalies change a spectrum, the matrix is not the inverse covariance but
-that of the likelihood ratio, see `soundness.scoring.expected_changes`, and its root is symmetric, too.
+Where a scorer's ``anomaly_width`` describes how anomalies change a spectrum, the matrix is not the inverse covariance
+but that of the likelihood ratio, see `soundness.scoring.expected_changes`, and its root is symmetric, too.
 
-Distances between the clips that a covariance was fitted on are too small. `CrossFit` gives the whitening as it would be
-without one of them, exactly, at the price of a product of a vector and a matrix: with the scatter :math:`T = U \Theta
-U^T`, a clip at :math:`v` from its domain's mean, :math:`n_d` clips in that domain and :math:`c = n_d / (n_d - 1)`, the
-scatter without the clip is :math:`T - c v v^T`; shrunk, it is diagonal in :math:`U` but for a term of rank one, whose
-inverse is that of Sherman and Morrison.
+Distances between the clips that a covariance was fitted on are too small. `CrossFit` gives the whitening without one of
+them, exactly, at the price of a product of a vector and a matrix: with the scatter :math:`T = U \Theta U^T`, a clip at
+:math:`v` from its domain's mean, :math:`n_d` clips in that domain and :math:`c = n_d / (n_d - 1)`, the scatter without
+the clip is :math:`T - c v v^T`; shrunk, it is diagonal in :math:`U` but for a term of rank one, whose inverse is that
+of Sherman and Morrison.
 """
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +25,11 @@ from soundness.errors import DataError
 from soundness.scoring.expected_changes import expected_changes, likelihood_ratio_factor
 from soundness.settings.scoring import ScorerSettings
 
-__all__ = ["CrossFit", "Embedding", "Whitening", "ledoit_wolf_shrinkage", "whitening_matrix"]
+__all__ = ["CrossFit", "Embedding", "ledoit_wolf_shrinkage", "shrunk_inverse_root", "whitening_matrix"]
 
 Embedding = Callable[[Array], Array]
 """Vectors, shape ``(..., feature)``, to points whose Euclidean distances are those of whitened vectors."""
 
-_FEWEST_FOR_A_DOMAIN = 3
 _FEWEST_FOR_LEDOIT_WOLF = 5
 _LARGEST_SCALED = 0.2
 _NO_VARIANCE = 1e-10  # times the variance of all clips: what rounding leaves of clips that do not differ
@@ -39,44 +37,28 @@ _HARDLY_VARIES = 1e-6  # times the variance of all clips: below, too many digits
 _CONSTANT = 1e-10  # times the mean square: what rounding leaves of a feature that does not vary
 
 
-class Whitening:
-    """What vectors are multiplied by, for each domain.
+def whitening_matrix(vectors: Array, domains: NDArray[np.int64], settings: ScorerSettings) -> Array | None:
+    """Matrix that vectors are multiplied by, shape ``(feature, feature)``; ``None`` where settings ask for none.
 
     Parameters
     ----------
-    roots
-        Shape ``(1, feature, feature)`` for all domains, or ``(domain, feature, feature)``.
-    is_own
-        Whether a domain is whitened by its own covariance, shape ``(domain,)``.
+    vectors
+        Normal clips, shape ``(clip, feature)``.
+    domains
+        Shape ``(clip,)``.
+    settings
+        Settings of the scorer.
+
+    Raises
+    ------
+    DataError
+        If no two clips of a domain differ, so that there is nothing to whiten by.
     """
-
-    def __init__(self, roots: Array, is_own: NDArray[np.bool_]) -> None:
-        self.roots = roots
-        self.is_own = is_own
-
-    @classmethod
-    def fit(
-        cls, vectors: Array, domains: NDArray[np.int64], settings: ScorerSettings, *, n_domains: int | None = None
-    ) -> Self | None:
-        """Fit to normal clips, shape ``(clip, feature)``; ``None`` where the settings ask for no whitening.
-
-        There are ``n_domains``, of which the last may have no clip; ``None`` for those that have one.
-        """
-        if settings.whitening == "none":
-            return None
-        pools = _pools(vectors, domains, settings, n_domains=n_domains)
-        distinct = pools if settings.whitening_scope == "per-domain" else pools[:1]
-        is_own = np.array([len(np.unique(domains[pool])) == 1 for pool in pools])
-        return cls(np.stack([_root(vectors[pool], domains[pool], settings) for pool in distinct]), is_own)
-
-    def of_domain(self, vectors: Array, domain: int) -> Array:
-        """Whitened vectors, shape ``(..., feature)``, as they are compared with those of a domain."""
-        whitened: Array = vectors @ self.roots[domain if len(self.roots) > 1 else 0]
-        return whitened
+    return None if settings.whitening == "none" else _root(vectors, domains, settings)
 
 
 class CrossFit:
-    """The whitening as it would be without one of the clips that it was fitted on.
+    """Whitening without one of the clips that it was fitted on.
 
     Parameters
     ----------
@@ -85,75 +67,46 @@ class CrossFit:
     domains
         Shape ``(clip,)``.
     settings
-        Of the scorer.
+        Settings of the scorer.
     """
 
     def __init__(self, vectors: Array, domains: NDArray[np.int64], settings: ScorerSettings) -> None:
-        self._n_domains = 1 + int(domains.max())
-        self._pools: list[_Pool | None] = [None] * self._n_domains
-        self._rows: list[NDArray[np.int64]] = []
+        self._vectors, self._domains, self._settings = vectors, domains, settings
+        self._basis: Array | None = None
         if settings.whitening == "none":
             return
-        pools = _pools(vectors, domains, settings)
-        made: dict[bytes, _Pool] = {}
-        for domain, pool in enumerate(pools):
-            if pool.tobytes() not in made:
-                made[pool.tobytes()] = _Pool(vectors[pool], domains[pool], settings)
-            self._pools[domain] = made[pool.tobytes()]
-        self._rows = [np.flatnonzero(pool) for pool in pools]
-
-    def prepared(self, vectors: Array) -> list[Array]:
-        """Vectors, shape ``(..., feature)``, as an embedding of each domain takes them."""
-        done: dict[int, Array] = {}
-        for pool in self._pools:
-            if id(pool) not in done:
-                done[id(pool)] = vectors if pool is None or pool.basis is None else vectors @ pool.basis
-        return [done[id(pool)] for pool in self._pools]
-
-    def without(self, clip: int) -> list[Embedding]:
-        """For each domain, how prepared vectors are to be compared where one clip is left out."""
-        done: dict[int, Embedding] = {}
-        for domain, pool in enumerate(self._pools):
-            if pool is not None and id(pool) not in done:
-                (inside,) = np.nonzero(self._rows[domain] == clip)
-                done[id(pool)] = pool.without(int(inside[0]) if len(inside) else None)
-        return [_as_they_are if pool is None else done[id(pool)] for pool in self._pools]
-
-
-class _Pool:
-    """Clips that are whitened together."""
-
-    def __init__(self, vectors: Array, domains: NDArray[np.int64], settings: ScorerSettings) -> None:
-        self._vectors, self._domains, self._settings = vectors, domains, settings
         self._centred = _centred(vectors, domains)
         _, index, counts = np.unique(domains, return_inverse=True, return_counts=True)
         self._n_beside = counts[index]  # clips of the same domain, itself included
         self._n_domains = len(counts)
-        self._products = self._centred.T @ self._centred if settings.whitening != "diagonal" else None
-        self.basis: Array | None = None
-        if self._products is not None and not settings.is_standardised:
-            values, self.basis = np.linalg.eigh(self._products)
+        self._products = self._centred.T @ self._centred
+        if not settings.is_standardised:
+            values, self._basis = np.linalg.eigh(self._products)
             self._scatter = np.maximum(values, 0.0)
-            self._rotated = self._centred @ self.basis
+            self._rotated = self._centred @ self._basis
         self._total = float(np.square(self._centred).sum())
 
-    @cached_property
-    def _with_all(self) -> Embedding:
-        return self._fitted(np.ones(len(self._vectors), np.bool_))
+    def prepared(self, vectors: Array) -> Array:
+        """Vectors, shape ``(..., feature)``, as the embeddings of `without` take them."""
+        return vectors if self._basis is None else vectors @ self._basis
 
-    def without(self, clip: int | None) -> Embedding:
-        """How vectors, multiplied by `basis` where there is one, are compared where one clip is left out."""
-        if clip is None or not self._varies_without(clip):
+    def without(self, clip: int) -> Embedding:
+        """Embedding of prepared vectors for comparison where one clip is left out."""
+        if self._settings.whitening == "none":
+            return lambda vectors: vectors
+        if not self._varies_without(clip):
             return self._with_all
         others = np.arange(len(self._vectors)) != clip
-        if self._products is None:
-            return self._fitted(others)
-        if self.basis is None:
+        if self._settings.is_standardised:
             return self._standardised(clip, others)
         shrinkage = _shrinkage(self._vectors[others], self._domains[others], self._settings)
         if shrinkage < self._settings.eigenvalue_floor:  # some eigenvalues may be floored: no such short cut
             return self._fitted(others)
         return self._downdated(clip, shrinkage)
+
+    @cached_property
+    def _with_all(self) -> Embedding:
+        return self._fitted(np.ones(len(self._vectors), np.bool_))
 
     def _varies_without(self, clip: int) -> bool:
         left = self._total - self._gain(clip) * float(np.square(self._centred[clip]).sum())
@@ -164,17 +117,12 @@ class _Pool:
         return count / (count - 1) if count > 1 else 0.0
 
     def _fitted(self, chosen: NDArray[np.bool_]) -> Embedding:
-        vectors, domains = self._vectors[chosen], self._domains[chosen]
-        if self._settings.whitening == "diagonal":
-            deviations = _deviations(vectors, domains)
-            return lambda vectors: vectors / deviations
-        root = _root(vectors, domains, self._settings)
-        matrix = root if self.basis is None else self.basis.T @ root
+        root = _root(self._vectors[chosen], self._domains[chosen], self._settings)
+        matrix = root if self._basis is None else self._basis.T @ root
         return lambda vectors: vectors @ matrix
 
     def _standardised(self, clip: int, others: NDArray[np.bool_]) -> Embedding:
-        """By the covariance without the clip, which is less by a product of rank one, in units of its deviations."""
-        assert self._products is not None
+        """Embedding by the covariance without the clip, less a product of rank one, in units of its deviations."""
         domains, direction = self._domains[others], self._centred[clip]
         products = self._products - self._gain(clip) * np.outer(direction, direction)
         squares = np.diag(products)
@@ -193,7 +141,7 @@ class _Pool:
         return lambda vectors: vectors @ factor
 
     def _downdated(self, clip: int, shrinkage: float) -> Embedding:
-        """Sherman and Morrison: a scale of each rotated feature, and one more feature for the clip's direction."""
+        """Sherman and Morrison's formula: a scale for each rotated feature, and a feature for the clip's direction."""
         gain, direction = self._gain(clip), self._rotated[clip]
         n_domains = self._n_domains - (self._n_beside[clip] == 1)
         freedom = max(1, len(self._vectors) - 1 - n_domains)
@@ -206,7 +154,7 @@ class _Pool:
         return lambda vectors: np.concatenate([vectors * scale, (vectors @ extra)[..., None]], axis=-1)
 
 
-def whitening_matrix(
+def shrunk_inverse_root(
     vectors: Array, domains: NDArray[np.int64], *, shrinkage: float, eigenvalue_floor: float = 0.0
 ) -> Array:
     r"""Inverse square root of the shrunk within-domain covariance.
@@ -236,7 +184,8 @@ def whitening_matrix(
         If no two clips of a domain differ, so that there is nothing to whiten by.
     """
     _check_varies(vectors, domains)
-    covariance = _covariance(vectors, domains)
+    centred = _centred(vectors, domains)
+    covariance = centred.T @ centred / _freedom(domains)
     variance = np.trace(covariance) / len(covariance)
     shrunk = (1 - shrinkage) * covariance + shrinkage * variance * np.eye(len(covariance))
     values, directions = np.linalg.eigh(shrunk)
@@ -269,14 +218,12 @@ def ledoit_wolf_shrinkage(centred: Array) -> float:
 
 
 def _root(vectors: Array, domains: NDArray[np.int64], settings: ScorerSettings) -> Array:
-    """What vectors are multiplied by, shape ``(feature, feature)``."""
+    """Matrix that vectors are multiplied by, shape ``(feature, feature)``."""
     _check_varies(vectors, domains)
-    if settings.whitening == "diagonal":
-        return np.diag(1.0 / _deviations(vectors, domains))
     deviations = _deviations(vectors, domains) if settings.is_standardised else np.ones(vectors.shape[1])
     scaled = vectors if not settings.is_standardised else vectors / deviations
     shrinkage = _shrinkage(scaled, domains, settings)
-    matrix = whitening_matrix(scaled, domains, shrinkage=shrinkage, eigenvalue_floor=settings.eigenvalue_floor)
+    matrix = shrunk_inverse_root(scaled, domains, shrinkage=shrinkage, eigenvalue_floor=settings.eigenvalue_floor)
     changes = _changes(len(matrix), settings)
     if changes is not None:
         factor = likelihood_ratio_factor(matrix, changes / deviations[:, None])
@@ -286,7 +233,7 @@ def _root(vectors: Array, domains: NDArray[np.int64], settings: ScorerSettings) 
 
 
 def _changes(n_features: int, settings: ScorerSettings) -> Array | None:
-    """Where the features are bands of which something is expected: see `expected_changes`."""
+    """Factor of the expected changes, see `expected_changes`; ``None`` where none are expected."""
     if settings.anomaly_width == 0.0:
         return None
     return expected_changes(n_features, width=settings.anomaly_width, level=settings.anomaly_level)
@@ -302,17 +249,11 @@ def _shrinkage(vectors: Array, domains: NDArray[np.int64], settings: ScorerSetti
 
 
 def _deviations(vectors: Array, domains: NDArray[np.int64]) -> Array:
-    """Of each feature about its domain's mean; 1 for one that does not vary, shape ``(feature,)``."""
+    """Deviation of each feature about its domain's mean; 1 where it does not vary, shape ``(feature,)``."""
     variances = np.square(_centred(vectors, domains)).sum(axis=0) / _freedom(domains)
     is_constant = variances <= _CONSTANT**2 * np.square(vectors).mean(axis=0)
     deviations: Array = np.sqrt(np.where(is_constant, 1.0, variances))
     return deviations
-
-
-def _covariance(vectors: Array, domains: NDArray[np.int64]) -> Array:
-    centred = _centred(vectors, domains)
-    covariance: Array = centred.T @ centred / _freedom(domains)
-    return covariance
 
 
 def _freedom(domains: NDArray[np.int64]) -> int:
@@ -331,20 +272,3 @@ def _centred(vectors: Array, domains: NDArray[np.int64]) -> Array:
         here = domains == label
         centred[here] = vectors[here] - vectors[here].mean(axis=0)
     return centred
-
-
-def _pools(
-    vectors: Array, domains: NDArray[np.int64], settings: ScorerSettings, *, n_domains: int | None = None
-) -> list[NDArray[np.bool_]]:
-    """For each domain, which clips its whitening is fitted on."""
-    everything = np.ones(len(vectors), np.bool_)
-    pools = []
-    for domain in range(1 + int(domains.max()) if n_domains is None else n_domains):
-        here = domains == domain
-        is_own = settings.whitening_scope == "per-domain" and here.sum() >= _FEWEST_FOR_A_DOMAIN
-        pools.append(here if is_own and np.ptp(vectors[here], axis=0).any() else everything)
-    return pools
-
-
-def _as_they_are(vectors: Array) -> Array:
-    return vectors

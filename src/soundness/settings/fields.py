@@ -5,12 +5,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-__all__ = ["POOLING_NAMES", "Pooling", "PositiveInt", "StrictSettings", "quantile_of"]
+__all__ = ["Pooling", "PositiveInt", "StrictSettings", "quantile_of"]
 
 PositiveInt = Annotated[int, Field(ge=1)]
-
-POOLING_NAMES = ("mean", "deviation", "generalised-mean", "modulation", "change")
-"""Poolings beside the quantiles."""
 
 
 def quantile_of(pooling: str) -> float | None:
@@ -22,13 +19,13 @@ def quantile_of(pooling: str) -> float | None:
 
 
 def _checked_pooling(name: str) -> str:
-    if name in POOLING_NAMES or quantile_of(name) is not None:
+    if name == "mean" or quantile_of(name) is not None:
         return name
-    raise ValueError(f"expected {', '.join(POOLING_NAMES)}, or a quantile between 0 and 1, such as quantile-0.1")
+    raise ValueError("expected mean, or a quantile between 0 and 1, such as quantile-0.1")
 
 
 Pooling = Annotated[str, AfterValidator(_checked_pooling)]
-"""What becomes of a band over time: one of `POOLING_NAMES`, or a quantile, such as ``quantile-0.1``."""
+"""Statistic of a band over time: ``mean``, or a quantile, such as ``quantile-0.1``."""
 
 
 class StrictSettings(BaseModel):

@@ -275,7 +275,7 @@ class _Run:
         separator: "Separator | None",
     ) -> Calibration:
         if self.settings.calibration == "left-out":
-            scores = scorer.leave_one_out_scores(vectors)
+            scores = scorer.left_out_scores()
             names = enumerate(_domain_names(heard))
             by_domain = {name: scores[vectors.clip_domains == index] for index, name in names}
             return left_out_calibration(by_domain, self.settings)
@@ -344,13 +344,13 @@ def _training_vectors(heard: MachineSpectrograms, fitted: Fitted, domains: list[
     conditions = fitted.conditions
     own = [conditions.index(condition) if conditions else 0 for condition in heard.conditions]
     return TrainingVectors(
-        np.stack([_vectors_of(fitted.representation, clip) for clip in heard.spectrograms]),
-        np.array(own),
-        np.array([domains.index(clip.domain or "") for clip in heard.clips]),
-        np.array([domains.index(condition.domain) for condition in conditions] or [ANY_DOMAIN]),
-        fitted.frame_covariances,
-        fitted.view_sizes,
-        fitted.n_bands,
+        vectors=np.stack([_vectors_of(fitted.representation, clip) for clip in heard.spectrograms]),
+        own_conditions=np.array(own),
+        clip_domains=np.array([domains.index(clip.domain or "") for clip in heard.clips]),
+        condition_domains=np.array([domains.index(condition.domain) for condition in conditions] or [ANY_DOMAIN]),
+        frame_covariances=fitted.frame_covariances,
+        view_sizes=fitted.view_sizes,
+        n_bands=fitted.n_bands,
     )
 
 

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 import soundness
 from soundness.audio.log_mel import LogMel
+from soundness.audio.reading import pick_channel
 from soundness.data.clips import Clip
-from soundness.detectors.front_end import one_channel
 from soundness.detectors.reader import read_recording
 from soundness.evaluation.metrics import roc_auc
 from soundness.evaluation.score_files import read_scores
@@ -55,7 +55,7 @@ def autoencoder_scores(root: Path, *, n_epochs: int) -> dict[str, float]:
 def stacked_frames(clip: Clip) -> Tensor:
     """Log-mel of a clip with five neighbouring frames side by side, shape ``(frame, 640)``."""
     log_mel = LogMel(SETTINGS.log_mel, sample_rate=SETTINGS.audio.sample_rate)
-    heard = torch.from_numpy(log_mel(one_channel(read_recording(clip.path, SETTINGS), channel=0)[0]))
+    heard = torch.from_numpy(log_mel(pick_channel(read_recording(clip.path, SETTINGS), channel=0)[0]))
     return heard.T.unfold(0, N_STACKED, 1).transpose(1, 2).flatten(1).clone()
 
 

@@ -122,10 +122,11 @@ def _measured(work: Path, out: Path, trial: Trial, tests: tuple[Path, ...]) -> O
         store=store,
     )
     trained = time.perf_counter()
+    detectors = {name: replace(found, cache=store) for name, found in load_detectors(out / "run").items()}
     figures, n_scored = [], 0
     for index, test in enumerate(tests):
         scores = out / f"scores-{index}"
-        report = score_clips(load_detectors(out / "run"), [test], scores, overwrite=True, n_workers=1, store=store)
+        report = score_clips(detectors, [test], scores, overwrite=True, n_workers=1)
         figures.append(_figure(evaluate(scores)))
         n_scored += report.n_scored
     return Outcome(tuple(figures), trained - started, time.perf_counter() - trained, n_scored)

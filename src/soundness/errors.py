@@ -17,6 +17,8 @@ The message of each is one line: what was expected, what came, and where. The co
 status 2. Any other exception is a bug and keeps its traceback.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -31,6 +33,7 @@ __all__ = [
     "ScoresError",
     "SettingsError",
     "SoundnessError",
+    "audio_errors_at",
 ]
 
 
@@ -61,6 +64,17 @@ class DataError(SoundnessError):
 
 class AudioError(DataError):
     """One recording cannot be used: unreadable, empty, not finite, too short, or recorded too slowly."""
+
+
+@contextmanager
+def audio_errors_at(path: Path) -> Iterator[None]:
+    """Give the path of a recording to an `AudioError` that is raised within it and has none."""
+    try:
+        yield
+    except AudioError as error:
+        if error.path is not None:
+            raise
+        raise error.at(path) from error.__cause__
 
 
 class SettingsError(SoundnessError):

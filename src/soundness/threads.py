@@ -121,7 +121,7 @@ def one_blas_thread() -> AbstractContextManager[None]:
 @contextmanager
 def one_thread_each() -> Iterator[None]:
     """Recordings are heard in parallel, each by one thread: faster, and the same on any number of cores."""
-    is_loaded = "torch" in sys.modules  # where it is not, nothing needs it
+    is_loaded = sys.modules.get("torch") is not None  # where it is not, nothing needs it
     with one_blas_thread(), _ONE_TORCH_THREAD() if is_loaded else nullcontext():
         yield
 

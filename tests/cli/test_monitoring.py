@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from soundness.detectors.saving import load_detector, save_detector
 
 @pytest.fixture
 def detector(calibrated, tmp_path: Path) -> Path:
-    save_detector(calibrated[0].with_alarm_rule(rule(n_anomalous=2, n_clips=3)), tmp_path / "fan.soundness")
+    save_detector(replace(calibrated[0], alarm_rule=rule(n_anomalous=2, n_clips=3)), tmp_path / "fan.soundness")
     return tmp_path / "fan.soundness"
 
 

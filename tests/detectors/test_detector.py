@@ -1,11 +1,16 @@
 """A detector scores one recording at a time, and its score depends on nothing else."""
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from soundness.audio.log_mel import LogMel
-from soundness.detectors.detector import Detector
+from soundness.audio.log_mel_cache import LogMelCache
+from soundness.detectors.bulk_scoring import score_clip
 from soundness.errors import AudioError
 from soundness.representations.protocol import REPRESENTATIONS, find_representation, network_plan
 from soundness.settings.loading import system_names
@@ -18,22 +23,10 @@ def noise(n_channels=1, *, seconds=0.5, seed=0):
     return (0.1 * np.random.default_rng(seed).standard_normal(shape)).astype(np.float32)
 
 
-def with_settings(detector, settings):
-    return Detector(
-        detector.machine_type,
-        settings=settings,
-        representation=detector.representation,
-        scorer=detector.scorer,
-        threshold=detector.threshold,
-        summary=detector.summary,
-    )
-
-
-def listening_to(detector, channel):
+def using_channel(detector, channel):
     settings = detector.settings
-    return with_settings(
-        detector, settings.model_copy(update={"audio": settings.audio.model_copy(update={"channel": channel})})
-    )
+    audio = settings.audio.model_copy(update={"channel": channel})
+    return replace(detector, settings=settings.model_copy(update={"audio": audio}))
 
 
 def test_every_representation_belongs_to_a_system_that_is_tested(detectors):
@@ -66,17 +59,17 @@ class TestEverySystem:
         strange = waveform + 0.3 * np.sin(2 * np.pi * 3_500 * time).astype(np.float32)
         assert detectors[system].score(strange) > detectors[system].score(waveform)
 
-    def test_only_the_channel_that_is_listened_to_counts(self, detectors, system):
+    def test_only_the_channel_of_the_settings_counts(self, detectors, system):
         near, far = noise(seed=1), noise(seed=2)
         detector, both = detectors[system], np.concatenate([near, far])
         assert detector.score(both) == detector.score(near)
-        assert listening_to(detector, 1).score(both) == detector.score(far)
+        assert using_channel(detector, 1).score(both) == detector.score(far)
         assert detector.score(near) != detector.score(far)
 
     def test_a_recording_without_the_channel_is_refused(self, detectors, system, waveform):
-        detector = listening_to(detectors[system], 1)
+        detector = using_channel(detectors[system], 1)
         for use in (detector.score, detector.spectrograms, detector.error_map):
-            with pytest.raises(AudioError, match=r"1 channel\(s\); audio\.channel 1 \(counted from 0\)"):
+            with pytest.raises(AudioError, match=r"1 channel\(s\); channel 1 \(counted from 0\)"):
                 use(waveform)
 
     def test_vectors_and_error_map_have_the_shapes_of_the_log_mel(self, detectors, system, waveform):
@@ -116,18 +109,18 @@ class TestEverySystem:
         assert np.array_equal(before.vectors(clip), after.vectors(clip))
         assert np.array_equal(before.error_map(clip), after.error_map(clip))
 
-    def test_silence_has_a_finite_score_and_a_remark(self, detectors, system):
+    def test_silence_has_a_finite_score_and_a_note(self, detectors, system):
         silence = np.zeros((1, 8_000), np.float32)
         assert np.isfinite(detectors[system].score(silence))
-        assert detectors[system].remarks(silence) == ["digital silence"]
+        assert detectors[system].notes(silence) == ("digital silence",)
 
-    def test_an_ordinary_recording_has_no_remarks(self, detectors, system, waveform):
-        assert detectors[system].remarks(waveform) == []
+    def test_an_ordinary_recording_has_no_notes(self, detectors, system, waveform):
+        assert detectors[system].notes(waveform) == ()
 
-    def test_silence_of_the_other_channel_is_no_remark(self, detectors, system, waveform):
+    def test_silence_of_the_other_channel_is_not_noted(self, detectors, system, waveform):
         both = np.concatenate([waveform, np.zeros_like(waveform)])
-        assert detectors[system].remarks(both) == []
-        assert listening_to(detectors[system], 1).remarks(both) == ["digital silence"]
+        assert detectors[system].notes(both) == ()
+        assert using_channel(detectors[system], 1).notes(both) == ("digital silence",)
 
     def test_the_threshold_itself_is_normal_and_anything_above_is_not(self, detectors, system):
         threshold = detectors[system].threshold.value
@@ -143,38 +136,85 @@ class TestEverySystem:
             torch.set_num_threads(1)
 
 
-def test_a_clip_shorter_than_a_segment_is_scored_with_a_remark(detectors):
+def test_a_clip_shorter_than_a_segment_is_scored_with_a_note(detectors):
     short = noise(seconds=1_500 / 16_000)  # 1 + 1500 // 256 = 6 frames
     for detector in detectors.values():
         assert np.isfinite(detector.score(short))
         expected = [] if network_plan(detector.settings) is None else ["6 frames, shorter than one segment of 8"]
-        assert [remark.partition(":")[0] for remark in detector.remarks(short)] == expected
+        assert [note.partition(":")[0] for note in detector.notes(short)] == expected
 
 
-def test_a_clip_of_exactly_one_segment_has_no_remark(detectors):
-    assert detectors["conditional"].remarks(noise(seconds=7 * 256 / 16_000)) == []
+def test_a_clip_of_exactly_one_segment_has_no_note(detectors):
+    assert detectors["conditional"].notes(noise(seconds=7 * 256 / 16_000)) == ()
+
+
+# Recordings
+
+
+def test_a_recording_scores_as_its_waveform_does(detectors, tmp_path, waveform):
+    soundfile.write(tmp_path / "a.wav", waveform[0], 16_000, subtype="FLOAT")
+    detector = detectors["log-mel-knn"]
+    found = detector.score_recording(tmp_path / "a.wav")
+    assert found.anomaly_score == detector.score(waveform)
+    assert found.decision == detector.decide(found.anomaly_score)
+    assert found.p_value == detector.p_value(found.anomaly_score)
+    assert found.notes == ()
+
+
+def test_a_recording_can_be_scored_by_its_beginning(detectors, tmp_path, waveform):
+    soundfile.write(tmp_path / "a.wav", np.concatenate([waveform[0], waveform[0]]), 16_000, subtype="FLOAT")
+    found = detectors["log-mel-knn"].score_recording(tmp_path / "a.wav", max_seconds=0.5)
+    assert found.anomaly_score == detectors["log-mel-knn"].score(waveform)
+    assert found.notes == ("only the first 0.5 s of 1 s were scored",)
+
+
+def test_the_beginning_of_a_recording_is_not_kept_as_the_whole(detectors, tmp_path, waveform):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.concatenate([waveform[0], 0.1 * waveform[0]]), 16_000, subtype="FLOAT")
+    detector = replace(detectors["log-mel-knn"], cache=LogMelCache(tmp_path / "cache"))
+    whole = detectors["log-mel-knn"].score_recording(path).anomaly_score
+    assert detector.score_recording(path, max_seconds=0.5).anomaly_score != whole
+    assert detector.score_recording(path).anomaly_score == detector.score_recording(path).anomaly_score == whole
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+
+
+def test_every_problem_of_a_recording_names_it(detectors, tmp_path, waveform):
+    path = tmp_path / "a.wav"
+    for samples, message in (
+        (waveform[0], r"a\.wav: 1 channel\(s\); channel 1"),
+        (1e38 * np.stack([waveform[0], waveform[0]], axis=1), r"a\.wav: too loud"),
+        (waveform[0, :100], r"a\.wav: 100 samples"),
+    ):
+        soundfile.write(path, samples, 16_000, subtype="FLOAT")
+        for score in (
+            using_channel(detectors["log-mel-knn"], 1).score_recording,
+            partial(score_clip, using_channel(detectors["log-mel-knn"], 1)),
+        ):
+            with pytest.raises(AudioError, match=message) as raised:
+                score(path)
+            assert raised.value.path == path
+
+
+def test_a_detector_with_other_settings_has_another_front_end(detectors, waveform):
+    detector, both = detectors["log-mel-knn"], np.concatenate([waveform, noise(seconds=0.5)])
+    assert detector.score(both) == detector.score(waveform)
+    assert using_channel(detector, 1).score(both) != detector.score(waveform)
 
 
 # Separation
 
 
 def separating(detector, separator, mode):
-    """A detector as it stands, but for what it listens to."""
-    return Detector(
-        detector.machine_type,
-        settings=detector.settings.model_copy(update={"separation": mode}),
-        representation=detector.representation,
-        scorer=detector.scorer,
-        threshold=detector.threshold,
-        summary=detector.summary,
-        separator=separator,
-    )
+    """The same detector with separation in front."""
+    settings = detector.settings.model_copy(update={"separation": mode})
+    return replace(detector, settings=settings, separator=separator)
 
 
 @pytest.mark.parametrize(
-    ("mode", "given", "wanted"), [("denoise", "machine", "machine"), ("target=separated", "recording", "machine")]
+    ("mode", "input_sound", "reference"),
+    [("denoise", "machine", "machine"), ("target=separated", "recording", "machine")],
 )
-def test_what_is_separated_takes_its_place(detectors, separator, waveform, mode, given, wanted):
+def test_what_is_separated_takes_its_place(detectors, separator, waveform, mode, input_sound, reference):
     detector = separating(detectors["conditional"], separator, mode)
     log_mel = LogMel(detector.settings.log_mel, sample_rate=16_000)
     expected = {
@@ -182,8 +222,8 @@ def test_what_is_separated_takes_its_place(detectors, separator, waveform, mode,
         "machine": log_mel(separator.separate(waveform)[0, 0]),
     }
     found = detector.spectrograms(waveform)
-    assert np.array_equal(found.input, expected[given])
-    assert np.array_equal(found.reference, expected[wanted])
+    assert np.array_equal(found.input, expected[input_sound])
+    assert np.array_equal(found.reference, expected[reference])
     assert not np.array_equal(expected["recording"], expected["machine"])
 
 
@@ -203,7 +243,7 @@ class TestADetectorThatSeparates:
         assert forwards == backwards[::-1]
         assert len(set(forwards)) == 4
 
-    def test_only_the_channel_that_is_listened_to_counts(self, separating_detector):
+    def test_only_the_channel_of_the_settings_counts(self, separating_detector):
         near, far = noise(seed=1), noise(seed=2)
         assert separating_detector.score(np.concatenate([near, far])) == separating_detector.score(near)
 

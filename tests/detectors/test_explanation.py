@@ -1,5 +1,7 @@
 """An explanation points at what was made odd, adds up to what it says, and says it in words."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import soundfile
@@ -133,7 +135,8 @@ def test_a_scorer_and_a_representation_that_tell_nothing_of_bands_are_explained_
         def nearest(self, vectors, n_clips):  # noqa: ARG002  # as all scorers
             return np.zeros(1, np.int64)
 
-    changed = detector._changed(
+    changed = replace(
+        detector,
         representation=Silent(), scorer=Deaf(detector.scorer.bank, left_out=detector.scorer.left_out,
                                              settings=detector.scorer.settings)
     )  # fmt: skip
@@ -157,7 +160,7 @@ def test_views_of_a_clip_are_added_band_by_band(detectors, fan):
     doubled = type(bank).from_arrays({**bank.arrays(), "own": np.tile(bank.own, (1, 2))}, detector.settings.scorer)
     scorer = type(detector.scorer)(doubled, left_out=detector.scorer.left_out, settings=detector.settings.scorer)
     representation = Twice(mean=detector.representation.mean, deviation=detector.representation.deviation)
-    twice = explain_clip(detector._changed(representation=representation, scorer=scorer), clip)
+    twice = explain_clip(replace(detector, representation=representation, scorer=scorer), clip)
     np.testing.assert_allclose(twice.bands, 2 * once.bands)
     assert "of 2 views of the clip together" in twice.meaning
 
@@ -168,7 +171,7 @@ def test_normal_clips_survive_the_file_and_older_files_do_without_them(workshop,
     assert len(kept.names) == len(kept.means) == 12
     assert kept.nearest(kept.means[3] + 0.001, 2)[0] == 3
     assert kept.joined(kept).names[12:] == kept.names
-    older = detector._changed(normal_clips=None)
+    older = replace(detector, normal_clips=None)
     save_detector(older, tmp_path / "older.soundness")
     explained = explain_recording(load_detector(tmp_path / "older.soundness"), odd_clip, normal=None)
     assert explained.nearest is None
@@ -333,8 +336,7 @@ def test_what_cannot_be_explained_is_refused_in_one_line(workshop, odd_clip, tmp
     assert "no detector of 'pump'" in refusal("explain", run, odd_clip, "--out", out, "--machine", "pump")
     several = tmp_path / "run"
     for machine in ("fan", "pump"):
-        detector = load_detector(run / "fan.soundness")
-        detector.machine_type = machine
+        detector = replace(load_detector(run / "fan.soundness"), machine_type=machine)
         save_detector(detector, several / f"{machine}.soundness")
     message = refusal("explain", several, odd_clip, "--out", out)
     assert "detectors of fan, pump; --machine says which" in message

@@ -1,8 +1,4 @@
-"""Recordings are read as a system listens to them; what no training should start with is refused by name."""
-
-import os
-import re
-from dataclasses import replace
+"""Recordings are read at their system's rate, and their log-mels are kept where there is a cache."""
 
 import numpy as np
 import pytest
@@ -10,11 +6,10 @@ import soundfile
 
 from soundness.audio.log_mel import LogMel
 from soundness.audio.log_mel_cache import LogMelCache
-from soundness.data.datasets import FEWEST_TRAINING_CLIPS, open_dataset
-from soundness.detectors.reader import read_recording
-from soundness.errors import AudioError, DataError
+from soundness.detectors.front_end import FrontEnd
+from soundness.detectors.reader import RecordingReader, read_recording
+from soundness.errors import AudioError
 from soundness.settings.loading import load_settings
-from soundness.training.clips import check_training_clips, hear
 
 RATE = 16_000
 
@@ -22,24 +17,6 @@ RATE = 16_000
 def noise(n_samples, *, n_channels=1, seed=0):
     samples = 0.1 * np.random.default_rng(seed).standard_normal((n_samples, n_channels))
     return samples.astype(np.float32)
-
-
-def machine_of(folder):
-    (machine,) = open_dataset(folder).machines.values()
-    return machine
-
-
-@pytest.fixture
-def folder(tmp_path, write_machine):
-    return write_machine(tmp_path, n_source=4, n_target=2)
-
-
-def heard(folder, settings):
-    return hear(machine_of(folder), settings, None, advance=lambda: None)
-
-
-def first_clip(folder):
-    return sorted((folder / "train").iterdir())[0]
 
 
 def test_a_recording_is_read_at_the_systems_rate_with_all_its_channels(tmp_path, small):
@@ -67,224 +44,32 @@ def test_a_recording_that_lacks_the_highest_band_is_refused_and_one_that_has_it_
     assert read_recording(tmp_path / "slow.wav", small("conditional", "log_mel.fmax=4000")).shape == (1, 16_000)
 
 
-@pytest.mark.parametrize("n_clips", [0, 1, 2])
-def test_fewer_than_three_training_clips_are_refused(tmp_path, write_machine, small, n_clips):
-    folder = write_machine(tmp_path, n_source=n_clips, n_target=0, n_test=1)
-    assert FEWEST_TRAINING_CLIPS == 3
-    with pytest.raises(DataError, match=rf"fan: {n_clips} training clip\(s\) of fan; at least 3 are needed"):
-        check_training_clips(machine_of(folder), small())
-
-
-def test_three_training_clips_are_enough(tmp_path, write_machine, small):
-    check_training_clips(machine_of(write_machine(tmp_path, n_source=3, n_target=0)), small())
-
-
-def test_a_training_clip_labelled_anomalous_is_refused_by_name(folder, small):
-    name = "section_00_source_train_anomaly_0009.wav"
-    first_clip(folder).rename(folder / "train" / name)
-    with pytest.raises(DataError, match=rf"{name}: labelled anomalous"):
-        check_training_clips(machine_of(folder), small())
-
-
-def test_two_training_clips_of_one_name_are_refused_by_name(folder, small):
-    first = first_clip(folder)
-    soundfile.write(first.with_suffix(".flac"), noise(8_000), RATE)
-    with pytest.raises(DataError, match=rf"{first.stem}.*of the same name as .*{first.stem}"):
-        check_training_clips(machine_of(folder), small())
-
-
-def test_a_training_clip_recorded_too_slowly_is_refused_by_name(folder, small):
-    soundfile.write(first_clip(folder), noise(8_000), 8_000)
-    message = rf"{re.escape(first_clip(folder).name)}: recorded at 8000 Hz.*log_mel\.fmax"
-    with pytest.raises(AudioError, match=message):
-        check_training_clips(machine_of(folder), small())
-    check_training_clips(machine_of(folder), small("conditional", "log_mel.fmax=4000"))
-
-
-@pytest.mark.parametrize("content", [b"", b"no audio at all", b"RIFF\x24\x00\x00\x00WAVE"])
-def test_a_training_clip_that_is_no_audio_is_refused_by_name(folder, small, content):
-    first_clip(folder).write_bytes(content)
-    with pytest.raises(AudioError, match=re.escape(str(first_clip(folder)))):
-        check_training_clips(machine_of(folder), small())
-
-
-def test_clips_are_heard_in_the_order_of_their_names_as_log_mels(folder, small):
-    found = heard(folder, small())
-    assert [clip.path.name for clip in found.clips] == sorted(path.name for path in (folder / "train").iterdir())
-    assert found.machine_type == "fan"
-    assert found.notes == ()
-    assert found.seconds > 0
-    log_mel = LogMel(small().log_mel, sample_rate=RATE)
-    for clip, spectrograms in zip(found.clips, found.spectrograms, strict=True):
-        waveform = soundfile.read(clip.path, dtype="float32")[0]
-        assert np.array_equal(spectrograms.input, log_mel(waveform))
-        assert spectrograms.reference is spectrograms.input
-    assert found.copies == ()
-    assert found.separation_seconds == 0.0
-
-
-def test_hearing_reports_each_clip_once(folder, small):
-    calls = []
-    hear(machine_of(folder), small(), None, advance=lambda: calls.append(1))
-    assert len(calls) == 6
-
-
-def test_clips_of_mixed_lengths_rates_and_formats_are_heard(folder, small):
-    paths = sorted((folder / "train").iterdir())
-    soundfile.write(paths[0], noise(20_000), RATE)
-    soundfile.write(paths[1], noise(44_100), 44_100)
-    paths[2].unlink()
-    soundfile.write(paths[2].with_suffix(".flac"), noise(4_096), RATE)
-    frames = [clip.input.shape[-1] for clip in heard(folder, small()).spectrograms]
-    assert frames == [1 + 20_000 // 256, 1 + 16_000 // 256, 1 + 4_096 // 256, 26, 26, 26]
-
-
-def test_the_channel_of_the_settings_is_heard(folder, small):
-    for index, path in enumerate(sorted((folder / "train").iterdir())):
-        soundfile.write(path, noise(8_000, n_channels=2, seed=index), RATE)
-    left, right = (heard(folder, small("conditional", f"audio.channel={n}")).spectrograms for n in (0, 1))
-    log_mel = LogMel(small().log_mel, sample_rate=RATE)
-    for path, near, far in zip(sorted((folder / "train").iterdir()), left, right, strict=True):
-        samples = soundfile.read(path, dtype="float32")[0].T.copy()
-        assert np.array_equal(near.input, log_mel(samples[0]))
-        assert np.array_equal(far.input, log_mel(samples[1]))
-
-
-def test_a_clip_without_the_channel_is_refused_by_name(folder, small):
-    with pytest.raises(AudioError, match=rf"{re.escape(str(folder))}.*: 1 channel\(s\); audio\.channel 1"):
-        heard(folder, small("conditional", "audio.channel=1"))
-
-
-def test_a_clip_that_cannot_be_read_to_its_end_is_refused_by_name(folder, small):
-    path = first_clip(folder)
-    path.write_bytes(path.read_bytes()[:3_000])
-    with pytest.raises(AudioError, match=rf"{re.escape(str(path))}: truncated"):
-        heard(folder, small())
-
-
-def test_silent_clips_are_noted(folder, small):
-    paths = sorted((folder / "train").iterdir())
-    for path in paths[1:3]:
-        soundfile.write(path, np.zeros(8_000), RATE)
-    assert heard(folder, small()).notes == (f"2 training clip(s) digital silence: {paths[1].name}",)
-
-
-def test_silence_of_another_channel_is_not_noted(folder, small):
-    for path in (folder / "train").iterdir():
-        soundfile.write(path, np.column_stack([noise(8_000)[:, 0], np.zeros(8_000)]), RATE)
-    assert heard(folder, small()).notes == ()
-
-
-def test_clips_shorter_than_a_segment_are_noted_where_there_are_segments(folder, small):
-    path = first_clip(folder)
-    soundfile.write(path, noise(6 * 256), RATE)  # 7 frames
-    (note,) = heard(folder, small()).notes
-    assert note == f"1 training clip(s) shorter than one segment of 8 frames, repeated to fill it: {path.name}"
-    assert heard(folder, small("log-mel-knn")).notes == ()
-
-
-def test_only_training_clips_are_heard(tmp_path, write_machine, small):
-    folder = write_machine(tmp_path, n_source=3, n_target=1, n_test=2)
-    assert {clip.split for clip in heard(folder, small()).clips} == {"train"}
-
-
-def test_a_machine_whose_clip_vanished_is_refused_by_name(folder, small):
-    machine = machine_of(folder)
-    gone = replace(machine.clips[0], path=folder / "gone.wav")
-    with pytest.raises(AudioError, match=r"gone\.wav: no such file"):
-        hear(replace(machine, clips=(gone, *machine.clips[1:])), small(), None, advance=lambda: None)
-
-
 def test_the_default_system_needs_1024_samples(tmp_path):
     soundfile.write(tmp_path / "x.wav", noise(1_023), RATE)
     with pytest.raises(AudioError, match="at least 1,024"):
         read_recording(tmp_path / "x.wav", load_settings())
 
 
-# Separation
-
-
-def heard_with(separator, folder, settings):
-    return hear(machine_of(folder), settings, separator, advance=lambda: None)
-
-
-def log_mels_of(folder, separator, settings):
-    """Log-mels of each training clip and of what is separated from it."""
-    log_mel = LogMel(settings.log_mel, sample_rate=RATE)
-    for path in sorted((folder / "train").iterdir()):
-        waveform = soundfile.read(path, dtype="float32", always_2d=True)[0].T
-        channel = waveform[settings.audio.channel :][:1].copy()
-        yield log_mel(channel[0]), log_mel(separator.separate(channel)[0, 0])
-
-
-@pytest.mark.parametrize("separation", ["augment", "denoise", "target=separated"])
-@pytest.mark.parametrize("channel", [0, 1])
-def test_a_clip_is_heard_as_its_system_asks(folder, small, separator, separation, channel):
-    for index, path in enumerate(sorted((folder / "train").iterdir())):
-        soundfile.write(path, noise(6_000, n_channels=2, seed=index), RATE)
-    settings = small("conditional", f"separation={separation}", f"audio.channel={channel}")
-    found = heard_with(separator, folder, settings)
-    expected = list(log_mels_of(folder, separator, settings))
-    given, wanted = {"augment": (0, 0), "denoise": (1, 1), "target=separated": (0, 1)}[separation]
-    for clip, pair in zip(found.spectrograms, expected, strict=True):
-        assert not np.array_equal(pair[0], pair[1])
-        assert np.array_equal(clip.input, pair[given])
-        assert np.array_equal(clip.reference, pair[wanted])
-    if separation == "augment":
-        for copy, (_, separated) in zip(found.copies, expected, strict=True):
-            assert np.array_equal(copy.input, separated)
-            assert np.array_equal(copy.reference, separated)
-    else:
-        assert found.copies == ()
-
-
-def test_the_time_of_separating_is_a_part_of_the_time_of_hearing(folder, small, separator):
-    found = heard_with(separator, folder, small("conditional", "separation=augment"))
-    assert 0.0 < found.separation_seconds <= found.seconds
-
-
-def test_silence_is_heard_and_noted_where_it_is_separated(folder, small, separator):
-    soundfile.write(first_clip(folder), np.zeros(8_000), RATE)
-    found = heard_with(separator, folder, small("conditional", "separation=denoise"))
-    assert found.notes == (f"1 training clip(s) digital silence: {first_clip(folder).name}",)
-    assert all(np.isfinite(clip.reference).all() for clip in found.spectrograms)
-
-
-def test_a_clip_too_loud_to_be_separated_is_refused_by_name(folder, small, separator):
-    soundfile.write(first_clip(folder), 1e18 * noise(160_000), RATE, subtype="FLOAT")
-    heard(folder, small())  # the power of a frame does not overflow, that of the whole clip does
-    with pytest.raises(AudioError, match=re.escape(str(first_clip(folder)))):
-        heard_with(separator, folder, small("conditional", "separation=denoise"))
-
-
-@pytest.mark.parametrize("separation", ["off", "augment", "denoise", "target=separated"])
-def test_what_a_store_kept_is_heard_the_same_and_not_read_again(tmp_path, folder, small, separator, separation):
-    settings = small("conditional", f"separation={separation}")
-    through = None if separation == "off" else separator
-    store = LogMelCache(tmp_path / "kept")
-    machine = machine_of(folder)
-    first = hear(machine, settings, through, advance=lambda: None, store=store)
-    for clip in machine.train:  # the same size and time of change: only a listener that reads it hears the difference
-        status = clip.path.stat()
-        clip.path.write_bytes(bytes(status.st_size))
-        os.utime(clip.path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    again = hear(machine, settings, through, advance=lambda: None, store=store)
-    assert len(first.copies) == len(again.copies) == (len(machine.train) if separation == "augment" else 0)
-    for before, after in zip((*first.spectrograms, *first.copies), (*again.spectrograms, *again.copies), strict=True):
-        assert np.array_equal(before.input, after.input)
-        assert np.array_equal(before.reference, after.reference)
-    assert again.separation_seconds == 0.0
-
-
-def test_a_store_is_shared_by_systems_that_hear_alike_and_by_no_others(tmp_path, folder, small, separator):
-    store = LogMelCache(tmp_path / "kept")
-    machine = machine_of(folder)
-    for settings, through, n_kept in (
-        (small("log-mel-knn"), None, 6),
-        (small("conditional"), None, 6),
-        (small("conditional", "separation=augment"), separator, 12),
-        (small("log-mel-knn", "separation=denoise"), separator, 12),
-        (small("log-mel-knn", "log_mel.n_mels=8"), None, 18),
+def test_a_readers_log_mel_is_that_of_the_channel_with_and_without_a_cache(tmp_path, small):
+    soundfile.write(tmp_path / "a.wav", noise(8_000, n_channels=2), RATE, subtype="FLOAT")
+    settings = small("log-mel-knn", "audio.channel=1")
+    expected = LogMel(settings.log_mel, sample_rate=RATE)(noise(8_000, n_channels=2)[:, 1].copy())
+    for reader in (
+        RecordingReader(FrontEnd(settings)),
+        RecordingReader(FrontEnd(settings), LogMelCache(tmp_path / "cache")),
+        RecordingReader(FrontEnd(settings), LogMelCache(tmp_path / "cache")),  # finds what the one before kept
     ):
-        hear(machine, settings, through, advance=lambda: None, store=store)
-        assert len(list(store.folder.iterdir())) == n_kept
+        found = reader.read(tmp_path / "a.wav")
+        assert np.array_equal(found.spectrograms.input, expected)
+        assert (found.has_sound, found.n_samples, found.separation_seconds) == (True, 8_000, 0.0)
+
+
+def test_a_reader_that_separates_gives_both_log_mels(tmp_path, small, separator):
+    soundfile.write(tmp_path / "a.wav", noise(8_000), RATE, subtype="FLOAT")
+    for mode, sources in (("denoise", {"separated"}), ("target=separated", {"original", "separated"})):
+        found = RecordingReader(FrontEnd(small("conditional", f"separation={mode}"), separator)).read(
+            tmp_path / "a.wav"
+        )
+        assert set(found.log_mels) == sources
+        assert found.separation_seconds > 0
+        assert found.spectrograms.reference is found.log_mels["separated"]

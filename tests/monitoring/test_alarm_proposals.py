@@ -1,5 +1,7 @@
 """A rule is proposed where it can be trusted, and refused, with what can be, where it cannot."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import soundfile
@@ -75,7 +77,7 @@ def test_clips_that_the_network_has_heard_promise_nothing(calibrated):
 
 
 def test_a_detector_of_an_earlier_version_is_not_calibrated(calibrated):
-    detector = calibrated[0]._changed(calibration=None)
+    detector = replace(calibrated[0], calibration=None)
     with pytest.raises(SettingsError, match="is not calibrated; soundness calibrate"):
         proposed(detector)
 

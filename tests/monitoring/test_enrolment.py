@@ -1,6 +1,7 @@
 """New normal clips join a detector; dangerous ones ask first."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -121,7 +122,7 @@ def test_a_condition_needs_a_name(detector, fresh):
 
 
 def test_a_scorer_that_keeps_no_clips_says_so(detector, fresh):
-    detector.scorer = MeanScorer(np.zeros(0))
+    detector = replace(detector, scorer=MeanScorer(np.zeros(0)))
     with pytest.raises(SettingsError, match="MeanScorer keeps no normal clips that"):
         enrol(detector, fresh, condition="b")
 
@@ -130,7 +131,7 @@ def test_drift_needs_band_statistics_and_normal_clips(detector, fresh):
     named = fresh[0].rename(fresh[0].with_name("section_00_source_test_anomaly_0001_b.wav"))
     with pytest.raises(DataError, match="labelled anomalous; normal clips alone tell"):
         report_drift(detector, [named])
-    detector.normal_clips = None
+    detector = replace(detector, normal_clips=None)
     with pytest.raises(SettingsError, match="holds no band statistics"):
         report_drift(detector, fresh[1:])
 

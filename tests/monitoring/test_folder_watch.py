@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ class Watched:
 
 @pytest.fixture
 def detector(calibrated):
-    return calibrated[0].with_alarm_rule(rule())
+    return replace(calibrated[0], alarm_rule=rule())
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def test_a_recording_is_scored_at_the_second_look_that_finds_it_unchanged_and_ne
 
 
 def test_the_rule_is_applied_in_the_order_in_which_recordings_were_finished(folder, calibrated, tmp_path):
-    ordered = calibrated[0].with_alarm_rule(rule(n_anomalous=2, n_clips=2))
+    ordered = replace(calibrated[0], alarm_rule=rule(n_anomalous=2, n_clips=2))
     found = Watched(folder, {"fan": ordered}, tmp_path / "alarms.sqlite")
     for name, ago, is_anomalous in (
         ("d", 40, True),
@@ -103,7 +104,7 @@ def test_the_rule_is_applied_in_the_order_in_which_recordings_were_finished(fold
 
 
 def test_a_window_goes_on_after_a_restart(folder, calibrated, tmp_path):
-    ordered = calibrated[0].with_alarm_rule(rule(n_anomalous=2, n_clips=2))
+    ordered = replace(calibrated[0], alarm_rule=rule(n_anomalous=2, n_clips=2))
     alarms = []
     for name in ("a", "b", "c"):
         record(folder / f"{name}.wav", 60, is_anomalous=True)
@@ -269,7 +270,7 @@ def test_a_recording_that_appears_is_scored_whether_or_not_the_system_reports_ch
 
     if not is_reported:
         monkeypatch.setattr(watchfiles, "watch", refuse)
-    save_detector(calibrated[0].with_alarm_rule(rule()), tmp_path / "d.soundness")
+    save_detector(replace(calibrated[0], alarm_rule=rule()), tmp_path / "d.soundness")
     appear = threading.Timer(0.5, record, (folder / "a.wav", 1), {"is_anomalous": True})
     appear.start()
 
@@ -307,7 +308,7 @@ def test_a_recording_settles_before_it_is_scored(folder, detector, tmp_path):
 def test_a_watch_that_is_killed_again_and_again_scores_every_recording_exactly_once(
     calibrated, folder, tmp_path, suffix
 ):
-    save_detector(calibrated[0].with_alarm_rule(rule()), tmp_path / "d.soundness")
+    save_detector(replace(calibrated[0], alarm_rule=rule()), tmp_path / "d.soundness")
     log = tmp_path / f"alarms{suffix}"
     command = [sys.executable, "-c", PROGRAM, "watch", str(folder), "--detector", str(tmp_path / "d.soundness")]
     command += ["--log", str(log), "--poll", "0.05"]
@@ -360,7 +361,7 @@ LITTLE_ROOM = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (600, 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no limit on the size of files")
 def test_a_full_disk_ends_a_watch_with_one_line_and_the_same_command_goes_on(calibrated, folder, tmp_path):
-    save_detector(calibrated[0].with_alarm_rule(rule()), tmp_path / "d.soundness")
+    save_detector(replace(calibrated[0], alarm_rule=rule()), tmp_path / "d.soundness")
     for index in range(8):
         record(folder / f"{index}.wav", index)
     arguments = ["watch", str(folder), "--detector", str(tmp_path / "d.soundness"), "--once", "--poll", "0.01"]

@@ -1,5 +1,7 @@
 """Fresh normal clips make other p-values and another threshold, and touch nothing else."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,7 @@ def fresh(tmp_path):
 
 
 def test_fresh_clips_replace_the_calibration_the_threshold_and_the_rule(calibrated, fresh):
-    before = calibrated[0].with_alarm_rule(rule())
+    before = replace(calibrated[0], alarm_rule=rule())
     after = recalibrate(before, [fresh[0].parent])
     scores = np.sort([score_clip(before, path) for path in fresh])
     assert after.calibration.scores.keys() == {""}

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -269,7 +270,7 @@ def measured_separator():
 
 def test_the_quality_of_a_separator_is_shown_where_it_is_known(run, small_separator, tmp_path):
     (detector,) = load_detectors(run).values()
-    detector.summary = detector.summary.model_copy(update={"separation": "augment"})
+    detector = replace(detector, summary=detector.summary.model_copy(update={"separation": "augment"}))
     save_detector(detector, tmp_path / "run" / "fan.soundness")
     (tmp_path / "run" / "run.json").write_text(json.dumps({"machine_types": ["fan", "pump"]}))
     settings = small_separator()

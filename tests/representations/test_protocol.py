@@ -8,10 +8,12 @@ import soundfile
 import torch
 
 from soundness.data.datasets import open_dataset
+from soundness.detectors.front_end import FrontEnd
+from soundness.detectors.reader import RecordingReader
 from soundness.errors import SettingsError
 from soundness.representations.autoencoders import new_reconstructor
 from soundness.representations.protocol import FitContext, find_representation, network_plan
-from soundness.training.clips import hear
+from soundness.training.clips import read_machine
 from soundness.training.labelling import Labeller
 
 RATE = 16_000
@@ -34,17 +36,16 @@ def ten_conditions(tmp_path_factory):
     return folder.parent
 
 
-def heard(folder, settings, separator=None):
-    return [
-        hear(machine, settings, separator, advance=lambda: None) for machine in open_dataset(folder).machines.values()
-    ]
+def clips_in(folder, settings, separator=None):
+    reader = RecordingReader(FrontEnd(settings, separator))
+    return [read_machine(machine, reader, advance=lambda: None) for machine in open_dataset(folder).machines.values()]
 
 
 @pytest.mark.parametrize("separation", ["off", "augment"])
 def test_a_recording_is_held_out_with_its_copy(ten_conditions, small, separator, context, separation):
     # The weights that hear a clip's condition change only if the clip, or its copy, was among the batches.
     settings = small("conditional", f"separation={separation}", "training.held_out=0.3", "training.max_steps=60")
-    clips = heard(ten_conditions, settings, separator if separation == "augment" else None)
+    clips = clips_in(ten_conditions, settings, separator if separation == "augment" else None)
     assert len(clips[0].copies) == (10 if separation == "augment" else 0)
     (fitted,) = find_representation("reconstruction-error").fit(clips, settings, context)
     trained = fitted.network.reconstructor
@@ -56,7 +57,7 @@ def test_a_recording_is_held_out_with_its_copy(ten_conditions, small, separator,
 
 def test_copies_are_trained_on_under_the_condition_of_their_recording(ten_conditions, small, separator, context):
     settings = small("conditional", "separation=augment", "training.held_out=0")
-    (clips,) = heard(ten_conditions, settings, separator)
+    (clips,) = clips_in(ten_conditions, settings, separator)
     (fitted,) = find_representation("reconstruction-error").fit([clips], settings, context)
     assert [str(condition) for condition in fitted.conditions] == [f"source vel_{index}" for index in range(10)]
     frames = np.concatenate([clip.input for clip in (*clips.spectrograms, *clips.copies)], axis=1, dtype=np.float64)
@@ -65,7 +66,7 @@ def test_copies_are_trained_on_under_the_condition_of_their_recording(ten_condit
 
 def test_machines_that_share_a_network_have_conditions_of_their_own(hall, small, context):
     settings = small("conditional", "scope=shared", "separation=off")
-    fan, pump = find_representation("reconstruction-error").fit(heard(hall, settings), settings, context)
+    fan, pump = find_representation("reconstruction-error").fit(clips_in(hall, settings), settings, context)
     assert fan.network is pump.network
     assert len(fan.conditions) == len(pump.conditions) == 4
     assert not set(fan.conditions) & set(pump.conditions)
@@ -73,7 +74,7 @@ def test_machines_that_share_a_network_have_conditions_of_their_own(hall, small,
 
 def test_frame_covariances_are_numpys_of_each_domains_residual_frames(fan, small, context):
     settings = small("baseline-mahalanobis", "autoencoder.is_conditional=true")
-    (clips,) = heard(fan, settings)
+    (clips,) = clips_in(fan, settings)
     (fitted,) = find_representation("reconstruction-error").fit([clips], settings, context)
     residual = fitted.representation
     assert fitted.frame_covariances.shape == (2, 16, 16)
@@ -101,7 +102,7 @@ def test_settings_that_do_not_go_with_a_representation_are_refused(small):
 
 def test_an_embedding_is_one_network_of_all_machines_and_hears_the_noise_of_any(hall, small, context):
     settings = small("discriminative")
-    fan, pump = find_representation("discriminative-embedding").fit(heard(hall, settings), settings, context)
+    fan, pump = find_representation("discriminative-embedding").fit(clips_in(hall, settings), settings, context)
     assert fan.network is pump.network
     assert fan.network.n_classes == 2 * 2 * 5  # machines, speeds and transformations; the domain is no class
     assert (fan.conditions, fan.encoder) == ((), None)
@@ -113,7 +114,7 @@ def test_an_embedding_is_one_network_of_all_machines_and_hears_the_noise_of_any(
 
 def test_noise_is_heard_only_where_it_is_asked_for(hall, small):
     counts = {
-        overrides: [len(machine.noise) for machine in heard(hall, small(*overrides))]
+        overrides: [len(machine.noise) for machine in clips_in(hall, small(*overrides))]
         for overrides in (("discriminative",), ("discriminative", "embedding.noise_share=0"), ("log-mel-knn",))
     }
     assert list(counts.values()) == [[0, 5], [0, 0], [0, 0]]
@@ -123,7 +124,9 @@ def test_clips_without_attributes_are_told_apart_by_pseudo_labels(tmp_path, writ
     settings = small("discriminative", "pseudo_labels=clusters")
     folder = write_machine(tmp_path / "data", n_source=12, n_target=0, attributes=False)
     (machine,) = open_dataset(folder).machines.values()
-    clips = Labeller([machine], settings, seed=0).labelled(heard(folder, settings), None, advance=lambda _: None)
+    clips = Labeller([machine], settings, seed=0).labelled(
+        clips_in(folder, settings), RecordingReader(FrontEnd(settings)), advance=lambda _: None
+    )
     (fitted,) = find_representation("discriminative-embedding").fit(clips, settings, context)
     labels = {condition.attributes for condition in clips[0].conditions}
     assert len(labels) > 1

@@ -210,7 +210,7 @@ def test_no_paths_at_all_are_refused(separated):
 @pytest.mark.parametrize("other", ["b/x.wav", "a/x.flac"])
 def test_two_recordings_of_one_name_are_refused(separated, tmp_path, out, other):
     first, second = write(tmp_path / "a" / "x.wav", noise()), write(tmp_path / other, noise())
-    with pytest.raises(DataError, match=f"{re.escape(str(second))}: of the same name as {re.escape(str(first))}"):
+    with pytest.raises(DataError, match=f"{re.escape(str(second))}: the same name as {re.escape(str(first))}"):
         separated(first, second)
     assert not out.exists()
 

@@ -191,7 +191,7 @@ def test_the_channel_of_the_settings_is_heard(copied, run, tmp_path, channel):
 
 
 def test_a_clip_without_the_channel_is_refused_by_name(hall, run):
-    with pytest.raises(AudioError, match=r"fan/supplemental/section.*: 1 channel\(s\); channel 1 \(from 0\)"):
+    with pytest.raises(AudioError, match=r"fan/supplemental/section.*: 1 channel\(s\); channel 1 \(counted from 0\)"):
         run(hall, "channel=1")
 
 

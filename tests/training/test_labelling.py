@@ -9,8 +9,10 @@ import soundfile
 
 from soundness.audio.log_mel import Spectrograms
 from soundness.data.datasets import open_dataset
+from soundness.detectors.front_end import FrontEnd
+from soundness.detectors.reader import RecordingReader
 from soundness.errors import AudioError, DataError, OutputError
-from soundness.training.clips import hear
+from soundness.training.clips import read_machine
 from soundness.training.labelling import Labeller, band_moments, lacking_attributes, spectral_shapes
 from soundness.training.run import train
 
@@ -33,12 +35,13 @@ def halls(tmp_path_factory, write_machine):
 
 
 def labelled(folder, settings, machine="fan", seed=0):
-    """The heard clips of a machine, with labels."""
+    """A machine's clips, without and with labels."""
     machines = open_dataset(folder).machines
-    heard = hear(machines[machine], settings, None, advance=lambda: None)
+    reader = RecordingReader(FrontEnd(settings))
+    before = read_machine(machines[machine], reader, advance=lambda: None)
     labeller = Labeller(machines.values(), settings, seed=seed)
-    (found,) = labeller.labelled([heard], None, advance=lambda _: lambda: None)
-    return heard, found
+    (found,) = labeller.labelled([before], reader, advance=lambda _: lambda: None)
+    return before, found
 
 
 def attributes_of(heard):

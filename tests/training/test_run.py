@@ -308,7 +308,7 @@ def test_two_clips_of_one_name_are_refused(tmp_path, write_machine, run):
     folder = write_machine(tmp_path / "data")
     path = sorted((folder / "train").iterdir())[0]
     soundfile.write(path.with_suffix(".flac"), noise(8_000), RATE)
-    with pytest.raises(DataError, match=f"{path.stem}.*of the same name as"):
+    with pytest.raises(DataError, match=f"{path.stem}.*the same name as"):
         run(folder)
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "iter_audio",
     "list_audio",
     "list_entries",
+    "pick_channel",
     "read_blocks",
     "read_blocks_at",
     "read_info",
@@ -209,6 +210,19 @@ def read_waveform(
         if (n_samples := waveform.shape[1]) < min_samples:
             raise AudioError(f"{n_samples:,} samples at {sample_rate} Hz; a clip needs at least {min_samples:,}")
     return waveform
+
+
+def pick_channel(waveform: Waveform, *, channel: int) -> Waveform:
+    """The channel that is used, shape ``(1, time)``, of a waveform of shape ``(channel, time)``.
+
+    Raises
+    ------
+    AudioError
+        If there is no such channel.
+    """
+    if channel >= len(waveform):
+        raise AudioError(f"{len(waveform)} channel(s); channel {channel} (counted from 0) is needed")
+    return waveform[channel : channel + 1]
 
 
 def read_pieces(path: Path, *, sample_rate: int, fmax: float, n_samples: int) -> Iterator[Waveform]:

@@ -9,7 +9,6 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from soundness.detectors.detector import Detector
-from soundness.detectors.front_end import one_channel
 from soundness.errors import SettingsError
 
 __all__ = ["Complexity", "count_complexity", "count_macs", "largest_complexity"]
@@ -56,7 +55,7 @@ def count_complexity(detector: Detector, *, seconds: float) -> Complexity:
     n_macs = count_macs(lambda: detector.representation.vectors(spectrograms))
     separator = detector.separator
     if separator is not None:
-        n_macs += count_macs(lambda: separator.separate(one_channel(waveform, channel=audio.channel)))
+        n_macs += count_macs(lambda: detector.front_end.sound(waveform, "separated"))
     parts = [detector.representation, *([] if separator is None else [separator])]
     n_parameters = sum(parameter.numel() for part in parts for parameter in _parameters(part))
     return Complexity(n_parameters=n_parameters, n_macs=n_macs, seconds=seconds)

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -183,7 +183,8 @@ def _measure(job: Job) -> Measured:
         networks=networks,
     )
     trained = time.perf_counter()
-    score_clips(load_detectors(job.run), [job.data], job.scores, overwrite=True, n_workers=1, store=store)
+    detectors = {name: replace(detector, cache=store) for name, detector in load_detectors(job.run).items()}
+    score_clips(detectors, [job.data], job.scores, overwrite=True, n_workers=1)
     scored = time.perf_counter()
     intervals = bootstrap_intervals(job.scores, rng=np.random.default_rng(job.seed), truth=job.truth)
     measured = Measured(

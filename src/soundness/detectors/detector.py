@@ -1,16 +1,22 @@
 """A detector: everything between a waveform and its anomaly score, in one object that is ready to use."""
 
-import copy
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from soundness.audio.log_mel import LogMel, Spectrograms
-from soundness.detectors.front_end import one_channel
+from soundness.aliases import PathLike, Waveform
+from soundness.audio.log_mel import Spectrograms
+from soundness.audio.log_mel_cache import LogMelCache
+from soundness.detectors.front_end import FrontEnd
 from soundness.detectors.normal_clips import NormalClips
-from soundness.errors import SettingsError
+from soundness.detectors.protocol import NOT_CALIBRATED, RecordingScore, cut_notes, recording_notes
+from soundness.detectors.reader import RecordingReader
+from soundness.errors import SettingsError, audio_errors_at
 from soundness.representations.protocol import Representation
 from soundness.scoring.alarms import AlarmRule
 from soundness.scoring.calibration import Calibration, Threshold
@@ -24,7 +30,7 @@ __all__ = ["Detector", "TrainingSummary"]
 
 
 class TrainingSummary(BaseModel):
-    """What a detector was made from, and what a person should know of it."""
+    """Record of a training: data, settings, losses, times and notes."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -33,21 +39,21 @@ class TrainingSummary(BaseModel):
     n_clips: dict[str, int]
     """Training clips by domain; ``""`` where there are no domains."""
     conditions: tuple[str, ...]
-    """What the network was told, in words; empty in a system that is told nothing."""
+    """Conditions that the network is conditioned on, in words; empty without any."""
     conditioned_on: tuple[str, ...]
-    """Which of machine type, attributes and domain differ between the training clips."""
+    """Those of machine type, attributes and domain that differ between the training clips."""
     n_parameters: int
     n_steps: int
     """Batches that the network was trained for; 0 without a network."""
     train_loss: float | None
     held_out_loss: float | None
-    """Of the weights that are kept, in squared deviations of a band, or in dB squared."""
+    """Loss of the weights that are kept, in squared deviations of a band, or in dB squared."""
     pseudo_labels: dict[str, int] = {}
-    """Training clips of each pseudo-label, by domain and label; the notes tell how they came about."""
+    """Training clips of each pseudo-label, by domain and label; the notes say how they were found."""
     separation: str
-    """What was done with separated machine sound: ``off``, ``augment``, ``denoise`` or ``target=separated``."""
+    """Use of separated machine sound: ``off``, ``augment``, ``denoise`` or ``target=separated``."""
     separator_seconds: float | None
-    """Wall-clock time that the training of the separator took, in this run or before it; ``None`` without one."""
+    """Wall-clock time of the training of the separator, in this run or before it; ``None`` without one."""
     seconds: dict[str, float]
     """Wall-clock time of reading the clips, of separating them (a part of reading), of training the network and of
     fitting the scorer."""
@@ -55,61 +61,74 @@ class TrainingSummary(BaseModel):
     versions: dict[str, str]
 
 
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Detector:
     """Scores one recording of one machine at a time; a score depends on nothing else.
 
     Parameters
     ----------
     machine_type
-        The machine it listens to.
+        Machine that the detector was trained for.
     settings
-        Of the whole system.
+        Settings of the whole system.
     representation
-        What a clip becomes.
+        Turns the log-mels of a clip into vectors.
     scorer
-        Compares it with the normal clips.
+        Compares the vectors with those of normal clips.
     threshold
-        Above which score a clip is called anomalous.
+        Scores above it are called anomalous.
     summary
-        What it was made from.
+        Record of the training.
     separator
-        What takes the machine out of a recording; ``None`` where recordings are heard as they are.
+        Separator that recordings pass through; ``None`` where they are used as they are.
     calibration
-        What gives p-values; ``None`` in a detector of an earlier version.
+        Scores of normal clips that give p-values; ``None`` in a detector of an earlier version.
     alarm_rule
-        When clips are an alarm; ``None`` where nobody has asked for one.
+        Rule by which clips raise an alarm; ``None`` until one was asked for.
     normal_clips
-        What is remembered of its normal clips: names, and what they sound like; ``None`` where nothing is.
+        Names and band statistics of the normal clips; ``None`` where they are not kept.
+    cache
+        Log-mels kept on disk while recordings are scored; ``None`` to keep none. It is not saved.
     """
 
-    def __init__(
-        self,
-        machine_type: str,
-        *,
-        settings: SystemSettings,
-        representation: Representation,
-        scorer: Scorer,
-        threshold: Threshold,
-        summary: TrainingSummary,
-        separator: "Separator | None" = None,
-        calibration: Calibration | None = None,
-        alarm_rule: AlarmRule | None = None,
-        normal_clips: NormalClips | None = None,
-    ) -> None:
-        self.machine_type = machine_type
-        self.settings = settings
-        self.representation = representation
-        self.scorer = scorer
-        self.threshold = threshold
-        self.summary = summary
-        self.separator = separator
-        self.calibration = calibration
-        self.alarm_rule = alarm_rule
-        self.normal_clips = normal_clips
-        self._log_mel = LogMel(settings.log_mel, sample_rate=settings.audio.sample_rate)
+    machine_type: str
+    settings: SystemSettings
+    representation: Representation
+    scorer: Scorer
+    threshold: Threshold
+    summary: TrainingSummary
+    separator: "Separator | None" = None
+    calibration: Calibration | None = None
+    alarm_rule: AlarmRule | None = None
+    normal_clips: NormalClips | None = None
+    cache: LogMelCache | None = None
 
-    def score(self, waveform: NDArray[np.float32]) -> float:
-        """Anomaly score of a recording; higher is more anomalous.
+    @cached_property
+    def front_end(self) -> FrontEnd:
+        """Channel, separation and log-mel of the system."""
+        return FrontEnd(self.settings, self.separator)
+
+    @cached_property
+    def reader(self) -> RecordingReader:
+        """Reader of recordings for the front end."""
+        return RecordingReader(self.front_end, self.cache)
+
+    def score_recording(self, path: PathLike, *, max_seconds: float | None = None) -> RecordingScore:
+        """Score a recording; see `soundness.detectors.protocol.AnyDetector`."""
+        path = Path(path)
+        recording = self.reader.read(path, max_seconds=max_seconds)
+        score = self.score_spectrograms(recording.spectrograms)
+        notes = self._notes(has_sound=recording.has_sound, n_samples=recording.n_samples)
+        with audio_errors_at(path):
+            return RecordingScore(
+                anomaly_score=score,
+                decision=self.decide(score),
+                p_value=self.p_value(score),
+                notes=(*notes, *cut_notes(path, max_seconds)),
+            )
+
+    def score(self, waveform: Waveform) -> float:
+        """Anomaly score of a waveform; higher is more anomalous.
 
         Parameters
         ----------
@@ -119,48 +138,61 @@ class Detector:
         Raises
         ------
         AudioError
-            If the recording lacks the channel that the detector listens to.
+            If the waveform lacks the channel that the detector uses, or is too loud.
         """
         return self.score_spectrograms(self.spectrograms(waveform))
 
     def score_spectrograms(self, clip: Spectrograms) -> float:
-        """Anomaly score of a recording that was heard already; see `score` and `spectrograms`."""
+        """Anomaly score of spectrograms that were computed before; see `score` and `spectrograms`."""
         return self.scorer.score(self.representation.vectors(clip).astype(np.float64))
 
-    def remarks(self, waveform: NDArray[np.float32]) -> list[str]:
-        """What a person should know of a recording that can be scored all the same; see `score`."""
-        return self.remarks_on(
-            has_sound=bool(waveform[self.settings.audio.channel].any()), n_samples=waveform.shape[-1]
-        )
+    def spectrograms(self, waveform: Waveform) -> Spectrograms:
+        """Spectrograms that the representation takes; see `score`."""
+        return self.front_end.spectrograms(waveform)
 
-    def remarks_on(self, *, has_sound: bool, n_samples: int) -> list[str]:
-        """As `remarks`, of a recording that was heard already: whether it is silent, and its length."""
-        settings = self.settings
-        found = [] if has_sound else ["digital silence"]
-        plan = self.representation.network_plan(settings)
-        n_frames = 1 + n_samples // settings.log_mel.hop_length
-        if plan is not None and n_frames < plan.segment_frames:
-            found.append(f"{n_frames} frames, shorter than one segment of {plan.segment_frames}: repeated to fill it")
-        return found
+    def error_map(self, waveform: Waveform) -> NDArray[np.floating]:
+        """Deviation from normal of each band and frame of a waveform, shape ``(mel, frame)``; see `score`."""
+        return self.representation.error_map(self.spectrograms(waveform))
+
+    def notes(self, waveform: Waveform) -> tuple[str, ...]:
+        """Notes on a waveform that can be scored all the same; see `score`."""
+        channel = self.front_end.sound(waveform, "original")
+        return self._notes(has_sound=bool(channel.any()), n_samples=waveform.shape[-1])
+
+    def _notes(self, *, has_sound: bool, n_samples: int) -> tuple[str, ...]:
+        plan = self.representation.network_plan(self.settings)
+        return recording_notes(
+            has_sound=has_sound,
+            n_samples=n_samples,
+            hop_length=self.settings.log_mel.hop_length,
+            segment_frames=None if plan is None else plan.segment_frames,
+        )
 
     def decide(self, anomaly_score: float) -> int:
         """1 if a score lies above the threshold, else 0."""
         return int(anomaly_score > self.threshold.value)
 
     def p_value(self, anomaly_score: float) -> float | None:
-        """See `soundness.scoring.calibration.Calibration`; ``None`` without one."""
+        """P-value of a score, see `soundness.scoring.calibration.Calibration`; ``None`` without one."""
         return None if self.calibration is None else self.calibration.p_value(anomaly_score)
 
-    def calibrated(self, calibration: Calibration) -> Self:
-        """The same detector with other p-values, the threshold that these give, and no alarm rule.
+    @property
+    def calibration_note(self) -> str | None:
+        """Reason why p-values are missing or cannot be relied on; ``None`` if there is none."""
+        if self.calibration is None:
+            return NOT_CALIBRATED
+        return None if self.calibration.is_valid else self.calibration.notes[0]
 
-        A rule promises what the calibration before it supported.
+    def calibrated(self, calibration: Calibration) -> Self:
+        """The same detector with another calibration, its threshold, and no alarm rule.
+
+        A rule keeps to its rate only with the calibration that it was made from.
         """
         threshold = Threshold.from_scores(calibration.scores, false_alarm_rate=self.settings.false_alarm_rate)
-        return self._changed(calibration=calibration, threshold=threshold, alarm_rule=None)
+        return replace(self, calibration=calibration, threshold=threshold, alarm_rule=None)
 
     def required_rule(self) -> AlarmRule:
-        """The alarm rule.
+        """Alarm rule of the detector.
 
         Raises
         ------
@@ -173,36 +205,3 @@ class Detector:
                 f"1/day --clip-every 10s --out FILE makes one"
             )
         return self.alarm_rule
-
-    def with_alarm_rule(self, rule: AlarmRule) -> Self:
-        """The same detector with another rule."""
-        return self._changed(alarm_rule=rule)
-
-    def with_clips(self, scorer: Scorer, normal_clips: NormalClips | None, summary: TrainingSummary) -> Self:
-        """The same detector with other normal clips."""
-        return self._changed(scorer=scorer, normal_clips=normal_clips, summary=summary)
-
-    def _changed(self, **parts: object) -> Self:
-        changed = copy.copy(self)
-        changed.__dict__.update(parts)
-        return changed
-
-    def spectrograms(self, waveform: NDArray[np.float32]) -> Spectrograms:
-        """What the representation gets of the channel that the detector listens to; see `score`."""
-        return self.hear(waveform)[0]
-
-    def hear(self, waveform: NDArray[np.float32]) -> tuple[Spectrograms, NDArray[np.float32] | None]:
-        """As `spectrograms`, with the machine sound, shape ``(1, time)``; ``None`` where nothing is separated."""
-        channel = one_channel(waveform, channel=self.settings.audio.channel)
-        if self.separator is None:
-            original = self._log_mel(channel[0])
-            return Spectrograms(original, original), None
-        machine = self.separator.separate(channel)[0]
-        separated = self._log_mel(machine[0])
-        if self.settings.separation == "denoise":
-            return Spectrograms(separated, separated), machine
-        return Spectrograms(self._log_mel(channel[0]), separated), machine
-
-    def error_map(self, waveform: NDArray[np.float32]) -> NDArray[np.floating]:
-        """How odd each band and frame of a recording is, shape ``(mel, frame)``; see `score`."""
-        return self.representation.error_map(self.spectrograms(waveform))

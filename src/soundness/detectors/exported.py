@@ -9,16 +9,18 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from soundness.aliases import PathLike
-from soundness.audio.reading import read_waveform
-from soundness.errors import AudioError, BundleError, MissingExtraError
+from soundness.aliases import PathLike, Waveform
+from soundness.audio.reading import pick_channel, read_waveform
+from soundness.detectors.protocol import NOT_CALIBRATED, RecordingScore, cut_notes, recording_notes
+from soundness.errors import AudioError, BundleError, SettingsError, audio_errors_at
+from soundness.extras import check_extra
+from soundness.scoring.alarms import AlarmRule
 
 if TYPE_CHECKING:  # it is loaded when the first graph is
     from onnxruntime import InferenceSession  # type: ignore[import-untyped]  # it ships no types
@@ -108,29 +110,67 @@ class ExportedDetector:
         """Above which score a clip is called anomalous."""
         return float(self.about["threshold"]["value"])
 
-    def read(self, path: PathLike) -> NDArray[np.float32]:
-        """Read a recording as the graph needs it.
+    @property
+    def calibration_note(self) -> str | None:
+        """Reason why p-values are missing or cannot be relied on; ``None`` if there is none."""
+        calibration = self.about["calibration"]
+        if calibration is None:
+            return NOT_CALIBRATED
+        return None if calibration["is_valid"] else str(calibration["notes"][0])
+
+    def required_rule(self) -> AlarmRule:
+        """Alarm rule of the detector.
+
+        Raises
+        ------
+        SettingsError
+            If it was exported without one.
+        """
+        if self.about["alarm_rule"] is None:
+            raise SettingsError(
+                f"the detector of {self.machine_type} was exported without an alarm rule; soundness alarms makes one, "
+                f"and soundness export takes it along"
+            )
+        return AlarmRule(**self.about["alarm_rule"])
+
+    def score_recording(self, path: PathLike, *, max_seconds: float | None = None) -> RecordingScore:
+        """Score a recording; see `soundness.detectors.protocol.AnyDetector`."""
+        path = Path(path)
+        with audio_errors_at(path):
+            waveform = self.read(path, max_seconds=max_seconds)
+            answer = self.run(waveform)
+            score = float(answer.scores[0])
+            return RecordingScore(
+                anomaly_score=score,
+                decision=self.decide(score),
+                p_value=None if answer.p_values is None else float(answer.p_values[0]),
+                notes=(*self._notes(waveform), *cut_notes(path, max_seconds)),
+            )
+
+    def read(self, path: PathLike, *, max_seconds: float | None = None) -> Waveform:
+        """Read a recording for the graph, up to ``max_seconds`` of it.
 
         Returns
         -------
         ndarray
-            The channel that is listened to, at the detector's sample rate, shape ``(time,)``.
+            The channel that is used, at the detector's sample rate, shape ``(time,)``.
 
         Raises
         ------
         AudioError
             If the recording cannot be used.
         """
-        about = self.about
-        waveform = read_waveform(
-            Path(path), sample_rate=about["sample_rate"], fmax=about["fmax"], min_samples=about["min_samples"]
-        )
-        if about["channel"] >= len(waveform):
-            raise AudioError(
-                f"{len(waveform)} channel(s); audio.channel {about['channel']} (counted from 0) is listened to"
+        about, path = self.about, Path(path)
+        with audio_errors_at(path):
+            waveform = read_waveform(
+                path,
+                sample_rate=about["sample_rate"],
+                fmax=about["fmax"],
+                min_samples=about["min_samples"],
+                max_samples=None if max_seconds is None else round(max_seconds * about["sample_rate"]),
             )
-        heard: NDArray[np.float32] = waveform[about["channel"]]
-        return heard
+            channel: Waveform = pick_channel(waveform, channel=about["channel"])[0]
+        return channel
 
     def run(self, waveforms: NDArray[np.float32]) -> Answer:
         """Score clips of one length.
@@ -160,13 +200,13 @@ class ExportedDetector:
         """1 if a score lies above the threshold, else 0."""
         return int(anomaly_score > self.threshold)
 
-    def remarks(self, waveform: NDArray[np.float32]) -> list[str]:
-        """What a person should know of a recording that can be scored all the same."""
-        found = [] if waveform.any() else ["digital silence"]
-        n_frames, least = 1 + waveform.shape[-1] // self.about["hop_length"], self.about["segment_frames"]
-        if least is not None and n_frames < least:
-            found.append(f"{n_frames} frames, shorter than one segment of {least}: repeated to fill it")
-        return found
+    def _notes(self, waveform: Waveform) -> tuple[str, ...]:
+        return recording_notes(
+            has_sound=bool(waveform.any()),
+            n_samples=waveform.shape[-1],
+            hop_length=self.about["hop_length"],
+            segment_frames=self.about["segment_frames"],
+        )
 
 
 def load_exports(path: PathLike) -> dict[str, ExportedDetector]:
@@ -217,8 +257,7 @@ def _read_about(file: Path) -> dict[str, Any]:
 
 
 def _session(graph: bytes) -> "InferenceSession":
-    if find_spec("onnxruntime") is None:
-        raise MissingExtraError("this needs the package onnxruntime: pip install 'soundness[runtime]'")
+    check_extra("runtime")
     from onnxruntime import InferenceSession, SessionOptions
     from onnxruntime.capi.onnxruntime_pybind11_state import (  # type: ignore[import-untyped]  # likewise
         Fail,

@@ -1,26 +1,96 @@
-"""From a waveform to the log-mels that a representation takes."""
+"""From a waveform to the log-mels that a representation takes; the only place that picks a channel to score."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from soundness.aliases import Waveform
+from soundness.audio.log_mel import LogMel, Spectrograms
+from soundness.audio.reading import pick_channel
 from soundness.errors import AudioError
+from soundness.settings.system import SystemSettings
 
 if TYPE_CHECKING:  # loads PyTorch
-    pass
+    from soundness.separation.separator import Separator
 
-__all__ = ["one_channel"]
+__all__ = ["FrontEnd", "Source", "pair"]
+
+Source = Literal["original", "separated"]
+"""A recording's own channel, or the machine separated from it."""
 
 
-def one_channel(waveform: NDArray[np.float32], *, channel: int) -> NDArray[np.float32]:
-    """The channel that is listened to, shape ``(1, time)``, of a waveform of shape ``(channel, time)``.
+class FrontEnd:
+    """Channel, separation and log-mel of a system.
 
-    Raises
-    ------
-    AudioError
-        If there is no such channel.
+    Parameters
+    ----------
+    settings
+        Settings of the system; ``separation`` is no longer ``auto``.
+    separator
+        Separator that recordings pass through; ``None`` where they are used as they are.
     """
-    if channel >= len(waveform):
-        raise AudioError(f"{len(waveform)} channel(s); audio.channel {channel} (counted from 0) is listened to")
-    return waveform[channel : channel + 1]
+
+    def __init__(self, settings: SystemSettings, separator: "Separator | None" = None) -> None:
+        self.settings = settings
+        self.separator = separator
+        self._log_mel = LogMel(settings.log_mel, sample_rate=settings.audio.sample_rate)
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Sounds whose log-mels the system uses."""
+        if self.separator is None:
+            return ("original",)
+        return ("separated",) if self.settings.separation == "denoise" else ("original", "separated")
+
+    def sound(self, waveform: Waveform, source: Source) -> Waveform:
+        """Sound of a recording that the system uses, shape ``(1, time)``.
+
+        Parameters
+        ----------
+        waveform
+            Recording at the system's sample rate, shape ``(channel, time)``.
+        source
+            One of `sources`.
+
+        Raises
+        ------
+        AudioError
+            If the recording lacks the channel.
+        """
+        channel = pick_channel(waveform, channel=self.settings.audio.channel)
+        if source == "original" or self.separator is None:
+            return channel
+        machine: Waveform = self.separator.separate(channel)[0]
+        return machine
+
+    def log_mel(self, sound: Waveform) -> NDArray[np.float32]:
+        """Log-mel of a sound of shape ``(1, time)``, dB, shape ``(mel, frame)``.
+
+        Raises
+        ------
+        AudioError
+            If the sound is too loud for the numbers of a spectrum.
+        """
+        log_mel = self._log_mel(sound[0])
+        if not np.isfinite(log_mel).all():
+            raise AudioError("too loud: its spectrum overflows")
+        return log_mel
+
+    def spectrograms(self, waveform: Waveform) -> Spectrograms:
+        """Spectrograms that the representation takes; see `sound`.
+
+        Raises
+        ------
+        AudioError
+            If the recording lacks the channel or is too loud.
+        """
+        return pair({source: self.log_mel(self.sound(waveform, source)) for source in self.sources})
+
+
+def pair(log_mels: Mapping[Source, NDArray[np.float32]]) -> Spectrograms:
+    """Input and reference of a representation; both are the one log-mel where there is one."""
+    input_source: Source = "original" if "original" in log_mels else "separated"
+    reference: Source = "separated" if "separated" in log_mels else "original"
+    return Spectrograms(input=log_mels[input_source], reference=log_mels[reference])

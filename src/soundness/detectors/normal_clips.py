@@ -12,7 +12,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FLOOR_QUANTILE", "NormalClips"]
+from soundness.data.clips import Clip
+
+__all__ = ["FLOOR_QUANTILE", "NormalClips", "name_of"]
 
 FLOOR_QUANTILE = 0.1
 """Of a band's log-mel over time: what is left when nothing passes by."""
@@ -153,3 +155,8 @@ class NormalClips:
         """Index of the clip that has these bands, shape ``(mel,)`` each, and so is the same; ``None`` without one."""
         apart = np.abs(self.means - means).max(axis=1) + np.abs(self.floors - floors).max(axis=1)
         return int(apart.argmin()) if len(apart) and apart.min() <= _SAME_DB else None
+
+
+def name_of(clip: Clip) -> str:
+    """Folder and file of a clip, by which it is kept."""
+    return "/".join(clip.path.parts[-2:])

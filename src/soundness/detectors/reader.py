@@ -1,34 +1,32 @@
-"""Recordings read the way a system listens to them, and a machine's training clips as log-mels."""
+"""Recordings in files as the log-mels that a system uses, kept in a cache where there is one."""
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from soundness.audio.log_mel import LogMel, Spectrograms
+from soundness.aliases import Waveform
+from soundness.audio.log_mel import Spectrograms
 from soundness.audio.log_mel_cache import CachedLogMel, LogMelCache
 from soundness.audio.reading import read_waveform
-from soundness.data.clips import Clip
-from soundness.detectors.front_end import one_channel
-from soundness.errors import AudioError
+from soundness.detectors.front_end import FrontEnd, Source, pair
+from soundness.errors import audio_errors_at
 from soundness.settings.system import SystemSettings
 
-if TYPE_CHECKING:  # loads PyTorch
-    from soundness.separation.separator import Separator
-
-__all__ = ["RecordingLogMels", "RecordingReader", "name_of", "read_recording", "recording_spectrograms"]
+__all__ = ["RecordingLogMels", "RecordingReader", "read_recording"]
 
 
-def read_recording(path: Path, settings: SystemSettings, *, max_seconds: float | None = None) -> NDArray[np.float32]:
-    """Read a recording as a system needs it; no more of it than ``max_seconds``, where that is not ``None``.
+def read_recording(path: Path, settings: SystemSettings, *, max_seconds: float | None = None) -> Waveform:
+    """Read a recording for a system, up to ``max_seconds`` of it.
 
     Returns
     -------
-    NDArray[np.float32]
-        In [-1, 1] at the system's sample rate, shape ``(channel, time)``.
+    ndarray
+        Waveform in [-1, 1] at the system's sample rate, shape ``(channel, time)``.
 
     Raises
     ------
@@ -44,109 +42,97 @@ def read_recording(path: Path, settings: SystemSettings, *, max_seconds: float |
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RecordingLogMels:
-    """One recording, as a system hears it.
+    """Log-mels of one recording.
 
     Parameters
     ----------
-    original, separated
-        Log-mels in dB, shape ``(mel, frame)``; ``None`` where the system has no use for it.
+    log_mels
+        Log-mels in dB of the sounds that the system uses, each of shape ``(mel, frame)``.
     has_sound
-        Whether the recording is anything but digital silence.
+        True if the channel is not digital silence.
     n_samples
-        Its length at the system's sample rate.
+        Length at the system's sample rate.
     separation_seconds
-        Wall-clock time that separating took.
+        Wall-clock time of the separation.
     """
 
-    original: NDArray[np.float32] | None
-    separated: NDArray[np.float32] | None
+    log_mels: Mapping[Source, NDArray[np.float32]]
     has_sound: bool
     n_samples: int
     separation_seconds: float
 
+    @property
+    def spectrograms(self) -> Spectrograms:
+        """Spectrograms that the representation takes."""
+        return pair(self.log_mels)
+
 
 class RecordingReader:
-    """Hears recordings the way a system does; what another listener of the same store heard is not heard again.
+    """Reads recordings for a system; what is in the cache is not computed again.
 
     Parameters
     ----------
-    settings
-        Of the system; its ``separation`` is no longer ``auto``.
-    separator
-        What recordings go through; ``None`` where they are heard as they are.
-    store
-        Where log-mels are kept; ``None`` to keep none.
+    front_end
+        Front end of the system.
+    cache
+        Log-mels kept on disk; ``None`` to keep none.
     """
 
-    def __init__(
-        self, settings: SystemSettings, separator: "Separator | None", store: LogMelCache | None = None
-    ) -> None:
-        self.settings = settings
-        self.separator = separator
-        self.store = store
-        self._log_mel = LogMel(settings.log_mel, sample_rate=settings.audio.sample_rate)
-        self._fingerprint = "" if separator is None else separator.fingerprint
+    def __init__(self, front_end: FrontEnd, cache: LogMelCache | None = None) -> None:
+        self.front_end = front_end
+        self.cache = cache
 
-    def hear(self, path: Path) -> RecordingLogMels:
-        """One recording.
+    def read(self, path: Path, *, max_seconds: float | None = None) -> RecordingLogMels:
+        """Read a recording, up to ``max_seconds`` of it.
 
         Raises
         ------
         AudioError
-            If it cannot be used; the message does not always name it.
+            If it cannot be used.
         """
-        wanted = [""] if self.settings.separation != "denoise" or self.separator is None else []
-        wanted += [] if self.separator is None else [self._fingerprint]
-        found = {name: self._kept(path, name) for name in wanted}
-        waveform: NDArray[np.float32] | None = None
+        cache = self.cache if max_seconds is None else None
+        found = {source: self._cached(path, source, cache) for source in self.front_end.sources}
         seconds = 0.0
-        kept: dict[str, CachedLogMel] = {}
-        for name, before in found.items():
-            if before is not None:
-                kept[name] = before
-                continue
-            if waveform is None:
-                waveform = one_channel(read_recording(path, self.settings), channel=self.settings.audio.channel)
-            started = time.perf_counter()
-            heard = waveform if name == "" or self.separator is None else self.separator.separate(waveform)[0]
-            seconds += 0.0 if name == "" else time.perf_counter() - started
-            kept[name] = self._keep(path, name, heard, waveform)
-        original, separated = kept.get(""), kept.get(self._fingerprint) if self._fingerprint else None
-        first = next(iter(kept.values()))
+        missing = [source for source, kept in found.items() if kept is None]
+        if missing:
+            with audio_errors_at(path):
+                waveform = read_recording(path, self.front_end.settings, max_seconds=max_seconds)
+                computed, seconds = self._compute(waveform, missing)
+            found |= computed
+            if cache is not None:
+                for source, kept in computed.items():
+                    cache.put(path, self.front_end.settings, kept, separator=self._cache_key(source))
+        log_mels = {source: kept for source, kept in found.items() if kept is not None}
+        first = next(iter(log_mels.values()))
         return RecordingLogMels(
-            None if original is None else original.log_mel,
-            None if separated is None else separated.log_mel,
-            first.has_sound,
-            first.n_samples,
-            seconds,
+            log_mels={source: kept.log_mel for source, kept in log_mels.items()},
+            has_sound=first.has_sound,
+            n_samples=first.n_samples,
+            separation_seconds=seconds,
         )
 
-    def _kept(self, path: Path, separator: str) -> CachedLogMel | None:
-        return None if self.store is None else self.store.get(path, self.settings, separator=separator)
+    def _compute(self, waveform: Waveform, sources: Sequence[Source]) -> tuple[dict[Source, CachedLogMel], float]:
+        """Log-mels of a recording, and the time of the separation in seconds."""
+        computed: dict[Source, CachedLogMel] = {}
+        seconds = 0.0
+        has_sound = bool(self.front_end.sound(waveform, "original").any())
+        for source in sources:
+            started = time.perf_counter()
+            sound = self.front_end.sound(waveform, source)
+            seconds += time.perf_counter() - started if source == "separated" else 0.0
+            computed[source] = CachedLogMel(self.front_end.log_mel(sound), has_sound, waveform.shape[-1])
+        return computed, seconds
 
-    def _keep(
-        self, path: Path, separator: str, heard: NDArray[np.float32], waveform: NDArray[np.float32]
-    ) -> CachedLogMel:
-        log_mel = self._log_mel(heard[0])
-        if not np.isfinite(log_mel).all():
-            raise AudioError("too loud: its spectrum overflows")
-        kept = CachedLogMel(log_mel, bool(waveform.any()), waveform.shape[-1])
-        if self.store is not None:
-            self.store.put(path, self.settings, kept, separator=separator)
-        return kept
+    def _cached(self, path: Path, source: Source, cache: LogMelCache | None) -> CachedLogMel | None:
+        if cache is None:
+            return None
+        return cache.get(path, self.front_end.settings, separator=self._cache_key(source))
 
+    def _cache_key(self, source: Source) -> str:
+        return "" if source == "original" else self._fingerprint
 
-def recording_spectrograms(heard: RecordingLogMels) -> Spectrograms:
-    """What a representation gets of a recording: what a network reads, and what it is to reconstruct."""
-    given = heard.separated if heard.original is None else heard.original
-    wanted = heard.original if heard.separated is None else heard.separated
-    assert given is not None  # a listener wants one of them at least
-    assert wanted is not None
-    return Spectrograms(given, wanted)
-
-
-def name_of(clip: Clip) -> str:
-    """Folder and file of a clip, by which it is remembered."""
-    return "/".join(clip.path.parts[-2:])
+    @cached_property
+    def _fingerprint(self) -> str:
+        return "" if self.front_end.separator is None else self.front_end.separator.fingerprint

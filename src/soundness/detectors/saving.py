@@ -100,7 +100,7 @@ def load_detector(path: Path) -> Detector:
         _check_parts_allowed(path, settings)
         threshold = about["threshold"]
         return Detector(
-            about["machine_type"],
+            machine_type=about["machine_type"],
             settings=settings,
             representation=find_representation(settings.representation).from_arrays(
                 arrays_below("representation", arrays), settings

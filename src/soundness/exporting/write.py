@@ -18,7 +18,6 @@ from soundness.aliases import CountProgress, PathLike, Progress, Waveform
 from soundness.audio.reading import iter_audio
 from soundness.detectors.detector import Detector
 from soundness.detectors.exported import ABOUT_SUFFIX, FORMAT, GRAPH_SUFFIX, ExportedDetector, fingerprint
-from soundness.detectors.front_end import one_channel
 from soundness.detectors.reader import read_recording
 from soundness.detectors.saving import load
 from soundness.errors import AudioError, DataError, ExportError, MissingExtraError, OutputError
@@ -224,11 +223,9 @@ class _Agreement:
 
     def _compare_clip(self, clip: Path) -> None:
         try:
-            waveform = one_channel(
-                read_recording(clip, self.detector.settings), channel=self.detector.settings.audio.channel
-            )
+            waveform = self.detector.front_end.sound(read_recording(clip, self.detector.settings), "original")
         except AudioError as error:
-            self.notes.append(f"not checked with {clip}: {str(error).removeprefix(f'{clip}: ')}")
+            self.notes.append(f"not checked with {clip}: {error.reason}")
             return
         self._compare(str(clip), waveform[0])
         self.n_clips += 1

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from soundness.aliases import CountProgress, PathLike
 from soundness.detectors.saving import one_detector, writable
-from soundness.errors import DataError, SettingsError
+from soundness.errors import DataError, SettingsError, audio_errors_at
 
 if TYPE_CHECKING:  # each verb loads what it needs, and no more
     from soundness.detectors.detector import Detector
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -127,10 +127,9 @@ def p_values_of(
         for done, clip in enumerate(clips, start=1):
             if clip.label == "anomaly":
                 raise DataError(f"{clip.path}: labelled anomalous; false alarms are counted on normal recordings")
-            p_values += [
-                calibration.p_value(detector.score(waveform))
-                for waveform in _waveforms(clip.path, detector, clip_every_seconds)
-            ]
+            with audio_errors_at(clip.path):
+                scores = [detector.score(each) for each in _waveforms(clip.path, detector, clip_every_seconds)]
+            p_values += [calibration.p_value(score) for score in scores]
             if progress is not None:
                 progress(done, len(clips))
     return p_values
@@ -262,5 +261,5 @@ def alarms(
         rng=np.random.default_rng(seed),
     )
     if target is not None:
-        save_detector(found.with_alarm_rule(proposal.rule), target)
+        save_detector(replace(found, alarm_rule=proposal.rule), target)
     return proposal

@@ -1,7 +1,7 @@
 """New normal clips join a detector without any training: its memory bank, its calibration, its band statistics."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -130,10 +130,11 @@ def enrol(
     notes = tuple(_notes(detector, calibration, training, clips, domain))
     about = f"{len(clips)} clip(s) of {condition} enrolled as {domain or 'normal'}"
     known = detector.normal_clips
-    changed = detector.with_clips(
-        detector.scorer.enrolled(training),
-        None if known is None else known.joined(joined_clips(fresh, domain=domain)),
-        _summary(detector.summary, domain, len(clips), (about, *notes)),
+    changed = replace(
+        detector,
+        scorer=detector.scorer.enrolled(training),
+        normal_clips=None if known is None else known.joined(joined_clips(fresh, domain=domain)),
+        summary=_summary(detector.summary, domain, len(clips), (about, *notes)),
     )
     scores = np.concatenate([calibration.scores.get(domain, np.empty(0)), beside])
     joined = Calibration.from_scores({**calibration.scores, domain: scores}, origin=calibration.origin)

@@ -16,9 +16,9 @@ import watchfiles
 
 from soundness.aliases import PathLike
 from soundness.audio.formats import AUDIO_SUFFIXES
-from soundness.audio.reading import iter_audio, read_info
+from soundness.audio.reading import iter_audio
 from soundness.detectors.detector import Detector
-from soundness.detectors.reader import read_recording
+from soundness.detectors.protocol import RecordingScore
 from soundness.detectors.saving import load
 from soundness.errors import AudioError, DataError, SettingsError
 from soundness.monitoring.event_log import EventLog, LogRow, open_log, plain
@@ -136,32 +136,24 @@ class Watch:
             self._fail(path, stamp, f"no detector for it; there are detectors for {', '.join(self.detectors)}")
             return
         try:
-            seconds = read_info(path).seconds
-            score = detector.score(read_recording(path, detector.settings, max_seconds=self.longest_seconds))
+            score = detector.score_recording(path, max_seconds=self.longest_seconds)
         except AudioError as error:
             if _stamp(path) is None:
                 self._fail(path, stamp, "gone before it could be read", detector)
             elif _stamp(path) == stamp and _age_seconds(stamp) > _STILL_WRITTEN_SECONDS:
-                self._fail(path, stamp, str(error).removeprefix(f"{path}: "), detector)
+                self._fail(path, stamp, error.reason, detector)
             return
-        if _stamp(path) not in (stamp, None):
-            return  # it was changed while it was read
-        if not math.isfinite(score):
-            self._fail(path, stamp, f"its score is {score}", detector)
-            return
-        note = ""
-        if seconds > self.longest_seconds:
-            note = f"only the first {self.longest_seconds:g} s of {seconds:,.0f} s were scored"
-        self._log_score(path, stamp, detector, score, note)
+        if _stamp(path) in (stamp, None):  # else it was changed while it was read
+            self._log_score(path, stamp, detector, score)
 
-    def _log_score(self, path: Path, stamp: Stamp, detector: Detector, score: float, note: str) -> None:
-        p_value = detector.p_value(score)
+    def _log_score(self, path: Path, stamp: Stamp, detector: Detector, found: RecordingScore) -> None:
+        p_value, note = found.p_value, "; ".join(found.notes)
         is_anomalous = is_alarm = False
         window = self._window(detector)
         if window is not None and p_value is not None:
             is_anomalous, is_alarm = window.rule.is_anomalous(p_value), window.add(p_value)
         row = self._row(path, stamp, "clip", machine=detector.machine_type, message=note)
-        row = replace(row, score=score, p_value=p_value, anomalous=int(is_anomalous), alarm=int(is_alarm))
+        row = replace(row, score=found.anomaly_score, p_value=p_value, anomalous=int(is_anomalous), alarm=int(is_alarm))
         self.log.add(row)
         self.counts.n_scored += 1
         self.counts.n_alarms += is_alarm

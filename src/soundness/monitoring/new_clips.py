@@ -1,9 +1,8 @@
 """Recordings that came after the training, as a detector hears them: for what changes a detector, or doubts it."""
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +12,11 @@ from soundness.audio.reading import AudioInfo, read_info
 from soundness.data.clips import Clip
 from soundness.data.datasets import list_clips
 from soundness.detectors.detector import Detector
-from soundness.detectors.normal_clips import NormalClips
-from soundness.detectors.reader import RecordingReader, name_of, recording_spectrograms
+from soundness.detectors.normal_clips import NormalClips, name_of
 from soundness.errors import AudioError, DataError
-from soundness.threads import one_thread_each
+from soundness.threads import map_recordings
 
 __all__ = ["NewClip", "joined_clips", "read_new_clips"]
-
-_N_WORKERS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +69,10 @@ def read_new_clips(
     if not clips:
         raise DataError("no recordings; expected normal ones")
     found = []
-    listener = RecordingReader(detector.settings, detector.separator)
-    with one_thread_each(), ThreadPoolExecutor(_N_WORKERS) as pool:
-        for done, fresh in enumerate(pool.map(lambda clip: _heard(detector, listener, clip), clips), start=1):
-            found.append(fresh)
-            if progress is not None:
-                progress(done, len(clips))
+    for done, new in enumerate(map_recordings(partial(_read, detector), clips), start=1):
+        found.append(new)
+        if progress is not None:
+            progress(done, len(clips))
     return found
 
 
@@ -88,16 +82,13 @@ def joined_clips(clips: Iterable[NewClip], *, domain: str) -> NormalClips:
     return replace(joined, domain_names=(domain,))
 
 
-def _heard(detector: Detector, listener: RecordingReader, clip: Clip) -> NewClip:
+def _read(detector: Detector, clip: Clip) -> NewClip:
     info = read_info(clip.path)
     _check_channels(detector, clip, info)
-    try:
-        heard = listener.hear(clip.path)
-    except AudioError as error:
-        raise AudioError(f"{clip.path}: {str(error).removeprefix(f'{clip.path}: ')}") from None
-    if not heard.has_sound:
-        raise AudioError(f"{clip.path}: digital silence; expected the sound of a machine")
-    spectrograms = recording_spectrograms(heard)
+    recording = detector.reader.read(clip.path)
+    if not recording.has_sound:
+        raise AudioError("digital silence; expected the sound of a machine", path=clip.path)
+    spectrograms = recording.spectrograms
     vectors = detector.representation.vectors(spectrograms).astype(np.float64)
     remembered = NormalClips.from_log_mels(
         [spectrograms.reference], names=[name_of(clip)], domains=[""], n_channels=[info.n_channels]
@@ -110,5 +101,5 @@ def _check_channels(detector: Detector, clip: Clip, info: AudioInfo) -> None:
     if known and info.n_channels not in known:
         expected = " or ".join(map(str, known))
         raise AudioError(
-            f"{clip.path}: {info.n_channels} channel(s); the normal clips of this detector have {expected}"
+            f"{info.n_channels} channel(s); the normal clips of this detector have {expected}", path=clip.path
         )

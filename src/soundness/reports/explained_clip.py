@@ -11,9 +11,9 @@ from soundness.audio.log_mel import band_centres
 from soundness.audio.reading import iter_audio
 from soundness.detectors.detector import Detector
 from soundness.detectors.explanation import Explanation, explain_clip
-from soundness.detectors.front_end import one_channel
+from soundness.detectors.front_end import pair
 from soundness.detectors.reader import read_recording
-from soundness.errors import AudioError
+from soundness.errors import AudioError, audio_errors_at
 from soundness.reports.anomalous_regions import AnomalousRegion, find_parts
 from soundness.scoring.calibration import Calibration
 
@@ -141,13 +141,10 @@ def explain_recording(detector: Detector, path: Path, *, normal: Path | None) ->
     AudioError
         If the recording cannot be used.
     """
-    waveform = read_recording(path, detector.settings)
-    try:
-        clip, machine_sound = detector.hear(waveform)
-    except AudioError as error:
-        raise AudioError(f"{path}: {error}") from None
-    if not np.isfinite(clip.reference).all():
-        raise AudioError(f"{path}: too loud: its spectrum overflows")
+    waveform, front_end = read_recording(path, detector.settings), detector.front_end
+    with audio_errors_at(path):
+        sounds = {source: front_end.sound(waveform, source) for source in front_end.sources}
+        clip = pair({source: front_end.log_mel(sound) for source, sound in sounds.items()})
     explanation = explain_clip(detector, clip)
     nearest, line = _nearest_recording(detector, explanation, path, normal)
     frame_seconds = detector.settings.log_mel.hop_length / detector.settings.audio.sample_rate
@@ -161,13 +158,13 @@ def explain_recording(detector: Detector, path: Path, *, normal: Path | None) ->
     return ExplainedClip(
         name=path.name,
         detector=detector,
-        waveform=one_channel(waveform, channel=detector.settings.audio.channel)[0],
-        machine_sound=None if machine_sound is None else machine_sound[0],
+        waveform=front_end.sound(waveform, "original")[0],
+        machine_sound=sounds["separated"][0] if "separated" in sounds else None,
         anomaly_score=detector.score_spectrograms(clip),
         explanation=explanation,
         parts=tuple(parts),
         nearest=nearest,
-        notes=(*detector.remarks(waveform), *([line] if line else [])),
+        notes=(*detector.notes(waveform), *([line] if line else [])),
     )
 
 
@@ -185,12 +182,11 @@ def _nearest_recording(
         looked = True
         try:
             waveform = read_recording(candidate, detector.settings)
-            heard, _ = detector.hear(waveform)
+            log_mel = detector.spectrograms(waveform).reference
         except AudioError:  # it is not the one
             continue
-        log_mel = heard.reference
         if log_mel.shape[0] == kept.means.shape[1] and _is_same(log_mel, kept.means[index]):
-            channel = one_channel(waveform, channel=detector.settings.audio.channel)
+            channel = detector.front_end.sound(waveform, "original")
             is_itself = candidate.resolve() == path.resolve()
             line = "the detector was trained on this very clip, so it looks more normal than it is" if is_itself else ""
             return NormalRecording(name, channel[0], log_mel), line

@@ -11,9 +11,8 @@ from soundness.audio.log_mel import LogMel
 from soundness.data.clips import clip_key
 from soundness.data.datasets import list_clips, open_dataset
 from soundness.detectors.detector import Detector
-from soundness.detectors.front_end import one_channel
 from soundness.detectors.reader import read_recording
-from soundness.errors import AudioError
+from soundness.errors import AudioError, audio_errors_at
 from soundness.evaluation.score_files import MachineScores
 from soundness.evaluation.year_metrics import LabelledClips
 from soundness.reports.pages import audio_uri, map_uri
@@ -123,8 +122,9 @@ def add_sound(
         if path is None:
             continue
         try:
-            waveform = read_recording(path, detector.settings)
-            heard[player.file_name] = one_channel(waveform, channel=detector.settings.audio.channel)
+            with audio_errors_at(path):
+                waveform = read_recording(path, detector.settings)
+                heard[player.file_name] = detector.front_end.sound(waveform, "original")
         except AudioError as error:
             problems.append(str(error))
     if not heard:

@@ -14,10 +14,10 @@ import numpy as np
 
 from soundness.aliases import PathLike, Progress, Waveform
 from soundness.atomic_files import write_whole
-from soundness.audio.reading import read_waveform
+from soundness.audio.reading import pick_channel, read_waveform
 from soundness.data.clips import Clip
 from soundness.data.datasets import Machine, fingerprint, open_dataset
-from soundness.errors import AudioError, DataError, OutputError, SettingsError
+from soundness.errors import DataError, OutputError, SettingsError, audio_errors_at
 from soundness.lightning_loop import count_parameters
 from soundness.run_folders import check_identity, package_versions
 from soundness.sealed_files import FORMATS, check_kind
@@ -211,11 +211,8 @@ def read_sealed(
 
     def read(clip: Clip) -> Waveform:
         waveform = read_waveform(clip.path, sample_rate=settings.sample_rate, fmax=0.0)
-        if settings.channel >= len(waveform):
-            raise AudioError(
-                f"{clip.path}: {len(waveform)} channel(s); channel {settings.channel} (from 0) is listened to"
-            )
-        channel: Waveform = waveform[settings.channel].copy()
+        with audio_errors_at(clip.path):
+            channel: Waveform = pick_channel(waveform, channel=settings.channel)[0].copy()
         return channel
 
     kept: list[MachineSounds] = []

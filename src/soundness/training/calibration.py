@@ -1,24 +1,20 @@
-"""Whose scores calibrate a detector: training clips that were left out one by one, or held out of all training."""
+"""Clips that calibrate a detector: training clips left out one by one, or held out of all training."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from soundness.audio.log_mel_cache import LogMelCache
 from soundness.data.clips import Clip
 from soundness.data.datasets import Machine
+from soundness.detectors.reader import RecordingReader
 from soundness.errors import DataError
 from soundness.representations.protocol import Representation, network_plan
 from soundness.scoring.calibration import Calibration
 from soundness.scoring.scorers import Scorer
 from soundness.settings.system import SystemSettings
-from soundness.training.clips import hear
-
-if TYPE_CHECKING:  # loads PyTorch
-    from soundness.separation.separator import Separator
+from soundness.training.clips import read_machine
 
 __all__ = ["held_out_calibration", "left_out_calibration", "split_machine"]
 
@@ -26,16 +22,16 @@ _FEWEST_CLIPS = 5  # of a domain, to hold some out
 
 
 def split_machine(machine: Machine, settings: SystemSettings, *, seed: int) -> tuple[Machine, Machine]:
-    """A machine with the training clips that it is fitted on, and the same with those that are held out.
+    """Split a machine into one with the training clips that it is fitted on, and one with those that are held out.
 
     Parameters
     ----------
     machine
-        Any.
+        Machine of a data set.
     settings
-        Of the whole system.
+        Settings of the whole system.
     seed
-        Of the choice.
+        Random seed of the choice.
 
     Raises
     ------
@@ -67,7 +63,7 @@ def _chosen(machine: Machine, *, share: float, seed: int) -> tuple[Clip, ...]:
 
 
 def left_out_calibration(scores: Mapping[str, NDArray[np.float64]], settings: SystemSettings) -> Calibration:
-    """Of leave-one-out scores by domain; a network, where there is one, has heard the clips all the same."""
+    """Calibration by leave-one-out scores of each domain; a network was trained on the clips all the same."""
     return Calibration.from_scores(scores, origin="left-out" if network_plan(settings) is None else "heard")
 
 
@@ -75,32 +71,26 @@ def held_out_calibration(
     machine: Machine,
     representation: Representation,
     scorer: Scorer,
-    settings: SystemSettings,
+    reader: RecordingReader,
     *,
-    separator: "Separator | None",
     advance: Callable[[], None],
-    store: LogMelCache | None,
 ) -> Calibration:
-    """Of clips that neither representation nor scorer was fitted on.
+    """Calibration by clips that neither representation nor scorer was fitted on.
 
     Parameters
     ----------
     machine
-        With the held-out clips as its training clips, the second of `split_machine`.
+        Machine with the held-out clips as its training clips, the second of `split_machine`.
     representation, scorer
         Fitted on the others.
-    settings
-        Of the whole system; its ``separation`` is no longer ``auto``.
-    separator
-        As in training.
+    reader
+        Reader that the training clips were read with.
     advance
-        Is called after each clip.
-    store
-        Where log-mels are kept; ``None`` to keep none.
+        Called after each clip.
     """
-    heard = hear(machine, settings, separator, advance=advance, store=store)
+    held_out = read_machine(machine, reader, advance=advance)
     scores: dict[str, list[float]] = {}
-    for clip, spectrograms in zip(heard.clips, heard.spectrograms, strict=True):
+    for clip, spectrograms in zip(held_out.clips, held_out.spectrograms, strict=True):
         vectors = representation.vectors(spectrograms).astype(np.float64)
         scores.setdefault(clip.domain or "", []).append(scorer.score(vectors))
     by_domain = {domain: np.array(values) for domain, values in scores.items()}

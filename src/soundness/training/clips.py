@@ -3,25 +3,19 @@
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
 from soundness.audio.log_mel import Spectrograms
-from soundness.audio.log_mel_cache import LogMelCache
 from soundness.audio.reading import read_info
 from soundness.data.clips import Clip, condition_of
 from soundness.data.datasets import FEWEST_TRAINING_CLIPS, Machine
-from soundness.detectors.normal_clips import NormalClips
+from soundness.detectors.normal_clips import NormalClips, name_of
+from soundness.detectors.reader import RecordingLogMels, RecordingReader
 from soundness.errors import AudioError, DataError
 from soundness.representations.protocol import MachineSpectrograms, network_plan
 from soundness.settings.system import SystemSettings
-from soundness.threads import one_thread_each
+from soundness.threads import map_recordings
 
-if TYPE_CHECKING:  # loads PyTorch
-    from soundness.separation.separator import Separator
-from soundness.detectors.reader import RecordingLogMels, RecordingReader, name_of, recording_spectrograms
-
-__all__ = ["check_training_clips", "hear", "noise_clips", "remembered"]
+__all__ = ["check_training_clips", "noise_clips", "normal_clips_of", "read_machine"]
 
 
 def check_training_clips(machine: Machine, settings: SystemSettings) -> None:
@@ -46,40 +40,28 @@ def check_training_clips(machine: Machine, settings: SystemSettings) -> None:
             raise DataError(f"{clip.path}: labelled anomalous; a detector learns from normal clips alone")
         other = by_stem.setdefault(clip.path.stem, clip)
         if other is not clip:
-            raise DataError(
-                f"{clip.path}: of the same name as {other.path}; each training clip needs a name of its own"
-            )
+            raise DataError(f"{clip.path}: has the same name as {other.path}; each training clip needs its own")
         info = read_info(clip.path)
         if info.sample_rate / 2 < settings.log_mel.fmax:
             highest = f"{info.sample_rate / 2:g}"
             raise AudioError(
-                f"{clip.path}: recorded at {info.sample_rate} Hz, so nothing above {highest} Hz; the detector listens "
-                f"up to {settings.log_mel.fmax:g} Hz; --set log_mel.fmax={highest} lets it listen up to there"
+                f"recorded at {info.sample_rate} Hz, so nothing above {highest} Hz; the detector uses frequencies up "
+                f"to {settings.log_mel.fmax:g} Hz; --set log_mel.fmax={highest} lets it end there",
+                path=clip.path,
             )
 
 
-def hear(
-    machine: Machine,
-    settings: SystemSettings,
-    separator: "Separator | None",
-    *,
-    advance: Callable[[], None],
-    store: LogMelCache | None = None,
-) -> MachineSpectrograms:
+def read_machine(machine: Machine, reader: RecordingReader, *, advance: Callable[[], None]) -> MachineSpectrograms:
     """Read a machine's training clips, and separate them where the system does.
 
     Parameters
     ----------
     machine
-        With training clips that passed `check_training_clips`.
-    settings
-        Of the whole system; its ``separation`` is no longer ``auto``.
-    separator
-        Where ``separation`` is not ``off``.
+        Machine whose training clips passed `check_training_clips`.
+    reader
+        Reader with the system's settings, its separator and its cache.
     advance
-        Is called after each clip, in the thread of the caller.
-    store
-        Where log-mels are kept between systems; ``None`` to keep none.
+        Called after each clip, in the thread of the caller.
 
     Raises
     ------
@@ -87,52 +69,38 @@ def hear(
         If a clip cannot be used.
     """
     started = time.perf_counter()
-    listener = RecordingReader(settings, separator, store)
-
-    def read(clip: Clip) -> RecordingLogMels:
-        try:
-            return listener.hear(clip.path)
-        except AudioError as error:
-            raise AudioError(f"{clip.path}: {str(error).removeprefix(f'{clip.path}: ')}") from None
-
+    settings = reader.front_end.settings
     results = []
-    n_workers = os.cpu_count() or 1
-    with one_thread_each(), ThreadPoolExecutor(n_workers) as pool:
-        for result in pool.map(read, machine.train):
-            results.append(result)
-            advance()
-        noise = tuple(recording_spectrograms(result).input for result in pool.map(read, noise_clips(machine, settings)))
+    for result in map_recordings(reader.read, [clip.path for clip in machine.train]):
+        results.append(result)
+        advance()
+    noise = map_recordings(reader.read, [clip.path for clip in noise_clips(machine, settings)])
     pairs = [_paired(result, settings) for result in results]
     spectrograms = tuple(own for own, _ in pairs)
-    copies = tuple(copy for _, copy in pairs if copy is not None)
     silent = [clip for clip, result in zip(machine.train, results, strict=True) if not result.has_sound]
-    notes = _named("digital silence", silent) + _short(machine.train, spectrograms, settings)
-    seconds = time.perf_counter() - started
-    separating = sum(result.separation_seconds for result in results) / n_workers
-    conditions = tuple(condition_of(clip) for clip in machine.train)
     return MachineSpectrograms(
-        machine.machine_type,
-        machine.train,
-        spectrograms,
-        copies,
-        tuple(notes),
-        seconds,
-        separating,
-        conditions,
-        noise=noise,
+        machine_type=machine.machine_type,
+        clips=machine.train,
+        spectrograms=spectrograms,
+        copies=tuple(copy for _, copy in pairs if copy is not None),
+        noise=tuple(result.spectrograms.input for result in noise),
+        notes=(*_named("digital silence", silent), *_short(machine.train, spectrograms, settings)),
+        seconds=time.perf_counter() - started,
+        separation_seconds=sum(result.separation_seconds for result in results) / (os.cpu_count() or 1),
+        conditions=tuple(condition_of(clip) for clip in machine.train),
     )
 
 
 def noise_clips(machine: Machine, settings: SystemSettings) -> tuple[Clip, ...]:
-    """The noise-only supplemental clips that a system's network is trained with; none in most systems."""
+    """Noise-only supplemental clips that a system's network is trained with; none in most systems."""
     plan = network_plan(settings)
     if plan is None or not plan.has_noise or settings.separation == "denoise":
         return ()
     return tuple(clip for clip in machine.supplemental if clip.supplemental == "noise")
 
 
-def remembered(heard: MachineSpectrograms) -> NormalClips:
-    """What a detector remembers of its training clips."""
+def normal_clips_of(heard: MachineSpectrograms) -> NormalClips:
+    """Names and band statistics of a machine's training clips."""
     return NormalClips.from_log_mels(
         [clip.reference for clip in heard.spectrograms],
         names=[name_of(clip) for clip in heard.clips],
@@ -141,11 +109,13 @@ def remembered(heard: MachineSpectrograms) -> NormalClips:
     )
 
 
-def _paired(heard: RecordingLogMels, settings: SystemSettings) -> tuple[Spectrograms, Spectrograms | None]:
-    """What stands for a clip, and its separated copy where that is used to train with."""
-    if heard.separated is not None and settings.separation == "augment" and heard.original is not None:
-        return Spectrograms(heard.original, heard.original), Spectrograms(heard.separated, heard.separated)
-    return recording_spectrograms(heard), None
+def _paired(recording: RecordingLogMels, settings: SystemSettings) -> tuple[Spectrograms, Spectrograms | None]:
+    """Spectrograms of a clip, and those of its separated copy where a network is trained with both."""
+    log_mels = recording.log_mels
+    if settings.separation == "augment" and "separated" in log_mels:
+        original, separated = log_mels["original"], log_mels["separated"]
+        return Spectrograms(original, original), Spectrograms(separated, separated)
+    return recording.spectrograms, None
 
 
 def _short(clips: Iterable[Clip], heard: Sequence[Spectrograms], settings: SystemSettings) -> list[str]:

@@ -3,23 +3,21 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from soundness.audio.log_mel import Spectrograms
-from soundness.audio.log_mel_cache import LogMelCache
 from soundness.data.clips import Clip
 from soundness.data.datasets import Machine
+from soundness.detectors.front_end import FrontEnd
+from soundness.detectors.reader import RecordingReader
 from soundness.errors import DataError
 from soundness.representations.protocol import MachineSpectrograms, network_plan
 from soundness.settings.system import SystemSettings
-from soundness.training.clips import check_training_clips, hear
+from soundness.training.clips import check_training_clips, read_machine
 from soundness.training.pseudo_labels import PseudoLabels, by_classifier, by_clusters
-
-if TYPE_CHECKING:  # loads PyTorch
-    from soundness.separation.separator import Separator
 
 __all__ = ["Labeller", "band_moments", "lacking_attributes", "spectral_shapes"]
 
@@ -62,34 +60,31 @@ class Labeller:
 
     def labelled(
         self,
-        heard: Sequence[MachineSpectrograms],
-        separator: "Separator | None",
+        machines: Sequence[MachineSpectrograms],
+        reader: RecordingReader,
         *,
         advance: Callable[[Machine], Callable[[], None]],
-        store: LogMelCache | None = None,
     ) -> list[MachineSpectrograms]:
-        """The same clips, with pseudo-labels in the place of attributes that are missing.
+        """The same clips, with pseudo-labels in place of missing attributes.
 
         Parameters
         ----------
-        heard
+        machines
             Machines that are trained together.
-        separator
-            Where ``separation`` is not ``off``.
+        reader
+            Reader that their clips were read with.
         advance
-            Gives, for another machine that has to be read, what is called after each of its clips.
-        store
-            Where log-mels are kept between systems; ``None`` to keep none.
+            Called for another machine that has to be read; its result is called after each of the machine's clips.
         """
-        if any(self._way(one.clips) == "classifier" for one in heard):
-            self._vectors.update({one.machine_type: band_moments(one.spectrograms) for one in heard})
-            missing = {name for one in heard for name in self._teachers(self.machines[one.machine_type])}
+        if any(self._way(one.clips) == "classifier" for one in machines):
+            self._vectors.update({one.machine_type: band_moments(one.spectrograms) for one in machines})
+            if self.settings.separation != "denoise":  # the network's input is the recording
+                reader = RecordingReader(FrontEnd(self.settings), reader.cache)
+            missing = {name for one in machines for name in self._teachers(self.machines[one.machine_type])}
             for name in sorted(missing - self._vectors.keys()):
-                machine = self.machines[name]
-                used = separator if self.settings.separation == "denoise" else None  # as the network is to hear them
-                others = hear(machine, self.settings, used, advance=advance(machine), store=store)
+                others = read_machine(self.machines[name], reader, advance=advance(self.machines[name]))
                 self._vectors[name] = band_moments(others.spectrograms)
-        return [self._with_labels(one) for one in heard]
+        return [self._with_labels(one) for one in machines]
 
     def _way(self, clips: Sequence[Clip]) -> Way | None:
         """How a machine's clips get labels; ``None`` where they need none."""

@@ -17,6 +17,8 @@ from soundness.audio.log_mel import Spectrograms
 from soundness.audio.log_mel_cache import LogMelCache
 from soundness.data.datasets import Machine, fingerprint, open_dataset
 from soundness.detectors.detector import Detector, TrainingSummary
+from soundness.detectors.front_end import FrontEnd
+from soundness.detectors.reader import RecordingReader
 from soundness.detectors.saving import load_detector, save_detector
 from soundness.errors import OutputError, SettingsError
 from soundness.representations.protocol import (
@@ -34,7 +36,7 @@ from soundness.scoring.scorers import ANY_DOMAIN, Scorer, TrainingVectors, find_
 from soundness.sealed_files import SUFFIX
 from soundness.settings.system import SystemSettings
 from soundness.training.calibration import held_out_calibration, left_out_calibration, split_machine
-from soundness.training.clips import check_training_clips, hear, noise_clips, remembered
+from soundness.training.clips import check_training_clips, noise_clips, normal_clips_of, read_machine
 from soundness.training.duration import forecast
 from soundness.training.labelling import Labeller
 from soundness.training.separation import decide_separation, given_separator
@@ -200,11 +202,9 @@ class _Run:
         paths = [self.out / f"{machine.machine_type}{SUFFIX}" for machine in group]
         if resume and all(path.exists() for path in paths):
             return [load_detector(path) for path in paths]
-        heard = [
-            hear(machine, self.settings, separator, advance=self._advance(machine), store=self.store)
-            for machine in group
-        ]
-        heard = self.labeller.labelled(heard, separator, advance=self._advance, store=self.store)
+        reader = RecordingReader(FrontEnd(self.settings, separator), self.store)
+        heard = [read_machine(machine, reader, advance=self._advance(machine)) for machine in group]
+        heard = self.labeller.labelled(heard, reader, advance=self._advance)
         name = group[0].machine_type if self.settings.scope == "machine" else "shared"
         tell = None if self.progress is None else partial(self.progress, f"training {name}")
         context = FitContext(self.seed, self.out / _WORK_FOLDER / name, resume, tell, self.networks)
@@ -255,7 +255,7 @@ class _Run:
             *calibration.notes,
         )
         return Detector(
-            heard.machine_type,
+            machine_type=heard.machine_type,
             settings=self.settings,
             representation=fitted.representation,
             scorer=scorer,
@@ -263,7 +263,7 @@ class _Run:
             summary=self._summary(heard, fitted, separator, seconds, notes),
             separator=separator if self.settings.separation in ("denoise", "target=separated") else None,
             calibration=calibration,
-            normal_clips=remembered(heard),
+            normal_clips=normal_clips_of(heard),
         )
 
     def _calibration(
@@ -284,10 +284,8 @@ class _Run:
             machine,
             fitted.representation,
             scorer,
-            self.settings,
-            separator=separator,
+            RecordingReader(FrontEnd(self.settings, separator), self.store),
             advance=self._advance(machine),
-            store=self.store,
         )
 
     def _summary(

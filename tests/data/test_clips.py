@@ -20,55 +20,56 @@ from soundness.data.clips import (
 )
 from soundness.errors import DataError
 
+
+def named(section: str, *others: str | None) -> NameParts:
+    """The parts of a name: section, split, domain, label, attributes, kind of a supplemental clip."""
+    fields = ("split", "domain", "label", "attributes", "supplemental")
+    return NameParts(section=section, **dict(zip(fields, others, strict=True)))  # type: ignore[arg-type]  # as read
+
+
 NAMES = {
     # 2020
-    "normal_id_00_00000003": NameParts("id_00", None, None, "normal", "", None),
-    "anomaly_id_06_00000123": NameParts("id_06", None, None, "anomaly", "", None),
-    "id_05_00000000": NameParts("id_05", None, None, None, "", None),
+    "normal_id_00_00000003": named("id_00", None, None, "normal", "", None),
+    "anomaly_id_06_00000123": named("id_06", None, None, "anomaly", "", None),
+    "id_05_00000000": named("id_05", None, None, None, "", None),
     # 2021
-    "section_02_source_train_normal_0012": NameParts("section_02", "train", "source", "normal", "", None),
-    "section_05_target_train_normal_0001_strength_1_ambient": NameParts(
+    "section_02_source_train_normal_0012": named("section_02", "train", "source", "normal", "", None),
+    "section_05_target_train_normal_0001_strength_1_ambient": named(
         "section_05", "train", "target", "normal", "strength_1_ambient", None
     ),
-    "section_00_source_test_anomaly_0099": NameParts("section_00", "test", "source", "anomaly", "", None),
-    "section_03_target_test_0007": NameParts("section_03", "test", "target", None, "", None),
+    "section_00_source_test_anomaly_0099": named("section_00", "test", "source", "anomaly", "", None),
+    "section_03_target_test_0007": named("section_03", "test", "target", None, "", None),
     # 2022 and later
-    "section_01_target_test_normal_0049_car_A1_spd_28V_mic_1": NameParts(
+    "section_01_target_test_normal_0049_car_A1_spd_28V_mic_1": named(
         "section_01", "test", "target", "normal", "car_A1_spd_28V_mic_1", None
     ),
-    "section_03_0042": NameParts("section_03", None, None, None, "", None),
-    "section_03_test_0042": NameParts("section_03", "test", None, None, "", None),
-    "section_00_source_train_normal_0853_vel_500_ac_0.30": NameParts(
+    "section_03_0042": named("section_03", None, None, None, "", None),
+    "section_03_test_0042": named("section_03", "test", None, None, "", None),
+    "section_00_source_train_normal_0853_vel_500_ac_0.30": named(
         "section_00", "train", "source", "normal", "vel_500_ac_0.30", None
     ),
-    "section_00_target_test_normal_0021_m-n_Y": NameParts("section_00", "test", "target", "normal", "m-n_Y", None),
-    "section_00_source_train_normal_0000_noAttribute": NameParts("section_00", "train", "source", "normal", "", None),
-    "section_00_source_train_normal_0000_spd1000_BckgA": NameParts(
+    "section_00_target_test_normal_0021_m-n_Y": named("section_00", "test", "target", "normal", "m-n_Y", None),
+    "section_00_source_train_normal_0000_noAttribute": named("section_00", "train", "source", "normal", "", None),
+    "section_00_source_train_normal_0000_spd1000_BckgA": named(
         "section_00", "train", "source", "normal", "spd1000_BckgA", None
     ),
-    "section_00_source_train_normal_0000_mic_pos_A": NameParts(
+    "section_00_source_train_normal_0000_mic_pos_A": named(
         "section_00", "train", "source", "normal", "mic_pos_A", None
     ),
-    "section_00_source_train_normal_0000_pro_y": NameParts("section_00", "train", "source", "normal", "pro_y", None),
+    "section_00_source_train_normal_0000_pro_y": named("section_00", "train", "source", "normal", "pro_y", None),
     # 2024 RoboticArm lacks the split
-    "section_00_target_anomaly_0004_bckg_C": NameParts("section_00", None, "target", "anomaly", "bckg_C", None),
+    "section_00_target_anomaly_0004_bckg_C": named("section_00", None, "target", "anomaly", "bckg_C", None),
     # 2026: the attribute may be empty
-    "section_00_source_train_normal_0000_": NameParts("section_00", "train", "source", "normal", "", None),
-    "section_00_0000_": NameParts("section_00", None, None, None, "", None),
+    "section_00_source_train_normal_0000_": named("section_00", "train", "source", "normal", "", None),
+    "section_00_0000_": named("section_00", None, None, None, "", None),
     # supplemental
-    "section_00_machine_0001_": NameParts("section_00", "supplemental", None, None, "", "machine"),
-    "section_00_machine_source_0000_noAttribute": NameParts(
-        "section_00", "supplemental", "source", None, "", "machine"
-    ),
-    "section_00_noise_supplemental_normal_0000": NameParts("section_00", "supplemental", None, "normal", "", "noise"),
-    "section_00_supplemental_machine_0004_car_A1": NameParts(
-        "section_00", "supplemental", None, None, "car_A1", "machine"
-    ),
-    "section_00_supplemental_normal_0000": NameParts("section_00", "supplemental", None, "normal", "", None),
+    "section_00_machine_0001_": named("section_00", "supplemental", None, None, "", "machine"),
+    "section_00_machine_source_0000_noAttribute": named("section_00", "supplemental", "source", None, "", "machine"),
+    "section_00_noise_supplemental_normal_0000": named("section_00", "supplemental", None, "normal", "", "noise"),
+    "section_00_supplemental_machine_0004_car_A1": named("section_00", "supplemental", None, None, "car_A1", "machine"),
+    "section_00_supplemental_normal_0000": named("section_00", "supplemental", None, "normal", "", None),
     # a condition may be called noise; that makes no supplemental clip of it
-    "section_00_source_train_normal_0000_noise_A": NameParts(
-        "section_00", "train", "source", "normal", "noise_A", None
-    ),
+    "section_00_source_train_normal_0000_noise_A": named("section_00", "train", "source", "normal", "noise_A", None),
 }
 
 

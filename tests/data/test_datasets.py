@@ -346,7 +346,7 @@ def test_a_folder_called_like_a_split_may_be_given_itself(tmp_path: Path, name: 
 
 def test_machines_whose_joined_names_agree_are_refused(tmp_path: Path) -> None:
     touch(tmp_path, "a_b/c/train/0.wav", "a/b_c/train/0.wav", "x/c/train/0.wav", "y/b_c/train/0.wav")
-    with pytest.raises(DataError, match=r"a_b/c: its machine would be called a_b_c, as is that of .*a/b_c"):
+    with pytest.raises(DataError, match=r"a_b/c: its machine has the same name, a_b_c, as that of .*a/b_c"):
         open_dataset(tmp_path)
 
 

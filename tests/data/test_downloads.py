@@ -356,13 +356,13 @@ def test_two_years_do_not_share_a_folder(server, tmp_path):
 def test_a_receipt_that_was_altered_is_refused(server, tmp_path, text):
     fetch(server, tmp_path, machines=["fan"])
     (tmp_path / "archives" / "dev_fan.json").write_text(text)
-    with pytest.raises(OutputError, match=r"dev_fan\.json: not what soundness download noted there"):
+    with pytest.raises(OutputError, match=r"dev_fan\.json: not a receipt of soundness download; delete it"):
         fetch(server, tmp_path, machines=["fan"])
 
 
 def test_a_file_in_place_of_the_folder_is_refused(server, tmp_path):
     (tmp_path / "data").write_text("x")
-    with pytest.raises(OutputError, match="data: no folder that can be written to"):
+    with pytest.raises(OutputError, match="data: cannot be written: Not a directory"):
         fetch(server, tmp_path / "data")
 
 

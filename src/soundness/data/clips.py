@@ -1,4 +1,4 @@
-"""What is known of a recording without listening: what its name and ``attributes_*.csv`` say."""
+"""Clips: a recording with the machine, domain, label and attributes that its name and tables state."""
 
 import csv
 import re
@@ -50,26 +50,26 @@ _NO_ATTRIBUTE = "noAttribute"
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One recording and what its place and name say of it.
+    """One recording with the metadata of its folder and name.
 
     Parameters
     ----------
     path
         The audio file.
     machine_type
-        The machine's name, such as ``fan``; ``""`` where a recording was given without its machine.
+        The machine's name, such as ``fan``; ``""`` if it is not known.
     split
         ``train``, ``test`` or ``supplemental``.
     section
-        The token that tells sections or machine ids apart: ``section_00``, ``id_02``.
+        Section or machine id: ``section_00``, ``id_02``.
     domain
-        The DCASE domain; ``None`` where the data have none, or hide it.
+        The DCASE domain; ``None`` if there is none, or it is hidden.
     label
-        ``None`` where it is hidden. Nothing that produces a score may read it of a test clip.
+        ``None`` if it is hidden. Code that computes scores must not read it of a test clip.
     attributes
-        The whole attribute string, such as ``car_A1_spd_28V``; ``""`` where there is none or it is hidden.
+        The attribute string, such as ``car_A1_spd_28V``; ``""`` if there is none or it is hidden.
     supplemental
-        Clean machine sound or noise alone; ``None`` for all other clips, or where the name does not tell.
+        Clean machine sound or noise alone; ``None`` for all other clips, or if the name states neither.
     """
 
     path: Path
@@ -82,33 +82,52 @@ class Clip:
     supplemental: SupplementalKind | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, order=True, slots=True)
+class Condition:
+    """Condition under which a training clip was recorded; ``""`` where it is not known."""
+
+    machine_type: str
+    domain: str
+    section: str
+    attributes: str
+
+    def __str__(self) -> str:
+        known = (self.domain, "" if self.section == "section_00" else self.section, self.attributes)
+        return " ".join(part for part in known if part) or "unknown"
+
+
+def condition_of(clip: Clip) -> Condition:
+    """Condition of a training clip."""
+    return Condition(clip.machine_type, clip.domain or "", clip.section, clip.attributes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NameParts:
-    """What a DCASE file name says; ``None`` or ``""`` for what it does not say. See `Clip` for the fields."""
+    """Metadata in a DCASE file name; ``None`` or ``""`` where it has none. See `Clip` for the fields."""
 
     section: str
-    split: Split | None
-    domain: Domain | None
-    label: Label | None
-    attributes: str
-    supplemental: SupplementalKind | None
+    split: Split | None = None
+    domain: Domain | None = None
+    label: Label | None = None
+    attributes: str = ""
+    supplemental: SupplementalKind | None = None
 
 
 def clip_key(file_name: str) -> str:
-    r"""What tells a machine's clips apart and joins tables to them: the name without folder and suffix.
+    r"""Key of a clip among a machine's clips and in tables: the name without folder and suffix.
 
     Parameters
     ----------
     file_name
-        ``fan/train/x.wav``, ``fan\train\x.wav``, ``x.wav`` or ``x``. A name without suffix may hold dots, as in
-        ``..._ac_0.11``: only the suffix of a recording is cut off.
+        ``fan/train/x.wav``, ``fan\train\x.wav``, ``x.wav`` or ``x``. Only the suffix of a recording is cut off, for a
+        name without suffix may hold dots, as in ``..._ac_0.11``.
     """
     path = PurePosixPath(file_name.replace("\\", "/"))
     return path.stem if path.suffix.lower() in KNOWN_SUFFIXES else path.name
 
 
 def parse_name(stem: str) -> NameParts | None:
-    """What a file name of the challenge says, of any year from 2020 to 2026.
+    """Parse a file name of the challenge, of any year from 2020 to 2026.
 
     Parameters
     ----------
@@ -118,10 +137,10 @@ def parse_name(stem: str) -> NameParts | None:
     Returns
     -------
     NameParts or None
-        ``None`` where this is no name of the challenge, or one that contradicts itself.
+        ``None`` if this is no name of the challenge, or one that contradicts itself.
     """
     if (match := _ID_NAME.fullmatch(stem)) is not None:
-        return NameParts(match["section"], None, None, _label({match["label"]}), "", None)
+        return NameParts(section=match["section"], label=_label({match["label"]}))
     if (match := _SECTION_NAME.fullmatch(stem)) is None:
         return None
     words = frozenset(match["words"].split("_"))
@@ -146,16 +165,16 @@ def describe_clip(
     domain: Domain | None = None,
     label: Label | None = None,
 ) -> Clip:
-    """A clip from its place and its name; the name has precedence where it is one of the challenge.
+    """Make a clip from its folder and name; a name of the challenge has precedence.
 
     Parameters
     ----------
     path
         The audio file.
     machine_type, split
-        What its place says; see `Clip`.
+        Those of its folder; see `Clip`.
     domain, label
-        What its place says, used where the name says nothing.
+        Those of its folder, used where the name has none.
     """
     kind = supplemental_kind(path.stem) if split == "supplemental" else None
     if (name := parse_name(path.stem)) is None:
@@ -173,18 +192,18 @@ def describe_clip(
 
 
 def supplemental_kind(stem: str) -> SupplementalKind | None:
-    """Whether a supplemental clip's name calls it the machine alone or noise alone.
+    """Kind of a supplemental clip by its name: the machine alone or noise alone.
 
     Parameters
     ----------
     stem
-        Any file name without folder and suffix. In a name of the challenge, what stands before the number
-        decides where it tells; otherwise the word may stand anywhere, and upper case does not matter.
+        Any file name without folder and suffix. In a name of the challenge the words before the number decide;
+        otherwise the word may stand anywhere, in upper or lower case.
 
     Returns
     -------
     {"machine", "noise"} or None
-        ``None`` where the name holds neither word, or both.
+        ``None`` if the name holds neither word, or both.
     """
     match = _SECTION_NAME.fullmatch(stem)
     heads = [] if match is None else [match["words"]]
@@ -201,17 +220,17 @@ def read_attributes(path: Path) -> dict[str, str]:
     Parameters
     ----------
     path
-        A table with the columns ``file_name,d1p,d1v,d2p,d2v...``; all but the first may be missing.
+        A table with the columns ``file_name,d1p,d1v,d2p,d2v...``, of which all but the first may be missing.
 
     Returns
     -------
     dict
-        By file name as written, parameters and values joined: ``d1p_d1v_d2p_d2v``; ``""`` where none are.
+        By file name as written, parameters and values: ``d1p_d1v_d2p_d2v``, or ``""``.
 
     Raises
     ------
     DataError
-        The file cannot be read, or has no column ``file_name``.
+        If the file cannot be read, or has no column ``file_name``.
     """
     try:
         with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
@@ -221,10 +240,10 @@ def read_attributes(path: Path) -> dict[str, str]:
             rows = list(table)
     except (OSError, csv.Error) as error:
         raise DataError(f"attributes cannot be read ({error})", path=path) from error
-    return {row["file_name"].strip(): _joined(row) for row in rows if row["file_name"]}
+    return {row["file_name"].strip(): _attribute_string(row) for row in rows if row["file_name"]}
 
 
-def _joined(row: Mapping[str, str | None]) -> str:
+def _attribute_string(row: Mapping[str, str | None]) -> str:
     values = (value or "" for name, value in row.items() if re.fullmatch(r"d\d+[pv]", name or ""))
     return "_".join(value.strip() for value in values if value.strip() not in ("", _NO_ATTRIBUTE))
 
@@ -248,22 +267,3 @@ def _split(words: frozenset[str]) -> Split | None:
 def _attributes(text: str | None) -> str:
     attributes = "" if text is None else text.strip("_")
     return "" if attributes == _NO_ATTRIBUTE else attributes
-
-
-@dataclass(frozen=True, order=True, slots=True)
-class Condition:
-    """What is known of how a training clip was recorded; ``""`` for what is not."""
-
-    machine_type: str
-    domain: str
-    section: str
-    attributes: str
-
-    def __str__(self) -> str:
-        known = (self.domain, "" if self.section == "section_00" else self.section, self.attributes)
-        return " ".join(part for part in known if part) or "unknown"
-
-
-def condition_of(clip: Clip) -> Condition:
-    """Condition of a training clip; a test clip's is never asked for."""
-    return Condition(clip.machine_type, clip.domain or "", clip.section, clip.attributes)

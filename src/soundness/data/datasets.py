@@ -1,4 +1,4 @@
-"""Folders of recordings as data sets: the challenge's layouts of every year, and anybody's own."""
+"""Data sets: machines and clips under a folder, in the challenge's layouts or a user's own."""
 
 import hashlib
 import json
@@ -34,7 +34,7 @@ __all__ = [
 Severity = Literal["error", "warning"]
 
 FEWEST_TRAINING_CLIPS = 3
-"""Fewer training clips than this train no detector."""
+"""Smallest number of training clips of a detector."""
 
 _PLUMBING = frozenset({"dev_data", "eval_data", "raw"})  # folders of the challenge that name no machine
 _MAX_DEPTH = 5  # root/dcase2025t2/dev_data/raw/fan, and one more
@@ -51,7 +51,7 @@ class Problem:
     message
         What is wrong with it, in one line without the path.
     severity
-        ``error`` where something will be refused because of it, else ``warning``.
+        ``error`` if training or scoring will refuse something because of it, else ``warning``.
     """
 
     path: Path
@@ -59,7 +59,7 @@ class Problem:
     severity: Severity = "error"
 
     def __str__(self) -> str:
-        """The path and the message in one line."""
+        """Path and message in one line."""
         return f"{self.path}: {self.message}"
 
 
@@ -72,7 +72,7 @@ class Machine:
     machine_type
         Its name, such as ``fan``.
     root
-        Its folder; the first, where ``dev_data`` and ``eval_data`` both hold it.
+        Its folder; the first, if ``dev_data`` and ``eval_data`` both hold it.
     clips
         All its clips, ordered by split folder and name.
     """
@@ -83,26 +83,26 @@ class Machine:
 
     @property
     def train(self) -> tuple[Clip, ...]:
-        """The training clips."""
-        return self._of("train")
+        """Training clips."""
+        return self._clips_of("train")
 
     @property
     def test(self) -> tuple[Clip, ...]:
-        """The test clips."""
-        return self._of("test")
+        """Test clips."""
+        return self._clips_of("test")
 
     @property
     def supplemental(self) -> tuple[Clip, ...]:
-        """The clean-machine and noise-only clips."""
-        return self._of("supplemental")
+        """Clean-machine and noise-only clips."""
+        return self._clips_of("supplemental")
 
-    def _of(self, split: Split) -> tuple[Clip, ...]:
+    def _clips_of(self, split: Split) -> tuple[Clip, ...]:
         return tuple(clip for clip in self.clips if clip.split == split)
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """The machines under one folder.
+    """Machines under one folder.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ class Dataset:
     machines
         By machine type, in the order of their names; at least one.
     problems
-        What is wrong with the data, yet leaves the rest of use.
+        Problems that leave the rest of the data of use.
     """
 
     root: Path
@@ -119,7 +119,7 @@ class Dataset:
     problems: tuple[Problem, ...]
 
     def chosen(self, names: Sequence[str]) -> list[Machine]:
-        """The machines of these names, in the order of the data set; all where none is named.
+        """Select machines by name, in the order of the data set; all if none is named.
 
         Raises
         ------
@@ -128,7 +128,7 @@ class Dataset:
         """
         unknown = [name for name in names if name not in self.machines]
         if unknown:
-            raise DataError(f"{self.root}: no machine {unknown[0]!r}; there are {', '.join(self.machines)}")
+            raise DataError(f"no machine {unknown[0]!r}; there are {', '.join(self.machines)}", path=self.root)
         return [machine for name, machine in self.machines.items() if not names or name in names]
 
 
@@ -141,19 +141,19 @@ def open_dataset(path: PathLike, *, layouts: Mapping[str, Layout] = LAYOUTS) -> 
         The challenge's root, its ``dev_data``, ``eval_data`` or ``raw``, a folder of machines, one machine's
         folder, or a folder of normal recordings.
     layouts
-        The layouts to try, the last first; add your own with ``{**LAYOUTS, "mine": MyLayout()}``.
+        Layouts to try, the last first; add your own with ``{**LAYOUTS, "mine": MyLayout()}``.
 
     Raises
     ------
     DataError
-        No such folder, no permission to list it or one in it, or no audio in it; recordings in folders below
-        ``train``, ``normal`` and the like; or two machines whose names would be the same.
+        If there is no such folder, no permission to list it or one in it, or no audio in it; if recordings lie in
+        folders below ``train``, ``normal`` and the like; or if two machines would have the same name.
     """
     root = _checked_folder(Path(path))
     found = _find_machines(root, layouts)
     if not found:
-        raise DataError(_no_audio(root))
-    problems = _unread(root, found)
+        raise DataError(_no_audio(root), path=root)
+    problems = _unread_problems(root, found)
     folders = [(folder, _with_attributes(folder, clips, problems)) for folder, clips in found]
     machines = _named_machines(root, folders)
     for machine in machines.values():
@@ -162,12 +162,12 @@ def open_dataset(path: PathLike, *, layouts: Mapping[str, Layout] = LAYOUTS) -> 
 
 
 def list_clips(paths: Iterable[PathLike], *, layouts: Mapping[str, Layout] = LAYOUTS) -> tuple[Clip, ...]:
-    """The clips to score, of files and folders in the order given; a file that comes twice is taken once.
+    """List the clips of files and folders to score, in their order and each once.
 
-    A file is one clip, even one that does not exist, if it is called like a recording: reading it will tell.
-    A folder of recordings gives all of them, whatever it is called; such clips and files have the machine type
-    ``""`` and the split ``test``. Any other folder is opened as a data set: each machine gives its test clips
-    or, where it has none, its training clips, which keep the split ``train``.
+    A file with the suffix of a recording is one clip, even if it does not exist, which reading it will report. A
+    folder of recordings gives all of them; such clips and files have the machine type ``""`` and the split ``test``.
+    Any other folder is opened as a data set: each machine gives its test clips or, if it has none, its training
+    clips, which keep the split ``train``.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def list_clips(paths: Iterable[PathLike], *, layouts: Mapping[str, Layout] = LAY
     Raises
     ------
     DataError
-        As for `open_dataset`; no such file or folder; or two files of one name that would share a machine's
+        As for `open_dataset`; or if there is no such file or folder, or two files of one name would share a machine's
         file of scores.
     """
     clips: dict[Path, Clip] = {}
@@ -201,7 +201,7 @@ def _clips_at(path: Path, layouts: Mapping[str, Layout]) -> Sequence[Clip]:
 
 
 def _is_file_to_score(path: Path) -> bool:
-    """Whether this is no folder; a missing recording is a file, and reported when it is read."""
+    """True if this is a file, or a missing recording, which is reported when it is read."""
     is_recording = path.suffix.lower() in AUDIO_SUFFIXES
     try:
         if _exists(path):
@@ -210,7 +210,7 @@ def _is_file_to_score(path: Path) -> bool:
         if not is_recording:
             raise
     if not is_recording:
-        raise DataError(f"{path}: no such file or folder; expected a recording, or a folder of recordings")
+        raise DataError("no such file or folder; expected a recording, or a folder of recordings", path=path)
     return True
 
 
@@ -219,14 +219,14 @@ def _refuse_same_names(clips: Iterable[Clip]) -> None:
     for clip in clips:
         other = seen.setdefault((clip.machine_type, clip.path.name), clip.path)
         if other != clip.path:
-            raise DataError(f"{clip.path}: same name as {other}; scores are kept by name, so score them apart")
+            raise DataError(f"same name as {other}; scores are kept by name, so score them apart", path=clip.path)
 
 
 def _checked_folder(path: Path) -> Path:
     if not _exists(path):
-        raise DataError(f"{path}: no such folder; expected a folder of recordings")
+        raise DataError("no such folder; expected a folder of recordings", path=path)
     if not path.is_dir():
-        raise DataError(f"{path}: a file; expected a folder of recordings, a data set")
+        raise DataError("a file; expected a folder of recordings, a data set", path=path)
     return path
 
 
@@ -234,19 +234,19 @@ def _exists(path: Path) -> bool:
     try:
         return path.exists()
     except PermissionError as error:
-        raise DataError(f"{path}: no permission to look into {path.parent}") from error
+        raise DataError(f"no permission to look into {path.parent}", path=path) from error
 
 
 def _no_audio(root: Path) -> str:
     suffixes = ", ".join(sorted(AUDIO_SUFFIXES & {".wav", ".flac", ".ogg", ".mp3"}))
     return (
-        f"{root}: no audio found; expected recordings ({suffixes}, ...) of a machine in train/ and test/, in "
+        f"no audio found; expected recordings ({suffixes}, ...) of a machine in train/ and test/, in "
         f"normal/ and abnormal/, or in the folder itself, e.g. {root / 'fan' / 'train' / 'a.wav'}"
     )
 
 
 def _recognise(folder: Path, layouts: Mapping[str, Layout]) -> tuple[str, list[Clip]] | None:
-    """Name of the last layout that knows a folder, and the clips in it."""
+    """Name of the last layout that recognises a folder, and the clips in it."""
     for name, layout in reversed(list(layouts.items())):
         if clips := layout.read(folder):
             return name, list(clips)
@@ -256,7 +256,7 @@ def _recognise(folder: Path, layouts: Mapping[str, Layout]) -> tuple[str, list[C
 def _find_machines(
     folder: Path, layouts: Mapping[str, Layout], *, depth: int = _MAX_DEPTH
 ) -> list[tuple[Path, list[Clip]]]:
-    """Folder and clips of each machine in a folder or in those below it, but for those that are named as a split."""
+    """Folder and clips of each machine in a folder or below it, except in folders that are named like a split."""
     if (recognised := _recognise(folder, layouts)) is not None:
         return [(folder, recognised[1])]
     if depth == 0:
@@ -271,7 +271,7 @@ def _place_names(layouts: Mapping[str, Layout]) -> set[str]:
 
 
 def _named_machines(root: Path, folders: list[tuple[Path, list[Clip]]]) -> dict[str, Machine]:
-    """Machines by name. ``dev_data`` and ``eval_data`` share theirs; paths tell others of one name apart."""
+    """Machines by name: one for ``dev_data`` and ``eval_data``; others of one name get their path as a prefix."""
     groups: dict[tuple[str, ...], list[tuple[Path, list[Clip]]]] = defaultdict(list)
     for folder, clips in folders:
         parts = (part for part in folder.relative_to(root).parts[:-1] if part not in _PLUMBING)
@@ -281,14 +281,16 @@ def _named_machines(root: Path, folders: list[tuple[Path, list[Clip]]]) -> dict[
     for key, members in groups.items():
         name = key[-1] if n_uses[key[-1]] == 1 else "_".join(key)
         if name in machines:
-            raise DataError(f"{members[0][0]}: its machine would be called {name}, as is that of {machines[name].root}")
+            raise DataError(
+                f"its machine has the same name, {name}, as that of {machines[name].root}", path=members[0][0]
+            )
         renamed = tuple(replace(clip, machine_type=name) for _, clips in members for clip in clips)
         machines[name] = Machine(name, members[0][0], renamed)
     return dict(sorted(machines.items()))
 
 
 def _with_attributes(folder: Path, clips: list[Clip], problems: list[Problem]) -> list[Clip]:
-    """Clips with the attributes that ``attributes_*.csv`` gives where their names give none."""
+    """Clips with attributes from ``attributes_*.csv`` where their names have none."""
     keys = {clip_key(clip.path.name) for clip in clips}
     attributes: dict[str, str] = {}
     for path in list_entries(folder)[1]:
@@ -299,14 +301,14 @@ def _with_attributes(folder: Path, clips: list[Clip], problems: list[Problem]) -
                 problems.append(Problem(path, error.reason, "warning"))
                 continue
             attributes |= rows
-            if lost := sorted(rows.keys() - keys):
-                message = f"{len(lost):,} rows name no recording in {folder}, e.g. {lost[0]}"
+            if unmatched := sorted(rows.keys() - keys):
+                message = f"{len(unmatched):,} rows name no recording in {folder}, e.g. {unmatched[0]}"
                 problems.append(Problem(path, message, "warning"))
     return [replace(clip, attributes=clip.attributes or attributes.get(clip_key(clip.path.name), "")) for clip in clips]
 
 
-def _unread(root: Path, found: Iterable[tuple[Path, list[Clip]]]) -> list[Problem]:
-    """Recordings below a folder that belong to no machine, counted in one problem for each machine's folder."""
+def _unread_problems(root: Path, found: Iterable[tuple[Path, list[Clip]]]) -> list[Problem]:
+    """Problems, one for each machine's folder, of recordings that belong to no machine."""
     read = {clip.path for _, clips in found for clip in clips}
     try:
         others = [path for path in iter_audio(root) if path not in read]
@@ -333,9 +335,9 @@ def _problems_of(machine: Machine) -> list[Problem]:
         other = first.setdefault((clip.split, clip_key(clip.path.name)), clip.path)
         if other != clip.path:
             problems.append(Problem(clip.path, f"same name as {other}, also of {machine.machine_type}"))
-    if odd := [clip.path for clip in machine.train if clip.label == "anomaly"]:
-        message = f"{len(odd):,} training clips are labelled anomalous, e.g. {odd[0].name}; training refuses them"
-        problems.append(Problem(odd[0].parent, message))
+    if anomalous := [clip.path for clip in machine.train if clip.label == "anomaly"]:
+        message = f"{len(anomalous):,} training clips are labelled anomalous, e.g. {anomalous[0].name}"
+        problems.append(Problem(anomalous[0].parent, f"{message}; training refuses them"))
     if unknown := [clip.path for clip in machine.supplemental if clip.supplemental is None]:
         message = f"{len(unknown):,} clips with neither 'machine' nor 'noise' in their name, e.g. {unknown[0].name}"
         problems.append(Problem(unknown[0].parent, message, "warning"))
@@ -343,7 +345,7 @@ def _problems_of(machine: Machine) -> list[Problem]:
 
 
 def fingerprint(clips: Iterable[Clip]) -> str:
-    """Tells sets of clips apart by names, sizes and conditions, wherever they lie."""
+    """Fingerprint of a set of clips by their names, sizes and conditions, independent of their folder and order."""
     known = [
         (clip.machine_type, clip.path.name, clip.path.stat().st_size, str(condition_of(clip)), clip.section)
         for clip in clips

@@ -1,4 +1,4 @@
-"""Zip archives of strangers: checked as a whole before anything of them is written."""
+"""Unpack zip archives of unknown origin, after checking all of their members."""
 
 import shutil
 import stat
@@ -9,11 +9,12 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from soundness.aliases import CountProgress
+from soundness.atomic_files import output_errors
 from soundness.errors import DownloadError, OutputError
 
 __all__ = ["is_inside", "unpack"]
 
-_LARGEST_RATIO = 20  # recordings are compressed to about nine tenths; what unpacks to more than this is no recording
+_LARGEST_RATIO = 20  # recordings shrink to about nine tenths; an archive that unpacks to more than this holds none
 _MOST_MEMBERS = 100_000
 _JUNK = frozenset({"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"})
 _BLOCK_BYTES = 1 << 20
@@ -31,19 +32,19 @@ def unpack(
 ) -> dict[PurePosixPath, int]:
     """Unpack a zip archive whose every member stays inside a folder.
 
-    All members are checked before the first is written. Hidden files of desktops are left out; a member is read to its
-    declared size and no further, and must then have its checksum.
+    All members are checked before the first is written. Hidden files of desktops are left out; a member is read up to
+    its declared size, and must then have its checksum.
 
     Parameters
     ----------
     archive
         The zip file.
     folder
-        Where its files go; made where there is none.
+        Folder of its files; made if it does not exist.
     arrange
-        Is given the paths of the files in the archive, and returns where in `folder` each is to go.
+        Maps the paths of the files in the archive to their paths in `folder`.
     progress
-        Is told how many files are done, and of how many.
+        Called with the number of files done and the total.
 
     Returns
     -------
@@ -54,10 +55,10 @@ def unpack(
     ------
     DownloadError
         If the file is no intact zip archive; if the path of a member is absolute, has a drive or leads out of the
-        folder; if a member is a link, a device or encrypted; if two would be one file; or if they are larger than
-        recordings of an archive of this size can be, or than the space on the disk.
+        folder; if a member is a link, a device or encrypted; if two have one path; or if they are larger than
+        recordings in an archive of this size can be.
     OutputError
-        If a file cannot be written.
+        If a file cannot be written, or the disk is too small.
     """
     try:
         with ZipFile(archive) as opened:
@@ -74,10 +75,10 @@ def unpack(
 
 
 def is_inside(name: str) -> bool:
-    r"""Whether a relative path stays below the folder that it starts from, on every system.
+    r"""True if a relative path stays below its folder on every operating system.
 
-    ``..``, an absolute path, a drive (``C:``), a share (``\\server``) and a stream of a file (``a:b``) do not, nor
-    does a name with control characters.
+    False for ``..``, an absolute path, a drive (``C:``), a share (``\\server``), a stream of a file (``a:b``) and a
+    name with control characters.
     """
     path = PureWindowsPath(name)  # takes both kinds of slash for one
     return (
@@ -86,7 +87,7 @@ def is_inside(name: str) -> bool:
 
 
 def _checked_members(opened: ZipFile, archive: Path) -> list[tuple[ZipInfo, PurePosixPath]]:
-    """The files of an archive, and their paths in it."""
+    """Files of an archive and their paths in it."""
     members = []
     for member in opened.infolist():
         path = _checked_path(member, archive)
@@ -119,7 +120,7 @@ def _checked_targets(targets: Sequence[PurePosixPath], archive: Path) -> Sequenc
 
 
 def _refuse_too_large(members: Iterable[ZipInfo], archive: Path, folder: Path) -> None:
-    """Refuse what can be no archive of recordings, and what the disk cannot hold."""
+    """Refuse an archive that cannot be one of recordings, or is too large for the disk."""
     sizes, packed = [member.file_size for member in members], archive.stat().st_size
     if len(sizes) > _MOST_MEMBERS or sum(sizes) > _LARGEST_RATIO * packed:
         raise DownloadError(
@@ -132,20 +133,18 @@ def _refuse_too_large(members: Iterable[ZipInfo], archive: Path, folder: Path) -
 
 
 def _write(opened: ZipFile, member: ZipInfo, file: Path) -> None:
-    try:
+    with output_errors(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("xb") as target:
             for block in _blocks(opened, member):
                 target.write(block)
-    except OSError as error:
-        raise OutputError(f"{file}: cannot be written: {error.strerror}") from None
 
 
 def _blocks(opened: ZipFile, member: ZipInfo) -> Iterator[bytes]:
-    """What a member holds, to its declared size and no further; `zipfile` compares its checksum at the end."""
+    """Content of a member up to its declared size; `zipfile` compares its checksum at the end."""
     try:
         with opened.open(member) as source:
             while block := source.read(_BLOCK_BYTES):
                 yield block
-    except OSError as error:  # not one of writing
+    except OSError as error:  # of reading, not of writing
         raise BadZipFile(str(error)) from None

@@ -1,4 +1,4 @@
-"""A data set that comes in archives: which of them are unpacked in it, and whether all their files are still there."""
+"""Folder of a data set that comes in archives, with a receipt of each archive that was unpacked in it."""
 
 import os
 import shutil
@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel, ValidationError
 
 from soundness.aliases import Progress
+from soundness.atomic_files import PARTIAL_SUFFIX, output_errors, write_whole
 from soundness.data.download_archives import is_inside, unpack
 from soundness.data.layouts import DCASE
 from soundness.errors import DownloadError, OutputError
@@ -19,7 +20,7 @@ Part = Literal["dev", "eval"]
 
 
 class ArchiveKey(NamedTuple):
-    """What an archive is of: a part of the year's data, a machine, and a split where it holds no other."""
+    """Contents of an archive: a part of the year's data, a machine, and a split if it holds only one."""
 
     part: Part
     machine: str
@@ -27,12 +28,12 @@ class ArchiveKey(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The name of its receipt."""
+        """Name of its receipt."""
         return "_".join(filter(None, self))
 
 
 class _Receipt(BaseModel):
-    """What was unpacked of an archive; it is written before the files get their names, so that no file is nobody's."""
+    """Files of an archive, by size; written before they are moved into place, so that none lacks a receipt."""
 
     year: int
     archive: str
@@ -41,127 +42,123 @@ class _Receipt(BaseModel):
 
 
 class DownloadFolder:
-    """The folder of a data set: machines in ``<part>_data/raw``, archives and receipts in ``archives``.
+    """Folder of a data set: machines in ``<part>_data/raw``, archives and receipts in ``archives``.
 
     Parameters
     ----------
     root
-        The folder, which need not exist.
+        The folder; made if it does not exist.
     year
-        Of the challenge.
+        Year of the challenge.
 
     Raises
     ------
     OutputError
-        If there is a file of that name, or data of another year in it, or a receipt in it cannot be read.
+        If it is a file, holds data of another year, or a receipt in it cannot be read.
     """
 
     def __init__(self, root: Path, year: int) -> None:
         self.root = root
         self._year = year
         self._archives = root / "archives"
-        try:
+        with output_errors(root):
             self._archives.mkdir(parents=True, exist_ok=True)
             self._receipts = {file.stem: _read_receipt(file) for file in sorted(self._archives.glob("*.json"))}
-        except OSError as error:
-            raise OutputError(f"{root}: no folder that can be written to: {error.strerror}") from None
         for receipt in self._receipts.values():
             if receipt.year != year:
                 raise OutputError(
                     f"{root}: holds the data of {receipt.year}; those of {year} need a folder of their own"
                 )
 
-    def archive(self, key: str) -> Path:
-        """Where the archive of a name lies."""
-        return self._archives / key
+    def archive(self, name: str) -> Path:
+        """Path of an archive."""
+        return self._archives / name
 
-    def folder(self, slot: ArchiveKey) -> Path:
-        """The folder of a machine."""
-        return self.root / f"{slot.part}_data" / "raw" / slot.machine
+    def folder(self, key: ArchiveKey) -> Path:
+        """Folder of a machine."""
+        return self.root / f"{key.part}_data" / "raw" / key.machine
 
-    def n_files(self, slot: ArchiveKey) -> int:
-        """How many files an archive brought."""
-        return len(self._receipts[slot.name].files)
+    def n_files(self, key: ArchiveKey) -> int:
+        """Number of files of an unpacked archive."""
+        return len(self._receipts[key.name].files)
 
-    def n_bytes_there(self, key: str) -> int:
-        """How much of an archive is there."""
-        files = (self.archive(key), self.archive(f"{key}.partial"))
+    def n_bytes_there(self, name: str) -> int:
+        """Number of bytes of an archive that are there."""
+        files = (self.archive(name), self.archive(f"{name}{PARTIAL_SUFFIX}"))
         return max(file.stat().st_size if file.exists() else 0 for file in files)
 
     def n_bytes_free(self) -> int:
-        """The space on the disk."""
+        """Free space on the disk in bytes."""
         return shutil.disk_usage(self._archives).free
 
-    def is_complete(self, slot: ArchiveKey, md5: str) -> bool:
-        """Whether the archive with this checksum was unpacked, and all its files are there in their size."""
-        receipt = self._receipts.get(slot.name)
+    def is_complete(self, key: ArchiveKey, md5: str) -> bool:
+        """True if the archive with this checksum was unpacked, and all its files are there with their sizes."""
+        receipt = self._receipts.get(key.name)
         if receipt is None or receipt.md5 != md5:
             return False
-        folder = self.folder(slot)
+        folder = self.folder(key)
         return all(_size(folder / name) == size for name, size in receipt.files.items())
 
-    def refuse_foreign(self, slots: Iterable[ArchiveKey]) -> None:
-        """Refuse to put files among others that came from elsewhere.
+    def refuse_foreign(self, keys: Iterable[ArchiveKey]) -> None:
+        """Refuse machines whose folders hold files from elsewhere.
 
         Raises
         ------
         OutputError
-            If the folder of a machine holds something, and no receipt speaks of it.
+            If the folder of a machine is not empty and has no receipt.
         """
-        for slot in slots:
-            folder = self.folder(slot)
-            has_receipt = any(slot._replace(split=split).name in self._receipts for split in ("", "train", "test"))
+        for key in keys:
+            folder = self.folder(key)
+            has_receipt = any(key._replace(split=split).name in self._receipts for split in ("", "train", "test"))
             if not has_receipt and os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
                 raise OutputError(
                     f"{folder}: was not put there by soundness download; move it away, or choose another --out"
                 )
 
     def unpack(self, archives: Mapping[ArchiveKey, tuple[str, str]], *, progress: Progress) -> None:
-        """Unpack the archives of one machine beside its folder, and then move all of it there.
+        """Unpack the archives of one machine beside its folder, and then move all files there.
 
         Parameters
         ----------
         archives
             Name and MD5 of each.
         progress
-            Is told what is unpacked, how many of its files are done, and of how many.
+            Called with the archive, the number of its files done and their total.
         """
         folder = self.folder(next(iter(archives)))
         staging = folder.with_name(f".{folder.name}.unpacking")
+        shutil.rmtree(staging, ignore_errors=True)
         try:
-            shutil.rmtree(staging, ignore_errors=True)
-            receipts = {
-                slot: self._unpacked(slot, key, md5, staging, progress) for slot, (key, md5) in archives.items()
-            }
-            self._refuse_others_files(folder, receipts)
-            for slot, receipt in receipts.items():
-                self._write_receipt(slot, receipt)
-            _move(staging, folder)
-        except OSError as error:
-            raise OutputError(f"{folder}: cannot be written: {error.strerror}") from None
+            with output_errors(folder):
+                receipts = {
+                    key: self._unpacked(key, name, md5, staging, progress) for key, (name, md5) in archives.items()
+                }
+                self._refuse_others_files(folder, receipts)
+                for key, receipt in receipts.items():
+                    self._write_receipt(key, receipt)
+                _move(staging, folder)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 
-    def drop_archives(self, keys: Iterable[str]) -> None:
+    def drop_archives(self, names: Iterable[str]) -> None:
         """Delete archives."""
-        for key in keys:
-            self.archive(key).unlink(missing_ok=True)
+        for name in names:
+            self.archive(name).unlink(missing_ok=True)
 
-    def _unpacked(self, slot: ArchiveKey, key: str, md5: str, staging: Path, progress: Progress) -> _Receipt:
+    def _unpacked(self, key: ArchiveKey, name: str, md5: str, staging: Path, progress: Progress) -> _Receipt:
         files = unpack(
-            self.archive(key),
+            self.archive(name),
             staging,
-            arrange=lambda paths: _arrange(paths, slot, key),
-            progress=lambda done, total: progress(f"unpacking {key}", done, total),
+            arrange=lambda paths: _arrange(paths, key, name),
+            progress=lambda done, total: progress(f"unpacking {name}", done, total),
         )
-        return _Receipt(
-            year=self._year, archive=key, md5=md5, files={str(path): size for path, size in sorted(files.items())}
-        )
+        sizes = {str(path): size for path, size in sorted(files.items())}
+        return _Receipt(year=self._year, archive=name, md5=md5, files=sizes)
 
     def _refuse_others_files(self, folder: Path, receipts: Mapping[ArchiveKey, _Receipt]) -> None:
         """Refuse to replace a file that did not come from an earlier version of the same archive."""
-        for slot, receipt in receipts.items():
-            before = self._receipts.get(slot.name)
+        for key, receipt in receipts.items():
+            before = self._receipts.get(key.name)
             own = set() if before is None else before.files.keys()
             for name in receipt.files.keys() - own:
                 if os.path.lexists(folder / name):
@@ -169,16 +166,13 @@ class DownloadFolder:
                         f"{folder / name}: not replaced by that of {receipt.archive}; it came from elsewhere"
                     )
 
-    def _write_receipt(self, slot: ArchiveKey, receipt: _Receipt) -> None:
-        """Delete what only an earlier version of the archive held, and note what this one holds."""
-        before = self._receipts.get(slot.name)
+    def _write_receipt(self, key: ArchiveKey, receipt: _Receipt) -> None:
+        """Delete files that only an earlier version of the archive held, and write the receipt of this one."""
+        before = self._receipts.get(key.name)
         for name in set() if before is None else before.files.keys() - receipt.files.keys():
-            (self.folder(slot) / name).unlink(missing_ok=True)
-        file = self._archives / f"{slot.name}.json"
-        new = file.with_suffix(".new")
-        new.write_text(receipt.model_dump_json(indent=1), encoding="utf-8")
-        new.replace(file)
-        self._receipts[slot.name] = receipt
+            (self.folder(key) / name).unlink(missing_ok=True)
+        write_whole(self._archives / f"{key.name}.json", receipt.model_dump_json(indent=1))
+        self._receipts[key.name] = receipt
 
 
 def _read_receipt(file: Path) -> _Receipt:
@@ -188,13 +182,13 @@ def _read_receipt(file: Path) -> _Receipt:
             return receipt
     except (ValidationError, UnicodeDecodeError):
         pass
-    raise OutputError(f"{file}: not what soundness download noted there; delete it, and its files are fetched anew")
+    raise OutputError(f"{file}: not a receipt of soundness download; delete it, and its files are fetched anew")
 
 
-def _arrange(paths: Sequence[PurePosixPath], slot: ArchiveKey, key: str) -> list[PurePosixPath]:
-    """Paths in a machine's folder: from the split's folder on; of files beside those, the name alone.
+def _arrange(paths: Sequence[PurePosixPath], key: ArchiveKey, archive: str) -> list[PurePosixPath]:
+    """Paths in a machine's folder: from the split's folder on, or the name alone for files beside those folders.
 
-    The tables of a test archive get its split into their name, for the training archive has tables of the same name.
+    Tables of a test archive get ``_test`` in their names, for those of the training archive have the same names.
     """
     splits = [
         next((index for index, part in enumerate(path.parts[:-1]) if part in DCASE.places), None) for path in paths
@@ -202,8 +196,8 @@ def _arrange(paths: Sequence[PurePosixPath], slot: ArchiveKey, key: str) -> list
     above = {path.parts[:index] for path, index in zip(paths, splits, strict=True) if index is not None}
     if len(above) != 1:
         found = " and ".join(sorted("/".join(parts) or "." for parts in above)) or str(next(iter(paths), "nothing"))
-        raise DownloadError(f"{key}: expected the folder of one machine with train/ or test/ in it, found {found}")
-    suffix = "_test" if slot.split == "test" else ""
+        raise DownloadError(f"{archive}: expected the folder of one machine with train/ or test/ in it, found {found}")
+    suffix = "_test" if key.split == "test" else ""
     return [
         PurePosixPath(f"{path.stem}{suffix}{path.suffix}") if index is None else PurePosixPath(*path.parts[index:])
         for path, index in zip(paths, splits, strict=True)
@@ -211,7 +205,7 @@ def _arrange(paths: Sequence[PurePosixPath], slot: ArchiveKey, key: str) -> list
 
 
 def _move(source: Path, target: Path) -> None:
-    """Rename, where there is nothing of that name; else merge folders, and replace files."""
+    """Rename a file or folder; if the target exists, merge folders and replace files."""
     if source.is_dir() and target.is_dir():
         for entry in sorted(source.iterdir()):
             _move(entry, target / entry.name)

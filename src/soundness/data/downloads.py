@@ -55,9 +55,9 @@ class _Record(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class _Archive:
-    slot: ArchiveKey
+    key: ArchiveKey
     revision: int
-    key: str
+    name: str
     remote: RemoteFile
 
 
@@ -68,15 +68,15 @@ class DownloadReport:
     Parameters
     ----------
     root
-        The folder of the data set.
+        Folder of the data set.
     fetched
         Names of the archives that were fetched and unpacked.
     present
         Names of those whose files were there already, complete.
     n_files
-        Files of all these archives.
+        Number of files of all these archives.
     machines
-        The machines of each part.
+        Machines of each part.
     """
 
     root: Path
@@ -133,27 +133,27 @@ def download(
     offered = _offered(year, part, _checked_address(ZENODO if base_url is None else base_url), retry)
     chosen = _chosen(offered, machines, year)
     folder = DownloadFolder(Path(out), year)
-    missing = [archive for archive in chosen if not folder.is_complete(archive.slot, archive.remote.md5)]
-    folder.refuse_foreign(archive.slot for archive in missing)
+    missing = [archive for archive in chosen if not folder.is_complete(archive.key, archive.remote.md5)]
+    folder.refuse_foreign(archive.key for archive in missing)
     _refuse_full_disk(folder, missing, keep_archives=keep_archives)
-    for _, together in groupby(missing, key=lambda archive: archive.slot[:2]):
+    for _, together in groupby(missing, key=lambda archive: archive.key[:2]):
         group = list(together)
         for archive in group:
             _fetch_archive(folder, archive, retry, progress)
-        folder.unpack({archive.slot: (archive.key, archive.remote.md5) for archive in group}, progress=progress)
+        folder.unpack({archive.key: (archive.name, archive.remote.md5) for archive in group}, progress=progress)
         if not keep_archives:
-            folder.drop_archives(archive.key for archive in group)
+            folder.drop_archives(archive.name for archive in group)
     return DownloadReport(
         root=folder.root,
-        fetched=tuple(archive.key for archive in missing),
-        present=tuple(archive.key for archive in chosen if archive not in missing),
-        n_files=sum(folder.n_files(archive.slot) for archive in chosen),
+        fetched=tuple(archive.name for archive in missing),
+        present=tuple(archive.name for archive in chosen if archive not in missing),
+        n_files=sum(folder.n_files(archive.key) for archive in chosen),
         machines=_machines(chosen),
     )
 
 
 def _offered(year: int, part: Part | Literal["all"], base_url: str, retry: RetryPolicy) -> list[_Archive]:
-    """The newest archive of each machine and split that a year's records hold, in the records' order of parts."""
+    """Newest archive of each machine and split in a year's records, by part, machine and split."""
     if year not in RECORDS:
         raise DownloadError(f"no data of the year {year}; there are {', '.join(map(str, RECORDS))}")
     if part not in (*get_args(Part), "all"):
@@ -162,13 +162,13 @@ def _offered(year: int, part: Part | Literal["all"], base_url: str, retry: Retry
     for name, numbers in RECORDS[year].items():
         for number in numbers if part in (name, "all") else ():
             for archive in _archives(name, number, base_url, retry):
-                if archive.slot not in newest or newest[archive.slot].revision < archive.revision:
-                    newest[archive.slot] = archive
-    return [newest[slot] for slot in sorted(newest, key=lambda slot: (slot.part, slot.machine.lower(), slot.split))]
+                if archive.key not in newest or newest[archive.key].revision < archive.revision:
+                    newest[archive.key] = archive
+    return [newest[key] for key in sorted(newest, key=lambda key: (key.part, key.machine.lower(), key.split))]
 
 
 def _archives(part: Part, number: int, base_url: str, retry: RetryPolicy) -> list[_Archive]:
-    """The archives of machines in a record."""
+    """Archives of machines in a record."""
     address = f"{base_url}/records/{number}"
     try:
         record = _Record.model_validate_json(fetch_text(address, retry=retry))
@@ -183,13 +183,13 @@ def _archives(part: Part, number: int, base_url: str, retry: RetryPolicy) -> lis
             is_own = file.links.self.startswith(f"{base_url}/")
             url = file.links.self if is_own else f"{address}/files/{quote(file.key)}/content"
             remote = RemoteFile(url, file.size, file.checksum.removeprefix("md5:"))
-            slot = ArchiveKey(part, named["machine"], named["split"] or "")
-            archives.append(_Archive(slot, int(named["revision"] or 1), file.key, remote))
+            key = ArchiveKey(part, named["machine"], named["split"] or "")
+            archives.append(_Archive(key, int(named["revision"] or 1), file.key, remote))
     return archives
 
 
 def _chosen(offered: Sequence[_Archive], machines: Sequence[str], year: int) -> list[_Archive]:
-    names = {archive.slot.machine for archive in offered}
+    names = {archive.key.machine for archive in offered}
     for machine in machines:
         if machine not in names:
             near = get_close_matches(machine.lower(), (lower := {name.lower(): name for name in names}), n=1)
@@ -198,7 +198,7 @@ def _chosen(offered: Sequence[_Archive], machines: Sequence[str], year: int) -> 
             raise DownloadError(
                 f"no machine {machine!r} in the data of {year}{suggestion}; there are {there or 'none'}"
             )
-    chosen = [archive for archive in offered if not machines or archive.slot.machine in machines]
+    chosen = [archive for archive in offered if not machines or archive.key.machine in machines]
     if not chosen:
         raise DownloadError(f"the records of {year} hold no archive of a machine, such as dev_fan.zip")
     return chosen
@@ -207,24 +207,24 @@ def _chosen(offered: Sequence[_Archive], machines: Sequence[str], year: int) -> 
 def _machines(archives: Iterable[_Archive]) -> dict[Part, tuple[str, ...]]:
     found: dict[Part, dict[str, None]] = {}
     for archive in archives:
-        found.setdefault(archive.slot.part, {})[archive.slot.machine] = None
+        found.setdefault(archive.key.part, {})[archive.key.machine] = None
     return {part: tuple(names) for part, names in found.items()}
 
 
 def _fetch_archive(folder: DownloadFolder, archive: _Archive, retry: RetryPolicy, progress: Progress) -> None:
     """Fetch an archive unless it is there already."""
-    file = folder.archive(archive.key)
+    file = folder.archive(archive.name)
     if file.exists() and md5_of(file) == archive.remote.md5:
         _LOGGER.info("%s: there already", file)
         return
-    fetch(archive.remote, file, retry=retry, progress=lambda done, total: progress(archive.key, done, total))
+    fetch(archive.remote, file, retry=retry, progress=lambda done, total: progress(archive.name, done, total))
 
 
 def _refuse_full_disk(folder: DownloadFolder, missing: Sequence[_Archive], *, keep_archives: bool) -> None:
-    """Refuse what certainly does not fit: recordings unpack to no less than their archives."""
+    """Refuse archives that cannot fit: recordings unpack to no less than their archives."""
     sizes = [archive.remote.size for archive in missing]
     kept = sum(sizes) if keep_archives else max(sizes, default=0)
-    there = sum(folder.n_bytes_there(archive.key) for archive in missing)
+    there = sum(folder.n_bytes_there(archive.name) for archive in missing)
     needed, free = sum(sizes) + kept - min(there, kept), folder.n_bytes_free()
     if needed > free:
         raise OutputError(

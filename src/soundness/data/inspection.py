@@ -93,7 +93,7 @@ class Inspection:
     root
         The data set's folder.
     splits
-        One report for each split that a machine has, in the order of machines.
+        Reports of each split that a machine has, in the order of machines.
     problems
         Those of folders and names, then those of the recordings.
     """

@@ -1,4 +1,4 @@
-"""How the recordings of one machine lie in its folder: the challenge's ways of every year, and others."""
+"""Layouts of a machine's folder: those of the challenge of every year, and others."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,18 +24,18 @@ __all__ = [
 FLAT = "flat"
 """Name of the layout without subfolders in `LAYOUTS`."""
 NORMAL_FOLDER, ANOMALOUS_FOLDERS = "normal", ("abnormal", "anomaly")
-"""What folders of normal and of anomalous clips are called that lie beside each other."""
+"""Names of folders of normal and of anomalous clips beside each other."""
 
 
 class Layout(Protocol):
-    """A way to lay out the recordings of one machine in its folder."""
+    """Layout of the recordings of one machine in its folder."""
 
     def read(self, folder: Path) -> Sequence[Clip] | None:
         """List the clips of the machine in `folder`.
 
-        `open_dataset` asks this of a folder, and of the folders below it where no layout knows it; it joins
-        ``attributes_*.csv`` and looks for problems itself. `list_audio` and `describe_clip` do most of the
-        work; where subfolders have fixed names, a `FolderLayout` with other names does all of it.
+        `open_dataset` calls this for a folder, and for those below it if no layout knows it; it adds attributes from
+        ``attributes_*.csv`` and looks for problems itself. `list_audio` and `describe_clip` do most of the work; for
+        subfolders with other fixed names a `FolderLayout` is enough.
 
         Parameters
         ----------
@@ -45,13 +45,13 @@ class Layout(Protocol):
         Returns
         -------
         sequence of Clip or None
-            Clips of one machine type; ``None`` where the folder is no machine's folder of this layout.
+            Clips of one machine type; ``None`` if the folder is no machine's folder of this layout.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What it says of a clip to lie in a certain folder; see `Clip`. What its name says has precedence."""
+    """Metadata of the clips in a folder; see `Clip`. Their names have precedence."""
 
     split: Split
     domain: Domain | None = None
@@ -65,8 +65,8 @@ class FolderLayout:
     Parameters
     ----------
     places
-        What each subfolder's name means, such as ``{"train": Place("train", label="normal")}``; upper case
-        does not matter.
+        Meaning of each subfolder's name, such as ``{"train": Place("train", label="normal")}``, in upper or lower
+        case.
     """
 
     places: Mapping[str, Place]
@@ -77,7 +77,7 @@ class FolderLayout:
         Raises
         ------
         DataError
-            A subfolder has its recordings in folders of its own, where they would pass for other machines.
+            If a subfolder has its recordings in folders of its own, where they would pass for other machines.
         """
         machine, folders = _name(folder), {below.name.lower(): below for below in list_entries(folder)[0]}
         clips = [
@@ -90,7 +90,7 @@ class FolderLayout:
 
 
 class FlatLayout:
-    """Recordings directly in the folder, all of them normal unless they or the folder are named otherwise."""
+    """Recordings directly in the folder, normal unless their names or the folder's say otherwise."""
 
     def read(self, folder: Path) -> list[Clip] | None:
         """See `Layout.read`."""
@@ -110,7 +110,7 @@ DCASE = FolderLayout(
         "supplemental": Place("supplemental"),
     }
 )
-"""The challenge's layout, of every year."""
+"""Layout of the challenge, of every year."""
 
 LAYOUTS: dict[str, Layout] = {
     FLAT: FlatLayout(),
@@ -123,7 +123,7 @@ LAYOUTS: dict[str, Layout] = {
     ),
     "dcase": DCASE,
 }
-"""The layouts by name. The last is asked first, so that one added at the end has precedence."""
+"""Layouts by name. The last is tried first, so that one added at the end has precedence."""
 
 
 def _name(folder: Path) -> str:
@@ -133,5 +133,5 @@ def _name(folder: Path) -> str:
 def _recordings(place: Path) -> list[Path]:
     found = list_audio(place)
     if not found and any(iter_audio(place)):
-        raise DataError(f"{place}: recordings lie in folders below it; they are expected in the folder itself")
+        raise DataError("recordings lie in folders below it; they are expected in the folder itself", path=place)
     return found

@@ -11,9 +11,10 @@ from soundness.scoring.alarms import AlarmRule
 RATE = 16_000
 
 
-def rule(n_anomalous=1, n_clips=1, p_value=0.05):
+def rule(n_anomalous=1, n_clips=1, p_value=0.05, every=1.0):
     """An alarm rule whose promises nobody looks at."""
-    return AlarmRule(p_value, n_anomalous, n_clips, 1.0, 1.0, 1.0, 1.0, 1.0)
+    rates = dict.fromkeys(("asked_per_day", "expected_per_day", "bound_per_day", "dependent_per_day"), 1.0)
+    return AlarmRule(p_value=p_value, n_anomalous=n_anomalous, n_clips=n_clips, clip_every_seconds=every, **rates)
 
 
 def hum(seed=0, *, is_anomalous=False, seconds=0.4, rate=RATE):

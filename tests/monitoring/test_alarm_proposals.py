@@ -8,11 +8,10 @@ import soundfile
 
 from monitored import RATE, hum, record
 from soundness.detectors.bulk_scoring import score_clip
-from soundness.errors import DataError, SettingsError
+from soundness.errors import AudioError, DataError, SettingsError
 from soundness.monitoring.alarm_proposals import p_values_of, propose_alarms
+from soundness.monitoring.alarm_rules import AlarmRequest
 from soundness.scoring.calibration import Calibration
-
-HOUR = 3_600.0
 
 
 def calibrated_by(detector, *, origin="fresh", **counts):
@@ -21,11 +20,9 @@ def calibrated_by(detector, *, origin="fresh", **counts):
     return detector.calibrated(Calibration.from_scores(scores, origin=origin))
 
 
-def proposed(detector, p_values=(), *, per_second=1 / HOUR, longest=6):
-    rng = np.random.default_rng(0)
-    return propose_alarms(
-        detector, per_second=per_second, clip_every_seconds=10.0, longest=longest, p_values=p_values, rng=rng
-    )
+def proposed(detector, p_values=()):
+    request = AlarmRequest(false_alarms="1/hour", clip_every="10s", longest=6)
+    return propose_alarms(detector, request, p_values=p_values, rng=np.random.default_rng(0))
 
 
 def test_without_a_recording_it_is_said_that_independence_is_taken_on_trust(calibrated):
@@ -72,7 +69,7 @@ def test_a_recording_too_short_for_the_rate_says_what_it_supports(calibrated):
 
 
 def test_clips_that_the_network_has_heard_promise_nothing(calibrated):
-    with pytest.raises(SettingsError, match=r"clips that its network has heard.*soundness calibrate"):
+    with pytest.raises(SettingsError, match=r"clips that its network was trained on.*soundness calibrate"):
         proposed(calibrated_by(calibrated[0], origin="heard", normal=500))
 
 
@@ -104,3 +101,11 @@ def test_a_recording_that_is_labelled_anomalous_is_refused(calibrated, tmp_path)
 def test_clips_shorter_than_a_frame_are_refused(calibrated, tmp_path):
     with pytest.raises(SettingsError, match=r"a clip every 0\.01 s: shorter than one frame of 512 samples"):
         p_values_of(calibrated[0], [record(tmp_path / "a.wav")], clip_every_seconds=0.01)
+
+
+def test_a_recording_without_the_channel_is_named(calibrated, tmp_path):
+    settings = calibrated[0].settings.model_copy(
+        update={"audio": calibrated[0].settings.audio.model_copy(update={"channel": 1})}
+    )
+    with pytest.raises(AudioError, match=r"a\.wav: 1 channel\(s\)"):
+        p_values_of(replace(calibrated[0], settings=settings), [record(tmp_path / "a.wav")], clip_every_seconds=0.5)

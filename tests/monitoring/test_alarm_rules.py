@@ -1,13 +1,24 @@
 """A rule raises no more alarms than it promises, and nothing is promised that the clips cannot support."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy import stats
 
+import monitored
 from soundness.errors import SettingsError
-from soundness.monitoring.alarm_rates import alarm_rate, parse_rate, upper_share
-from soundness.monitoring.alarm_rules import candidate_rules, replay
-from soundness.scoring.alarms import AlarmRule, AlarmWindow
+from soundness.monitoring.alarm_rules import (
+    AlarmRequest,
+    alarm_rate,
+    candidate_rules,
+    parse_rate,
+    parse_seconds,
+    poisson_upper,
+    replay,
+    upper_share,
+)
+from soundness.scoring.alarms import AlarmWindow
 from soundness.scoring.calibration import Calibration
 
 
@@ -16,8 +27,8 @@ def calibration(**counts):
     return Calibration.from_scores({name: rng.normal(size=n) for name, n in counts.items()}, origin="fresh")
 
 
-def rule(p_value=0.1, n_anomalous=2, n_clips=3, every=10.0):
-    return AlarmRule(p_value, n_anomalous, n_clips, every, 1.0, 0.5, 0.9, 100.0)
+rule = partial(monitored.rule, n_anomalous=2, n_clips=3, p_value=0.1, every=10.0)
+REQUEST = partial(AlarmRequest, false_alarms="1/day", clip_every="10s")
 
 
 def alarms(p_values, found):
@@ -25,17 +36,61 @@ def alarms(p_values, found):
     return [window.add(p_value) for p_value in p_values]
 
 
-def test_an_alarm_begins_with_the_clip_that_completes_it_and_is_not_told_again_while_it_goes_on():
-    p_values = [0.05, 0.5, 0.1, 0.02, 0.9, 0.9, 0.9, 0.01, 0.01]
-    assert alarms(p_values, rule()) == [False, False, True, False, False, False, False, False, True]
+@pytest.mark.parametrize(
+    ("text", "per_day"),
+    [
+        ("1/day", 1.0),
+        ("2/week", 2 / 7),
+        ("0.5/h", 12.0),
+        ("1e-1 per hour", 2.4),
+        (" 3 / min ", 4320.0),
+        ("1/s", 86400.0),
+    ],
+)
+def test_a_rate_is_read_as_it_is_written(text, per_day):
+    assert parse_rate(text) * 86_400 == pytest.approx(per_day)
 
 
-def test_a_window_goes_on_from_the_clips_before_it():
-    p_values = [0.05, 0.5, 0.1, 0.02, 0.9, 0.9, 0.9, 0.01, 0.01]
-    whole = alarms(p_values, rule())
-    for split in range(len(p_values) + 1):
-        later = AlarmWindow(rule(), [p <= 0.1 for p in p_values[:split]])
-        assert [later.add(p) for p in p_values[split:]] == whole[split:]
+@pytest.mark.parametrize(
+    "text", ["", "1", "1/fortnight", "0/day", "-1/day", "nan/day", "inf/day", "day", "1/day/2", "e/h"]
+)
+def test_what_is_no_rate_is_refused_and_shown(text):
+    with pytest.raises(SettingsError, match="is no rate; expected one such as 1/day"):
+        parse_rate(text)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("10s", 10), ("1min", 60), ("2 h", 7200), ("10", 10), ("500ms", 0.5)])
+def test_a_time_is_read_as_it_is_written(text, seconds):
+    assert parse_seconds(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "s", "0s", "-1s", "10parsecs", "1.2.3s"])
+def test_what_is_no_time_is_refused_and_shown(text):
+    with pytest.raises(SettingsError, match="is no time; expected one such as 10s"):
+        parse_seconds(text)
+
+
+@pytest.mark.parametrize(("m", "n"), [(1, 10), (3, 10), (10, 10), (1, 1), (50, 990), (400, 990)])
+def test_the_bound_of_a_share_is_the_quantile_of_its_beta_distribution(m, n):
+    assert upper_share(m, n) == pytest.approx(stats.beta.ppf(0.95, m, n + 1 - m), rel=1e-9)
+    clopper_pearson = stats.binomtest(m - 1, n).proportion_ci(0.9, method="exact").high  # two-sided 90 %: upper 95 %
+    assert upper_share(m, n) == pytest.approx(clopper_pearson, rel=1e-6)
+
+
+def test_the_bound_of_a_share_of_none_or_all_clips_is_0_or_1():
+    assert upper_share(0, 10) == 0.0
+    assert upper_share(11, 10) == 1.0
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 100])
+def test_the_bound_of_a_count_is_that_of_poisson(count):
+    assert poisson_upper(count) == pytest.approx(stats.chi2.ppf(0.95, 2 * (count + 1)) / 2, rel=1e-9)
+
+
+@pytest.mark.parametrize(("k", "n"), [(1, 1), (2, 2), (2, 5), (7, 10)])
+def test_the_rate_of_a_rule_is_an_odd_clip_that_completes_it(k, n):
+    expected = 0.2 * stats.binom.sf(k - 2, n - 1, 0.2)
+    assert alarm_rate(0.2, n_anomalous=k, n_clips=n) == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize(("k", "n"), [(1, 1), (2, 3), (3, 5)])
@@ -50,8 +105,7 @@ def test_independent_clips_raise_no_more_alarms_than_expected_and_nearly_as_many
 
 
 def test_each_proposed_rule_keeps_to_the_rate_by_its_bound_with_the_largest_p_value_that_does():
-    known, per_second = calibration(source=200, target=50), parse_rate("1/day")
-    rules = candidate_rules(known, per_second=per_second, clip_every_seconds=10.0, longest=8)
+    rules = candidate_rules(calibration(source=200, target=50), REQUEST(longest=8))
     assert len({(r.n_anomalous, r.n_clips) for r in rules}) == len(rules) > 5
     for found in rules:
         assert found.bound_per_day <= found.asked_per_day == pytest.approx(1.0)
@@ -65,9 +119,7 @@ def test_each_proposed_rule_keeps_to_the_rate_by_its_bound_with_the_largest_p_va
 
 def test_ten_clips_support_no_rule_of_single_clips_below_one_in_eleven_and_it_is_said_what_they_do_support():
     with pytest.raises(SettingsError) as caught:
-        candidate_rules(
-            calibration(source=990, target=10), per_second=parse_rate("1/day"), clip_every_seconds=10.0, longest=1
-        )
+        candidate_rules(calibration(source=990, target=10), REQUEST(longest=1))
     message = str(caught.value)
     assert "1/day cannot be promised: 10 target clip(s) support no rate below 1/11 a clip" in message
     assert "32.7/hour" in message  # 360 an hour, by 11
@@ -76,16 +128,13 @@ def test_ten_clips_support_no_rule_of_single_clips_below_one_in_eleven_and_it_is
 
 
 def test_no_rule_looks_at_p_values_that_no_clip_can_have():
-    known = calibration(source=990, target=10)
-    for found in candidate_rules(known, per_second=parse_rate("1/h"), clip_every_seconds=10.0, longest=10):
+    for found in candidate_rules(calibration(source=990, target=10), REQUEST(false_alarms="1/h")):
         assert found.p_value >= 1 / 11
 
 
 def test_more_clips_allow_a_shorter_window():
     def shortest(n):
-        rules = candidate_rules(
-            calibration(normal=n), per_second=parse_rate("1/day"), clip_every_seconds=10.0, longest=12
-        )
+        rules = candidate_rules(calibration(normal=n), REQUEST(longest=12))
         return min(found.n_clips for found in rules)
 
     assert shortest(2_000) < shortest(100) < shortest(10)
@@ -94,7 +143,7 @@ def test_more_clips_allow_a_shorter_window():
 @pytest.mark.parametrize(("rate", "longest", "message"), [("1/s", 5, "alarm at every clip"), ("1/day", 0, "0 clips")])
 def test_a_rate_or_a_window_that_makes_no_sense_is_refused(rate, longest, message):
     with pytest.raises(SettingsError, match=message):
-        candidate_rules(calibration(normal=50), per_second=parse_rate(rate), clip_every_seconds=10.0, longest=longest)
+        REQUEST(false_alarms=rate, longest=longest)
 
 
 def test_the_bound_covers_the_true_rate_of_nineteen_draws_of_twenty():
@@ -147,5 +196,5 @@ class TestReplay:
         assert same[0] == same[1]
 
     def test_a_recording_shorter_than_a_window_is_refused(self):
-        with pytest.raises(SettingsError, match=r"2 clip\(s\); the rule looks at 3"):
+        with pytest.raises(SettingsError, match=r"2 clip\(s\); the rule needs 3"):
             replay([0.5, 0.5], rule(), rng=np.random.default_rng(0))

@@ -67,14 +67,13 @@ def alarms(
 ) -> int:
     """Propose a rule for alarms that keeps to a rate of false alarms."""
     from soundness.cli.tables import show_proposal
+    from soundness.monitoring.alarm_rules import AlarmRequest
 
     with progress_bars(is_quiet=quiet) as bars:
         proposal = soundness.alarms(
             detector,
-            false_alarms=false_alarms,
-            clip_every=clip_every,
+            AlarmRequest(false_alarms=false_alarms, clip_every=clip_every, longest=longest),
             recordings=recording or (),
-            longest=longest,
             out=out,
             overwrite=overwrite,
             seed=seed,

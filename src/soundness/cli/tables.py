@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from soundness.cli.console import say, show_lines, show_table
 from soundness.evaluation.bootstrap import Comparison, Difference, Interval
 from soundness.evaluation.results import Evaluation, table_rows
-from soundness.monitoring.alarm_rates import rate_per_day
+from soundness.scoring.alarms import rate_per_day
 
 if TYPE_CHECKING:
     from soundness.benchmarking.demonstration import Demonstration

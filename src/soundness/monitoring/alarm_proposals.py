@@ -1,29 +1,23 @@
-"""An alarm rule for a detector: what its calibration supports, and what a normal recording says of it."""
+"""Alarm rule for a detector, within what its calibration and a normal recording support."""
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from soundness.aliases import CountProgress, PathLike
-from soundness.detectors.saving import one_detector, writable
-from soundness.errors import DataError, SettingsError, audio_errors_at
-
-if TYPE_CHECKING:  # each verb loads what it needs, and no more
-    from soundness.detectors.detector import Detector
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
+from soundness.aliases import CountProgress, PathLike, Waveform
 from soundness.audio.reading import read_info, read_pieces
+from soundness.data.clips import Clip
 from soundness.data.datasets import list_clips
 from soundness.detectors.detector import Detector
 from soundness.detectors.reader import read_recording
-from soundness.monitoring.alarm_rates import SECONDS_PER_DAY, rate_per_day
-from soundness.monitoring.alarm_rules import Replay, candidate_rules, replay
-from soundness.scoring.alarms import AlarmRule
+from soundness.detectors.saving import one_detector, save_detector, writable
+from soundness.errors import DataError, SettingsError, audio_errors_at
+from soundness.monitoring.alarm_rules import SECONDS_PER_DAY, AlarmRequest, Replay, candidate_rules, replay
+from soundness.scoring.alarms import AlarmRule, rate_per_day
 from soundness.scoring.calibration import Calibration
-from soundness.threads import one_thread_each
+from soundness.threads import map_recordings
 
 __all__ = ["AlarmProposal", "alarms", "p_values_of", "propose_alarms"]
 
@@ -31,20 +25,20 @@ _LONG = 1.5  # times the time from clip to clip: a longer recording is cut into 
 _CLUSTERED = 2.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmProposal:
-    """A rule, and what it can be trusted with.
+    """A rule, and the evidence for it.
 
     Parameters
     ----------
     machine_type
-        Whose detector it is for.
+        Machine type of the detector.
     rule
-        What is proposed.
+        Proposed rule.
     replay
-        What it does on a normal recording; ``None`` where none was given.
+        Alarms of the rule on a normal recording; ``None`` without one.
     notes
-        What a person should know of it.
+        Notes for the user on what the rule can be trusted with.
     """
 
     machine_type: str
@@ -53,31 +47,67 @@ class AlarmProposal:
     notes: tuple[str, ...]
 
 
-def propose_alarms(
-    detector: Detector,
+def alarms(
+    detector: PathLike,
+    request: AlarmRequest,
     *,
-    per_second: float,
-    clip_every_seconds: float,
-    longest: int,
-    p_values: Sequence[float] = (),
-    rng: np.random.Generator,
+    recordings: Sequence[PathLike] = (),
+    out: PathLike | None = None,
+    overwrite: bool = False,
+    seed: int = 0,
+    progress: CountProgress | None = None,
 ) -> AlarmProposal:
-    """The best rule that keeps to a rate of false alarms by its 95 % bound and, where there is one, on a recording.
+    """Propose an alarm rule; see `propose_alarms`.
 
     Parameters
     ----------
     detector
-        Calibrated by clips that its network has not heard.
-    per_second
-        False alarms a second.
-    clip_every_seconds
-        From the beginning of one clip to that of the next.
-    longest
-        Longest window, in clips.
+        File of a detector, or folder of a run with one machine.
+    request
+        Rate of false alarms that is asked for.
+    recordings
+        Normal recordings, in the order of time, that the rule is checked with.
+    out
+        File of the detector with the rule; ``None`` to write none.
+    overwrite
+        Replace a file that is there.
+    seed
+        Seed of the bootstrap over blocks of the recordings.
+    progress
+        Called with the number of recordings done and the total.
+
+    Raises
+    ------
+    SettingsError
+        If nothing of the kind can be promised; the message says what can.
+    SoundnessError
+        If the detector, a recording or the file cannot be used.
+    """
+    target = None if out is None else writable(out, overwrite=overwrite)
+    found = one_detector(detector)
+    seconds = request.seconds
+    p_values = p_values_of(found, recordings, clip_every_seconds=seconds, progress=progress) if recordings else []
+    proposal = propose_alarms(found, request, p_values=p_values, rng=np.random.default_rng(seed))
+    if target is not None:
+        save_detector(replace(found, alarm_rule=proposal.rule), target)
+    return proposal
+
+
+def propose_alarms(
+    detector: Detector, request: AlarmRequest, *, p_values: Sequence[float] = (), rng: np.random.Generator
+) -> AlarmProposal:
+    """Best rule that keeps to a rate of false alarms by its 95 % bound and, where there is one, on a recording.
+
+    Parameters
+    ----------
+    detector
+        Detector that is calibrated by clips that its network was not trained on.
+    request
+        Rate of false alarms that is asked for.
     p_values
-        Of a normal recording, in the order of time; empty where there is none.
+        P-values of a normal recording, in the order of time; empty without one.
     rng
-        Of the bootstrap on the recording.
+        Random numbers of the bootstrap on the recording.
 
     Raises
     ------
@@ -85,25 +115,27 @@ def propose_alarms(
         If there is no such rule; the message says what could be supported.
     """
     calibration = _valid_calibration(detector)
-    rules = candidate_rules(calibration, per_second=per_second, clip_every_seconds=clip_every_seconds, longest=longest)
+    rules = candidate_rules(calibration, request)
+    machine_type = detector.machine_type
     if not p_values:
         note = (
             "that neighbouring clips are independent has not been checked; --recording with a long normal recording "
             f"does; without it, no more than {rate_per_day(rules[0].dependent_per_day)} is sure, at 95 %"
         )
-        return AlarmProposal(detector.machine_type, rules[0], None, (*_notes(calibration, rules[0]), note))
+        notes = (*_notes(calibration, rules[0]), note)
+        return AlarmProposal(machine_type=machine_type, rule=rules[0], replay=None, notes=notes)
     for rule in rules:
         if len(p_values) >= rule.n_clips:
             found = replay(p_values, rule, rng=rng)
             if found.n_alarms == 0 or found.per_day <= rule.asked_per_day:
                 notes = (*_notes(calibration, rule), *_replay_notes(rule, found, rules[0]))
-                return AlarmProposal(detector.machine_type, rule, found, notes)
+                return AlarmProposal(machine_type=machine_type, rule=rule, replay=found, notes=notes)
     raise SettingsError(_refuted(p_values, rules, rng))
 
 
 def p_values_of(
     detector: Detector,
-    paths: Sequence[PathLike],
+    paths: Iterable[PathLike],
     *,
     clip_every_seconds: float,
     progress: CountProgress | None = None,
@@ -119,23 +151,26 @@ def p_values_of(
     AudioError
         If one cannot be used.
     """
-    calibration, p_values = _valid_calibration(detector), []
-    clips = list_clips(paths)
+    calibration, clips = _valid_calibration(detector), list_clips(paths)
     if not clips:
         raise DataError("nothing to replay; expected normal recordings")
-    with one_thread_each():
-        for done, clip in enumerate(clips, start=1):
-            if clip.label == "anomaly":
-                raise DataError(f"{clip.path}: labelled anomalous; false alarms are counted on normal recordings")
-            with audio_errors_at(clip.path):
-                scores = [detector.score(each) for each in _waveforms(clip.path, detector, clip_every_seconds)]
-            p_values += [calibration.p_value(score) for score in scores]
-            if progress is not None:
-                progress(done, len(clips))
-    return p_values
+
+    def p_values(clip: Clip) -> list[float]:
+        if clip.label == "anomaly":
+            raise DataError("labelled anomalous; false alarms are counted on normal recordings", path=clip.path)
+        with audio_errors_at(clip.path):
+            waveforms = _waveforms(clip.path, detector, clip_every_seconds)
+            return [calibration.p_value(detector.score(waveform)) for waveform in waveforms]
+
+    found: list[float] = []
+    for done, values in enumerate(map_recordings(p_values, clips), start=1):
+        found += values
+        if progress is not None:
+            progress(done, len(clips))
+    return found
 
 
-def _waveforms(path: Path, detector: Detector, seconds: float) -> Iterator[np.ndarray]:
+def _waveforms(path: Path, detector: Detector, seconds: float) -> Iterator[Waveform]:
     settings = detector.settings
     n_samples = round(seconds * settings.audio.sample_rate)
     if n_samples < settings.log_mel.n_fft:
@@ -148,14 +183,14 @@ def _waveforms(path: Path, detector: Detector, seconds: float) -> Iterator[np.nd
 
 
 def _valid_calibration(detector: Detector) -> Calibration:
-    """The calibration, where it promises anything."""
+    """Calibration of a detector, where it promises anything."""
     found = detector.calibration
     advice = "soundness calibrate DETECTOR CLIPS --out FILE with fresh normal clips makes one that does"
     if found is None:
         raise SettingsError(f"the detector of {detector.machine_type} is not calibrated; {advice}")
     if not found.is_valid:
         raise SettingsError(
-            f"the detector of {detector.machine_type} is calibrated by clips that its network has heard, which "
+            f"the detector of {detector.machine_type} is calibrated by clips that its network was trained on, which "
             f"supports no promise; {advice}, or training with --set calibration=held-out"
         )
     return found
@@ -184,7 +219,7 @@ def _replay_notes(rule: AlarmRule, found: Replay, best: AlarmRule) -> list[str]:
             f"promise rests on the independence of neighbouring clips"
         )
     if found.clustering is not None and found.clustering > _CLUSTERED:
-        notes.append(f"odd clips come together: {found.clustering:.1f} times as often as if they were independent")
+        notes.append(f"anomalous clips come together {found.clustering:.1f} times as often as if they were independent")
     return notes
 
 
@@ -192,74 +227,9 @@ def _refuted(p_values: Sequence[float], rules: Sequence[AlarmRule], rng: np.rand
     asked = rate_per_day(rules[0].asked_per_day)
     tried = [(replay(p_values, rule, rng=rng), rule) for rule in rules if len(p_values) >= rule.n_clips]
     if not tried:
-        return f"the recording has {len(p_values)} clip(s); the rules for {asked} look at {rules[0].n_clips} or more"
+        return f"the recording has {len(p_values)} clip(s); the rules for {asked} need {rules[0].n_clips} or more"
     found, rule = min(tried, key=lambda pair: pair[0].n_alarms)
     return (
-        f"{asked} cannot be kept on the recording, whose odd clips come together or which is not normal: the best "
-        f"rule, {rule}, raises {found.n_alarms} alarm(s) in {found.n_clips} clips, {rate_per_day(found.per_day)}"
+        f"{asked} cannot be kept on the recording, whose anomalous clips come together or which is not normal: the "
+        f"best rule, {rule}, raises {found.n_alarms} alarm(s) in {found.n_clips} clips, {rate_per_day(found.per_day)}"
     )
-
-
-def alarms(
-    detector: PathLike,
-    *,
-    false_alarms: str,
-    clip_every: str,
-    recordings: Sequence[PathLike] = (),
-    longest: int = 10,
-    out: PathLike | None = None,
-    overwrite: bool = False,
-    seed: int = 0,
-    progress: CountProgress | None = None,
-) -> "AlarmProposal":
-    """Propose an alarm rule; see `soundness.monitoring.alarm_proposals.propose_alarms`.
-
-    Parameters
-    ----------
-    detector
-        A detector's file, or the folder of a run with one machine.
-    false_alarms
-        How many are to be expected, such as ``1/day``.
-    clip_every
-        Time from one clip to the next, such as ``10s``.
-    recordings
-        Normal recordings in the order of time that the rule is checked with.
-    longest
-        Longest window of a rule, in clips.
-    out
-        File of the detector with the rule; ``None`` to write none.
-    overwrite
-        Replace a file that is there.
-    seed
-        Of the bootstrap over blocks of the recordings.
-    progress
-        Is told how many recordings are done, and of how many.
-
-    Raises
-    ------
-    SettingsError
-        If nothing of the kind can be promised; the message says what can.
-    SoundnessError
-        If the detector, a recording or the file does not do.
-    """
-    from soundness.monitoring.alarm_rates import parse_rate, parse_seconds
-
-    per_second, seconds = parse_rate(false_alarms), parse_seconds(clip_every)
-    target = None if out is None else writable(out, overwrite=overwrite)
-    found = one_detector(detector)
-    import numpy as np
-
-    from soundness.detectors.saving import save_detector
-
-    heard = p_values_of(found, recordings, clip_every_seconds=seconds, progress=progress) if recordings else []
-    proposal = propose_alarms(
-        found,
-        per_second=per_second,
-        clip_every_seconds=seconds,
-        longest=longest,
-        p_values=heard,
-        rng=np.random.default_rng(seed),
-    )
-    if target is not None:
-        save_detector(replace(found, alarm_rule=proposal.rule), target)
-    return proposal

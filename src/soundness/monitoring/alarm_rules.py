@@ -1,6 +1,7 @@
-"""From p-values to alarms that a person can live with: k of n clips, and how often that happens to normal ones."""
+"""Alarm rules that keep to a rate of false alarms: k of n clips, exact bounds, and the replay of a recording."""
 
 import math
+import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,89 +10,202 @@ from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import bdtrc, betaincinv, gammaincinv  # type: ignore[import-untyped]  # SciPy ships no types
 
 from soundness.errors import SettingsError
-from soundness.monitoring.alarm_rates import (
-    CONFIDENCE,
-    SECONDS_PER_DAY,
-    alarm_rate,
-    binomial_at_least,
-    poisson_upper,
-    rate_per_day,
-    upper_share,
-)
-from soundness.scoring.alarms import AlarmRule, AlarmWindow
+from soundness.scoring.alarms import AlarmRule, AlarmWindow, rate_per_day
 from soundness.scoring.calibration import Calibration, n_flagged
 
-__all__ = ["Replay", "candidate_rules", "replay"]
+__all__ = [
+    "SECONDS_PER_DAY",
+    "AlarmRequest",
+    "Replay",
+    "alarm_rate",
+    "candidate_rules",
+    "parse_rate",
+    "parse_seconds",
+    "poisson_upper",
+    "replay",
+    "upper_share",
+]
 
+SECONDS_PER_DAY = 86_400.0
+_CONFIDENCE = 0.95  # of every upper bound
 _FAULT_AUC = 0.9  # of the fault that rules are compared by
-_FAULT_FOUND = 0.9  # how surely a window should find it
-_LARGEST_P_VALUE = 0.5  # a clip with a larger one is not odd by any standard
+_FAULT_FOUND = 0.9  # probability with which a window should find it
+_LARGEST_P_VALUE = 0.5  # a clip with a larger one is not anomalous by any standard
+_MOST_P_VALUES = 200
 _N_RESAMPLES = 1_000
 _BLOCK_WINDOWS = 10  # a block of a replay is this many windows of the rule
 
+_UNITS = {
+    "ms": 0.001,
+    **dict.fromkeys(("s", "sec", "second", "seconds"), 1.0),
+    **dict.fromkeys(("m", "min", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hour", "hours"), 3_600.0),
+    **dict.fromkeys(("d", "day", "days"), SECONDS_PER_DAY),
+    **dict.fromkeys(("w", "week", "weeks"), 7 * SECONDS_PER_DAY),
+    **dict.fromkeys(("month", "months"), 30 * SECONDS_PER_DAY),
+    **dict.fromkeys(("y", "year", "years"), 365 * SECONDS_PER_DAY),
+}
 
-def candidate_rules(
-    calibration: Calibration, *, per_second: float, clip_every_seconds: float, longest: int
-) -> list[AlarmRule]:
-    """Rules whose upper bound keeps to a rate of false alarms, the best first.
 
-    Of each k and n there is one, with the largest p-value that keeps to it. The best is that of the shortest window
-    that finds a fault which is told from normal with an AUC of 0.9 in nine of ten windows; then those that find it more
-    surely.
-
-    Parameters
-    ----------
-    calibration
-        Whose clips bound what can be promised.
-    per_second
-        False alarms a second.
-    clip_every_seconds
-        From one clip to the next.
-    longest
-        Longest window, in clips.
+def parse_rate(text: str) -> float:
+    """Events a second, from a text such as ``1/day``, ``2/week`` or ``0.5/h``.
 
     Raises
     ------
     SettingsError
-        If there is none; the message says what could be supported.
+        If it is no rate, or not above 0.
     """
-    asked = per_second * clip_every_seconds
-    if longest < 1:
-        raise SettingsError(f"the longest window is {longest} clips; expected 1 or more")
-    if asked >= 1.0:
-        raise SettingsError(
-            f"{rate_per_day(per_second * SECONDS_PER_DAY)} with a clip every {clip_every_seconds:g} s is an alarm at "
-            f"every clip; expected fewer"
-        )
-    p_values = _possible_p_values(calibration)
+    match = re.fullmatch(r"\s*([0-9.eE+-]+)\s*(?:/|per)\s*([a-z]+)\s*", text)
+    value = math.nan if match is None else _number(match[1])
+    if match is None or match[2] not in _UNITS or not 0.0 < value < math.inf:
+        raise SettingsError(f"{text!r} is no rate; expected one such as 1/day, 2/week or 0.5/h")
+    return value / _UNITS[match[2]]
+
+
+def parse_seconds(text: str) -> float:
+    """Seconds, from a text such as ``10s``, ``1min`` or ``10``.
+
+    Raises
+    ------
+    SettingsError
+        If it is no time, or not above 0.
+    """
+    match = re.fullmatch(r"\s*([0-9.eE+-]+?)\s*([a-z]*)\s*", text)
+    value = math.nan if match is None else _number(match[1])
+    if match is None or (match[2] or "s") not in _UNITS or not 0.0 < value < math.inf:
+        raise SettingsError(f"{text!r} is no time; expected one such as 10s, 1min or 2h")
+    return value * _UNITS[match[2] or "s"]
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmRequest:
+    """Rate of false alarms that is asked for.
+
+    Parameters
+    ----------
+    false_alarms
+        Acceptable rate, such as ``1/day``.
+    clip_every
+        Time from the beginning of one clip to that of the next, such as ``10s``.
+    longest
+        Longest window of a rule, in clips.
+
+    Raises
+    ------
+    SettingsError
+        If one of them makes no sense, or there would be an alarm at every clip.
+    """
+
+    false_alarms: str
+    clip_every: str
+    longest: int = 10
+
+    def __post_init__(self) -> None:
+        if self.longest < 1:
+            raise SettingsError(f"the longest window is {self.longest} clips; expected 1 or more")
+        if self.per_day >= self.clips_per_day:
+            raise SettingsError(
+                f"{rate_per_day(self.per_day)} with a clip every {self.seconds:g} s is an alarm at every clip; "
+                f"expected fewer"
+            )
+
+    @property
+    def seconds(self) -> float:
+        """Time from one clip to the next, in seconds."""
+        return parse_seconds(self.clip_every)
+
+    @property
+    def per_day(self) -> float:
+        """False alarms a day."""
+        return parse_rate(self.false_alarms) * SECONDS_PER_DAY
+
+    @property
+    def clips_per_day(self) -> float:
+        """Clips a day."""
+        return SECONDS_PER_DAY / self.seconds
+
+
+def alarm_rate(share: float, *, n_anomalous: int, n_clips: int) -> float:
+    r"""Upper bound of false alarms per clip, if clips are anomalous independently with probability ``share``.
+
+    An alarm begins with an anomalous clip that is at least the k-th of its window of n: with :math:`q` the share,
+    :math:`q \, P(B_{n-1, q} \ge k - 1)`. It grows with :math:`q`. An alarm that goes on is counted again with each
+    anomalous clip.
+    """
+    return share * float(bdtrc(n_anomalous - 2, n_clips - 1, share))
+
+
+def upper_share(n_above: int, n_clips: int) -> float:
+    r"""Upper 95 % bound of the probability that a normal clip has a p-value of ``n_above / (n_clips + 1)`` or less.
+
+    Conditional on the calibration clips, it is distributed as :math:`\mathrm{Beta}(m, n + 1 - m)`, or lies below where
+    scores tie; its quantile is the upper bound of Clopper and Pearson for :math:`m - 1` of :math:`n`.
+    """
+    if not 0 < n_above <= n_clips:
+        return float(n_above > 0)
+    return float(betaincinv(n_above, n_clips + 1 - n_above, _CONFIDENCE))
+
+
+def poisson_upper(count: int) -> float:
+    """Upper 95 % bound of the mean of a Poisson count."""
+    return float(gammaincinv(count + 1, _CONFIDENCE))
+
+
+def candidate_rules(calibration: Calibration, request: AlarmRequest) -> list[AlarmRule]:
+    """Rules whose upper bound keeps to a rate of false alarms, the best first.
+
+    For each k and n there is one, with the largest p-value that keeps to the rate. The best has the shortest window
+    that finds, in nine of ten windows, a fault that is told from normal with an AUC of 0.9; then come those that find
+    it with a higher probability.
+
+    Parameters
+    ----------
+    calibration
+        Calibration whose clips limit what can be promised.
+    request
+        Rate that is asked for.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such rule; the message says what could be supported.
+    """
+    asked, p_values = request.per_day / request.clips_per_day, _possible_p_values(calibration)
     rules = []
-    for n_clips in range(1, longest + 1):
+    for n_clips in range(1, request.longest + 1):
         for n_anomalous in range(1, n_clips + 1):
-            n_kept = bisect_right(p_values, asked, key=partial(_bound, calibration, n_anomalous, n_clips))
+            bound = partial(_bound, calibration, n_anomalous, n_clips)
+            n_kept = bisect_right(p_values, asked, key=bound)
             if n_kept > 0:
-                rules.append(
-                    _rule(calibration, p_values[n_kept - 1], n_anomalous, n_clips, clip_every_seconds, per_second)
-                )
+                rules.append(_rule(calibration, request, p_values[n_kept - 1], n_anomalous, n_clips))
     if not rules:
-        raise SettingsError(_unsupported(calibration, per_second, clip_every_seconds, longest))
+        raise SettingsError(_unsupported(calibration, request))
     return sorted(rules, key=_preference)
 
 
 def _possible_p_values(calibration: Calibration) -> list[float]:
-    """P-values that clips can have, ascending, up to the largest that counts as odd; some hundreds at the most."""
+    """P-values that clips can have, ascending, up to the largest that counts as anomalous."""
     counts = calibration.n_clips.values()
     found = sorted({m / (n + 1) for n in counts for m in range(1, n + 1)})
     found = [p for p in found if calibration.smallest <= p <= max(_LARGEST_P_VALUE, calibration.smallest)]
-    if len(found) <= 200:
+    if len(found) <= _MOST_P_VALUES:
         return found
-    picked = np.unique(np.geomspace(1, len(found), 200).round().astype(int)) - 1
+    picked = np.unique(np.geomspace(1, len(found), _MOST_P_VALUES).round().astype(int)) - 1
     return [found[index] for index in picked]
 
 
 def _upper(calibration: Calibration, p_value: float) -> float:
-    """Largest share of odd normal clips that the clips of a domain leave possible, whichever domain it is."""
+    """Largest share of anomalous normal clips that the clips of a domain leave possible, whichever domain it is."""
     return max(upper_share(n_flagged(p_value, n), n) for n in calibration.n_clips.values())
 
 
@@ -99,60 +213,58 @@ def _bound(calibration: Calibration, n_anomalous: int, n_clips: int, p_value: fl
     return alarm_rate(_upper(calibration, p_value), n_anomalous=n_anomalous, n_clips=n_clips)
 
 
-def _rule(
-    calibration: Calibration, p_value: float, n_anomalous: int, n_clips: int, every: float, per_second: float
-) -> AlarmRule:
-    clips_per_day = SECONDS_PER_DAY / every
+def _rule(calibration: Calibration, request: AlarmRequest, p_value: float, n_anomalous: int, n_clips: int) -> AlarmRule:
+    clips_per_day = request.clips_per_day
     return AlarmRule(
-        p_value,
-        n_anomalous,
-        n_clips,
-        every,
-        per_second * SECONDS_PER_DAY,
-        alarm_rate(p_value, n_anomalous=n_anomalous, n_clips=n_clips) * clips_per_day,
-        _bound(calibration, n_anomalous, n_clips, p_value) * clips_per_day,
-        _upper(calibration, p_value) * clips_per_day,
+        p_value=p_value,
+        n_anomalous=n_anomalous,
+        n_clips=n_clips,
+        clip_every_seconds=request.seconds,
+        asked_per_day=request.per_day,
+        expected_per_day=alarm_rate(p_value, n_anomalous=n_anomalous, n_clips=n_clips) * clips_per_day,
+        bound_per_day=_bound(calibration, n_anomalous, n_clips, p_value) * clips_per_day,
+        dependent_per_day=_upper(calibration, p_value) * clips_per_day,
     )
 
 
 def _preference(rule: AlarmRule) -> tuple[bool, float, float]:
     normal = NormalDist()
-    distance = math.sqrt(2.0) * normal.inv_cdf(_FAULT_AUC)  # between two bells of the same width with that AUC
+    distance = math.sqrt(2.0) * normal.inv_cdf(_FAULT_AUC)  # between two normal distributions with that AUC
     share = normal.cdf(distance - normal.inv_cdf(1.0 - rule.p_value))
-    found = binomial_at_least(rule.n_anomalous, rule.n_clips, share)
+    found = float(bdtrc(rule.n_anomalous - 1, rule.n_clips, share))
     return (found < _FAULT_FOUND, rule.n_clips if found >= _FAULT_FOUND else -found, -found)
 
 
-def _unsupported(calibration: Calibration, per_second: float, every: float, longest: int) -> str:
-    """What was asked for, why it cannot be, and what can."""
+def _unsupported(calibration: Calibration, request: AlarmRequest) -> str:
+    """Message on what was asked for, why it cannot be promised, and what can."""
     domain, count = min(calibration.n_clips.items(), key=lambda pair: pair[1])
-    single = _rule(calibration, calibration.smallest, 1, 1, every, per_second)
-    nearest = _rule(calibration, calibration.smallest, longest, longest, every, per_second)
-    asked = rate_per_day(per_second * SECONDS_PER_DAY)
+    single = _rule(calibration, request, calibration.smallest, 1, 1)
+    nearest = _rule(calibration, request, calibration.smallest, request.longest, request.longest)
     return (
-        f"{asked} cannot be promised: {count} {domain or 'normal'} clip(s) support no rate below 1/{count + 1} a clip, "
-        f"{rate_per_day(single.expected_per_day)} with one every {every:g} s; the nearest rule of up to {longest} "
-        f"clip(s) is {nearest}, bounded by {rate_per_day(nearest.bound_per_day)}; more normal clips "
-        f"(soundness calibrate) or a longer window (--longest) support less"
+        f"{rate_per_day(request.per_day)} cannot be promised: {count} {domain or 'normal'} clip(s) support no rate "
+        f"below 1/{count + 1} a clip, {rate_per_day(single.expected_per_day)} with one every {request.seconds:g} s; "
+        f"the nearest rule of up to {request.longest} clip(s) is {nearest}, bounded by "
+        f"{rate_per_day(nearest.bound_per_day)}; more normal clips (soundness calibrate) or a longer window "
+        f"(--longest) support less"
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """What a rule does on a normal recording, in time order.
+    """Alarms that a rule raises on a normal recording.
 
     Parameters
     ----------
     n_clips, n_anomalous, n_alarms
-        Clips of the recording, odd ones among them, and alarms that began.
+        Clips of the recording, anomalous ones among them, and alarms that began.
     per_day
         Alarms a day.
     upper_per_day
         Upper 95 % bound of it: the larger of that of a Poisson count, and of a bootstrap over blocks of ten windows,
         since neighbouring clips are not independent.
     clustering
-        How many times more often an odd clip follows an odd one than follows any; 1 if clips are independent, ``None``
-        if there are too few odd ones to tell.
+        Frequency of anomalous clips after an anomalous one, divided by that after any clip; 1 if clips are independent,
+        ``None`` if there are too few anomalous ones.
     """
 
     n_clips: int
@@ -169,11 +281,11 @@ def replay(p_values: Sequence[float], rule: AlarmRule, *, rng: np.random.Generat
     Parameters
     ----------
     p_values
-        Of its clips, in the order of time.
+        P-values of its clips, in the order of time.
     rule
-        What is checked.
+        Rule to apply.
     rng
-        Of the bootstrap.
+        Random numbers of the bootstrap.
 
     Raises
     ------
@@ -181,18 +293,23 @@ def replay(p_values: Sequence[float], rule: AlarmRule, *, rng: np.random.Generat
         If the recording is shorter than one window of the rule.
     """
     if len(p_values) < rule.n_clips:
-        raise SettingsError(f"the recording has {len(p_values)} clip(s); the rule looks at {rule.n_clips}")
+        raise SettingsError(f"the recording has {len(p_values)} clip(s); the rule needs {rule.n_clips}")
     window = AlarmWindow(rule)
     begins = np.array([window.add(p_value) for p_value in p_values])
-    odd = np.array([rule.is_anomalous(p_value) for p_value in p_values])
-    clips_per_day = SECONDS_PER_DAY / rule.clip_every_seconds
+    anomalous = np.array([rule.is_anomalous(p_value) for p_value in p_values])
     n_alarms = int(begins.sum())
     upper = max(poisson_upper(n_alarms), _bootstrap_upper(begins, _BLOCK_WINDOWS * rule.n_clips, rng))
-    follows = int((odd[1:] & odd[:-1]).sum())
-    expected = odd[:-1].sum() * odd.mean()
-    clustering = float(follows / expected) if expected >= 1.0 else None
-    scale = clips_per_day / len(p_values)
-    return Replay(len(p_values), int(odd.sum()), n_alarms, n_alarms * scale, upper * scale, clustering)
+    follows = int((anomalous[1:] & anomalous[:-1]).sum())
+    expected = anomalous[:-1].sum() * anomalous.mean()
+    scale = SECONDS_PER_DAY / rule.clip_every_seconds / len(p_values)
+    return Replay(
+        n_clips=len(p_values),
+        n_anomalous=int(anomalous.sum()),
+        n_alarms=n_alarms,
+        per_day=n_alarms * scale,
+        upper_per_day=upper * scale,
+        clustering=float(follows / expected) if expected >= 1.0 else None,
+    )
 
 
 def _bootstrap_upper(begins: NDArray[np.bool_], block: int, rng: np.random.Generator) -> float:
@@ -200,4 +317,4 @@ def _bootstrap_upper(begins: NDArray[np.bool_], block: int, rng: np.random.Gener
     edges = range(0, len(begins), block)
     counts = np.array([begins[edge : edge + block].sum() for edge in edges])
     drawn = rng.choice(counts, size=(_N_RESAMPLES, len(counts))).sum(axis=1)
-    return float(np.quantile(drawn, CONFIDENCE))
+    return float(np.quantile(drawn, _CONFIDENCE))

@@ -1,30 +1,30 @@
-"""Alarm rule: so many of the last clips are anomalous."""
+"""Alarm rule: so many of the last clips are anomalous; and rates of alarms in words."""
 
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["AlarmRule", "AlarmWindow"]
+__all__ = ["AlarmRule", "AlarmWindow", "rate_per_day"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmRule:
     """An alarm where at least ``n_anomalous`` of the last ``n_clips`` clips have a p-value of ``p_value`` or less.
 
     Parameters
     ----------
     p_value
-        Largest p-value of an odd clip.
+        Largest p-value of an anomalous clip.
     n_anomalous, n_clips
         k and n.
     clip_every_seconds
-        From the beginning of one clip to that of the next.
+        Time from the beginning of one clip to that of the next.
     asked_per_day
         False alarms that were asked for.
     expected_per_day
-        False alarms, if neighbouring clips are independent and ``p_value`` of normal clips are odd.
+        False alarms, if neighbouring clips are independent and a share of ``p_value`` of normal clips is anomalous.
     bound_per_day
-        The same with the largest share of odd normal clips that the calibration clips leave possible, at 95 %.
+        The same with the largest share of anomalous normal clips that the calibration clips leave possible, at 95 %.
     dependent_per_day
         The same bound, however much neighbouring clips depend on each other.
     """
@@ -39,36 +39,44 @@ class AlarmRule:
     dependent_per_day: float
 
     def __str__(self) -> str:
-        """In words."""
+        """The rule in words."""
         return f"{self.n_anomalous} of {self.n_clips} clip(s) with a p-value of {self.p_value:.4g} or less"
 
     def is_anomalous(self, p_value: float) -> bool:
-        """Whether a clip counts."""
+        """True if a clip of this p-value counts as anomalous."""
         return p_value <= self.p_value
 
 
 class AlarmWindow:
-    """The last clips of one machine, and whether they are an alarm.
+    """The last clips of one machine, and the alarms that they make.
 
     Parameters
     ----------
     rule
-        When they are.
-    odd
-        Whether each of the clips before was odd, the last one last; only the last ``n_clips`` matter.
+        Rule of the alarms.
+    anomalous
+        True for each of the clips before that was anomalous, the last one last; only the last ``n_clips`` matter.
     """
 
-    def __init__(self, rule: AlarmRule, odd: Iterable[bool] = ()) -> None:
+    def __init__(self, rule: AlarmRule, anomalous: Iterable[bool] = ()) -> None:
         self.rule = rule
-        self._odd = deque(odd, maxlen=rule.n_clips)
+        self._anomalous = deque(anomalous, maxlen=rule.n_clips)
 
     @property
     def is_on(self) -> bool:
-        """Whether the last clips are an alarm."""
-        return sum(self._odd) >= self.rule.n_anomalous
+        """True if the last clips are an alarm."""
+        return sum(self._anomalous) >= self.rule.n_anomalous
 
     def add(self, p_value: float) -> bool:
-        """Take in the next clip; whether an alarm begins with it. One that goes on is not a new one."""
+        """Add the next clip; true if an alarm begins with it. One that goes on is not a new one."""
         was_on = self.is_on
-        self._odd.append(self.rule.is_anomalous(p_value))
+        self._anomalous.append(self.rule.is_anomalous(p_value))
         return self.is_on and not was_on
+
+
+def rate_per_day(per_day: float) -> str:
+    """Rate in words, such as ``3/week``, in the shortest unit of an hour to a year that has about one or more."""
+    for unit, days in (("hour", 1 / 24), ("day", 1.0), ("week", 7.0), ("year", 365.0)):
+        if per_day * days >= 0.95:
+            return f"{per_day * days:.3g}/{unit}"
+    return f"{365 * per_day:.2g}/year"

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from soundness.benchmarking.jobs import Entry
+from soundness.benchmarking.jobs import is_random
 from soundness.benchmarking.submission_package import describe_system
 from soundness.data.datasets import open_dataset
 from soundness.detectors.saving import load_detector
@@ -229,11 +229,11 @@ def test_a_representation_of_ones_own_with_a_network_is_treated_as_one(fan, smal
     (detector,) = train(fan, tmp_path / "run", system="log-mel-knn", settings=settings)
     assert (detector.summary.n_steps, detector.summary.n_parameters, detector.summary.train_loss) == (7, 3, 0.5)
     assert not detector.calibration.is_valid  # the network was trained on these clips
-    assert Entry("own", settings).is_random
+    assert is_random(settings)
     machines = list(open_dataset(fan).machines.values())
     assert expected_seconds(settings, machines) - expected_seconds(small("log-mel-knn"), machines) == 7 * 2.0
     assert "shorter than one segment of 20: repeated to fill it" in detector.remarks(waveform[:, :2_000])[0]
-    description = describe_system(settings, is_told_attributes=False)
+    description = describe_system(settings, uses_attributes=False)
     assert description.machine_learning_method == f"small network, {settings.scorer.name}"
 
 

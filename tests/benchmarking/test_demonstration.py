@@ -12,19 +12,20 @@ from soundness.errors import OutputError, SettingsError
 
 @pytest.mark.slow
 def test_a_demonstration_goes_from_nothing_to_figures_and_pictures(tmp_path):
-    told = []
-    result = soundness.demo(tmp_path / "demo", machines=("fan",), progress=lambda *state: told.append(state))
-    figures = json.loads((tmp_path / "demo" / "demo.json").read_text())
-    for system in SYSTEMS:
-        assert 0.55 < figures[system]["official_score"] < 0.95  # hard, and not hopeless
-        assert (result.runs / system / "fan.soundness").exists()
-        assert len((result.scores / system / "anomaly_score_fan_section_00_test.csv").read_text().splitlines()) == 100
-    assert result.table[0] == ("machine", "figure", *SYSTEMS)
-    assert result.table[-1][:2] == ("All", "official score")
-    assert float(result.table[-1][2]) == pytest.approx(100 * figures[SYSTEMS[0]]["official_score"], abs=0.05)
-    assert len(result.pictures) == 4
-    assert all(matplotlib.image.imread(picture).std() > 0.05 for picture in result.pictures)
-    assert {what for what, _, _ in told} >= {"fan", "reading fan", "training fan", "scoring with conditional"}
+    shown = []
+    made = soundness.demo(tmp_path / "demo", machines=("fan",), progress=lambda *state: shown.append(state))
+    assert made.result.systems == SYSTEMS
+    assert made.result.failures == ()
+    for measured in made.result.measured:
+        assert 0.55 < measured.evaluation.official_score < 0.95  # hard, and not hopeless
+        place = f"{measured.system}/seed-0"
+        assert (made.benchmark / "runs" / place / "fan.soundness").exists()
+        scores = made.benchmark / "scores" / place / "anomaly_score_fan_section_00_test.csv"
+        assert len(scores.read_text().splitlines()) == 100
+    assert json.loads((made.benchmark / "results.json").read_text())["machine_types"] == ["fan"]
+    assert len(made.pictures) == len(set(made.pictures)) == 2 + 2 * len(SYSTEMS)
+    assert all(matplotlib.image.imread(picture).std() > 0.05 for picture in made.pictures)
+    assert {name for name, _, _ in shown} >= {"fan", "systems and seeds"}
     with pytest.raises(OutputError, match="--overwrite"):
         soundness.demo(tmp_path / "demo")
 

@@ -88,7 +88,7 @@ def test_the_score_of_a_machine_is_the_harmonic_mean_of_its_figures(result):
     assert result.machine_score("one", "pump") is None
 
 
-def test_what_is_written_can_be_read_back(result, tmp_path):
+def test_written_results_can_be_read_back(result, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     files = {file.name: file for file in result.write(out)}
@@ -97,5 +97,6 @@ def test_what_is_written_can_be_read_back(result, tmp_path):
     assert [(row["seed"], row["machine_type"]) for row in rows] == [(s, m) for s in "01" for m in MACHINES]
     assert float(rows[2]["auc_source"]) == 0.75
     assert "two: no" in files["results.md"].read_text()
+    (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
-        result.write(tmp_path / "nowhere")
+        result.write(tmp_path / "file")

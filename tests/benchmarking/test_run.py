@@ -1,7 +1,9 @@
 """Every system is measured once: in parallel, after a kill, with figures that are those of the single commands."""
 
 import json
+import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,11 +14,12 @@ import pytest
 
 import soundness
 from conftest import SMALL_EARS, SMALL_NETWORK, SMALL_SEPARATOR
-from soundness.benchmarking.run import benchmark, entries_of
+from soundness.benchmarking.run import BenchmarkPlan, benchmark
 from soundness.detectors.bulk_scoring import score_clips
 from soundness.detectors.saving import load_detector
 from soundness.errors import OutputError, SettingsError
 from soundness.evaluation.results import evaluate
+from soundness.settings.loading import load_settings
 from soundness.training.run import train
 
 SMALL = [*SMALL_EARS, *SMALL_NETWORK, *(f"separator.{setting}" for setting in SMALL_SEPARATOR)]
@@ -24,30 +27,31 @@ PLAIN = [*SMALL_EARS]
 _PATIENCE = 400.0  # seconds, on a machine that has other things to do
 
 
-def entries(*systems, overrides=()):
+def systems(*names, overrides=()):
     found = []
-    for system in systems:
-        has_network = not system.startswith("log-mel")
-        found += entries_of([system], overrides=[*(SMALL if has_network else PLAIN), *overrides])
+    for name in names:
+        small = PLAIN if name.startswith("log-mel") else SMALL
+        found.append(load_settings(name, overrides=[*small, *overrides]))
     return found
+
+
+def run(data, out, *names, overrides=(), seeds=(0,), overwrite=False, n_workers=None, **plan):
+    plan = BenchmarkPlan(systems=systems(*names, overrides=overrides), seeds=seeds, **plan)
+    return benchmark(data, out, plan, overwrite=overwrite, n_workers=n_workers)[0]
 
 
 def test_a_system_is_named_once_and_exists():
     with pytest.raises(SettingsError, match="'log-mel-knn' is named twice"):
-        entries_of(["log-mel-knn", "log-mel-knn"])
+        BenchmarkPlan(systems=["log-mel-knn", "log-mel-knn"]).settings()
     with pytest.raises(SettingsError, match="no system 'conditonal'"):
-        entries_of(["conditonal"])
-    with pytest.raises(SettingsError, match="none is named"):
-        entries_of([])
-    with pytest.raises(SettingsError, match=r"systems: log-mel-knn: unknown setting 'max_steps'"):
-        entries_of(["conditional", "log-mel-knn"], overrides=["training.max_steps=3"])
+        BenchmarkPlan(systems=["conditonal"]).settings()
+    assert [settings.name for settings in BenchmarkPlan().settings()] == soundness.system_names()
 
 
 @pytest.mark.parametrize("seeds", [[], [-1], [0, 0]])
-def test_seeds_are_different_whole_numbers(fan, tmp_path, seeds):
+def test_seeds_are_different_whole_numbers(seeds):
     with pytest.raises(SettingsError, match="seeds"):
-        benchmark(fan, tmp_path / "out", entries=entries("log-mel-knn"), seeds=seeds)
-    assert not (tmp_path / "out").exists()
+        BenchmarkPlan(seeds=seeds)
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +62,13 @@ def out(tmp_path_factory):
 @pytest.fixture(scope="module")
 def result(fan, out):
     """Two systems, one of which has a network, with two seeds."""
-    lines = []
-    chosen = entries("log-mel-knn", "conditional")
-    result = benchmark(fan, out, entries=chosen, seeds=[0, 3], n_workers=2, announce=lines.append)
-    assert len(lines) == 3
-    return result
+    return run(fan, out, "log-mel-knn", "conditional", seeds=[0, 3], n_workers=2)
+
+
+def test_each_system_is_logged_with_its_score(fan, tmp_path, caplog):
+    with caplog.at_level(logging.INFO, logger="soundness"):
+        run(fan, tmp_path / "out", "log-mel-knn")
+    assert re.fullmatch(r"log-mel-knn: score \d+\.\d %, trained in \d+ s", caplog.messages[-1])
 
 
 @pytest.mark.slow
@@ -75,8 +81,8 @@ def test_systems_with_a_network_run_with_every_seed_and_others_once(result):
 
 @pytest.mark.slow
 def test_its_figures_are_those_of_the_single_steps(result, fan, tmp_path):
-    (entry,) = entries("conditional", overrides=["separation=off"])
-    (detector,) = train(fan, tmp_path / "run", system="conditional", settings=entry.settings, seed=3)
+    (settings,) = systems("conditional", overrides=["separation=off"])
+    (detector,) = train(fan, tmp_path / "run", system="conditional", settings=settings, seed=3)
     score_clips({"fan": detector}, [fan], tmp_path / "scores")
     expected = evaluate(tmp_path / "scores")
     assert result.measured[2].evaluation.machines == expected.machines
@@ -91,18 +97,18 @@ def test_the_interval_of_a_score_holds_it(result):
 
 
 def test_pictures_are_drawn_again_only_where_figures_are_new(fan, tmp_path):
-    out, overrides = tmp_path / "out", [*SMALL_EARS]
-    result, files = soundness.benchmark(fan, out, systems=["log-mel-knn"], seeds=[0], overrides=overrides)
+    out = tmp_path / "out"
+    plan = BenchmarkPlan(systems=systems("log-mel-knn"), seeds=[0])
+    result, files = soundness.benchmark(fan, out, plan)
     pictures = [out / "pictures" / f"{name}.png" for name in ("machines", "scores_log-mel-knn", "roc")]
     assert set(pictures) < set(files)
     drawn = [picture.stat().st_mtime_ns for picture in pictures]
-    again, same = soundness.benchmark(fan, out, systems=["log-mel-knn"], seeds=[0], overrides=overrides)
-    assert (again, same) == (result, files)
+    assert soundness.benchmark(fan, out, plan) == (result, files)
     assert [picture.stat().st_mtime_ns for picture in pictures] == drawn
     pictures[1].unlink()
-    soundness.benchmark(fan, out, systems=["log-mel-knn"], seeds=[0], overrides=overrides)
+    soundness.benchmark(fan, out, plan)
     assert pictures[1].exists()
-    soundness.benchmark(fan, out, systems=["log-mel-knn", "log-mel-whitened"], seeds=[0], overrides=overrides)
+    run(fan, out, "log-mel-knn", "log-mel-whitened")
     assert (out / "pictures" / "scores_log-mel-whitened.png").exists()
     assert pictures[0].stat().st_mtime_ns > drawn[0]
 
@@ -111,14 +117,14 @@ def test_pictures_are_drawn_again_only_where_figures_are_new(fan, tmp_path):
 def test_the_same_again_does_nothing_twice(result, fan, out):
     scores = out / "scores" / "conditional" / "seed-0" / "anomaly_score_fan_section_00_test.csv"
     before = scores.stat().st_mtime_ns
-    again = benchmark(fan, out, entries=entries("log-mel-knn", "conditional"), seeds=[0, 3])
+    again = run(fan, out, "log-mel-knn", "conditional", seeds=[0, 3])
     assert again == result
     assert scores.stat().st_mtime_ns == before
 
 
 @pytest.mark.slow
 def test_more_systems_may_join(result, fan, out):
-    more = benchmark(fan, out, entries=entries("log-mel-knn", "log-mel-whitened"), seeds=[0])
+    more = run(fan, out, "log-mel-knn", "log-mel-whitened")
     assert [one.system for one in more.measured] == ["log-mel-knn", "log-mel-whitened"]
     assert more.measured[0] == result.measured[0]
 
@@ -126,14 +132,16 @@ def test_more_systems_may_join(result, fan, out):
 @pytest.mark.slow
 @pytest.mark.usefixtures("result")
 def test_a_submission_of_its_scores_knows_the_run_that_made_them(out, tmp_path):
-    package = soundness.submission(out / "scores" / "conditional" / "seed-3", tmp_path / "package", team="demo")
+    package = soundness.submission(
+        out / "scores" / "conditional" / "seed-3", tmp_path / "package", soundness.SubmissionForm(team="demo")
+    )
     detector = load_detector(out / "runs" / "conditional" / "seed-3" / "fan.soundness")
     assert package.meta.system.complexity.total_parameters == detector.summary.n_parameters
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("result")
-def test_a_recording_is_heard_once_for_all(out):
+def test_a_recording_is_read_once_for_all(out):
     assert len(list((out / "spectrograms").iterdir())) == 12 + 8  # training clips, and test clips
 
 
@@ -141,7 +149,7 @@ def test_a_recording_is_heard_once_for_all(out):
 @pytest.mark.usefixtures("result")
 def test_systems_that_differ_in_their_scoring_train_one_network(fan, out):
     n_networks = len(list((out / "networks").iterdir()))
-    literal = benchmark(fan, out, entries=entries("report-literal"), seeds=[0])
+    literal = run(fan, out, "report-literal")
     assert len(list((out / "networks").iterdir())) == n_networks
     assert literal.failures == ()
     assert not list((out / "runs" / "report-literal" / "seed-0").rglob("metrics.csv"))  # no log: nothing was trained
@@ -152,12 +160,12 @@ def test_systems_that_differ_in_their_scoring_train_one_network(fan, out):
 @pytest.mark.usefixtures("result")
 def test_other_settings_are_refused_for_the_same_name(fan, out):
     with pytest.raises(OutputError, match=r"log-mel-knn.*other data or settings; --overwrite"):
-        benchmark(fan, out, entries=entries("log-mel-knn", overrides=["scorer.n_neighbors=2"]), seeds=[0])
+        run(fan, out, "log-mel-knn", overrides=["scorer.n_neighbors=2"])
 
 
 @pytest.mark.slow
 def test_another_description_of_the_same_system_goes_on(result, fan, out):
-    again = benchmark(fan, out, entries=entries("log-mel-knn", overrides=["description=Says the same."]), seeds=[0])
+    again = run(fan, out, "log-mel-knn", overrides=["description=Says the same."])
     assert again.measured == result.measured[:1]
 
 
@@ -166,21 +174,22 @@ def test_another_description_of_the_same_system_goes_on(result, fan, out):
 def test_other_data_are_refused(write_machine, tmp_path, out):
     other = write_machine(tmp_path, n_source=9, n_test=4)
     with pytest.raises(OutputError, match="another data"):
-        benchmark(other, out, entries=entries("log-mel-knn"), seeds=[0])
+        run(other, out, "log-mel-knn")
 
 
 def test_a_folder_of_something_else_is_left_alone(fan, tmp_path):
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "dear.txt").write_text("x")
     with pytest.raises(OutputError, match=r"is not the folder of a benchmark"):
-        benchmark(fan, tmp_path / "letters", entries=entries("log-mel-knn"), seeds=[0], overwrite=True)
+        run(fan, tmp_path / "letters", "log-mel-knn", overwrite=True)
     assert (tmp_path / "letters" / "dear.txt").read_text() == "x"
 
 
 @pytest.mark.slow
 def test_a_system_that_fails_leaves_the_others_their_figures(fan, tmp_path):
-    broken = entries("conditional", overrides=["training.learning_rate=1e30"])
-    result = benchmark(fan, tmp_path / "out", entries=[*broken, *entries("log-mel-knn")], seeds=[0])
+    broken = systems("conditional", overrides=["training.learning_rate=1e30"])
+    plan = BenchmarkPlan(systems=[*broken, *systems("log-mel-knn")], seeds=[0])
+    result, _ = benchmark(fan, tmp_path / "out", plan)
     assert [one.system for one in result.measured] == ["log-mel-knn"]
     assert len(result.failures) == 1
     assert result.failures[0].startswith("conditional, seed 0: ")
@@ -188,8 +197,8 @@ def test_a_system_that_fails_leaves_the_others_their_figures(fan, tmp_path):
 
 @pytest.mark.slow
 def test_a_separator_is_trained_once_for_all_that_want_the_same(hall, tmp_path):
-    chosen = entries("conditional", "fully-connected", "log-mel-knn")
-    result = benchmark(hall, tmp_path / "out", entries=chosen, seeds=[0], machines=["fan"])
+    names = ("conditional", "fully-connected", "log-mel-knn")
+    result = run(hall, tmp_path / "out", *names, machines=["fan"])
     assert result.failures == ()
     assert result.separation == {"conditional": "augment", "fully-connected": "augment", "log-mel-knn": "off"}
     assert len(list((tmp_path / "out" / "separators").glob("*.soundness"))) == 1
@@ -199,15 +208,14 @@ def test_a_separator_is_trained_once_for_all_that_want_the_same(hall, tmp_path):
 def test_after_a_kill_what_was_finished_is_not_done_again(fan, tmp_path):
     out = tmp_path / "out"
     program = (
-        "import sys; sys.path.insert(0, sys.argv[3])\n"
-        "from test_benchmarking import benchmark, entries\n"
+        "import sys; sys.path[:0] = sys.argv[3:]\n"
+        "from test_run import run\n"
         "if __name__ == '__main__':\n"
-        "    benchmark(sys.argv[1], sys.argv[2], n_workers=1, seeds=[0],\n"
-        "              entries=entries('log-mel-knn', 'conditional', overrides=['separation=off']))\n"
+        "    run(sys.argv[1], sys.argv[2], 'log-mel-knn', 'conditional', overrides=['separation=off'], n_workers=1)\n"
     )
     script = tmp_path / "run.py"
     script.write_text(program)
-    process = subprocess.Popen([sys.executable, script, fan, out, Path(__file__).parents[1]])
+    process = subprocess.Popen([sys.executable, script, fan, out, Path(__file__).parent, Path(__file__).parents[1]])
     slow = out / "figures" / "conditional" / "seed-0.json"
     deadline = time.monotonic() + _PATIENCE
     while not slow.exists():  # the one that takes longest runs first
@@ -218,7 +226,7 @@ def test_after_a_kill_what_was_finished_is_not_done_again(fan, tmp_path):
     process.wait()
     before = slow.stat().st_mtime_ns
     figures = json.loads(slow.read_text())["measured"]
-    result = benchmark(fan, out, entries=entries("log-mel-knn", "conditional", overrides=["separation=off"]), seeds=[0])
+    result = run(fan, out, "log-mel-knn", "conditional", overrides=["separation=off"])
     assert [one.system for one in result.measured] == ["log-mel-knn", "conditional"]
     assert slow.stat().st_mtime_ns == before
     assert result.measured[1].model_dump(mode="json") == figures
@@ -228,13 +236,15 @@ def test_after_a_kill_what_was_finished_is_not_done_again(fan, tmp_path):
 def test_workers_end_with_the_process_that_started_them(fan, tmp_path):
     script = tmp_path / "run.py"
     script.write_text(
-        "import sys; sys.path.insert(0, sys.argv[3])\n"
-        "from test_benchmarking import benchmark, entries\n"
+        "import sys; sys.path[:0] = sys.argv[3:]\n"
+        "from test_run import run\n"
         "if __name__ == '__main__':\n"
-        "    benchmark(sys.argv[1], sys.argv[2], n_workers=1, seeds=[0],\n"
-        "              entries=entries('conditional', overrides=['training.max_steps=99999', 'training.held_out=0']))\n"
+        "    endless = ['training.max_steps=99999', 'training.held_out=0']\n"
+        "    run(sys.argv[1], sys.argv[2], 'conditional', overrides=endless, n_workers=1)\n"
     )
-    process = subprocess.Popen([sys.executable, script, fan, tmp_path / "out", Path(__file__).parents[1]])
+    process = subprocess.Popen(
+        [sys.executable, script, fan, tmp_path / "out", Path(__file__).parent, Path(__file__).parents[1]]
+    )
     deadline = time.monotonic() + _PATIENCE
     while not (workers := [pid for pid in _children(process.pid) if (tmp_path / "out" / "runs").exists()]):
         assert time.monotonic() < deadline

@@ -1,4 +1,4 @@
-"""How large a detector is, and how much arithmetic a clip costs it: counted, not estimated."""
+"""Parameters and multiply-accumulates of a detector, counted."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -32,19 +32,19 @@ class Complexity(BaseModel):
 
 
 def count_complexity(detector: Detector, *, seconds: float) -> Complexity:
-    """Count a detector's parameters, and what it computes of noise of some length.
+    """Count a detector's parameters, and its multiply-accumulates for noise of a length.
 
     Parameters
     ----------
     detector
-        Of any system; one without a network has nothing to count.
+        Detector of any system; without a network the counts are 0.
     seconds
         Length of the clip, more than 0.
 
     Raises
     ------
     SettingsError
-        If there is no such length.
+        If the length is not above 0 and finite.
     """
     if not 0 < seconds < np.inf:
         raise SettingsError(f"a clip of {seconds:g} s; more than 0 s is needed")
@@ -62,7 +62,7 @@ def count_complexity(detector: Detector, *, seconds: float) -> Complexity:
 
 
 def _parameters(part: object) -> Iterator[nn.Parameter]:
-    """Those of a network, or of the networks that a part holds."""
+    """Parameters of a network, or of the networks that a part holds."""
     networks = [part] if isinstance(part, nn.Module) else vars(part).values()
     for network in networks:
         if isinstance(network, nn.Module):
@@ -70,7 +70,7 @@ def _parameters(part: object) -> Iterator[nn.Parameter]:
 
 
 def largest_complexity(detectors: Mapping[str, Detector], *, seconds: float) -> Complexity:
-    """The largest counts of several detectors, each of which scores the clips of its own machine."""
+    """Largest counts of several detectors, each of which scores the clips of its own machine."""
     counts = [count_complexity(detector, seconds=seconds) for detector in detectors.values()]
     return Complexity(
         n_parameters=max(count.n_parameters for count in counts),
@@ -80,7 +80,7 @@ def largest_complexity(detectors: Mapping[str, Detector], *, seconds: float) -> 
 
 
 def count_macs(compute: Callable[[], object]) -> int:
-    """Multiply-accumulates of the matrix products and convolutions of a computation with torch."""
+    """Count the multiply-accumulates of the matrix products and convolutions of a computation with torch."""
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
         compute()

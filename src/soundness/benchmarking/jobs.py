@@ -1,19 +1,21 @@
-"""The jobs of a benchmark: one system with one seed each, side by side on the cores there are."""
+"""Jobs of a benchmark: one system with one seed each, side by side on the cores there are."""
 
+import hashlib
 import json
 import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 
-from soundness.aliases import Progress
+from soundness.aliases import PathLike, Progress
+from soundness.atomic_files import write_whole
 from soundness.audio.log_mel_cache import LogMelCache
 from soundness.benchmarking.results import Measured, place_of
 from soundness.data.datasets import Machine
@@ -24,41 +26,23 @@ from soundness.evaluation.bootstrap import bootstrap_intervals
 from soundness.evaluation.results import evaluate
 from soundness.representations.network_cache import NetworkCache
 from soundness.representations.protocol import network_plan
+from soundness.sealed_files import SUFFIX
+from soundness.separation.saving import load_separator
+from soundness.separation.training import train_separator
 from soundness.settings.system import SystemSettings
 from soundness.training.duration import expected_seconds
 from soundness.training.run import train
 
-__all__ = ["Entry", "Job", "enter_worker", "run_all"]
+__all__ = ["Job", "SharedSeparators", "enter_worker", "is_random", "plan_jobs", "run_all"]
 
 _SETTINGS_OF_A_NETWORK = {"audio", "log_mel", "separation", "pseudo_labels", "scope"}
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A system that takes part.
-
-    Parameters
-    ----------
-    name
-        What it is called in tables, and its folder.
-    settings
-        Of the system.
-    """
-
-    name: str
-    settings: SystemSettings
-
-    @property
-    def is_random(self) -> bool:
-        """Whether a seed changes anything: the weights of a network, or which clips are held out."""
-        return network_plan(self.settings) is not None or self.settings.calibration == "held-out"
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One system with one seed, and everything that a process needs to run it; all of it can be pickled."""
 
-    entry: Entry
+    settings: SystemSettings
     seed: int
     data: Path
     truth: Path
@@ -68,22 +52,27 @@ class Job:
     identity: str
 
     @property
+    def name(self) -> str:
+        """Name of the system, with the seed if it changes anything."""
+        return f"{self.settings.name}, seed {self.seed}" if is_random(self.settings) else self.settings.name
+
+    @property
     def run(self) -> Path:
         """Folder of its detectors."""
-        return place_of(self.out, "runs", self.entry.name, self.seed)
+        return place_of(self.out, "runs", self.settings.name, self.seed)
 
     @property
     def scores(self) -> Path:
         """Folder of its scores."""
-        return place_of(self.out, "scores", self.entry.name, self.seed)
+        return place_of(self.out, "scores", self.settings.name, self.seed)
 
     @property
     def figures(self) -> Path:
-        """File of its figures: once it is there, the job is finished."""
-        return self.out / "figures" / self.entry.name / f"seed-{self.seed}.json"
+        """File of its figures; the job is finished once it is there."""
+        return self.out / "figures" / self.settings.name / f"seed-{self.seed}.json"
 
     def finished(self) -> Measured | None:
-        """What it measured, if it ran before with the same data and settings."""
+        """Figures of an earlier run with the same data and settings; ``None`` if there was none."""
         try:
             kept = json.loads(self.figures.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -93,12 +82,100 @@ class Job:
         return Measured.model_validate(kept["measured"])
 
 
+def is_random(settings: SystemSettings) -> bool:
+    """Return True if a seed changes anything: the weights of a network, or the clips that are held out."""
+    return network_plan(settings) is not None or settings.calibration == "held-out"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedSeparators:
+    """Separators of a benchmark by their settings: the one of a file, or one trained for all systems that need it.
+
+    Parameters
+    ----------
+    data
+        Data set that they are trained on.
+    out
+        Folder of the benchmark.
+    file
+        File of a separator for all systems that use one; ``None`` to train them.
+    progress
+        Called as in `train_separator`.
+    """
+
+    data: PathLike
+    out: Path
+    file: Path | None
+    progress: Progress | None
+
+    def for_system(self, settings: SystemSettings) -> Path | None:
+        """File of the separator; ``None`` for a system that reads recordings as they are."""
+        if settings.separation == "off":
+            return None
+        if self.file is not None:
+            return self.file
+        audio = settings.audio
+        shared = settings.separator.model_copy(update={"sample_rate": audio.sample_rate, "channel": audio.channel})
+        file = self.out / "separators" / f"{_short_hash(shared.model_dump(mode='json'))}{SUFFIX}"
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            train_separator(self.data, file, settings=shared, resume=True, progress=self.progress)
+        return file
+
+
+def plan_jobs(
+    systems: Sequence[SystemSettings],
+    seeds: Sequence[int],
+    separators: SharedSeparators,
+    *,
+    truth: Path | None,
+    identity: Mapping[str, Any],
+) -> Iterator[Job]:
+    """Jobs of a benchmark, for which separators are trained where they are needed.
+
+    Parameters
+    ----------
+    systems
+        Settings, whose separation is decided.
+    seeds
+        Seeds; systems in which nothing is random have the first alone.
+    separators
+        Separators of the benchmark, with its folders.
+    truth
+        As for `evaluate`; ``None`` for the data set itself.
+    identity
+        ``machine_types`` and fingerprint of the ``data``.
+    """
+    data = Path(separators.data)
+    for settings in systems:
+        separator = separators.for_system(settings)
+        fingerprint = "" if separator is None else load_separator(separator).fingerprint
+        for seed in seeds if is_random(settings) else seeds[:1]:
+            yield Job(
+                settings=settings,
+                seed=seed,
+                data=data,
+                truth=data if truth is None else truth,
+                machines=tuple(identity["machine_types"]),
+                separator=separator,
+                out=separators.out,
+                identity=_short_hash([settings.deciding(), seed, identity["data"], fingerprint, str(truth)]),
+            )
+
+
+def _short_hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def run_all(
     jobs: Sequence[Job], machines: Sequence[Machine], *, n_workers: int | None, progress: Progress | None
 ) -> Iterator[tuple[Measured | None, str, Job]]:
-    """What each job measured, or why it failed, as they end.
+    """Run jobs side by side, one core each, those that take longest first.
 
-    Side by side, one core each, those that take longest first.
+    Yields
+    ------
+    tuple
+        Figures of each job as it ends, ``None`` if it failed, and the reason then.
     """
     waiting = []
     n_done = 0
@@ -111,8 +188,8 @@ def run_all(
         yield measured, "", job
     if not waiting:
         return
-    cost = {job.entry.name: expected_seconds(job.entry.settings, machines) for job in waiting}
-    waiting.sort(key=lambda job: -cost[job.entry.name])
+    cost = {job.settings.name: expected_seconds(job.settings, machines) for job in waiting}
+    waiting.sort(key=lambda job: -cost[job.settings.name])
     chains = _chains(waiting)
     workers = min(len(chains), n_workers if n_workers is not None else os.cpu_count() or 1)
     spawn = multiprocessing.get_context("spawn")  # a forked process would inherit torch's threads
@@ -136,7 +213,7 @@ def _chains(jobs: Sequence[Job]) -> list[list[Job]]:
     """Jobs in their order; those that train the same network follow each other, so that it is trained once."""
     chains: dict[str, list[Job]] = {}
     for job in jobs:
-        settings = job.entry.settings
+        settings = job.settings
         plan = network_plan(settings)
         key = job.identity
         if plan is not None and plan.trained_with is not None:
@@ -147,7 +224,9 @@ def _chains(jobs: Sequence[Job]) -> list[list[Job]]:
 
 
 def enter_worker() -> None:
-    """One core for each process, which ends with the one that started it, however that ended."""
+    """Limit a process to one core, and end it with the process that started it, however that ended."""
+    import torch
+
     torch.set_num_threads(1)
     parent = os.getppid()
 
@@ -160,7 +239,7 @@ def enter_worker() -> None:
 
 
 def _run(job: Job) -> tuple[Measured | None, str]:
-    """What a job measured; or a line that says why it could not."""
+    """Figures of a job, or the reason of its failure."""
     try:
         return _measure(job), ""
     except SoundnessError as error:
@@ -173,8 +252,8 @@ def _measure(job: Job) -> Measured:
     train(
         job.data,
         job.run,
-        system=job.entry.name,
-        settings=job.entry.settings,
+        system=job.settings.name,
+        settings=job.settings,
         separator=job.separator,
         machines=job.machines,
         seed=job.seed,
@@ -188,7 +267,7 @@ def _measure(job: Job) -> Measured:
     scored = time.perf_counter()
     intervals = bootstrap_intervals(job.scores, rng=np.random.default_rng(job.seed), truth=job.truth)
     measured = Measured(
-        system=job.entry.name,
+        system=job.settings.name,
         seed=job.seed,
         evaluation=evaluate(job.scores, truth=job.truth),
         interval=intervals.score,
@@ -196,8 +275,5 @@ def _measure(job: Job) -> Measured:
         scoring_seconds=scored - trained,
     )
     kept = {"identity": job.identity, "measured": measured.model_dump(mode="json")}
-    job.figures.parent.mkdir(parents=True, exist_ok=True)
-    partial = job.figures.with_suffix(".partial")
-    partial.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
-    partial.replace(job.figures)
+    write_whole(job.figures, json.dumps(kept, indent=2) + "\n")
     return measured

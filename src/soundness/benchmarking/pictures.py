@@ -1,4 +1,4 @@
-"""Pictures of a benchmark: which system is good at which machine, how scores are spread, ROC curves."""
+"""Pictures of a benchmark: scores by system and machine, histograms of anomaly scores, ROC curves, clips."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from soundness.atomic_files import whole_file
 from soundness.audio.log_mel import band_centres
 from soundness.benchmarking.results import BenchmarkResult, place_of
 from soundness.detectors.saving import load_detectors
@@ -27,7 +28,7 @@ Clips = Mapping[tuple[str, str], Sequence[float]]
 
 
 def picture_files(result: BenchmarkResult, out: Path) -> list[Path]:
-    """The files that `draw_benchmark` draws: the heat map, the histograms of each system, and the ROC curves."""
+    """Files of `draw_benchmark`: the heat map, the histograms of each system, and the ROC curves."""
     names = ("machines", *(f"scores_{system}" for system in result.systems), "roc")
     return [out / "pictures" / f"{name}.png" for name in names]
 
@@ -38,14 +39,13 @@ def draw_benchmark(result: BenchmarkResult, out: Path, *, truth: Path) -> None:
     Parameters
     ----------
     result
-        Of `soundness.benchmarking.run.benchmark`.
+        Figures of the benchmark.
     out
-        The benchmark's folder; pictures go to ``pictures`` below it.
+        Folder of the benchmark; pictures go to ``pictures`` below it.
     truth
         As for `soundness.evaluation.truth.read_truth`.
     """
     heat_map, *histograms, curves = picture_files(result, out)
-    heat_map.parent.mkdir(exist_ok=True)
     _draw_heat_map(result, heat_map)
     by_system: dict[str, dict[str, Clips]] = {}
     for system, histogram in zip(result.systems, histograms, strict=True):
@@ -79,10 +79,10 @@ def _draw_heat_map(result: BenchmarkResult, path: Path) -> None:
         axis.text(column, row, "-" if np.isnan(value) else f"{value:.0f}", ha="center", va="center", fontsize=9)
     axis.set_xticks(range(len(machines)), machines)
     axis.set_yticks(range(len(systems)), systems)
-    what = ", ".join(name.replace("_", " ") for name in result.figures)
-    axis.set_title(f"harmonic mean of {what} (%)", fontsize=10)
+    names = ", ".join(name.replace("_", " ") for name in result.figures)
+    axis.set_title(f"harmonic mean of {names} (%)", fontsize=10)
     figure.colorbar(image, ax=axis)
-    figure.savefig(path, dpi=_DPI)
+    _save(figure, path)
 
 
 def _draw_roc(by_system: Mapping[str, Mapping[str, Clips]], machines: Sequence[str], path: Path) -> None:
@@ -104,24 +104,24 @@ def _draw_roc(by_system: Mapping[str, Mapping[str, Clips]], machines: Sequence[s
         axis.axis("off")
     handles, names = axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=4, fontsize=8)
-    figure.savefig(path, dpi=_DPI)
+    _save(figure, path)
 
 
 _COLOURS = {"normal": "#4477aa", "anomaly": "#ee6677"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClipPicture:
     """A clip to draw.
 
     Parameters
     ----------
     title
-        What stands above it.
+        Text above it.
     log_mel
-        dB, shape ``(mel, frame)``.
+        Log-mel spectrogram in dB, shape ``(mel, frame)``.
     error_map
-        How odd each band and frame is, in squared deviations of the band, shape ``(mel, frame)``.
+        Deviation of each band and frame from normal, in squared deviations of the band, shape ``(mel, frame)``.
     """
 
     title: str
@@ -139,9 +139,9 @@ def draw_clips(clips: Sequence[ClipPicture], path: Path, *, settings: SystemSett
     path
         PNG file.
     settings
-        Of the system that heard them, for the axes.
+        Settings of the system, for the axes.
     title
-        Of the whole picture.
+        Title of the picture.
     """
     figure = Figure(figsize=(5.5 * len(clips), 6.5), layout="constrained")
     figure.suptitle(title)
@@ -160,7 +160,7 @@ def draw_clips(clips: Sequence[ClipPicture], path: Path, *, settings: SystemSett
         axis.set_title(clip.title, fontsize=10)
     for axis in axes[1]:
         axis.set_xlabel("time (s)")
-    figure.savefig(path, dpi=_DPI)
+    _save(figure, path)
 
 
 def draw_score_histograms(
@@ -170,18 +170,18 @@ def draw_score_histograms(
     thresholds: Mapping[str, float],
     title: str,
 ) -> None:
-    """Draw how anomaly scores are spread, a panel for each machine and domain.
+    """Draw histograms of anomaly scores, a panel for each machine and domain.
 
     Parameters
     ----------
     scores
-        By machine type, then by domain and label.
+        Scores by machine type, then by domain and label.
     path
         PNG file.
     thresholds
-        By machine type: where decisions turn.
+        Threshold of the decisions, by machine type.
     title
-        Of the whole picture.
+        Title of the picture.
     """
     domains = sorted({domain for panels in scores.values() for domain, _ in panels})
     figure = Figure(figsize=(4.8 * len(domains), 2.8 * len(scores)), layout="constrained")
@@ -200,11 +200,11 @@ def draw_score_histograms(
         row[0].set_ylabel("clips")
     for axis in axes[-1]:
         axis.set_xlabel("anomaly score (the last bar holds all above)")
-    figure.savefig(path, dpi=_DPI)
+    _save(figure, path)
 
 
 def _draw_map(axis: Axes, values: NDArray[np.float32], settings: SystemSettings, **style: Any) -> Any:
-    """A spectrogram with the bands' centre frequencies on its axis."""
+    """Draw a spectrogram with the bands' centre frequencies on its axis."""
     seconds = values.shape[1] * settings.log_mel.hop_length / settings.audio.sample_rate
     image = axis.imshow(
         values, origin="lower", aspect="auto", interpolation="nearest", extent=(0.0, seconds, 0, len(values)), **style
@@ -213,3 +213,8 @@ def _draw_map(axis: Axes, values: NDArray[np.float32], settings: SystemSettings,
     ticks = np.linspace(0, len(values) - 1, 7).round().astype(int)
     axis.set_yticks(ticks + 0.5, [f"{centres[tick]:.0f}" for tick in ticks])
     return image
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with whole_file(path) as partial:
+        figure.savefig(partial, dpi=_DPI, format="png")

@@ -1,4 +1,4 @@
-"""Published figures of the challenge, to stand beside measured ones; their sources are in ``published/README.md``."""
+"""Published figures of the challenge; their sources are in ``published/README.md``."""
 
 import csv
 from collections.abc import Collection
@@ -12,7 +12,7 @@ __all__ = ["PublishedFigures", "PublishedSystem", "published_systems"]
 
 
 class PublishedFigures(BaseModel):
-    """Somebody's figures of one machine, fractions of 1."""
+    """Published figures of one machine, fractions of 1."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -23,7 +23,7 @@ class PublishedFigures(BaseModel):
 
 
 class PublishedSystem(BaseModel):
-    """Somebody's figures of all machines of a data set."""
+    """Published figures of all machines of a data set."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -40,16 +40,16 @@ class PublishedSystem(BaseModel):
 
 
 def published_systems(machine_types: Collection[str]) -> list[PublishedSystem]:
-    """Published systems of a data set that holds just these machines; none where the machines are others.
+    """Published systems of the data sets that hold exactly these machines.
 
-    A machine of the same name may be another recording of it: whether figures can be compared is for a person to say.
+    A machine of the same name may be a different recording of it; then the figures cannot be compared.
 
     Parameters
     ----------
     machine_types
-        As the challenge writes them.
+        Machine types as the challenge writes them.
     """
-    wanted = set(machine_types)
+    machine_types = set(machine_types)
     found = []
     folder = resources.files("soundness.benchmarking").joinpath("published")
     for file in sorted(folder.iterdir(), key=lambda file: file.name):
@@ -63,6 +63,6 @@ def published_systems(machine_types: Collection[str]) -> list[PublishedSystem]:
         found += [
             PublishedSystem(name=name, data_set=file.name.removesuffix(".csv"), machines=tuple(machines))
             for name, machines in by_system.items()
-            if wanted == {machine.machine_type for machine in machines}
+            if machine_types == {machine.machine_type for machine in machines}
         ]
     return found

@@ -1,4 +1,4 @@
-"""What a benchmark measured: means and spreads over seeds, tables beside published figures, and files of them."""
+"""Results of a benchmark: means and deviations over seeds, tables beside published figures, and files of them."""
 
 import csv
 import io
@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from soundness.atomic_files import write_whole
 from soundness.benchmarking.published_figures import PublishedSystem, published_systems
-from soundness.errors import OutputError
 from soundness.evaluation.bootstrap import Interval
 from soundness.evaluation.metrics import harmonic_mean
 from soundness.evaluation.results import Evaluation
@@ -28,13 +28,13 @@ _TITLES = {
 }
 
 
-def place_of(out: Path, what: Literal["runs", "scores"], system: str, seed: int) -> Path:
+def place_of(out: Path, kind: Literal["runs", "scores"], system: str, seed: int) -> Path:
     """Folder of the detectors or of the scores of a system and seed, in the folder of a benchmark."""
-    return out / what / system / f"seed-{seed}"
+    return out / kind / system / f"seed-{seed}"
 
 
 class Measured(BaseModel):
-    """One system with one seed."""
+    """Figures of one system with one seed."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -42,10 +42,16 @@ class Measured(BaseModel):
     seed: int
     evaluation: Evaluation
     interval: Interval | None
-    """Of the score, 95 %, by bootstrap over the clips; ``None`` where there is no score."""
+    """95 % interval of the score, by bootstrap over the clips; ``None`` where there is no score."""
     training_seconds: float
-    """Wall-clock time on one core, reading the clips included; the training of a shared separator is not."""
+    """Wall-clock time on one core, with the reading of the clips, without the training of a shared separator."""
     scoring_seconds: float
+
+    def __str__(self) -> str:
+        """Format score and time in a line."""
+        score = self.evaluation.score
+        figure = "no score" if score is None else f"score {100 * score:.1f} %"
+        return f"{figure}, trained in {self.training_seconds:.0f} s"
 
 
 class Spread(BaseModel):
@@ -65,43 +71,43 @@ class Spread(BaseModel):
         return cls(mean=float(np.mean(values)), deviation=deviation, n_values=len(values))
 
     def __str__(self) -> str:
-        """In per cent with one decimal."""
+        """Format in per cent with one decimal."""
         spread = "" if self.deviation is None else f" ± {100 * self.deviation:.1f}"
         return f"{100 * self.mean:.1f}{spread}"
 
 
 class BenchmarkResult(BaseModel):
-    """All that a benchmark measured, and what failed."""
+    """Figures of all systems and seeds, and failures."""
 
     model_config = ConfigDict(frozen=True)
 
     data: str
     machine_types: tuple[str, ...]
     separation: dict[str, str]
-    """What each system did with separated machine sound."""
+    """Use of separated machine sound by each system."""
     measured: tuple[Measured, ...]
     failures: tuple[str, ...]
 
     @property
     def systems(self) -> tuple[str, ...]:
-        """Names of those that measured anything, in order."""
+        """Names of the systems that have figures, in order."""
         return tuple(dict.fromkeys(one.system for one in self.measured))
 
     @property
     def ranked(self) -> tuple[str, ...]:
-        """Names of those that measured anything, the best score first; those without a score come last."""
+        """Names of the systems that have figures, the best score first; those without a score come last."""
         scores = {name: self.spread(name, lambda evaluation: evaluation.score) for name in self.systems}
         means = {name: -1.0 if spread is None else spread.mean for name, spread in scores.items()}
         return tuple(sorted(self.systems, key=lambda name: -means[name]))
 
     @property
     def figures(self) -> tuple[str, ...]:
-        """Names of the figures that the year's score is made of."""
+        """Names of the figures of which the score of the year consists."""
         return OFFICIAL_FIGURES[self.measured[0].evaluation.metric] if self.measured else ()
 
     @property
     def published(self) -> list[PublishedSystem]:
-        """Published figures of the same machines, and no others."""
+        """Published systems with figures of exactly these machines."""
         return published_systems(self.machine_types) if self.figures == OFFICIAL_FIGURES["2022"] else []
 
     def spread(self, system: str, figure: Callable[[Evaluation], float | None]) -> Spread | None:
@@ -111,7 +117,7 @@ class BenchmarkResult(BaseModel):
         return Spread.from_values(found) if found else None
 
     def machine_score(self, system: str, machine_type: str) -> float | None:
-        """Harmonic mean of a machine's figures, the mean over seeds and sections; for a heat map."""
+        """Harmonic mean of a machine's figures, averaged over seeds and sections."""
         found = []
         for one in (one for one in self.measured if one.system == system):
             for row in one.evaluation.machines:
@@ -121,7 +127,7 @@ class BenchmarkResult(BaseModel):
         return float(np.mean(found)) if found else None
 
     def summary_rows(self) -> list[tuple[str, ...]]:
-        """One row a system: the score that counts, the means of the figures, and what it cost; published ones after."""
+        """Rows of a table: score, means of the figures and times of each system; published systems last."""
         titles = [_TITLES[name] for name in self.figures]
         rows = [("system", "separation", "seeds", "score", "95 % of clips", *titles, "training s", "scoring s")]
         for system in self.systems:
@@ -138,7 +144,7 @@ class BenchmarkResult(BaseModel):
         return rows
 
     def table_rows(self) -> list[tuple[str, ...]]:
-        """Machines and their figures down, systems across: Table 1 of the report; published systems at the right."""
+        """Rows of a table as the report's Table 1: machines and figures down, systems across, published ones last."""
         heading = ("machine", "section", "figure", *self.systems, *(f"published: {one.name}" for one in self.published))
         rows: list[tuple[str, ...]] = [heading]
         for machine, section in self._places():
@@ -151,7 +157,7 @@ class BenchmarkResult(BaseModel):
         return rows + [("All", "", summary[0][column], *(row[column] for row in summary[1:])) for column in columns]
 
     def write(self, out: Path) -> list[Path]:
-        """Write ``results.json``, ``results.csv`` and ``results.md``; gives their paths.
+        """Write ``results.json``, ``results.csv`` and ``results.md``, and return their paths.
 
         Raises
         ------
@@ -163,15 +169,12 @@ class BenchmarkResult(BaseModel):
             "results.csv": self._csv(),
             "results.md": self._markdown(),
         }
-        try:
-            for name, text in texts.items():
-                (out / name).write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise OutputError(f"{out}: cannot be written: {error.strerror}") from None
+        for name, text in texts.items():
+            write_whole(out / name, text)
         return [out / name for name in texts]
 
     def is_written(self, out: Path) -> bool:
-        """Whether ``results.json`` of a benchmark's folder holds just this."""
+        """Return True if ``results.json`` in a benchmark's folder holds exactly this."""
         file = out / "results.json"
         return file.exists() and file.read_text(encoding="utf-8") == self._json()
 
@@ -183,7 +186,7 @@ class BenchmarkResult(BaseModel):
         return list(dict.fromkeys(places))
 
     def _csv(self) -> str:
-        """One row for each system, seed, machine and section; fractions of 1."""
+        """Format a row for each system, seed, machine and section; fractions of 1."""
         text = io.StringIO()
         names = list(Figures.model_fields)
         writer = csv.writer(text, lineterminator="\n")
@@ -219,7 +222,7 @@ def _mean_figure(name: str) -> Callable[[Evaluation], float | None]:
 
 
 def _interval_cell(measured: Sequence[Measured]) -> str:
-    """The mean over seeds of both ends."""
+    """Mean over seeds of both ends of the intervals."""
     found = [one.interval for one in measured if one.interval is not None]
     if not found:
         return "-"

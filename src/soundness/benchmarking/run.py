@@ -1,221 +1,164 @@
 """Every system on one data set, with several seeds: trained, scored and evaluated once, in parallel."""
 
-import hashlib
-import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from soundness.aliases import PathLike, Progress
-from soundness.benchmarking.jobs import Entry, Job, run_all
 from soundness.benchmarking.results import BenchmarkResult, Measured
-from soundness.data.datasets import Dataset, fingerprint, open_dataset
+from soundness.data.datasets import fingerprint, open_dataset
 from soundness.errors import SettingsError
+from soundness.extras import check_extra
 from soundness.run_folders import begin_run
-from soundness.sealed_files import SUFFIX
-from soundness.separation.saving import load_separator
-from soundness.separation.training import train_separator
-from soundness.settings.loading import load_settings
-from soundness.settings.system import SeparatorSettings, SystemSettings
+from soundness.settings.loading import load_settings, system_names
+from soundness.settings.system import SystemSettings
 from soundness.training.separation import decide_separation
 
-__all__ = ["Entry", "benchmark", "entries_of"]
+__all__ = ["BenchmarkPlan", "benchmark"]
 
 _LOGGER = logging.getLogger(__name__)
-
-_RUN_FILE = "benchmark.json"
 _PARTS = ("runs", "scores", "figures", "separators", "spectrograms", "networks")
 
 
-def entries_of(systems: Sequence[str], *, overrides: Sequence[str] = ()) -> list[Entry]:
-    """Systems by name, or from settings files, as they take part in a benchmark.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchmarkPlan:
+    """Systems and seeds of a benchmark, and the data that they are trained and measured with.
 
     Parameters
     ----------
     systems
-        Names of `soundness.system_names`, or the paths of settings files.
-    overrides
-        ``key=value`` each, for all systems.
-
-    Raises
-    ------
-    SettingsError
-        If a system or a setting is unknown, or two systems have the same name.
+        Names of `soundness.system_names`, settings files, or settings; all systems where there are none.
+    seeds
+        Random seeds, each 0 or more.
+    machines
+        Machine types; all of them where none is named.
+    separator
+        File of a separator for all systems that use one; without it, they train what they need, once.
+    truth
+        A labelled data set, or the official evaluator's truth; ``None`` takes it from the data set.
     """
-    entries: dict[str, Entry] = {}
-    for system in systems:
-        name = Path(system).stem if system.endswith(".toml") else system
-        if name in entries:
-            raise SettingsError(f"systems: {name!r} is named twice; each has a folder of its own")
-        try:
-            entries[name] = Entry(name, load_settings(system, overrides=overrides))
-        except SettingsError as error:
-            raise SettingsError(f"systems: {name}: {error}") from None
-    if not entries:
-        raise SettingsError("systems: none is named")
-    return list(entries.values())
+
+    systems: Sequence[PathLike | SystemSettings] = ()
+    seeds: Sequence[int] = (0, 1, 2)
+    machines: Sequence[str] = ()
+    separator: PathLike | None = None
+    truth: PathLike | None = None
+
+    def __post_init__(self) -> None:
+        """Check the seeds."""
+        if not self.seeds or min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):
+            raise SettingsError(f"seeds: {list(self.seeds)}; expected different ones, each 0 or more")
+
+    def settings(self) -> list[SystemSettings]:
+        """Settings of the systems.
+
+        Raises
+        ------
+        SettingsError
+            If a system is unknown, or two have the same name.
+        """
+        found: dict[str, SystemSettings] = {}
+        for system in self.systems or system_names():
+            settings = load_settings(system)
+            if settings.name in found:
+                raise SettingsError(f"systems: {settings.name!r} is named twice; each has a folder of its own")
+            found[settings.name] = settings
+        return list(found.values())
 
 
 def benchmark(
     data: PathLike,
     out: PathLike,
+    plan: BenchmarkPlan | None = None,
     *,
-    entries: Sequence[Entry],
-    seeds: Sequence[int],
-    machines: Sequence[str] = (),
-    separator: Path | None = None,
-    truth: Path | None = None,
     overwrite: bool = False,
     n_workers: int | None = None,
     progress: Progress | None = None,
-) -> BenchmarkResult:
-    """Train, score and evaluate every system with every seed; what was finished before is not done again.
+) -> tuple[BenchmarkResult, list[Path]]:
+    """Train, score and evaluate systems with several seeds, and write tables and pictures.
 
-    A recording is heard once for all systems that hear it alike, a separator trained once for all that want the same,
-    and so is a network of systems that differ only in how they score.
-    Systems without a network have nothing random, and run with the first seed alone. Jobs run side by side, one core
-    each, those that take longest first. One that fails is in the result; the others go on.
+    Results of an earlier call with the same data and settings are kept. A recording is read once for all systems that
+    share a log-mel spectrogram; systems share separators, and networks where they differ in the scoring alone. Systems
+    in which nothing is random run with the first seed alone. Jobs run side by side, one core each, those that take
+    longest first.
 
     Parameters
     ----------
     data
         A data set of any layout, with training clips and labelled test clips.
     out
-        Folder for detectors, scores, separators and log-mels.
-    entries
-        From `entries_of`.
-    seeds
-        Each 0 or more.
-    machines
-        Machine types; all of them where none is named.
-    separator
-        A separator's file for all systems that use one; without it, they train what they need.
-    truth
-        As for `soundness.evaluate`; ``None`` takes it from the data set.
+        Folder for all of it: ``results.{json,csv,md}``, ``pictures``, and ``{runs,scores}/<system>/seed-<n>``.
+    plan
+        Systems, seeds and machines; all systems with the seeds 0, 1 and 2 where it is ``None``.
     overwrite
         Begin anew; an earlier benchmark in ``out`` is removed.
     n_workers
-        Processes; the number of cores where it is ``None``.
+        Number of processes; the number of cores where it is ``None``.
     progress
-        Is told what is going on, how much of it is done, and of how much.
+        Called with a name of what is being done, the number of items done and the total.
+
+    Returns
+    -------
+    tuple
+        The figures, and the files that hold them.
 
     Raises
     ------
-    DataError
-        If the data set cannot be used.
-    SettingsError
-        If a system does not fit the data.
-    OutputError
-        If ``out`` holds anything else, or was measured with other data or settings.
+    SoundnessError
+        If the data, the settings or the folder cannot be used; a system that fails is in the result instead.
     """
-    out = Path(out)
-    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        raise SettingsError(f"seeds: {list(seeds)}; expected different ones, each 0 or more")
+    check_extra()
+    from soundness.benchmarking.jobs import SharedSeparators, plan_jobs, run_all
+
+    out, plan = Path(out), BenchmarkPlan() if plan is None else plan
+    systems, separator = plan.settings(), None if plan.separator is None else Path(plan.separator)
     dataset = open_dataset(data)
-    chosen = dataset.chosen(machines)
-    decided = [Entry(entry.name, _with_separation(entry, dataset, separator)) for entry in entries]
+    machines = dataset.chosen(plan.machines)
+    decided = [
+        decide_separation(dataset, one, has_separator=separator is not None and one.separation != "off")[0]
+        for one in systems
+    ]
     identity = {
-        "machine_types": [machine.machine_type for machine in chosen],
-        "data": fingerprint(clip for machine in chosen for clip in machine.clips),
+        "machine_types": [machine.machine_type for machine in machines],
+        "data": fingerprint(clip for machine in machines for clip in machine.clips),
     }
     begin_run(
         out,
         identity,
         kind="benchmark",
-        file_name=_RUN_FILE,
+        file_name="benchmark.json",
         existing="replace" if overwrite else "resume",
         parts=lambda _: _PARTS,
     )
-    separators = _Separators(out, separator, data, progress)
-    jobs = list(_jobs(decided, seeds, out, dataset, identity, truth, separators))
+    separators = SharedSeparators(data=dataset.root, out=out, file=separator, progress=progress)
+    truth = None if plan.truth is None else Path(plan.truth)
+    jobs = list(plan_jobs(decided, plan.seeds, separators, truth=truth, identity=identity))
     done: list[Measured] = []
     failures: list[str] = []
-    for measured, failure, job in run_all(jobs, chosen, n_workers=n_workers, progress=progress):
+    for measured, failure, job in run_all(jobs, machines, n_workers=n_workers, progress=progress):
         if measured is not None:
             done.append(measured)
         if failure:
-            failures.append(f"{job.entry.name}, seed {job.seed}: {failure}")
-        _LOGGER.info("%s", _line(job, measured, failure))
-    order = {entry.name: index for index, entry in enumerate(entries)}
+            failures.append(f"{job.name}: {failure}")
+        _LOGGER.info("%s: %s", job.name, f"failed: {failure}" if measured is None else measured)
+    order = {settings.name: index for index, settings in enumerate(systems)}
     done.sort(key=lambda one: (order[one.system], one.seed))
-    return BenchmarkResult(
+    result = BenchmarkResult(
         data=str(data),
-        machine_types=tuple(machine.machine_type for machine in chosen),
-        separation={entry.name: entry.settings.separation for entry in decided},
+        machine_types=tuple(machine.machine_type for machine in machines),
+        separation={settings.name: settings.separation for settings in decided},
         measured=tuple(done),
         failures=tuple(failures),
     )
+    return result, _write(result, out, truth=Path(data) if truth is None else truth)
 
 
-def _with_separation(entry: Entry, dataset: Dataset, separator: Path | None) -> SystemSettings:
-    """Settings whose separation is decided; a separator is no matter to a system that uses none."""
-    is_given = separator is not None and entry.settings.separation != "off"
-    return decide_separation(dataset, entry.settings, has_separator=is_given)[0]
+def _write(result: BenchmarkResult, out: Path, *, truth: Path) -> list[Path]:
+    """Write tables, and pictures where there are new figures; return their files."""
+    from soundness.benchmarking.pictures import draw_benchmark, picture_files
 
-
-@dataclass(frozen=True, slots=True)
-class _Separators:
-    """Separators by their settings: the one that was given, or trained once for all that want the same."""
-
-    out: Path
-    given: Path | None
-    data: PathLike
-    progress: Progress | None
-
-    def for_system(self, settings: SystemSettings) -> Path | None:
-        """The separator's file; ``None`` for a system that hears recordings as they are."""
-        if settings.separation == "off":
-            return None
-        if self.given is not None:
-            return self.given
-        audio = settings.audio
-        wanted = settings.separator.model_copy(update={"sample_rate": audio.sample_rate, "channel": audio.channel})
-        file = self.out / "separators" / f"{_short_hash(wanted.model_dump(mode='json'))}{SUFFIX}"
-        if not file.exists():
-            self._train(wanted, file)
-        return file
-
-    def _train(self, settings: SeparatorSettings, file: Path) -> None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        train_separator(self.data, file, settings=settings, resume=True, progress=self.progress)
-
-
-def _jobs(
-    entries: Sequence[Entry],
-    seeds: Sequence[int],
-    out: Path,
-    dataset: Dataset,
-    identity: Mapping[str, Any],
-    truth: Path | None,
-    separators: _Separators,
-) -> Iterator[Job]:
-    for entry in entries:
-        separator = separators.for_system(entry.settings)
-        heard_through = "" if separator is None else load_separator(separator).fingerprint
-        for seed in seeds if entry.is_random else seeds[:1]:
-            own = [entry.settings.deciding(), seed, identity["data"], heard_through, str(truth)]
-            yield Job(
-                entry,
-                seed,
-                dataset.root,
-                dataset.root if truth is None else truth,
-                tuple(identity["machine_types"]),
-                separator,
-                out,
-                _short_hash(own),
-            )
-
-
-def _line(job: Job, measured: Measured | None, failure: str) -> str:
-    name = f"{job.entry.name}, seed {job.seed}" if job.entry.is_random else job.entry.name
-    if measured is None:
-        return f"{name}: failed: {failure}"
-    score = measured.evaluation.score
-    figure = "no score" if score is None else f"score {100 * score:.1f} %"
-    return f"{name}: {figure}, trained in {measured.training_seconds:.0f} s"
-
-
-def _short_hash(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+    pictures = picture_files(result, out) if result.measured else []
+    if pictures and not (result.is_written(out) and all(picture.exists() for picture in pictures)):
+        draw_benchmark(result, out, truth=truth)
+    return [*result.write(out), *pictures]

@@ -1,4 +1,4 @@
-"""The challenge's package of one system: its score files, and what the organisers want to know of it.
+"""Files of the challenge's package of one system: its score files, and a YAML file that describes it.
 
 ::
 
@@ -14,11 +14,12 @@ import tempfile
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import yaml  # type: ignore[import-untyped]  # PyYAML brings no types
 from pydantic import BaseModel, ConfigDict, Field
 
+from soundness.atomic_files import output_errors
 from soundness.errors import OutputError, ScoresError, SettingsError
 from soundness.evaluation.results import Evaluation
 from soundness.evaluation.score_files import FAILED_FILE, ClipScore, MachineScores, read_scores, write_scores
@@ -34,7 +35,6 @@ __all__ = [
     "describe_system",
     "development_results",
     "parse_author",
-    "submission_meta",
     "write_package",
 ]
 
@@ -50,7 +50,7 @@ class _Part(BaseModel):
 
 
 class Affiliation(_Part):
-    """Where an author works."""
+    """Affiliation of an author."""
 
     institution: Text
     department: str | None = None
@@ -58,7 +58,7 @@ class Affiliation(_Part):
 
 
 class Author(_Part):
-    """One author; the corresponding one is said to be so."""
+    """One author."""
 
     lastname: Text
     firstname: Text
@@ -68,7 +68,7 @@ class Author(_Part):
 
 
 class Submission(_Part):
-    """What the submission is called, and by whom it is."""
+    """Names of the submission, and its authors."""
 
     label: str = Field(pattern=r"^[A-Za-z0-9-]+(_[A-Za-z0-9-]+)*_task2_[1-4]$")
     name: Text
@@ -77,7 +77,7 @@ class Submission(_Part):
 
 
 class Description(_Part):
-    """The system in the organisers' words; ``None`` where there is no such thing."""
+    """Description of the system in the organisers' fields; ``None`` for what it does not have."""
 
     input_sampling_rate: str | None = None
     data_augmentation: str | None = None
@@ -103,7 +103,7 @@ class SystemComplexity(_Part):
 
 
 class ExternalDataset(_Part):
-    """Data from elsewhere that the system was trained on."""
+    """External data that the system was trained on."""
 
     name: Text
     url: Text
@@ -111,7 +111,7 @@ class ExternalDataset(_Part):
 
 
 class System(_Part):
-    """How the system works, and what it costs."""
+    """Description and complexity of the system."""
 
     description: Description
     complexity: SystemComplexity
@@ -154,13 +154,13 @@ class SubmissionPackage:
     Parameters
     ----------
     folder
-        That of the system.
+        Folder of the system.
     meta
-        What stands in its YAML file.
+        Content of its YAML file.
     n_clips
-        By machine type.
+        Number of clips by machine type.
     notes
-        What the challenge wants and is not there, a line each.
+        Requirements of the challenge that are not met, a line each.
     """
 
     folder: Path
@@ -170,12 +170,12 @@ class SubmissionPackage:
 
 
 def parse_author(text: str, *, is_corresponding: bool) -> Author:
-    """An author from one line: ``Lastname, Firstname; e-mail; institution; department; location``.
+    """Parse an author from one line: ``Lastname, Firstname; e-mail; institution; department; location``.
 
     Raises
     ------
     SettingsError
-        If a field is missing, or the address is none.
+        If a field is missing, or the e-mail address is none.
     """
     fields = [field.strip() for field in text.split(";")]
     last, comma, first = fields[0].partition(",")
@@ -193,15 +193,15 @@ def parse_author(text: str, *, is_corresponding: bool) -> Author:
     return validated(Author, author, origin=f"author {text!r}")
 
 
-def describe_system(settings: SystemSettings, *, is_told_attributes: bool) -> Description:
-    """The organisers' description of a system.
+def describe_system(settings: SystemSettings, *, uses_attributes: bool) -> Description:
+    """Describe a system in the organisers' fields.
 
     Parameters
     ----------
     settings
-        As it was trained; ``separation`` is not ``auto``.
-    is_told_attributes
-        Whether its network is conditioned on attributes.
+        Settings of its training; ``separation`` is not ``auto``.
+    uses_attributes
+        True if its network is conditioned on attributes.
     """
     plan = network_plan(settings)
     has_front_end = settings.separation in ("denoise", "target=separated")
@@ -213,7 +213,7 @@ def describe_system(settings: SystemSettings, *, is_told_attributes: bool) -> De
         machine_learning_method=f"{settings.representation if plan is None else plan.name}, {settings.scorer.name}",
         aggregation_method=_aggregation(settings),
         decision_making=f"quantile of training scores, false-alarm rate {settings.false_alarm_rate:g}",
-        attribute_usage="condition of the network" if is_told_attributes else None,
+        attribute_usage="condition of the network" if uses_attributes else None,
     )
 
 
@@ -224,7 +224,7 @@ def _aggregation(settings: SystemSettings) -> str | None:
 
 
 def development_results(evaluation: Evaluation) -> Results:
-    """What stands under ``results``: the machines that have all of the official figures of 2022 and later."""
+    """Results of the machines that have all official figures of 2022 and later."""
     found: dict[str, MachineResult | OverallResult] = {}
     for mean in evaluation.machine_means:
         figures = [getattr(mean.figures, name) for name in MachineResult.model_fields]
@@ -236,33 +236,8 @@ def development_results(evaluation: Evaluation) -> Results:
     return Results(development_dataset=found)
 
 
-def submission_meta(
-    *, team: str, index: int, name: str, abbreviation: str, authors: Sequence[Author], **parts: Any
-) -> SubmissionMeta:
-    """All that the YAML file says, checked.
-
-    Parameters
-    ----------
-    team, index
-        Of the label ``<team>_task2_<index>``; the challenge makes a team of the corresponding author's last name and
-        the abbreviation of the institute, and accepts indices from 1 to 4.
-    name, abbreviation, authors
-        As in `Submission`.
-    **parts
-        ``system`` and ``results``.
-
-    Raises
-    ------
-    SettingsError
-        If a field is not as the challenge wants it.
-    """
-    label = f"{team}_task2_{index}"
-    submission = {"label": label, "name": name, "abbreviation": abbreviation, "authors": list(authors)}
-    return validated(SubmissionMeta, {"submission": submission, **parts}, origin=f"submission {label}")
-
-
 def complete_scores(folder: Path, *, machines: Iterable[str] = ()) -> tuple[list[MachineScores], list[str]]:
-    """Scores that can be submitted, and what a person should know of them.
+    """Read scores that can be submitted, with notes on them.
 
     Parameters
     ----------
@@ -283,7 +258,7 @@ def complete_scores(folder: Path, *, machines: Iterable[str] = ()) -> tuple[list
     undecided = [f"{scores.machine_type} {scores.section}" for scores in scored if scores.decisions is None]
     if undecided:
         raise ScoresError(
-            f"{folder}: no decisions of {', '.join(undecided)}; the challenge wants a file "
+            f"{folder}: no decisions of {', '.join(undecided)}; the challenge requires a file "
             f"decision_result_<machine>_<section>_test.csv beside each file of scores"
         )
     notes = [f"{folder / FAILED_FILE} names recordings without a score"] if (folder / FAILED_FILE).exists() else []
@@ -298,11 +273,11 @@ def write_package(
     Parameters
     ----------
     out
-        The folder of the whole submission; that of the system is made in it.
+        Folder of the whole submission; that of the system is made in it.
     meta
-        What the YAML file says.
+        Content of the YAML file.
     scored
-        With decisions.
+        Scores with decisions.
     comment
         First line of the YAML file.
     overwrite
@@ -311,7 +286,7 @@ def write_package(
     Returns
     -------
     Path
-        The system's folder.
+        Folder of the system.
 
     Raises
     ------
@@ -322,15 +297,13 @@ def write_package(
     name = f"{meta.submission.label}.meta.yaml"
     if folder.exists() and not overwrite:
         raise OutputError(f"{folder}: exists already; --overwrite replaces the package in it")
-    try:
+    with output_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".package-") as made:
-            _write_files(Path(made), scored)
-            (Path(made) / name).write_text(_yaml(meta, comment), encoding="utf-8")
-            _check_package(Path(made), name, meta=meta, scored=scored)
-            _replace(folder, Path(made))
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written: {error.strerror}") from None
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".package-") as partial:
+            _write_files(Path(partial), scored)
+            (Path(partial) / name).write_text(_yaml(meta, comment), encoding="utf-8")
+            _check_package(Path(partial), name, meta=meta, scored=scored)
+            _replace(folder, Path(partial))
     return folder
 
 
@@ -347,7 +320,7 @@ def _yaml(meta: SubmissionMeta, comment: str) -> str:
 
 
 def _check_package(folder: Path, name: str, *, meta: SubmissionMeta, scored: Sequence[MachineScores]) -> None:
-    """Read a package as `soundness evaluate` and the organisers do, and compare it with what was meant."""
+    """Read a package as `soundness evaluate` and the organisers do, and compare it with the input."""
     found = SubmissionMeta.model_validate(yaml.safe_load((folder / name).read_text(encoding="utf-8")))
     if found != meta or [_content(one) for one in read_scores(folder)] != [_content(one) for one in scored]:
         raise OutputError(f"{folder}: the package that was written reads back differently")
@@ -358,11 +331,11 @@ def _content(scores: MachineScores) -> tuple[object, ...]:
     return (scores.machine_type, scores.section, scores.file_names, scores.anomaly_scores.tolist(), decisions)
 
 
-def _replace(folder: Path, made: Path) -> None:
-    """Move a package into its place; of what is there, only score files and meta-information are removed."""
+def _replace(folder: Path, partial: Path) -> None:
+    """Move a package into its place, from which only score files and meta-information are removed."""
     folder.mkdir(exist_ok=True)
     for pattern in ("anomaly_score_*.csv", "decision_result_*.csv", "*.meta.yaml"):
         for stale in folder.glob(pattern):
             stale.unlink()
-    for file in made.iterdir():
+    for file in partial.iterdir():
         file.replace(folder / file.name)

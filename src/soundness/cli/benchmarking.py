@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 import soundness
-from soundness.cli.console import progress_bars, say, show_lines, show_table
+from soundness.cli.console import progress_bars, say, show_lines
 from soundness.cli.options import Data, Machines, Overrides, Overwrite, Quiet, Seed, SeparatorFile, Truth, split_names
 from soundness.errors import SettingsError
+from soundness.settings.system import SystemSettings
 
 __all__ = ["benchmark", "demo", "submission"]
 
@@ -22,14 +23,18 @@ def demo(
     quiet: Quiet = False,
 ) -> int:
     """Show training, scoring and evaluation on built-in data, with pictures."""
-    from soundness.cli.tables import show_demo
+    from soundness.cli.tables import show_benchmark
 
     with progress_bars(is_quiet=quiet) as bars:
-        result = soundness.demo(
+        made = soundness.demo(
             out, machines=split_names(machines), seed=seed, overwrite=overwrite, progress=None if quiet else bars
         )
-    show_demo(result)
-    return 0
+    show_benchmark(made.result, title="built-in data")
+    say(f"data {made.data}; detectors, scores and tables {made.benchmark}")
+    say("pictures:")
+    for picture in made.pictures:
+        say(f"  {picture}")
+    return 1 if made.result.failures else 0
 
 
 def benchmark(
@@ -54,25 +59,19 @@ def benchmark(
     quiet: Quiet = False,
 ) -> int:
     """Train, score and evaluate systems, and print a table; the same command again continues what is unfinished."""
+    from soundness.cli.tables import show_benchmark
+
     chosen = [] if separation is None else [f"separation={separation}"]
+    plan = soundness.BenchmarkPlan(
+        systems=_load_systems(systems, overrides=[*(overrides or ()), *chosen]),
+        seeds=[_seed(text) for text in split_names(seeds)],
+        machines=split_names(machines),
+        separator=separator,
+        truth=truth,
+    )
     with progress_bars(is_quiet=quiet) as bars:
-        result, files = soundness.benchmark(
-            data,
-            out,
-            systems=() if systems == "all" else split_names(systems),
-            seeds=[_seed(text) for text in split_names(seeds)],
-            overrides=[*(overrides or ()), *chosen],
-            machines=split_names(machines),
-            separator=separator,
-            truth=truth,
-            overwrite=overwrite,
-            n_workers=jobs,
-            progress=bars,
-        )
-    if result.measured:
-        show_table(f"{data}, per cent, mean ± deviation over seeds", result.table_rows(), n_left=3)
-        show_table("summary", result.summary_rows(), n_left=2)
-    show_lines(f"{len(result.failures)} failed", result.failures)
+        result, files = soundness.benchmark(data, out, plan, overwrite=overwrite, n_workers=jobs, progress=bars)
+    show_benchmark(result, title=str(data))
     say(f"tables and pictures in {out}: {', '.join(str(file.relative_to(out)) for file in files)}")
     if not result.measured:
         return 2
@@ -117,19 +116,16 @@ def submission(
     overwrite: Overwrite = False,
 ) -> int:
     """Write a submission to the challenge: score files, and a description of the system."""
-    package = soundness.submission(
-        scores,
-        out,
+    form = soundness.SubmissionForm(
         team=team,
         index=index,
         name=name,
         abbreviation=abbreviation,
         authors=author or (),
         source_code=source_code,
-        run=run,
-        seconds=seconds,
-        development=development,
-        overwrite=overwrite,
+    )
+    package = soundness.submission(
+        scores, out, form, run=run, seconds=seconds, development=development, overwrite=overwrite
     )
     complexity = package.meta.system.complexity
     if complexity.total_parameters is not None and complexity.MACS is not None:
@@ -138,6 +134,18 @@ def submission(
     say(f"{len(package.n_clips)} machines, {sum(package.n_clips.values()):,} clips in {package.folder}")
     show_lines("notes", package.notes)
     return 0
+
+
+def _load_systems(systems: str, *, overrides: list[str]) -> list[SystemSettings]:
+    found = []
+    for name in soundness.system_names() if systems == "all" else split_names(systems):
+        try:
+            found.append(soundness.load_settings(name, overrides=overrides))
+        except SettingsError as error:
+            raise SettingsError(f"systems: {name}: {error}") from None
+    if not found:
+        raise SettingsError("systems: none is named")
+    return found
 
 
 def _seed(text: str) -> int:

@@ -1,4 +1,4 @@
-"""How results look in the terminal."""
+"""Tables of results in the terminal."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,14 +10,14 @@ from soundness.evaluation.results import Evaluation, table_rows
 from soundness.scoring.alarms import rate_per_day
 
 if TYPE_CHECKING:
-    from soundness.benchmarking.demonstration import Demonstration
+    from soundness.benchmarking.results import BenchmarkResult
     from soundness.detectors.detector import Detector
     from soundness.monitoring.alarm_proposals import AlarmProposal
     from soundness.separation.separator import Separator
 
 __all__ = [
+    "show_benchmark",
     "show_comparison",
-    "show_demo",
     "show_detectors",
     "show_evaluation",
     "show_proposal",
@@ -26,7 +26,7 @@ __all__ = [
 
 
 def show_detectors(detectors: "Sequence[Detector]", out: Path) -> None:
-    """What was trained, from how much, how well, and what to know of it."""
+    """Show the detectors of a training: their clips, figures and notes."""
     heading = (
         "machine",
         "conditioned on",
@@ -45,13 +45,22 @@ def show_detectors(detectors: "Sequence[Detector]", out: Path) -> None:
         clips = " + ".join(f"{count} {domain or 'normal'}" for domain, count in summary.n_clips.items())
         loss = "" if summary.held_out_loss is None else f"{summary.held_out_loss:.4f}"
         seconds = f"{sum(summary.seconds.values()):.0f}"
-        told = ", ".join(summary.conditioned_on) or "nothing"
+        conditioned_on = ", ".join(summary.conditioned_on) or "nothing"
         counts = (str(len(summary.conditions)), f"{summary.n_parameters:,}", str(summary.n_steps))
         separation = summary.separation
         if "separating" in summary.seconds and separation != "off":
             separation += f", {summary.seconds['separating']:.0f} s"
         rows.append(
-            (detector.machine_type, told, separation, clips, *counts, loss, f"{detector.threshold.value:.3f}", seconds)
+            (
+                detector.machine_type,
+                conditioned_on,
+                separation,
+                clips,
+                *counts,
+                loss,
+                f"{detector.threshold.value:.3f}",
+                seconds,
+            )
         )
     system = detectors[0].summary.system
     show_table(f"{system}, seed {detectors[0].summary.seed}, in {out}", rows, n_left=4)
@@ -63,7 +72,7 @@ def show_detectors(detectors: "Sequence[Detector]", out: Path) -> None:
 
 
 def show_separator(separator: "Separator", out: Path, pictures: Sequence[Path]) -> None:
-    """What was trained, and how much better each machine is heard than in the mixture."""
+    """Show a trained separator: its improvement for each machine, and notes."""
     summary, settings = separator.summary, separator.settings
     levels = sorted({improvement.snr_db for improvement in summary.improvements})
     found = {(one.machine_type, one.snr_db): one for one in summary.improvements}
@@ -85,7 +94,7 @@ def show_separator(separator: "Separator", out: Path, pictures: Sequence[Path]) 
 
 
 def show_evaluation(evaluation: Evaluation, *, title: str, is_quiet: bool) -> None:
-    """The figures in per cent, the official score, and what could not be computed; if quiet, only the score."""
+    """Show the figures in per cent, the official score and notes; if quiet, only the score."""
     if not is_quiet:
         show_table(title, table_rows(evaluation), n_left=2)
     if evaluation.official_score is not None:
@@ -100,7 +109,7 @@ def show_evaluation(evaluation: Evaluation, *, title: str, is_quiet: bool) -> No
 
 
 def show_comparison(comparison: Comparison, *, title: str, is_quiet: bool) -> None:
-    """The scores of two systems, and their difference, with 95 % intervals in per cent; if quiet, only the total."""
+    """Show the scores of two systems and their difference, with 95 % intervals; if quiet, only the total."""
     if not is_quiet:
         rows = [("machine", "clips", "score", "against", "difference", "p")]
         rows += [(row.machine_type, str(row.n_clips), *_cells(row.score)) for row in comparison.machines]
@@ -118,7 +127,7 @@ def show_comparison(comparison: Comparison, *, title: str, is_quiet: bool) -> No
 
 
 def show_proposal(proposal: "AlarmProposal") -> None:
-    """The rule, what it promises, and what a recording says of it."""
+    """Show an alarm rule, its expected rates, and those of a recording."""
     rule, found = proposal.rule, proposal.replay
     say(f"{proposal.machine_type}: an alarm at {rule}")
     rows = [
@@ -135,13 +144,12 @@ def show_proposal(proposal: "AlarmProposal") -> None:
     show_lines("notes", proposal.notes)
 
 
-def show_demo(result: "Demonstration") -> None:
-    """The table of the report for the demonstration's systems, and the pictures."""
-    show_table("figures in per cent, as in Table 1 of the report", result.table, n_left=2)
-    say(f"data {result.data}, detectors {result.runs}, scores {result.scores}")
-    say(f"pictures in {result.pictures[0].parent}:")
-    for picture in result.pictures:
-        say(f"  {picture.name}")
+def show_benchmark(result: "BenchmarkResult", *, title: str) -> None:
+    """Show the figures of a benchmark, and what failed."""
+    if result.measured:
+        show_table(f"{title}, per cent, mean ± deviation over seeds", result.table_rows(), n_left=3)
+        show_table("summary", result.summary_rows(), n_left=2)
+    show_lines(f"{len(result.failures)} failed", result.failures)
 
 
 def _cells(difference: Difference | None) -> tuple[str, str, str, str]:

@@ -1,4 +1,4 @@
-"""Pictures: what is drawn is what was given."""
+"""Pictures of a benchmark show their values."""
 
 import matplotlib.image
 import numpy as np
@@ -10,16 +10,16 @@ from soundness.settings.loading import load_settings
 SETTINGS = load_settings("log-mel-knn")
 
 
-def heard(hot_band):
+def clip(hot_band):
     log_mel = np.full((128, 100), -60.0, dtype=np.float32)
     error_map = np.zeros((128, 100), dtype=np.float32)
     error_map[hot_band : hot_band + 8] = 9.0
-    return ClipPicture("a clip", log_mel, error_map)
+    return ClipPicture(title="a clip", log_mel=log_mel, error_map=error_map)
 
 
 @pytest.mark.parametrize("hot_band", [8, 110])
-def test_the_odd_band_is_bright_at_its_height(tmp_path, hot_band):
-    draw_clips([heard(hot_band)], tmp_path / "clip.png", settings=SETTINGS, title="fan")
+def test_an_anomalous_band_is_bright_at_its_height(tmp_path, hot_band):
+    draw_clips([clip(hot_band)], tmp_path / "clip.png", settings=SETTINGS, title="fan")
     image = matplotlib.image.imread(tmp_path / "clip.png")[..., :3]
     lower = image[len(image) // 2 :, : image.shape[1] * 3 // 4]
     yellow = (lower[..., 0] > 0.8) & (lower[..., 1] > 0.8) & (lower[..., 2] < 0.4)

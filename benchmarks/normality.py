@@ -19,7 +19,7 @@ from soundness.data.clips import describe_clip
 from soundness.detectors.bulk_scoring import scored
 from soundness.detectors.detector import Detector
 from soundness.detectors.normal_clips import NormalClips
-from soundness.monitoring.drift_statistics import drift_of
+from soundness.monitoring.drift_statistics import compute_drift
 from soundness.monitoring.enrolment import enrol
 from soundness.scoring.scorers import NearestNeighborScorer, TrainingVectors
 from soundness.settings.loading import DEFAULT_SYSTEM, load_settings
@@ -173,7 +173,7 @@ def answer(before: NormalClips, new: NormalClips, rng: np.random.Generator) -> s
     scorer = NearestNeighborScorer.fit(known, load_settings(SYSTEM).scorer)
     scores = {"source": scorer.left_out_scores()}
     new_scores = np.array([scorer.score(mean[None].astype(np.float64)) for mean in new.means])
-    return drift_of(before, new, scores=scores, new_scores=new_scores, rng=rng).answer
+    return compute_drift(before, new, scores=scores, new_scores=new_scores, rng=rng).answer
 
 
 def measured(waveforms: list[Array]) -> NormalClips:

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from soundness.detectors.normal_clips import NormalClips
-from soundness.monitoring.drift_statistics import ALPHA, Shift, classified, cut_from, drift_of, rank_sum_p_value
+from soundness.monitoring.drift_statistics import ALPHA, Shift, classify, compute_drift, rank_sum_p_value
 
 N_MELS = 12
 NO_SCORES = np.empty(0)
@@ -26,7 +26,7 @@ def clips(n_clips, seed=0, *, domain="source", means=0.0, floors=0.0):
 
 
 def drift_from(before, new, *, scores=None, new_scores=NO_SCORES):
-    return drift_of(before, new, scores=scores or {}, new_scores=new_scores, rng=np.random.default_rng(0))
+    return compute_drift(before, new, scores=scores or {}, new_scores=new_scores, rng=np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("gain", [-6.0, -3.0, 3.0, 6.0])
@@ -58,7 +58,7 @@ def test_highest_bands_that_fell_alone_are_for_the_microphone():
     cut = np.where(np.arange(N_MELS) >= 8, -20.0, 0.0)
     found = drift_from(clips(60), clips(12, 1, means=cut, floors=cut))
     assert (found.answer, found.advice) == ("new condition", "fix the microphone")
-    assert cut_from(found.shift) == 8
+    assert found.shift.first_cut_band == 8
 
 
 def test_a_new_mix_of_known_conditions_is_nothing():
@@ -104,6 +104,6 @@ def test_equal_scores_prove_nothing():
 
 def test_a_shift_is_told_by_its_parts():
     row = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0])
-    shift = Shift.of(row, np.full(7, 0.1))
+    shift = Shift.from_row(row, np.full(7, 0.1))
     assert (len(shift.means), len(shift.floors), shift.level) == (3, 3, 1.0)
-    assert classified(shift)[0] == "microphone gain changed"
+    assert classify(shift)[0] == "microphone gain changed"

@@ -12,7 +12,6 @@ from conftest import SMALL_NETWORK
 from monitored import RATE, SMALL_EARS, hum_at, record
 from soundness.detectors.saving import load_detector, save_detector
 from soundness.errors import AudioError, DataError, SettingsError
-from soundness.monitoring.drift_report import report_drift
 from soundness.monitoring.enrolment import enrol
 from soundness.scoring.scorers import MeanScorer
 
@@ -125,15 +124,6 @@ def test_a_scorer_that_keeps_no_clips_says_so(detector, fresh):
     detector = replace(detector, scorer=MeanScorer(np.zeros(0)))
     with pytest.raises(SettingsError, match="MeanScorer keeps no normal clips that"):
         enrol(detector, fresh, condition="b")
-
-
-def test_drift_needs_band_statistics_and_normal_clips(detector, fresh):
-    named = fresh[0].rename(fresh[0].with_name("section_00_source_test_anomaly_0001_b.wav"))
-    with pytest.raises(DataError, match="labelled anomalous; normal clips alone tell"):
-        report_drift(detector, [named])
-    detector = replace(detector, normal_clips=None)
-    with pytest.raises(SettingsError, match="holds no band statistics"):
-        report_drift(detector, fresh[1:])
 
 
 def test_a_network_hears_new_clips_as_the_known_condition_that_suits_them_best(write_machine, tmp_path):

@@ -1,4 +1,4 @@
-"""From new normal clips to an answer in words: whether normality has moved, and what to do."""
+"""Report on the drift of normal clips, in words and as JSON: what has moved, and what to do."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from soundness.audio.log_mel import band_centres
 from soundness.detectors.detector import Detector
 from soundness.detectors.saving import one_detector
 from soundness.errors import DataError, SettingsError
-from soundness.monitoring.drift_statistics import ALPHA, Drift, cut_from, drift_of
+from soundness.monitoring.drift_statistics import ALPHA, Drift, compute_drift
 from soundness.monitoring.new_clips import joined_clips, read_new_clips
 
 __all__ = ["DriftReport", "drift", "report_drift"]
@@ -19,24 +19,24 @@ __all__ = ["DriftReport", "drift", "report_drift"]
 _N_BANDS_NAMED = 3
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DriftReport:
-    """An answer, and what it rests on.
+    """An answer, and its evidence.
 
     Parameters
     ----------
     drift
-        The arithmetic.
+        Figures of the drift.
     n_clips
-        How many new clips there were.
+        Number of new clips.
     finding
-        What was heard, in a sentence.
+        Sentence on what has changed.
     recommendation
-        What to do, in a sentence.
+        Sentence on what to do.
     hz
-        Centres of the bands, shape ``(mel,)``.
+        Centres of the bands in Hz, shape ``(mel,)``.
     notes
-        What was left out.
+        Notes for the user on what was not tested.
     """
 
     drift: Drift
@@ -47,7 +47,7 @@ class DriftReport:
     notes: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """All of it in plain types."""
+        """The report in plain types."""
         shift = self.drift.shift
         return {
             "answer": self.drift.answer,
@@ -68,6 +68,30 @@ class DriftReport:
         }
 
 
+def drift(
+    detector: PathLike,
+    clips: Iterable[PathLike],
+    *,
+    seed: int = 0,
+    progress: CountProgress | None = None,
+) -> DriftReport:
+    """Compare new normal clips with those of the training; see `report_drift`.
+
+    Parameters
+    ----------
+    detector
+        File of a detector, or folder of a run with one machine.
+    clips, seed, progress
+        See `report_drift`.
+
+    Raises
+    ------
+    SoundnessError
+        If the detector or a clip cannot be used.
+    """
+    return report_drift(one_detector(detector), clips, seed=seed, progress=progress)
+
+
 def report_drift(
     detector: Detector,
     paths: Iterable[PathLike],
@@ -75,25 +99,25 @@ def report_drift(
     seed: int = 0,
     progress: CountProgress | None = None,
 ) -> DriftReport:
-    """Hold new normal clips against those of the training.
+    """Compare new normal clips with those of the training.
 
     Parameters
     ----------
     detector
-        Of any system.
+        Detector of any system.
     paths
         Normal recordings, or folders of them.
     seed
-        Of the draws that tell what chance makes.
+        Seed of the draws of normal clips.
     progress
-        Is told how many recordings are done, and of how many.
+        Called with the number of recordings done and the total.
 
     Raises
     ------
     SettingsError
         If the detector holds no band statistics of its clips.
     DataError
-        If a clip is labelled anomalous: it says nothing of what is normal.
+        If a clip is labelled anomalous.
     AudioError
         If a clip cannot be used.
     """
@@ -106,14 +130,14 @@ def report_drift(
     fresh = read_new_clips(detector, paths, progress=progress)
     for each in fresh:
         if each.clip.label == "anomaly":
-            raise DataError(f"{each.clip.path}: labelled anomalous; normal clips alone tell whether normality moved")
+            raise DataError("labelled anomalous; drift is measured on normal clips", path=each.clip.path)
     notes = [] if len(fresh) > 2 else [f"{len(fresh)} clip(s): only large changes are noticed"]
     scores = {}
     if calibration is None or not calibration.is_valid:
-        notes.append("scores are not tested: no clips that the network has not heard calibrate the detector")
+        notes.append("scores are not tested: only clips that the network was trained on calibrate the detector")
     else:
         scores = calibration.scores
-    found = drift_of(
+    found = compute_drift(
         before,
         joined_clips(fresh, domain=""),
         scores=scores,
@@ -122,19 +146,19 @@ def report_drift(
     )
     hz = band_centres(detector.settings.log_mel)
     return DriftReport(
-        found,
-        len(fresh),
-        _finding(found, hz),
-        _recommendation(found, hz),
-        tuple(float(centre) for centre in hz),
-        tuple(notes),
+        drift=found,
+        n_clips=len(fresh),
+        finding=_finding(found, hz),
+        recommendation=_recommendation(found, hz),
+        hz=tuple(float(centre) for centre in hz),
+        notes=tuple(notes),
     )
 
 
 def _finding(drift: Drift, hz: np.ndarray[Any, Any]) -> str:
     shift = drift.shift
     if drift.answer == "nothing":
-        return "no band, level, noise floor or score differs by more than chance makes"
+        return "no band, level, noise floor or score differs by more than chance"
     if drift.advice == "recalibrate" and drift.answer == "new condition":
         return "scores are higher than those of the calibration, while bands are as they were"
     if drift.answer == "microphone gain changed":
@@ -156,40 +180,10 @@ def _recommendation(drift: Drift, hz: np.ndarray[Any, Any]) -> str:
             f"clips"
         )
     if drift.answer == "noise floor rose":
-        return "recalibrate with clips of now, after looking for what makes the noise; if it is to stay, retrain"
+        return "recalibrate with new clips, after a search for the source of the noise; if it is to stay, retrain"
     if drift.advice == "fix the microphone":
-        start = hz[min(cut_from(drift.shift), len(hz) - 1)]
-        return f"fix the microphone: only what lies above {start:.0f} Hz fell, as behind a cover"
+        start = hz[min(drift.shift.first_cut_band, len(hz) - 1)]
+        return f"fix the microphone: only bands above {start:.0f} Hz fell, as behind a cover"
     if drift.advice == "recalibrate":
-        return "recalibrate with clips of now"
-    return "enroll these clips, if the machine is well; retrain where there are many"
-
-
-def drift(
-    detector: PathLike,
-    clips: Iterable[PathLike],
-    *,
-    seed: int = 0,
-    progress: CountProgress | None = None,
-) -> "DriftReport":
-    """Tell whether normal clips still sound as those of the training; see `report_drift`.
-
-    Parameters
-    ----------
-    detector
-        A detector's file, or the folder of a run with one machine.
-    clips
-        Normal recordings, or folders of them.
-    seed
-        Of the draws that tell what chance makes.
-    progress
-        Is told how many recordings are done, and of how many.
-
-    Raises
-    ------
-    SoundnessError
-        If the detector or a clip does not do.
-    """
-    found = one_detector(detector)
-
-    return report_drift(found, clips, seed=seed, progress=progress)
+        return "recalibrate with new clips"
+    return "enroll these clips if the machine is in order; retrain if there are many"

@@ -1,9 +1,9 @@
-r"""Whether normality itself has moved, and how: arithmetic on band statistics and scores.
+r"""Drift of normal clips away from those of the training: arithmetic on band statistics and scores.
 
-NumPy alone. Each new clip is compared with the few normal clips whose spectrum has the most similar shape, so that it
-does not matter in which mix known operating conditions come. What is left, averaged over the new clips, is the *shift*
-of each band. How large a shift chance makes is told by the normal clips themselves: as many of them, drawn at random,
-are compared with the others in the same way, over and over.
+NumPy alone. Each new clip is compared with the few normal clips whose spectrum has the most similar shape, so that the
+mix of known operating conditions does not matter. The difference, averaged over the new clips, is the *shift* of each
+band. The shifts that chance makes are those of the normal clips themselves: as many of them, drawn at random, are
+compared with the others in the same way, over and over.
 """
 
 from collections.abc import Mapping
@@ -15,17 +15,18 @@ import numpy as np
 from soundness.aliases import Array
 from soundness.detectors.normal_clips import NormalClips
 
-__all__ = ["ALPHA", "Advice", "Answer", "Drift", "Shift", "classified", "drift_of", "rank_sum_p_value"]
+__all__ = ["ALPHA", "Advice", "Drift", "DriftAnswer", "Shift", "classify", "compute_drift", "rank_sum_p_value"]
 
-Answer = Literal["nothing", "microphone gain changed", "noise floor rose", "new condition"]
+DriftAnswer = Literal["nothing", "microphone gain changed", "noise floor rose", "new condition"]
 Advice = Literal["go on", "fix the microphone", "recalibrate", "enroll", "retrain"]
+_NOTHING: tuple[DriftAnswer, Advice] = ("nothing", "go on")
 
 ALPHA = 0.05
-"""Probability of any other answer than ``nothing`` where nothing has moved, for all tests together."""
+"""Probability of another answer than ``nothing`` where nothing has moved, for all tests together."""
 
 _N_DRAWS = 999
 _N_NEIGHBORS = 3
-_FEWEST_CLIPS = 4  # of a domain that new clips are held against, where there are larger ones
+_FEWEST_CLIPS = 4  # of a domain that new clips are compared with, where there are larger ones
 _LARGEST_GROUP = 50
 _SMALLEST_DEVIATION_DB = 0.1
 # Chosen on the factory, seeds 31 to 33; measured on others.
@@ -36,20 +37,20 @@ _CUT_DB = 3.0  # a band that fell by so much is cut
 _CUT_SHARE = 0.9  # of all that moved
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Shift:
-    """How far new clips are from the normal clips that are most like them, on average.
+    """Mean difference between new clips and the normal clips that are most like them.
 
     Parameters
     ----------
     means
-        Of the bands' mean log-mel, dB, shape ``(mel,)``.
+        Shift of the bands' mean log-mel, dB, shape ``(mel,)``.
     floors
-        Of their low quantiles, dB, shape ``(mel,)``.
+        Shift of their low quantiles, dB, shape ``(mel,)``.
     level
-        Of the level, dB.
+        Shift of the level, dB.
     deviations
-        What chance makes of ``means``, ``floors`` and ``level``, one after the other, dB, shape ``(2 * mel + 1,)``.
+        Deviations by chance of ``means``, ``floors`` and ``level``, one after the other, dB, shape ``(2 * mel + 1,)``.
     """
 
     means: Array
@@ -58,38 +59,44 @@ class Shift:
     deviations: Array
 
     @classmethod
-    def of(cls, row: Array, deviations: Array) -> Self:
-        """From ``means``, ``floors`` and ``level``, one after the other."""
+    def from_row(cls, row: Array, deviations: Array) -> Self:
+        """Build from ``means``, ``floors`` and ``level``, one after the other."""
         n_mels = len(row) // 2
-        return cls(row[:n_mels], row[n_mels:-1], float(row[-1]), deviations)
+        return cls(means=row[:n_mels], floors=row[n_mels:-1], level=float(row[-1]), deviations=deviations)
 
     @property
     def gain(self) -> float:
         """Median shift of the bands, dB."""
         return float(np.median(self.means))
 
+    @property
+    def first_cut_band(self) -> int:
+        """Band from which on all higher bands fell by some decibels; the number of bands where there is none."""
+        stays = np.flatnonzero(self.means > -_CUT_DB)
+        return int(stays[-1]) + 1 if len(stays) else 0
 
-@dataclass(frozen=True, slots=True, eq=False)
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Drift:
-    """Whether normality has moved, and how.
+    """Drift of new normal clips away from those of the training.
 
     Parameters
     ----------
     answer
-        In words.
+        Kind of the drift.
     advice
-        What to do.
+        Recommended action.
     p_value
-        Of all tests together, and all domains: the answer is ``nothing`` where it is above `ALPHA`.
+        P-value of all tests together, and all domains: the answer is ``nothing`` where it is above `ALPHA`.
     tests
         P-value of each test, against the domain that the clips fit best.
     domain
         That domain.
     shift
-        Of the clips.
+        Shift of the clips.
     """
 
-    answer: Answer
+    answer: DriftAnswer
     advice: Advice
     p_value: float
     tests: dict[str, float]
@@ -97,7 +104,7 @@ class Drift:
     shift: Shift
 
 
-def drift_of(
+def compute_drift(
     before: NormalClips,
     new: NormalClips,
     *,
@@ -105,7 +112,7 @@ def drift_of(
     new_scores: Array,
     rng: np.random.Generator,
 ) -> Drift:
-    """Hold new normal clips against those that a detector knows, one domain after the other.
+    """Compare new normal clips with those that a detector keeps, one domain after the other.
 
     The p-value is the largest over the domains, since the clips' own is not known. For each domain it is twice the
     smaller of two: that of level, bands, shape and floors together, by the draws of normal clips, and that of the
@@ -114,47 +121,50 @@ def drift_of(
     Parameters
     ----------
     before
-        The clips that the detector knows, at least two.
+        Clips that the detector keeps, at least two.
     new
-        The new ones, at least one.
+        New clips, at least one.
     scores
         Calibration scores by domain; empty where they promise nothing.
     new_scores
-        Of the new clips, shape ``(clip,)``.
+        Scores of the new clips, shape ``(clip,)``.
     rng
-        Draws groups of normal clips.
+        Random numbers that draw groups of normal clips.
     """
     counts = {name: int(before.of_domain(name).sum()) for name in before.domain_names}
     names = [name for name, count in counts.items() if count >= _FEWEST_CLIPS] or [max(counts, key=counts.__getitem__)]
-    held = [_against(name, before, new, scores.get(name, np.empty(0)), new_scores, rng) for name in names]
-    return max(held, key=lambda drift: drift.p_value)
+    drifts = []
+    for name in names:
+        rows = np.concatenate([_row(new, before)[None], _chance_rows(before, name, len(new), rng)])
+        drifts.append(_drift_from(name, rows, scores.get(name, np.empty(0)), new_scores, rng))
+    return max(drifts, key=lambda drift: drift.p_value)
 
 
-def _against(
-    name: str, before: NormalClips, new: NormalClips, scores: Array, new_scores: Array, rng: np.random.Generator
-) -> Drift:
-    chance = _chance_rows(before, name, len(new), rng)
-    rows = np.concatenate([_row(new, before)[None], chance])
+def _drift_from(name: str, rows: Array, scores: Array, new_scores: Array, rng: np.random.Generator) -> Drift:
+    """Drift from one domain; rows are that of the new clips and those of chance, see `_row`."""
+    chance = rows[1:]
     deviations = np.maximum(np.sqrt(np.square(chance).mean(axis=0)), _SMALLEST_DEVIATION_DB)
     tests, sound = _tests(rows, deviations)
     p_value = sound
     if len(scores) > 0:
         tests["scores"] = rank_sum_p_value(new_scores, scores, rng)
         p_value = min(1.0, 2.0 * min(sound, tests["scores"]))
-    shift = Shift.of(rows[0], deviations)
+    shift = Shift.from_row(rows[0], deviations)
     if p_value > ALPHA:
-        return Drift("nothing", "go on", p_value, tests, name, shift)
-    if len(scores) > 0 and 2.0 * sound > ALPHA:  # what moved is not to be seen in the bands
-        return Drift("new condition", "recalibrate", p_value, tests, name, shift)
-    return Drift(*classified(shift), p_value, tests, name, shift)
+        answer, advice = _NOTHING
+    elif len(scores) > 0 and 2.0 * sound > ALPHA:  # the bands show no change
+        answer, advice = "new condition", "recalibrate"
+    else:
+        answer, advice = classify(shift)
+    return Drift(answer=answer, advice=advice, p_value=p_value, tests=tests, domain=name, shift=shift)
 
 
-def classified(shift: Shift) -> tuple[Answer, Advice]:
-    """What makes bands move like this, and what to do about it.
+def classify(shift: Shift) -> tuple[DriftAnswer, Advice]:
+    """Kind of a shift, and the recommended action.
 
-    All bands and floors by the same amount: the gain of the microphone. Nothing but upwards, in quiet moments too:
-    noise. Anything else: a new condition; but where nothing moved but the highest bands, and these fell, something lies
-    before the microphone.
+    All bands and floors by the same amount: the gain of the microphone. Upwards only, in quiet moments too: noise.
+    Anything else: a new condition; but where only the highest bands moved, and these fell, something covers the
+    microphone.
     """
     gain = shift.gain
     spread = max(_rms(shift.means - gain), _rms(shift.floors - gain))
@@ -167,26 +177,20 @@ def classified(shift: Shift) -> tuple[Answer, Advice]:
     fallen = max(_share(np.minimum(means, 0.0), means), _share(np.minimum(floors, 0.0), floors))
     if fallen <= _FALLEN and risen_floors > _PASSING * risen:
         return "noise floor rose", "recalibrate"
-    start = cut_from(shift)
+    start = shift.first_cut_band
     is_cut = start < n_mels and np.square(means[start:]).sum() > _CUT_SHARE * np.square(means).sum()
     return "new condition", "fix the microphone" if is_cut else "enroll"
 
 
-def cut_from(shift: Shift) -> int:
-    """The band from which on all higher bands fell by some decibels; the number of bands where there is none."""
-    stays = np.flatnonzero(shift.means > -_CUT_DB)
-    return int(stays[-1]) + 1 if len(stays) else 0
-
-
 def rank_sum_p_value(new: Array, before: Array, rng: np.random.Generator) -> float:
-    """Probability that scores as high in sum of ranks, or higher, come by chance: Wilcoxon's test, by permutation.
+    """P-value of new scores that are higher than those before: Wilcoxon's rank-sum test, by permutation.
 
     Parameters
     ----------
     new, before
         Scores, shape ``(clip,)`` each.
     rng
-        Permutes them.
+        Random numbers that permute them.
 
     References
     ----------
@@ -200,7 +204,7 @@ def rank_sum_p_value(new: Array, before: Array, rng: np.random.Generator) -> flo
 
 
 def _row(new: NormalClips, before: NormalClips) -> Array:
-    """Means, floors and level of new clips less those of the clips that are most like them, on average."""
+    """Mean of means, floors and level of new clips less those of the clips that are most like them."""
     shapes = _shapes(before)
     nearest = [
         np.argsort(np.square(shapes - shape).sum(axis=1), kind="stable")[:_N_NEIGHBORS] for shape in _shapes(new)
@@ -210,7 +214,7 @@ def _row(new: NormalClips, before: NormalClips) -> Array:
 
 
 def _chance_rows(before: NormalClips, name: str, n_clips: int, rng: np.random.Generator) -> Array:
-    """As `_row`, of groups of normal clips of a domain against all others, shape ``(draw, 2 * mel + 1)``."""
+    """`_row` of groups of normal clips of a domain against all others, shape ``(draw, 2 * mel + 1)``."""
     shapes, rows = _shapes(before), _rows(before)
     here = np.flatnonzero(before.of_domain(name))
     size = max(1, min(n_clips, len(here) // 2, _LARGEST_GROUP))
@@ -245,7 +249,7 @@ def _tests(rows: Array, deviations: Array) -> tuple[dict[str, float], float]:
 
 
 def _p_values(statistics: Array) -> Array:
-    """Share of all that are as large or larger, of each."""
+    """Share of all statistics that are as large as each, or larger."""
     at_least = len(statistics) - np.searchsorted(np.sort(statistics), statistics, side="left")
     p_values: Array = at_least / len(statistics)
     return p_values
@@ -262,7 +266,7 @@ def _rows(clips: NormalClips) -> Array:
 
 
 def _beyond_chance(moved: Array, deviations: Array) -> Array:
-    """What two deviations do not explain."""
+    """Part of a shift beyond two deviations."""
     beyond: Array = np.sign(moved) * np.maximum(np.abs(moved) - 2.0 * deviations, 0.0)
     return beyond
 

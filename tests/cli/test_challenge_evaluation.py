@@ -32,7 +32,7 @@ def test_the_year_is_told_and_can_be_chosen(systems: tuple[Path, Path], tmp_path
     assert recognised.exit_code == 0
     assert "as in DCASE 2021" in recognised.stdout
     assert "pAUC source" in recognised.stdout
-    assert "--metric 2022 takes that of later years" in recognised.stderr
+    assert "--metric 2022 selects that of later years" in recognised.stderr
     assert json.loads((tmp_path / "a.json").read_text())["metric"] == "2021"
     chosen = soundness("evaluate", systems[0], "--metric", "2024")
     assert "as in DCASE 2022 and later" in chosen.stdout

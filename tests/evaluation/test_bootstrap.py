@@ -113,7 +113,7 @@ def test_a_missing_class_leaves_the_figures_that_there_are(tmp_path: Path) -> No
     found = bootstrap_intervals(write(tmp_path, rows), rng=rng(), n_resamples=N_RESAMPLES)
     assert found.score is None
     assert set(found.machines[0].figures) == {"auc", "auc_source", "pauc"}
-    assert found.notes == ("fan: no auc_target for want of clips, so no score of it, nor of all machines",)
+    assert found.notes == ("fan: too few clips for auc_target, so no score of it, nor of all machines",)
     comparison = compare(tmp_path, tmp_path, n_resamples=N_RESAMPLES)
     assert (comparison.score, comparison.machines[0].score, comparison.notes) == (None, None, found.notes)
 

@@ -72,7 +72,7 @@ def test_in_2021_a_domain_has_its_own_anomalous_clips_alone(tmp_path: Path) -> N
     assert (figures.pauc_target, figures.pauc) == (1.0, None)
     assert evaluation.official_score == pytest.approx(4 / (2 + 1 + 19 / 9 + 1))
     assert "as in DCASE 2021" in evaluation.definition
-    assert any("--metric 2022 takes that of later years" in note for note in evaluation.notes)
+    assert any("--metric 2022 selects that of later years" in note for note in evaluation.notes)
     assert table_rows(evaluation)[0][2:6] == ("AUC source", "AUC target", "pAUC source", "pAUC target")
 
 
@@ -162,7 +162,7 @@ def test_the_folders_of_a_data_set_tell_the_year_before_the_names_do(
     [
         ("section_00_{:04}", "2022", None),
         ("section_00_{domain}_test_{:04}", "2021", "are those of 2021"),
-        ("recording {:04}", "2022", "the names do not tell; 2022 taken, --metric 2021 takes the other"),
+        ("recording {:04}", "2022", "the names fit neither; 2022 is used, --metric 2021 selects the other"),
     ],
 )
 def test_blind_names_tell_the_year_or_it_is_said_that_they_do_not(
@@ -200,7 +200,7 @@ def test_names_of_both_years_are_said_to_be_so(tmp_path: Path) -> None:
     write(tmp_path, named(attributes="_x"), machine="valve")
     evaluation = evaluate(tmp_path)
     assert evaluation.metric == "2022"
-    assert any("speak for both" in note for note in evaluation.notes)
+    assert any("fit both" in note for note in evaluation.notes)
 
 
 def test_the_score_of_2020_is_the_mean_over_machines_of_their_ids(tmp_path: Path) -> None:

@@ -11,21 +11,21 @@ from soundness.settings.system import LogMelSettings
 
 __all__ = ["LogMel", "Spectrograms", "band_centres", "hann_window", "mel_filterbank"]
 
-_BLOCK_FRAMES = 4096  # of an hour-long clip, so that its spectrum fits into memory
+_BLOCK_FRAMES = 4096  # of a long clip, so that its spectrum fits into memory
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Spectrograms:
-    """A clip as a representation gets it: two log-mels in dB, of shape ``(mel, frame)`` each.
+    """Input of a representation: two log-mels in dB, of shape ``(mel, frame)`` each.
 
-    They are one and the same, unless a network reads a recording and reconstructs the machine in it.
+    They are the same object, unless a network reads a recording and reconstructs the machine in it.
 
     Parameters
     ----------
     input
-        What a network reads.
+        Log-mel that a network reads.
     reference
-        What it is to reconstruct, and what the clip's vectors describe.
+        Log-mel that it reconstructs, and that the clip's vectors describe.
     """
 
     input: NDArray[np.float32]
@@ -37,8 +37,8 @@ class LogMel:
 
     Frames are centred on multiples of ``hop_length``, the edges padded with zeros, the window is a periodic Hann
     window of ``n_fft`` samples and the filters are Slaney's: as in librosa, and in the official baseline. Spectra are
-    float64, since rounding errors of float32 are heard 95 dB below a loud tone. The sums of a BLAS depend on its number
-    of threads; bands are summed without one, so that every process of a machine hears a clip alike to the last bit.
+    float64, since rounding errors of float32 appear 95 dB below a loud tone. Bands are summed without a BLAS, whose
+    sums depend on its number of threads, so that every process computes the same bits.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class LogMel:
         settings = self.settings
         spectrum = np.fft.rfft(frames * self._window)  # (frame, bin)
         floor = np.float32(10 ** (settings.floor_db * settings.power / 20))
-        with np.errstate(over="ignore", invalid="ignore"):  # not finite where it is too loud, which listeners refuse
+        with np.errstate(over="ignore", invalid="ignore"):  # not finite where it is too loud, which readers refuse
             magnitude = (np.square(spectrum.real) + np.square(spectrum.imag)).astype(np.float32)
             if settings.power != 2.0:
                 magnitude = magnitude ** np.float32(settings.power / 2)
@@ -89,9 +89,9 @@ class LogMel:
 
 
 def _without_zeros(weights: NDArray[np.float32]) -> tuple[slice, NDArray[np.float32]]:
-    """The bins from the first to the last that a filter lets through, and their weights; a narrow one has none."""
-    (heard,) = np.nonzero(weights)
-    bins = slice(heard[0], heard[-1] + 1) if len(heard) else slice(0)
+    """Bins from the first to the last non-zero weight of a filter, and their weights; a narrow filter has none."""
+    (passed,) = np.nonzero(weights)
+    bins = slice(passed[0], passed[-1] + 1) if len(passed) else slice(0)
     return bins, weights[bins]
 
 

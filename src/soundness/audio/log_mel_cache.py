@@ -1,31 +1,31 @@
-"""Log-mels of recordings kept on disk, so that several systems hear a recording once."""
+"""Log-mels of recordings kept on disk, so that several systems compute each once."""
 
 import hashlib
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from soundness.atomic_files import whole_file
 from soundness.settings.system import SystemSettings
 
 __all__ = ["CachedLogMel", "LogMelCache"]
 
 
-_FORMAT = "2"  # another where a recording's log-mel becomes another, be it in the last bits
+_FORMAT = "2"  # changes whenever a recording's log-mel changes, even in its last bits
 
 
 @dataclass(frozen=True, slots=True)
 class CachedLogMel:
-    """What a system needs of a recording.
+    """Log-mel of a recording, and what its checks need.
 
     Parameters
     ----------
     log_mel
-        dB, shape ``(mel, frame)``; of the recording, or of the machine that was separated from it.
+        dB, shape ``(mel, frame)``; of the recording, or of the machine separated from it.
     has_sound
-        Whether the recording is anything but digital silence.
+        False if the recording is digital silence.
     n_samples
         Its length at the system's sample rate.
     """
@@ -36,30 +36,30 @@ class CachedLogMel:
 
 
 class LogMelCache:
-    """A folder of log-mels; what it gives is, to the last bit, what it was given.
+    """Folder of log-mels, kept exact to the last bit.
 
-    Several processes may use one folder. A recording that changed (its size, or the time of its change) is another.
+    Several processes may share it. A recording whose size or time of change differs counts as another.
 
     Parameters
     ----------
     folder
-        Is made where there is none.
+        Made if it does not exist.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def get(self, recording: Path, settings: SystemSettings, *, separator: str) -> CachedLogMel | None:
-        """What was kept of a recording, or ``None``.
+        """Read the log-mel of a recording; ``None`` if there is none.
 
         Parameters
         ----------
         recording
             An audio file.
         settings
-            Of the system that hears it.
+            Settings of the system.
         separator
-            Fingerprint of the separator that it goes through; empty where it goes through none.
+            Fingerprint of the separator that is applied; empty for none.
         """
         try:
             with np.load(self._file(recording, settings, separator)) as kept:
@@ -68,12 +68,9 @@ class LogMelCache:
             return None
 
     def put(self, recording: Path, settings: SystemSettings, kept: CachedLogMel, *, separator: str) -> None:
-        """Keep a recording; see `get`. A file is there as a whole or not at all."""
-        file = self._file(recording, settings, separator)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".partial", delete=False) as partial:
-            np.savez(partial, log_mel=kept.log_mel, has_sound=kept.has_sound, n_samples=kept.n_samples)
-        Path(partial.name).replace(file)
+        """Keep the log-mel of a recording; see `get`."""
+        with whole_file(self._file(recording, settings, separator)) as partial, partial.open("wb") as stream:
+            np.savez(stream, log_mel=kept.log_mel, has_sound=kept.has_sound, n_samples=kept.n_samples)
 
     def _file(self, recording: Path, settings: SystemSettings, separator: str) -> Path:
         status = recording.stat()

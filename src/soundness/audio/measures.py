@@ -18,7 +18,7 @@ CLIPPED_RUN = 3  # samples in a row at full scale; one alone is a recording that
 
 @dataclass(frozen=True, slots=True)
 class ClipMeasures:
-    """What listening to one clip tells.
+    """Measures of one recording.
 
     Parameters
     ----------
@@ -29,11 +29,11 @@ class ClipMeasures:
     level_dbfs
         Root mean square over all channels, in dB re a full-scale square wave; ``None`` for digital silence.
     silent_channels
-        For each channel, whether all its samples are zero.
+        True for each channel whose samples are all zero.
     is_constant
-        Whether, in each channel, all samples are equal.
+        True if in each channel all samples are equal.
     is_clipped
-        Whether some channel stays at full scale for three samples or more.
+        True if a channel stays at full scale for three samples or more.
     """
 
     seconds: float
@@ -45,7 +45,7 @@ class ClipMeasures:
 
 
 def measure_clip(path: Path) -> ClipMeasures:
-    """Listen to one clip, block by block.
+    """Measure one recording, block by block.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def measure_clip(path: Path) -> ClipMeasures:
     Raises
     ------
     AudioError
-        It cannot be read to its end, or holds samples that are no numbers.
+        If it cannot be read to its end, or holds samples that are not finite.
     """
     info = read_info(path)
     n_samples, energy, is_clipped = 0, 0.0, False

@@ -1,7 +1,7 @@
-"""How far figures and differences of figures can be trusted: a bootstrap over the test clips.
+"""Intervals of figures and of differences between systems, by a bootstrap over the test clips.
 
-A resample draws, with replacement, as many clips as there are from each machine, section, domain and label, so that it
-has all classes. Two systems are compared on the same resamples.
+A resample draws with replacement as many clips as there are of each machine, section, domain and label, so that it has
+all classes. Two systems are compared on the same resamples.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -49,7 +49,7 @@ class _Result(BaseModel):
 
 
 class Interval(_Result):
-    """A figure as a fraction of 1, and the interval that holds 95 % of its resamples."""
+    """Figure as a fraction of 1, and the interval that holds 95 % of its resamples."""
 
     value: float
     low: float
@@ -57,7 +57,7 @@ class Interval(_Result):
 
 
 class MachineIntervals(_Result):
-    """Figures of one machine, means over its sections where it has several; ``score`` is that of the official ones."""
+    """Figures of one machine, means over its sections if it has several; ``score`` is that of the official ones."""
 
     machine_type: str
     n_clips: int
@@ -77,10 +77,10 @@ class BootstrapIntervals(_Result):
 
 
 class Difference(_Result):
-    """A score of two systems: ``first`` less ``second`` is ``difference``.
+    """Score of two systems: ``first`` less ``second`` is ``difference``.
 
-    ``p_value`` is two-sided: twice the share of resamples on the rarer side of no difference, at most 1, where the
-    figures themselves count as one resample.
+    ``p_value`` is two-sided: twice the share of resamples on the rarer side of no difference, at most 1; the figures
+    themselves count as one resample.
     """
 
     first: Interval
@@ -90,7 +90,7 @@ class Difference(_Result):
 
 
 class MachineDifference(_Result):
-    """The score of one machine under two systems; ``None`` where one of its official figures is missing."""
+    """Score of one machine under two systems; ``None`` if one of its official figures is missing."""
 
     machine_type: str
     n_clips: int
@@ -98,7 +98,7 @@ class MachineDifference(_Result):
 
 
 class Comparison(_Result):
-    """Two folders of scores, compared on the clips that both hold."""
+    """Comparison of two folders of scores on the clips that both hold."""
 
     metric: Metric
     definition: str
@@ -124,7 +124,7 @@ def bootstrap_intervals(
     folder
         As for `soundness.evaluation.score_files.read_scores`.
     rng
-        Draws the resamples.
+        Random generator of the resamples.
     truth, metric
         As for `soundness.evaluation.results.evaluate`.
     n_resamples
@@ -234,7 +234,7 @@ def _n_clips(clips: Sequence[LabelledClips]) -> dict[str, int]:
 def _paired(
     first: Sequence[LabelledClips], second: Sequence[LabelledClips], folders: tuple[Path, Path], notes: list[str]
 ) -> list[list[LabelledClips]]:
-    """The sections that both have, each reduced to the clips that both hold, in one order; the rest is noted."""
+    """Sections in both folders, reduced to the clips that both hold, in one order; clips left out become notes."""
     sections = [{(clips.machine_type, clips.section): clips for clips in one} for one in (first, second)]
     pairs = []
     for name in sorted(sections[0].keys() | sections[1].keys()):
@@ -244,11 +244,11 @@ def _paired(
                 notes.append(f"{' '.join(name)}: {len(only):,} clips only in {folders[index]}; left out of both")
         common = sorted(held[0] & held[1])
         if common:
-            pairs.append([_reduced(own[name], common) for own in sections])
+            pairs.append([_selected(own[name], common) for own in sections])
     return pairs
 
 
-def _reduced(clips: LabelledClips, keys: Sequence[str]) -> LabelledClips:
+def _selected(clips: LabelledClips, keys: Sequence[str]) -> LabelledClips:
     place = {key: index for index, key in enumerate(clips.keys)}
     chosen = np.array([place[key] for key in keys])
     return LabelledClips(
@@ -281,7 +281,7 @@ def _machine_samples(
 
 
 def _resamples(clips: LabelledClips, n_resamples: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-    """How often each clip is drawn, shape ``(resample, clip)``, in portions; the first is the clips as they are."""
+    """Number of times each clip is drawn, shape ``(resample, clip)``, in portions; the first draws each once."""
     n_clips = len(clips.keys)
     yield np.ones((1, n_clips), dtype=np.int64)
     strata = [
@@ -311,17 +311,17 @@ def _machine_intervals(name: str, n_clips: int, sections: Sequence[Samples], met
 
 
 def _lacking(machines: Mapping[str, Sequence[Samples]], metric: Metric) -> list[str]:
-    """The official figures that are missing, so that there is no score, a line for each machine."""
+    """Notes on machines without a score, for official figures of them are missing."""
     notes = []
     for machine, sections in machines.items():
         names = [name for name in OFFICIAL_FIGURES[metric] if any(name not in samples for samples in sections)]
         if names:
-            notes.append(f"{machine}: no {', '.join(names)} for want of clips, so no score of it, nor of all machines")
+            notes.append(f"{machine}: too few clips for {', '.join(names)}, so no score of it, nor of all machines")
     return notes
 
 
 def _total(machines: Mapping[str, Sequence[Samples]], metric: Metric) -> Array | None:
-    """The score of all machines, shape ``(1 + resample,)``; ``None`` where an official figure is missing."""
+    """Score of all machines, shape ``(1 + resample,)``; ``None`` if an official figure is missing."""
     names = OFFICIAL_FIGURES[metric]
     if any(name not in samples for sections in machines.values() for samples in sections for name in names):
         return None

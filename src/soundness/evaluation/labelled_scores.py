@@ -1,4 +1,4 @@
-"""Scores joined with the truth: what can be evaluated, and what cannot and why."""
+"""Join scores with the truth, and note which clips have no label."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,16 +17,16 @@ __all__ = ["LabelledScores", "nothing_to_evaluate", "read_labelled"]
 
 @dataclass(frozen=True, slots=True)
 class LabelledScores:
-    """All of a folder of scores that has labels.
+    """Labelled clips of a folder of scores.
 
     Parameters
     ----------
     clips
-        One for each machine and section that has any, sorted by machine type, then section.
+        By machine and section, sorted.
     n_scored
-        Machines and sections that have scores.
+        Number of machines and sections with scores.
     notes
-        What was left out and why, a line each.
+        Reasons why clips were left out, a line each.
     """
 
     clips: tuple[LabelledClips, ...]
@@ -35,7 +35,7 @@ class LabelledScores:
 
 
 def read_labelled(folder: Path, *, truth: Path | None = None) -> LabelledScores:
-    """Read a folder of scores and what is true of its clips.
+    """Read a folder of scores and the labels of its clips.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def read_labelled(folder: Path, *, truth: Path | None = None) -> LabelledScores:
     Raises
     ------
     ScoresError
-        Where the scores or the truth cannot be read.
+        If the scores or the truth cannot be read.
     """
     scored = read_scores(folder)
     known = _truth_from_scores(scored) if truth is None else read_truth(truth)
@@ -60,7 +60,7 @@ def read_labelled(folder: Path, *, truth: Path | None = None) -> LabelledScores:
 
 
 def nothing_to_evaluate(folder: Path, truth: Path | None, notes: Sequence[str]) -> ScoresError:
-    """The error that says why nothing of a folder can be evaluated, and what would help."""
+    """Error that states why nothing can be evaluated, and what to do."""
     why = "; ".join(notes[:3]) + ("; ..." if len(notes) > 3 else "")
     if truth is None:
         return ScoresError(f"{folder}: nothing to evaluate ({why}); give a folder with the labels with --truth")
@@ -76,7 +76,7 @@ def _truth_from_scores(scored: Sequence[MachineScores]) -> Truth:
 
 
 def _of_the_only_machine(scored: Sequence[MachineScores], known: Truth, notes: list[str]) -> Truth:
-    """The truth under the name that the scores have, where both are of one machine."""
+    """Truth under the machine's name in the scores, if both are of a single machine."""
     names = {scores.machine_type for scores in scored}
     if len(names) > 1 or len(known) > 1 or names == set(known):
         return known
@@ -86,7 +86,7 @@ def _of_the_only_machine(scored: Sequence[MachineScores], known: Truth, notes: l
 
 
 def _unscored(scored: Sequence[MachineScores], known: Truth) -> list[str]:
-    """What the truth holds and the scores do not, a line for each machine."""
+    """Notes on clips of the truth without scores, a line for each machine."""
     notes = []
     for machine_type, clips in known.items():
         names = {clip_key(n) for scores in scored if scores.machine_type == machine_type for n in scores.file_names}
@@ -124,7 +124,7 @@ def _labelled(scores: MachineScores, known: Mapping[str, ClipTruth], notes: list
 
 
 def _evidence(truth: Mapping[str, ClipTruth]) -> frozenset[Metric]:
-    """The metrics that clips with a domain speak for: by their place where it is known, else by their name."""
+    """Metrics that fit clips with a domain, by their folder if it is known, else by their name."""
     found: set[Metric | None] = set()
     for key, clip in truth.items():
         if clip.domain is not None:

@@ -1,4 +1,4 @@
-"""The metrics of the challenge as functions of labels and scores, of all clips or of many resamples at once."""
+"""Metrics of the challenge as functions of labels and scores, of all clips or of many resamples at once."""
 
 import sys
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ __all__ = ["harmonic_mean", "harmonic_means", "partial_auc", "partial_aucs", "ro
 
 
 def roc_auc(labels: ArrayLike, scores: ArrayLike) -> float:
-    """Area under the ROC curve: how often an anomalous clip scores higher than a normal one, ties half.
+    """Area under the ROC curve: share of pairs in which the anomalous clip scores higher, ties counting half.
 
     Parameters
     ----------
@@ -30,20 +30,20 @@ def roc_auc(labels: ArrayLike, scores: ArrayLike) -> float:
     Raises
     ------
     ScoresError
-        Where shapes differ, labels are not 0 and 1, one of them is missing, or a score is NaN.
+        If shapes differ, labels are not 0 and 1, one of them is missing, or a score is NaN.
     """
     return float(roc_aucs(labels, scores, np.ones((1, np.size(scores))))[0])
 
 
 def roc_aucs(labels: ArrayLike, scores: ArrayLike, weights: NDArray[np.generic]) -> Array:
-    """Area under the ROC curve of resamples: as `roc_auc`, each clip as often as a resample holds it.
+    """Area under the ROC curve of resamples; see `roc_auc`.
 
     Parameters
     ----------
     labels, scores
         As for `roc_auc`.
     weights
-        How often each resample holds each clip, shape ``(resample, clip)``.
+        Count of each clip in each resample, shape ``(resample, clip)``.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def partial_auc(labels: ArrayLike, scores: ArrayLike, *, max_fpr: float = 0.1) -
     Raises
     ------
     ScoresError
-        As for `roc_auc`, or where `max_fpr` is out of range.
+        As for `roc_auc`, or if `max_fpr` is out of range.
 
     References
     ----------
@@ -103,7 +103,7 @@ def roc_curve(labels: ArrayLike, scores: ArrayLike) -> tuple[Array, Array]:
     Returns
     -------
     tuple of ndarray
-        Of one length: a point for each distinct score, and the first.
+        Both of one length: (0, 0) and a point for each distinct score.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def roc_curve(labels: ArrayLike, scores: ArrayLike) -> tuple[Array, Array]:
 
 
 def harmonic_mean(values: Iterable[float]) -> float:
-    """Harmonic mean with each value floored at the float epsilon, as the official evaluator takes it."""
+    """Harmonic mean, each value floored at the float epsilon as in the official evaluator."""
     return float(harmonic_means(np.fromiter(values, dtype=np.float64)))
 
 
@@ -125,7 +125,7 @@ def harmonic_means(values: Array) -> Array:
 
 
 def _rates(counts: Array) -> Array:
-    """Share of the clips that score at least as high as each score, from the highest down, 0 in front."""
+    """Share of the clips that score at least as high as each score, from the highest down, after a 0."""
     totals = np.cumsum(counts[:, ::-1], axis=1)
     return np.pad(_ratio(totals, totals[:, -1:]), ((0, 0), (1, 0)))
 
@@ -136,7 +136,7 @@ def _ratio(numerator: Array, denominator: Array) -> Array:
 
 
 def _by_score(labels: ArrayLike, scores: ArrayLike, weights: NDArray[np.generic]) -> tuple[Array, Array]:
-    """Numbers of normal and of anomalous clips at each score, ascending, shape ``(resample, score)``; all checked."""
+    """Check input and count normal and anomalous clips at each score, ascending, shape ``(resample, score)``."""
     truth, values = np.asarray(labels), np.asarray(scores)
     if truth.ndim != 1 or truth.shape != values.shape:
         raise ScoresError(f"expected labels and scores of one shape (clip,), got {truth.shape} and {values.shape}")

@@ -1,4 +1,4 @@
-"""How well scores tell normal from anomalous clips: the challenge's figures of a folder of score files."""
+"""Evaluate a folder of score files: the challenge's figures by machine, section and domain, and their means."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -48,7 +48,7 @@ _SHOWN: dict[Metric, tuple[str, ...]] = {
 
 
 class MachineEvaluation(BaseModel):
-    """The figures of one section (2020: machine id) of one machine, and the numbers of clips behind them.
+    """Figures of one section (2020: machine id) of one machine, and the numbers of clips behind them.
 
     ``n_normal`` counts the normal clips of either domain and of none.
     """
@@ -66,10 +66,9 @@ class MachineEvaluation(BaseModel):
 
 
 class MachineMean(BaseModel):
-    """The means of a machine over its sections: arithmetic in 2020, otherwise harmonic.
+    """Means of a machine over its sections: arithmetic in 2020, otherwise harmonic and without false-alarm rates.
 
-    ``score`` is that of its official figures; ``None`` where one of them is missing. A harmonic mean has no
-    false-alarm rates.
+    ``score`` is that of its official figures; ``None`` if one of them is missing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -83,11 +82,11 @@ class MachineMean(BaseModel):
 class Evaluation(BaseModel):
     """All figures of a folder of scores.
 
-    ``metric`` is that of the challenge of 2020, of 2021, or of 2022 and later; ``definition`` says in words which
-    metrics these are, ``notes`` what could not be evaluated and why, a line each. ``score`` is the one figure of all
-    machines, see `score_of_machines`; ``None`` where one of the official figures is missing.
-    ``official_score`` is the same, but ``None`` with the metric of 2020, which ranked teams by machine. A mean is over
-    the machines and sections that have the figure; false-alarm rates have no harmonic mean.
+    ``metric`` is that of the challenge of 2020, of 2021, or of 2022 and later; ``definition`` describes it in words,
+    ``notes`` tell what could not be evaluated and why, a line each. ``score`` is the one figure of all machines, see
+    `score_of_machines`; ``None`` if an official figure is missing. ``official_score`` is the same, but ``None`` with
+    the metric of 2020, which ranked teams by machine. A mean is over the machines and sections that have the figure;
+    false-alarm rates have no harmonic mean.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -138,13 +137,13 @@ def evaluate(scores: PathLike, *, truth: PathLike | None = None, metric: str | N
 
 
 def table_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
-    """The figures as a table: a heading, a row for each machine and section, the means of machines and of all.
+    """Figures as a table: a heading, a row for each machine and section, the means of machines and of all.
 
     Returns
     -------
     list of tuple of str
-        All of one length. Figures in per cent with one decimal, ``-`` where there is none; those of decisions
-        only where there are decisions.
+        Rows of one length. Figures in per cent with one decimal, ``-`` where there is none; those of decisions only if
+        there are decisions.
     """
     all_figures = [row.figures for row in evaluation.machines]
     shown = _SHOWN[evaluation.metric]
@@ -249,7 +248,7 @@ def _machine_means(rows: Sequence[MachineEvaluation], metric: Metric) -> tuple[M
 
 
 def _official(rows: Sequence[MachineEvaluation], metric: Metric) -> Array:
-    """The official figures of some rows in one array, NaN where one is missing."""
+    """Official figures of rows in one array, NaN where one is missing."""
     figures = [getattr(row.figures, name) for row in rows for name in OFFICIAL_FIGURES[metric]]
     return np.array([np.nan if value is None else value for value in figures])
 

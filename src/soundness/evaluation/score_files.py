@@ -1,21 +1,19 @@
-"""The challenge's score files: a row per clip, written as clips finish, read back with every row checked.
+"""Read and write the challenge's score files: a row per clip, written as clips finish, checked when read.
 
 A folder of scores holds two files without a header for each machine and section (2020: machine id)::
 
     anomaly_score_<machine>_<section>_test.csv      file.wav,<float>
     decision_result_<machine>_<section>_test.csv    file.wav,<0 or 1>
 
-beside them, where there is a calibration and an alarm rule was applied, two files of the same form::
+beside them, if there is a calibration and an alarm rule was applied, two files of the same form::
 
     p_value_<machine>_<section>_test.csv            file.wav,<float>
     alarm_<machine>_<section>_test.csv              file.wav,<1 where an alarm begins, else 0>
 
-and, where recordings could not be scored, ``failed.csv`` with the header ``path,message``. While a run is
-under way each of them has ``.partial`` behind its name; rows of a run that died stay there, and are never
-taken for scores.
+and, if recordings could not be scored, ``failed.csv`` with the header ``path,message``. During a run each of them has
+``.partial`` after its name; rows of a run that was killed stay there, and are never read as scores.
 
-Files of others are also read where ``_test`` is missing (2020, 2022), and where a section has a file for each
-domain (2021)::
+Other systems' files may lack ``_test`` (2020, 2022), or be one for each domain of a section (2021)::
 
     anomaly_score_<machine>_<section>_source_test.csv
 """
@@ -60,7 +58,7 @@ _EXPECTED_NAME = "{prefix}_<machine>_<section_NN or id_NN>_test.csv"
 
 @dataclass(frozen=True, slots=True)
 class ClipScore:
-    """What a detector says of one clip.
+    """Score and decision of one clip.
 
     Parameters
     ----------
@@ -69,11 +67,11 @@ class ClipScore:
     anomaly_score
         Finite; higher is more anomalous.
     decision
-        1 where the clip is called anomalous, otherwise 0.
+        1 for anomalous, 0 for normal.
     p_value
-        See `soundness.scoring.calibration.Calibration`; ``None`` of a detector without one.
+        See `soundness.scoring.calibration.Calibration`; ``None`` without a calibration.
     alarm
-        1 where an alarm begins with the clip, otherwise 0; ``None`` where no rule was applied.
+        1 if an alarm begins with the clip, otherwise 0; ``None`` without a rule.
     """
 
     file_name: str
@@ -91,18 +89,18 @@ class ClipScore:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MachineScores:
-    """All scores of one section (2020: machine id) of one machine, in the order of their file.
+    """Scores of one section (2020: machine id) of one machine, in the order of their file.
 
     Parameters
     ----------
     machine_type, section
         As in the file's name: ``ToyCar`` and ``section_00``.
     file_names
-        One for each clip, each different.
+        One for each clip, all different.
     anomaly_scores
         Finite, float64, shape ``(clip,)``; higher is more anomalous.
     decisions
-        0 or 1, int64, shape ``(clip,)``; ``None`` where there is no file of decisions.
+        0 or 1, int64, shape ``(clip,)``; ``None`` without a file of decisions.
     """
 
     machine_type: str
@@ -113,22 +111,21 @@ class MachineScores:
 
 
 class ScoreWriter:
-    """Writes a folder of scores row by row; what it keeps in memory does not grow with the number of clips.
+    """Writer of a folder of scores, row by row; its memory does not grow with the number of clips.
 
-    A context manager. Rows go to ``.partial`` files, each closed after its row, so that a crash loses nothing
-    that was computed. Leaving the block without an error gives the files their names, each replacing an
-    earlier one in one step, and removes an earlier run's ``failed.csv`` if nothing failed in this one.
-    Leaving it with an error keeps the rows under ``.partial``, until a later run starts the same file anew.
+    A context manager. Rows go to ``.partial`` files, closed after each row, so that a crash loses nothing. At the end
+    of the block the files get their names, each replacing an earlier one in one step, and an earlier ``failed.csv`` is
+    removed if nothing failed. After an error the rows stay under ``.partial``, until a later run begins that file anew.
 
     Parameters
     ----------
     folder
-        Where the files go; made if it does not exist.
+        Folder of the files; made if it does not exist.
 
     Raises
     ------
     OutputError
-        Where the folder or a file in it cannot be written.
+        If the folder or a file in it cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -139,25 +136,25 @@ class ScoreWriter:
             folder.mkdir(parents=True, exist_ok=True)
 
     def __enter__(self) -> Self:
-        """The writer itself."""
+        """Enter the block."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Give the files their names, unless an error ended the block."""
+        """Give the files their names, unless there was an error."""
         if kind is None:
             self._complete()
 
     def add(self, machine_type: str, section: str, score: ClipScore) -> None:
-        """Append one clip to the files of its machine and section; rows keep the order of the calls."""
+        """Append one clip to the files of its machine and section."""
         key = (machine_type, section)
         if key not in self._machines:
             self._machines[key] = _MachineFiles(self._folder, machine_type, section)
         self._machines[key].append(score)
 
     def add_failure(self, path: Path, message: str) -> None:
-        """Append a recording that could not be scored, and why, to ``failed.csv``."""
+        """Append a recording that could not be scored, and the reason, to ``failed.csv``."""
         if self._failures is None:
             self._failures = RowFile(self._folder / FAILED_FILE)
             self._failures.append(("path", "message"))
@@ -180,16 +177,16 @@ def write_scores(folder: Path, machine_type: str, section: str, scores: Iterable
     Parameters
     ----------
     folder
-        Where the files go; made if it does not exist. ``failed.csv`` is left as it is.
+        Folder of the files; made if it does not exist. ``failed.csv`` is left as it is.
     machine_type, section
         Such as ``fan`` and ``section_00``, or ``id_00`` for the data of 2020.
     scores
-        Rows keep this order. A number is written with the digits that give back the same float64.
+        Scores in the order of the rows; numbers are written with all digits of a float64.
 
     Raises
     ------
     OutputError
-        Where the folder or a file in it cannot be written.
+        If the folder or a file in it cannot be written.
     """
     files = _MachineFiles(folder, machine_type, section)
     for score in scores:
@@ -198,7 +195,7 @@ def write_scores(folder: Path, machine_type: str, section: str, scores: Iterable
 
 
 def read_scores(folder: Path) -> list[MachineScores]:
-    """Every machine's scores in a folder, with their decisions where there are any.
+    """Read every machine's scores in a folder, with their decisions if there are any.
 
     Parameters
     ----------
@@ -213,8 +210,8 @@ def read_scores(folder: Path) -> list[MachineScores]:
     Raises
     ------
     ScoresError
-        Where there are no score files, a name or a row of one is not as it should be, or a file of decisions
-        does not hold the clips of its file of scores.
+        If there are no score files, a name or a row of one is wrong, or a file of decisions does not hold the clips of
+        its file of scores.
     """
     if not folder.is_dir():
         raise ScoresError(f"{folder}: expected a folder of score files, but there is no such folder")
@@ -228,18 +225,18 @@ def read_scores(folder: Path) -> list[MachineScores]:
 
 
 def read_binary(path: Path) -> dict[str, int]:
-    """The 0 or 1 of each clip in a file without a header: decisions, or labels of the official evaluator.
+    """Read the 0 or 1 of each clip in a file of decisions or of the official evaluator's labels.
 
     Raises
     ------
     ScoresError
-        Where a row is not a file name and 0 or 1, a file name is there twice, or there are no rows.
+        If a row is not a file name and 0 or 1, a file name is there twice, or there are no rows.
     """
     return {name: int(value) for name, value in _read_rows(path, expected="0 or 1", accept=_is_binary)}
 
 
 def files_by_machine(folder: Path, prefix: str) -> dict[tuple[str, str], list[Path]]:
-    """The files ``<prefix>_<machine>_<section>_test.csv`` of a folder, by machine type and section.
+    """List the files ``<prefix>_<machine>_<section>_test.csv`` of a folder, by machine type and section.
 
     Returns
     -------
@@ -249,7 +246,7 @@ def files_by_machine(folder: Path, prefix: str) -> dict[tuple[str, str], list[Pa
     Raises
     ------
     ScoresError
-        Where a csv file begins with the prefix but has no such name, or is the second of its section (and domain).
+        If a file with the prefix has another name, or is the second of its section (and domain).
     """
     files: dict[tuple[str, str], dict[str | None, Path]] = {}
     for path in sorted(folder.glob(f"{prefix}_*.csv")):
@@ -265,13 +262,13 @@ def files_by_machine(folder: Path, prefix: str) -> dict[tuple[str, str], list[Pa
 
 
 def domain_of_file(path: Path) -> Domain | None:
-    """The domain in the name of a score or truth file of 2021; ``None`` of all others."""
+    """Domain in the name of a score or truth file of 2021; ``None`` for all others."""
     match = re.search(r"_(source|target)(?:_test)?\.csv$", path.name)
     return None if match is None else next(domain for domain in DOMAINS if domain == match[1])
 
 
 class _MachineFiles:
-    """The files of one machine and section while they grow: the challenge's two, p-values and alarms."""
+    """Files of one machine and section during a run: the challenge's two, p-values and alarms."""
 
     def __init__(self, folder: Path, machine_type: str, section: str) -> None:
         self._folder = folder
@@ -329,7 +326,7 @@ def _read_machine(
 
 
 def _merged(paths: Sequence[Path], *, expected: str, accept: Callable[[float], bool]) -> dict[str, float]:
-    """The rows of all files of one section."""
+    """Rows of all files of one section."""
     merged: dict[str, float] = {}
     for path in paths:
         rows = dict(_read_rows(path, expected=expected, accept=accept))

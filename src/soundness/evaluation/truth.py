@@ -1,4 +1,4 @@
-"""What is true of test clips: from their names, a labelled data set, or the official evaluator's files."""
+"""Labels and domains of test clips: from their names, a labelled data set, or the official evaluator's files."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,19 +23,18 @@ _DOMAIN_FOLDERS = tuple(f"{domain}_test" for domain in DOMAINS)
 
 @dataclass(frozen=True, slots=True)
 class ClipTruth:
-    """What is true of one clip.
+    """Label and domain of one clip.
 
     Parameters
     ----------
     is_anomaly
-        Whether the machine was not well.
+        True if the clip is anomalous.
     domain
         ``None`` without domains.
     is_test
-        False of a training clip.
+        False for a training clip.
     is_of_2021
-        Whether it lies in a folder for the test clips of its domain, or in a truth file of its domain; ``None`` where
-        nothing but its name tells.
+        True if its folder or truth file is one of its domain, as in 2021; ``None`` if only its name is known.
     """
 
     is_anomaly: bool
@@ -49,13 +48,13 @@ Truth = Mapping[str, Mapping[str, ClipTruth]]
 
 
 def truth_from_names(file_names: Iterable[str]) -> dict[str, ClipTruth]:
-    """The truth of one machine's clips that the challenge's names of labelled test clips tell.
+    """Labels and domains in the challenge's names of labelled test clips.
 
     Parameters
     ----------
     file_names
-        Such as ``section_00_source_test_anomaly_0003_vel_6.wav``; names that tell no label, and those of
-        training and supplemental clips, are left out.
+        Names such as ``section_00_source_test_anomaly_0003_vel_6.wav`` of one machine's clips; those without a label,
+        and those of training and supplemental clips, are left out.
     """
     truth: dict[str, ClipTruth] = {}
     for stem in map(clip_key, file_names):
@@ -66,7 +65,7 @@ def truth_from_names(file_names: Iterable[str]) -> dict[str, ClipTruth]:
 
 
 def read_truth(path: Path) -> Truth:
-    """Labels and domains from a folder: the official evaluator's, or else a labelled data set.
+    """Read labels and domains from a folder of the official evaluator, or else a labelled data set.
 
     Parameters
     ----------
@@ -76,20 +75,20 @@ def read_truth(path: Path) -> Truth:
     Raises
     ------
     ScoresError
-        Where a file of the official evaluator has a bad name or row.
+        If a file of the official evaluator has a wrong name or row.
     DataError
-        Where it is neither.
+        If it is neither.
     """
     return truth_from_evaluator(path) if is_evaluator_truth(path) else truth_from_dataset(path)
 
 
 def is_evaluator_truth(path: Path) -> bool:
-    """Whether a folder holds truth files of the official evaluator, and so names its machines on purpose."""
+    """True if a folder holds truth files of the official evaluator."""
     return (path / "ground_truth_data").is_dir() or any(path.glob("ground_truth_*.csv"))
 
 
 def truth_from_evaluator(path: Path) -> Truth:
-    """Labels of the official evaluator; domains from ``ground_truth_domain``, or from the names of its files (2021)."""
+    """Read labels of the official evaluator; domains from ``ground_truth_domain`` or its file names (2021)."""
     label_folder = path / "ground_truth_data" if (path / "ground_truth_data").is_dir() else path
     domain_files = files_by_machine(label_folder.parent / "ground_truth_domain", "ground_truth")
     truth: dict[str, dict[str, ClipTruth]] = {}
@@ -110,7 +109,7 @@ def truth_from_evaluator(path: Path) -> Truth:
 
 
 def truth_from_dataset(path: Path) -> Truth:
-    """Labels and domains of a data set's clips; names with two different truths are left out."""
+    """Read labels and domains of a data set's clips; a name with two different ones is left out."""
     truth: dict[str, dict[str, ClipTruth]] = {}
     for machine_type, machine in open_dataset(path).machines.items():
         clips = truth.setdefault(machine_type, {})

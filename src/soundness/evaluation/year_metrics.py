@@ -1,4 +1,4 @@
-"""What the challenge computes of labelled clips, by year.
+"""Figures that the challenge computes of labelled clips, by year.
 
 ======  ===========================================================================================================
 2020    machine ids, no domains: AUC and pAUC of each id, arithmetic means
@@ -6,7 +6,7 @@
 2022    and later: AUC of each domain, with the anomalous clips of all domains, and pAUC over all clips; harmonic mean
 ======  ===========================================================================================================
 
-The figures of decisions are judged within a domain, as the official evaluator does.
+Figures of decisions are computed within a domain, as in the official evaluator.
 """
 
 import re
@@ -63,11 +63,11 @@ OFFICIAL_FIGURES: dict[Metric, tuple[str, ...]] = {
 
 
 class Figures(BaseModel):
-    """Fractions of 1; ``None`` where a figure has no meaning or lacks the clips or decisions that it needs.
+    """Figures as fractions of 1; ``None`` if a figure has no meaning or lacks clips or decisions.
 
     Those with a domain in their name are of that domain: an AUC of its normal clips against all anomalous ones (in
-    2021: its own), the others of the decisions on its own clips alone. A false-alarm rate is the part of normal clips
-    that is called anomalous; lower is better, as in no other figure.
+    2021: its own), the others of decisions on its own clips. A false-alarm rate is the share of normal clips with
+    decision 1; it alone is better the lower it is.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -103,9 +103,9 @@ class LabelledClips:
     keys
         `soundness.data.clips.clip_key` of each clip.
     anomaly_scores, decisions, is_anomaly, domains
-        Shape ``(clip,)`` each; a domain is ``""`` where there is none, decisions are ``None`` where there are none.
+        Shape ``(clip,)`` each; a domain may be ``""``, decisions ``None``.
     evidence
-        The metrics that names and places of these clips speak for.
+        Metrics that fit names and folders of these clips.
     """
 
     machine_type: str
@@ -120,7 +120,7 @@ class LabelledClips:
 
 @dataclass(frozen=True, slots=True)
 class _Curve:
-    """A figure of a ROC curve: over all clips, or the normal clips of a domain and anomalous ones."""
+    """Figure of a ROC curve: of all clips, or of the normal clips of a domain and anomalous ones."""
 
     compute: Callable[[NDArray[np.bool_], Array, NDArray[np.generic]], Array]
     domain: Domain | None = None
@@ -146,7 +146,7 @@ _CURVES: dict[Metric, dict[str, _Curve]] = {
 
 
 def metric_of_name(stem: str) -> Metric | None:
-    """The metric of the years whose test clips have such names; ``None`` for any other name.
+    """Metric of the years whose test clips have such names; ``None`` for any other name.
 
     The test clips of 2021 have a domain in their names and no attributes; those of later years have attributes
     (or ``noAttribute``, or a last ``_``) behind the number, or neither label nor domain.
@@ -163,14 +163,14 @@ def metric_of_name(stem: str) -> Metric | None:
 
 
 def chosen_metric(clips: Sequence[LabelledClips], forced: str | None) -> tuple[Metric, list[str]]:
-    """The metric of some clips, and what a person should know of the choice.
+    """Metric of clips, and notes on the choice.
 
     Parameters
     ----------
     clips
-        All that are evaluated together.
+        All clips that are evaluated together.
     forced
-        A year from 2020 on; ``None`` lets names and places decide.
+        A year from 2020 on; ``None`` lets names and folders decide.
 
     Raises
     ------
@@ -189,11 +189,13 @@ def chosen_metric(clips: Sequence[LabelledClips], forced: str | None) -> tuple[M
         return "2020", []
     evidence = frozenset[Metric]().union(*(one.evidence for one in clips)) - {"2020"}
     if evidence == {"2021"}:
-        return "2021", ["names or folders are those of 2021, so is the metric; --metric 2022 takes that of later years"]
+        return "2021", [
+            "names or folders are those of 2021, and so is the metric; --metric 2022 selects that of later years"
+        ]
     if evidence == {"2022"}:
         return "2022", []
-    why = "speak for both" if evidence else "do not tell"
-    return "2022", [f"metric 2022 or 2021: the names {why}; 2022 taken, --metric 2021 takes the other"]
+    why = "fit both" if evidence else "fit neither"
+    return "2022", [f"metric 2022 or 2021: the names {why}; 2022 is used, --metric 2021 selects the other"]
 
 
 def _metric_of_year(year: str) -> Metric:
@@ -208,11 +210,11 @@ def curve_figures(clips: LabelledClips, metric: Metric, weights: NDArray[np.gene
     Parameters
     ----------
     clips
-        Of one section of one machine.
+        Clips of one section of one machine.
     metric
-        Decides which figures there are, and of which clips.
+        Metric, which determines the figures and their clips.
     weights
-        How often each resample holds each clip, shape ``(resample, clip)``.
+        Count of each clip in each resample, shape ``(resample, clip)``.
     """
     values = {}
     for name, curve in _CURVES[metric].items():
@@ -235,17 +237,17 @@ def figures_of(clips: LabelledClips, metric: Metric) -> Figures:
 
 
 def year_mean(values: Array, metric: Metric) -> Array:
-    """The mean that a year takes of its figures, over the first axis: arithmetic in 2020, then harmonic."""
+    """Mean of figures over the first axis: arithmetic in 2020, harmonic in later years."""
     return np.asarray(values.mean(axis=0)) if metric == "2020" else harmonic_means(values)
 
 
 def score_of_machines(official: Mapping[str, Array], metric: Metric) -> Array:
-    """One score of all machines.
+    """Score of all machines.
 
     Parameters
     ----------
     official
-        By machine type, the official figures of all its sections, shape ``(figure, ...)``.
+        Official figures of all sections by machine type, shape ``(figure, ...)``.
     metric
         2020: the mean over machines of the mean of AUC and pAUC over its ids; otherwise the harmonic mean of all
         figures.

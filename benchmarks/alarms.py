@@ -161,7 +161,10 @@ def networks(work: Path, clips: Mapping[str, list[Path]]) -> Iterator[Row]:
     for how in ("left-out", "held-out"):
         overrides = [f"calibration={how}", "training.max_steps=200", "separation=off"]
         (detector,) = soundness.train(
-            data, work / f"calibration-{how}", system="conditional", overrides=overrides, overwrite=True
+            data,
+            work / f"calibration-{how}",
+            system=load_settings("conditional", overrides=overrides),
+            existing="replace",
         )
         shares = {domain: network_share(detector, domain, clips[domain][-100:]) for domain in N_TRAINING}
         shown = ", ".join(f"{domain} {100 * share:.0f} % of {n}" for domain, (share, n) in shares.items())

@@ -30,7 +30,9 @@ def export(work: Path) -> Iterator[Row]:
         data = Path(os.environ["SOUNDNESS_DATA"]) / name
         for system in SYSTEMS:
             run, out = work / f"export-{name}-{system}", work / f"export-{name}-{system}-onnx"
-            soundness.train(data, run, system=system, overrides=OVERRIDES[system], overwrite=True)
+            soundness.train(
+                data, run, system=soundness.load_settings(system, overrides=OVERRIDES[system]), existing="replace"
+            )
             for made in soundness.export(run, out, check=[data], overwrite=True):
                 agreed = f"{made.largest_difference:.1e} over {made.n_clips} recordings"
                 yield Row(f"{name}, `{system}`: largest difference of a score", "1e-4", agreed, True)

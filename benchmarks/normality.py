@@ -74,7 +74,7 @@ def enrolment(work: Path) -> Iterator[Row]:
     new = sorted((cars / "train").glob("*_target_*"))
     for name in (SYSTEM, DEFAULT_SYSTEM):
         before, trained = (
-            soundness.train(data, work / "enrolment-run", system=name, overwrite=True)[0]
+            soundness.train(data, work / "enrolment-run", system=name, existing="replace")[0]
             for data in (alone.parents[1], cars)
         )
         started = process_time()

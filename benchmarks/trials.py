@@ -20,12 +20,12 @@ from arrangements import FeatureUnit
 from soundness.audio.log_mel_cache import LogMelCache
 from soundness.benchmarking.jobs import enter_worker
 from soundness.detectors.bulk_scoring import score_clips
-from soundness.detectors.saving import load_detectors
+from soundness.detectors.saving import load
 from soundness.evaluation.metrics import harmonic_mean, partial_auc, roc_auc
 from soundness.evaluation.results import Evaluation, evaluate
 from soundness.scoring.scorers import TrainingVectors, find_scorer
 from soundness.settings.loading import load_settings
-from soundness.training.run import train
+from soundness.training.run import Caches, TrainingPlan, train_planned
 
 __all__ = ["Outcome", "System", "Trial", "feature_figure", "outcomes"]
 
@@ -112,17 +112,10 @@ def _measured(work: Path, out: Path, trial: Trial, tests: tuple[Path, ...]) -> O
     store, system = LogMelCache(work / "spectrograms"), trial.system
     settings = load_settings(system.name, overrides=system.all_overrides)
     started = time.perf_counter()
-    train(
-        trial.folder,
-        out / "run",
-        system=system.name,
-        settings=settings,
-        seed=system.seed,
-        overwrite=True,
-        store=store,
-    )
+    plan = TrainingPlan(settings=settings, seed=system.seed)
+    train_planned(trial.folder, out / "run", plan, existing="replace", caches=Caches(log_mels=store))
     trained = time.perf_counter()
-    detectors = {name: replace(found, cache=store) for name, found in load_detectors(out / "run").items()}
+    detectors = {name: replace(found, cache=store) for name, found in load(out / "run").items()}
     figures, n_scored = [], 0
     for index, test in enumerate(tests):
         scores = out / f"scores-{index}"

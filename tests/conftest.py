@@ -216,7 +216,7 @@ def runs(tmp_path_factory, fan, small):
     folders = {}
     for system in system_names():
         folders[system] = tmp_path_factory.mktemp("runs") / system
-        train(fan, folders[system], system=system, settings=small(system))
+        train(fan, folders[system], system=small(system))
     return folders
 
 
@@ -235,7 +235,7 @@ def separating_detector(tmp_path_factory, fan, small, separator_file):
 
     settings = small("log-mel-whitened", "separation=denoise")
     out = tmp_path_factory.mktemp("denoise") / "run"
-    (detector,) = train(fan, out, system="log-mel-whitened", settings=settings, separator=separator_file)
+    (detector,) = train(fan, out, system=settings, separator=separator_file)
     return detector
 
 
@@ -248,7 +248,7 @@ def calibrated(tmp_path_factory, small):
     root = tmp_path_factory.mktemp("calibrated")
     for seed in range(24):
         record(root / "data" / "fan" / "train" / f"section_00_source_train_normal_{seed:04d}_a_1.wav", seed)
-    (detector,) = train(root / "data", root / "run", system="log-mel-knn", settings=small("log-mel-knn"))
+    (detector,) = train(root / "data", root / "run", system=small("log-mel-knn"))
     return detector, root / "run" / "fan.soundness"
 
 
@@ -299,5 +299,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     for seed in range(24):
         record(folder / "data" / "fan" / "train" / f"section_00_source_train_normal_{seed:04d}_a.wav", seed)
-    soundness.train(folder / "data", folder / "run", system="log-mel-whitened", overrides=SMALL_EARS)
+    soundness.train(
+        folder / "data", folder / "run", system=soundness.load_settings("log-mel-whitened", overrides=SMALL_EARS)
+    )
     return folder / "run" / "fan.soundness"

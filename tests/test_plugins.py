@@ -153,14 +153,14 @@ def test_a_name_of_the_package_is_found_before_anything_is_imported():
 def test_a_class_that_does_not_fit_is_refused_in_one_line(fan, small, tmp_path, mine, override, message):
     settings = small("conditional", override.format(mine))
     with pytest.raises(SettingsError, match=message) as caught:
-        train(fan, tmp_path / "run", system="conditional", settings=settings)
+        train(fan, tmp_path / "run", system=settings)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
 
 
 def test_a_part_of_ones_own_is_trained_saved_and_read_back(fan, small, tmp_path, mine, waveform):
     settings = small("conditional", f"autoencoder={mine}:Plain", f"scorer={mine}:Highest")
-    (detector,) = train(fan, tmp_path / "run", system="conditional", settings=settings)
+    (detector,) = train(fan, tmp_path / "run", system=settings)
     assert type(detector.scorer).__name__ == "Highest"
     assert detector.summary.n_parameters == (16 + 4) * 16 + 16  # told one of two speeds and one of two domains
     again = load_detector(tmp_path / "run" / "fan.soundness")
@@ -170,7 +170,7 @@ def test_a_part_of_ones_own_is_trained_saved_and_read_back(fan, small, tmp_path,
 
 def test_a_representation_of_ones_own_brings_its_fit(fan, small, tmp_path, mine, waveform):
     settings = small("log-mel-knn", f"representation={mine}:LargestBand")
-    (detector,) = train(fan, tmp_path / "run", system="log-mel-knn", settings=settings)
+    (detector,) = train(fan, tmp_path / "run", system=settings)
     expected = detector.spectrograms(waveform).reference.mean(axis=-1).max()
     assert detector.representation.vectors(detector.spectrograms(waveform)).tolist() == [[float(expected)]]
     assert load_detector(tmp_path / "run" / "fan.soundness").score(waveform) == detector.score(waveform)
@@ -180,7 +180,7 @@ def test_a_representation_that_gives_tensors_is_refused_by_name(fan, small, tmp_
     settings = small("log-mel-knn", f"representation={mine}:InTensors")
     message = "representation: InTensors.vectors gives a Tensor; expected a NumPy array of shape (condition, feature)"
     with pytest.raises(SettingsError, match=f"^{re.escape(message)}$"):
-        train(fan, tmp_path / "run", system="log-mel-knn", settings=settings)
+        train(fan, tmp_path / "run", system=settings)
 
 
 def test_what_a_part_of_the_package_needs_and_lacks_is_no_fault_of_the_settings():
@@ -190,7 +190,7 @@ def test_what_a_part_of_the_package_needs_and_lacks_is_no_fault_of_the_settings(
 
 def test_a_file_imports_nothing_that_was_not_allowed(fan, small, tmp_path, mine, waveform, monkeypatch):
     settings = small("log-mel-knn", f"scorer={mine}:Highest")
-    (detector,) = train(fan, tmp_path / "run", system="log-mel-knn", settings=settings)
+    (detector,) = train(fan, tmp_path / "run", system=settings)
     file = tmp_path / "run" / "fan.soundness"
     sys.modules.pop(mine)
     message = f"{file}: it needs {mine}:Highest, which is not part of soundness: import {mine} first, or set "
@@ -202,7 +202,7 @@ def test_a_file_imports_nothing_that_was_not_allowed(fan, small, tmp_path, mine,
 
 
 def test_a_file_whose_part_is_gone_is_refused_by_name(fan, small, tmp_path, mine, monkeypatch):
-    train(fan, tmp_path / "run", system="log-mel-knn", settings=small("log-mel-knn", f"scorer={mine}:Highest"))
+    train(fan, tmp_path / "run", system=small("log-mel-knn", f"scorer={mine}:Highest"))
     sys.modules.pop(mine)
     (tmp_path / "modules" / f"{mine}.py").unlink()
     monkeypatch.setenv(ALLOWED_VARIABLE, mine)
@@ -226,7 +226,7 @@ def test_the_representations_of_the_package_are_found_by_name():
 
 def test_a_representation_of_ones_own_with_a_network_is_treated_as_one(fan, small, tmp_path, mine, waveform):
     settings = small("log-mel-knn", f"representation={mine}:Network", "scope=shared")
-    (detector,) = train(fan, tmp_path / "run", system="log-mel-knn", settings=settings)
+    (detector,) = train(fan, tmp_path / "run", system=settings)
     assert (detector.summary.n_steps, detector.summary.n_parameters, detector.summary.train_loss) == (7, 3, 0.5)
     assert not detector.calibration.is_valid  # the network was trained on these clips
     assert is_random(settings)
@@ -239,4 +239,4 @@ def test_a_representation_of_ones_own_with_a_network_is_treated_as_one(fan, smal
 
 def test_a_system_without_a_network_has_none_to_share(fan, small, tmp_path):
     with pytest.raises(SettingsError, match="scope is 'shared', but there is no network to share"):
-        train(fan, tmp_path / "run", system="log-mel-knn", settings=small("log-mel-knn", "scope=shared"))
+        train(fan, tmp_path / "run", system=small("log-mel-knn", "scope=shared"))

@@ -87,9 +87,9 @@ def test_the_verbs_lead_from_supplemental_clips_to_a_detector_that_separates(tmp
     report = soundness.separate(tmp_path / "hall.soundness", [hall / "fan" / "test"], tmp_path / "out", has_noise=True)
     assert report.n_separated == 4
     assert len(list((tmp_path / "out" / "noise").iterdir())) == 4
-    overrides = ["separation=denoise"]
-    options = {"system": "log-mel-knn", "machines": ["fan"], "separator": str(tmp_path / "hall.soundness")}
-    (detector,) = soundness.train(hall, tmp_path / "run", overrides=overrides, **options)
+    settings = soundness.load_settings("log-mel-knn", overrides=["separation=denoise"])
+    options = {"system": settings, "machines": ["fan"], "separator": str(tmp_path / "hall.soundness")}
+    (detector,) = soundness.train(hall, tmp_path / "run", **options)
     assert detector.separator.fingerprint == separator.fingerprint
     assert soundness.score(tmp_path / "run", [hall / "fan"], tmp_path / "scores").n_scored == 4
     again, pictures = soundness.train_separator(

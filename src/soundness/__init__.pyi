@@ -25,5 +25,5 @@ from .settings.loading import load_settings as load_settings
 from .settings.loading import system_descriptions as system_descriptions
 from .settings.loading import system_names as system_names
 from .synthetic.make import make_data as make_data
-from .verbs import train as train
+from .training.run import train as train
 from .verbs import train_separator as train_separator

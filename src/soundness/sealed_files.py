@@ -2,38 +2,40 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.numpy import load as load_arrays
-from safetensors.numpy import save as save_arrays
 
-from soundness.errors import BundleError, OutputError, SettingsError
+from soundness.atomic_files import write_whole
+from soundness.errors import BundleError, SettingsError
 
-if TYPE_CHECKING:  # loads PyTorch
-    pass
-
-__all__ = ["FORMATS", "SUFFIX", "check_kind"]
+__all__ = [
+    "FORMATS",
+    "SUFFIX",
+    "arrays_below",
+    "check_format",
+    "check_kind",
+    "read_sealed",
+    "this_version_reads",
+    "write_sealed",
+]
 
 FORMATS = {"detector": 8, "separator": 3}
-
+"""Version of each kind of file; a file of another one is refused."""
 
 SUFFIX = ".soundness"
-
 
 _LONGEST_FIRST_LINE = 256
 
 
 @contextmanager
 def this_version_reads(path: Path) -> Iterator[None]:
-    """What an intact file holds, and this version cannot make sense of, is one line that says so."""
+    """Turn an error while the content of an intact file is rebuilt into a `BundleError` of one line."""
     try:
         yield
     except ValidationError as error:
@@ -47,23 +49,34 @@ def this_version_reads(path: Path) -> Iterator[None]:
 
 
 def write_sealed(path: Path, *, kind: str, about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write a file; it is there whole or not at all.
+
+    Parameters
+    ----------
+    path
+        The file.
+    kind
+        A key of `FORMATS`.
+    about
+        Plain values, kept as JSON.
+    arrays
+        Arrays by name.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    from safetensors.numpy import save  # part of the extra `train`
+
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    payload = save_arrays(contiguous, metadata={"soundness": json.dumps(about)})
+    payload = save(contiguous, metadata={"soundness": json.dumps(about)})
     first_line = f"soundness {kind} {FORMATS[kind]} {len(payload)} {hashlib.sha256(payload).hexdigest()}\n"
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            file.write(first_line.encode("ascii") + payload)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
+    write_whole(path, first_line.encode("ascii") + payload)
 
 
 def check_kind(path: Path, kind: str) -> None:
-    """Refuse a file that is not of a kind. Its format, and whether it is whole, do not matter: it is to be replaced.
+    """Refuse a file of another kind than expected; its format and checksum are not read, for it is to be replaced.
 
     Raises
     ------
@@ -78,6 +91,13 @@ def check_kind(path: Path, kind: str) -> None:
 
 
 def read_sealed(path: Path, *, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Read a file of a kind: its plain values and its arrays.
+
+    Raises
+    ------
+    BundleError
+        If it cannot be read, holds something else, is of another format, or was cut or altered.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -93,7 +113,7 @@ def read_sealed(path: Path, *, kind: str) -> tuple[dict[str, Any], dict[str, NDA
 
 
 def _sealed_as(path: Path, first_line: bytes, *, kind: str) -> tuple[int, int, str]:
-    """Format, number of bytes and checksum, as the first line of a file of a kind says."""
+    """Format, number of bytes and checksum from the first line of a file."""
     words = first_line[:_LONGEST_FIRST_LINE].decode("ascii", errors="replace").split(" ")
     if len(words) != 5 or words[0] != "soundness" or not words[2].isdecimal() or not words[3].isdecimal():
         raise BundleError(f"{path}: not a {kind} of soundness")
@@ -103,14 +123,18 @@ def _sealed_as(path: Path, first_line: bytes, *, kind: str) -> tuple[int, int, s
 
 
 def check_format(kind: str, found: int, *, file: str) -> None:
+    """Refuse another format than that of this version; ``file`` begins the message."""
     if found != FORMATS[kind]:
         remedy = "train it anew" if found < FORMATS[kind] else "a newer one reads it"
         raise BundleError(f"{file} format {found}; this version of soundness reads format {FORMATS[kind]}: {remedy}")
 
 
 def _unpacked(path: Path, payload: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    from safetensors import SafetensorError  # part of the extra `train`
+    from safetensors.numpy import load
+
     try:
-        arrays = load_arrays(payload)
+        arrays = load(payload)
         header = json.loads(payload[8 : 8 + int.from_bytes(payload[:8], "little")])
         return json.loads(header["__metadata__"]["soundness"]), arrays
     except (SafetensorError, ValueError, KeyError) as error:
@@ -118,5 +142,6 @@ def _unpacked(path: Path, payload: bytes) -> tuple[dict[str, Any], dict[str, NDA
 
 
 def arrays_below(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Arrays whose names begin with a prefix and a dot, by the rest of their names."""
     start = f"{prefix}."
     return {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}

@@ -4,82 +4,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from soundness.aliases import Announce, PathLike, Progress
+from soundness.aliases import PathLike, Progress
 from soundness.extras import check_extra
-from soundness.settings.loading import DEFAULT_SYSTEM
 
 if TYPE_CHECKING:  # each verb loads what it needs, and no more
-    from soundness.detectors.detector import Detector
     from soundness.separation.separator import Separator
 
-__all__ = ["train", "train_separator"]
-
-
-def train(
-    data: PathLike,
-    out: PathLike,
-    *,
-    system: str = DEFAULT_SYSTEM,
-    overrides: Iterable[str] = (),
-    separator: PathLike | None = None,
-    machines: Sequence[str] = (),
-    seed: int = 0,
-    resume: bool = False,
-    overwrite: bool = False,
-    progress: Progress | None = None,
-    announce: Announce | None = None,
-) -> "list[Detector]":
-    """Train a detector for each machine of a data set; see `soundness.training.run.train`.
-
-    Parameters
-    ----------
-    data
-        A data set of any layout, or a folder of normal recordings.
-    out
-        The run's folder.
-    system
-        A name of `soundness.system_names`, or a settings file.
-    overrides
-        ``key=value`` each, as with ``--set``.
-    separator
-        A separator's file; without one, a system that needs it trains its own on the data set.
-    machines
-        Machine types to train; all of them where none is named.
-    seed
-        Of everything random.
-    resume
-        Go on with a training that was interrupted.
-    overwrite
-        Replace an earlier run.
-    progress
-        Is told what is going on, how much of it is done, and of how much.
-    announce
-        Is told, before a long training, how long it is expected to take.
-
-    Raises
-    ------
-    SoundnessError
-        If the settings, the data or the folder do not do, or the extra ``train`` is not installed.
-    """
-    from soundness.settings.loading import load_settings
-
-    settings = load_settings(system, overrides=overrides)
-    check_extra()
-    from soundness.training import run as training
-
-    return training.train(
-        data,
-        out,
-        system=system,
-        settings=settings,
-        separator=None if separator is None else Path(separator),
-        machines=machines,
-        seed=seed,
-        resume=resume,
-        overwrite=overwrite,
-        progress=progress,
-        announce=announce,
-    )
+__all__ = ["train_separator"]
 
 
 def train_separator(

@@ -82,7 +82,7 @@ def test_systems_with_a_network_run_with_every_seed_and_others_once(result):
 @pytest.mark.slow
 def test_its_figures_are_those_of_the_single_steps(result, fan, tmp_path):
     (settings,) = systems("conditional", overrides=["separation=off"])
-    (detector,) = train(fan, tmp_path / "run", system="conditional", settings=settings, seed=3)
+    (detector,) = train(fan, tmp_path / "run", system=settings, seed=3)
     score_clips({"fan": detector}, [fan], tmp_path / "scores")
     expected = evaluate(tmp_path / "scores")
     assert result.measured[2].evaluation.machines == expected.machines

@@ -53,7 +53,7 @@ def detector(detectors):
 def pump(tmp_path_factory, write_machine, small):
     root = tmp_path_factory.mktemp("pump")
     data = write_machine(root, "pump", seed=1, n_test=2)
-    (made,) = train(data, root / "run", system="log-mel-knn", settings=small("log-mel-knn"))
+    (made,) = train(data, root / "run", system=small("log-mel-knn"))
     return data, made
 
 
@@ -156,7 +156,7 @@ def stereo_detector(tmp_path, small):
     for index in range(4):
         soundfile.write(folder / f"{index}.wav", np.column_stack([noise(), noise(seed=9 + index)]), RATE)
     settings = small("log-mel-knn", "audio.channel=1")
-    (made,) = train(folder.parent, tmp_path / "stereo" / "run", system="log-mel-knn", settings=settings)
+    (made,) = train(folder.parent, tmp_path / "stereo" / "run", system=settings)
     return made
 
 

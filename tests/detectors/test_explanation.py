@@ -44,7 +44,7 @@ def workshop(tmp_path_factory, small):
     for seed in range(12):
         write_fan(root / "fan" / "normal", seed=100 + seed)
     settings = small("log-mel-whitened", "log_mel.n_mels=32")
-    train(root / "fan", root / "run", system="log-mel-whitened", settings=settings)
+    train(root / "fan", root / "run", system=settings)
     return root
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from soundness.detectors.saving import load_detector, load_detectors, save_detector
+from soundness.detectors.saving import load, load_detector, save_detector
 from soundness.errors import BundleError, OutputError
 from soundness.sealed_files import FORMATS, SUFFIX
 from soundness.separation.saving import load_separator, save_separator
@@ -247,33 +247,33 @@ def test_a_folder_and_a_missing_file_are_refused_as_a_detector(tmp_path):
 
 
 def test_the_detectors_of_a_folder_are_found_by_machine(detectors, tmp_path, runs):
-    assert load_detectors(runs["log-mel-knn"]).keys() == {"fan"}
+    assert load(runs["log-mel-knn"]).keys() == {"fan"}
     save_detector(detectors["conditional"], tmp_path / "b.soundness")
     (tmp_path / "notes.txt").write_text("mine")
-    found = load_detectors(tmp_path)
+    found = load(tmp_path)
     assert found.keys() == {"fan"}
     assert found["fan"].settings == detectors["conditional"].settings
-    assert load_detectors(tmp_path / "b.soundness").keys() == {"fan"}
+    assert load(tmp_path / "b.soundness").keys() == {"fan"}
 
 
 def test_a_folder_without_detectors_and_no_folder_at_all_are_refused(tmp_path):
     with pytest.raises(BundleError, match=rf"{re.escape(str(tmp_path))}: holds no detector; .*\{SUFFIX}"):
-        load_detectors(tmp_path)
+        load(tmp_path)
     with pytest.raises(BundleError, match=r"none: no such file or folder"):
-        load_detectors(tmp_path / "none")
+        load(tmp_path / "none")
 
 
 def test_one_damaged_detector_of_a_folder_is_named(saved, detectors):
     save_detector(detectors["conditional"], saved.with_name("pump.soundness"))
     saved.with_name("pump.soundness").write_bytes(b"gone")
     with pytest.raises(BundleError, match=r"pump\.soundness: not a detector"):
-        load_detectors(saved.parent)
+        load(saved.parent)
 
 
 def test_two_detectors_of_one_machine_in_a_folder_are_refused(saved, detectors):
     save_detector(detectors["log-mel-knn"], saved.with_name("copy.soundness"))
     with pytest.raises(BundleError, match=r"fan"):
-        load_detectors(saved.parent)
+        load(saved.parent)
 
 
 # Separators
@@ -302,7 +302,7 @@ def test_a_separator_where_a_detector_is_expected_and_the_reverse_are_refused_as
     with pytest.raises(BundleError, match=rf"^{re.escape(str(saved))}: holds a detector; expected a separator"):
         load_separator(saved)
     with pytest.raises(BundleError, match="holds a separator; expected a detector"):
-        load_detectors(copied_separator)
+        load(copied_separator)
 
 
 @SAME_FOLDER

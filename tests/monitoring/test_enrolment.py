@@ -53,7 +53,9 @@ def test_enrolling_is_nearly_training_with_the_clips(detector, fresh, trained, t
     shutil.copytree(trained.parents[1] / "data", tmp_path / "both")
     for index, path in enumerate(fresh):
         shutil.copy(path, tmp_path / "both" / "fan" / "train" / f"section_00_target_train_normal_{index:04d}_b.wav")
-    (both,) = soundness.train(tmp_path / "both", tmp_path / "run", system="log-mel-whitened", overrides=SMALL_EARS)
+    (both,) = soundness.train(
+        tmp_path / "both", tmp_path / "run", system=soundness.load_settings("log-mel-whitened", overrides=SMALL_EARS)
+    )
     enrolled = enrol(detector, fresh, condition="b", domain="target").detector
     assert np.allclose(enrolled.scorer.bank.whitened, both.scorer.bank.whitened, atol=1e-6)
     assert np.allclose(enrolled.scorer.left_out[24:], both.scorer.left_out[24:], atol=1e-6)
@@ -129,7 +131,9 @@ def test_a_scorer_that_keeps_no_clips_says_so(detector, fresh):
 def test_a_network_hears_new_clips_as_the_known_condition_that_suits_them_best(write_machine, tmp_path):
     write_machine(tmp_path / "data", n_source=12, n_target=0)
     overrides = [*SMALL_EARS, *SMALL_NETWORK, "separation=off"]
-    (before,) = soundness.train(tmp_path / "data", tmp_path / "run", system="conditional", overrides=overrides)
+    (before,) = soundness.train(
+        tmp_path / "data", tmp_path / "run", system=soundness.load_settings("conditional", overrides=overrides)
+    )
     fresh = [hum_at(tmp_path / "fresh" / f"{seed}.wav", 900, seed) for seed in range(5)]
     enrolment = enrol(before, fresh, condition="b", domain="target", is_forced=True)
     vectors = [

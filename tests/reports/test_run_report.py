@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 from command_line import refusal, soundness
 from soundness.benchmarking.results import BenchmarkResult, Measured, place_of
 from soundness.detectors.bulk_scoring import score_clips
-from soundness.detectors.saving import load_detectors, save_detector
+from soundness.detectors.saving import load, save_detector
 from soundness.evaluation.bootstrap import bootstrap_intervals
 from soundness.evaluation.results import evaluate
 from soundness.evaluation.score_files import MachineScores, read_scores
@@ -36,7 +36,7 @@ def bench(tmp_path_factory, fan, small):
     measured = []
     for system in SYSTEMS:
         scores = place_of(out, "scores", system, 0)
-        detectors = train(fan, place_of(out, "runs", system, 0), system=system, settings=small(system))
+        detectors = train(fan, place_of(out, "runs", system, 0), system=small(system))
         score_clips({"fan": detectors[0]}, [fan], scores, n_workers=1)
         interval = bootstrap_intervals(scores, rng=np.random.default_rng(0), truth=fan).score
         measured.append(
@@ -65,7 +65,7 @@ def bench(tmp_path_factory, fan, small):
 def run(tmp_path_factory, fan, small):
     """A training with a network."""
     folder = tmp_path_factory.mktemp("report") / "run"
-    train(fan, folder, system="conditional", settings=small("conditional"))
+    train(fan, folder, system=small("conditional"))
     return folder
 
 
@@ -269,7 +269,7 @@ def measured_separator():
 
 
 def test_the_quality_of_a_separator_is_shown_where_it_is_known(run, small_separator, tmp_path):
-    (detector,) = load_detectors(run).values()
+    (detector,) = load(run).values()
     detector = replace(detector, summary=detector.summary.model_copy(update={"separation": "augment"}))
     save_detector(detector, tmp_path / "run" / "fan.soundness")
     (tmp_path / "run" / "run.json").write_text(json.dumps({"machine_types": ["fan", "pump"]}))

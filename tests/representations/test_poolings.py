@@ -102,7 +102,7 @@ def test_views_reach_the_scorer_and_are_read_back(fan, small, tmp_path, waveform
     settings = small(
         "log-mel-knn", "representation=log-mel", TWO_VIEWS, "scorer=fused", f"scorer.members={members}", *whitening
     )
-    (detector,) = train(fan, tmp_path / "run", system="log-mel-knn", settings=settings)
+    (detector,) = train(fan, tmp_path / "run", system=settings)
     assert detector.scorer.sizes.tolist() == [16, 16]
     assert len(detector.scorer.scorers) == 3
     assert load_detector(tmp_path / "run" / "fan.soundness").score(waveform) == detector.score(waveform)

@@ -138,7 +138,7 @@ def test_a_network_without_an_encoder_has_no_latent(monkeypatch):
 )
 def test_views_reach_the_fused_scorer_and_are_read_back(fan, small, tmp_path, waveform, overrides, sizes):
     settings = small("conditional", VIEWS, "scorer=fused", "training.max_steps=10", *overrides)
-    (detector,) = train(fan, tmp_path / "run", system="conditional", settings=settings)
+    (detector,) = train(fan, tmp_path / "run", system=settings)
     assert detector.scorer.sizes.tolist() == sizes
     assert len(detector.scorer.scorers) == 3
     assert detector.error_map(waveform).min() >= 0.0

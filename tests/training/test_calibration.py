@@ -64,7 +64,7 @@ def test_a_domain_of_too_few_clips_cannot_be_held_out(data, tmp_path):
 @pytest.mark.parametrize("system", ["log-mel-whitened", "conditional"])
 def test_held_out_clips_calibrate_a_detector_that_was_trained_without_them(data, small, tmp_path, system):
     settings = small(system, "calibration=held-out", "separation=off")
-    (detector,) = train(data, tmp_path / "run", system=system, settings=settings, seed=3)
+    (detector,) = train(data, tmp_path / "run", system=settings, seed=3)
     _, held_out = split_machine(open_dataset(data).machines["fan"], settings, seed=3)
     scores = {"source": [], "target": []}
     for clip in held_out.train:
@@ -78,9 +78,7 @@ def test_held_out_clips_calibrate_a_detector_that_was_trained_without_them(data,
     for clip in open_dataset(data).machines["fan"].train:
         if clip not in held_out.train:
             shutil.copy(clip.path, bare)
-    (alone,) = train(
-        tmp_path / "bare", tmp_path / "run2", system=system, settings=small(system, "separation=off"), seed=3
-    )
+    (alone,) = train(tmp_path / "bare", tmp_path / "run2", system=small(system, "separation=off"), seed=3)
     path = held_out.train[0].path
     assert score_clip(alone, path) == score_clip(detector, path)  # as if they had never been there
     assert alone.threshold.value != detector.threshold.value
@@ -91,7 +89,7 @@ def test_held_out_clips_calibrate_a_detector_that_was_trained_without_them(data,
 )
 def test_left_out_clips_say_whether_a_network_has_heard_them(data, small, tmp_path, system, origin):
     settings = small(system, "separation=off")
-    (detector,) = train(data, tmp_path / "run", system=system, settings=settings)
+    (detector,) = train(data, tmp_path / "run", system=settings)
     assert detector.calibration.origin == origin
     assert detector.calibration.n_clips == {"source": 14, "target": 6}
     assert detector.calibration.notes[0] in detector.summary.notes

@@ -143,7 +143,7 @@ def test_clips_of_a_machine_that_is_partly_labelled_get_its_own_labels(write_mac
 def test_a_classifier_without_another_machine_is_refused_before_anything_is_written(nameless, small, tmp_path):
     settings = small("conditional", "pseudo_labels=classifier", "separation=off")
     with pytest.raises(DataError) as caught:
-        train(nameless, tmp_path / "run", system="conditional", settings=settings)
+        train(nameless, tmp_path / "run", system=settings)
     assert str(caught.value) == (
         f"{nameless}: pseudo_labels=classifier needs another machine whose clips have attributes, to label those of "
         f"fan; the data set has none; pseudo_labels=clusters needs none"
@@ -157,7 +157,7 @@ def test_a_teacher_whose_clip_cannot_be_used_is_refused_by_name(halls, small, tm
     path.write_bytes(b"no sound")
     settings = small("conditional", "pseudo_labels=classifier", "separation=off")
     with pytest.raises(AudioError, match=path.name):
-        train(data, tmp_path / "run", system="conditional", settings=settings, machines=["fan"])
+        train(data, tmp_path / "run", system=settings, machines=["fan"])
 
 
 # A whole training
@@ -168,7 +168,7 @@ def test_a_teacher_whose_clip_cannot_be_used_is_refused_by_name(halls, small, tm
 def test_the_summary_tells_the_labels_and_their_sizes(nameless, small, tmp_path, separation, separator_file):
     settings = small("conditional", f"separation={separation}")
     given = separator_file if separation == "augment" else None
-    (detector,) = train(nameless, tmp_path / "run", system="conditional", settings=settings, separator=given)
+    (detector,) = train(nameless, tmp_path / "run", system=settings, separator=given)
     summary = detector.summary
     assert summary.conditions == ("source cluster_1", "source cluster_2", "target cluster_3")
     assert summary.conditioned_on == ("attributes", "domain")
@@ -182,7 +182,7 @@ def test_the_summary_tells_the_labels_and_their_sizes(nameless, small, tmp_path,
 @pytest.mark.slow
 def test_machines_that_share_a_network_have_labels_of_their_own(halls, small, tmp_path):
     settings = small("conditional", "scope=shared", "separation=off", "pseudo_labels=classifier")
-    fan, pump = train(halls, tmp_path / "run", system="conditional", settings=settings)
+    fan, pump = train(halls, tmp_path / "run", system=settings)
     assert {"source pump vel_0", "source pump vel_1"} <= set(fan.summary.pseudo_labels)
     assert sum(fan.summary.pseudo_labels.values()) == 34
     assert pump.summary.pseudo_labels == {}
@@ -192,8 +192,8 @@ def test_machines_that_share_a_network_have_labels_of_their_own(halls, small, tm
 @pytest.mark.slow
 def test_one_machine_is_trained_with_the_labels_that_it_has_beside_others(halls, small, tmp_path):
     settings = small("conditional", "separation=off", "pseudo_labels=classifier")
-    (alone,) = train(halls, tmp_path / "alone", system="conditional", settings=settings, machines=["fan"])
-    beside, _ = train(halls, tmp_path / "both", system="conditional", settings=settings)
+    (alone,) = train(halls, tmp_path / "alone", system=settings, machines=["fan"])
+    beside, _ = train(halls, tmp_path / "both", system=settings)
     assert alone.summary.pseudo_labels == beside.summary.pseudo_labels
     wave = 0.1 * np.random.default_rng(0).standard_normal((1, 8_000)).astype(np.float32)
     assert alone.score(wave) == beside.score(wave)
@@ -203,7 +203,7 @@ def test_one_machine_is_trained_with_the_labels_that_it_has_beside_others(halls,
 def test_a_run_does_not_go_on_with_labels_from_other_clips(halls, small, tmp_path):
     data = shutil.copytree(halls, tmp_path / "halls")
     settings = small("conditional", "separation=off", "pseudo_labels=classifier")
-    options = {"system": "conditional", "settings": settings, "machines": ["fan"], "resume": True}
+    options = {"system": settings, "machines": ["fan"], "existing": "resume"}
     (before,) = train(data, tmp_path / "run", **options)
     (again,) = train(data, tmp_path / "run", **options)
     assert again.summary == before.summary

@@ -19,7 +19,7 @@ import torch
 from pydantic import BaseModel
 
 from soundness.detectors.bulk_scoring import score_clip, score_clips
-from soundness.detectors.saving import load_detector, load_detectors
+from soundness.detectors.saving import load, load_detector
 from soundness.errors import AudioError, BundleError, DataError, OutputError, SettingsError
 from soundness.representations.protocol import network_plan
 from soundness.separation.saving import load_separator, save_separator
@@ -36,7 +36,7 @@ def run(tmp_path, small):
     """Trains into a folder of its own."""
 
     def run(data, *overrides, system="log-mel-knn", out="run", **options):
-        return train(data, tmp_path / out, system=system, settings=small(system, *overrides), **options)
+        return train(data, tmp_path / out, system=small(system, *overrides), **options)
 
     return run
 
@@ -452,7 +452,7 @@ def two_machines(tmp_path_factory, write_machine):
 def test_each_machine_has_a_network_of_its_own(two_machines, run, tmp_path):
     detectors = run(two_machines, system="conditional")
     assert [detector.machine_type for detector in detectors] == ["fan", "pump"]
-    assert load_detectors(tmp_path / "run").keys() == {"fan", "pump"}
+    assert load(tmp_path / "run").keys() == {"fan", "pump"}
     (alone,) = run(two_machines, system="conditional", machines=["pump"], out="alone")
     assert detectors[1].score(wave()) == alone.score(wave())
     weights = [d.representation.arrays()["autoencoder.to_latent.weight"] for d in detectors]
@@ -461,7 +461,7 @@ def test_each_machine_has_a_network_of_its_own(two_machines, run, tmp_path):
 
 def test_one_network_is_shared_by_all_machines_where_that_is_asked_for(two_machines, run, tmp_path):
     run(two_machines, "scope=shared", system="conditional")
-    fan, pump = load_detectors(tmp_path / "run").values()
+    fan, pump = load(tmp_path / "run").values()
     one, other = fan.representation.arrays(), pump.representation.arrays()
     shared = one.keys() - {"conditions"}
     assert len(shared) > 5
@@ -502,28 +502,28 @@ def test_a_run_that_died_before_it_had_learned_anything_is_no_hindrance(tmp_path
 
 def test_overwriting_replaces_a_run(fan, run, tmp_path):
     run(fan, seed=1)
-    run(fan, seed=2, overwrite=True)
+    run(fan, seed=2, existing="replace")
     assert load_detector(tmp_path / "run" / "fan.soundness").summary.seed == 2
 
 
 def test_overwriting_removes_the_detectors_of_the_earlier_run(two_machines, run, tmp_path):
     run(two_machines)
-    run(two_machines, machines=["pump"], overwrite=True)
-    assert load_detectors(tmp_path / "run").keys() == {"pump"}
+    run(two_machines, machines=["pump"], existing="replace")
+    assert load(tmp_path / "run").keys() == {"pump"}
 
 
 def test_a_folder_that_is_no_run_is_never_overwritten(fan, run, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "thesis.txt").write_text("mine")
     with pytest.raises(OutputError, match=r"run: exists, and is not the folder of a run"):
-        run(fan, overwrite=True)
+        run(fan, existing="replace")
     assert contents(tmp_path / "run") == {"thesis.txt": b"mine"}
 
 
 def test_a_file_is_never_overwritten(fan, run, tmp_path):
     (tmp_path / "run").write_text("mine")
     with pytest.raises(OutputError, match=r"run: "):
-        run(fan, overwrite=True)
+        run(fan, existing="replace")
     assert (tmp_path / "run").read_text() == "mine"
 
 
@@ -533,7 +533,7 @@ def test_overwriting_deletes_nothing_of_anybody_else(fan, run, tmp_path):
     for name, content in strange.items():
         (tmp_path / "run" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "run" / name).write_bytes(content)
-    run(fan, system="conditional", overwrite=True)
+    run(fan, system="conditional", existing="replace")
     after = contents(tmp_path / "run")
     assert {name: after.get(name) for name in strange} == strange
 
@@ -541,14 +541,14 @@ def test_overwriting_deletes_nothing_of_anybody_else(fan, run, tmp_path):
 def test_overwriting_keeps_a_detector_that_the_run_did_not_make(fan, run, tmp_path):
     run(fan)
     shutil.copy(tmp_path / "run" / "fan.soundness", tmp_path / "run" / "my_best.soundness")
-    run(fan, overwrite=True)
+    run(fan, existing="replace")
     assert (tmp_path / "run" / "my_best.soundness").exists()
 
 
 def test_resuming_a_finished_run_gives_its_detectors(fan, run, tmp_path):
     (before,) = run(fan, system="conditional")
     written = contents(tmp_path / "run")
-    (after,) = run(fan, system="conditional", resume=True)
+    (after,) = run(fan, system="conditional", existing="resume")
     assert after.score(wave()) == before.score(wave())
     assert contents(tmp_path / "run") == written
 
@@ -557,7 +557,7 @@ def test_resuming_trains_the_machines_that_are_missing_and_no_others(two_machine
     whole = run(two_machines, system="conditional")
     kept = (tmp_path / "run" / "fan.soundness").stat().st_mtime_ns
     (tmp_path / "run" / "pump.soundness").unlink()
-    again = run(two_machines, system="conditional", resume=True)
+    again = run(two_machines, system="conditional", existing="resume")
     assert (tmp_path / "run" / "fan.soundness").stat().st_mtime_ns == kept
     assert [d.score(wave()) for d in again] == [d.score(wave()) for d in whole]
 
@@ -575,14 +575,14 @@ def test_resuming_something_else_is_refused_by_name(two_machines, run, tmp_path,
     run(two_machines)
     before = contents(tmp_path / "run")
     with pytest.raises(OutputError, match=f"run: was started with {message}"):
-        run(two_machines, *overrides, resume=True, **options)
+        run(two_machines, *overrides, existing="resume", **options)
     assert contents(tmp_path / "run") == before
 
 
 def test_another_description_of_the_same_system_is_resumed(two_machines, run, tmp_path):
     run(two_machines)
     kept = (tmp_path / "run" / "fan.soundness").stat().st_mtime_ns
-    run(two_machines, "description=Says the same.", resume=True)
+    run(two_machines, "description=Says the same.", existing="resume")
     assert (tmp_path / "run" / "fan.soundness").stat().st_mtime_ns == kept
 
 
@@ -590,14 +590,14 @@ def test_resuming_a_folder_that_is_no_run_is_refused(fan, run, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "thesis.txt").write_text("mine")
     with pytest.raises(OutputError, match=r"run: "):
-        run(fan, resume=True)
+        run(fan, existing="resume")
     (tmp_path / "run" / "run.json").write_text("{")
     with pytest.raises(OutputError, match=r"run\.json: not the file of a run"):
-        run(fan, resume=True)
+        run(fan, existing="resume")
 
 
 def test_resuming_where_nothing_was_begun_begins(fan, run):
-    assert len(run(fan, resume=True)) == 1
+    assert len(run(fan, existing="resume")) == 1
 
 
 TRAIN = """
@@ -606,7 +606,7 @@ from soundness.settings.system import SystemSettings
 from soundness.training.run import train
 torch.set_num_threads(1)
 data, out, settings = sys.argv[1:]
-train(data, out, system="conditional", settings=SystemSettings.model_validate(json.loads(settings)), seed=4)
+train(data, out, system=SystemSettings.model_validate(json.loads(settings)), seed=4)
 """
 
 
@@ -633,10 +633,10 @@ def test_a_training_that_is_killed_and_resumed_ends_like_one_that_was_not(fan, r
     assert process.returncode == -signal.SIGKILL
     assert not list((tmp_path / "run").glob("*.soundness"))
     with pytest.raises(OutputError, match="another seed"):
-        run(fan, *overrides, **options | {"seed": 5}, resume=True)
+        run(fan, *overrides, **options | {"seed": 5}, existing="resume")
     with pytest.raises(OutputError, match="another settings"):
-        run(fan, *overrides, "training.batch_size=8", **options, resume=True)
-    (resumed,) = run(fan, *overrides, **options, resume=True)
+        run(fan, *overrides, "training.batch_size=8", **options, existing="resume")
+    (resumed,) = run(fan, *overrides, **options, existing="resume")
     (whole,) = run(fan, *overrides, **options, out="whole")
     assert resumed.summary.n_steps == whole.summary.n_steps == 600
     assert resumed.summary.train_loss == pytest.approx(whole.summary.train_loss, abs=1e-6)
@@ -779,7 +779,7 @@ def test_a_run_without_a_separator_trains_its_own_and_resumes(hall, run, tmp_pat
     (given,) = run(hall, system="conditional", machines=["fan"], separator=tmp_path / "own.soundness", out="given")
     assert given.score(wave()) == detectors[0].score(wave())
     (tmp_path / "run" / "pump.soundness").unlink()
-    again = run(hall, "separator.max_steps=4", system="conditional", resume=True)
+    again = run(hall, "separator.max_steps=4", system="conditional", existing="resume")
     assert [d.score(wave()) for d in again] == [d.score(wave()) for d in detectors]
 
 
@@ -794,10 +794,10 @@ def test_a_run_that_was_interrupted_while_its_separator_was_trained_is_resumed(h
         run(hall, "separator.max_steps=4", progress=stop, **options)
     with pytest.raises(OutputError, match=r"run: exists already; --overwrite replaces it, --resume goes on"):
         run(hall, "separator.max_steps=4", **options)
-    (resumed,) = run(hall, "separator.max_steps=4", resume=True, **options)
+    (resumed,) = run(hall, "separator.max_steps=4", existing="resume", **options)
     (whole,) = run(hall, "separator.max_steps=4", out="whole", **options)
     assert resumed.score(wave()) == whole.score(wave())
-    (anew,) = run(hall, "separator.max_steps=4", overwrite=True, **options)
+    (anew,) = run(hall, "separator.max_steps=4", existing="replace", **options)
     assert anew.score(wave()) == whole.score(wave())
 
 
@@ -821,26 +821,26 @@ def test_resuming_with_another_separator_is_refused(fan, run, separator_file, se
     other = Separator(network, settings=separator.settings, summary=separator.summary)
     save_separator(other, tmp_path / "other.soundness")
     with pytest.raises(OutputError, match="run: was started with another separator"):
-        run(fan, "separation=denoise", separator=tmp_path / "other.soundness", resume=True)
+        run(fan, "separation=denoise", separator=tmp_path / "other.soundness", existing="resume")
 
 
-def test_how_long_a_training_is_expected_to_take_is_announced(fan, run, separator_file):
-    told = []
-    run(fan, system="conditional", announce=told.append)
-    run(fan, system="conditional", separator=separator_file, announce=told.append, out="with")
-    assert len(told) == 2
-    assert all(re.fullmatch(r"expected to take up to \d+ (s|min) \(.*\d+ (s|min)\)", line) for line in told)
+def test_the_expected_time_of_a_training_is_logged(fan, run, separator_file, caplog):
+    caplog.set_level("INFO", logger="soundness.training")
+    run(fan, system="conditional")
+    run(fan, system="conditional", separator=separator_file, out="with")
+    assert len(caplog.messages) == 2
+    assert all(re.fullmatch(r"expected to take up to \d+ (s|min) \(.*\d+ (s|min)\)", line) for line in caplog.messages)
 
 
-def test_the_time_of_a_separator_is_a_part_of_what_is_announced(hall, run):
-    told = []
+def test_the_time_of_a_separator_is_a_part_of_what_is_logged(hall, run, caplog):
+    caplog.set_level("INFO", logger="soundness.training")
 
     def stop(*_):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(hall, "separator.minutes=300", system="conditional", announce=told.append, progress=stop)
-    (line,) = told
+        run(hall, "separator.minutes=300", system="conditional", progress=stop)
+    (line,) = caplog.messages
     assert line == "expected to take up to 300 min (training the separator 300 min)"
 
 
@@ -880,7 +880,7 @@ def rows(folder):
 def test_clips_under_blind_names_have_the_same_scores_to_the_last_bit(toycar, tmp_path, system):
     few = ("training.max_steps=10", "training.steps_per_epoch=5", "training.batch_size=16")
     settings = load_settings(system, overrides=few if system == "conditional" else ())
-    (detector,) = train(toycar, tmp_path / "run", system=system, settings=settings)
+    (detector,) = train(toycar, tmp_path / "run", system=settings)
     paths = sorted((toycar / "test").iterdir())
     order = np.random.default_rng(0).permutation(len(paths))
     blind = tmp_path / "blind"

@@ -20,7 +20,7 @@ from soundness.audio.log_mel_cache import LogMelCache
 from soundness.benchmarking.results import Measured, place_of
 from soundness.data.datasets import Machine
 from soundness.detectors.bulk_scoring import score_clips
-from soundness.detectors.saving import load_detectors
+from soundness.detectors.saving import load
 from soundness.errors import OutputError, SoundnessError
 from soundness.evaluation.bootstrap import bootstrap_intervals
 from soundness.evaluation.results import evaluate
@@ -31,7 +31,7 @@ from soundness.separation.saving import load_separator
 from soundness.separation.training import train_separator
 from soundness.settings.system import SystemSettings
 from soundness.training.duration import expected_seconds
-from soundness.training.run import train
+from soundness.training.run import Caches, TrainingPlan, train_planned
 
 __all__ = ["Job", "SharedSeparators", "enter_worker", "is_random", "plan_jobs", "run_all"]
 
@@ -249,20 +249,15 @@ def _run(job: Job) -> tuple[Measured | None, str]:
 def _measure(job: Job) -> Measured:
     store, networks = LogMelCache(job.out / "spectrograms"), NetworkCache(job.out / "networks")
     started = time.perf_counter()
-    train(
-        job.data,
-        job.run,
-        system=job.settings.name,
+    plan = TrainingPlan(
         settings=job.settings,
         separator=job.separator,
         machines=job.machines,
         seed=job.seed,
-        resume=True,
-        store=store,
-        networks=networks,
     )
+    train_planned(job.data, job.run, plan, existing="resume", caches=Caches(log_mels=store, networks=networks))
     trained = time.perf_counter()
-    detectors = {name: replace(detector, cache=store) for name, detector in load_detectors(job.run).items()}
+    detectors = {name: replace(detector, cache=store) for name, detector in load(job.run).items()}
     score_clips(detectors, [job.data], job.scores, overwrite=True, n_workers=1)
     scored = time.perf_counter()
     intervals = bootstrap_intervals(job.scores, rng=np.random.default_rng(job.seed), truth=job.truth)

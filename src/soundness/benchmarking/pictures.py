@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from soundness.atomic_files import whole_file
 from soundness.audio.log_mel import band_centres
 from soundness.benchmarking.results import BenchmarkResult, place_of
-from soundness.detectors.saving import load_detectors
+from soundness.detectors.saving import load
 from soundness.evaluation.labelled_scores import read_labelled
 from soundness.evaluation.metrics import roc_curve
 from soundness.settings.system import SystemSettings
@@ -51,7 +51,7 @@ def draw_benchmark(result: BenchmarkResult, out: Path, *, truth: Path) -> None:
     for system, histogram in zip(result.systems, histograms, strict=True):
         seed = next(one.seed for one in result.measured if one.system == system)
         by_system[system] = _labelled(place_of(out, "scores", system, seed), truth)
-        detectors = load_detectors(place_of(out, "runs", system, seed))
+        detectors = load(place_of(out, "runs", system, seed))
         thresholds = {name: detector.threshold.value for name, detector in detectors.items()}
         title = f"anomaly scores, {system}, seed {seed}"
         draw_score_histograms(by_system[system], histogram, thresholds=thresholds, title=title)

@@ -8,7 +8,7 @@ import typer
 
 import soundness
 from soundness.atomic_files import write_whole
-from soundness.cli.console import progress_bars, say, show_lines, show_table, warn
+from soundness.cli.console import progress_bars, say, show_lines, show_table
 from soundness.cli.options import (
     Data,
     JsonFile,
@@ -21,6 +21,7 @@ from soundness.cli.options import (
     Seed,
     SeparatorFile,
     Truth,
+    existing_results,
     split_names,
 )
 from soundness.settings.loading import DEFAULT_SYSTEM
@@ -71,15 +72,12 @@ def train(
         detectors = soundness.train(
             data,
             out,
-            system=system,
-            overrides=[*(overrides or ()), *chosen],
+            system=soundness.load_settings(system, overrides=[*(overrides or ()), *chosen]),
             separator=separator,
             machines=split_names(machines),
             seed=seed,
-            resume=resume,
-            overwrite=overwrite,
+            existing=existing_results(resume=resume, overwrite=overwrite),
             progress=None if quiet else bars,
-            announce=None if quiet else warn,
         )
     show_detectors(detectors, out)
     say(f"next: soundness score {out} CLIPS --out SCORES")

@@ -6,29 +6,18 @@ Nothing in it is ever executed. A part of a user's own is named by its import pa
 was imported before, or is allowed by the environment.
 """
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from soundness.aliases import PathLike
-from soundness.errors import DataError, OutputError, SettingsError
-
-if TYPE_CHECKING:  # each verb loads what it needs, and no more
-    from soundness.detectors.detector import Detector
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
-from soundness.extras import check_extra
-
-if TYPE_CHECKING:  # each verb loads what it needs, and no more
-    from soundness.detectors.detector import Detector
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from numpy.typing import NDArray
 
+from soundness.aliases import PathLike
 from soundness.detectors.detector import Detector, TrainingSummary
 from soundness.detectors.normal_clips import NormalClips
-from soundness.errors import BundleError
+from soundness.errors import BundleError, DataError, OutputError, SettingsError
+from soundness.extras import check_extra
 from soundness.plugins import check_allowed
 from soundness.representations.protocol import find_representation
 from soundness.scoring.alarms import AlarmRule
@@ -43,13 +32,10 @@ from soundness.sealed_files import (
     this_version_reads,
     write_sealed,
 )
-from soundness.separation.saving import _about, _rebuilt
+from soundness.separation.saving import describe_separator, rebuild_separator
 from soundness.settings.system import SystemSettings
 
-if TYPE_CHECKING:  # loads PyTorch
-    pass
-
-__all__ = ["load", "load_detector", "load_detectors", "one_detector", "save_detector", "writable"]
+__all__ = ["load", "load_detector", "one_detector", "save_detector", "writable"]
 
 
 def save_detector(detector: Detector, path: Path) -> None:
@@ -78,7 +64,7 @@ def save_detector(detector: Detector, path: Path) -> None:
         about["normal_clips"] = detector.normal_clips.about()
     if detector.separator is not None:
         arrays |= {f"separator.{name}": array for name, array in detector.separator.arrays().items()}
-        about["separator"] = _about(detector.separator) | {"format": FORMATS["separator"]}
+        about["separator"] = describe_separator(detector.separator) | {"format": FORMATS["separator"]}
     write_sealed(path, kind="detector", about=about, arrays=arrays)
 
 
@@ -95,7 +81,7 @@ def load_detector(path: Path) -> Detector:
         separator = None
         if "separator" in about:
             check_format("separator", about["separator"]["format"], file=f"{path}: its separator is of")
-            separator = _rebuilt(about["separator"], arrays_below("separator", arrays))
+            separator = rebuild_separator(about["separator"], arrays_below("separator", arrays))
         settings = SystemSettings.model_validate(about["settings"])
         _check_parts_allowed(path, settings)
         threshold = about["threshold"]
@@ -134,30 +120,8 @@ def _check_parts_allowed(path: Path, settings: SystemSettings) -> None:
         raise BundleError(f"{path}: {error}") from None
 
 
-def load_detectors(path: Path) -> dict[str, Detector]:
-    """Detectors of one file or of a run folder, by machine type.
-
-    Raises
-    ------
-    BundleError
-        If there is no detector there, or one of them cannot be read.
-    """
-    if not path.exists():
-        raise BundleError(f"{path}: no such file or folder; expected a detector ({SUFFIX}) or a run folder")
-    files = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
-    if not files:
-        raise BundleError(f"{path}: holds no detector; expected files that end in {SUFFIX}")
-    detectors: dict[str, Detector] = {}
-    for file in files:
-        detector = load_detector(file)
-        if detector.machine_type in detectors:
-            raise BundleError(f"{file}: a second detector of {detector.machine_type} in this folder")
-        detectors[detector.machine_type] = detector
-    return detectors
-
-
-def load(detector: PathLike) -> "dict[str, Detector]":
-    """Detectors of one file, or of a run's folder, by machine type.
+def load(detector: PathLike) -> dict[str, Detector]:
+    """Read the detectors of one file or of a run folder, by machine type.
 
     Raises
     ------
@@ -166,13 +130,24 @@ def load(detector: PathLike) -> "dict[str, Detector]":
     MissingExtraError
         If the extra ``train`` is not installed.
     """
-    check_extra()
+    check_extra("train")
+    path = Path(detector)
+    if not path.exists():
+        raise BundleError(f"{path}: no such file or folder; expected a detector ({SUFFIX}) or a run folder")
+    files = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
+    if not files:
+        raise BundleError(f"{path}: holds no detector; expected files that end in {SUFFIX}")
+    detectors: dict[str, Detector] = {}
+    for file in files:
+        found = load_detector(file)
+        if found.machine_type in detectors:
+            raise BundleError(f"{file}: a second detector of {found.machine_type} in this folder")
+        detectors[found.machine_type] = found
+    return detectors
 
-    return load_detectors(Path(detector))
 
-
-def one_detector(detector: PathLike) -> "Detector":
-    """The detector of a file, or of the folder of a run with one machine."""
+def one_detector(detector: PathLike) -> Detector:
+    """Read the detector of a file, or of the folder of a run with one machine."""
     detectors = load(detector)
     if len(detectors) > 1:
         raise DataError(f"{detector}: detectors of {', '.join(detectors)}; give the file of one of them")
@@ -180,7 +155,7 @@ def one_detector(detector: PathLike) -> "Detector":
 
 
 def writable(out: PathLike, *, overwrite: bool) -> Path:
-    """Where a detector is to be written, unless something is there."""
+    """Path of a detector that is to be written, unless something is there."""
     path = Path(out)
     if path.is_dir():
         raise OutputError(f"{path}: is a folder; the file of a detector is expected")

@@ -34,6 +34,7 @@ _DPI = 100
 _DRAWN_WITH = ("matplotlib.figure", "matplotlib.patches", "matplotlib.backends.backend_agg")
 _PROGRAM = """import signal
 signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
+from soundness.reports.explanation_figure import run
 run()"""
 
 Array = NDArray[np.floating[Any]]

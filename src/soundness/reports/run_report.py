@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from soundness.aliases import PathLike, Progress
 from soundness.benchmarking.results import BenchmarkResult, place_of
-from soundness.detectors.saving import load_detectors
+from soundness.detectors.saving import load
 from soundness.errors import DataError, OutputError, ScoresError
 from soundness.evaluation.labelled_scores import read_labelled
 from soundness.evaluation.results import evaluate
@@ -153,7 +153,7 @@ class _Places:
 
 
 def _run_page(run: Path, scores: Path | None, places: _Places) -> dict[str, Any]:
-    detectors = load_detectors(run)
+    detectors = load(run)
     lacking = [name for name in read_identity(run / _RUN_FILE)["machine_types"] if name not in detectors]
     missing = [f"{name}: its training was not finished" for name in lacking]
     scored, recordings, data = NOTHING_SCORED, NO_RECORDINGS, places.data
@@ -208,7 +208,7 @@ def _benchmark_page(out: Path, places: _Places, progress: Progress | None) -> di
     for number, name in enumerate(ranked):
         measured = next(one for one in result.measured if one.system == name)
         run, folder = (place_of(out, what, name, measured.seed) for what in ("runs", "scores"))
-        trained = Trained(run, load_detectors(run), shared=out / "separators")
+        trained = Trained(run, load(run), shared=out / "separators")
         scored = Scored(read_scores(folder), read_labelled(folder, truth=truth), measured.evaluation)
         system, problems = system_part(trained, scored, recordings, has_players=number == 0)
         page["systems"].append(system)

@@ -12,7 +12,7 @@ from soundness.settings.system import SeparatorSettings
 if TYPE_CHECKING:  # loads PyTorch
     from soundness.separation.separator import Separator
 
-__all__ = ["load_separator", "save_separator"]
+__all__ = ["describe_separator", "load_separator", "rebuild_separator", "save_separator"]
 
 
 def save_separator(separator: "Separator", path: Path) -> None:
@@ -23,7 +23,7 @@ def save_separator(separator: "Separator", path: Path) -> None:
     OutputError
         If the file cannot be written.
     """
-    write_sealed(path, kind="separator", about=_about(separator), arrays=separator.arrays())
+    write_sealed(path, kind="separator", about=describe_separator(separator), arrays=separator.arrays())
 
 
 def load_separator(path: Path) -> "Separator":
@@ -36,17 +36,19 @@ def load_separator(path: Path) -> "Separator":
     """
     about, arrays = read_sealed(path, kind="separator")
     with this_version_reads(path):
-        return _rebuilt(about, arrays)
+        return rebuild_separator(about, arrays)
 
 
-def _about(separator: "Separator") -> dict[str, Any]:
+def describe_separator(separator: "Separator") -> dict[str, Any]:
+    """Settings and summary of a separator as plain values."""
     return {
         "settings": separator.settings.model_dump(mode="json"),
         "summary": separator.summary.model_dump(mode="json"),
     }
 
 
-def _rebuilt(about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "Separator":
+def rebuild_separator(about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "Separator":
+    """Rebuild a separator from its description and its arrays."""
     from soundness.separation.separator import Separator, SeparatorSummary
 
     return Separator.from_arrays(

@@ -1,10 +1,11 @@
-"""From a data set of normal recordings to a folder of detectors, one per machine."""
+"""Training of detectors: from a data set of normal recordings to a folder of detectors, one per machine."""
 
+import logging
 import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,15 +13,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from soundness.aliases import Announce, PathLike, Progress
+from soundness.aliases import PathLike, Progress
+from soundness.atomic_files import output_errors
 from soundness.audio.log_mel import Spectrograms
 from soundness.audio.log_mel_cache import LogMelCache
-from soundness.data.datasets import Machine, fingerprint, open_dataset
+from soundness.data.datasets import Dataset, Machine, fingerprint, open_dataset
 from soundness.detectors.detector import Detector, TrainingSummary
 from soundness.detectors.front_end import FrontEnd
 from soundness.detectors.reader import RecordingReader
 from soundness.detectors.saving import load_detector, save_detector
-from soundness.errors import OutputError, SettingsError
+from soundness.errors import SettingsError
+from soundness.extras import check_extra
 from soundness.representations.protocol import (
     REPRESENTATIONS,
     FitContext,
@@ -30,76 +33,64 @@ from soundness.representations.protocol import (
     find_representation,
     network_plan,
 )
-from soundness.run_folders import begin_run, package_versions
+from soundness.run_folders import Existing, begin_run, package_versions
 from soundness.scoring.calibration import Calibration, Threshold
 from soundness.scoring.scorers import ANY_DOMAIN, Scorer, TrainingVectors, find_scorer
 from soundness.sealed_files import SUFFIX
+from soundness.settings.loading import DEFAULT_SYSTEM, load_settings
 from soundness.settings.system import SystemSettings
 from soundness.training.calibration import held_out_calibration, left_out_calibration, split_machine
 from soundness.training.clips import check_training_clips, noise_clips, normal_clips_of, read_machine
 from soundness.training.duration import forecast
 from soundness.training.labelling import Labeller
-from soundness.training.separation import decide_separation, given_separator
+from soundness.training.separation import decide_separation, read_separator
 
 if TYPE_CHECKING:  # loads PyTorch
     from soundness.representations.network_cache import NetworkCache
     from soundness.separation.separator import Separator
 
-__all__ = ["train"]
+__all__ = ["Caches", "TrainingPlan", "train", "train_planned"]
+
+_LOG = logging.getLogger(__name__)
 
 _RUN_FILE = "run.json"
 _WORK_FOLDER = "training"
-
-"""Is told what is going on, how much of it is done, and of how much."""
 
 
 def train(
     data: PathLike,
     out: PathLike,
     *,
-    system: str,
-    settings: SystemSettings,
-    separator: Path | None = None,
+    system: PathLike | SystemSettings = DEFAULT_SYSTEM,
+    separator: PathLike | None = None,
     machines: Sequence[str] = (),
     seed: int = 0,
-    resume: bool = False,
-    overwrite: bool = False,
-    store: LogMelCache | None = None,
-    networks: "NetworkCache | None" = None,
+    existing: Existing = "refuse",
     progress: Progress | None = None,
-    announce: Announce | None = None,
 ) -> list[Detector]:
     """Train a detector for each machine of a data set and write it to ``out/<machine_type>.soundness``.
+
+    Before it begins, the expected time is logged at INFO.
 
     Parameters
     ----------
     data
-        A data set of any layout that `soundness.open_dataset` knows. Its training clips are read and, where a separator
-        is to be trained, its supplemental clips; never its test clips.
+        A data set of any layout, or a folder of normal recordings. Its training clips are read and, if a separator is
+        to be trained, its supplemental clips; never its test clips.
     out
-        The run's folder, with logs and, while the training lasts, checkpoints.
+        Folder of the run, with logs and, during the training, checkpoints.
     system
-        Name of the system, for the summary.
-    settings
-        Of the system, from `soundness.load_settings`.
+        A name of `soundness.system_names`, a settings file, or settings from `soundness.load_settings`.
     separator
-        A separator's file; without one, a system that needs it trains its own on the data set.
+        File of a separator; without one, a system that needs it trains its own on the data set.
     machines
-        Machine types to train; all of them where none is named.
+        Machine types to train; all if empty.
     seed
-        Of everything random.
-    resume
-        Go on with a training that was interrupted, with the same data, settings and seed.
-    overwrite
-        Replace an earlier run in ``out``.
-    store
-        Where log-mels are kept between systems; ``None`` to keep none.
-    networks
-        Where trained networks are kept between systems; ``None`` to keep none.
+        Random seed, 0 or more.
+    existing
+        Treatment of an earlier run in ``out``: refuse, resume (with the same data, settings and seed), or replace it.
     progress
-        Is told what is going on; ``None`` for a silent training.
-    announce
-        Is told, before a long training, how long it is expected to take.
+        Called with the name of the current step, the amount of it that is done and the total.
 
     Returns
     -------
@@ -115,51 +106,97 @@ def train(
     BundleError
         If ``separator`` is no separator.
     OutputError
-        If ``out`` holds something already, or cannot be written.
+        If ``out`` cannot be written, or holds something that is to be refused.
+    MissingExtraError
+        If the extra ``train`` is not installed.
     """
+    plan = TrainingPlan(
+        settings=load_settings(system),
+        separator=None if separator is None else Path(separator),
+        machines=tuple(machines),
+        seed=seed,
+    )
+    check_extra("train")
+    return train_planned(data, out, plan, existing=existing, progress=progress)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingPlan:
+    """Description of a training; the fields are parameters of `train`."""
+
+    settings: SystemSettings
+    separator: Path | None = None
+    machines: tuple[str, ...] = ()
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caches:
+    """Results kept on disk between the systems of a benchmark; ``None`` to keep none."""
+
+    log_mels: LogMelCache | None = None
+    networks: "NetworkCache | None" = None
+
+
+def train_planned(
+    data: PathLike,
+    out: PathLike,
+    plan: TrainingPlan,
+    *,
+    existing: Existing = "refuse",
+    caches: Caches | None = None,
+    progress: Progress | None = None,
+) -> list[Detector]:
+    """Train detectors as `train` does, with caches."""
+    settings = plan.settings
     _check_parts(settings)
-    if seed < 0:
-        raise SettingsError(f"seed: {seed}; expected 0 or more")
+    if plan.seed < 0:
+        raise SettingsError(f"seed: {plan.seed}; expected 0 or more")
     dataset = open_dataset(data)
-    chosen = dataset.chosen(machines)
+    chosen = dataset.chosen(plan.machines)
     for machine in chosen:
         check_training_clips(machine, settings)
-    settings, notes = decide_separation(dataset, settings, has_separator=separator is not None)
-    given = given_separator(separator, settings)
-    split = {machine.machine_type: split_machine(machine, settings, seed=seed) for machine in chosen}
-    kept, held_out = ({name: pair[index] for name, pair in split.items()} for index in (0, 1))
-    chosen = list(kept.values())
-    labeller = Labeller((dataset.machines | kept).values(), settings, seed=seed)
-    run = _Run(Path(out), system, settings, seed, chosen, held_out, labeller, notes, store, networks, progress)
-    run.open(given, resume=resume, overwrite=overwrite)
-    groups = [chosen] if settings.scope == "shared" else [[machine] for machine in chosen]
-    if announce is not None:
-        announce(forecast(settings, groups, trains_separator=settings.separation != "off" and given is None))
-    if settings.separation != "off" and given is None:
-        given = run.train_separator(data, resume=resume)
-    return [detector for group in groups for detector in run.train_group(group, given, resume=resume)]
+    settings, notes = decide_separation(dataset, settings, has_separator=plan.separator is not None)
+    separator = None if plan.separator is None else read_separator(plan.separator, settings)
+    split = {machine.machine_type: split_machine(machine, settings, seed=plan.seed) for machine in chosen}
+    kept = {name: pair[0] for name, pair in split.items()}
+    run = _Run(
+        out=Path(out),
+        settings=settings,
+        seed=plan.seed,
+        separator=separator,
+        machines=tuple(kept.values()),
+        held_out={name: pair[1] for name, pair in split.items()},
+        labeller=Labeller((dataset.machines | kept).values(), settings, seed=plan.seed),
+        notes=notes,
+        resumes=existing == "resume",
+        caches=Caches() if caches is None else caches,
+        progress=progress,
+    )
+    run.open(existing)
+    return run.train(dataset)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Run:
     """One training of one system: its folder and everything that identifies it."""
 
     out: Path
-    system: str
     settings: SystemSettings
     seed: int
-    machines: Sequence[Machine]
+    separator: "Separator | None"
+    machines: tuple[Machine, ...]
     held_out: dict[str, Machine]
     labeller: Labeller
     notes: tuple[str, ...]
-    store: LogMelCache | None
-    networks: "NetworkCache | None"
+    resumes: bool
+    caches: Caches
     progress: Progress | None
 
-    def open(self, separator: "Separator | None", *, resume: bool, overwrite: bool) -> None:
+    def open(self, existing: Existing) -> None:
         """Make the folder ready; refuse one that holds anything else."""
         identity = {
-            "system": self.system,
+            "system": self.settings.name,
             "settings": self.settings.deciding(),
             "seed": self.seed,
             "machine_types": [machine.machine_type for machine in self.machines],
@@ -169,56 +206,67 @@ class _Run:
                 for clip in (*machine.train, *noise_clips(machine, self.settings))
             ),
             "pseudo_labels": fingerprint(self.labeller.teachers(self.machines)),
-            "separator": "" if separator is None else separator.fingerprint,
+            "separator": "" if self.separator is None else self.separator.fingerprint,
         }
         begin_run(
             self.out,
             identity,
             kind="training",
             file_name=_RUN_FILE,
-            existing="resume" if resume else "replace" if overwrite else "refuse",
+            existing=existing,
             parts=lambda before: [*(f"{name}{SUFFIX}" for name in before["machine_types"]), _WORK_FOLDER],
         )
 
-    def train_separator(self, data: PathLike, *, resume: bool) -> "Separator":
+    def train(self, dataset: Dataset) -> list[Detector]:
+        """Train all detectors, and before them the run's own separator if the system needs one."""
+        groups = [self.machines] if self.settings.scope == "shared" else [(machine,) for machine in self.machines]
+        needs_separator = self.settings.separation != "off" and self.separator is None
+        if _LOG.isEnabledFor(logging.INFO):  # a forecast takes seconds
+            _LOG.info(forecast(self.settings, groups, trains_separator=needs_separator))
+        run = replace(self, separator=self._train_separator(dataset)) if needs_separator else self
+        return [detector for group in groups for detector in run.train_group(group)]
+
+    def _train_separator(self, dataset: Dataset) -> "Separator":
         """Train the run's own separator, on all machines of the data set."""
         from soundness.separation.training import train_separator
 
         audio = self.settings.audio
+        settings = self.settings.separator.model_copy(
+            update={"sample_rate": audio.sample_rate, "channel": audio.channel}
+        )
+        file = self.out / _WORK_FOLDER / f"separator{SUFFIX}"
         trained = train_separator(
-            data,
-            self.out / _WORK_FOLDER / f"separator{SUFFIX}",
-            settings=self.settings.separator.model_copy(
-                update={"sample_rate": audio.sample_rate, "channel": audio.channel}
-            ),
-            seed=self.seed,
-            resume=resume,
-            progress=self.progress,
+            dataset.root, file, settings=settings, seed=self.seed, resume=self.resumes, progress=self.progress
         )
         return trained.separator
 
-    def train_group(self, group: Sequence[Machine], separator: "Separator | None", *, resume: bool) -> list[Detector]:
+    def train_group(self, group: Sequence[Machine]) -> list[Detector]:
         """Train the machines that share a network, unless an interrupted run had finished them."""
         paths = [self.out / f"{machine.machine_type}{SUFFIX}" for machine in group]
-        if resume and all(path.exists() for path in paths):
+        if self.resumes and all(path.exists() for path in paths):
             return [load_detector(path) for path in paths]
-        reader = RecordingReader(FrontEnd(self.settings, separator), self.store)
-        heard = [read_machine(machine, reader, advance=self._advance(machine)) for machine in group]
-        heard = self.labeller.labelled(heard, reader, advance=self._advance)
+        read = [read_machine(machine, self._reader(), advance=self._advance(machine)) for machine in group]
+        clips = self.labeller.labelled(read, self._reader(), advance=self._advance)
         name = group[0].machine_type if self.settings.scope == "machine" else "shared"
-        tell = None if self.progress is None else partial(self.progress, f"training {name}")
-        context = FitContext(self.seed, self.out / _WORK_FOLDER / name, resume, tell, self.networks)
+        context = FitContext(
+            seed=self.seed,
+            folder=self.out / _WORK_FOLDER / name,
+            resume=self.resumes,
+            progress=None if self.progress is None else partial(self.progress, f"training {name}"),
+            networks=self.caches.networks,
+        )
         started = time.perf_counter()
-        try:
-            fitted = find_representation(self.settings.representation).fit(heard, self.settings, context)
-        except OSError as error:
-            raise OutputError(f"{context.folder}: logs or checkpoints cannot be written: {error.strerror}") from None
+        with output_errors(context.folder):  # logs and checkpoints
+            fitted = find_representation(self.settings.representation).fit(clips, self.settings, context)
         seconds = time.perf_counter() - started
-        detectors = [self._detector(*pair, separator, fit_seconds=seconds) for pair in zip(heard, fitted, strict=True)]
+        detectors = [self._detector(*pair, fit_seconds=seconds) for pair in zip(clips, fitted, strict=True)]
         for detector, path in zip(detectors, paths, strict=True):
             save_detector(detector, path)
         shutil.rmtree(context.folder / "checkpoints", ignore_errors=True)  # the detectors hold the weights now
         return detectors
+
+    def _reader(self) -> RecordingReader:
+        return RecordingReader(FrontEnd(self.settings, self.separator), self.caches.log_mels)
 
     def _advance(self, machine: Machine) -> Callable[[], None]:
         counter = iter(range(1, 1 + len(machine.train)))
@@ -229,24 +277,22 @@ class _Run:
 
         return advance
 
-    def _detector(
-        self, heard: MachineSpectrograms, fitted: Fitted, separator: "Separator | None", *, fit_seconds: float
-    ) -> Detector:
+    def _detector(self, clips: MachineSpectrograms, fitted: Fitted, *, fit_seconds: float) -> Detector:
         started = time.perf_counter()
-        domains = _domain_names(heard)
-        vectors = _training_vectors(heard, fitted, domains)
+        domains = _domain_names(clips)
+        vectors = _training_vectors(clips, fitted, domains)
         scorer = find_scorer(self.settings.scorer.name).fit(vectors, self.settings.scorer)
-        calibration = self._calibration(heard, fitted, scorer, vectors, separator)
+        calibration = self._calibration(clips, fitted, scorer, vectors)
         threshold = Threshold.from_scores(calibration.scores, false_alarm_rate=self.settings.false_alarm_rate)
         seconds = {
-            "reading": heard.seconds,
-            "separating": heard.separation_seconds,
+            "reading": clips.seconds,
+            "separating": clips.separation_seconds,
             "fitting": fit_seconds,
             "scoring": time.perf_counter() - started,
         }
         notes = (
             *self.notes,
-            *heard.notes,
+            *clips.notes,
             *_domain_notes(domains),
             *_condition_notes(fitted),
             *fitted.notes,
@@ -255,62 +301,48 @@ class _Run:
             *calibration.notes,
         )
         return Detector(
-            machine_type=heard.machine_type,
+            machine_type=clips.machine_type,
             settings=self.settings,
             representation=fitted.representation,
             scorer=scorer,
             threshold=threshold,
-            summary=self._summary(heard, fitted, separator, seconds, notes),
-            separator=separator if self.settings.separation in ("denoise", "target=separated") else None,
+            summary=self._summary(clips, fitted, seconds, notes),
+            separator=self.separator if self.settings.separation in ("denoise", "target=separated") else None,
             calibration=calibration,
-            normal_clips=normal_clips_of(heard),
+            normal_clips=normal_clips_of(clips),
         )
 
     def _calibration(
-        self,
-        heard: MachineSpectrograms,
-        fitted: Fitted,
-        scorer: Scorer,
-        vectors: TrainingVectors,
-        separator: "Separator | None",
+        self, clips: MachineSpectrograms, fitted: Fitted, scorer: Scorer, vectors: TrainingVectors
     ) -> Calibration:
         if self.settings.calibration == "left-out":
             scores = scorer.left_out_scores()
-            names = enumerate(_domain_names(heard))
+            names = enumerate(_domain_names(clips))
             by_domain = {name: scores[vectors.clip_domains == index] for index, name in names}
             return left_out_calibration(by_domain, self.settings)
-        machine = self.held_out[heard.machine_type]
+        machine = self.held_out[clips.machine_type]
         return held_out_calibration(
-            machine,
-            fitted.representation,
-            scorer,
-            RecordingReader(FrontEnd(self.settings, separator), self.store),
-            advance=self._advance(machine),
+            machine, fitted.representation, scorer, self._reader(), advance=self._advance(machine)
         )
 
     def _summary(
-        self,
-        heard: MachineSpectrograms,
-        fitted: Fitted,
-        separator: "Separator | None",
-        seconds: dict[str, float],
-        notes: tuple[str, ...],
+        self, clips: MachineSpectrograms, fitted: Fitted, seconds: dict[str, float], notes: tuple[str, ...]
     ) -> TrainingSummary:
         network = fitted.network
-        clip_domains: list[str] = [clip.domain or "" for clip in heard.clips]
+        clip_domains: list[str] = [clip.domain or "" for clip in clips.clips]
         return TrainingSummary(
-            system=self.system,
+            system=self.settings.name,
             seed=self.seed,
-            n_clips={domain: clip_domains.count(domain) for domain in _domain_names(heard)},
+            n_clips={domain: clip_domains.count(domain) for domain in _domain_names(clips)},
             conditions=tuple(str(condition) for condition in fitted.conditions),
             conditioned_on=fitted.encoder.told if fitted.encoder is not None else (),
             n_parameters=0 if network is None else network.n_parameters,
             n_steps=0 if network is None else network.n_steps,
             train_loss=None if network is None else network.train_loss,
             held_out_loss=None if network is None else network.held_out_loss,
-            pseudo_labels=_pseudo_label_sizes(heard),
+            pseudo_labels=_pseudo_label_sizes(clips),
             separation=self.settings.separation,
-            separator_seconds=None if separator is None else separator.summary.seconds,
+            separator_seconds=None if self.separator is None else self.separator.summary.seconds,
             seconds=seconds,
             notes=notes,
             versions=package_versions(),
@@ -334,17 +366,17 @@ def _check_parts(settings: SystemSettings) -> None:
         plan.check()
 
 
-def _domain_names(heard: MachineSpectrograms) -> list[str]:
-    return sorted({clip.domain or "" for clip in heard.clips})
+def _domain_names(clips: MachineSpectrograms) -> list[str]:
+    return sorted({clip.domain or "" for clip in clips.clips})
 
 
-def _training_vectors(heard: MachineSpectrograms, fitted: Fitted, domains: list[str]) -> TrainingVectors:
+def _training_vectors(clips: MachineSpectrograms, fitted: Fitted, domains: list[str]) -> TrainingVectors:
     conditions = fitted.conditions
-    own = [conditions.index(condition) if conditions else 0 for condition in heard.conditions]
+    own = [conditions.index(condition) if conditions else 0 for condition in clips.conditions]
     return TrainingVectors(
-        vectors=np.stack([_vectors_of(fitted.representation, clip) for clip in heard.spectrograms]),
+        vectors=np.stack([_vectors_of(fitted.representation, clip) for clip in clips.spectrograms]),
         own_conditions=np.array(own),
-        clip_domains=np.array([domains.index(clip.domain or "") for clip in heard.clips]),
+        clip_domains=np.array([domains.index(clip.domain or "") for clip in clips.clips]),
         condition_domains=np.array([domains.index(condition.domain) for condition in conditions] or [ANY_DOMAIN]),
         frame_covariances=fitted.frame_covariances,
         view_sizes=fitted.view_sizes,
@@ -362,8 +394,8 @@ def _vectors_of(representation: Representation, clip: Spectrograms) -> NDArray[n
     return vectors.astype(np.float64)
 
 
-def _pseudo_label_sizes(heard: MachineSpectrograms) -> dict[str, int]:
-    return dict(sorted(Counter(str(heard.conditions[index]) for index in heard.pseudo_labelled).items()))
+def _pseudo_label_sizes(clips: MachineSpectrograms) -> dict[str, int]:
+    return dict(sorted(Counter(str(clips.conditions[index]) for index in clips.pseudo_labelled).items()))
 
 
 def _domain_notes(domains: list[str]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from soundness.settings.system import SystemSettings
 if TYPE_CHECKING:  # loads PyTorch
     from soundness.separation.separator import Separator
 
-__all__ = ["can_train_separator", "decide_separation", "given_separator"]
+__all__ = ["can_train_separator", "decide_separation", "read_separator"]
 
 
 def decide_separation(
@@ -55,18 +55,16 @@ def can_train_separator(machines: Iterable[Machine]) -> bool:
     return has_noise and any("machine" in found or ("noise" in found and n_train > 0) for found, n_train in kinds)
 
 
-def given_separator(path: Path | None, settings: SystemSettings) -> "Separator | None":
-    """The separator of a file, which must hear at the sample rate of the settings.
+def read_separator(path: Path, settings: SystemSettings) -> "Separator":
+    """Read a separator, whose sample rate must be that of the settings.
 
     Raises
     ------
     SettingsError
-        If it hears at another one.
+        If it is another one.
     BundleError
         If the file is no separator.
     """
-    if path is None:
-        return None
     separator = load_separator(path)
     if separator.settings.sample_rate != settings.audio.sample_rate:
         raise SettingsError(

@@ -5,16 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from soundness.aliases import Array
 from soundness.synthetic import MACHINES, FactorySettings
 from soundness.synthetic.cyclic import Slider, SliderSetting, Valve, ValveSetting
-from soundness.synthetic.faults import FALL_DB, INNER_RACE, OUTER_RACE, Machine
+from soundness.synthetic.faults import FALL_DB, INNER_RACE, OUTER_RACE, RunningMachine
 from soundness.synthetic.machines import fault_kinds
 from soundness.synthetic.plan import ClipPlan, plan_machine
 from soundness.synthetic.render import render
 from soundness.synthetic.rotating import Bearing, BearingSetting, Fan, FanSetting, Gearbox, GearboxSetting
 from soundness.synthetic.signals import (
     SAMPLE_RATE,
-    FloatArray,
     Mode,
     band_noise,
     convolve,
@@ -36,24 +36,24 @@ def anomalous_plan(machine: str, kind: str, *, severity: float = 1.0) -> ClipPla
     return ClipPlan(0, machine, "test", "source", "anomaly", index, N_SAMPLES // 2, kind, severity)
 
 
-def spectrum(waveform: FloatArray) -> tuple[FloatArray, FloatArray]:
+def spectrum(waveform: Array) -> tuple[Array, Array]:
     """Frequencies in Hz, and power."""
     power = np.abs(np.fft.rfft(waveform * np.hanning(waveform.size))) ** 2
     return np.fft.rfftfreq(waveform.size, 1.0 / SAMPLE_RATE), power
 
 
-def share_between(waveform: FloatArray, fmin: float, fmax: float) -> float:
+def share_between(waveform: Array, fmin: float, fmax: float) -> float:
     frequencies, power = spectrum(waveform)
     return float(power[(frequencies >= fmin) & (frequencies <= fmax)].sum() / power.sum())
 
 
-def peak_hz(waveform: FloatArray, fmin: float, fmax: float) -> float:
+def peak_hz(waveform: Array, fmin: float, fmax: float) -> float:
     frequencies, power = spectrum(waveform)
     inside = (frequencies >= fmin) & (frequencies <= fmax)
     return float(frequencies[inside][np.argmax(power[inside])])
 
 
-def envelope(waveform: FloatArray) -> FloatArray:
+def envelope(waveform: Array) -> Array:
     """Rectified waveform without its mean."""
     return np.abs(waveform) - np.mean(np.abs(waveform))
 
@@ -63,14 +63,14 @@ def test_an_anomaly_adds_its_energy_in_its_stated_band_and_time_only(machine: st
     plan = anomalous_plan(machine, kind)
     anomalous, normal = render(plan), render(replace(plan, fault=None))
     difference = anomalous.machine - normal.machine
-    trouble = anomalous.trouble
-    assert trouble is not None
+    anomaly = anomalous.anomaly
+    assert anomaly is not None
     assert np.array_equal(anomalous.noise, normal.noise)
     if kind not in WIDE_BAND:
-        assert share_between(difference, trouble.fmin, trouble.fmax) > 0.85
+        assert share_between(difference, anomaly.fmin, anomaly.fmax) > 0.85
     tail_seconds = 0.1  # of the room
     times = np.arange(difference.size) / SAMPLE_RATE
-    inside = (times >= trouble.start) & (times <= trouble.end + tail_seconds)
+    inside = (times >= anomaly.start) & (times <= anomaly.end + tail_seconds)
     assert np.sum(difference[inside] ** 2) > 0.98 * np.sum(difference**2)
 
 
@@ -78,9 +78,9 @@ def test_an_anomaly_adds_its_energy_in_its_stated_band_and_time_only(machine: st
 def test_a_fault_grows_with_its_severity(machine: str, kind: str) -> None:
     levels = []
     for severity in (0.0, 0.3, 0.6, 1.0):
-        trouble = render(anomalous_plan(machine, kind, severity=severity)).trouble
-        assert trouble is not None
-        levels.append(np.sqrt(np.mean(trouble.waveform**2)))
+        anomaly = render(anomalous_plan(machine, kind, severity=severity)).anomaly
+        assert anomaly is not None
+        levels.append(np.sqrt(np.mean(anomaly.waveform**2)))
     if kind in WIDE_BAND:  # another speed is another sound, however far off
         assert levels[0] < 0.1 < min(levels[1:])
     else:
@@ -88,7 +88,7 @@ def test_a_fault_grows_with_its_severity(machine: str, kind: str) -> None:
 
 
 def test_the_level_of_a_fault_falls_as_stated_from_severity_one_to_zero() -> None:
-    loud, quiet = (render(anomalous_plan("fan", "whistle", severity=severity)).trouble for severity in (1.0, 0.0))
+    loud, quiet = (render(anomalous_plan("fan", "whistle", severity=severity)).anomaly for severity in (1.0, 0.0))
     assert loud is not None
     assert quiet is not None
     assert 10.0 * np.log10(np.sum(loud.waveform**2) / np.sum(quiet.waveform**2)) == pytest.approx(FALL_DB)
@@ -145,9 +145,9 @@ def test_a_gear_mesh_has_sidebands_at_both_shafts_rates() -> None:
 def test_a_bearing_fault_knocks_at_the_rate_of_its_race(kind: str, per_turn: float) -> None:
     # n/2 (1 -+ d/D) for 9 balls of 0.23 pitch diameters
     bearing = Bearing(BearingSetting(20.0, 0.7), n_samples=N_SAMPLES, rng=generator(1))
-    trouble = bearing.faults[kind](1.0, generator(2))
+    anomaly = bearing.faults[kind](1.0, generator(2))
     expected = 20.0 * per_turn
-    assert peak_hz(envelope(trouble.waveform), 0.8 * expected, 1.2 * expected) == pytest.approx(expected, rel=0.03)
+    assert peak_hz(envelope(anomaly.waveform), 0.8 * expected, 1.2 * expected) == pytest.approx(expected, rel=0.03)
     assert {"outer_race": OUTER_RACE, "inner_race": INNER_RACE}[kind] == pytest.approx(per_turn)
 
 
@@ -188,7 +188,7 @@ def test_a_toy_train_whines_at_its_gear_mesh() -> None:
 def test_a_healthy_machine_has_unit_rms_and_differs_from_clip_to_clip(machine: str) -> None:
     build = MACHINES[machine].conditions["source"][0].build
     first, second = (build(n_samples=N_SAMPLES, rng=generator(seed)) for seed in (1, 2))
-    both: list[Machine] = [first, second]
+    both: list[RunningMachine] = [first, second]
     assert [np.mean(one.normal**2) for one in both] == pytest.approx([1.0, 1.0])
     assert abs(np.corrcoef(first.normal, second.normal)[0, 1]) < 0.5
 

@@ -245,7 +245,7 @@ def test_overwriting_replaces_nothing_that_the_factory_did_not_make(tmp_path: Pa
     (tmp_path / foreign / "train").mkdir(parents=True)
     (tmp_path / foreign / "train" / "real.wav").write_text("real")
     settings = {**TINY, "machines": ("bearing", "fan")}
-    with pytest.raises(OutputError, match=f"{tmp_path / foreign}: not replaced; it was not made by the factory"):
+    with pytest.raises(OutputError, match=f"{tmp_path / foreign}: not replaced; it was not made by make-data"):
         make_data(tmp_path / "data", **settings, overwrite=True)
     assert (tmp_path / foreign / "train" / "real.wav").read_text() == "real"
     assert {name: sum_ for name, sum_ in digests(tmp_path).items() if name in before} == before

@@ -1,14 +1,14 @@
-"""The sound of the factory around a machine: ventilation, mains hum, clanking parts, people."""
+"""Sound of the factory around a machine: ventilation, mains hum, clanking parts, people."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from soundness.aliases import Array
 from soundness.data.clips import Domain
 from soundness.synthetic.signals import (
     SAMPLE_RATE,
-    FloatArray,
     Mode,
     from_db,
     ring_at,
@@ -34,7 +34,7 @@ _SYLLABLES_A_SECOND = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Hall:
-    """What the noise of a domain's recordings has in common.
+    """Properties of the noise that a domain's recordings share.
 
     Parameters
     ----------
@@ -45,9 +45,9 @@ class Hall:
     tonal_db, voices_db
         Level of hum and neighbour, and of voices, relative to the steady noise.
     clanks
-        Resonances of what clanks.
+        Resonances of clanking parts.
     clanks_a_second
-        How often it does.
+        Mean number of clanks a second.
     """
 
     spectrum: Mapping[float, float]
@@ -76,7 +76,7 @@ def draw_hall(domain: Domain, rng: np.random.Generator) -> Hall:
     )
 
 
-def background(hall: Hall, n_samples: int, rng: np.random.Generator) -> FloatArray:
+def background(hall: Hall, n_samples: int, rng: np.random.Generator) -> Array:
     """Noise of a hall during one clip, unit rms, shape ``(n_samples,)``."""
     curve = {hz: level + 0.8 * rng.standard_normal() for hz, level in hall.spectrum.items()}
     steady = shaped_noise(n_samples, rng, curve=curve) * wander(n_samples, rng, spread=0.08, rate_hz=0.7)
@@ -84,7 +84,7 @@ def background(hall: Hall, n_samples: int, rng: np.random.Generator) -> FloatArr
     return parts / rms(parts)
 
 
-def _tonal(hall: Hall, n_samples: int, rng: np.random.Generator) -> FloatArray:
+def _tonal(hall: Hall, n_samples: int, rng: np.random.Generator) -> Array:
     hum = tones(rotation(n_samples, rng, hz=hall.hum_hz, spread=1e-4), {2: 1.0, 4: 0.5, 6: 0.3}, rng)
     speed = hall.neighbour_hz * rng.normal(1.0, 0.01)
     neighbour = tones(rotation(n_samples, rng, hz=speed), {k: 0.8**k for k in range(1, 6)}, rng)
@@ -92,7 +92,7 @@ def _tonal(hall: Hall, n_samples: int, rng: np.random.Generator) -> FloatArray:
     return from_db(levels[0]) * hum + from_db(levels[1]) * neighbour
 
 
-def _voices(hall: Hall, n_samples: int, rng: np.random.Generator) -> FloatArray:
+def _voices(hall: Hall, n_samples: int, rng: np.random.Generator) -> Array:
     """Noise with the spectrum and the syllables of speech, in phrases that come and go."""
     syllables = np.clip(wander(n_samples, rng, spread=0.8, rate_hz=2.0 * _SYLLABLES_A_SECOND), 0.0, None)
     phrases = np.clip(wander(n_samples, rng, spread=1.5, rate_hz=0.5) - 0.7, 0.0, None)
@@ -100,7 +100,7 @@ def _voices(hall: Hall, n_samples: int, rng: np.random.Generator) -> FloatArray:
     return level * shaped_noise(n_samples, rng, curve=_VOICES) * syllables * phrases
 
 
-def _clanking(hall: Hall, n_samples: int, rng: np.random.Generator) -> FloatArray:
+def _clanking(hall: Hall, n_samples: int, rng: np.random.Generator) -> Array:
     seconds = n_samples / SAMPLE_RATE
     n_clanks = int(rng.poisson(hall.clanks_a_second * seconds))
     times = rng.uniform(0.0, seconds, n_clanks)

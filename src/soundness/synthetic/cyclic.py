@@ -6,10 +6,10 @@ from functools import partial
 
 import numpy as np
 
-from soundness.synthetic.faults import Fault, Trouble, graded, interval, noise_band
+from soundness.aliases import Array
+from soundness.synthetic.faults import Anomaly, Fault, graded, interval, noise_band
 from soundness.synthetic.signals import (
     SAMPLE_RATE,
-    FloatArray,
     Mode,
     band_noise,
     convolve,
@@ -37,7 +37,7 @@ _CYCLE_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class SliderSetting:
-    """How a slide rail runs: seconds a stroke (one way), top speed and friction as shares of the usual."""
+    """Operating point of a slide rail: seconds a stroke (one way), top speed and friction as shares of the usual."""
 
     stroke_seconds: float
     speed: float
@@ -66,17 +66,17 @@ class Slider:
         period = setting.stroke_seconds * rng.normal(1.0, 0.006)
         strokes = rng.random() + np.arange(n_samples) / (SAMPLE_RATE * period)
         ramp = np.minimum(strokes % 1.0, 1.0 - strokes % 1.0)
-        self._speed: FloatArray = np.clip(ramp / 0.18, 0.0, 1.0)
-        self._drive: FloatArray = np.cumsum(setting.speed * 62.0 * self._speed) / SAMPLE_RATE
+        self._speed: Array = np.clip(ramp / 0.18, 0.0, 1.0)
+        self._drive: Array = np.cumsum(setting.speed * 62.0 * self._speed) / SAMPLE_RATE
         crossings = np.flatnonzero(np.diff(np.floor(strokes)) > 0)
         self._ends = (crossings + 1) / SAMPLE_RATE + 0.002 * rng.standard_normal(crossings.size)
         middles = np.flatnonzero(np.diff(np.floor(strokes + 0.37)) > 0)
         self._joints = (middles + 1) / SAMPLE_RATE
         self._stops = detuned(self._STOP, rng)
         self._rattle = detuned(self._RATTLE, rng)
-        self.normal: FloatArray = self._sound(setting, rng)
+        self.normal: Array = self._sound(setting, rng)
 
-    def _sound(self, setting: SliderSetting, rng: np.random.Generator) -> FloatArray:
+    def _sound(self, setting: SliderSetting, rng: np.random.Generator) -> Array:
         noise = shaped_noise(self._n_samples, rng, curve=self._NOISE)
         friction = noise * self._speed * wander(self._n_samples, rng, spread=0.06)
         pitch = {8 * k: 0.65**k * rng.uniform(0.85, 1.15) for k in range(1, 7)}
@@ -97,42 +97,42 @@ class Slider:
             "loose_drive": self._loose_drive,
         }
 
-    def _squeak(self, severity: float, rng: np.random.Generator) -> Trouble:
+    def _squeak(self, severity: float, rng: np.random.Generator) -> Anomaly:
         start, end = interval(self._n_samples, rng)
         hz = rng.uniform(2600.0, 3400.0)
         course = hz * (0.97 + 0.03 * self._speed)
         tone = np.sin(2.0 * np.pi * np.cumsum(course) / SAMPLE_RATE) * self._speed
-        heard = tone * window(self._n_samples, start, end)
-        return Trouble(graded(heard, severity, loud_db=6.0), 0.9 * hz, 1.06 * hz, start, end)
+        audible = tone * window(self._n_samples, start, end)
+        return Anomaly(graded(audible, severity, loud_db=6.0), 0.9 * hz, 1.06 * hz, start, end)
 
     def _strike(
         self,
         severity: float,
         rng: np.random.Generator,
         *,
-        times: FloatArray,
+        times: Array,
         modes: tuple[Mode, ...],
         loud_db: float,
-    ) -> Trouble:
+    ) -> Anomaly:
         ringing = ring_at(self._n_samples, times, np.exp(0.1 * rng.standard_normal(times.size)), modes)
         loud = graded(ringing, severity, loud_db=loud_db)
-        return Trouble(loud, 0.6 * modes[0].hz, 1.3 * modes[-1].hz, 0.0, self._n_samples / SAMPLE_RATE)
+        return Anomaly(loud, 0.6 * modes[0].hz, 1.3 * modes[-1].hz, 0.0, self._n_samples / SAMPLE_RATE)
 
-    def _dry_rail(self, severity: float, rng: np.random.Generator) -> Trouble:
+    def _dry_rail(self, severity: float, rng: np.random.Generator) -> Anomaly:
         band = (3200.0, 6800.0)
         scrape = band_noise(self._n_samples, rng, fmin=band[0], fmax=band[1]) * self._speed
-        heard = graded(scrape, severity, loud_db=4.5)
-        return Trouble(heard, *band, 0.0, self._n_samples / SAMPLE_RATE)
+        audible = graded(scrape, severity, loud_db=4.5)
+        return Anomaly(audible, *band, 0.0, self._n_samples / SAMPLE_RATE)
 
-    def _loose_drive(self, severity: float, rng: np.random.Generator) -> Trouble:
+    def _loose_drive(self, severity: float, rng: np.random.Generator) -> Anomaly:
         hum = tones(self._drive, {k: 0.9**k for k in range(2, 20, 3)}, rng) * self._speed
         top = 20.0 * float(np.max(np.diff(self._drive))) * SAMPLE_RATE
-        return Trouble(graded(hum, severity, loud_db=9.0), 20.0, top, 0.0, self._n_samples / SAMPLE_RATE)
+        return Anomaly(graded(hum, severity, loud_db=9.0), 20.0, top, 0.0, self._n_samples / SAMPLE_RATE)
 
 
 @dataclass(frozen=True, slots=True)
 class ValveSetting:
-    """Which of `VALVE_PATTERNS` each of the two valves follows."""
+    """Patterns of the two valves, keys of `VALVE_PATTERNS`."""
 
     patterns: tuple[str, str]
 
@@ -157,22 +157,22 @@ class Valve:
         raw = parts[0] + parts[1] + 0.02 * coil
         self._scale = 1.0 / rms(raw)
         self._parts = tuple(part * self._scale for part in parts)
-        self.normal: FloatArray = raw * self._scale
+        self.normal: Array = raw * self._scale
 
-    def _schedule(self, pattern: str, offset: float, rng: np.random.Generator) -> FloatArray:
+    def _schedule(self, pattern: str, offset: float, rng: np.random.Generator) -> Array:
         n_cycles = int(self._n_samples / SAMPLE_RATE / _CYCLE_SECONDS) + 2
         starts = np.arange(-1, n_cycles)[:, None] * _CYCLE_SECONDS + offset
         times = (starts + np.array(VALVE_PATTERNS[pattern])[None, :]).ravel()
         return np.asarray(times + 0.004 * rng.standard_normal(times.size))
 
-    def _valve(self, which: int, times: FloatArray, rng: np.random.Generator) -> FloatArray:
+    def _valve(self, which: int, times: Array, rng: np.random.Generator) -> Array:
         strength = np.exp(0.1 * rng.standard_normal(times.size))
         click = ring_at(self._n_samples, times, strength, detuned(self._CLICK[which], rng))
         closing = times + self._OPEN_SECONDS
         knock = ring_at(self._n_samples, closing, strength, detuned(self._KNOCK[which], rng))
         return click + 0.7 * knock + 0.25 * self._release(which, times, strength, rng)
 
-    def _release(self, which: int, times: FloatArray, gains: FloatArray, rng: np.random.Generator) -> FloatArray:
+    def _release(self, which: int, times: Array, gains: Array, rng: np.random.Generator) -> Array:
         """Air that escapes: a rise within 5 ms, a fall within 70 ms, for each opening."""
         seconds = np.arange(int(0.4 * SAMPLE_RATE)) / SAMPLE_RATE
         pulse = (1.0 - np.exp(-seconds / 0.005)) * np.exp(-seconds / 0.07)
@@ -195,10 +195,10 @@ class Valve:
             "coil_hum": self._coil_hum,
         }
 
-    def _all_openings(self) -> FloatArray:
+    def _all_openings(self) -> Array:
         return np.sort(np.concatenate(self._openings))
 
-    def _weak_stroke(self, severity: float, rng: np.random.Generator) -> Trouble:
+    def _weak_stroke(self, severity: float, rng: np.random.Generator) -> Anomaly:
         """Let the busier valve lose ``severity`` of its sound; the coil buzzes on an armature that hangs."""
         busier = max(range(2), key=lambda which: self._openings[which].size)
         held = np.zeros(self._n_samples)
@@ -207,41 +207,41 @@ class Valve:
             held[first : max(round((opening + self._OPEN_SECONDS) * SAMPLE_RATE), 0)] = 1.0
         buzz = held * tones(_mains(self._n_samples), {k: 0.9**k for k in range(1, 13)}, rng)
         added = graded(buzz, severity, loud_db=9.0) - severity * self._parts[busier]
-        return Trouble(added, 80.0, 7500.0, 0.0, self._n_samples / SAMPLE_RATE)
+        return Anomaly(added, 80.0, 7500.0, 0.0, self._n_samples / SAMPLE_RATE)
 
-    def _sticking(self, severity: float, rng: np.random.Generator) -> Trouble:
-        """A disc that closes late: air escapes for another while after each opening."""
+    def _sticking(self, severity: float, rng: np.random.Generator) -> Anomaly:
+        """A disc that closes late: air escapes longer after each opening."""
         times = self._all_openings() + self._OPEN_SECONDS
         both = np.concatenate([times, times + 0.1])
         late = self._release(0, both, np.ones(both.size), rng)
         fmin, fmax = self._HISS[0]
-        return Trouble(graded(late, severity, loud_db=10.0), fmin, fmax, 0.0, self._n_samples / SAMPLE_RATE)
+        return Anomaly(graded(late, severity, loud_db=10.0), fmin, fmax, 0.0, self._n_samples / SAMPLE_RATE)
 
-    def _chatter(self, severity: float, rng: np.random.Generator) -> Trouble:
+    def _chatter(self, severity: float, rng: np.random.Generator) -> Anomaly:
         """A disc that bounces: five more clicks after each opening."""
         bounces = 0.03 * np.arange(1, 6)[None, :] * rng.uniform(0.9, 1.1)
         times = (self._all_openings()[:, None] + bounces).ravel()
         ringing = ring_at(self._n_samples, times, np.ones(times.size), self._CLICK[0])
-        heard = graded(ringing, severity, loud_db=14.0)
-        return Trouble(heard, 1200.0, 5000.0, 0.0, self._n_samples / SAMPLE_RATE)
+        audible = graded(ringing, severity, loud_db=14.0)
+        return Anomaly(audible, 1200.0, 5000.0, 0.0, self._n_samples / SAMPLE_RATE)
 
-    def _contamination(self, severity: float, rng: np.random.Generator) -> Trouble:
+    def _contamination(self, severity: float, rng: np.random.Generator) -> Anomaly:
         """Grit that crackles at random."""
         n_grains = int(40 * self._n_samples / SAMPLE_RATE)
         times = rng.uniform(0.0, self._n_samples / SAMPLE_RATE, n_grains)
         grit = ring_at(
             self._n_samples, times, rng.uniform(0.3, 1.0, n_grains), (Mode(4600.0, 0.004), Mode(5600.0, 0.003))
         )
-        heard = graded(grit, severity, loud_db=3.0)
-        return Trouble(heard, 3900.0, 6500.0, 0.0, self._n_samples / SAMPLE_RATE)
+        audible = graded(grit, severity, loud_db=3.0)
+        return Anomaly(audible, 3900.0, 6500.0, 0.0, self._n_samples / SAMPLE_RATE)
 
-    def _coil_hum(self, severity: float, rng: np.random.Generator) -> Trouble:
+    def _coil_hum(self, severity: float, rng: np.random.Generator) -> Anomaly:
         """A loose armature that buzzes at twice the mains frequency."""
         buzz = tones(_mains(self._n_samples), {k: 0.8**k for k in range(1, 9)}, rng)
-        heard = graded(buzz, severity, loud_db=9.0)
-        return Trouble(heard, 80.0, 850.0, 0.0, self._n_samples / SAMPLE_RATE)
+        audible = graded(buzz, severity, loud_db=9.0)
+        return Anomaly(audible, 80.0, 850.0, 0.0, self._n_samples / SAMPLE_RATE)
 
 
-def _mains(n_samples: int) -> FloatArray:
+def _mains(n_samples: int) -> Array:
     """Periods of twice the mains frequency at each sample."""
     return np.arange(n_samples, dtype=np.float64) * (100.0 / SAMPLE_RATE)

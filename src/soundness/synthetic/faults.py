@@ -1,7 +1,7 @@
-"""What an anomaly adds to the sound of a healthy machine, and the faults that several machines share.
+"""Faults that several machines share, as sound that is added to that of a healthy machine.
 
-Everything is relative to a machine of unit rms. A fault's level falls by `FALL_DB` from severity 1, where
-it is obvious, to severity 0, where nothing can be heard of it.
+Levels are relative to a machine of unit rms. A fault's level falls by `FALL_DB` from severity 1, where it is obvious,
+to severity 0, where it is inaudible.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,9 +10,9 @@ from typing import Protocol
 
 import numpy as np
 
+from soundness.aliases import Array
 from soundness.synthetic.signals import (
     SAMPLE_RATE,
-    FloatArray,
     Mode,
     band_noise,
     from_db,
@@ -29,9 +29,9 @@ __all__ = [
     "INNER_RACE",
     "OUTER_RACE",
     "ROLLING_ELEMENT",
+    "Anomaly",
     "Fault",
-    "Machine",
-    "Trouble",
+    "RunningMachine",
     "graded",
     "impacts",
     "interval",
@@ -51,8 +51,8 @@ ROLLING_ELEMENT = (1.0 - _BALL_RATIO**2) / _BALL_RATIO
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """What an anomaly adds to the normal waveform, and where it acts.
+class Anomaly:
+    """Sound that an anomaly adds to the normal waveform, and its band and time.
 
     Parameters
     ----------
@@ -61,24 +61,24 @@ class Trouble:
     fmin, fmax
         Band in Hz that holds most of its energy.
     start, end
-        Seconds between which it acts.
+        First and last second of it.
     """
 
-    waveform: FloatArray
+    waveform: Array
     fmin: float
     fmax: float
     start: float
     end: float
 
 
-Fault = Callable[[float, np.random.Generator], Trouble]
+Fault = Callable[[float, np.random.Generator], Anomaly]
 
 
-class Machine(Protocol):
-    """One healthy machine that runs for the length of one clip, and what can go wrong with it."""
+class RunningMachine(Protocol):
+    """Healthy machine that runs for the length of one clip, and its possible faults."""
 
     @property
-    def normal(self) -> FloatArray:
+    def normal(self) -> Array:
         """Its sound, unit rms, shape ``(time,)``."""
         ...
 
@@ -88,10 +88,10 @@ class Machine(Protocol):
         ...
 
 
-def graded(waveform: FloatArray, severity: float, *, loud_db: float) -> FloatArray:
-    """Bring what acts to ``loud_db`` above the machine at severity 1, and `FALL_DB` below that at severity 0.
+def graded(waveform: Array, severity: float, *, loud_db: float) -> Array:
+    """Scale a sound to ``loud_db`` above the machine at severity 1, and `FALL_DB` below that at severity 0.
 
-    The level is that of the samples within 80 dB of the peak, so that a short event is as loud as a long one.
+    Its level is that of the samples within 80 dB of the peak, so that a short event is as loud as a long one.
     """
     magnitudes = np.abs(waveform)
     level = rms(waveform[magnitudes > 1e-4 * np.max(magnitudes)])
@@ -99,7 +99,7 @@ def graded(waveform: FloatArray, severity: float, *, loud_db: float) -> FloatArr
 
 
 def interval(n_samples: int, rng: np.random.Generator) -> tuple[float, float]:
-    """Start and end, in seconds, of something that acts during a third to two thirds of a clip."""
+    """Start and end in seconds of a random interval of 35 % to 65 % of a clip."""
     seconds = n_samples / SAMPLE_RATE
     length = seconds * rng.uniform(0.35, 0.65)
     start = rng.uniform(0.0, seconds - length)
@@ -107,13 +107,13 @@ def interval(n_samples: int, rng: np.random.Generator) -> tuple[float, float]:
 
 
 def orders(
-    turns: FloatArray,
+    turns: Array,
     severity: float,
     rng: np.random.Generator,
     *,
     levels: Mapping[int, float],
     loud_db: float,
-) -> Trouble:
+) -> Anomaly:
     """Harmonics of a rotation: imbalance (order 1), looseness (many), sidebands of a gear mesh."""
     raised = tones(turns, {order: from_db(level) for order, level in levels.items()}, rng)
     hz = (turns[-1] - turns[0]) * SAMPLE_RATE / (turns.size - 1)
@@ -123,18 +123,18 @@ def orders(
 
 
 def impacts(
-    turns: FloatArray,
+    turns: Array,
     severity: float,
     rng: np.random.Generator,
     *,
     rates: tuple[float, float],
     modes: Sequence[Mode],
     loud_db: float,
-) -> Trouble:
+) -> Anomaly:
     """Impacts at a fault's rate that make resonances ring.
 
-    ``rates`` holds the impacts a revolution, and how deeply (0 to 1) the load zone modulates them once a
-    revolution: 0 for a fixed outer race, near 1 for an inner race that turns with the shaft.
+    ``rates`` holds the impacts a revolution and the depth (0 to 1) to which the load zone modulates them: 0 for a fixed
+    outer race, near 1 for an inner race that turns with the shaft.
     """
     per_turn, depth = rates
     times = turning_times(turns, per_turn=per_turn, jitter=0.01, rng=rng)
@@ -146,33 +146,33 @@ def impacts(
 
 
 def rubbing(
-    turns: FloatArray, severity: float, rng: np.random.Generator, *, band: tuple[float, float], loud_db: float
-) -> Trouble:
+    turns: Array, severity: float, rng: np.random.Generator, *, band: tuple[float, float], loud_db: float
+) -> Anomaly:
     """Noise in a band that swells once a revolution, as where a rotor touches its housing."""
     noise = band_noise(turns.size, rng, fmin=band[0], fmax=band[1])
     touch = 0.15 + (0.5 + 0.5 * np.cos(2.0 * np.pi * (turns + rng.random()))) ** 3
     return _whole(graded(noise * touch, severity, loud_db=loud_db), *band)
 
 
-def whistle(n_samples: int, severity: float, rng: np.random.Generator, *, hz: float, loud_db: float) -> Trouble:
+def whistle(n_samples: int, severity: float, rng: np.random.Generator, *, hz: float, loud_db: float) -> Anomaly:
     """Unsteady tone near ``hz`` that comes and goes once: a flow edge, a belt, a dry joint."""
     start, end = interval(n_samples, rng)
     centre = hz * rng.uniform(0.9, 1.1)
     course = centre * wander(n_samples, rng, spread=0.015, rate_hz=6.0)
     tone = np.sin(2.0 * np.pi * np.cumsum(course) / SAMPLE_RATE) * wander(n_samples, rng, spread=0.2, rate_hz=8.0)
-    heard = graded(tone * window(n_samples, start, end), severity, loud_db=loud_db)
-    return Trouble(heard, 0.93 * centre, 1.07 * centre, start, end)
+    audible = graded(tone * window(n_samples, start, end), severity, loud_db=loud_db)
+    return Anomaly(audible, 0.93 * centre, 1.07 * centre, start, end)
 
 
 def noise_band(
     n_samples: int, severity: float, rng: np.random.Generator, *, band: tuple[float, float], loud_db: float
-) -> Trouble:
+) -> Anomaly:
     """Steady noise in a band during the whole clip: a leak, a dry bearing, a worn brush."""
     hiss = band_noise(n_samples, rng, fmin=band[0], fmax=band[1])
     hiss = hiss * wander(n_samples, rng, spread=0.1, rate_hz=4.0)
     return _whole(graded(hiss, severity, loud_db=loud_db), *band)
 
 
-def _whole(waveform: FloatArray, fmin: float, fmax: float) -> Trouble:
-    """Trouble that acts during the whole clip."""
-    return Trouble(waveform, fmin, fmax, 0.0, waveform.size / SAMPLE_RATE)
+def _whole(waveform: Array, fmin: float, fmax: float) -> Anomaly:
+    """Anomaly that lasts the whole clip."""
+    return Anomaly(waveform, fmin, fmax, 0.0, waveform.size / SAMPLE_RATE)

@@ -1,4 +1,4 @@
-"""The seven machine types of 2025: their operating conditions by domain, and what their data set supplies."""
+"""The seven machine types of DCASE 2025: operating conditions by domain, and supplemental clips."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,28 +10,28 @@ import numpy as np
 from soundness.data.clips import Domain, SupplementalKind
 from soundness.errors import SettingsError
 from soundness.synthetic.cyclic import Slider, SliderSetting, Valve, ValveSetting
-from soundness.synthetic.faults import Machine
+from soundness.synthetic.faults import RunningMachine
 from soundness.synthetic.rotating import Bearing, BearingSetting, Fan, FanSetting, Gearbox, GearboxSetting
 from soundness.synthetic.signals import generator
 from soundness.synthetic.toys import ToyCar, ToyCarSetting, ToyTrain, ToyTrainSetting
 
-__all__ = ["MACHINES", "Condition", "MachineType", "fault_kinds", "machine_type"]
+__all__ = ["MACHINES", "MachineType", "OperatingCondition", "fault_kinds", "machine_type"]
 
 
 class _Builder(Protocol):
-    def __call__(self, *, n_samples: int, rng: np.random.Generator) -> Machine: ...
+    def __call__(self, *, n_samples: int, rng: np.random.Generator) -> RunningMachine: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
-    """One operating condition: its attributes (parameter, value), none where hidden, and its machine."""
+class OperatingCondition:
+    """Operating condition: attributes (parameter, value), none if hidden, and its machine."""
 
     attributes: tuple[tuple[str, str], ...]
     build: _Builder
 
     @property
     def name(self) -> str:
-        """The last part of a file's name, such as ``car_A1_spd_28V_mic_1``."""
+        """Last part of a file's name, such as ``car_A1_spd_28V_mic_1``."""
         return "_".join(f"{key}_{value}" for key, value in self.attributes) or "noAttribute"
 
 
@@ -44,47 +44,47 @@ class MachineType:
     conditions
         Operating conditions of each domain.
     supplemental
-        Whether its supplemental clips are clean machine sound or noise.
+        Kind of its supplemental clips: clean machine sound or noise.
     supplemental_name
-        Their file names, a format of ``index``: in the real data they differ from machine to machine.
+        Their file names, a format of ``index``; in the real data they differ by machine.
     snr_db
-        Middle of the ratio of machine to noise, which differs by up to 2 dB from clip to clip.
+        Mean ratio of machine to noise, which varies by up to 2 dB between clips.
     """
 
-    conditions: Mapping[Domain, tuple[Condition, ...]]
+    conditions: Mapping[Domain, tuple[OperatingCondition, ...]]
     supplemental: SupplementalKind
     supplemental_name: str
     snr_db: float
 
 
-def _fan(name: str, shaft_hz: float, n_blades: int, flow_db: float) -> Condition:
-    return Condition((("n", name),), partial(Fan, FanSetting(shaft_hz, n_blades, flow_db)))
+def _fan(name: str, shaft_hz: float, n_blades: int, flow_db: float) -> OperatingCondition:
+    return OperatingCondition((("n", name),), partial(Fan, FanSetting(shaft_hz, n_blades, flow_db)))
 
 
-def _gearbox(name: str, shaft_hz: float, n_teeth: tuple[int, int], load: float) -> Condition:
-    return Condition((("pro", name),), partial(Gearbox, GearboxSetting(shaft_hz, n_teeth, load)))
+def _gearbox(name: str, shaft_hz: float, n_teeth: tuple[int, int], load: float) -> OperatingCondition:
+    return OperatingCondition((("pro", name),), partial(Gearbox, GearboxSetting(shaft_hz, n_teeth, load)))
 
 
-def _bearing(shaft_hz: float, whine: float) -> Condition:
-    return Condition((), partial(Bearing, BearingSetting(shaft_hz, whine)))
+def _bearing(shaft_hz: float, whine: float) -> OperatingCondition:
+    return OperatingCondition((), partial(Bearing, BearingSetting(shaft_hz, whine)))
 
 
-def _slider(stroke_seconds: float, speed: float, friction: float) -> Condition:
-    return Condition((), partial(Slider, SliderSetting(stroke_seconds, speed, friction)))
+def _slider(stroke_seconds: float, speed: float, friction: float) -> OperatingCondition:
+    return OperatingCondition((), partial(Slider, SliderSetting(stroke_seconds, speed, friction)))
 
 
-def _valve(first: str, second: str) -> Condition:
+def _valve(first: str, second: str) -> OperatingCondition:
     attributes = (("v1pat", first), ("v2pat", second))
-    return Condition(attributes, partial(Valve, ValveSetting((first, second))))
+    return OperatingCondition(attributes, partial(Valve, ValveSetting((first, second))))
 
 
-def _toy_car(car: str, volts: int, mic: str, n_teeth: int, tyres: float) -> Condition:
+def _toy_car(car: str, volts: int, mic: str, n_teeth: int, tyres: float) -> OperatingCondition:
     attributes = (("car", car), ("spd", f"{volts}V"), ("mic", mic))
-    return Condition(attributes, partial(ToyCar, ToyCarSetting(float(volts), n_teeth, tyres)))
+    return OperatingCondition(attributes, partial(ToyCar, ToyCarSetting(float(volts), n_teeth, tyres)))
 
 
-def _toy_train(speed: float, n_teeth: int, rolling: float) -> Condition:
-    return Condition((), partial(ToyTrain, ToyTrainSetting(speed, n_teeth, rolling)))
+def _toy_train(speed: float, n_teeth: int, rolling: float) -> OperatingCondition:
+    return OperatingCondition((), partial(ToyTrain, ToyTrainSetting(speed, n_teeth, rolling)))
 
 
 MACHINES: Mapping[str, MachineType] = {
@@ -164,20 +164,20 @@ MACHINES: Mapping[str, MachineType] = {
 
 
 def machine_type(name: str) -> MachineType:
-    """Give a machine type by its name.
+    """Find a machine type by its name.
 
     Raises
     ------
     SettingsError
-        If there is none of that name.
+        If there is no such machine type.
     """
     if name not in MACHINES:
-        raise SettingsError(f"machine {name!r} is unknown; the factory makes {', '.join(MACHINES)}")
+        raise SettingsError(f"machine {name!r} is unknown; there are {', '.join(MACHINES)}")
     return MACHINES[name]
 
 
 @cache
 def fault_kinds(name: str) -> tuple[str, ...]:
-    """Names of the faults that a machine type can have."""
+    """Names of the possible faults of a machine type."""
     condition = machine_type(name).conditions["source"][0]
     return tuple(condition.build(n_samples=4096, rng=generator(0)).faults)

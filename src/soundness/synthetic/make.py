@@ -17,13 +17,13 @@ import numpy as np
 import numpy.typing as npt
 import soundfile  # type: ignore[import-untyped]  # it ships no types
 
-from soundness.aliases import PathLike, Progress
+from soundness.aliases import Array, PathLike, Progress
 from soundness.errors import OutputError
 from soundness.settings.loading import validated
 from soundness.synthetic.plan import ClipPlan, plan_machine
 from soundness.synthetic.render import Stems, render
 from soundness.synthetic.settings import FactorySettings
-from soundness.synthetic.signals import SAMPLE_RATE, FloatArray
+from soundness.synthetic.signals import SAMPLE_RATE
 
 __all__ = ["FactoryResult", "make_data"]
 
@@ -124,17 +124,17 @@ def _refuse_bad_folders(out: Path, truth: Path, *, overwrite: bool) -> None:
 
 
 def _refuse_foreign_machines(out: Path, truth: Path, machines: Iterable[str]) -> None:
-    """Refuse to replace what may be real recordings: only what the factory made has a table of anomalies."""
+    """Refuse to replace recordings that may be real: only synthetic ones have a table of anomalies."""
     for machine in machines:
         table = truth / machine / "anomalies.csv"
         for folder in (out / machine, truth / machine):
             if os.path.lexists(folder) and not table.is_file():
-                raise OutputError(f"{folder}: not replaced; it was not made by the factory, for there is no {table}")
+                raise OutputError(f"{folder}: not replaced; it was not made by make-data, for there is no {table}")
 
 
 @contextmanager
 def _staged(folder: Path) -> Iterator[Path]:
-    """Give a fresh folder beside another, on the same disk, which is gone afterwards."""
+    """Give a temporary folder beside another, on the same disk."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as staging:
@@ -155,7 +155,7 @@ _Each = Callable[[Callable[[ClipPlan], _AnomalyRow | None], list[ClipPlan]], Ite
 
 @contextmanager
 def _mapper(n_workers: int | None) -> Iterator[_Each]:
-    """Give a ``map`` that keeps the order: in this process for one worker, else in others."""
+    """Give a ``map`` that keeps the order, in this process for one worker, else in others."""
     n_workers = (os.cpu_count() or 1) if n_workers is None else n_workers
     if n_workers == 1:
         yield map
@@ -195,7 +195,7 @@ def _make_machine(
 
 
 def _write_clip(plan: ClipPlan, *, roots: tuple[Path, Path]) -> _AnomalyRow | None:
-    """Write a clip and its stems; give the anomaly's row."""
+    """Write a clip and its stems, and return the anomaly's row."""
     stems = render(plan)
     _write_wav(roots[0] / plan.path, stems.machine + stems.noise)
     if plan.split != "supplemental":
@@ -206,28 +206,28 @@ def _write_clip(plan: ClipPlan, *, roots: tuple[Path, Path]) -> _AnomalyRow | No
 
 
 def _anomaly_row(plan: ClipPlan, stems: Stems) -> _AnomalyRow | None:
-    trouble = stems.trouble
-    if plan.fault is None or trouble is None:
+    anomaly = stems.anomaly
+    if plan.fault is None or anomaly is None:
         return None
-    band = (f"{trouble.fmin:.1f}", f"{trouble.fmax:.1f}")
+    band = (f"{anomaly.fmin:.1f}", f"{anomaly.fmax:.1f}")
     return (
         plan.path.name,
         plan.fault,
         f"{plan.severity:.4f}",
         *band,
-        f"{trouble.start:.3f}",
-        f"{trouble.end:.3f}",
+        f"{anomaly.start:.3f}",
+        f"{anomaly.end:.3f}",
     )
 
 
-def _write_wav(path: Path, waveform: FloatArray) -> None:
+def _write_wav(path: Path, waveform: Array) -> None:
     """Write 16-bit samples, rounded to the nearest."""
     samples: npt.NDArray[np.int16] = np.rint(waveform * 32768.0).astype(np.int16)
     soundfile.write(path, samples, SAMPLE_RATE, subtype="PCM_16")
 
 
 def _attribute_table(plans: list[ClipPlan]) -> list[tuple[str, ...]]:
-    """Header, then a row for each training and test clip; without attributes there are only names."""
+    """Header and a row for each training and test clip; names alone if there are no attributes."""
     listed = [plan for plan in plans if plan.split != "supplemental"]
     n_attributes = max((len(plan.condition.attributes) for plan in listed), default=0)
     columns = [f"d{number}{letter}" for number in range(1, n_attributes + 1) for letter in "pv"]

@@ -1,4 +1,4 @@
-"""Which clips a data set holds: everything of a clip that is known before it sounds."""
+"""Plan of a data set: its clips, with everything but their sound."""
 
 import math
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from soundness.data.clips import DOMAINS, Domain, Label, Split
-from soundness.synthetic.machines import Condition, fault_kinds, machine_type
+from soundness.synthetic.machines import OperatingCondition, fault_kinds, machine_type
 from soundness.synthetic.settings import FactorySettings
 from soundness.synthetic.signals import SAMPLE_RATE, generator
 
@@ -16,11 +16,11 @@ __all__ = ["ClipPlan", "plan_machine"]
 _GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClipPlan:
-    """One clip to be made. Its sound depends on nothing but these words.
+    """Plan of one clip, which alone determines its sound.
 
-    ``fault`` is the kind of anomaly, ``None`` for a normal clip; ``severity`` lies from 0 to 1.
+    ``fault`` is the kind of anomaly, ``None`` for a normal clip; ``severity`` lies in [0, 1].
     """
 
     seed: int
@@ -34,8 +34,8 @@ class ClipPlan:
     severity: float = 0.0
 
     @property
-    def condition(self) -> Condition:
-        """The operating condition: a domain's conditions take turns, within each kind of anomaly too."""
+    def condition(self) -> OperatingCondition:
+        """Operating condition: those of a domain in turn, within each kind of anomaly too."""
         conditions = machine_type(self.machine).conditions[self.domain]
         n_kinds = len(fault_kinds(self.machine))
         turn = self.index if self.label == "normal" else sum(divmod(self.index, n_kinds))
@@ -43,7 +43,7 @@ class ClipPlan:
 
     @property
     def path(self) -> PurePosixPath:
-        """Place below the data set's root, as in the challenge."""
+        """Path below the data set's root, as in the challenge."""
         return PurePosixPath(self.machine, self.split, self._name)
 
     @property
@@ -54,8 +54,9 @@ class ClipPlan:
         return f"section_00_{label}_{self.index:04d}_{self.condition.name}.wav"
 
     def rng(self, purpose: str) -> np.random.Generator:
-        """Generator of one purpose: what a fault draws changes nothing of the healthy machine."""
-        return generator(self.seed, self.machine, self.split, self.domain, self.label, self.index, purpose)
+        """Generator of one purpose, so that a fault's random numbers change nothing of the healthy machine."""
+        clip = (self.seed, self.machine, self.split, self.domain, self.label, self.index)
+        return generator(*clip, purpose)
 
 
 def plan_machine(machine: str, settings: FactorySettings) -> list[ClipPlan]:
@@ -70,26 +71,26 @@ def plan_machine(machine: str, settings: FactorySettings) -> list[ClipPlan]:
         ("test", "target", "anomaly", half_anomaly),
         ("supplemental", "source", "normal", settings.n_supplemental),
     ]
-    return [
-        _plan_clip(machine, split, domain, label, index, settings)
-        for split, domain, label, n_clips in groups
-        for index in range(n_clips)
-    ]
-
-
-def _plan_clip(
-    machine: str, split: Split, domain: Domain, label: Label, index: int, settings: FactorySettings
-) -> ClipPlan:
-    n_samples = round(settings.seconds * SAMPLE_RATE)
-    if label == "normal":
-        return ClipPlan(settings.seed, machine, split, domain, label, index, n_samples)
-    kinds = fault_kinds(machine)
-    turn, which = divmod(index, len(kinds))
-    severity = _severity(turn, which, domain)
-    return ClipPlan(settings.seed, machine, split, domain, label, index, n_samples, kinds[which], severity)
+    plans, kinds = [], fault_kinds(machine)
+    for split, domain, label, n_clips in groups:
+        for index in range(n_clips):
+            turn, which = divmod(index, len(kinds))
+            plan = ClipPlan(
+                seed=settings.seed,
+                machine=machine,
+                split=split,
+                domain=domain,
+                label=label,
+                index=index,
+                n_samples=round(settings.seconds * SAMPLE_RATE),
+                fault=None if label == "normal" else kinds[which],
+                severity=0.0 if label == "normal" else _severity(turn, which, domain),
+            )
+            plans.append(plan)
+    return plans
 
 
 def _severity(turn: int, which: int, domain: Domain) -> float:
-    """Spread over 0 to 1 evenly within each kind of fault, for however many clips: golden-ratio steps."""
+    """Severity in golden-ratio steps, which cover [0, 1] evenly within each kind of fault for any number of clips."""
     offset = 0.35 * which + 0.5 * DOMAINS.index(domain)
     return round((offset + turn * _GOLDEN) % 1.0, 4)

@@ -1,15 +1,16 @@
-"""One clip: machine and fault through room and microphone, plus the hall's noise."""
+"""Render one clip: machine and fault through room and microphone, plus the hall's noise."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from soundness.aliases import Array
 from soundness.synthetic.background import background, draw_hall
-from soundness.synthetic.faults import Trouble
+from soundness.synthetic.faults import Anomaly
 from soundness.synthetic.machines import machine_type
 from soundness.synthetic.plan import ClipPlan
 from soundness.synthetic.room import Room, draw_room, impulse_response, record
-from soundness.synthetic.signals import FloatArray, from_db, generator, rms
+from soundness.synthetic.signals import from_db, generator, rms
 
 __all__ = ["Stems", "render"]
 
@@ -22,19 +23,19 @@ _PEAK = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Stems:
-    """What a clip is the sum of.
+    """Parts of a clip, which is their sum.
 
     Parameters
     ----------
     machine, noise
         As recorded, shape ``(time,)``; their sum stays within -0.9 and 0.9.
-    trouble
+    anomaly
         The anomaly before it is recorded; ``None`` in a normal clip.
     """
 
-    machine: FloatArray
-    noise: FloatArray
-    trouble: Trouble | None
+    machine: Array
+    noise: Array
+    anomaly: Anomaly | None
 
 
 def render(plan: ClipPlan) -> Stems:
@@ -43,7 +44,7 @@ def render(plan: ClipPlan) -> Stems:
     levels = plan.rng("levels")
     noise_gain = from_db(_NOISE_DB + _LEVEL_SPREAD_DB * np.clip(levels.standard_normal(), -2.0, 2.0))
     snr_db = machine_type(plan.machine).snr_db + levels.uniform(-_SNR_HALF_WIDTH_DB, _SNR_HALF_WIDTH_DB)
-    machine, trouble = _machine(plan, room)
+    machine, anomaly = _machine(plan, room)
     noise = _noise(plan) * noise_gain
     machine = machine * (noise_gain * from_db(snr_db))
     if plan.split == "supplemental":
@@ -51,10 +52,10 @@ def render(plan: ClipPlan) -> Stems:
         machine, noise = (machine, 0.0 * noise) if keeps_machine else (0.0 * machine, noise)
     noise = noise + from_db(_SELF_NOISE_DB) * plan.rng("self_noise").standard_normal(plan.n_samples)
     scale = min(1.0, _PEAK / float(np.max(np.abs(machine + noise))))
-    return Stems(machine * scale, noise * scale, trouble)
+    return Stems(machine * scale, noise * scale, anomaly)
 
 
-def _machine(plan: ClipPlan, room: Room) -> tuple[FloatArray, Trouble | None]:
+def _machine(plan: ClipPlan, room: Room) -> tuple[Array, Anomaly | None]:
     """The machine as recorded, of unit rms but for the anomaly, and the anomaly."""
     machine = plan.condition.build(n_samples=plan.n_samples, rng=plan.rng("machine"))
     response = impulse_response(room, plan.rng("room"))
@@ -62,11 +63,11 @@ def _machine(plan: ClipPlan, room: Room) -> tuple[FloatArray, Trouble | None]:
     gain = 1.0 / rms(recorded)
     if plan.fault is None:
         return recorded * gain, None
-    trouble = machine.faults[plan.fault](plan.severity, plan.rng("fault"))
-    return (recorded + record(trouble.waveform, plan.domain, room=response)) * gain, trouble
+    anomaly = machine.faults[plan.fault](plan.severity, plan.rng("fault"))
+    return (recorded + record(anomaly.waveform, plan.domain, room=response)) * gain, anomaly
 
 
-def _noise(plan: ClipPlan) -> FloatArray:
+def _noise(plan: ClipPlan) -> Array:
     """The hall as recorded, of unit rms."""
     hall = draw_hall(plan.domain, generator(plan.seed, plan.machine, plan.domain, "hall"))
     recorded = record(background(hall, plan.n_samples, plan.rng("noise")), plan.domain, room=None)

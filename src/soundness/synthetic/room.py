@@ -1,4 +1,4 @@
-"""The way from a machine to the microphone: a room and a frequency response, both of one domain."""
+"""Path from a machine to the microphone: a room and a frequency response, both of one domain."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,8 +6,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from soundness.aliases import Array
 from soundness.data.clips import Domain
-from soundness.synthetic.signals import SAMPLE_RATE, FloatArray, fast_length, response
+from soundness.synthetic.signals import SAMPLE_RATE, fast_length, response
 
 __all__ = ["Room", "draw_room", "impulse_response", "record"]
 
@@ -23,19 +24,19 @@ _MICROPHONES: Mapping[Domain, Mapping[float, float]] = {
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """The room that a domain's recordings share.
+    """Room that a domain's recordings share.
 
     Parameters
     ----------
     delays, gains
-        Seconds and amplitudes of the early reflections, shape ``(reflection,)``; the direct sound has 1.
+        Seconds and amplitudes of the early reflections, shape ``(reflection,)``, relative to the direct sound.
     tail
         Reverberation, shape ``(time,)``.
     """
 
-    delays: FloatArray
-    gains: FloatArray
-    tail: FloatArray
+    delays: Array
+    gains: Array
+    tail: Array
 
 
 def draw_room(rng: np.random.Generator) -> Room:
@@ -49,8 +50,8 @@ def draw_room(rng: np.random.Generator) -> Room:
     return Room(delays, gains, tail * (0.5 / np.linalg.norm(tail)))
 
 
-def impulse_response(room: Room, rng: np.random.Generator) -> FloatArray:
-    """Response of the room at one clip, of unit energy: people move, so reflections change a little."""
+def impulse_response(room: Room, rng: np.random.Generator) -> Array:
+    """Response of the room in one clip, of unit energy: reflections vary a little, for people move."""
     taps = np.array(room.tail)
     positions = (room.delays * SAMPLE_RATE).astype(np.int64)
     changes = 1.0 + 0.08 * rng.standard_normal(positions.size)
@@ -59,7 +60,7 @@ def impulse_response(room: Room, rng: np.random.Generator) -> FloatArray:
     return np.asarray(taps / np.linalg.norm(taps))
 
 
-def record(waveforms: FloatArray, domain: Domain, *, room: FloatArray | None) -> FloatArray:
+def record(waveforms: Array, domain: Domain, *, room: Array | None) -> Array:
     """Pass sounds through a room, if any, and the microphone of a domain.
 
     Parameters
@@ -67,13 +68,13 @@ def record(waveforms: FloatArray, domain: Domain, *, room: FloatArray | None) ->
     waveforms
         Shape ``(..., time)``.
     domain
-        Whose microphone.
+        Domain of the microphone.
     room
-        Impulse response, shape ``(tap,)``; ``None`` for a sound that has its room already.
+        Impulse response, shape ``(tap,)``; ``None`` for sound that includes a room.
 
     Returns
     -------
-    FloatArray
+    Array
         Shape ``(..., time)``.
     """
     n_samples = waveforms.shape[-1]
@@ -85,5 +86,5 @@ def record(waveforms: FloatArray, domain: Domain, *, room: FloatArray | None) ->
 
 
 @lru_cache(maxsize=4)
-def _microphone(domain: Domain, n_fft: int) -> FloatArray:
+def _microphone(domain: Domain, n_fft: int) -> Array:
     return response(_MICROPHONES[domain], n_fft)

@@ -1,4 +1,4 @@
-"""Machines that only turn: fan, gearbox and bearing test rig."""
+"""Rotating machines: fan, gearbox and bearing test rig."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 
+from soundness.aliases import Array
 from soundness.synthetic.faults import (
     INNER_RACE,
     OUTER_RACE,
@@ -18,7 +19,6 @@ from soundness.synthetic.faults import (
     whistle,
 )
 from soundness.synthetic.signals import (
-    FloatArray,
     Mode,
     detuned,
     from_db,
@@ -38,7 +38,7 @@ _SPEED_SPREAD = 0.008
 
 @dataclass(frozen=True, slots=True)
 class FanSetting:
-    """How a fan runs: shaft speed in Hz, number of blades, level of the flow noise above the tones in dB."""
+    """Operating point of a fan: shaft speed in Hz, number of blades, level of the flow noise above the tones in dB."""
 
     shaft_hz: float
     n_blades: int
@@ -65,7 +65,7 @@ class Fan:
         flow = shaped_noise(n_samples, rng, curve=self._FLOW) * wander(n_samples, rng, spread=0.08)
         chopped = flow * (1.0 + 0.4 * passing / np.max(np.abs(passing)))
         raw = passing / rms(passing) + hum + from_db(setting.flow_db) * chopped
-        self.normal: FloatArray = raw / rms(raw)
+        self.normal: Array = raw / rms(raw)
 
     @property
     def faults(self) -> Mapping[str, Fault]:
@@ -83,7 +83,7 @@ class Fan:
 
 @dataclass(frozen=True, slots=True)
 class GearboxSetting:
-    """How a gearbox runs: input shaft in Hz, teeth of pinion and wheel, modulation by the load (0 to 1)."""
+    """Operating point of a gearbox: input shaft in Hz, teeth of pinion and wheel, modulation by the load (0 to 1)."""
 
     shaft_hz: float
     n_teeth: tuple[int, int]
@@ -111,7 +111,7 @@ class Gearbox:
         shaft = tones(self._turns, {1: 0.3, 2: 0.2, 3: 0.1}, rng)
         noise = shaped_noise(n_samples, rng, curve=self._NOISE) * wander(n_samples, rng, spread=0.06)
         raw = loaded / rms(loaded) + 0.5 * shaft + 0.9 * noise
-        self.normal: FloatArray = raw / rms(raw)
+        self.normal: Array = raw / rms(raw)
 
     @property
     def faults(self) -> Mapping[str, Fault]:
@@ -130,7 +130,7 @@ class Gearbox:
 
 @dataclass(frozen=True, slots=True)
 class BearingSetting:
-    """How a bearing rig runs: shaft speed in Hz, and the share of its motor's whine."""
+    """Operating point of a bearing rig: shaft speed in Hz and level of its motor's whine."""
 
     shaft_hz: float
     whine: float
@@ -161,7 +161,7 @@ class Bearing:
         times = turning_times(self._turns, per_turn=OUTER_RACE, jitter=0.4, rng=rng)
         knocks = ring_at(n_samples, times, rng.exponential(1.0, times.size), self._modes)
         raw = 0.7 * whine + noise + 0.5 * knocks / rms(knocks)
-        self.normal: FloatArray = raw / rms(raw)
+        self.normal: Array = raw / rms(raw)
 
     @property
     def faults(self) -> Mapping[str, Fault]:

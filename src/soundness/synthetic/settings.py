@@ -1,4 +1,4 @@
-"""What a factory data set is made of."""
+"""Settings of a synthetic data set."""
 
 from typing import Annotated, Self
 
@@ -11,33 +11,33 @@ __all__ = ["FactorySettings"]
 
 
 class FactorySettings(BaseModel):
-    """Size and seed of a factory data set, the same for each machine.
+    """Size and seed of a synthetic data set, the same for each machine.
 
     Parameters
     ----------
     machines
-        Machine types, each once; default all seven.
+        Machine types, each once; all seven by default.
     n_train
         Normal training clips of both domains; ``n_target_train`` of them are of the target.
     n_target_train
         Training clips of the target domain.
     n_test_normal, n_test_anomaly
-        Test clips; one half of each source, the other target.
+        Test clips, half of them of each domain.
     n_supplemental
         Clean or noise-only clips.
     seconds
         Length of every clip.
     seed
-        Another seed gives other rooms, noises and clips of the same machine types.
+        Random seed of rooms, noises and clips.
     n_workers
-        Processes, which change nothing but the time it takes; ``None`` for one for each core.
+        Processes, which change no result; ``None`` for one for each core.
 
     Raises
     ------
     SettingsError
-        If a machine is unknown or comes twice, or no training clip would be left for the source domain.
+        If a machine is unknown or comes twice, or no training clip is left for the source domain.
     pydantic.ValidationError
-        If a value is of the wrong type or out of range, or a name is none of these.
+        If a value is of the wrong type or out of range, or a name is unknown.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)

@@ -1,4 +1,4 @@
-"""The few signals that every machine and every background is built from, at `SAMPLE_RATE`, in float64."""
+"""Signals that machines and backgrounds are built from, at `SAMPLE_RATE`, in float64."""
 
 import math
 import zlib
@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+
+from soundness.aliases import Array
 
 __all__ = [
     "SAMPLE_RATE",
-    "FloatArray",
     "Mode",
     "band_noise",
     "convolve",
@@ -29,8 +29,6 @@ __all__ = [
     "window",
 ]
 
-FloatArray = npt.NDArray[np.float64]
-
 SAMPLE_RATE = 16000
 _TABLE_SIZE = 8192
 _SLOPE_OCTAVES = 0.15
@@ -39,7 +37,7 @@ _RAMP_SECONDS = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """A resonance: it rings at ``hz`` with amplitude ``gain`` and falls to 1/e within ``decay_seconds``."""
+    """Resonance at ``hz`` with amplitude ``gain`` that decays to 1/e within ``decay_seconds``."""
 
     hz: float
     decay_seconds: float
@@ -47,7 +45,7 @@ class Mode:
 
 
 def generator(*words: int | str) -> np.random.Generator:
-    """Give the random generator that belongs to these words: always the same, and its own."""
+    """Random generator with the words as its seed."""
     entropy = [word if isinstance(word, int) else zlib.crc32(word.encode()) for word in words]
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy)))
 
@@ -57,25 +55,25 @@ def from_db(level_db: float) -> float:
     return float(10.0 ** (level_db / 20.0))
 
 
-def rms(waveform: FloatArray) -> float:
+def rms(waveform: Array) -> float:
     """Root mean square of a waveform, shape ``(time,)``."""
     return float(np.sqrt(np.mean(waveform**2)))
 
 
-def wander(n_samples: int, rng: np.random.Generator, *, spread: float, rate_hz: float = 1.5) -> FloatArray:
-    """Slow course around 1, shape ``(n_samples,)``: deviation ``spread``, ``rate_hz`` random knots a second."""
+def wander(n_samples: int, rng: np.random.Generator, *, spread: float, rate_hz: float = 1.5) -> Array:
+    """Slow variation around 1, shape ``(n_samples,)``: deviation ``spread``, ``rate_hz`` random knots a second."""
     n_knots = int(n_samples / SAMPLE_RATE * rate_hz) + 2
     knots = np.clip(rng.standard_normal(n_knots), -2.5, 2.5)
     at = np.arange(n_samples) * (rate_hz / SAMPLE_RATE)
     return np.asarray(1.0 + spread * np.interp(at, np.arange(n_knots), knots))
 
 
-def rotation(n_samples: int, rng: np.random.Generator, *, hz: float, spread: float = 0.002) -> FloatArray:
-    """Revolutions of a shaft at each sample, shape ``(n_samples,)``: mean speed ``hz``, which wanders."""
+def rotation(n_samples: int, rng: np.random.Generator, *, hz: float, spread: float = 0.002) -> Array:
+    """Revolutions of a shaft at each sample, shape ``(n_samples,)``, at a mean speed ``hz`` that varies by `wander`."""
     return rng.random() + np.cumsum(hz * wander(n_samples, rng, spread=spread)) / SAMPLE_RATE
 
 
-def tones(turns: FloatArray, amplitudes: Mapping[int, float], rng: np.random.Generator) -> FloatArray:
+def tones(turns: Array, amplitudes: Mapping[int, float], rng: np.random.Generator) -> Array:
     """Harmonics of a rotation, in random phases.
 
     Parameters
@@ -85,11 +83,11 @@ def tones(turns: FloatArray, amplitudes: Mapping[int, float], rng: np.random.Gen
     amplitudes
         Amplitude of each order (1 is once a revolution).
     rng
-        Draws the phases.
+        Random generator of the phases.
 
     Returns
     -------
-    FloatArray
+    Array
         Shape ``(time,)``.
     """
     spectrum = np.zeros(_TABLE_SIZE // 2 + 1, dtype=np.complex128)
@@ -103,7 +101,7 @@ def tones(turns: FloatArray, amplitudes: Mapping[int, float], rng: np.random.Gen
     return np.asarray(table[left] + step[left] * (position - whole))
 
 
-def shaped_noise(n_samples: int, rng: np.random.Generator, *, curve: Mapping[float, float]) -> FloatArray:
+def shaped_noise(n_samples: int, rng: np.random.Generator, *, curve: Mapping[float, float]) -> Array:
     """Gaussian noise of unit rms whose density follows a curve.
 
     Parameters
@@ -111,13 +109,13 @@ def shaped_noise(n_samples: int, rng: np.random.Generator, *, curve: Mapping[flo
     n_samples
         Length.
     rng
-        Draws the noise.
+        Random generator of the noise.
     curve
-        Density in dB at frequencies in Hz, ascending; between them straight in dB over log frequency.
+        Density in dB at ascending frequencies in Hz, interpolated linearly over log frequency.
 
     Returns
     -------
-    FloatArray
+    Array
         Shape ``(n_samples,)``.
     """
     shape = response(curve, n_samples)
@@ -127,7 +125,7 @@ def shaped_noise(n_samples: int, rng: np.random.Generator, *, curve: Mapping[flo
     return noise / rms(noise)
 
 
-def response(curve: Mapping[float, float], n_fft: int) -> FloatArray:
+def response(curve: Mapping[float, float], n_fft: int) -> Array:
     """Amplitudes of a curve (dB at Hz, ascending) at the bins of a real FFT, in steps of four bins."""
     n_bins = n_fft // 2 + 1
     hz = np.arange(1.5, n_bins + 4, 4) * (SAMPLE_RATE / n_fft)
@@ -135,14 +133,14 @@ def response(curve: Mapping[float, float], n_fft: int) -> FloatArray:
     return np.asarray(np.repeat(10.0 ** (levels / 20.0), 4)[:n_bins])
 
 
-def band_noise(n_samples: int, rng: np.random.Generator, *, fmin: float, fmax: float) -> FloatArray:
+def band_noise(n_samples: int, rng: np.random.Generator, *, fmin: float, fmax: float) -> Array:
     """Gaussian noise of unit rms between ``fmin`` and ``fmax`` (Hz), falling steeply outside."""
     slope = 2.0**_SLOPE_OCTAVES
     curve = {fmin / slope: -80.0, fmin * slope**0.3: 0.0, fmax / slope**0.3: 0.0, fmax * slope: -80.0}
     return shaped_noise(n_samples, rng, curve=curve)
 
 
-def convolve(waveform: FloatArray, kernel: FloatArray) -> FloatArray:
+def convolve(waveform: Array, kernel: Array) -> Array:
     """Causal convolution along the last axis, cut to the waveform's length."""
     n_samples = waveform.shape[-1]
     n_fft = fast_length(n_samples + kernel.shape[-1] - 1)
@@ -152,8 +150,8 @@ def convolve(waveform: FloatArray, kernel: FloatArray) -> FloatArray:
 
 def fast_length(minimum: int) -> int:
     """Smallest even product of twos, threes and fives that is at least ``minimum``."""
-    odds = (1, 3, 5, 9, 15, 25, 27, 45, 75, 81, 125)
-    return min(odd << max(1, math.ceil(math.log2(minimum / odd))) for odd in odds)
+    factors = (1, 3, 5, 9, 15, 25, 27, 45, 75, 81, 125)
+    return min(factor << max(1, math.ceil(math.log2(minimum / factor))) for factor in factors)
 
 
 def detuned(modes: Sequence[Mode], rng: np.random.Generator, *, spread: float = 0.01) -> tuple[Mode, ...]:
@@ -166,7 +164,7 @@ def detuned(modes: Sequence[Mode], rng: np.random.Generator, *, spread: float = 
     )
 
 
-def ring_at(n_samples: int, times: FloatArray, gains: FloatArray, modes: Sequence[Mode]) -> FloatArray:
+def ring_at(n_samples: int, times: Array, gains: Array, modes: Sequence[Mode]) -> Array:
     """Impacts that make resonances ring.
 
     Parameters
@@ -176,11 +174,11 @@ def ring_at(n_samples: int, times: FloatArray, gains: FloatArray, modes: Sequenc
     times, gains
         Second and strength of each impact, shape ``(impact,)``; those outside the clip are left out.
     modes
-        What rings.
+        Resonances.
 
     Returns
     -------
-    FloatArray
+    Array
         Shape ``(n_samples,)``.
     """
     positions = times * SAMPLE_RATE
@@ -194,7 +192,7 @@ def ring_at(n_samples: int, times: FloatArray, gains: FloatArray, modes: Sequenc
     return sound[:n_samples]
 
 
-def _ringing(modes: Sequence[Mode]) -> FloatArray:
+def _ringing(modes: Sequence[Mode]) -> Array:
     """Sum of the decaying sinusoids, down to -70 dB, shape ``(time,)``."""
     seconds = np.arange(int(8.0 * max(mode.decay_seconds for mode in modes) * SAMPLE_RATE)) / SAMPLE_RATE
     kernel = np.zeros_like(seconds)
@@ -203,8 +201,8 @@ def _ringing(modes: Sequence[Mode]) -> FloatArray:
     return kernel
 
 
-def turning_times(turns: FloatArray, *, per_turn: float, jitter: float, rng: np.random.Generator) -> FloatArray:
-    """Seconds at which something happens ``per_turn`` times a revolution.
+def turning_times(turns: Array, *, per_turn: float, jitter: float, rng: np.random.Generator) -> Array:
+    """Times in seconds of events that occur ``per_turn`` times a revolution.
 
     Parameters
     ----------
@@ -215,11 +213,11 @@ def turning_times(turns: FloatArray, *, per_turn: float, jitter: float, rng: np.
     jitter
         Deviation of an event, as a share of the distance to the next: rolling elements slip.
     rng
-        Draws the jitter.
+        Random generator of the jitter.
 
     Returns
     -------
-    FloatArray
+    Array
         Shape ``(event,)``.
     """
     counts = np.arange(np.ceil(turns[0] * per_turn), turns[-1] * per_turn)
@@ -227,7 +225,7 @@ def turning_times(turns: FloatArray, *, per_turn: float, jitter: float, rng: np.
     return np.interp(counts / per_turn, turns, np.arange(turns.size) / SAMPLE_RATE)
 
 
-def window(n_samples: int, start: float, end: float) -> FloatArray:
+def window(n_samples: int, start: float, end: float) -> Array:
     """One from ``start`` to ``end`` (seconds) with ramps of 10 ms, else zero; shape ``(n_samples,)``."""
     seconds = np.arange(n_samples) / SAMPLE_RATE
     rise = np.clip((seconds - start) / _RAMP_SECONDS, 0.0, 1.0)

@@ -6,10 +6,10 @@ from functools import partial
 
 import numpy as np
 
-from soundness.synthetic.faults import Fault, Trouble, graded, impacts, noise_band, orders, whistle
+from soundness.aliases import Array
+from soundness.synthetic.faults import Anomaly, Fault, graded, impacts, noise_band, orders, whistle
 from soundness.synthetic.signals import (
     SAMPLE_RATE,
-    FloatArray,
     Mode,
     detuned,
     ring_at,
@@ -29,7 +29,7 @@ _WHEEL_RATIO = 1.0 / 6.0
 
 @dataclass(frozen=True, slots=True)
 class ToyCarSetting:
-    """How a toy car runs: supply in volts, teeth of the motor's pinion, share of its tyres' noise."""
+    """Operating point of a toy car: supply in volts, teeth of the motor's pinion, level of its tyres' noise."""
 
     volts: float
     n_teeth: int
@@ -53,10 +53,10 @@ class ToyCar:
         self._key = int(rng.integers(2**62))
         self._turns, raw = self._run(1.0)
         self._scale = 1.0 / rms(raw)
-        self.normal: FloatArray = raw * self._scale
+        self.normal: Array = raw * self._scale
 
-    def _run(self, speed: float) -> tuple[FloatArray, FloatArray]:
-        """Revolutions of the motor and its sound at a share of the usual speed; all else stays as it is."""
+    def _run(self, speed: float) -> tuple[Array, Array]:
+        """Revolutions of the motor and its sound at a share of the usual speed, all else equal."""
         rng, setting = np.random.Generator(np.random.PCG64(self._key)), self._setting
         hz = speed * self._HZ_PER_VOLT * setting.volts * rng.normal(1.0, 0.008)
         turns = rotation(self._n_samples, rng, hz=hz, spread=0.003)
@@ -85,17 +85,17 @@ class ToyCar:
             "overvoltage": self._overvoltage,
         }
 
-    def _overvoltage(self, severity: float, rng: np.random.Generator) -> Trouble:
-        """Run up to a quarter too fast."""
+    def _overvoltage(self, severity: float, rng: np.random.Generator) -> Anomaly:
+        """Run up to 25 % too fast."""
         change = 0.25 * severity * rng.uniform(0.9, 1.1)
         _, faster = self._run(1.0 + change)
         delta = faster * self._scale - self.normal
-        return Trouble(delta, 80.0, 7000.0, 0.0, self._n_samples / SAMPLE_RATE)
+        return Anomaly(delta, 80.0, 7000.0, 0.0, self._n_samples / SAMPLE_RATE)
 
 
 @dataclass(frozen=True, slots=True)
 class ToyTrainSetting:
-    """How a toy train runs: metres a second, teeth of the motor's pinion, share of the rolling noise."""
+    """Operating point of a toy train: metres a second, teeth of the motor's pinion, level of the rolling noise."""
 
     speed: float
     n_teeth: int
@@ -126,9 +126,9 @@ class ToyTrain:
         near = 1.0 + 0.25 * np.cos(2.0 * np.pi * (self._laps + rng.random()))
         clack = self._clack(rng)
         raw = near * (tonal + setting.rolling * rolling + 0.6 * clack / rms(clack))
-        self.normal: FloatArray = raw / rms(raw)
+        self.normal: Array = raw / rms(raw)
 
-    def _clack(self, rng: np.random.Generator) -> FloatArray:
+    def _clack(self, rng: np.random.Generator) -> Array:
         """Both axles over every joint; each joint of the oval has its own strength."""
         n_rails = round(self._LAP_METRES / self._RAIL_METRES)
         sound = np.zeros(self._n_samples)
@@ -155,11 +155,11 @@ class ToyTrain:
             "worn_brushes": partial(noise_band, self._n_samples, band=(3800.0, 7200.0), loud_db=4.0),
         }
 
-    def _broken_joint(self, severity: float, rng: np.random.Generator) -> Trouble:
+    def _broken_joint(self, severity: float, rng: np.random.Generator) -> Anomaly:
         """Two joints of the oval part: each axle bangs there, and the train rattles on for 60 ms."""
         laps = self._laps + rng.random()
         bangs = [turning_times(laps, per_turn=2.0, jitter=0.002, rng=rng) + delay for delay in (0.0, 0.02, 0.04, 0.06)]
         times = np.concatenate(bangs)
         ringing = ring_at(self._n_samples, times, np.exp(0.2 * rng.standard_normal(times.size)), self._rail)
-        heard = graded(ringing, severity, loud_db=16.0)
-        return Trouble(heard, 600.0, 4400.0, 0.0, self._n_samples / SAMPLE_RATE)
+        audible = graded(ringing, severity, loud_db=16.0)
+        return Anomaly(audible, 600.0, 4400.0, 0.0, self._n_samples / SAMPLE_RATE)

@@ -33,7 +33,17 @@ WIDE_BAND = {"overvoltage"}
 
 def anomalous_plan(machine: str, kind: str, *, severity: float = 1.0) -> ClipPlan:
     index = fault_kinds(machine).index(kind)
-    return ClipPlan(0, machine, "test", "source", "anomaly", index, N_SAMPLES // 2, kind, severity)
+    return ClipPlan(
+        seed=0,
+        machine=machine,
+        split="test",
+        domain="source",
+        label="anomaly",
+        index=index,
+        n_samples=N_SAMPLES // 2,
+        fault=kind,
+        severity=severity,
+    )
 
 
 def spectrum(waveform: Array) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""A detector as one graph: from a waveform to score, p-value and error map."""
+"""Detector as one graph: from a waveform to score, p-value and error map."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,29 +20,29 @@ __all__ = ["detector_graph"]
 
 
 def detector_graph(detector: Detector, *, about: str) -> onnx.ModelProto:
-    """The graph of a detector.
+    """Build the graph of a detector.
 
     Its input is ``waveform``, float32 at the detector's sample rate, shape ``(clip, time)``: the channel that the
-    detector listens to. Its outputs are ``score``, float64, shape ``(clip,)``; ``p_value``, the same, where the
+    detector uses. Its outputs are ``score``, float64, shape ``(clip,)``; ``p_value``, the same, where the
     detector is calibrated; and ``error_map``, float32, shape ``(clip, mel, frame)``.
 
     Parameters
     ----------
     detector
-        What is exported.
+        Detector to export.
     about
-        Fingerprint of what stands beside the graph.
+        Fingerprint of the metadata beside the graph.
 
     Raises
     ------
     ExportError
-        If a part of the detector is none that can be exported; the message names it.
+        If a part of the detector cannot be exported; the message names it.
     """
     graph = Graph()
-    given, wanted = _spectrograms(detector, graph.input("waveform", np.float32, ["clip", "time"]))
+    spectrograms = _spectrograms(detector, graph.input("waveform", np.float32, ["clip", "time"]))
     representation = detector.representation
     export = known_part(_REPRESENTATIONS, representation, what="representation")
-    vectors, error_map = export(representation, given, wanted)
+    vectors, error_map = export(representation, *spectrograms)
     score = anomaly_score(detector.scorer, vectors)
     graph.output("score", score, np.float64, ["clip"])
     if detector.calibration is not None:
@@ -52,34 +52,34 @@ def detector_graph(detector: Detector, *, about: str) -> onnx.ModelProto:
 
 
 def _spectrograms(detector: Detector, waveform: Value) -> tuple[Value, Value]:
-    """What a network reads, and what it is to reconstruct; see `soundness.detectors.detector.Detector.spectrograms`."""
+    """Input and reference log-mel; see `soundness.detectors.front_end.FrontEnd`."""
     settings = detector.settings
 
-    def heard(sound: Value) -> Value:
+    def computed(sound: Value) -> Value:
         return log_mel(sound, settings.log_mel, sample_rate=settings.audio.sample_rate)
 
     if detector.separator is None:
-        original = heard(waveform)
+        original = computed(waveform)
         return original, original
-    wanted = heard(separated(detector.separator, waveform))
-    return (wanted if settings.separation == "denoise" else heard(waveform)), wanted
+    reference = computed(separated(detector.separator, waveform))
+    return (reference if settings.separation == "denoise" else computed(waveform)), reference
 
 
-def _mean(representation: MeanLogMel, given: Value, wanted: Value) -> tuple[Value, Value]:  # noqa: ARG001  # as all
-    return pooled(wanted, ("mean",)), deviation_map(representation, wanted)
+def _mean(representation: MeanLogMel, inputs: Value, reference: Value) -> tuple[Value, Value]:  # noqa: ARG001  # as all
+    return pooled(reference, ("mean",)), deviation_map(representation, reference)
 
 
-def _quantile(representation: QuantileLogMel, given: Value, wanted: Value) -> tuple[Value, Value]:  # noqa: ARG001  # as all
-    low = quantile(wanted.cast(np.float64), representation.quantile).with_axes(1)
-    return low, deviation_map(representation, wanted)
+def _quantile(representation: QuantileLogMel, inputs: Value, reference: Value) -> tuple[Value, Value]:  # noqa: ARG001  # as all
+    low = quantile(reference.cast(np.float64), representation.quantile).with_axes(1)
+    return low, deviation_map(representation, reference)
 
 
-def _views(representation: PooledLogMel, given: Value, wanted: Value) -> tuple[Value, Value]:  # noqa: ARG001  # as all
-    return pooled(wanted, representation.poolings), deviation_map(representation, wanted)
+def _views(representation: PooledLogMel, inputs: Value, reference: Value) -> tuple[Value, Value]:  # noqa: ARG001  # as all
+    return pooled(reference, representation.poolings), deviation_map(representation, reference)
 
 
-def _errors(representation: ReconstructionError, given: Value, wanted: Value) -> tuple[Value, Value]:
-    errors = ClipErrors(representation, given, wanted)
+def _errors(representation: ReconstructionError, inputs: Value, reference: Value) -> tuple[Value, Value]:
+    errors = ClipErrors(representation, inputs, reference)
     return errors.vectors(), errors.error_map()
 
 

@@ -43,14 +43,14 @@ def quantile(values: Value, share: float) -> Value:
 
 
 def log_mel(waveform: Value, settings: LogMelSettings, *, sample_rate: int) -> Value:
-    """Log-mel in dB, float32, shape ``(clip, mel, frame)``, as `soundness.audio.log_mel.LogMel` gives it.
+    """Log-mel in dB, float32, shape ``(clip, mel, frame)``, as of `soundness.audio.log_mel.LogMel`.
 
     Parameters
     ----------
     waveform
         float32, shape ``(clip, time)``.
     settings
-        Frame, bands and floor.
+        Settings of the log-mel.
     sample_rate
         Hz.
     """
@@ -67,7 +67,7 @@ def log_mel(waveform: Value, settings: LogMelSettings, *, sample_rate: int) -> V
     return decibels.cast(np.float32).transposed(0, 2, 1)
 
 
-def deviation_map(representation: MeanLogMel, wanted: Value) -> Value:
+def deviation_map(representation: MeanLogMel, reference: Value) -> Value:
     """Squared distance from the band's mean, in its deviations, shape ``(clip, mel, frame)``."""
     mean, deviation = (array[:, None] for array in (representation.mean, representation.deviation))
-    return ((wanted - mean) / deviation).square()
+    return ((reference - mean) / deviation).square()

@@ -1,10 +1,10 @@
-"""A graph of ONNX operators, written as if it were NumPy.
+"""Graph of ONNX operators, written like NumPy.
 
 >>> import numpy as np
 >>> from soundness.exporting.graph import Graph
 >>> graph = Graph()
->>> given = graph.input("given", np.float64, ["clip", "time"])
->>> level = (given * given).mean(-1).op("Sqrt")
+>>> values = graph.input("values", np.float64, ["clip", "time"])
+>>> level = (values * values).mean(-1).op("Sqrt")
 >>> [node.op_type for node in graph.nodes]
 ['Mul', 'ReduceMean', 'Sqrt']
 """
@@ -21,27 +21,27 @@ from onnx import helper, numpy_helper
 __all__ = ["OPSET", "Graph", "Operand", "Value"]
 
 OPSET = 18
-"""Version of the set of operators: the first in which every reduction takes its axes as an input."""
-_IR_VERSION = 9  # of the file; what was current with that set
+"""Version of the operator set: the first in which every reduction takes its axes as an input."""
+_IR_VERSION = 9  # of the file; the current one with that set
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """What an operator gives: an array whose values are known when the graph runs.
+    """Result of an operator: an array whose values are known when the graph runs.
 
     Parameters
     ----------
     graph
-        That it belongs to.
+        Graph of the operator.
     name
-        In that graph.
+        Name of the value in that graph.
     """
 
     graph: "Graph"
     name: str
 
     def op(self, kind: str, *others: "Operand | None", **attributes: Any) -> "Value":
-        """An operator of this value and others."""
+        """Apply an operator to this value and others."""
         return self.graph.op(kind, self, *others, **attributes)
 
     def __add__(self, other: "Operand") -> "Value":
@@ -69,7 +69,7 @@ class Value:
         return self * self
 
     def cast(self, kind: DTypeLike) -> "Value":
-        """The same values of another type."""
+        """Same values of another type."""
         return self.op("Cast", to=helper.np_dtype_to_tensor_dtype(np.dtype(kind)))
 
     def sum(self, axis: int, *, keep: bool = False) -> "Value":
@@ -89,7 +89,7 @@ class Value:
         return self._reduced("ReduceMax", axis, keep)
 
     def smallest(self, n_values: "Operand", *, axis: int) -> "Value":
-        """The ``n_values`` smallest along an axis, ascending."""
+        """Smallest ``n_values`` along an axis, ascending."""
         return self.op("TopK", self.graph.vector(n_values), axis=axis, largest=0, n_outputs=2)
 
     def take(self, indices: "Operand", *, axis: int) -> "Value":
@@ -129,49 +129,49 @@ class Value:
 
 
 Operand = Value | NDArray[Any] | np.generic
-"""What an operator works on: a value of the graph, or an array that is known now."""
+"""Operand of an operator: a value of the graph, or a constant array."""
 
 
 class Graph:
-    """Operators in the order in which they run, and the arrays that they know."""
+    """Operators in the order in which they run, and their constant arrays."""
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
-        self._known: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+        self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._arrays: list[onnx.TensorProto] = []
         self._inputs: list[onnx.ValueInfoProto] = []
         self._outputs: list[onnx.ValueInfoProto] = []
 
     def input(self, name: str, kind: DTypeLike, axes: Sequence[str | int]) -> Value:
-        """What the graph is given."""
+        """Declare an input of the graph."""
         self._inputs.append(_info(name, kind, axes))
         return Value(self, name)
 
     def output(self, name: str, value: Value, kind: DTypeLike, axes: Sequence[str | int]) -> None:
-        """What the graph gives."""
+        """Declare an output of the graph."""
         self.nodes.append(helper.make_node("Identity", [value.name], [name]))
         self._outputs.append(_info(name, kind, axes))
 
     def op(self, kind: str, *operands: Operand | None, n_outputs: int = 1, **attributes: Any) -> Value:
-        """The first output of an operator; ``None`` for an input that it can do without."""
+        """First output of an operator; ``None`` for an optional input that is left out."""
         names = ["" if operand is None else self.value(operand).name for operand in operands]
         outputs = [f"{kind}_{len(self.nodes)}_{index}" for index in range(n_outputs)]
         self.nodes.append(helper.make_node(kind, names, outputs, **attributes))
         return Value(self, outputs[0])
 
     def value(self, operand: Operand) -> Value:
-        """A value of the graph, known now or when it runs; equal arrays are kept once."""
+        """Operand as a value of the graph; equal constant arrays are kept once."""
         if isinstance(operand, Value):
             return operand
         array = np.asarray(operand)
         key = (array.dtype.str, array.shape, array.tobytes())
-        if key not in self._known:
-            self._known[key] = f"array_{len(self._known)}"
-            self._arrays.append(numpy_helper.from_array(array.copy(order="C"), self._known[key]))
-        return Value(self, self._known[key])
+        if key not in self._constants:
+            self._constants[key] = f"array_{len(self._constants)}"
+            self._arrays.append(numpy_helper.from_array(array.copy(order="C"), self._constants[key]))
+        return Value(self, self._constants[key])
 
     def vector(self, operand: Operand) -> Operand:
-        """A number as a vector of one."""
+        """Number as a vector of one."""
         if isinstance(operand, Value):
             return operand.op("Reshape", np.array([-1]))
         return np.asarray(operand).reshape(-1)
@@ -181,12 +181,12 @@ class Graph:
         return self.op("Range", np.int64(0), stop, np.int64(1))
 
     def model(self, about: Mapping[str, str]) -> onnx.ModelProto:
-        """The whole graph, with words about it; checked.
+        """Build and check the whole graph, with metadata.
 
         Raises
         ------
         onnx.checker.ValidationError
-            If an operator is not as it should be.
+            If an operator is not valid.
         """
         graph = helper.make_graph(self.nodes, "soundness", self._inputs, self._outputs, self._arrays)
         model = helper.make_model(

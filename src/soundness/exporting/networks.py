@@ -1,4 +1,4 @@
-"""Networks as operators of a graph: layers, autoencoders, and the errors that they leave of a clip."""
+"""Networks as operators of a graph: layers, autoencoders, and their reconstruction errors."""
 
 import math
 from collections.abc import Callable
@@ -19,32 +19,32 @@ __all__ = ["ClipErrors", "array", "convolved", "layers"]
 
 
 def array(tensor: Tensor) -> NDArray[Any]:
-    """A tensor as the graph keeps it."""
+    """Tensor as a NumPy array."""
     found: NDArray[Any] = tensor.detach().cpu().numpy()
     return found
 
 
-def layers(sequence: nn.Module, given: Value) -> Value:
-    """The layers of a network, one after the other.
+def layers(sequence: nn.Module, values: Value) -> Value:
+    """Apply the layers of a network, one after the other.
 
     Raises
     ------
     ExportError
-        If one is none that can be exported.
+        If one cannot be exported.
     """
     for layer in sequence if isinstance(sequence, nn.Sequential) else [sequence]:
-        given = known_part(_LAYERS, layer, what="layer")(layer, given)
-    return given
+        values = known_part(_LAYERS, layer, what="layer")(layer, values)
+    return values
 
 
-def _linear(layer: nn.Linear, given: Value) -> Value:
-    return given @ array(layer.weight).T + array(layer.bias)
+def _linear(layer: nn.Linear, values: Value) -> Value:
+    return values @ array(layer.weight).T + array(layer.bias)
 
 
-def convolved(layer: nn.Conv1d | nn.Conv2d, given: Value) -> Value:
-    """A convolution in one or two dimensions, with the zeros around it that the layer asks for."""
+def convolved(layer: nn.Conv1d | nn.Conv2d, values: Value) -> Value:
+    """Convolution in one or two dimensions, padded with zeros as in the layer."""
     assert not isinstance(layer.padding, str)
-    return given.op(
+    return values.op(
         "Conv",
         array(layer.weight),
         *_bias(layer.bias),
@@ -55,9 +55,9 @@ def convolved(layer: nn.Conv1d | nn.Conv2d, given: Value) -> Value:
     )
 
 
-def _transposed(layer: nn.ConvTranspose2d | nn.ConvTranspose1d, given: Value) -> Value:
+def _transposed(layer: nn.ConvTranspose2d | nn.ConvTranspose1d, values: Value) -> Value:
     assert not isinstance(layer.padding, str)
-    return given.op(
+    return values.op(
         "ConvTranspose",
         array(layer.weight),
         *_bias(layer.bias),
@@ -70,44 +70,44 @@ def _bias(bias: Tensor | None) -> list[NDArray[Any]]:
     return [] if bias is None else [array(bias)]
 
 
-def _normalised(layer: nn.BatchNorm1d | nn.BatchNorm2d, given: Value) -> Value:
+def _normalised(layer: nn.BatchNorm1d | nn.BatchNorm2d, values: Value) -> Value:
     assert layer.running_mean is not None
     assert layer.running_var is not None
     learned = [array(each) for each in (layer.weight, layer.bias, layer.running_mean, layer.running_var)]
-    return given.op("BatchNormalization", *learned, epsilon=layer.eps)
+    return values.op("BatchNormalization", *learned, epsilon=layer.eps)
 
 
-def _rectified(layer: nn.ReLU, given: Value) -> Value:  # noqa: ARG001  # as all layers
-    return given.op("Relu")
+def _rectified(layer: nn.ReLU, values: Value) -> Value:  # noqa: ARG001  # as all layers
+    return values.op("Relu")
 
 
-def _leaking(layer: nn.LeakyReLU, given: Value) -> Value:
-    return given.op("LeakyRelu", alpha=layer.negative_slope)
+def _leaking(layer: nn.LeakyReLU, values: Value) -> Value:
+    return values.op("LeakyRelu", alpha=layer.negative_slope)
 
 
-def _shuffled(layer: nn.PixelShuffle, given: Value) -> Value:
-    return given.op("DepthToSpace", blocksize=layer.upscale_factor, mode="CRD")
+def _shuffled(layer: nn.PixelShuffle, values: Value) -> Value:
+    return values.op("DepthToSpace", blocksize=layer.upscale_factor, mode="CRD")
 
 
-def _with_slope(layer: nn.PReLU, given: Value) -> Value:
+def _with_slope(layer: nn.PReLU, values: Value) -> Value:
     slope = array(layer.weight)
-    return given.op("PRelu", slope if len(slope) == 1 else slope[:, None, None])  # one, or one for each map
+    return values.op("PRelu", slope if len(slope) == 1 else slope[:, None, None])  # one, or one for each map
 
 
-def _normalised_globally(layer: GlobalLayerNorm, given: Value) -> Value:
-    centred = given - given.mean(2, keep=True).mean(1, keep=True)  # frames, then channels: sums keep their digits
+def _normalised_globally(layer: GlobalLayerNorm, values: Value) -> Value:
+    centred = values - values.mean(2, keep=True).mean(1, keep=True)  # frames, then channels: sums keep their digits
     variance = centred.square().mean(2, keep=True).mean(1, keep=True)
-    scale = given.graph.value(array(layer.weight)[:, None]) / (variance + np.float32(EPSILON)).op("Sqrt")
+    scale = values.graph.value(array(layer.weight)[:, None]) / (variance + np.float32(EPSILON)).op("Sqrt")
     return centred * scale + array(layer.bias)[:, None]
 
 
-def _normalised_so_far(layer: CumulativeLayerNorm, given: Value) -> Value:
-    n_values = (given.graph.range(given.size(2)) + np.int64(1)) * given.size(1)
-    counts, precise = n_values.cast(np.float64), given.cast(np.float64)
+def _normalised_so_far(layer: CumulativeLayerNorm, values: Value) -> Value:
+    n_values = (values.graph.range(values.size(2)) + np.int64(1)) * values.size(1)
+    counts, precise = n_values.cast(np.float64), values.cast(np.float64)
     mean = precise.sum(1, keep=True).op("CumSum", np.int64(2)) / counts
     power = precise.square().sum(1, keep=True).op("CumSum", np.int64(2)) / counts
     deviation = ((power - mean.square()).op("Max", np.float64(0)) + np.float64(EPSILON)).op("Sqrt")
-    normalised = (given - mean.cast(np.float32)) / deviation.cast(np.float32)
+    normalised = (values - mean.cast(np.float32)) / deviation.cast(np.float32)
     return normalised * array(layer.weight)[:, None] + array(layer.bias)[:, None]
 
 
@@ -130,14 +130,14 @@ _LAYERS: dict[type[nn.Module], Callable[[Any, Value], Value]] = {
 
 def _convolutional(network: ConvolutionalAutoencoder, segments: Value, conditions: Value) -> Value:
     mels, frames = segments.size(1), segments.size(2)
-    given = segments.with_axes(1)
+    values = segments.with_axes(1)
     n_features = network.encoder[0].in_channels - 1  # type: ignore[operator]  # a convolution comes first
     if n_features > 0:
         vector = segments.graph.vector
         sizes = segments.graph.op("Concat", np.array([1, 1]), vector(mels), vector(frames), axis=0)
         maps = conditions.with_axes(2, 3).op("Tile", sizes)
-        given = segments.graph.op("Concat", given, maps, axis=1)
-    latent = layers(network.to_latent, layers(network.encoder, given).op("Flatten"))
+        values = segments.graph.op("Concat", values, maps, axis=1)
+    latent = layers(network.to_latent, layers(network.encoder, values).op("Flatten"))
     hidden = layers(network.from_latent, latent).reshaped(-1, *network.inner)
     return layers(network.decoder, hidden).op("Squeeze", np.array([1]))
 
@@ -169,33 +169,33 @@ _ERRORS: dict[str, Callable[[Value], Value]] = {
     "signed": lambda residuals: residuals,
     "log": _log,
 }
-"""As `soundness.representations.reconstruction.ERRORS`, whose keys a test holds against these."""
+"""Counterparts of `soundness.representations.reconstruction.ERRORS`."""
 
 
 class ClipErrors:
-    """What an autoencoder leaves of clips under each condition, as `soundness.representations.reconstruction` has it.
+    """Reconstruction errors of clips under each condition; see `soundness.representations.reconstruction`.
 
     Parameters
     ----------
     representation
-        The network with its conditions.
-    given, wanted
+        Network with its conditions.
+    inputs, reference
         Log-mels in dB, shape ``(clip, mel, frame)``.
 
     Raises
     ------
     ExportError
-        If the network is none that can be exported.
+        If the network cannot be exported.
     """
 
-    def __init__(self, representation: ReconstructionError, given: Value, wanted: Value) -> None:
+    def __init__(self, representation: ReconstructionError, inputs: Value, reference: Value) -> None:
         self._representation = representation
-        self._graph = given.graph
+        self._graph = inputs.graph
         self._length = representation.segment_frames
-        self._n_frames = wanted.size(2)
+        self._n_frames = reference.size(2)
         self._starts = self._segment_starts()
-        sizes = (given.size(0), len(representation.conditions), self._starts.size(0), given.size(1), self._length)
-        self._residuals = self._residual(given, wanted).reshaped(*sizes)  # (clip, condition, segment, mel, frame)
+        sizes = (inputs.size(0), len(representation.conditions), self._starts.size(0), inputs.size(1), self._length)
+        self._residuals = self._residual(inputs, reference).reshaped(*sizes)  # (clip, condition, segment, mel, frame)
 
     def vectors(self) -> Value:
         """One vector for each condition, float64, shape ``(clip, condition, feature)``."""
@@ -205,11 +205,11 @@ class ClipErrors:
         return views[0] if len(views) == 1 else self._graph.op("Concat", *views, axis=2)
 
     def _pooled(self, errors: Value, pooling: str) -> Value:
-        """One view, float64; in the mean, each segment counts where they overlap."""
+        """One view, float64; in the mean, each segment counts once where segments overlap."""
         is_overlapping = self._representation.is_overlapping
         if is_overlapping and pooling == "mean":
             return errors.cast(np.float64).mean(4).mean(2)
-        maps = self._averaged(errors) if is_overlapping else self._joined(errors)  # (clip, condition, mel, frame)
+        maps = self._averaged(errors) if is_overlapping else self._concatenated(errors)  # (clip, condition, mel, frame)
         rows = maps.reshaped(-1, maps.size(2), maps.size(3))
         return pooled(rows, (pooling,)).reshaped(maps.size(0), maps.size(1), -1)
 
@@ -217,7 +217,9 @@ class ClipErrors:
         """Squared error under the condition that explains the clip best, shape ``(clip, mel, frame)``."""
         squares = self._residuals.square()
         is_overlapping = self._representation.is_overlapping
-        maps = self._averaged(squares) if is_overlapping else self._joined(squares)  # (clip, condition, mel, frame)
+        maps = (
+            self._averaged(squares) if is_overlapping else self._concatenated(squares)
+        )  # (clip, condition, mel, frame)
         means = maps.cast(np.float64).mean(3).mean(2)
         best = means.op("ArgMin", axis=1, keepdims=1)  # (clip, 1)
         return maps.op("GatherND", best, batch_dims=1)
@@ -235,22 +237,23 @@ class ClipErrors:
         frames = self._starts.with_axes(1) + np.arange(self._length)
         return log_mel.take(frames.op("Mod", self._n_frames), axis=2).transposed(0, 2, 1, 3)
 
-    def _residual(self, given: Value, wanted: Value) -> Value:
-        """Of each segment of each clip under each condition, shape ``(row, mel, frame)``."""
+    def _residual(self, inputs: Value, reference: Value) -> Value:
+        """Residual of each segment of each clip under each condition, shape ``(row, mel, frame)``."""
         reconstructor = self._representation.reconstructor
         mean, deviation = array(reconstructor.mean)[:, :, None], array(reconstructor.deviation)[:, :, None]
         conditions = array(self._representation.conditions)
         rows = []
-        for index, log_mel in enumerate((given, wanted)):
+        for index, log_mel in enumerate((inputs, reference)):
             segments = ((self._segments(log_mel) - mean[index]) / deviation[index]).with_axes(1)
             repeated = segments.op("Tile", np.array([1, len(conditions), 1, 1, 1]))
-            rows.append(repeated.reshaped(-1, given.size(1), self._length))
-        n_clips, n_segments = given.size(0), self._starts.size(0)
-        told = self._graph.op("Tile", conditions[None, :, None], self._repeats(n_clips, n_segments))
-        told = told.reshaped(-1, conditions.shape[1]) if conditions.shape[1] > 0 else told
+            rows.append(repeated.reshaped(-1, inputs.size(1), self._length))
+        n_clips, n_segments = inputs.size(0), self._starts.size(0)
+        repeated_conditions = self._graph.op("Tile", conditions[None, :, None], self._repeats(n_clips, n_segments))
+        if conditions.shape[1] > 0:
+            repeated_conditions = repeated_conditions.reshaped(-1, conditions.shape[1])
         network = reconstructor.autoencoder
         reconstruct = known_part(_AUTOENCODERS, network, what="autoencoder")
-        residual: Value = rows[1] - reconstruct(network, rows[0], told)
+        residual: Value = rows[1] - reconstruct(network, rows[0], repeated_conditions)
         return residual
 
     def _repeats(self, n_clips: Value, n_segments: Value) -> Value:
@@ -258,8 +261,8 @@ class ClipErrors:
         parts: list[Operand] = [self._graph.vector(n_clips), one, self._graph.vector(n_segments), one]
         return self._graph.op("Concat", *parts, axis=0)
 
-    def _joined(self, values: Value) -> Value:
-        """Segments that follow each other as one, shape ``(clip, condition, mel, frame)``."""
+    def _concatenated(self, values: Value) -> Value:
+        """Segments that follow each other as one spectrogram, shape ``(clip, condition, mel, frame)``."""
         length = np.int64(self._length)
         n_before = (self._starts.size(0) - np.int64(1)) * length  # frames of all segments but the last
         frames = self._graph.range(self._n_frames)

@@ -1,4 +1,4 @@
-"""A separator as operators of a graph."""
+"""Separator as operators of a graph."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +28,7 @@ _ONE = np.int64(1)
 
 
 def separated(separator: Separator, waveform: Value) -> Value:
-    """The machine in recordings of any length, both of shape ``(clip, time)``; see `Separator.separate_blocks`."""
+    """Machine in recordings of any length, both of shape ``(clip, time)``; see `Separator.separate_blocks`."""
     rate = separator.settings.sample_rate
     chunk, overlap = np.int64(round(CHUNK_SECONDS * rate)), np.int64(round(OVERLAP_SECONDS * rate))
     step, n_samples, graph = chunk - overlap, waveform.size(1), waveform.graph
@@ -43,31 +43,31 @@ def separated(separator: Separator, waveform: Value) -> Value:
     into = times - own * step  # samples since the chunk before began to fade
     fade = (into.cast(np.float32) + np.float32(0.5)) * np.float32(2 / overlap) - np.float32(0.5)
     fade = graph.op("Equal", own, np.int64(0)).cast(np.float32).op("Max", fade.op("Clip", np.float32(0), np.float32(1)))
-    heard = machine.take(own * length + times - starts.take(own, axis=0), axis=1)
+    current = machine.take(own * length + times - starts.take(own, axis=0), axis=1)
     faded = machine.take(before * length + (times - before * step).op("Min", length - _ONE), axis=1)
-    return heard * fade + faded * (fade * np.float32(-1) + np.float32(1))
+    return current * fade + faded * (fade * np.float32(-1) + np.float32(1))
 
 
 def _machine(network: ConvTasNet, waveform: Value) -> Value:
-    """The machine in recordings that are heard as a whole, both of shape ``(clip, time)``."""
+    """Machine in recordings that the network takes whole, both of shape ``(clip, time)``."""
     n_samples = waveform.size(1)
     mixture = waveform.with_axes(1)  # (clip, 1, time)
     level = None if network.causal else mixture.square().mean(2, keep=True).op("Sqrt") + np.float32(EPSILON)
-    heard = mixture if level is None else mixture / level
+    scaled = mixture if level is None else mixture / level
     encode, decode = known_part(_BASES, network.basis, what="basis of the separator")
-    coefficients, features = encode(network.basis, heard)  # (clip, part, coefficient, frame)
+    coefficients, features = encode(network.basis, scaled)  # (clip, part, coefficient, frame)
     masks = _masks(network.masker, features)  # (clip, source, coefficient, frame)
     n_parts = coefficients.size(1)
     masked = masks.with_axes(2) * coefficients.with_axes(1)  # (clip, source, part, coefficient, frame)
     rows = masked.reshaped(-1, n_parts * features.size(1), features.size(2))
     estimates = decode(network.basis, rows, n_samples).reshaped(-1, len(SOURCES), n_samples)
-    missing = (heard - estimates.sum(1, keep=True)) * np.float32(1 / len(SOURCES))
+    missing = (scaled - estimates.sum(1, keep=True)) * np.float32(1 / len(SOURCES))
     machine = estimates.part(np.int64(0), _ONE, axis=1) + missing
     return (machine if level is None else machine * level).reshaped(-1, n_samples)
 
 
 def _rest(n_samples: Value, hop: int) -> Value:
-    """How many samples there are from the end to the next multiple of a hop."""
+    """Number of samples from the end to the next multiple of a hop."""
     return (n_samples * np.int64(-1)).op("Mod", np.int64(hop))
 
 
@@ -112,7 +112,7 @@ _BASES: dict[type[Basis], tuple[Callable[[Any, Value], tuple[Value, Value]], Cal
 
 
 def _masks(masker: Masker, features: Value) -> Value:
-    """From 0 to 1, shape ``(clip, source, coefficient, frame)``, of features ``(clip, coefficient, frame)``."""
+    """Masks from 0 to 1, shape ``(clip, source, coefficient, frame)``, from features ``(clip, coefficient, frame)``."""
     normalised = layers(masker.norm, features)
     hidden = layers(masker.bottleneck, normalised)
     total: Value | None = None
@@ -136,7 +136,7 @@ def _block(block: Any, features: Value) -> tuple[Value, Value]:
 
 
 def _corrections(refinement: Refinement, logits: Value, features: Value) -> Value:
-    """What is added to the logits; see `Refinement`."""
+    """Corrections of the logits; see `Refinement`."""
     mean, deviation = _over_time(features, is_causal=refinement.causal)  # (clip, bin, frame or 1)
     pooling = {"kernel_shape": [LINE_BINS], "pads": [LINE_BINS // 2] * 2, "count_include_pad": 0}
     lines = mean - mean.transposed(0, 2, 1).op("AveragePool", **pooling).transposed(0, 2, 1)

@@ -1,41 +1,41 @@
-"""Exports on disk: the graph of a detector and what stands beside it, written once both are found to agree with it."""
+"""Export of a detector: its graph and metadata, written once the graph agrees with the detector."""
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx
 
 from soundness.aliases import CountProgress, PathLike, Progress, Waveform
+from soundness.atomic_files import write_whole
 from soundness.audio.reading import iter_audio
 from soundness.detectors.detector import Detector
 from soundness.detectors.exported import ABOUT_SUFFIX, FORMAT, GRAPH_SUFFIX, ExportedDetector, fingerprint
-from soundness.detectors.reader import read_recording
 from soundness.detectors.saving import load
-from soundness.errors import AudioError, DataError, ExportError, MissingExtraError, OutputError
-from soundness.exporting.detector_graph import detector_graph
+from soundness.errors import AudioError, DataError, ExportError, OutputError
+from soundness.extras import check_extra
 from soundness.threads import one_thread_each
 
-__all__ = ["TOLERANCE", "Export", "export", "export_detector", "made_sounds"]
+if TYPE_CHECKING:  # of the extra "export"
+    import onnx
+
+__all__ = ["TOLERANCE", "Export", "export", "export_detector", "synthetic_sounds"]
 
 TOLERANCE = 1e-4
-"""Scores agree where they differ by no more than this, times the larger of 1 and the score."""
+"""Largest difference of scores that agree, times the larger of 1 and the score."""
 
 _MAP_TOLERANCE = 1e-3  # of single frames and bands, for maps are float32
 _SECONDS = (0.5, 3.0)
-_LONG_SECONDS = 41.0  # longer than what a separator hears at a time
+_LONG_SECONDS = 41.0  # longer than what a separator takes at a time
 _LARGEST_FILE = 2**31 - 1  # of a single graph
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
     """A detector that was exported.
 
@@ -44,13 +44,13 @@ class Export:
     graph, about
         The two files.
     n_bytes
-        Of both together.
+        Size of both together.
     n_sounds, n_clips
-        Made sounds and recordings on which the graph was compared with the detector.
+        Synthetic sounds and recordings on which the graph was compared with the detector.
     largest_difference
-        Of a score, divided by the larger of 1 and the score.
+        Largest difference of a score, divided by the larger of 1 and the score.
     notes
-        What a person should know of it.
+        Recordings that were not compared, and why.
     """
 
     graph: Path
@@ -62,6 +62,48 @@ class Export:
     notes: tuple[str, ...]
 
 
+def export(
+    detector: PathLike,
+    out: PathLike,
+    *,
+    check: Iterable[PathLike] = (),
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> list[Export]:
+    """Write detectors as ONNX graphs; see `export_detector`.
+
+    Parameters
+    ----------
+    detector
+        File of a detector, or folder of a run.
+    out
+        Folder of the exports.
+    check, overwrite
+        See `export_detector`.
+    progress
+        Called with the machine, the number of sounds done and the total.
+
+    Raises
+    ------
+    ExportError
+        If a part of a detector cannot be exported, or a graph does not agree with its detector.
+    SoundnessError
+        If the detector, a recording or the folder cannot be used, or the extra ``export`` is not installed.
+    """
+    check_extra("export")
+    check = list(check)
+    return [
+        export_detector(
+            each,
+            Path(out),
+            check=check,
+            overwrite=overwrite,
+            progress=None if progress is None else partial(progress, each.machine_type),
+        )
+        for each in load(detector).values()
+    ]
+
+
 def export_detector(
     detector: Detector,
     folder: Path,
@@ -70,30 +112,32 @@ def export_detector(
     overwrite: bool = False,
     progress: CountProgress | None = None,
 ) -> Export:
-    """Write a detector as a graph, if the graph says the same as the detector.
+    """Write a detector as a graph, if the graph gives the same scores as the detector.
 
     Parameters
     ----------
     detector
-        What is exported.
+        Detector to export.
     folder
-        Where ``MACHINE.onnx`` and ``MACHINE.json`` go.
+        Folder of ``MACHINE.onnx`` and ``MACHINE.json``.
     check
-        Recordings, and folders of them, on which the two are compared beside sounds that are made.
+        Recordings, and folders of them, on which the two are compared beside synthetic sounds.
     overwrite
         Replace an export that is there.
     progress
-        Is told how many sounds are done, and of how many.
+        Called with the number of sounds done and the total.
 
     Raises
     ------
     ExportError
-        If a part of the detector cannot be exported, or the graph says something else.
+        If a part of the detector cannot be exported, or the graph gives something else.
     DataError
         If none of the recordings can be used.
     OutputError
         If there is an export already, or it cannot be written.
     """
+    from soundness.exporting.detector_graph import detector_graph
+
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder}: is a file; a folder for the export is expected")
     graph, about_file = (folder / f"{detector.machine_type}{suffix}" for suffix in (GRAPH_SUFFIX, ABOUT_SUFFIX))
@@ -102,33 +146,32 @@ def export_detector(
         raise OutputError(f"{there[0]}: exists already; --overwrite replaces it")
     about = _about(detector)
     model = detector_graph(detector, about=fingerprint(about))
-    exported = ExportedDetector(*_sealed(model, about))
-    clips = _recordings(check)
+    compared = _Comparison(detector, ExportedDetector(*_sealed(model, about)))
     with one_thread_each():
-        checked = _Agreement(detector, exported)
-        checked.compare_all(clips, progress=progress)
+        compared.run(_recordings(check), progress=progress)
     about["agreement"] = {
         "tolerance": TOLERANCE,
-        "largest_difference": checked.largest,
-        "n_sounds": checked.n_sounds,
-        "n_clips": checked.n_clips,
+        "largest_difference": compared.largest_difference,
+        "n_sounds": compared.n_sounds,
+        "n_clips": compared.n_clips,
     }
     content, complete = _sealed(model, about)
     text = json.dumps(complete, indent=2, sort_keys=True) + "\n"
-    _write({graph: content, about_file: text.encode()})
+    write_whole(graph, content)
+    write_whole(about_file, text)
     return Export(
-        graph,
-        about_file,
-        len(content) + len(text),
-        checked.n_sounds,
-        checked.n_clips,
-        checked.largest,
-        tuple(checked.notes),
+        graph=graph,
+        about=about_file,
+        n_bytes=len(content) + len(text.encode()),
+        n_sounds=compared.n_sounds,
+        n_clips=compared.n_clips,
+        largest_difference=compared.largest_difference,
+        notes=tuple(compared.notes),
     )
 
 
 def _about(detector: Detector) -> dict[str, Any]:
-    """What the runtime and a person need to know beside the graph."""
+    """Metadata beside the graph, as plain JSON."""
     settings, calibration = detector.settings, detector.calibration
     plan = detector.representation.network_plan(settings)
     about = {
@@ -159,9 +202,11 @@ def _about(detector: Detector) -> dict[str, Any]:
     return plain
 
 
-def _sealed(model: onnx.ModelProto, about: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:
-    """The graph's file and what stands beside it, each with a checksum of the other."""
-    onnx.helper.set_model_props(model, {"soundness": fingerprint(about)})
+def _sealed(model: "onnx.ModelProto", about: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:
+    """Content of the graph's file, and the metadata, each with a checksum of the other."""
+    from onnx.helper import set_model_props
+
+    set_model_props(model, {"soundness": fingerprint(about)})
     if model.ByteSize() > _LARGEST_FILE:
         raise ExportError(f"its graph takes {model.ByteSize():,} bytes; one file holds {_LARGEST_FILE:,}")
     content = model.SerializeToString()
@@ -172,16 +217,16 @@ def _recordings(paths: Iterable[PathLike]) -> list[Path]:
     found = []
     for path in map(Path, paths):
         if not path.exists():
-            raise DataError(f"{path}: no such file or folder; expected recordings to check the export with")
+            raise DataError("no such file or folder; expected recordings to check the export with", path=path)
         below = sorted(iter_audio(path)) if path.is_dir() else [path]
         if not below:
-            raise DataError(f"{path}: holds no recordings to check the export with")
+            raise DataError("holds no recordings to check the export with", path=path)
         found += below
     return found
 
 
-def made_sounds(sample_rate: int, *, shortest: int) -> Iterator[tuple[str, Waveform]]:
-    """Noise, tones and silence of several lengths, and long noise, each with what it is; shape ``(time,)``."""
+def synthetic_sounds(sample_rate: int, *, shortest: int) -> Iterator[tuple[str, Waveform]]:
+    """Noise, tones and silence of several lengths, and long noise, each with its name; shape ``(time,)``."""
     rng = np.random.default_rng(0)
     for n_samples in (shortest, *(round(seconds * sample_rate) + shortest for seconds in _SECONDS)):
         seconds = f"{n_samples / sample_rate:.2f} s of"
@@ -195,19 +240,19 @@ def made_sounds(sample_rate: int, *, shortest: int) -> Iterator[tuple[str, Wavef
     yield f"{_LONG_SECONDS:g} s of noise", noise.astype(np.float32)
 
 
-class _Agreement:
-    """Compares a graph with its detector, clip by clip."""
+class _Comparison:
+    """Comparison of a graph with its detector, clip by clip."""
 
     def __init__(self, detector: Detector, exported: ExportedDetector) -> None:
         self.detector, self.exported = detector, exported
-        self.largest = 0.0
+        self.largest_difference = 0.0
         self.n_sounds = self.n_clips = 0
         self.notes: list[str] = []
 
-    def compare_all(self, clips: list[Path], *, progress: CountProgress | None) -> None:
-        """Compare on sounds of all kinds, and on recordings."""
-        audio = self.detector.settings.audio
-        sounds = list(made_sounds(audio.sample_rate, shortest=self.detector.settings.log_mel.n_fft))
+    def run(self, clips: list[Path], *, progress: CountProgress | None) -> None:
+        """Compare on synthetic sounds, and on recordings."""
+        settings = self.detector.settings
+        sounds = list(synthetic_sounds(settings.audio.sample_rate, shortest=settings.log_mel.n_fft))
         for done, (name, sound) in enumerate(sounds, start=1):
             self._compare(name, sound)
             if progress is not None:
@@ -215,44 +260,41 @@ class _Agreement:
         self._compare_batch([sound for _, sound in sounds[4:7]])
         self.n_sounds = len(sounds)
         for done, clip in enumerate(clips, start=len(sounds) + 1):
-            self._compare_clip(clip)
+            try:
+                sound = self.exported.read(clip)
+            except AudioError as error:
+                self.notes.append(f"not checked with {clip}: {error.reason}")
+            else:
+                self._compare(str(clip), sound)
+                self.n_clips += 1
             if progress is not None:
                 progress(done, len(sounds) + len(clips))
         if clips and self.n_clips == 0:
-            raise DataError(f"{clips[0].parent}: none of {len(clips)} recording(s) can be used: {self.notes[0]}")
-
-    def _compare_clip(self, clip: Path) -> None:
-        try:
-            waveform = self.detector.front_end.sound(read_recording(clip, self.detector.settings), "original")
-        except AudioError as error:
-            self.notes.append(f"not checked with {clip}: {error.reason}")
-            return
-        self._compare(str(clip), waveform[0])
-        self.n_clips += 1
+            reason = f"none of {len(clips)} recording(s) can be used: {self.notes[0]}"
+            raise DataError(reason, path=clips[0].parent)
 
     def _compare(self, name: str, sound: Waveform) -> None:
-        settings = self.detector.settings.audio
-        waveform = np.tile(sound, (settings.channel + 1, 1))
-        wanted, found = self.detector.score(waveform), self.exported.run(sound)
-        self._compare_scores(name, wanted, float(found.scores[0]))
-        if self.detector.calibration is not None and found.p_values is not None:
-            self._compare_p_values(name, wanted, float(found.p_values[0]))
+        waveform = np.tile(sound, (self.detector.settings.audio.channel + 1, 1))
+        expected, found = self.detector.score(waveform), self.exported.run(sound)
+        self._compare_scores(name, expected, float(found.scores[0]))
+        if found.p_values is not None:
+            self._compare_p_values(name, expected, float(found.p_values[0]))
         error_map = self.detector.error_map(waveform)
         difference = np.abs(error_map - found.error_maps[0]) / np.maximum(1.0, np.abs(error_map))
         if difference.max() > _MAP_TOLERANCE:
             raise ExportError(f"{name}: the export's error map differs by {difference.max():.2g}; nothing is written")
 
-    def _compare_scores(self, name: str, wanted: float, found: float) -> None:
-        difference = abs(wanted - found) / max(1.0, abs(wanted))
+    def _compare_scores(self, name: str, expected: float, found: float) -> None:
+        difference = abs(expected - found) / max(1.0, abs(expected))
         if not difference <= TOLERANCE:
             raise ExportError(
-                f"{name}: the detector's score is {wanted:.9g}, its export's {found:.9g}; they differ by more than "
+                f"{name}: the detector's score is {expected:.9g}, its export's {found:.9g}; they differ by more than "
                 f"{TOLERANCE:g}, so nothing is written"
             )
-        self.largest = max(self.largest, difference)
+        self.largest_difference = max(self.largest_difference, difference)
 
     def _compare_p_values(self, name: str, score: float, found: float) -> None:
-        """The p-value is that of a score within the tolerance: next to a calibration clip's it makes a difference."""
+        """Compare with the p-values of scores within the tolerance: next to a calibration clip's they differ."""
         margin = TOLERANCE * max(1.0, abs(score))
         below, above = self.detector.p_value(score + margin), self.detector.p_value(score - margin)
         assert below is not None
@@ -261,76 +303,7 @@ class _Agreement:
             raise ExportError(f"{name}: the p-value is {above:.9g}, the export's {found:.9g}; nothing is written")
 
     def _compare_batch(self, sounds: list[Waveform]) -> None:
-        """A clip's score does not depend on the clips beside it."""
+        """Compare scores of clips in a batch with those of each alone."""
         together = self.exported.run(np.stack(sounds)).scores
         for sound, found in zip(sounds, together, strict=True):
             self._compare_scores("a batch", float(self.exported.run(sound).scores[0]), float(found))
-
-
-def _write(contents: Mapping[Path, bytes]) -> None:
-    """Write files, each whole or not at all."""
-    for path, content in contents.items():
-        partial = path.with_name(path.name + ".partial")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        except OSError as error:
-            with suppress(OSError):  # where nothing could be written, nothing can be removed
-                partial.unlink()
-            raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
-
-
-def export(
-    detector: PathLike,
-    out: PathLike,
-    *,
-    check: Iterable[PathLike] = (),
-    overwrite: bool = False,
-    progress: Progress | None = None,
-) -> "list[Export]":
-    """Write detectors as ONNX graphs; see `soundness.exporting.write.export_detector`.
-
-    Parameters
-    ----------
-    detector
-        A detector's file, or a run's folder.
-    out
-        Folder of the exports.
-    check
-        Recordings, and folders of them, on which each graph is compared with its detector, beside sounds that are made.
-    overwrite
-        Replace exports that are there.
-    progress
-        Is told the machine, how many sounds are done, and of how many.
-
-    Raises
-    ------
-    ExportError
-        If a part of a detector cannot be exported, or a graph does not agree with its detector.
-    SoundnessError
-        If the detector, a recording or the folder does not do, or the extra ``export`` is not installed.
-    """
-    detectors = load(detector)
-    for package in ("onnx", "onnxruntime"):
-        if find_spec(package) is None:
-            raise MissingExtraError(f"this needs the package {package}: pip install 'soundness[export]'")
-
-    check = list(check)
-    return [
-        export_detector(
-            each,
-            Path(out),
-            check=check,
-            overwrite=overwrite,
-            progress=None if progress is None else _named(progress, each.machine_type),
-        )
-        for each in detectors.values()
-    ]
-
-
-def _named(progress: Progress, name: str) -> CountProgress:
-    return lambda done, total: progress(name, done, total)

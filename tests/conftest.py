@@ -303,3 +303,13 @@ def trained(tmp_path_factory):
         folder / "data", folder / "run", system=soundness.load_settings("log-mel-whitened", overrides=SMALL_EARS)
     )
     return folder / "run" / "fan.soundness"
+
+
+@pytest.fixture(scope="session")
+def exported(detectors, tmp_path_factory) -> Path:
+    """Folder with the export of a small detector."""
+    from soundness.exporting.write import export_detector
+
+    folder = tmp_path_factory.mktemp("export")
+    export_detector(detectors["log-mel-whitened"], folder)
+    return folder

@@ -1,0 +1,75 @@
+"""Exported detectors score recordings without PyTorch, and refuse files that were altered."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from soundness.detectors.bulk_scoring import score
+from soundness.detectors.exported import load_exports
+from soundness.detectors.saving import save_detector
+from soundness.errors import AudioError, BundleError
+from soundness.evaluation.score_files import read_scores
+
+
+def test_clips_of_one_length_can_be_scored_together(exported):
+    own = load_exports(exported)["fan"]
+    clips = np.random.default_rng(0).normal(scale=0.1, size=(5, 7_001)).astype(np.float32)
+    together, alone = own.run(clips), [own.run(clip) for clip in clips]
+    np.testing.assert_allclose(together.scores, [answer.scores[0] for answer in alone], rtol=1e-9)
+    assert together.error_maps.shape == (5, *alone[0].error_maps.shape[1:])
+
+
+def test_scores_of_the_command_are_those_of_the_original(detectors, exported, fan, tmp_path):
+    save_detector(detectors["log-mel-whitened"], tmp_path / "fan.soundness")
+    by_torch = score(tmp_path / "fan.soundness", [fan], tmp_path / "torch")
+    by_onnx = score(exported, [fan], tmp_path / "onnx", runtime="onnx")
+    assert by_onnx.n_scored == by_torch.n_scored == 8
+    assert by_onnx.notes == by_torch.notes
+    (own,), (wanted,) = read_scores(tmp_path / "onnx"), read_scores(tmp_path / "torch")
+    assert own.file_names == wanted.file_names
+    np.testing.assert_allclose(own.anomaly_scores, wanted.anomaly_scores, rtol=1e-4, atol=1e-4)
+    assert own.decisions.tolist() == wanted.decisions.tolist()
+    names = sorted(path.name for path in (tmp_path / "torch").iterdir())
+    assert names == sorted(path.name for path in (tmp_path / "onnx").iterdir())
+    p_values = "p_value_fan_section_00_test.csv"
+    assert (tmp_path / "onnx" / p_values).read_text() == (tmp_path / "torch" / p_values).read_text()
+
+
+def test_recordings_are_scored_where_there_is_no_torch(exported, fan, tmp_path):
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(['torch', 'onnx', 'safetensors', 'matplotlib']));"
+        "import soundness;"
+        f"print(soundness.score({str(exported)!r}, [{str(fan)!r}], {str(tmp_path / 'out')!r}, runtime='onnx').n_scored)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "8"
+
+
+@pytest.mark.parametrize("name", ["fan.onnx", "fan.json"])
+def test_what_was_altered_is_refused(name, exported, tmp_path):
+    for file in exported.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    file = tmp_path / name
+    if name == "fan.json":
+        about = json.loads(file.read_text())
+        about["threshold"]["value"] += 1.0
+        file.write_text(json.dumps(about))
+    else:
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(bytes(content))
+    with pytest.raises(BundleError, match=r"fan\.onnx: altered since it was exported"):
+        load_exports(tmp_path)
+
+
+def test_what_is_too_short_or_not_there_is_one_line(exported, tmp_path):
+    own = load_exports(exported)["fan"]
+    with pytest.raises(AudioError, match=r"samples of shape \(1, 10\); expected \(clip, time\), 512 or more"):
+        own.run(np.zeros(10, np.float32))
+    with pytest.raises(BundleError, match="holds no exported detector"):
+        load_exports(tmp_path)
+    with pytest.raises(BundleError, match="no such file or folder"):
+        load_exports(tmp_path / "nothing")

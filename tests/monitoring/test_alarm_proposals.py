@@ -70,7 +70,7 @@ def test_a_recording_too_short_for_the_rate_says_what_it_supports(calibrated):
 
 def test_clips_that_the_network_has_heard_promise_nothing(calibrated):
     with pytest.raises(SettingsError, match=r"clips that its network was trained on.*soundness calibrate"):
-        proposed(calibrated_by(calibrated[0], origin="heard", normal=500))
+        proposed(calibrated_by(calibrated[0], origin="trained-on", normal=500))
 
 
 def test_a_detector_of_an_earlier_version_is_not_calibrated(calibrated):

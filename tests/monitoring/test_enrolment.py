@@ -147,4 +147,4 @@ def test_a_network_hears_new_clips_as_the_known_condition_that_suits_them_best(w
     again = load_detector(tmp_path / "b.soundness")
     assert soundness.score_clip(again, fresh[0]) == soundness.score_clip(enrolment.detector, fresh[0])
     assert soundness.score_clip(again, fresh[0]) < soundness.score_clip(before, fresh[0])
-    assert enrolment.detector.calibration.origin == "heard"
+    assert enrolment.detector.calibration.origin == "trained-on"

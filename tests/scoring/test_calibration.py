@@ -98,11 +98,11 @@ def test_a_single_clip_of_a_domain_does_not_count_beside_others_and_that_is_said
     assert calibration(normal=[3]).p_value(4.0) == 1 / 2
 
 
-@pytest.mark.parametrize("origin", ["left-out", "heard", "held-out", "fresh"])
+@pytest.mark.parametrize("origin", ["left-out", "trained-on", "held-out", "fresh"])
 def test_the_notes_say_what_the_p_values_are_worth(origin):
     found = calibration(origin, source=range(99), target=range(10))
-    assert found.is_valid == (origin != "heard")
-    assert ("promise no rate" in found.notes[0]) == (origin == "heard")
+    assert found.is_valid == (origin != "trained-on")
+    assert ("promise no rate" in found.notes[0]) == (origin == "trained-on")
     assert found.notes[-1] == "no p-value lies below 1/11: 99 source and 10 target clips calibrate them"
 
 

@@ -1,4 +1,4 @@
-"""From an anomaly score to a p-value, by the scores of normal clips that the detector was not fitted on.
+"""P-value and threshold of an anomaly score, by the scores of normal clips that the detector was not fitted on.
 
 NumPy alone. A p-value is the share of normal clips, the clip itself among them, that score at least as high.
 """
@@ -16,24 +16,24 @@ from soundness.errors import DataError
 __all__ = ["Calibration", "Origin", "Threshold", "n_flagged"]
 
 
-Origin = Literal["left-out", "heard", "held-out", "fresh"]
-"""Where calibration scores come from: clips that were left out of memory bank and whitening one by one, with no network
-that could have heard them; the same, but a network has; clips held out of all training; fresh clips that came later."""
+Origin = Literal["left-out", "trained-on", "held-out", "fresh"]
+"""Origin of calibration scores: clips that were left out of memory bank and whitening one by one, without a network;
+the same, but a network was trained on them; clips held out of all training; fresh clips that came later."""
 
 _WORTH: dict[Origin, str] = {
     "left-out": "p-values are cross-fitted: each calibration clip was left out of memory bank and whitening; they are "
     "right but for the difference that one clip makes",
-    "heard": "the network has heard the calibration clips, so p-values of new clips may come out too small: they rank "
-    "clips and promise no rate; calibrate with fresh clips, or train with calibration=held-out, for ones that do",
-    "held-out": "p-values are of clips held out of all training: right as long as normal clips go on as they were",
-    "fresh": "p-values are of fresh clips: right as long as normal clips go on as they are in these",
+    "trained-on": "the network was trained on the calibration clips, so p-values of new clips may be too small: they "
+    "rank clips and promise no rate; calibrate with fresh clips, or train with calibration=held-out, for ones that do",
+    "held-out": "p-values are by clips held out of all training: right as long as normal clips stay as they were",
+    "fresh": "p-values are by fresh clips: right as long as normal clips stay as they are in these",
 }
 
 
 def n_flagged(rate: float, n_clips: int) -> int:
     """Largest m with m / (n_clips + 1) <= rate, exact in floating point.
 
-    It is how many of so many exchangeable clips and a new one have a p-value of ``rate`` or less, unless scores tie.
+    Number of exchangeable clips, among so many and a new one, with a p-value of ``rate`` or less, unless scores tie.
     """
     count = min(max(math.floor(rate * (n_clips + 1)), 0), n_clips + 1)
     while count <= n_clips and (count + 1) / (n_clips + 1) <= rate:
@@ -55,11 +55,11 @@ class Calibration:
     Parameters
     ----------
     scores
-        Of normal clips, ascending, by domain; ``""`` where there are no domains.
+        Scores of normal clips, ascending, by domain; ``""`` where there are no domains.
     origin
         See `Origin`.
     notes
-        What a person should know of it.
+        Notes for the user on what the p-values are worth.
 
     References
     ----------
@@ -77,9 +77,9 @@ class Calibration:
         Parameters
         ----------
         scores
-            By domain, in any order.
+            Scores by domain, in any order.
         origin
-            Where they come from.
+            See `Origin`.
 
         Raises
         ------
@@ -104,7 +104,7 @@ class Calibration:
 
     @property
     def used(self) -> dict[str, Array]:
-        """The scores of the domains that count: of a single clip, beside others, a domain does not."""
+        """Scores of the domains that count: a domain of a single clip counts only where it is the only one."""
         return {domain: values for domain, values in self.scores.items() if len(values) > 1} or self.scores
 
     @property
@@ -114,20 +114,20 @@ class Calibration:
 
     @property
     def smallest(self) -> float:
-        """The smallest p-value that a clip can have."""
+        """Smallest p-value that a clip can have."""
         return 1.0 / (1 + min(self.n_clips.values()))
 
     @property
     def is_valid(self) -> bool:
-        """Whether its p-values promise a rate: not where a network has heard the clips."""
-        return self.origin != "heard"
+        """True if its p-values promise a rate, so not where a network was trained on the clips."""
+        return self.origin != "trained-on"
 
     def p_value(self, score: float) -> float:
-        """Of one score, in (0, 1]; the smaller, the more anomalous."""
+        """P-value of one score, in (0, 1]; the smaller, the more anomalous."""
         return float(self.p_values(np.array([score]))[0])
 
     def p_values(self, scores: Array) -> Array:
-        """Of many scores, shape ``(clip,)``."""
+        """P-values of many scores, shape ``(clip,)``."""
         found = np.zeros(len(scores))
         for values in self.used.values():
             n_at_least = len(values) - np.searchsorted(values, scores, side="left")
@@ -135,7 +135,7 @@ class Calibration:
         return found
 
     def threshold(self, rate: float) -> float:
-        """The score above which, and only above which, the p-value is ``rate`` or less; infinite where none is."""
+        """Score above which, and only above which, the p-value is ``rate`` or less; infinite where none is."""
         thresholds = []
         for values in self.used.values():
             rank = len(values) + 1 - n_flagged(rate, len(values))  # counted from 1
@@ -145,17 +145,17 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """The score above which a clip is called anomalous.
+    """Score above which a clip is called anomalous.
 
     Parameters
     ----------
     value
-        The largest of the domains' thresholds, since a test clip's domain is unknown; a domain of a single clip, whose
+        Largest of the domains' thresholds, since a test clip's domain is unknown; a domain of a single clip, whose
         left-out score says nothing of that domain, does not count beside others.
     domains
-        Each domain's own threshold, by name.
+        Threshold of each domain, by name.
     notes
-        Which domains are too small to support the rate that was asked for.
+        Notes for the user on domains that are too small to support the rate that was asked for.
     """
 
     value: float

@@ -1,9 +1,9 @@
-r"""What an anomaly is expected to do to a spectrum, beside how normal clips vary: float64 NumPy.
+r"""Expected changes of a spectrum by an anomaly, beside the variation of normal clips: float64 NumPy.
 
-Whitened distances ask of each direction only how little normal clips vary in it. Most such directions are differences
-between neighbouring bands, in which no machine fails: a fault raises or lowers bands that lie together. So take the
-difference :math:`r` between a clip and a normal one as Gaussian, of covariance :math:`C` if the clip is normal and
-:math:`C + S` if it is not, with :math:`S_{ij} = l^2 \exp(-(i - j)^2 / 2 w^2)` between the bands :math:`i` and
+Whitened distances depend in each direction only on how little normal clips vary in it. Most such directions are
+differences between neighbouring bands, in which no machine fails: a fault raises or lowers bands that lie together. So
+take the difference :math:`r` between a clip and a normal one as Gaussian, of covariance :math:`C` if the clip is normal
+and :math:`C + S` if it is not, with :math:`S_{ij} = l^2 \exp(-(i - j)^2 / 2 w^2)` between the bands :math:`i` and
 :math:`j`. The logarithm of the likelihood ratio grows with
 
 .. math:: r^T \left(C^{-1} - (C + S)^{-1}\right) r,
@@ -31,12 +31,12 @@ _NEGLIGIBLE = 1e-9  # times the largest variance of a direction
 
 @lru_cache(maxsize=8)
 def expected_changes(n_bands: int, *, width: float, level: float) -> Array:
-    """A factor of the covariance of what anomalies change, which is the factor times its transpose.
+    """Factor of the covariance of expected changes, which is the factor times its transpose.
 
     Parameters
     ----------
     n_bands
-        Neighbours in the spectrum are neighbours here.
+        Number of bands, in the order of the spectrum.
     width
         Deviation of the Gaussian between two bands, in bands, above 0.
     level
@@ -56,7 +56,7 @@ def expected_changes(n_bands: int, *, width: float, level: float) -> Array:
 
 
 def likelihood_ratio_factor(inverse_root: Array, changes: Array) -> Array:
-    r"""What differences are multiplied by, so that their squared length grows with the likelihood ratio.
+    r"""Matrix by which differences are multiplied, so that their squared length grows with the likelihood ratio.
 
     With :math:`R R^T = C^{-1}`, :math:`L L^T = S` and :math:`A = R^T L`, it is :math:`B = R A Q^{-T}` with :math:`Q Q^T
     = I + A^T A`, for Woodbury's identity gives :math:`B B^T = C^{-1} - (C + S)^{-1}`.

@@ -13,4 +13,15 @@ first use, so that ``import soundness`` is quick and works without PyTorch.
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name on first use."""
+    try:
+        return _load(name)
+    except ModuleNotFoundError:
+        from soundness.extras import check_extra
+
+        check_extra()  # says how to install what is missing
+        raise

@@ -21,9 +21,9 @@ from .monitoring.recalibration import calibrate as calibrate
 from .reports.explanation import explain as explain
 from .reports.run_report import report as report
 from .separation.recordings import separate as separate
+from .separation.training import train_separator as train_separator
 from .settings.loading import load_settings as load_settings
 from .settings.loading import system_descriptions as system_descriptions
 from .settings.loading import system_names as system_names
 from .synthetic.make import make_data as make_data
 from .training.run import train as train
-from .verbs import train_separator as train_separator

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from soundness.errors import DataError, OutputError
-from soundness.separation.recordings import separate_files
+from soundness.separation.recordings import separate
 
 RATE = 16_000
 
@@ -43,7 +43,7 @@ def out(tmp_path):
 @pytest.fixture
 def separated(separator, out):
     def separated(*paths, **options):
-        return separate_files(separator, paths, out, **options)
+        return separate(separator, paths, out, **options)
 
     return separated
 
@@ -278,10 +278,10 @@ SEPARATE = """
 import sys, torch
 torch.set_num_threads(1)
 from pathlib import Path
-from soundness.detectors.saving import load_separator
-from soundness.separation.recordings import separate_files
+from soundness.separation.saving import load_separator
+from soundness.separation.recordings import separate
 file, path, out = map(Path, sys.argv[1:])
-assert separate_files(load_separator(file), [path], out, has_noise=True).n_separated == 1
+assert separate(load_separator(file), [path], out, has_noise=True).n_separated == 1
 status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
 print(int(status["VmHWM"].split()[0]) / 1024)  # MiB; what getrusage gives begins with the peak of the parent
 """

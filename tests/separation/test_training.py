@@ -93,6 +93,16 @@ def test_an_example_of_each_machine_is_given(hall, run):
         assert example.mixture.shape == example.estimate.shape == example.reference.shape == (6 * 4_000,)
 
 
+def test_the_examples_are_drawn_a_picture_each(hall, run, tmp_path):
+    pictures = run(hall).draw(tmp_path / "pictures")
+    assert pictures == [tmp_path / "pictures" / f"{name}.png" for name in ("fan", "pump")]
+    assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in pictures)
+
+
+def test_the_separator_begins_with_a_file_given_as_text(hall, run, separator_file, separator):
+    assert run(hall, start=str(separator_file)).separator.fingerprint != separator.fingerprint
+
+
 def test_what_was_mixed_with_what_is_said(hall, run):
     notes = run(hall).separator.summary.notes
     assert "fan: 3 clean clips, mixed with 4 clips of noise" in notes
@@ -348,12 +358,12 @@ def test_a_separator_that_is_there_is_not_replaced_unasked(hall, run, tmp_path):
     with pytest.raises(OutputError, match=r"s\.soundness: exists already; --overwrite replaces it"):
         run(hall, seed=2)
     assert contents(tmp_path) == before
-    assert run(hall, seed=2, overwrite=True).separator.summary.seed == 2
+    assert run(hall, seed=2, existing="replace").separator.summary.seed == 2
 
 
 def test_a_separator_of_an_older_format_is_trained_anew(hall, run, tmp_path):
     (tmp_path / "s.soundness").write_bytes(b"soundness separator 1 4 0\nolder")
-    assert run(hall, overwrite=True).separator.summary.seed == 0
+    assert run(hall, existing="replace").separator.summary.seed == 0
     assert load_separator(tmp_path / "s.soundness").summary.seed == 0
 
 
@@ -361,27 +371,27 @@ def test_a_separator_of_an_older_format_is_trained_anew(hall, run, tmp_path):
 def test_a_file_that_is_no_separator_is_never_overwritten(hall, run, tmp_path, content):
     (tmp_path / "s.soundness").write_bytes(content)
     with pytest.raises(BundleError, match=r"s\.soundness: not a separator"):
-        run(hall, overwrite=True)
+        run(hall, existing="replace")
     assert contents(tmp_path) == {"s.soundness": content}
 
 
 def test_a_detector_is_never_overwritten(hall, run, runs, tmp_path):
     shutil.copy(runs["log-mel-knn"] / "fan.soundness", tmp_path / "s.soundness")
     with pytest.raises(BundleError, match="holds a detector; expected a separator"):
-        run(hall, overwrite=True)
+        run(hall, existing="replace")
 
 
 def test_a_folder_of_somebody_else_in_the_place_of_the_checkpoints_is_never_removed(hall, run, tmp_path):
     (tmp_path / "s.soundness.training").mkdir()
     (tmp_path / "s.soundness.training" / "thesis.txt").write_text("mine")
     with pytest.raises(OutputError, match="not the folder of a training"):
-        run(hall, overwrite=True)
+        run(hall, existing="replace")
     assert contents(tmp_path) == {"s.soundness.training/thesis.txt": b"mine"}
 
 
 def test_a_place_that_cannot_be_written_is_named(hall, run, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match=r"file/s\.soundness: cannot be written"):
+    with pytest.raises(OutputError, match=r"file/s\.soundness.*: cannot be written"):
         run(hall, out="file/s.soundness")
 
 
@@ -400,7 +410,7 @@ def test_a_training_that_is_interrupted_and_resumed_gives_the_same_separator(hal
     assert not (tmp_path / "s.soundness").exists()
     with pytest.raises(OutputError, match=r"s\.soundness\.training: exists already; .*--resume goes on with it"):
         run(hall)
-    resumed, whole = run(hall, resume=True), run(hall, out="whole")
+    resumed, whole = run(hall, existing="resume"), run(hall, out="whole")
     assert same(resumed.separator, whole.separator)
     assert resumed.separator.summary.improvements == whole.separator.summary.improvements
     assert not (tmp_path / "s.soundness.training").exists()
@@ -410,7 +420,7 @@ def test_a_training_that_is_interrupted_and_resumed_gives_the_same_separator(hal
 def test_an_interrupted_training_may_be_started_anew(hall, run):
     with pytest.raises(KeyboardInterrupt):
         run(hall, seed=5, progress=stop)
-    assert same(run(hall, overwrite=True).separator, run(hall, out="whole").separator)
+    assert same(run(hall, existing="replace").separator, run(hall, out="whole").separator)
 
 
 @pytest.mark.parametrize(
@@ -425,8 +435,8 @@ def test_resuming_something_else_is_refused_by_name(hall, run, tmp_path, overrid
     with pytest.raises(KeyboardInterrupt):
         run(hall, progress=stop)
     before = contents(tmp_path)
-    with pytest.raises(OutputError, match=rf"s\.soundness: was started with another {key}"):
-        run(hall, *overrides, resume=True, **options)
+    with pytest.raises(OutputError, match=rf"s\.soundness\.training: was started with another {key}"):
+        run(hall, *overrides, existing="resume", **options)
     assert contents(tmp_path) == before
 
 
@@ -436,31 +446,31 @@ def test_resuming_what_an_older_version_began_is_refused(hall, run, tmp_path):
     began = tmp_path / "s.soundness.training" / "run.json"
     identity = json.loads(began.read_text())
     began.write_text(json.dumps(identity | {"format": identity["format"] - 1}))
-    with pytest.raises(OutputError, match=r"s\.soundness: was started with another format"):
-        run(hall, resume=True)
+    with pytest.raises(OutputError, match=r"s\.soundness\.training: was started with another format"):
+        run(hall, existing="resume")
 
 
 def test_resuming_with_other_data_or_another_start_is_refused(copied, run, separator_file):
     with pytest.raises(KeyboardInterrupt):
         run(copied, progress=stop)
     with pytest.raises(OutputError, match="another start"):
-        run(copied, start=separator_file, resume=True)
+        run(copied, start=separator_file, existing="resume")
     supplemental(copied, "pump", "noise")[0].unlink()
     with pytest.raises(OutputError, match="another data"):
-        run(copied, resume=True)
+        run(copied, existing="resume")
 
 
 def test_resuming_a_finished_training_gives_its_separator(hall, run, tmp_path):
     before = run(hall)
     written = contents(tmp_path)
-    after = run(hall, resume=True)
+    after = run(hall, existing="resume")
     assert same(after.separator, before.separator)
     assert after.examples == ()
     assert contents(tmp_path) == written
 
 
 def test_resuming_where_nothing_was_begun_begins(hall, run):
-    assert run(hall, resume=True).separator.summary.n_steps == 6
+    assert run(hall, existing="resume").separator.summary.n_steps == 6
 
 
 def test_saving_what_was_trained_gives_the_same_file(hall, run, tmp_path):

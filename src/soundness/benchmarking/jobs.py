@@ -119,7 +119,7 @@ class SharedSeparators:
         file = self.out / "separators" / f"{_short_hash(shared.model_dump(mode='json'))}{SUFFIX}"
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
-            train_separator(self.data, file, settings=shared, resume=True, progress=self.progress)
+            train_separator(self.data, file, settings=shared, existing="resume", progress=self.progress)
         return file
 
 

@@ -37,24 +37,23 @@ def train_separator(
 ) -> int:
     """Train a network that separates machines from the noise around them, from supplemental clips of a data set."""
     from soundness.cli.tables import show_separator
+    from soundness.settings.loading import load_separator_settings
 
     named = {"size": size, "basis": basis, "minutes": minutes}
+    chosen = [*(overrides or ()), *(f"{key}={value}" for key, value in named.items() if value not in ("", None))]
     with progress_bars(is_quiet=quiet) as bars:
-        separator, pictures = soundness.train_separator(
+        trained = soundness.train_separator(
             data,
             out,
-            overrides=[
-                *(overrides or ()),
-                *(f"{key}={value}" for key, value in named.items() if value not in ("", None)),
-            ],
+            settings=load_separator_settings(overrides=chosen),
             machines=split_names(machines),
             start=start,
             seed=seed,
-            resume=resume,
-            overwrite=overwrite,
+            existing="resume" if resume else "replace" if overwrite else "refuse",
             progress=None if quiet else bars,
         )
-    show_separator(separator, out, pictures)
+    pictures = trained.draw(out.with_name(f"{out.stem}_pictures"))
+    show_separator(trained.separator, out, pictures)
     return 0
 
 

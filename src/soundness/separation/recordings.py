@@ -1,41 +1,35 @@
 """Separation of many recordings, of any length, from files to files."""
 
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from soundness.aliases import CountProgress, PathLike
-from soundness.extras import check_extra
-
-if TYPE_CHECKING:  # each verb loads what it needs, and no more
-    from soundness.separation.separator import Separator
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
-import numpy as np
 import soundfile  # type: ignore[import-untyped]  # it ships no types
-from numpy.typing import NDArray
 
+from soundness.aliases import CountProgress, PathLike
+from soundness.atomic_files import whole_file
 from soundness.audio.formats import AUDIO_SUFFIXES
 from soundness.audio.reading import iter_audio, read_blocks_at, read_info
-from soundness.errors import AudioError, DataError, OutputError
+from soundness.errors import AudioError, DataError, OutputError, audio_errors_at
+from soundness.extras import check_extra
 from soundness.separation.conv_tasnet import SOURCES
+from soundness.separation.saving import load_separator
 from soundness.separation.separator import Separator
 
-__all__ = ["SeparationReport", "separate", "separate_files"]
+__all__ = ["SeparationReport", "separate"]
 
 _SUBTYPE = "FLOAT"  # machine and noise add up to the recording, and neither can clip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SeparationReport:
-    """What became of the recordings that were to be separated.
+    """Outcome of a separation of recordings.
 
     Parameters
     ----------
     n_separated
-        How many were.
+        Number of recordings that were separated.
     seconds
         Length of their sound.
     failures, notes
@@ -48,25 +42,25 @@ class SeparationReport:
     notes: tuple[str, ...]
 
 
-def separate_files(
-    separator: Separator,
-    paths: Iterable[PathLike],
+def separate(
+    separator: PathLike | Separator,
+    recordings: Iterable[PathLike],
     out: PathLike,
     *,
     has_noise: bool = False,
     overwrite: bool = False,
     progress: CountProgress | None = None,
 ) -> SeparationReport:
-    """Write the machine, and what is left, of each recording to WAV files of the separator's sample rate.
+    """Write the machine, and the noise, of each recording to WAV files of the separator's sample rate.
 
     The machine goes to ``out/machine``, the noise to ``out/noise``, under the names that the recordings have below the
-    folders that were given. A recording that cannot be used is reported, and all others are separated.
+    folders that are searched. A recording that cannot be used is reported, and all others are separated.
 
     Parameters
     ----------
     separator
-        Trained.
-    paths
+        A separator, or its file.
+    recordings
         Recordings, and folders that are searched for them.
     out
         Folder of the results.
@@ -75,19 +69,22 @@ def separate_files(
     overwrite
         Replace recordings that are there.
     progress
-        Is told how many recordings are done, and of how many.
+        Called with the number of recordings done and the total.
 
     Raises
     ------
+    BundleError
+        If the file holds no separator.
     DataError
         If there is nothing to separate, or two recordings would be written to one file.
     OutputError
         If a result exists already, or cannot be written.
     """
-    out = Path(out)
+    check_extra()
+    used = separator if isinstance(separator, Separator) else load_separator(Path(separator))
     kinds = SOURCES if has_noise else SOURCES[:1]
-    planned = _planned(paths)
-    for result in (out / kind / relative for relative in planned for kind in kinds):
+    planned = _planned(recordings)
+    for result in (Path(out) / kind / relative for relative in planned for kind in kinds):
         if not overwrite and result.exists():
             raise OutputError(f"{result}: exists already; --overwrite replaces it")
     failures: list[str] = []
@@ -95,17 +92,19 @@ def separate_files(
     seconds = 0.0
     for done, (relative, path) in enumerate(planned.items(), start=1):
         try:
-            info = read_info(path)
-            _separate(separator, path, [out / kind / relative for kind in kinds], n_channels=info.n_channels)
+            with audio_errors_at(path):
+                info = read_info(path)
+                _separate(used, path, [Path(out) / kind / relative for kind in kinds], n_channels=info.n_channels)
         except AudioError as error:
             failures.append(str(error))
         else:
             seconds += info.seconds
-            if info.sample_rate != separator.settings.sample_rate:
-                notes.append(f"{path}: {info.sample_rate} Hz; written at {separator.settings.sample_rate} Hz")
+            if info.sample_rate != used.settings.sample_rate:
+                notes.append(f"{path}: {info.sample_rate} Hz; written at {used.settings.sample_rate} Hz")
         if progress is not None:
             progress(done, len(planned))
-    return SeparationReport(len(planned) - len(failures), seconds, tuple(failures), tuple(notes))
+    n_separated = len(planned) - len(failures)
+    return SeparationReport(n_separated=n_separated, seconds=seconds, failures=tuple(failures), notes=tuple(notes))
 
 
 def _planned(paths: Iterable[PathLike]) -> dict[Path, Path]:
@@ -114,12 +113,13 @@ def _planned(paths: Iterable[PathLike]) -> dict[Path, Path]:
     for path in map(Path, paths):
         recordings = iter_audio(path) if path.is_dir() else [path]
         if not path.is_dir() and path.suffix.lower() not in AUDIO_SUFFIXES:
-            raise DataError(f"{path}: {'not a recording' if path.exists() else 'no such file or folder'}")
+            raise DataError("not a recording" if path.exists() else "no such file or folder", path=path)
         for recording in recordings:
             relative = recording.relative_to(path) if path.is_dir() else Path(recording.name)
             other = planned.setdefault(relative.with_suffix(".wav"), recording)
             if other.resolve() != recording.resolve():
-                raise DataError(f"{recording}: of the same name as {other}; separate them into folders of their own")
+                reason = f"the same name as {other}; separate them into folders of their own"
+                raise DataError(reason, path=recording)
     if not planned:
         raise DataError("nothing to separate: no recordings there")
     return planned
@@ -129,69 +129,19 @@ def _separate(separator: Separator, path: Path, results: Sequence[Path], *, n_ch
     rate = separator.settings.sample_rate
     with ExitStack() as stack:
         files = [stack.enter_context(_written(result, rate=rate, n_channels=n_channels)) for result in results]
-        for separated in separator.separate_blocks(_transposed(read_blocks_at(path, sample_rate=rate))):
+        for separated in separator.separate_blocks(block.T for block in read_blocks_at(path, sample_rate=rate)):
             for file, waveform in zip(files, separated, strict=False):  # the noise may not be asked for
-                try:
-                    file.write(waveform.T)
-                except soundfile.SoundFileError as error:
-                    raise OutputError(f"{results[0]}: cannot be written: {error}") from None
+                file.write(waveform.T)
         if files[0].tell() == 0:
-            raise AudioError(f"{path}: 0 samples at {rate} Hz; a recording needs at least 1")
-
-
-def _transposed(blocks: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
-    return (block.T for block in blocks)
+            raise AudioError(f"0 samples at {rate} Hz; a recording needs at least 1")
 
 
 @contextmanager
 def _written(path: Path, *, rate: int, n_channels: int) -> Iterator[soundfile.SoundFile]:
-    """A file that is there whole or not at all."""
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    """WAV file that is there whole or not at all."""
+    with whole_file(path) as partial:
         try:
             with soundfile.SoundFile(partial, "w", rate, n_channels, subtype=_SUBTYPE, format="WAV") as file:
                 yield file
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except (OSError, soundfile.SoundFileError) as error:
-        raise OutputError(f"{path}: cannot be written: {error}") from None
-
-
-def separate(
-    separator: PathLike,
-    recordings: Iterable[PathLike],
-    out: PathLike,
-    *,
-    has_noise: bool = False,
-    overwrite: bool = False,
-    progress: CountProgress | None = None,
-) -> "SeparationReport":
-    """Write the machine in each recording to a file; see `soundness.separation.recordings.separate_files`.
-
-    Parameters
-    ----------
-    separator
-        A separator's file.
-    recordings
-        Recordings, and folders that are searched for them.
-    out
-        Folder of the results.
-    has_noise
-        Write what is left of each recording, too.
-    overwrite
-        Replace recordings that are there.
-    progress
-        Is told how many recordings are done, and of how many.
-
-    Raises
-    ------
-    SoundnessError
-        If nothing can be separated; a recording that cannot be used is in the report instead.
-    """
-    check_extra()
-    from soundness.separation.saving import load_separator
-
-    loaded = load_separator(Path(separator))
-    return separate_files(loaded, recordings, out, has_noise=has_noise, overwrite=overwrite, progress=progress)
+        except soundfile.SoundFileError as error:
+            raise OutputError(f"{path}: cannot be written: {error}") from None

@@ -1,10 +1,7 @@
-"""From the supplemental clips of a data set to a separator in a file, with a measurement of what it does."""
+"""Training of a separator: from the supplemental clips of a data set to a file, with a measurement of its effect."""
 
-import json
-import os
 import shutil
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,19 +10,22 @@ from typing import Any
 import numpy as np
 
 from soundness.aliases import PathLike, Progress, Waveform
-from soundness.atomic_files import write_whole
+from soundness.atomic_files import output_errors
 from soundness.audio.reading import pick_channel, read_waveform
 from soundness.data.clips import Clip
 from soundness.data.datasets import Machine, fingerprint, open_dataset
 from soundness.errors import DataError, OutputError, SettingsError, audio_errors_at
-from soundness.lightning_loop import count_parameters
-from soundness.run_folders import check_identity, package_versions
+from soundness.extras import check_extra
+from soundness.lightning_loop import check_accelerator, count_parameters
+from soundness.run_folders import Existing, begin_run, package_versions
 from soundness.sealed_files import FORMATS, check_kind
+from soundness.separation.fitting import fit_separator
 from soundness.separation.measurement import Example, measure_improvement
 from soundness.separation.mixtures import MachineSounds, Recipe, recipes_of
 from soundness.separation.saving import load_separator, save_separator
 from soundness.separation.separator import Improvement, Separator, SeparatorFit, SeparatorSummary
 from soundness.settings.system import SeparatorSettings
+from soundness.threads import map_recordings
 
 __all__ = ["SNR_DB", "TrainedSeparator", "train_separator"]
 
@@ -44,17 +44,25 @@ class TrainedSeparator:
     separator: Separator
     examples: tuple[Example, ...]
 
+    def draw(self, folder: PathLike) -> list[Path]:
+        """Draw a picture of each example, ``folder/<machine_type>.png``, and give the pictures' paths."""
+        from soundness.separation.pictures import draw_separation  # loads Matplotlib
+
+        pictures = [Path(folder) / f"{example.machine_type}.png" for example in self.examples]
+        for example, picture in zip(self.examples, pictures, strict=True):
+            draw_separation(example, picture, sample_rate=self.separator.settings.sample_rate)
+        return pictures
+
 
 def train_separator(
     data: PathLike,
     out: PathLike,
     *,
-    settings: SeparatorSettings,
+    settings: SeparatorSettings | None = None,
     machines: Sequence[str] = (),
-    start: Path | None = None,
+    start: PathLike | None = None,
     seed: int = 0,
-    resume: bool = False,
-    overwrite: bool = False,
+    existing: Existing = "refuse",
     progress: Progress | None = None,
 ) -> TrainedSeparator:
     """Train a separator on the clean-machine and noise-only clips of a data set and write it to a file.
@@ -66,23 +74,23 @@ def train_separator(
     ----------
     data
         A data set of any layout that `soundness.open_dataset` knows. Its test clips are not read, and its training
-        clips only of what it holds no clean clips of.
+        clips only where they hold sound that no clean clip does.
     out
         The separator's file.
     settings
-        Of the separator.
+        Settings of the separator, from `soundness.settings.loading.load_separator_settings`; the defaults where it is
+        ``None``.
     machines
         Machine types whose sound is learned, with noise from all of them; all where none is named.
     start
-        A separator to begin with, such as a shared one that is fine-tuned to one machine.
+        File of a separator to begin with, such as a shared one that is fine-tuned to one machine.
     seed
-        Of everything random.
-    resume
-        Go on with a training that was interrupted, with the same data, settings and seed.
-    overwrite
-        Replace an earlier separator in ``out``, or an interrupted training of it.
+        Random seed.
+    existing
+        Treatment of an earlier separator in ``out``, or of an interrupted training of it: refuse, replace or resume it.
+        One that is resumed needs the same data, settings and seed.
     progress
-        Is told what is going on, how much of it is done, and of how much.
+        Called with the name of a step, the number of its items done and their total.
 
     Raises
     ------
@@ -95,9 +103,8 @@ def train_separator(
     OutputError
         If ``out`` exists already, or cannot be written.
     """
-    from soundness.lightning_loop import check_accelerator
-    from soundness.separation.fitting import fit_separator
-
+    check_extra()
+    settings = SeparatorSettings() if settings is None else settings
     check_accelerator(settings.accelerator, setting="accelerator")
     if seed < 0:
         raise SettingsError(f"seed: {seed}; expected 0 or more")
@@ -105,38 +112,41 @@ def train_separator(
     dataset = open_dataset(data)
     found = list(dataset.machines.values())
     chosen = [machine.machine_type for machine in dataset.chosen(machines)]
-    before = None if start is None else load_separator(start)
-    identity = _identity(settings, found, chosen, before, seed=seed)
+    before = None if start is None else load_separator(Path(start))
     work = out.with_name(f"{out.name}.training")
-    if _is_finished(out, work, identity, resume=resume, overwrite=overwrite):
+    if _is_finished(out, work, existing):
         return TrainedSeparator(_finished(out, settings, seed=seed), ())
-    kept, held_out, notes = read_sealed(found, settings, seed=seed, progress=progress)
-    recipes = _recipes(kept, chosen, data)
-    tests = _cleanest(recipe for recipe in recipes_of(held_out) if recipe.machine_type in chosen)
-    _make_room(work, identity, out=out, resume=resume)
+    identity = _identity(settings, found, chosen, before, seed=seed)
+    begin_run(work, identity, kind="training", file_name=_RUN_FILE, existing=existing, parts=lambda _: [_FIT_FOLDER])
     try:
+        kept, held_out, notes = _read_sounds(found, settings, seed=seed, progress=progress)
+        recipes = _recipes(kept, chosen, data)
+    except BaseException:
+        if not (work / _FIT_FOLDER).exists():  # nothing was trained
+            shutil.rmtree(work, ignore_errors=True)
+        raise
+    with output_errors(work):
         fit = fit_separator(
             recipes,
             settings,
             seed=seed,
             folder=work / _FIT_FOLDER,
             start=None if before is None else before.network.state_dict(),
-            resume=resume,
+            resume=existing == "resume",
             progress=None if progress is None else partial(progress, "training the separator (seconds)"),
         )
-    except OSError as error:
-        raise OutputError(f"{work}: logs or checkpoints cannot be written: {error.strerror}") from None
-    notes += _notes(chosen, recipes)
-    separator, examples = _measured(fit, settings, recipes, tests, notes, seed=seed, progress=progress)
-    save_separator(separator, out)
+    summary = _summary(fit, kept, recipes, [*notes, *_notes(chosen, recipes)], seed=seed)
+    tests = _cleanest(recipe for recipe in recipes_of(held_out) if recipe.machine_type in chosen)
+    trained = _measured(Separator(fit.network, settings=settings, summary=summary), tests, progress=progress)
+    save_separator(trained.separator, out)
     shutil.rmtree(work, ignore_errors=True)
-    return TrainedSeparator(separator, tuple(examples))
+    return trained
 
 
 def _identity(
     settings: SeparatorSettings, found: Sequence[Machine], chosen: Sequence[str], before: Separator | None, *, seed: int
 ) -> dict[str, Any]:
-    """All that tells a training apart."""
+    """Everything that tells a training from another."""
     return {
         "format": FORMATS["separator"],
         "settings": settings.model_dump(mode="json"),
@@ -147,53 +157,32 @@ def _identity(
     }
 
 
-def _is_finished(out: Path, work: Path, identity: dict[str, Any], *, resume: bool, overwrite: bool) -> bool:
-    """Whether a training that is to be resumed had been finished; refuse what would be replaced unasked."""
-    file = work / _RUN_FILE
-    try:
-        if resume and file.exists():
-            check_identity(file, identity)
+def _is_finished(out: Path, work: Path, existing: Existing) -> bool:
+    """True if a training that is to be resumed had been finished; refuse a file that must not be replaced."""
+    with output_errors(out):
+        if not out.exists():
             return False
-        if resume and out.exists():
+        if existing == "resume" and not (work / _RUN_FILE).exists():
             return True
-        for path in (out, work):
-            if path.exists() and not overwrite:
-                raise OutputError(f"{path}: exists already; --overwrite replaces it, --resume goes on with it")
-        if work.exists() and not file.exists():
-            raise OutputError(f"{work}: exists, and is not the folder of a training (no {_RUN_FILE}); choose another")
-        if out.exists():
-            check_kind(out, "separator")  # nothing else is replaced
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be written: {error.strerror}") from None
+        if existing == "refuse":
+            raise OutputError(f"{out}: exists already; --overwrite replaces it, --resume goes on with it")
+    check_kind(out, "separator")  # nothing else is replaced
     return False
 
 
 def _finished(out: Path, settings: SeparatorSettings, *, seed: int) -> Separator:
-    """A separator that was finished before, and was to be trained just so."""
+    """The separator that was finished before, with these settings and this seed."""
     separator = load_separator(out)
     if separator.settings != settings or separator.summary.seed != seed:
         raise OutputError(f"{out}: was trained with other settings or another seed; --overwrite replaces it")
     return separator
 
 
-def _make_room(work: Path, identity: dict[str, Any], *, out: Path, resume: bool) -> None:
-    """Begin a training in its folder, unless it goes on there."""
-    file = work / _RUN_FILE
-    if resume and file.exists():
-        return
-    try:
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
-        write_whole(file, json.dumps(identity, indent=2) + "\n")
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be written: {error.strerror}") from None
-
-
 def _clips_of(machine: Machine, settings: SeparatorSettings) -> list[Clip]:
-    """The clips of a machine that are mixed: supplemental ones, and training clips of what no clean clip exists.
+    """Clips of a machine that are mixed: supplemental ones, and training clips that no clean clip stands for.
 
-    Where a machine has noise clips alone, that is all of it; where it has clean clips, which are of the source domain,
-    it is the target domain.
+    Without clean clips these are all training clips; with them, which are of the source domain, those of the target
+    domain.
     """
     known = [clip for clip in machine.supplemental if clip.supplemental is not None]
     if not known:
@@ -204,54 +193,53 @@ def _clips_of(machine: Machine, settings: SeparatorSettings) -> list[Clip]:
     return known + [train[index] for index in spread]
 
 
-def read_sealed(
+def _read_sounds(
     machines: Sequence[Machine], settings: SeparatorSettings, *, seed: int, progress: Progress | None
 ) -> tuple[list[MachineSounds], list[MachineSounds], list[str]]:
-    """The sounds of each machine, to train with and held out, and what is odd about them."""
+    """Sounds of each machine, to train with and held out, and notes on the clips."""
 
     def read(clip: Clip) -> Waveform:
-        waveform = read_waveform(clip.path, sample_rate=settings.sample_rate, fmax=0.0)
         with audio_errors_at(clip.path):
+            waveform = read_waveform(clip.path, sample_rate=settings.sample_rate, fmax=0.0)
             channel: Waveform = pick_channel(waveform, channel=settings.channel)[0].copy()
         return channel
 
+    clips = [(machine.machine_type, clip) for machine in machines for clip in _clips_of(machine, settings)]
+    sounds: dict[str, dict[str, list[Waveform]]] = {
+        machine.machine_type: {"machine": [], "noise": [], "noisy": [], "silent": []} for machine in machines
+    }
+    waveforms = map_recordings(read, (clip for _, clip in clips))
+    for done, ((name, clip), waveform) in enumerate(zip(clips, waveforms, strict=True), start=1):
+        sounds[name][clip.supplemental or "noisy" if waveform.any() else "silent"].append(waveform)
+        if progress is not None:
+            progress("reading", done, len(clips))
     kept: list[MachineSounds] = []
     held_out: list[MachineSounds] = []
     notes: list[str] = []
-    clips = {machine.machine_type: _clips_of(machine, settings) for machine in machines}
-    n_clips, n_read = sum(map(len, clips.values())), 0
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for name, found in clips.items():
-            sounds: dict[str, list[Waveform]] = {"machine": [], "noise": [], "noisy": []}
-            silent: list[Waveform] = []
-            for clip, waveform in zip(found, pool.map(read, found), strict=True):
-                kind = clip.supplemental or "noisy"
-                (sounds[kind] if waveform.any() else silent).append(waveform)
-                n_read += 1
-                if progress is not None:
-                    progress("reading", n_read, n_clips)
-            if silent:
-                notes.append(f"{name}: {len(silent)} clip(s) of digital silence are left out")
-            rng = np.random.default_rng((seed, len(kept)))
-            parts = {kind: _held_out(waves, settings.held_out, rng) for kind, waves in sounds.items()}
-            notes += [
-                f"{name}: a single {kind} clip: trained on and measured with"
-                for kind in sounds
-                if len(sounds[kind]) == 1
-            ]
-            for index, group in enumerate((kept, held_out)):
-                group.append(MachineSounds(name, *(parts[kind][index] for kind in sounds)))
+    for index, (name, found) in enumerate(sounds.items()):
+        if silent := found.pop("silent"):
+            notes.append(f"{name}: {len(silent)} clip(s) of digital silence are left out")
+        notes += [
+            f"{name}: a single {kind} clip: trained on and measured with"
+            for kind, waves in found.items()
+            if len(waves) == 1
+        ]
+        rng = np.random.default_rng((seed, index))
+        parts = [_held_out(waves, settings.held_out, rng) for waves in found.values()]
+        for group, (clean, noise, noisy) in zip((kept, held_out), zip(*parts, strict=True), strict=True):
+            group.append(MachineSounds(name, clean=clean, noise=noise, noisy=noisy))
     return kept, held_out, notes
 
 
 def _recipes(sounds: Sequence[MachineSounds], chosen: Sequence[str], data: PathLike) -> list[Recipe]:
-    """What the chosen machines are trained on."""
+    """Mixtures that the chosen machines are trained on."""
     try:
         recipes = [recipe for recipe in recipes_of(sounds) if recipe.machine_type in chosen]
     except DataError as error:
-        raise DataError(f"{data}: {error}") from None
+        raise error.at(Path(data)) from None
     if not recipes:
-        raise DataError(f"{data}: {', '.join(chosen)}: no supplemental clips, so there is nothing to train on")
+        reason = f"{', '.join(chosen)}: no supplemental clips, so there is nothing to train on"
+        raise DataError(reason, path=Path(data))
     return recipes
 
 
@@ -266,22 +254,19 @@ def _held_out(
     return [waveforms[index] for index in sorted(order[count:])], [waveforms[index] for index in sorted(order[:count])]
 
 
-def _measured(
-    fit: SeparatorFit,
-    settings: SeparatorSettings,
-    recipes: Sequence[Recipe],
-    tests: Sequence[Recipe],
-    notes: Sequence[str],
-    *,
-    seed: int,
-    progress: Progress | None,
-) -> tuple[Separator, list[Example]]:
-    improvements: list[Improvement] = []
-    examples: list[Example] = []
-    summary = SeparatorSummary(
+def _summary(
+    fit: SeparatorFit, sounds: Sequence[MachineSounds], recipes: Sequence[Recipe], notes: Sequence[str], *, seed: int
+) -> SeparatorSummary:
+    """Summary of a training, so far without measurements."""
+    counts = {"clean": 0, "noise": 0, "noisy": 0}
+    for recipe in recipes:
+        counts["noisy" if recipe.is_noisy_target else "clean"] += len(recipe.references)
+    # A recipe mixes with all noise clips or with its machine's own.
+    counts["noise"] = min(sum(len(machine.noise) for machine in sounds), sum(len(one.noises) for one in recipes))
+    return SeparatorSummary(
         seed=seed,
         machine_types=tuple(dict.fromkeys(recipe.machine_type for recipe in recipes)),
-        n_clips=_counts(recipes),
+        n_clips=counts,
         n_parameters=count_parameters(fit.network),
         n_steps=fit.n_steps,
         seconds=fit.seconds,
@@ -289,16 +274,22 @@ def _measured(
         notes=tuple(notes),
         versions=package_versions(),
     )
-    separator = Separator(fit.network, settings=settings, summary=summary)
+
+
+def _measured(separator: Separator, tests: Sequence[Recipe], *, progress: Progress | None) -> TrainedSeparator:
+    """A separator with its improvement at each level, and an example of each machine."""
+    improvements: list[Improvement] = []
+    examples: list[Example] = []
     for index, (recipe, snr_db) in enumerate((recipe, snr_db) for recipe in tests for snr_db in SNR_DB):
-        measured = measure_improvement(separator, recipe, snr_db=snr_db, seed=seed)
+        measured = measure_improvement(separator, recipe, snr_db=snr_db, seed=separator.summary.seed)
         if measured is not None:
             improvements.append(measured[0])
             examples += [measured[1]] if snr_db == 0.0 else []
         if progress is not None:
             progress("measuring", index + 1, len(tests) * len(SNR_DB))
-    separator.summary = summary.model_copy(update={"improvements": tuple(improvements)})
-    return separator, examples
+    summary = separator.summary.model_copy(update={"improvements": tuple(improvements)})
+    measured_separator = Separator(separator.network, settings=separator.settings, summary=summary)
+    return TrainedSeparator(measured_separator, tuple(examples))
 
 
 def _cleanest(recipes: Iterable[Recipe]) -> list[Recipe]:
@@ -307,13 +298,6 @@ def _cleanest(recipes: Iterable[Recipe]) -> list[Recipe]:
     for recipe in recipes:
         found.setdefault(recipe.machine_type, recipe)
     return list(found.values())
-
-
-def _counts(recipes: Sequence[Recipe]) -> dict[str, int]:
-    noises = {id(noise) for recipe in recipes for noise in recipe.noises}
-    clean = sum(len(recipe.references) for recipe in recipes if not recipe.is_noisy_target)
-    noisy = sum(len(recipe.references) for recipe in recipes if recipe.is_noisy_target)
-    return {"clean": clean, "noise": len(noises), "noisy": noisy}
 
 
 def _notes(chosen: Sequence[str], recipes: Sequence[Recipe]) -> list[str]:

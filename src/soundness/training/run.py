@@ -236,7 +236,12 @@ class _Run:
         )
         file = self.out / _WORK_FOLDER / f"separator{SUFFIX}"
         trained = train_separator(
-            dataset.root, file, settings=settings, seed=self.seed, resume=self.resumes, progress=self.progress
+            dataset.root,
+            file,
+            settings=settings,
+            seed=self.seed,
+            existing="resume" if self.resumes else "refuse",
+            progress=self.progress,
         )
         return trained.separator
 

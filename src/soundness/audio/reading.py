@@ -93,7 +93,7 @@ def iter_audio(folder: Path, *, max_depth: int = 8) -> Iterator[Path]:
     Raises
     ------
     DataError
-        As for `list_entries`.
+        See `list_entries`.
     """
     folders, files = list_entries(folder)
     yield from (path for path in files if path.suffix.lower() in AUDIO_SUFFIXES)
@@ -137,7 +137,7 @@ def read_blocks(path: Path, *, block_samples: int = _BLOCK_SAMPLES) -> Iterator[
     Raises
     ------
     AudioError
-        As for `read_info`; or if there are no samples, fewer than the header says, or samples that are not finite.
+        See `read_info`; or if there are no samples, fewer than the header says, or samples that are not finite.
     """
     with _opened(path) as file:
         yield from _blocks(file, block_samples)
@@ -161,7 +161,7 @@ def read_blocks_at(path: Path, *, sample_rate: int) -> Iterator[Waveform]:
     Raises
     ------
     AudioError
-        As for `read_blocks`.
+        See `read_blocks`.
     """
     with _opened(path) as file:
         yield from (block for block in _blocks_at(file, sample_rate) if len(block) > 0)
@@ -196,7 +196,7 @@ def read_waveform(
     Raises
     ------
     AudioError
-        As for `read_blocks`; or if recorded at less than twice `fmax`, or shorter than `min_samples`.
+        See `read_blocks`; or if recorded at less than twice `fmax`, or shorter than `min_samples`.
     """
     with _opened(path) as file:
         _check_rate(file, fmax)
@@ -235,7 +235,7 @@ def read_pieces(path: Path, *, sample_rate: int, fmax: float, n_samples: int) ->
     sample_rate
         Rate of the result in Hz.
     fmax
-        As for `read_waveform`.
+        See `read_waveform`.
     n_samples
         Samples per channel in each piece, at `sample_rate`; a shorter rest at the end is left out.
 
@@ -247,7 +247,7 @@ def read_pieces(path: Path, *, sample_rate: int, fmax: float, n_samples: int) ->
     Raises
     ------
     AudioError
-        As for `read_waveform`.
+        See `read_waveform`.
     """
     with _opened(path) as file:
         _check_rate(file, fmax)

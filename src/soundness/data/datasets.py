@@ -49,7 +49,7 @@ class Problem:
     path
         The file or folder that it is about.
     message
-        What is wrong with it, in one line without the path.
+        Description in one line, without the path.
     severity
         ``error`` if training or scoring will refuse something because of it, else ``warning``.
     """
@@ -174,12 +174,12 @@ def list_clips(paths: Iterable[PathLike], *, layouts: Mapping[str, Layout] = LAY
     paths
         Audio files and folders.
     layouts
-        As for `open_dataset`.
+        See `open_dataset`.
 
     Raises
     ------
     DataError
-        As for `open_dataset`; or if there is no such file or folder, or two files of one name would share a machine's
+        See `open_dataset`; or if there is no such file or folder, or two files of one name would share a machine's
         file of scores.
     """
     clips: dict[Path, Clip] = {}

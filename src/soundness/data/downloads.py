@@ -99,7 +99,7 @@ def download(
 ) -> DownloadReport:
     """Fetch the public data of DCASE Task 2 of a year, and unpack them for `open_dataset`.
 
-    What is there and complete is not fetched again; an interrupted download is continued. Retries are logged.
+    Complete data are not fetched again; an interrupted download is continued. Retries are logged.
 
     Parameters
     ----------

@@ -122,11 +122,11 @@ def bootstrap_intervals(
     Parameters
     ----------
     folder
-        As for `soundness.evaluation.score_files.read_scores`.
+        See `soundness.evaluation.score_files.read_scores`.
     rng
         Random generator of the resamples.
     truth, metric
-        As for `soundness.evaluation.results.evaluate`.
+        See `soundness.evaluation.results.evaluate`.
     n_resamples
         At least 1,000.
 
@@ -172,7 +172,7 @@ def compare(
     scores, against
         Folders of the two systems' score files.
     truth, metric
-        As for `soundness.evaluate`.
+        See `soundness.evaluate`.
     n_resamples
         At least 1,000.
     seed

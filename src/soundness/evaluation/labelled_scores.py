@@ -40,9 +40,9 @@ def read_labelled(folder: Path, *, truth: Path | None = None) -> LabelledScores:
     Parameters
     ----------
     folder
-        As for `read_scores`.
+        See `read_scores`.
     truth
-        As for `read_truth`; ``None`` takes the truth from the names of the clips.
+        See `read_truth`; ``None`` takes the truth from the names of the clips.
 
     Raises
     ------

@@ -41,7 +41,7 @@ def roc_aucs(labels: ArrayLike, scores: ArrayLike, weights: NDArray[np.generic])
     Parameters
     ----------
     labels, scores
-        As for `roc_auc`.
+        See `roc_auc`.
     weights
         Count of each clip in each resample, shape ``(resample, clip)``.
 
@@ -62,14 +62,14 @@ def partial_auc(labels: ArrayLike, scores: ArrayLike, *, max_fpr: float = 0.1) -
     Parameters
     ----------
     labels, scores
-        As for `roc_auc`.
+        See `roc_auc`.
     max_fpr
         Highest false-positive rate that counts, above 0 and at most 1.
 
     Raises
     ------
     ScoresError
-        As for `roc_auc`, or if `max_fpr` is out of range.
+        See `roc_auc`, or if `max_fpr` is out of range.
 
     References
     ----------
@@ -98,7 +98,7 @@ def roc_curve(labels: ArrayLike, scores: ArrayLike) -> tuple[Array, Array]:
     Parameters
     ----------
     labels, scores
-        As for `roc_auc`.
+        See `roc_auc`.
 
     Returns
     -------
@@ -108,7 +108,7 @@ def roc_curve(labels: ArrayLike, scores: ArrayLike) -> tuple[Array, Array]:
     Raises
     ------
     ScoresError
-        As for `roc_auc`.
+        See `roc_auc`.
     """
     normal, anomalous = _by_score(labels, scores, np.ones((1, np.size(scores))))
     return _rates(normal)[0], _rates(anomalous)[0]

@@ -83,7 +83,7 @@ class Evaluation(BaseModel):
     """All figures of a folder of scores.
 
     ``metric`` is that of the challenge of 2020, of 2021, or of 2022 and later; ``definition`` describes it in words,
-    ``notes`` tell what could not be evaluated and why, a line each. ``score`` is the one figure of all machines, see
+    ``notes`` list what could not be evaluated and why, a line each. ``score`` is the one figure of all machines, see
     `score_of_machines`; ``None`` if an official figure is missing. ``official_score`` is the same, but ``None`` with
     the metric of 2020, which ranked teams by machine. A mean is over the machines and sections that have the figure;
     false-alarm rates have no harmonic mean.

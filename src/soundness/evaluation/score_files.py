@@ -94,7 +94,7 @@ class MachineScores:
     Parameters
     ----------
     machine_type, section
-        As in the file's name: ``ToyCar`` and ``section_00``.
+        Those in the file name: ``ToyCar`` and ``section_00``.
     file_names
         One for each clip, all different.
     anomaly_scores

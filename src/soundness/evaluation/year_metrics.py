@@ -99,7 +99,7 @@ class LabelledClips:
     Parameters
     ----------
     machine_type, section
-        As in the name of the file of scores.
+        Those in the name of the file of scores.
     keys
         `soundness.data.clips.clip_key` of each clip.
     anomaly_scores, decisions, is_anomaly, domains

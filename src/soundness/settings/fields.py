@@ -1,4 +1,4 @@
-"""What all settings share."""
+"""Field types that settings share."""
 
 import re
 from typing import Annotated

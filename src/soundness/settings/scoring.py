@@ -28,9 +28,9 @@ class ScorerSettings(StrictSettings):
     """Settings by which vectors of a clip become an anomaly score."""
 
     name: str = "nearest-neighbors"
-    """A key of `soundness.scoring.scorers.SCORERS`, or the import path of a class of one's own, ``module:Class``."""
+    """Key of `soundness.scoring.scorers.SCORERS`, or the import path of your own class, ``module:Class``."""
     distance: DistanceName = "nearest"
-    """A key of `soundness.scoring.distances.DISTANCES`. ``nearest``: distance to the nearest normal clips of a domain;
+    """Key of `soundness.scoring.distances.DISTANCES`. ``nearest``: distance to the nearest normal clips of a domain;
     ``density-ratio``: the same, divided by the distance of each of those to its own neighbours; ``mahalanobis``:
     distance to the mean of the domain, Mahalanobis distance where vectors are whitened."""
     n_neighbors: PositiveInt = 1

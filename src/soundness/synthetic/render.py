@@ -28,7 +28,7 @@ class Stems:
     Parameters
     ----------
     machine, noise
-        As recorded, shape ``(time,)``; their sum stays within -0.9 and 0.9.
+        Recorded sound, shape ``(time,)``; their sum stays within -0.9 and 0.9.
     anomaly
         The anomaly before it is recorded; ``None`` in a normal clip.
     """

@@ -313,3 +313,33 @@ def exported(detectors, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("export")
     export_detector(detectors["log-mel-whitened"], folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory, small):
+    """A folder with normal clips of two seconds in ``fan/normal``, and a detector of them in ``run``."""
+    from monitored import write_fan
+    from soundness.training.run import train
+
+    root = tmp_path_factory.mktemp("workshop")
+    for seed in range(12):
+        write_fan(root / "fan" / "normal", seed=100 + seed)
+    settings = small("log-mel-whitened", "log_mel.n_mels=32")
+    train(root / "fan", root / "run", system=settings)
+    return root
+
+
+@pytest.fixture(scope="session")
+def workshop_detector(workshop):
+    """The detector of `workshop`."""
+    from soundness.detectors.saving import load_detector
+
+    return load_detector(workshop / "run" / "fan.soundness")
+
+
+@pytest.fixture(scope="session")
+def anomalous_clip(workshop):
+    """A clip of `workshop` with a tone from 0.6 s to 1.4 s."""
+    from monitored import write_fan
+
+    return write_fan(workshop / "fan" / "test", tone=(0.6, 1.4))

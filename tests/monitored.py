@@ -50,3 +50,19 @@ def hum_at(path: Path, hz, seed, *, gain=1.0, rate=RATE, n_channels=1):
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, np.stack([sound] * n_channels, axis=1), rate)
     return path
+
+
+TONE_HZ = 3_000
+
+
+def write_fan(folder, *, tone=None, seconds=2.0, rate=RATE, seed=1):
+    """Write a hum in noise, with a tone between two seconds if there are any."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(round(seconds * rate)) / rate
+    samples = 0.02 * np.sqrt(rate / RATE) * rng.standard_normal(len(time)) + 0.1 * np.sin(2 * np.pi * 400 * time)
+    if tone is not None:
+        samples += 0.05 * np.sin(2 * np.pi * TONE_HZ * time) * ((time >= tone[0]) & (time < tone[1]))
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"clip_{seed:03d}.wav"
+    soundfile.write(path, samples, rate)
+    return path

@@ -11,17 +11,18 @@ The functions are those of the command line: `inspect`, `make_data`, `train_sepa
 first use, so that ``import soundness`` is quick and works without PyTorch.
 """
 
+from typing import Any
+
 import lazy_loader
 
 _load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
-def __getattr__(name: str) -> object:
-    """Load a public name on first use."""
+def __getattr__(name: str) -> Any:
+    """Load a public name from its module; one whose packages are not installed is refused with the extra to install."""
     try:
         return _load(name)
-    except ModuleNotFoundError:
-        from soundness.extras import check_extra
+    except ModuleNotFoundError as error:
+        from soundness.extras import missing_extra
 
-        check_extra()  # says how to install what is missing
-        raise
+        raise missing_extra(error) from error

@@ -1,13 +1,13 @@
-"""Packages of an optional extra: are they installed?"""
+"""Optional extras: their packages, and the error where one is not installed."""
 
 from importlib.util import find_spec
 
 from soundness.errors import MissingExtraError
 
-__all__ = ["check_extra"]
+__all__ = ["check_extra", "missing_extra"]
 
 _PACKAGES = {
-    "train": ("torch", "safetensors", "pytorch_lightning", "matplotlib", "yaml", "jinja2"),
+    "train": ("torch", "safetensors", "pytorch_lightning", "matplotlib", "yaml", "jinja2", "sklearn", "PIL"),
     "export": ("onnx", "onnxruntime"),
     "runtime": ("onnxruntime",),
 }
@@ -32,4 +32,14 @@ def check_extra(extra: str = "train") -> None:
         except ValueError:  # a module that was put aside, and has no spec
             found = None
         if found is None:
-            raise MissingExtraError(f"this needs the package {package}: pip install 'soundness[{extra}]'")
+            raise _error(package, extra)
+
+
+def missing_extra(error: ModuleNotFoundError) -> Exception:
+    """Error that names the extra to install, if a module of one was not found; else the error itself."""
+    package = (error.name or "").partition(".")[0]
+    return next((_error(package, extra) for extra, packages in _PACKAGES.items() if package in packages), error)
+
+
+def _error(package: str, extra: str) -> MissingExtraError:
+    return MissingExtraError(f"this needs the package {package}: pip install 'soundness[{extra}]'")

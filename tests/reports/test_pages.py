@@ -1,8 +1,7 @@
-"""Pages hold their pictures and sounds, and charts show what they were given."""
+"""Pages contain their pictures and sounds."""
 
 import base64
 import io
-import re
 
 import matplotlib.image
 import numpy as np
@@ -11,9 +10,7 @@ import soundfile
 from jinja2 import UndefinedError
 from matplotlib import colormaps
 
-from soundness.errors import OutputError
-from soundness.reports.pages import audio_uri, map_uri, render_page, write_page
-from soundness.reports.svg_charts import line_chart, roc_chart, score_chart
+from soundness.reports.pages import audio_uri, map_uri, render_page, shrink
 
 
 def content(uri, media_type):
@@ -42,44 +39,25 @@ def test_colours_are_matplotlibs(colours):
 def test_a_sound_is_as_long_and_as_high_as_it_was(rate):
     time = np.arange(2 * rate) / rate
     uri = audio_uri((0.5 * np.sin(2 * np.pi * 1000 * time)).astype(np.float32), sample_rate=rate)
-    heard, heard_rate = soundfile.read(io.BytesIO(content(uri, "audio/mpeg")))
-    assert heard_rate == 16_000
-    assert len(heard) / heard_rate == pytest.approx(2.0, abs=0.1)
-    spectrum = np.abs(np.fft.rfft(heard[8000:24000]))
+    read, read_rate = soundfile.read(io.BytesIO(content(uri, "audio/mpeg")))
+    assert read_rate == 16_000
+    assert len(read) / read_rate == pytest.approx(2.0, abs=0.1)
+    spectrum = np.abs(np.fft.rfft(read[8000:24000]))
     assert spectrum.argmax() == 1000
     assert len(uri) < 2 * 4000 * 4 / 3 * 1.5
 
 
-def test_a_page_escapes_what_is_put_into_it_and_lacks_nothing(tmp_path):
+def test_a_page_without_its_values_is_an_error():
     with pytest.raises(UndefinedError):
         render_page("report.html")
-    (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match=r"file/page.html: cannot be written"):
-        write_page(tmp_path / "file" / "page.html", "")
 
 
-def test_bars_are_as_high_as_the_clips_are_many():
-    chart = score_chart({"normal": [0.0, 0.0, 1.0], "anomaly": [5.0]}, span=(0.0, 1.0), threshold=0.5, title="a<b")
-    assert "<title>a&lt;b</title>" in chart
-    heights = {}
-    for label in ("normal", "anomaly"):
-        path = re.search(rf'class="bars {label}" d="([^"]*)"', chart)[1]
-        heights[label] = [float(y) - float(base) for base, y in re.findall(r"M[\d.]+,([\d.]+)V([\d.]+)", path)]
-    unit = 136 / 3  # pixels of a clip: two upwards, one downwards
-    assert heights["normal"] == pytest.approx([-2 * unit, -unit], abs=0.2)
-    assert heights["anomaly"] == pytest.approx([unit], abs=0.2)  # what lies above the axis shares the last bar
-    assert 'class="threshold" points="175.0' in chart  # the middle of 40 to 310
-
-
-def test_a_threshold_beyond_the_scores_is_not_drawn_and_equal_scores_are_no_trouble():
-    chart = score_chart({"all": [2.0, 2.0]}, span=(2.0, 2.0), threshold=9.0, title="")
-    assert "threshold" not in chart
-    assert "nan" not in chart
-
-
-def test_curves_lie_where_their_points_are():
-    roc = roc_chart({"source": ([0, 0, 1], [0, 1, 1])}, title="")
-    assert 'class="curve source" points="40.0,146.0 40.0,10.0 310.0,10.0"' in roc
-    losses = line_chart({"train": ([10, 20], [4.0, 2.0])}, x_title="steps", title="")
-    assert 'class="curve train" points="40.0,10.0 310.0,146.0"' in losses
-    assert "nan" not in line_chart({"train": ([1], [3.0])}, x_title="steps", title="")
+@pytest.mark.parametrize(("n_columns", "n_left"), [(5, 5), (10, 5), (12, 4), (1, 1)])
+def test_a_map_is_shrunk_to_means_of_neighbours(n_columns, n_left):
+    values = np.random.default_rng(0).normal(size=(3, n_columns))
+    shrunk = shrink(values, 5)
+    assert shrunk.shape == (3, n_left)
+    step = -(-n_columns // 5)
+    for index in range(n_left):
+        np.testing.assert_allclose(shrunk[:, index], values[:, index * step : (index + 1) * step].mean(axis=1))
+    np.testing.assert_allclose(shrink(values.T, 5, axis=0), shrunk.T)

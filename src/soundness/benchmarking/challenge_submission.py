@@ -4,9 +4,21 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from soundness.aliases import PathLike
+from soundness.benchmarking.submission_package import (
+    Description,
+    Results,
+    SubmissionMeta,
+    SubmissionPackage,
+    System,
+    SystemComplexity,
+    complete_scores,
+    describe_system,
+    development_results,
+    parse_author,
+    write_package,
+)
 from soundness.detectors.detector import Detector
 from soundness.detectors.saving import load
 from soundness.evaluation.results import evaluate
@@ -14,9 +26,6 @@ from soundness.evaluation.score_files import read_scores
 from soundness.evaluation.truth import truth_from_names
 from soundness.extras import check_extra
 from soundness.settings.loading import validated
-
-if TYPE_CHECKING:  # needs PyYAML
-    from soundness.benchmarking.submission_package import Results, SubmissionPackage, System
 
 __all__ = ["SubmissionForm", "submission"]
 
@@ -58,7 +67,7 @@ def submission(
     seconds: float = 10.0,
     development: PathLike | None = None,
     overwrite: bool = False,
-) -> "SubmissionPackage":
+) -> SubmissionPackage:
     """Write the challenge's package of one system: score files, and a YAML file that describes the system.
 
     Parameters
@@ -86,14 +95,6 @@ def submission(
         be written.
     """
     check_extra()
-    from soundness.benchmarking.submission_package import (
-        SubmissionMeta,
-        SubmissionPackage,
-        complete_scores,
-        parse_author,
-        write_package,
-    )
-
     scores, label = Path(scores), f"{form.team}_task2_{form.index}"
     run = _run_of_benchmark(scores) if run is None else run
     detectors = {} if run is None else load(run)
@@ -131,16 +132,14 @@ def _run_of_benchmark(scores: Path) -> Path | None:
 
 def _system(
     detectors: Mapping[str, Detector], *, seconds: float, source_code: str | None, notes: list[str]
-) -> "tuple[System, str]":
+) -> tuple[System, str]:
     """Description of a system, and a line on how its complexity was counted."""
-    from soundness.benchmarking.submission_package import Description, System, SystemComplexity, describe_system
-
     if not detectors:
         notes.append(
             "no description of the system, and no complexity: the run that made the scores is not known (--run)"
         )
         return System(description=Description(), complexity=SystemComplexity(), source_code=source_code), ""
-    from soundness.benchmarking.complexity import largest_complexity
+    from soundness.benchmarking.complexity import largest_complexity  # loads PyTorch
 
     counted = largest_complexity(detectors, seconds=seconds)
     settings = next(iter(detectors.values())).settings
@@ -154,9 +153,7 @@ def _system(
     return system, f"total_parameters and MACS are counted: {counted_of}, scoring a clip of {seconds:g} s"
 
 
-def _results(scores: Path, development: Path | None, notes: list[str]) -> "Results":
-    from soundness.benchmarking.submission_package import Results, development_results
-
+def _results(scores: Path, development: Path | None, notes: list[str]) -> Results:
     if development is None:
         if not any(truth_from_names(one.file_names) for one in read_scores(scores)):
             notes.append("no results of the development set: its scores are not known (--development)")

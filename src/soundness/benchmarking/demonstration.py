@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from soundness.aliases import PathLike, Progress
+from soundness.benchmarking.pictures import ClipPicture, draw_clips
 from soundness.benchmarking.results import BenchmarkResult, place_of
 from soundness.benchmarking.run import BenchmarkPlan, benchmark
 from soundness.detectors.reader import read_recording
@@ -96,8 +97,6 @@ def demo(
 
 def _draw_clips(out: Path, system: str, seed: int) -> Iterator[Path]:
     """Draw the most and the least normal clip of each machine."""
-    from soundness.benchmarking.pictures import ClipPicture, draw_clips
-
     detectors = load(place_of(out / "benchmark", "runs", system, seed))
     for scores in read_scores(place_of(out / "benchmark", "scores", system, seed)):
         detector = detectors[scores.machine_type]

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from soundness.aliases import PathLike, Progress
+from soundness.benchmarking.jobs import SharedSeparators, plan_jobs, run_all
+from soundness.benchmarking.pictures import draw_benchmark, picture_files
 from soundness.benchmarking.results import BenchmarkResult, Measured
 from soundness.data.datasets import fingerprint, open_dataset
 from soundness.errors import SettingsError
@@ -109,8 +111,6 @@ def benchmark(
         If the data, the settings or the folder cannot be used; a system that fails is in the result instead.
     """
     check_extra()
-    from soundness.benchmarking.jobs import SharedSeparators, plan_jobs, run_all
-
     out, plan = Path(out), BenchmarkPlan() if plan is None else plan
     systems, separator = plan.settings(), None if plan.separator is None else Path(plan.separator)
     dataset = open_dataset(data)
@@ -139,16 +139,15 @@ def benchmark(
     for measured, failure, job in run_all(jobs, machines, n_workers=n_workers, progress=progress):
         if measured is not None:
             done.append(measured)
-        if failure:
+        else:
             failures.append(f"{job.name}: {failure}")
         _LOGGER.info("%s: %s", job.name, f"failed: {failure}" if measured is None else measured)
     order = {settings.name: index for index, settings in enumerate(systems)}
-    done.sort(key=lambda one: (order[one.system], one.seed))
     result = BenchmarkResult(
         data=str(data),
         machine_types=tuple(machine.machine_type for machine in machines),
         separation={settings.name: settings.separation for settings in decided},
-        measured=tuple(done),
+        measured=tuple(sorted(done, key=lambda one: (order[one.system], one.seed))),
         failures=tuple(failures),
     )
     return result, _write(result, out, truth=Path(data) if truth is None else truth)
@@ -156,8 +155,6 @@ def benchmark(
 
 def _write(result: BenchmarkResult, out: Path, *, truth: Path) -> list[Path]:
     """Write tables, and pictures where there are new figures; return their files."""
-    from soundness.benchmarking.pictures import draw_benchmark, picture_files
-
     pictures = picture_files(result, out) if result.measured else []
     if pictures and not (result.is_written(out) and all(picture.exists() for picture in pictures)):
         draw_benchmark(result, out, truth=truth)

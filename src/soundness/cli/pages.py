@@ -35,7 +35,7 @@ def report(
     with progress_bars(is_quiet=quiet) as bars:
         written = soundness.report(run, out, scores=scores, truth=truth, data=data, progress=bars)
     show_lines("notes", written.notes)
-    say(f"{written.path}: {written.n_bytes / 1e6:.1f} MB, {written.n_sounds} recordings to listen to")
+    say(f"{written.path}: {written.n_bytes / 1e6:.1f} MB, {written.n_sounds} recordings to play")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The parts of a clip that make it odd, found and told in plain words: NumPy alone."""
+"""Anomalous regions of a clip in frequency and time, and their description: NumPy alone."""
 
 import math
 from collections.abc import Sequence
@@ -9,40 +9,40 @@ from numpy.typing import NDArray
 
 from soundness.aliases import Array
 
-__all__ = ["AnomalousRegion", "find_parts", "hertz", "strongest_band", "strongest_second"]
+__all__ = ["AnomalousRegion", "find_regions", "hertz", "strongest_band", "strongest_second"]
 
 
 _NEIGHBOURS = np.array([0.25, 0.5, 0.25])
-_FALL = 0.25  # of the strongest band's share, where a part ends
-_TONE_MELS = 4 / 128  # of all bands: what a pure tone is heard in
+_FALL = 0.25  # of the share of the strongest band, at which a region ends
+_TONE_MELS = 4 / 128  # of all bands: width of a pure tone
 _HUM_HZ = 250.0
 _BROAD_OCTAVES = 3.0
 _SMOOTHED_SECONDS = 0.1
-_GAP_SECONDS = 0.2  # shorter pauses are none
+_GAP_SECONDS = 0.2  # shorter pauses are ignored
 _SHORT_SECONDS = 0.4
 _STEADY_SHARE = 0.85
-_CLEAR = 4.5  # deviations by which what comes and goes stands out from what merely fluctuates
+_CLEAR = 4.5  # deviations by which events exceed fluctuations
 _SMALLEST_SHARE = 0.05
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AnomalousRegion:
-    """Neighbouring bands that are odd together.
+    """Neighbouring bands that are anomalous together.
 
     Parameters
     ----------
     bands
-        Index of the first and of the last.
+        Indices of the first and the last band.
     centre, fmin, fmax
-        Hz; the centre is that of the strongest band.
+        Frequencies in Hz; the centre is that of the strongest band.
     spans
-        Seconds between which it is odd, one pair for each time; empty where it is all the time.
+        Start and end of each event in seconds; empty if it is anomalous all the time.
     excess_db
-        Above normal, or below (negative), in these bands at these times; ``None`` where it is not known.
+        Level above normal, or below (negative), in these bands at these times; ``None`` where it is not known.
     share
-        Of all that makes the clip odd, between 0 and 1.
+        Share of the whole anomaly, between 0 and 1.
     is_tone
-        Whether it is no wider than a tone.
+        True if it is no wider than a tone.
     """
 
     bands: tuple[int, int]
@@ -55,13 +55,13 @@ class AnomalousRegion:
     is_tone: bool
 
     def __str__(self) -> str:
-        """Such as: a tone near 3.1 kHz, 9 dB above normal, from 2.0 s to 4.5 s."""
-        words = [self.what, _level(self.excess_db), self.when]
+        """Describe it, such as: a tone near 3.1 kHz, 9 dB above normal, from 2.0 s to 4.5 s."""
+        words = [self.kind, _level(self.excess_db), self.times]
         return ", ".join(word for word in words if word)
 
     @property
-    def what(self) -> str:
-        """Such as: a tone near 3.1 kHz."""
+    def kind(self) -> str:
+        """Kind and frequency, such as: a tone near 3.1 kHz."""
         if self.is_tone:
             return f"a hum near {hertz(self.centre)}" if self.centre < _HUM_HZ else f"a tone near {hertz(self.centre)}"
         is_broad = math.log2(self.fmax / max(self.fmin, 50.0)) >= _BROAD_OCTAVES
@@ -69,8 +69,8 @@ class AnomalousRegion:
         return f"{kind} from {hertz(self.fmin)} to {hertz(self.fmax)}"
 
     @property
-    def when(self) -> str:
-        """Such as: from 2.0 s to 4.5 s."""
+    def times(self) -> str:
+        """Times, such as: from 2.0 s to 4.5 s."""
         if not self.spans:
             return "all the time"
         if len(self.spans) <= 2:
@@ -84,58 +84,74 @@ class AnomalousRegion:
         return f"in {len(self.spans)} {events} from {starts[0]:.1f} s to {self.spans[-1][1]:.1f} s{every}"
 
 
-def find_parts(
+def find_regions(
     shares: Array,
     excess_db: Array | None,
     *,
-    odd: Array,
+    deviations: Array,
     centres: Array,
     frame_seconds: float,
-    n_parts: int = 2,
+    n_regions: int = 2,
 ) -> list[AnomalousRegion]:
-    """The parts that carry most of what makes a clip odd, the strongest first.
+    """Find the regions that carry most of the anomaly of a clip, the strongest first.
 
     Parameters
     ----------
     shares
-        Of each band and frame, never negative, shape ``(mel, frame)``.
+        Share of each band and frame, never negative, shape ``(mel, frame)``.
     excess_db
-        Above normal or below, shape ``(mel, frame)``; ``None`` where it is not known.
-    odd
-        How odd each band and frame is, above or below, in any unit, shape ``(mel, frame)``.
+        Level above normal, or below (negative), shape ``(mel, frame)``; ``None`` where it is not known.
+    deviations
+        Deviation from normal, above or below, in any unit, shape ``(mel, frame)``.
     centres
-        Of the bands, Hz, shape ``(mel,)``.
+        Centre frequencies of the bands in Hz, shape ``(mel,)``.
     frame_seconds
-        From one frame to the next.
-    n_parts
-        At the most; a part that carries less than a twentieth is none, but the first.
+        Time from one frame to the next.
+    n_regions
+        Largest number of regions; after the first, regions with a share below 0.05 are left out.
     """
     bands = shares.sum(axis=1)
     total = float(bands.sum())
     if total <= 0.0:
         return []
     left = _with_neighbours(bands)
+    edges = np.concatenate([[centres[0] / 2], (centres[1:] + centres[:-1]) / 2, [1.5 * centres[-1] - centres[-2] / 2]])
     found: list[AnomalousRegion] = []
-    sides = np.sign((odd * shares).sum(axis=1))
-    for _ in range(n_parts):
+    sides = np.sign((deviations * shares).sum(axis=1))
+    for _ in range(n_regions):
         peak = int(left.argmax())
         first, last = _grown(left, bands, sides, peak)
         share = float(bands[first : last + 1].sum()) / total
         if left[peak] <= 0.0 or (found and share < _SMALLEST_SHARE):
             break
         left[max(0, first - 1) : last + 2] = 0.0
-        strongest = first + int(bands[first : last + 1].argmax())
-        found.append(_part((first, strongest, last), share, shares, excess_db, odd, centres, frame_seconds))
-    return sorted(found, key=lambda part: -part.share)
+        weights = shares[first : last + 1].sum(axis=1)[:, None] / shares[first : last + 1].sum()
+        course = (weights * deviations[first : last + 1]).sum(axis=0)
+        active = _active(course if course.mean() >= 0 else -course, frame_seconds)
+        level = None
+        if excess_db is not None:
+            level = float((weights * excess_db[first : last + 1]).sum(axis=0)[active].mean())
+        region = AnomalousRegion(
+            bands=(first, last),
+            centre=float(centres[first + int(bands[first : last + 1].argmax())]),
+            fmin=float(edges[first]),
+            fmax=float(edges[last + 1]),
+            spans=_spans(active, frame_seconds),
+            excess_db=level,
+            share=share,
+            is_tone=last - first + 1 <= max(1, round(_TONE_MELS * len(centres))),
+        )
+        found.append(region)
+    return sorted(found, key=lambda region: -region.share)
 
 
 def strongest_band(shares: Array) -> int:
-    """The band that carries most, with its neighbours."""
+    """Index of the band with the largest share, neighbours included."""
     return int(_with_neighbours(shares.sum(axis=1)).argmax())
 
 
 def strongest_second(shares: Array, *, frame_seconds: float) -> float:
-    """Middle of the second that carries most, in seconds; of the whole clip where it is shorter."""
+    """Middle of the second with the largest share, in seconds; of the clip where it is shorter."""
     frames = shares.sum(axis=0)
     n_frames = min(len(frames), max(1, round(1.0 / frame_seconds)))
     sums = np.convolve(frames, np.ones(n_frames), mode="valid")
@@ -143,7 +159,7 @@ def strongest_second(shares: Array, *, frame_seconds: float) -> float:
 
 
 def hertz(frequency: float) -> str:
-    """A frequency in words, with two digits that count."""
+    """Format a frequency with two significant digits."""
     if frequency >= 995.0:
         return f"{frequency / 1000:.1f} kHz"
     return f"{frequency:.0f} Hz" if frequency < 100.0 else f"{10 * round(frequency / 10)} Hz"
@@ -154,7 +170,7 @@ def _with_neighbours(bands: Array) -> Array:
 
 
 def _grown(left: Array, bands: Array, sides: Array, peak: int) -> tuple[int, int]:
-    """First and last band around a peak that belong to it; the outermost carry enough by themselves."""
+    """First and last band around a peak that belong to it; the shares of the outermost are large enough alone."""
 
     def belongs(band: int) -> bool:
         return 0 <= band < len(left) and left[band] >= _FALL * left[peak] and sides[band] == sides[peak]
@@ -172,38 +188,8 @@ def _grown(left: Array, bands: Array, sides: Array, peak: int) -> tuple[int, int
     return first, last
 
 
-def _part(
-    bands: tuple[int, int, int],
-    share: float,
-    shares: Array,
-    excess_db: Array | None,
-    odd: Array,
-    centres: Array,
-    frame_seconds: float,
-) -> AnomalousRegion:
-    first, strongest, last = bands
-    chosen = slice(first, last + 1)
-    weights = shares[chosen].sum(axis=1)[:, None] / shares[chosen].sum()
-    course = (weights * odd[chosen]).sum(axis=0)
-    side = -1.0 if course.mean() < 0 else 1.0
-    active = _active(side * course, frame_seconds)
-    level = None if excess_db is None else float((weights * excess_db[chosen]).sum(axis=0)[active].mean())
-    edges = np.concatenate([[centres[0] / 2], (centres[1:] + centres[:-1]) / 2, [1.5 * centres[-1] - centres[-2] / 2]])
-    is_tone = last - first + 1 <= max(1, round(_TONE_MELS * len(centres)))
-    return AnomalousRegion(
-        bands=(first, last),
-        centre=float(centres[strongest]),
-        fmin=float(edges[first]),
-        fmax=float(edges[last + 1]),
-        spans=_spans(active, frame_seconds),
-        excess_db=level,
-        share=share,
-        is_tone=is_tone,
-    )
-
-
 def _active(course: Array, frame_seconds: float) -> NDArray[np.bool_]:
-    """When something is there that comes and goes; always, where it merely fluctuates."""
+    """Frames of events that come and go; all frames where the course merely fluctuates."""
     n_frames = max(1, round(_SMOOTHED_SECONDS / frame_seconds))
     everywhere = np.ones(len(course), np.bool_)
     if len(course) < 4 * n_frames:
@@ -228,7 +214,7 @@ def _spans(active: NDArray[np.bool_], frame_seconds: float) -> tuple[tuple[float
 
 
 def _runs(active: NDArray[np.bool_]) -> Sequence[tuple[int, int]]:
-    """Where runs of true values begin and end."""
+    """Start and end of each run of true values."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], active, [False]]).astype(np.int8)))
     return [(int(start), int(end)) for start, end in zip(edges[::2], edges[1::2], strict=True)]
 

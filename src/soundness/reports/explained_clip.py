@@ -1,4 +1,4 @@
-"""A recording that is explained, with the normal one that is most like it, and all that is to be said of both."""
+"""A recording with the explanation of its score, and the nearest normal recording."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from soundness.detectors.explanation import Explanation, explain_clip
 from soundness.detectors.front_end import pair
 from soundness.detectors.reader import read_recording
 from soundness.errors import AudioError, audio_errors_at
-from soundness.reports.anomalous_regions import AnomalousRegion, find_parts
+from soundness.reports.anomalous_regions import AnomalousRegion, find_regions
 from soundness.scoring.calibration import Calibration
 
 __all__ = ["ExplainedClip", "NormalRecording", "explain_recording"]
 
-_SAME_DB = 0.1  # by which a recording's level may differ from what is remembered of it
+_SAME_DB = 0.1  # largest difference between the level of a recording and the level that the detector remembers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,11 +29,11 @@ class NormalRecording:
     Parameters
     ----------
     name
-        As the detector remembers it.
+        Name that the detector remembers.
     waveform
-        The channel that is listened to, shape ``(time,)``.
+        Samples of the channel that is used, shape ``(time,)``.
     log_mel
-        As it is scored, dB, shape ``(mel, frame)``.
+        Log-mel spectrogram that is scored, dB, shape ``(mel, frame)``.
     """
 
     name: str
@@ -41,28 +41,29 @@ class NormalRecording:
     log_mel: NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class ExplainedClip:
-    """A recording, its score, and why it has it.
+    """A recording, its score and the explanation.
 
     Parameters
     ----------
     name
-        Of the file.
+        Name of the file.
     detector
-        That was asked.
+        Detector of the score.
     waveform, machine_sound
-        The channel that is listened to, and what was separated from it, shape ``(time,)``; ``None`` where nothing is.
+        Samples of the channel that is used, and the machine sound separated from it (``None`` without separation),
+        shape ``(time,)``.
     anomaly_score
-        Higher is more anomalous.
+        Score; higher is more anomalous.
     explanation
-        Arithmetic.
-    parts
-        The strongest first.
+        Share of each band and frame in the score.
+    regions
+        Anomalous regions, the strongest first.
     nearest
-        The nearest normal recording; ``None`` where it is not at hand.
+        Nearest normal recording; ``None`` where it is not found.
     notes
-        What a person should know, a line each.
+        Notes, a line each.
     """
 
     name: str
@@ -71,23 +72,23 @@ class ExplainedClip:
     machine_sound: NDArray[np.float32] | None
     anomaly_score: float
     explanation: Explanation
-    parts: tuple[AnomalousRegion, ...]
+    regions: tuple[AnomalousRegion, ...]
     nearest: NormalRecording | None
     notes: tuple[str, ...]
 
     @property
     def is_anomalous(self) -> bool:
-        """Whether the score lies above the threshold."""
+        """True if the score is above the threshold."""
         return self.detector.decide(self.anomaly_score) == 1
 
     @property
     def frame_seconds(self) -> float:
-        """From one frame to the next."""
+        """Time from one frame to the next."""
         return self.detector.settings.log_mel.hop_length / self.detector.settings.audio.sample_rate
 
     @property
     def seconds(self) -> float:
-        """Its length."""
+        """Length of the recording."""
         return len(self.waveform) / self.detector.settings.audio.sample_rate
 
     @property
@@ -104,7 +105,7 @@ class ExplainedClip:
 
     @property
     def p_value_words(self) -> str:
-        """The p-value and what it rests on."""
+        """P-value and its calibration in words."""
         calibration = self.detector.calibration
         if calibration is None:
             return "The detector has no calibration, so there is no p-value."
@@ -112,27 +113,27 @@ class ExplainedClip:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """What is odd, in plain words."""
-        if not self.parts:
-            return ("Nothing in it differs from what is normal.",)
-        first, *others = self.parts
-        lead = "What stands out most is" if self.is_anomalous else "What differs most from normal is"
-        words = [f"{lead} {first}; it carries {_per_cent(first.share)} of what makes the clip odd."]
-        words += [f"Next comes {other} ({_per_cent(other.share)})." for other in others]
+        """Description of the anomalous regions."""
+        if not self.regions:
+            return ("Nothing in it differs from normal.",)
+        first, *others = self.regions
+        lead = "Most anomalous is" if self.is_anomalous else "The largest difference from normal is"
+        words = [f"{lead} {first}; its share of the anomaly is {_per_cent(first.share)}."]
+        words += [f"Next is {other} ({_per_cent(other.share)})." for other in others]
         if not others:
-            words.append("The rest is spread thinly over the other bands.")
+            words.append("The rest is spread over the other bands.")
         return tuple(words)
 
 
 def explain_recording(detector: Detector, path: Path, *, normal: Path | None) -> ExplainedClip:
-    """Score a recording, and say why it has that score.
+    """Score a recording and explain the score.
 
     Parameters
     ----------
     detector
-        Any.
+        Detector of the score.
     path
-        Of the recording.
+        File of the recording.
     normal
         Folder with the normal recordings; ``None`` looks beside the recording.
 
@@ -148,10 +149,10 @@ def explain_recording(detector: Detector, path: Path, *, normal: Path | None) ->
     explanation = explain_clip(detector, clip)
     nearest, line = _nearest_recording(detector, explanation, path, normal)
     frame_seconds = detector.settings.log_mel.hop_length / detector.settings.audio.sample_rate
-    parts = find_parts(
+    regions = find_regions(
         explanation.shares,
         explanation.excess_db,
-        odd=explanation.deviations,
+        deviations=explanation.deviations,
         centres=band_centres(detector.settings.log_mel),
         frame_seconds=frame_seconds,
     )
@@ -162,7 +163,7 @@ def explain_recording(detector: Detector, path: Path, *, normal: Path | None) ->
         machine_sound=sounds["separated"][0] if "separated" in sounds else None,
         anomaly_score=detector.score_spectrograms(clip),
         explanation=explanation,
-        parts=tuple(parts),
+        regions=tuple(regions),
         nearest=nearest,
         notes=(*detector.notes(waveform), *([line] if line else [])),
     )
@@ -171,32 +172,35 @@ def explain_recording(detector: Detector, path: Path, *, normal: Path | None) ->
 def _nearest_recording(
     detector: Detector, explanation: Explanation, path: Path, folder: Path | None
 ) -> tuple[NormalRecording | None, str]:
-    """The recording of the nearest normal clip; or why there is none, in a line."""
+    """Recording of the nearest normal clip, and a note, on the reason if it is not found."""
     kept = detector.normal_clips
     if kept is None:
-        return None, "the detector was trained by a version that did not remember its clips: no normal clip to show"
+        return (
+            None,
+            "no normal clip to show: the detector was trained by a version that did not remember its clips",
+        )
     index = int(explanation.nearest[0])
     name = kept.names[index]
-    looked = False
+    has_namesake = False
     for candidate in _candidates(name, path, folder):
-        looked = True
+        has_namesake = True
         try:
             waveform = read_recording(candidate, detector.settings)
             log_mel = detector.spectrograms(waveform).reference
-        except AudioError:  # it is not the one
+        except AudioError:  # another recording of that name
             continue
         if log_mel.shape[0] == kept.means.shape[1] and _is_same(log_mel, kept.means[index]):
             channel = detector.front_end.sound(waveform, "original")
             is_itself = candidate.resolve() == path.resolve()
-            line = "the detector was trained on this very clip, so it looks more normal than it is" if is_itself else ""
+            line = "the detector was trained on this clip, so it looks more normal than it is" if is_itself else ""
             return NormalRecording(name, channel[0], log_mel), line
-    where = f"in {folder}" if folder is not None else "beside the clip; --normal says where it lies"
-    found = "a recording of that name is not the one that is remembered" if looked else "it is not found"
+    where = f"in {folder}" if folder is not None else "beside the clip; name its folder with --normal"
+    found = "the recording of that name is another one" if has_namesake else "it is not found"
     return None, f"the nearest normal clip is {name}: {found} {where}"
 
 
 def _candidates(name: str, path: Path, folder: Path | None) -> Iterator[Path]:
-    """Files that may be a normal clip, the likeliest first."""
+    """Files that may be a normal clip, the most likely first."""
     base = name.rpartition("/")[2]
     if folder is None:
         places = [path.parent.parent / name, path.parent / base, path.parent.parent.parent / name]
@@ -215,13 +219,13 @@ def _p_value_words(calibration: Calibration, score: float) -> str:
     p_value = calibration.p_value(score)
     found = {domain: (int((values >= score).sum()), len(values)) for domain, values in calibration.used.items()}
     domain, (n_above, n_clips) = max(found.items(), key=lambda item: (1 + item[1][0]) / (1 + item[1][1]))
-    how_many = "none" if n_above == 0 else str(n_above)
+    n_words = "none" if n_above == 0 else str(n_above)
     words = (
-        f"The p-value is {p_value:.2g}: of {n_clips} normal {domain + ' ' if domain else ''}clips {how_many} scored "
+        f"The p-value is {p_value:.2g}: of {n_clips} normal {domain + ' ' if domain else ''}clips {n_words} scored "
         f"as high"
     )
     if not calibration.is_valid:
-        words += "; the network has heard these clips, so it is too small"
+        words += "; the network was trained on these clips, so it is too small"
     return words + "."
 
 

@@ -1,4 +1,4 @@
-"""The verb `explain`: why a recording has its score, as a page and a picture."""
+"""`explain`: the score of a recording, explained in a page and a picture."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundness.aliases import PathLike
+from soundness.atomic_files import write_whole
 from soundness.detectors.saving import load
 from soundness.errors import DataError, OutputError
 from soundness.extras import check_extra
@@ -17,24 +18,24 @@ if TYPE_CHECKING:  # loaded when it is needed
 __all__ = ["ExplanationFiles", "explain"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExplanationFiles:
     """An explanation that was written.
 
     Parameters
     ----------
     page, picture
-        HTML and PNG.
+        Files, HTML and PNG.
     machine_type
-        Of the detector that was asked.
+        Machine type of the detector.
     anomaly_score
-        Higher is more anomalous.
+        Score; higher is more anomalous.
     verdict
         Score, threshold and p-value in words.
     sentences
-        What is odd, in plain words.
+        Description of what is anomalous.
     notes
-        What a person should know, a line each.
+        Notes, a line each.
     """
 
     page: Path
@@ -54,7 +55,7 @@ def explain(
     normal: PathLike | None = None,
     machine: str | None = None,
 ) -> ExplanationFiles:
-    """Write ``<name of the clip>.html`` and ``.png``: what is odd in a recording, where and when.
+    """Write ``<name of the clip>.html`` and ``.png``: the anomalous parts of a recording, in frequency and time.
 
     Parameters
     ----------
@@ -63,17 +64,17 @@ def explain(
     clip
         One recording.
     out
-        Folder of page and picture, which replace those that are there.
+        Folder of page and picture; those that are there are replaced.
     normal
-        Folder that the normal recordings lie in, or below, to hear and see the nearest of them; ``None`` looks beside
-        the clip.
+        Folder in or below which the normal recordings are, of which the nearest is shown and played; ``None`` looks
+        beside the clip.
     machine
-        Whose detector is asked, where there are several.
+        Machine type of the detector, where there are several.
 
     Raises
     ------
     SoundnessError
-        If there is no such detector, the recording cannot be used, or nothing can be written.
+        If there is no such detector, the recording cannot be used, or page or picture cannot be written.
     """
     check_extra()
     clip, out = Path(clip), Path(out)
@@ -86,20 +87,19 @@ def explain(
         chosen = _chosen(load(detector), Path(detector), machine)
         from soundness.reports.explained_clip import explain_recording
         from soundness.reports.explanation_page import picture_of, write_explanation
-        from soundness.reports.pages import write_file
 
         explained = explain_recording(chosen, clip, normal=None if normal is None else Path(normal))
         drawn = pool.submit(drawing.draw, picture_of(explained))
         write_explanation(explained, page)  # sounds are compressed while the picture is drawn
-        write_file(picture, drawn.result())
+        write_whole(picture, drawn.result())
     return ExplanationFiles(
-        page,
-        picture,
-        chosen.machine_type,
-        explained.anomaly_score,
-        explained.verdict,
-        explained.sentences,
-        explained.notes,
+        page=page,
+        picture=picture,
+        machine_type=chosen.machine_type,
+        anomaly_score=explained.anomaly_score,
+        verdict=explained.verdict,
+        sentences=explained.sentences,
+        notes=explained.notes,
     )
 
 
@@ -107,7 +107,7 @@ def _chosen(detectors: "dict[str, Detector]", path: Path, machine: str | None) -
     if machine is None and len(detectors) == 1:
         return next(iter(detectors.values()))
     if machine is None:
-        raise DataError(f"{path}: detectors of {', '.join(detectors)}; --machine says which of them to ask")
+        raise DataError(f"{path}: detectors of {', '.join(detectors)}; choose one with --machine")
     if machine not in detectors:
         raise DataError(f"{path}: no detector of {machine!r}; there are {', '.join(detectors)}")
     return detectors[machine]

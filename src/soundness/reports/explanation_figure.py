@@ -1,7 +1,7 @@
-"""The picture of an explanation, drawn in a process of its own, for Matplotlib takes a second to load.
+"""Picture of an explanation, drawn in a separate process, for Matplotlib takes a second to load.
 
-The process is this interpreter with `run`, which loads Matplotlib, waits for a `Picture` and answers with a PNG. The
-module itself is light: whoever draws in another process does not load Matplotlib.
+The process runs `run` in this interpreter: it loads Matplotlib, waits for a `Picture` and writes a PNG. This module
+itself does not load Matplotlib.
 """
 
 import importlib
@@ -28,34 +28,34 @@ if TYPE_CHECKING:  # loaded when it is needed
 
 __all__ = ["DrawingProcess", "Picture", "PictureMap", "draw", "drawing_process", "run"]
 
-_LINE_LENGTH = 165  # characters that fit beside each other
+_LINE_LENGTH = 165  # characters
 _MOST_LINES = 3
 _DPI = 100
 _DRAWN_WITH = ("matplotlib.figure", "matplotlib.patches", "matplotlib.backends.backend_agg")
 _PROGRAM = """import signal
-signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
 from soundness.reports.explanation_figure import run
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the parent process
 run()"""
 
 Array = NDArray[np.floating[Any]]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class PictureMap:
-    """Time by frequency.
+    """Map of time by frequency.
 
     Parameters
     ----------
     title
-        Above it.
+        Text above it.
     values
-        Shape ``(band, column)``; the lowest band is drawn at the bottom.
+        Values, shape ``(band, column)``; the lowest band is drawn at the bottom.
     low, high
         Values of the first and the last colour.
     colours
-        Of Matplotlib's colour maps; see `soundness.reports.pages.map_uri`.
+        Colour map of Matplotlib.
     seconds
-        Its width.
+        Width in time.
     """
 
     title: str
@@ -66,38 +66,38 @@ class PictureMap:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Picture:
-    """All that is drawn.
+    """Content of a picture.
 
     Parameters
     ----------
     title, verdict, sentences
         Lines of text.
-    heard
-        The clip, and the nearest normal one if there is one.
-    odd
-        What is odd.
+    log_mels
+        Log-mel spectrograms of the clip, and of the nearest normal one if there is one.
+    deviations
+        Deviation of the clip from normal.
     boxes
-        Around odd parts: first and last second, first and last band.
+        Boxes around anomalous regions: first and last second, first and last band.
     bands
-        Share of each, shape ``(band,)``.
+        Share of each band, shape ``(band,)``.
     y_ticks
-        Places in per cent of a map's height, and what is written there.
+        Positions in per cent of the height of a map, and their labels.
     """
 
     title: str
     verdict: str
     sentences: tuple[str, ...]
-    heard: tuple[PictureMap, ...]
-    odd: PictureMap
+    log_mels: tuple[PictureMap, ...]
+    deviations: PictureMap
     boxes: tuple[tuple[float, float, int, int], ...]
     bands: Array
     y_ticks: tuple[tuple[float, str], ...]
 
 
 def draw(picture: Picture) -> bytes:
-    """A PNG with the log-mel of the clip, that of the nearest normal clip, and what is odd."""
+    """Draw the log-mel spectrograms of the clip and of the nearest normal one, and the deviations, as a PNG."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
@@ -109,10 +109,10 @@ def draw(picture: Picture) -> bytes:
     figure.text(0.07, 0.925, picture.verdict, fontsize=9, color="#555555")
     words = [line for sentence in picture.sentences for line in textwrap.wrap(sentence, _LINE_LENGTH)]
     figure.text(0.07, 0.915, "\n".join(words[:_MOST_LINES]), fontsize=9, verticalalignment="top", linespacing=1.4)
-    for column, heard in enumerate(picture.heard):
-        _draw_map(figure.add_subplot(grid[0, column]), heard, picture.y_ticks)
+    for column, log_mel in enumerate(picture.log_mels):
+        _draw_map(figure.add_subplot(grid[0, column]), log_mel, picture.y_ticks)
     axis = figure.add_subplot(grid[1, :2])
-    _draw_map(axis, picture.odd, picture.y_ticks)
+    _draw_map(axis, picture.deviations, picture.y_ticks)
     for start, end, first, last in picture.boxes:
         axis.add_patch(Rectangle((start, first - 1), end - start, last - first + 3, fill=False, linewidth=1.2))
     bars = figure.add_subplot(grid[1, 2])
@@ -127,25 +127,25 @@ def draw(picture: Picture) -> bytes:
     bars.tick_params(labelsize=8)
     file = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a name may hold what no font has
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # names may contain any character
         figure.savefig(file, dpi=_DPI, format="png", pil_kwargs={"compress_level": 2})
     return file.getvalue()
 
 
 class DrawingProcess:
-    """A process that is loading Matplotlib, or has done so.
+    """Process that is loading Matplotlib, or has loaded it.
 
     Parameters
     ----------
     process
-        Of `run`, with pipes to both of its ends.
+        Process of `run`, with pipes at both ends.
     """
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
 
     def draw(self, picture: Picture) -> bytes:
-        """See `draw`; once.
+        """Draw one picture, as `draw`.
 
         Raises
         ------
@@ -160,7 +160,7 @@ class DrawingProcess:
 
 @contextmanager
 def drawing_process() -> Iterator[DrawingProcess]:
-    """A process to draw in; it ends with this block, whether it has drawn or not.
+    """Start a process to draw in, which ends with the block, whether it has drawn or not.
 
     Raises
     ------
@@ -168,7 +168,7 @@ def drawing_process() -> Iterator[DrawingProcess]:
         If no process can be started.
     """
     command = [sys.executable, "-P", "-c", _PROGRAM]
-    found = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]  # where this package came from
+    found = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]  # so that it finds this package
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, found))}
     try:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
@@ -183,12 +183,12 @@ def drawing_process() -> Iterator[DrawingProcess]:
 
 
 def run() -> None:
-    """Load Matplotlib; then draw the picture that comes in, if one comes."""
+    """Load Matplotlib, then draw the picture on standard input, if there is one."""
     for name in _DRAWN_WITH:
         importlib.import_module(name)
-    asked = sys.stdin.buffer.read()
-    if asked:
-        sys.stdout.buffer.write(draw(pickle.loads(asked)))
+    content = sys.stdin.buffer.read()
+    if content:
+        sys.stdout.buffer.write(draw(pickle.loads(content)))
 
 
 def _draw_map(axis: "Axes", drawn: PictureMap, y_ticks: tuple[tuple[float, str], ...]) -> None:

@@ -1,10 +1,7 @@
-"""Pages of HTML that need nothing but themselves: templates, and pictures and sounds as part of the text."""
+"""Self-contained HTML pages: templates, and pictures and sounds as data URIs."""
 
 import base64
 import io
-import struct
-import zlib
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -12,16 +9,18 @@ import soundfile  # type: ignore[import-untyped]  # it ships no types
 import soxr  # type: ignore[import-untyped]  # likewise
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
+from PIL import Image
 
-from soundness.errors import AudioError, OutputError
+from soundness.aliases import Array
+from soundness.errors import AudioError
 
-__all__ = ["Colours", "audio_uri", "data_uri", "map_uri", "render_page", "write_file", "write_page"]
+__all__ = ["Colours", "audio_uri", "data_uri", "map_uri", "render_page", "shrink"]
 
 Colours = Literal["magma", "RdBu_r"]
 
 _PLAYER_RATE = 16_000
 _PLAYER_FORMAT = "MP3"  # about 4 kB a second, and every browser plays it
-_PALETTES = {  # 64 colours: fewer compress better, and nobody sees it
+_PALETTES = {  # 64 colours: they compress better than more, and look the same
     "magma": bytes.fromhex(
         "00000402010903031206051a0a08220e0b2b130d34180f3d1d114722115029115a2f116336106b3d0f71440f764a1079"
         "52137c59157e5f187f651a806b1d81721f817822817e24828426818b2981912b81982d809e2f7fa5317eab337cb2357b"
@@ -35,18 +34,23 @@ _PALETTES = {  # 64 colours: fewer compress better, and nobody sees it
         "e17860dc6e57d7634fd25849cc4c44c6413ec13639bb2a34b61f2eae172aa21328960f278a0b257f082373042167001f"
     ),
 }
-"""Red, green and blue of Matplotlib's colour maps of these names, which would take a quarter of a second to load."""
+"""Red, green and blue of Matplotlib's colour maps; Matplotlib itself takes a quarter of a second to load."""
 
 
 def render_page(template: str, **context: Any) -> str:
-    """A page from a template of the package; everything that is put into it is escaped, unless it is `Markup`.
+    """Render a template of the package; values are escaped, unless they are `Markup`.
 
     Parameters
     ----------
     template
-        A file of ``soundness/templates``; one that extends ``page.html`` has its looks, in light, dark and print.
+        File of ``reports/templates``; one that extends ``page.html`` has its style, for light, dark and print.
     **context
-        What the template shows; a name that it lacks is an error.
+        Values by name; a name that the template uses and that is missing is an error.
+
+    Returns
+    -------
+    str
+        The page; what UTF-8 cannot represent, as in some names of files, is replaced.
     """
     environment = Environment(
         loader=PackageLoader("soundness.reports", "templates"),
@@ -55,69 +59,56 @@ def render_page(template: str, **context: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(template).render(context)
-
-
-def write_page(path: Path, html: str) -> None:
-    """Write a page; see `write_file`."""
-    write_file(path, html.encode("utf-8", errors="replace"))  # a file's name may hold what no page can
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write a file; its folder is made where there is none.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
+    html = environment.get_template(template).render(context)
+    return html.encode("utf-8", errors="replace").decode("utf-8")
 
 
 def data_uri(content: bytes, *, media_type: str) -> str:
-    """Bytes as an address that holds them, such as ``data:image/png;base64,...``."""
+    """Encode bytes as a data URI, such as ``data:image/png;base64,...``."""
     return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def map_uri(values: NDArray[np.floating[Any]], *, low: float, high: float, colours: Colours = "magma") -> str:
-    """A PNG of a map, such as a log-mel, a pixel for each value: small, for its colours come from a palette.
+    """Draw a map, such as a log-mel, as a PNG with one pixel for each value and a palette of 64 colours.
 
     Parameters
     ----------
     values
-        Shape ``(band, frame)``; the lowest band is drawn at the bottom.
+        Map, shape ``(band, frame)``; the lowest band is drawn at the bottom.
     low, high
         Values of the first and the last colour; `high` is above `low`.
     colours
-        From dark to bright (``magma``), or from blue over white to red.
+        Colour map: from dark to bright (``magma``), or from blue over white to red.
     """
     palette = _PALETTES[colours]
     shares = np.clip((np.asarray(values, dtype=np.float64) - low) / (high - low), 0.0, 1.0)
     pixels = np.round(shares * (len(palette) // 3 - 1)).astype(np.uint8)[::-1]
-    n_rows, n_columns = pixels.shape
-    rows = np.pad(pixels, ((0, 0), (1, 0)))  # a 0 before each row: no filter
-    chunks = (
-        (b"IHDR", struct.pack(">IIBBBBB", n_columns, n_rows, 8, 3, 0, 0, 0)),
-        (b"PLTE", palette),
-        (b"IDAT", zlib.compress(rows.tobytes(), level=9)),
-        (b"IEND", b""),
-    )
-    return data_uri(b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*chunk) for chunk in chunks), media_type="image/png")
+    image = Image.fromarray(pixels)
+    image.putpalette(palette)
+    file = io.BytesIO()
+    image.save(file, format="PNG", compress_level=9)
+    return data_uri(file.getvalue(), media_type="image/png")
+
+
+def shrink(values: NDArray[np.floating[Any]], n_most: int, *, axis: int = 1) -> Array:
+    """Average neighbouring values along an axis, so that about ``n_most`` or fewer are left."""
+    step = -(-values.shape[axis] // n_most)
+    starts = np.arange(0, values.shape[axis], step)
+    sums = np.add.reduceat(np.asarray(values, dtype=np.float64), starts, axis=axis)
+    counts = np.diff(np.append(starts, values.shape[axis]))
+    means: Array = sums / (counts if axis == values.ndim - 1 else counts[:, None])
+    return means
 
 
 def audio_uri(waveform: NDArray[np.float32], *, sample_rate: int) -> str:
-    """A sound for a page's player: one channel at 16 kHz, compressed as MP3 to about 4 kB a second.
+    """Encode a sound for a player of a page: MP3 at 16 kHz, about 4 kB a second.
 
     Parameters
     ----------
     waveform
-        In [-1, 1], shape ``(time,)``.
+        Samples in [-1, 1], shape ``(time,)``.
     sample_rate
-        In Hz; another than 16 kHz is resampled.
+        Sample rate in Hz; other rates than 16 kHz are resampled.
 
     Raises
     ------
@@ -132,8 +123,3 @@ def audio_uri(waveform: NDArray[np.float32], *, sample_rate: int) -> str:
     except (soundfile.SoundFileError, ValueError) as error:
         raise AudioError(f"no sound for a page: libsndfile cannot write {_PLAYER_FORMAT}: {error}") from None
     return data_uri(file.getvalue(), media_type="audio/mpeg")
-
-
-def _chunk(kind: bytes, content: bytes) -> bytes:
-    """A part of a PNG file."""
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

@@ -1,4 +1,4 @@
-"""The most and the least normal of scored clips, to look at and to listen to within a page."""
+"""Players of the most and the least normal clips, with sound and spectrogram."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from soundness.aliases import Array
 from soundness.audio.log_mel import LogMel
 from soundness.data.clips import clip_key
 from soundness.data.datasets import list_clips, open_dataset
@@ -15,7 +16,7 @@ from soundness.detectors.reader import read_recording
 from soundness.errors import AudioError, audio_errors_at
 from soundness.evaluation.score_files import MachineScores
 from soundness.evaluation.year_metrics import LabelledClips
-from soundness.reports.pages import audio_uri, map_uri
+from soundness.reports.pages import audio_uri, map_uri, shrink
 
 __all__ = ["NO_RECORDINGS", "Player", "Recordings", "add_sound", "extreme_clips", "find_recordings", "n_players"]
 
@@ -23,9 +24,10 @@ _SECONDS = 10.0  # of a recording that are played
 _MOST_PLAYERS = 48  # of a page, about 60 kB each
 _MOST_AT_AN_END = 3
 _PEAK = 0.9
+_MOST_BANDS, _MOST_FRAMES = 64, 160  # of a spectrogram
 
 Recordings = Mapping[tuple[str, str], Path]
-"""Paths by machine type and file name; the machine type is ``""`` where folders do not tell it."""
+"""Paths by machine type and file name; the machine type is empty where folders do not name it."""
 
 NO_RECORDINGS: Recordings = {}
 
@@ -37,19 +39,19 @@ class Player:
     Parameters
     ----------
     file_name
-        As in the score file.
+        Name in the score file.
     anomaly_score
         Higher is more anomalous.
     decision
-        1 where it was called anomalous, else 0; ``None`` where nothing was decided.
+        1 if it was called anomalous, else 0; ``None`` where there are no decisions.
     truth
-        Label and domain in words; ``""`` where they are not known.
+        Label and domain in words; empty where they are not known.
     sound, picture
-        Data URIs of the recording and of its log-mel; ``None`` where it is not found or cannot be read.
+        Data URIs of the recording and of its log-mel; ``None`` where it cannot be found or read.
     seconds
-        Length of the recording; ``None`` as above.
+        Length of the recording; ``None`` likewise.
     is_cut
-        Whether the player has its beginning alone.
+        True if only its beginning is played.
     """
 
     file_name: str
@@ -63,14 +65,14 @@ class Player:
 
 
 def n_players(n_machines: int) -> int:
-    """How many clips of each end a page has for each machine, so that the page stays small."""
+    """Number of clips at each end that a page plays for each machine, so that the page stays small."""
     return max(1, min(_MOST_AT_AN_END, _MOST_PLAYERS // (2 * n_machines)))
 
 
 def find_recordings(data: Path) -> Recordings:
-    """The recordings that can be scored in a folder: test clips, and training clips of other names.
+    """Recordings of a folder that may have been scored: test clips, and training clips of other names.
 
-    Where a folder holds one machine, its name is not asked for.
+    In a folder of one machine, any machine type matches.
 
     Raises
     ------
@@ -107,15 +109,15 @@ def extreme_clips(
 def add_sound(
     players: Sequence[Player], *, machine_type: str, recordings: Recordings, detector: Detector
 ) -> tuple[list[Player], list[str]]:
-    """Players with sound and picture, all as loud and as bright as in the recordings beside each other.
+    """Add sound and picture to players, with the same gain and colour scale for all.
 
     Returns
     -------
     tuple
-        The players in their order, and a line for each recording that cannot be read; one that is not found is left
-        without a sound.
+        The players in their order, and a line for each recording that cannot be read; one that is not found has no
+        sound.
     """
-    heard: dict[str, NDArray[np.float32]] = {}
+    waveforms: dict[str, NDArray[np.float32]] = {}
     problems = []
     for player in players:
         path = recordings.get((machine_type, player.file_name), recordings.get(("", player.file_name)))
@@ -124,18 +126,20 @@ def add_sound(
         try:
             with audio_errors_at(path):
                 waveform = read_recording(path, detector.settings)
-                heard[player.file_name] = detector.front_end.sound(waveform, "original")
+                waveforms[player.file_name] = detector.front_end.sound(waveform, "original")
         except AudioError as error:
             problems.append(str(error))
-    if not heard:
+    if not waveforms:
         return list(players), problems
-    return _shown(players, heard, detector), problems
+    return _with_sound(players, waveforms, detector), problems
 
 
-def _shown(players: Sequence[Player], heard: Mapping[str, NDArray[np.float32]], detector: Detector) -> list[Player]:
+def _with_sound(
+    players: Sequence[Player], waveforms: Mapping[str, NDArray[np.float32]], detector: Detector
+) -> list[Player]:
     sample_rate = detector.settings.audio.sample_rate
     n_samples = round(_SECONDS * sample_rate)
-    beginnings = {name: waveform[:, :n_samples] for name, waveform in heard.items()}
+    beginnings = {name: waveform[:, :n_samples] for name, waveform in waveforms.items()}
     peak = max(float(np.abs(waveform).max()) for waveform in beginnings.values())
     gain = np.float32(_PEAK / peak if peak > 0 else 1.0)
     log_mel = LogMel(detector.settings.log_mel, sample_rate=sample_rate)
@@ -145,11 +149,11 @@ def _shown(players: Sequence[Player], heard: Mapping[str, NDArray[np.float32]], 
         replace(
             player,
             sound=audio_uri(gain * beginnings[player.file_name][0], sample_rate=sample_rate),
-            picture=map_uri(_shrunk(maps[player.file_name]), low=float(low), high=float(max(high, low + 1.0))),
-            seconds=heard[player.file_name].shape[1] / sample_rate,
-            is_cut=heard[player.file_name].shape[1] > n_samples,
+            picture=map_uri(_thumbnail(maps[player.file_name]), low=float(low), high=float(max(high, low + 1.0))),
+            seconds=waveforms[player.file_name].shape[1] / sample_rate,
+            is_cut=waveforms[player.file_name].shape[1] > n_samples,
         )
-        if player.file_name in heard
+        if player.file_name in waveforms
         else player
         for player in players
     ]
@@ -164,12 +168,5 @@ def _truths(labelled: LabelledClips | None) -> dict[str, str]:
     }
 
 
-def _shrunk(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """At most about 160 frames and 64 bands: means of neighbours."""
-    for axis, most in ((0, 64), (1, 160)):
-        step = max(1, values.shape[axis] // most)
-        starts = np.arange(0, values.shape[axis] - step + 1, step)
-        values = np.stack(
-            [values.take(range(start, start + step), axis=axis).mean(axis=axis) for start in starts], axis
-        )
-    return values
+def _thumbnail(log_mel: NDArray[np.float32]) -> Array:
+    return shrink(shrink(log_mel, _MOST_BANDS, axis=0), _MOST_FRAMES)

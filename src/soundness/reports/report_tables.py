@@ -1,4 +1,4 @@
-"""What a report says in words and tables: the verdict, the data, and who is good at what."""
+"""Verdict and tables of a report: data, systems and machines."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -16,24 +16,23 @@ from soundness.reports.system_section import Scored
 __all__ = ["Verdict", "benchmark_verdict", "count", "data_rows", "heat_rows", "run_verdict", "summary_rows", "versions"]
 
 _GRADES = ((0.9, "Very good"), (0.75, "Good"), (0.6, "Fair"), (0.55, "Weak"), (0.0, "Close to chance"))
-"""What a score is called from which value on; chance is 0.5."""
-
+"""Smallest score of each grade; chance is 0.5."""
 
 _NBSP = "\N{NO-BREAK SPACE}"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came out, in words.
+    """Outcome in words.
 
     Parameters
     ----------
     grade
-        Two or three words.
+        Grade of the score.
     sentences
-        What they stand for.
+        Explanation.
     facts
-        The most important figures: a value, and what it is.
+        Most important figures: pairs of a value and its name.
     """
 
     grade: str
@@ -42,15 +41,15 @@ class Verdict:
 
 
 def run_verdict(detectors: Mapping[str, Detector], evaluation: Evaluation | None) -> Verdict:
-    """What is to be thought of a training, with figures where its scores have any."""
+    """Verdict on a training, with figures where its scores have labels."""
     summaries = [detector.summary for detector in detectors.values()]
     n_clips = sum(sum(summary.n_clips.values()) for summary in summaries)
     seconds = _training_seconds(detectors)
     facts = (_fact(len(detectors), "machine"), _fact(n_clips, "training clip"), (_duration(seconds), "training"))
     if evaluation is None or evaluation.score is None:
-        learned = f"{count(len(detectors), 'detector')} learned from {count(n_clips, 'normal clip')}."
-        rest = "How well they tell anomalies from normal sound is not known yet: that takes scores of labelled clips."
-        return Verdict("Not yet judged", (learned, rest), facts)
+        trained = f"{count(len(detectors), 'detector')} trained on {count(n_clips, 'normal clip')}."
+        rest = "Their quality is not known yet: it takes scores of labelled clips."
+        return Verdict("Not yet evaluated", (trained, rest), facts)
     return Verdict(
         _grade(evaluation.score),
         (
@@ -63,7 +62,7 @@ def run_verdict(detectors: Mapping[str, Detector], evaluation: Evaluation | None
 
 
 def benchmark_verdict(result: BenchmarkResult) -> Verdict:
-    """Which system is best, by how much, and what it is good at."""
+    """Verdict on a benchmark: the best system, its lead and its machines."""
     best, *others = result.ranked
     spread = result.spread(best, lambda evaluation: evaluation.score)
     n_clips = sum(row.n_normal + row.n_anomalous for row in result.measured[0].evaluation.machines)
@@ -74,7 +73,7 @@ def benchmark_verdict(result: BenchmarkResult) -> Verdict:
         (_duration(sum(one.training_seconds + one.scoring_seconds for one in result.measured)), "of one core"),
     )
     if spread is None:
-        return Verdict("Not yet judged", ("No system has all the figures that a score is made of.",), facts)
+        return Verdict("Not yet evaluated", ("No system has all the figures that the score needs.",), facts)
     own = next(one for one in result.measured if one.system == best)
     sentences = [
         f"{best} is the best of {count(len(result.systems), 'system')}, with a score of {_percent(spread.mean)} "
@@ -86,14 +85,14 @@ def benchmark_verdict(result: BenchmarkResult) -> Verdict:
 
 
 def summary_rows(result: BenchmarkResult) -> list[tuple[str, ...]]:
-    """The summary of a benchmark, the best system first, and published ones after."""
+    """Summary of a benchmark, the best system first, published ones last."""
     heading, *rows = result.summary_rows()
     place = {name: number for number, name in enumerate(result.ranked)}
     return [heading, *sorted(rows, key=lambda row: place.get(row[0], len(place)))]
 
 
 def heat_rows(result: BenchmarkResult) -> list[tuple[str, bool, list[float | None]]]:
-    """Systems, the best first, and published ones after: a name, whether it is published, a score for each machine."""
+    """Score of each machine by system, the best first, published ones last: name, True if published, scores."""
     rows = [
         (name, False, [result.machine_score(name, machine) for machine in result.machine_types])
         for name in result.ranked
@@ -105,7 +104,7 @@ def heat_rows(result: BenchmarkResult) -> list[tuple[str, bool, list[float | Non
 
 
 def data_rows(detectors: Mapping[str, Detector], scored: Scored, data: Path | None) -> list[tuple[str, ...]]:
-    """A table of what was found of each machine; of conditions and supplemental clips where the data set is there."""
+    """Table of the clips of each machine; with conditions and supplemental clips where the data set is there."""
     dataset = None if data is None else open_dataset(data)
     domains = list(dict.fromkeys(domain for one in detectors.values() for domain in one.summary.n_clips))
     titles = [f"training, {domain}" if domain else "training" for domain in domains]
@@ -118,7 +117,7 @@ def data_rows(detectors: Mapping[str, Detector], scored: Scored, data: Path | No
 
 
 def versions(detectors: Mapping[str, Detector]) -> list[tuple[str, str]]:
-    """What the training was made with; detectors of several versions are named with all of them."""
+    """Versions of the packages of the training; all of them where detectors differ."""
     found: dict[str, dict[str, None]] = {}
     for detector in detectors.values():
         for package, version in detector.summary.versions.items():
@@ -126,13 +125,13 @@ def versions(detectors: Mapping[str, Detector]) -> list[tuple[str, str]]:
     return [(package, ", ".join(each)) for package, each in found.items()]
 
 
-def count(number: int, what: str) -> str:
-    """A number of things, such as ``1 machine`` or ``7 machines``."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+def count(number: int, noun: str) -> str:
+    """Format a number with a noun, such as ``1 machine`` or ``7 machines``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _fact(number: int, what: str) -> tuple[str, str]:
-    value, _, name = count(number, what).partition(" ")
+def _fact(number: int, noun: str) -> tuple[str, str]:
+    value, _, name = count(number, noun).partition(" ")
     return value, name
 
 
@@ -153,7 +152,7 @@ def _runner_up(result: BenchmarkResult, best: str, second: str) -> str:
     high = Spread.from_values([interval.high for interval in known[1]]).mean
     if low > high:
         return f"{follows}, and the 95 % intervals do not overlap."
-    return f"{follows}; the 95 % intervals overlap, so a paired comparison (soundness evaluate --against) has to tell."
+    return f"{follows}; the 95 % intervals overlap, so compare the two with soundness evaluate --against."
 
 
 def _extremes(evaluation: Evaluation) -> Iterator[str]:
@@ -191,7 +190,7 @@ def _found(dataset: Dataset | None, machine_type: str) -> tuple[str, str]:
 
 
 def _training_seconds(detectors: Mapping[str, Detector]) -> float:
-    """Of all machines; that of a network which they share counts once, separating is a part of reading."""
+    """Seconds of all machines; a shared network counts once, separation is part of reading."""
     fitting = [detector.summary.seconds["fitting"] for detector in detectors.values()]
     is_shared = all(detector.settings.scope == "shared" for detector in detectors.values())
     others = sum(one.summary.seconds["reading"] + one.summary.seconds["scoring"] for one in detectors.values())

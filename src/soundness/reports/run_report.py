@@ -1,4 +1,4 @@
-"""`soundness report`: one page on a training run or a benchmark, which needs nothing but itself."""
+"""`report`: one self-contained page on a training or a benchmark."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from soundness.aliases import PathLike, Progress
+from soundness.atomic_files import write_whole
 from soundness.benchmarking.results import BenchmarkResult, place_of
 from soundness.detectors.saving import load
 from soundness.errors import DataError, OutputError, ScoresError
@@ -16,7 +17,7 @@ from soundness.evaluation.results import evaluate
 from soundness.evaluation.score_files import read_scores
 from soundness.evaluation.truth import is_evaluator_truth
 from soundness.extras import check_extra
-from soundness.reports.pages import render_page, write_page
+from soundness.reports.pages import render_page
 from soundness.reports.players import NO_RECORDINGS, Recordings, find_recordings
 from soundness.reports.report_tables import (
     benchmark_verdict,
@@ -30,27 +31,27 @@ from soundness.reports.report_tables import (
 from soundness.reports.system_section import NOTHING_SCORED, Scored, Trained, system_part
 from soundness.run_folders import read_identity
 
-__all__ = ["ReportFile", "report", "write_report"]
+__all__ = ["ReportFile", "report"]
 
 _RUN_FILE = "run.json"
 _BENCHMARK_FILE = "benchmark.json"
 _RESULTS_FILE = "results.json"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportFile:
     """A report that was written.
 
     Parameters
     ----------
     path
-        The page.
+        File of the page.
     n_bytes
-        Its size.
+        Size of the file.
     n_sounds
-        How many recordings it plays.
+        Number of recordings that it plays.
     notes
-        What it lacks and why, a line each.
+        Missing parts and the reasons, a line each.
     """
 
     path: Path
@@ -59,32 +60,32 @@ class ReportFile:
     notes: tuple[str, ...]
 
 
-def write_report(
-    run_or_benchmark: Path,
-    out: Path,
+def report(
+    run_or_benchmark: PathLike,
+    out: PathLike,
     *,
-    scores: Path | None = None,
-    truth: Path | None = None,
-    data: Path | None = None,
+    scores: PathLike | None = None,
+    truth: PathLike | None = None,
+    data: PathLike | None = None,
     progress: Progress | None = None,
 ) -> ReportFile:
-    """Write a page on what was trained and measured; recordings are played where they are still found.
+    """Write one self-contained page on a training or a benchmark; recordings are played where they are still found.
 
     Parameters
     ----------
     run_or_benchmark
-        Folder that `soundness.training.run.train` or `soundness.benchmarking.run.benchmark` wrote.
+        Folder of a run, or of a benchmark.
     out
-        The page's file; one that is there is replaced.
+        File of the page; one that is there is replaced.
     scores
         Folder of the run's scores; ``None`` for a run that has scored nothing. A benchmark has its own.
     truth
-        As for `soundness.evaluation.truth.read_truth`; ``None`` takes labels from the clips' names or, of a
-        benchmark, from its data.
+        A labelled data set, or the official evaluator's truth; ``None`` takes labels from the names of the clips or,
+        for a benchmark, from its data.
     data
-        Where the recordings lie; ``None`` takes `truth`, if it is a data set, or the benchmark's own data.
+        Folder of the recordings; ``None`` takes ``truth``, if it is a data set, or the data of the benchmark.
     progress
-        Is told which system is read, how many are done, and of how many.
+        Called with a name of what is being read, the number of systems done and the total.
 
     Raises
     ------
@@ -95,12 +96,17 @@ def write_report(
     BundleError
         If a detector cannot be read.
     DataError
-        If `data` is given and is no data set.
+        If ``data`` is given and is no data set.
+    MissingExtraError
+        If the extra ``train`` is not installed.
     """
-    is_benchmark = (run_or_benchmark / _BENCHMARK_FILE).exists()
-    if not is_benchmark and not (run_or_benchmark / _RUN_FILE).exists():
+    check_extra()
+    folder, out = Path(run_or_benchmark), Path(out)
+    scores, truth, data = (None if path is None else Path(path) for path in (scores, truth, data))
+    is_benchmark = (folder / _BENCHMARK_FILE).exists()
+    if not is_benchmark and not (folder / _RUN_FILE).exists():
         raise OutputError(
-            f"{run_or_benchmark}: expected the folder of a training or a benchmark, "
+            f"{folder}: expected the folder of a training or a benchmark, "
             f"found neither {_RUN_FILE} nor {_BENCHMARK_FILE} in it"
         )
     if is_benchmark and scores is not None:
@@ -110,45 +116,39 @@ def write_report(
     if out.suffix.lower() not in (".html", ".htm"):
         raise OutputError(f"{out}: a page's file ends in .html; anything else there would be replaced by it")
     places = _Places(truth, data)
-    page = (
-        _benchmark_page(run_or_benchmark, places, progress)
-        if is_benchmark
-        else _run_page(run_or_benchmark, scores, places)
-    )
+    page = _benchmark_page(folder, places, progress) if is_benchmark else _run_page(folder, scores, places)
     anchors = {system.name: system.anchor for system in page["systems"]}
-    html = render_page(
-        "report.html", **page, anchors=anchors, made=datetime.now().astimezone().strftime("%d %B %Y, %H:%M")
-    )
-    write_page(out, html)
+    time = datetime.now().astimezone().strftime("%d %B %Y, %H:%M")
+    write_whole(out, render_page("report.html", **page, anchors=anchors, time=time))
     n_sounds = sum(
         clip.sound is not None
         for system in page["systems"]
         for machine in system.machines
         for clip in (*machine.highest, *machine.lowest)
     )
-    return ReportFile(out, out.stat().st_size, n_sounds, tuple(page["missing"]))
+    return ReportFile(path=out, n_bytes=out.stat().st_size, n_sounds=n_sounds, notes=tuple(page["missing"]))
 
 
 @dataclass(frozen=True, slots=True)
 class _Places:
-    """Where truth and recordings lie."""
+    """Folders of truth and recordings."""
 
     truth: Path | None
     data: Path | None
 
     def recordings(self, missing: list[str], default: Path | None = None) -> tuple[Recordings, Path | None]:
-        """Recordings that can be played, and the data set they are of; why there are none goes to `missing`."""
+        """Recordings that can be played, and their data set; if there are none, `missing` gets the reason."""
         if self.data is not None:
             return find_recordings(self.data), self.data
         is_set = self.truth is not None and not is_evaluator_truth(self.truth)
         folder = self.truth if is_set else default
-        why = "the scores do not tell where they lie"
+        reason = "their folder is not known"
         if folder is not None:
             try:
                 return find_recordings(folder), folder
             except DataError as error:
-                why = str(error)
-        missing.append(f"no recordings to listen to: {why}; --data names their folder")
+                reason = str(error)
+        missing.append(f"no recordings to play: {reason}; --data names their folder")
         return NO_RECORDINGS, None
 
 
@@ -189,7 +189,7 @@ def _benchmark_page(out: Path, places: _Places, progress: Progress | None) -> di
     recordings, data = places.recordings(missing, Path(result.data))
     truth = places.truth if places.truth is not None else data
     if truth is None:
-        missing.append(f"{result.data}: not there any more; labels are those in the clips' names")
+        missing.append(f"{result.data}: not found; labels are those in the names of the clips")
     ranked = result.ranked
     page: dict[str, Any] = {
         "kind": "benchmark",
@@ -207,7 +207,7 @@ def _benchmark_page(out: Path, places: _Places, progress: Progress | None) -> di
     }
     for number, name in enumerate(ranked):
         measured = next(one for one in result.measured if one.system == name)
-        run, folder = (place_of(out, what, name, measured.seed) for what in ("runs", "scores"))
+        run, folder = (place_of(out, kind, name, measured.seed) for kind in ("runs", "scores"))
         trained = Trained(run, load(run), shared=out / "separators")
         scored = Scored(read_scores(folder), read_labelled(folder, truth=truth), measured.evaluation)
         system, problems = system_part(trained, scored, recordings, has_players=number == 0)
@@ -233,7 +233,7 @@ def _read_result(file: Path) -> BenchmarkResult:
 
 
 def _scored(folder: Path, truth: Path | None, missing: list[str]) -> Scored:
-    """Scores with their labels and figures, as far as there are any; what is not known becomes a line in `missing`."""
+    """Scores with labels and figures, if there are any; otherwise `missing` gets a line."""
     labelled = read_labelled(folder, truth=truth)
     if not labelled.clips:
         missing.append(f"{folder}: no labels, so neither figures nor ROC; --truth names a folder that has them")
@@ -242,49 +242,9 @@ def _scored(folder: Path, truth: Path | None, missing: list[str]) -> Scored:
 
 
 def _not_found(scored: Scored, recordings: Recordings) -> list[str]:
-    """One line on recordings that were scored and are not there any more."""
+    """Line on scored recordings that are not found any more."""
     names = [(one.machine_type, name) for one in scored.machines for name in one.file_names]
     lost = [name for machine, name in names if (machine, name) not in recordings and ("", name) not in recordings]
     if not recordings or not lost:
         return []
     return [f"{len(lost)} of {len(names)} scored recordings are not found where the others are, such as {lost[0]}"]
-
-
-def report(
-    run_or_benchmark: PathLike,
-    out: PathLike,
-    *,
-    scores: PathLike | None = None,
-    truth: PathLike | None = None,
-    data: PathLike | None = None,
-    progress: Progress | None = None,
-) -> "ReportFile":
-    """Write one self-contained page on a training run or a benchmark; see `soundness.reports.run_report.write_report`.
-
-    Parameters
-    ----------
-    run_or_benchmark
-        Folder of a run, or of a benchmark.
-    out
-        The page's file; one that is there is replaced.
-    scores
-        Folder of the run's scores; a benchmark has its own.
-    truth
-        A labelled data set, or the official evaluator's truth; ``None`` takes labels from the clips' names or, of a
-        benchmark, from its data.
-    data
-        Where the recordings lie; ``None`` takes `truth`, if it is a data set, or the benchmark's own data.
-    progress
-        Is told what is read, how much of it is done, and of how much.
-
-    Raises
-    ------
-    SoundnessError
-        If there is neither run nor benchmark, something in it cannot be read, the page cannot be written, or the extra
-        ``train`` is not installed.
-    """
-    check_extra()
-    optional = [None if path is None else Path(path) for path in (scores, truth, data)]
-    return write_report(
-        Path(run_or_benchmark), Path(out), scores=optional[0], truth=optional[1], data=optional[2], progress=progress
-    )

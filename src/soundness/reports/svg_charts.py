@@ -1,4 +1,4 @@
-"""Small charts as SVG within a page: drawn in the page's own colours, so that they are legible in light and in dark."""
+"""Small charts as SVG in the colours of the page, legible in light and dark."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from soundness.aliases import Array
 __all__ = ["line_chart", "roc_chart", "score_chart"]
 
 _N_BARS = 28
-_WIDTH, _HEIGHT = 320, 180  # about what they take on a phone, so that letters keep their size
+_WIDTH, _HEIGHT = 320, 180  # about the size on a phone, so that letters keep their size
 
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """Where a chart's axes lie, and which values they span."""
+    """Axes of a chart: position and range of values."""
 
     x_range: tuple[float, float]
     y_range: tuple[float, float]
@@ -63,18 +63,18 @@ class _Frame:
 def score_chart(
     scores: Mapping[str, ArrayLike], *, span: tuple[float, float], threshold: float | None, title: str
 ) -> Markup:
-    """How anomaly scores are spread: bars of normal clips (or of all) upwards, of anomalous ones downwards.
+    """Draw a histogram of anomaly scores: normal clips (or all) upwards, anomalous ones downwards.
 
     Parameters
     ----------
     scores
-        By label: ``normal`` and ``anomaly``, or another where labels are not known.
+        Scores by label: ``normal`` and ``anomaly``, or another where labels are not known.
     span
         Lowest and highest score on the axis; the last bar holds all above.
     threshold
-        Where decisions turn; ``None`` where it is not known.
+        Threshold of the decisions; ``None`` where it is not known.
     title
-        What the picture shows, for those who cannot see it.
+        Description for screen readers.
     """
     low, high = span if span[1] > span[0] else (span[0] - 0.5, span[0] + 0.5)
     edges = np.linspace(low, high, _N_BARS + 1)
@@ -92,14 +92,14 @@ def score_chart(
 
 
 def roc_chart(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], *, title: str) -> Markup:
-    """ROC curves over each other; the share of false alarms that pAUC is about is shaded.
+    """Draw ROC curves; the range of false alarms of pAUC is shaded.
 
     Parameters
     ----------
     curves
         False-positive and true-positive rates, by the class of their line: ``source``, ``target`` or ``all``.
     title
-        As for `score_chart`.
+        Description, as in `score_chart`.
     """
     frame = _Frame((0.0, 1.0), (0.0, 1.0))
     shade = Markup('<rect class="shade" x="{:.1f}" y="{}" width="{:.1f}" height="{}"/>').format(
@@ -112,16 +112,16 @@ def roc_chart(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], *, title: str) 
 
 
 def line_chart(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, x_title: str, title: str) -> Markup:
-    """Lines of values over steps.
+    """Draw lines of values over steps.
 
     Parameters
     ----------
     lines
         Steps and values, at least one point each, by the class of their line: ``train`` or ``held-out``.
     x_title
-        Below the axis.
+        Title of the axis.
     title
-        As for `score_chart`.
+        Description, as in `score_chart`.
     """
     xs = np.concatenate([np.asarray(steps, dtype=np.float64) for steps, _ in lines.values()])
     ys = np.concatenate([np.asarray(values, dtype=np.float64) for _, values in lines.values()])

@@ -1,4 +1,4 @@
-"""What a report shows of one trained system: its training, how its scores are spread, what it decides, its clips."""
+"""Section of a report on one system: training, anomaly scores, decisions and clips."""
 
 import csv
 import json
@@ -40,14 +40,14 @@ _SHARE_ON_THE_AXIS = 85  # per cent of the clips; those with higher scores share
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A run to report on.
+    """Run to report on.
 
     Parameters
     ----------
     run
-        Its folder.
+        Folder of the run.
     detectors
-        By machine type, at least one.
+        Detectors by machine type, at least one.
     shared
         Folder of separators that it shares with other runs; ``None`` where there is none.
     """
@@ -59,20 +59,20 @@ class Trained:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What a system scored, with labels and figures, as far as they are known."""
+    """Scores of a system, with labels and figures where they are known."""
 
     machines: Sequence[MachineScores]
     labelled: LabelledScores | None
     evaluation: Evaluation | None
 
     def clips_of(self, scores: MachineScores) -> LabelledClips | None:
-        """The labelled clips of a machine and section."""
+        """Labelled clips of a machine and section."""
         clips = () if self.labelled is None else self.labelled.clips
         own = (one for one in clips if (one.machine_type, one.section) == (scores.machine_type, scores.section))
         return next(own, None)
 
     def figures_of(self, scores: MachineScores) -> Figures | None:
-        """The figures of a machine and section."""
+        """Figures of a machine and section."""
         rows = () if self.evaluation is None else self.evaluation.machines
         own = (row.figures for row in rows if (row.machine_type, row.section) == (scores.machine_type, scores.section))
         return next(own, None)
@@ -85,7 +85,7 @@ NOTHING_SCORED = Scored((), None, None)
 class MachinePart:
     """One machine (and section) in the report of a system.
 
-    ``panels`` are pairs of a caption and a chart, ``figures`` and ``decisions`` of a name and a value in words.
+    ``panels`` are pairs of a caption and a chart, ``figures`` and ``decisions`` pairs of a name and a formatted value.
     """
 
     name: str
@@ -100,7 +100,7 @@ class MachinePart:
 
 @dataclass(frozen=True, slots=True)
 class LossCurve:
-    """How a network's losses fell; ``caption`` gives the last ones."""
+    """Losses of a network over the epochs; ``caption`` gives the last ones."""
 
     name: str
     chart: Markup
@@ -124,48 +124,47 @@ class SystemPart:
 
     @property
     def has_sounds(self) -> bool:
-        """Whether any of its clips can be listened to."""
+        """True if any of its clips can be played."""
         return any(clip.sound is not None for one in self.machines for clip in (*one.highest, *one.lowest))
 
     @property
     def anchor(self) -> str:
-        """Its place within the page."""
+        """Identifier within the page."""
         return "system-" + "".join(letter if letter.isalnum() else "-" for letter in self.name)
 
 
 def system_part(
     trained: Trained, scored: Scored, recordings: Recordings, *, has_players: bool
 ) -> tuple[SystemPart, list[str]]:
-    """All of a system's part of a report, and a line for each recording that cannot be heard.
+    """Section of a system, and a line for each recording that cannot be read.
 
     Parameters
     ----------
     trained
-        Its run.
+        Run of the system.
     scored
-        What it scored, or `NOTHING_SCORED`.
+        Scores, or `NOTHING_SCORED`.
     recordings
-        Those that can be played.
+        Recordings that can be played.
     has_players
-        Whether its most and least normal clips are shown at all.
+        True to show the most and the least normal clips.
     """
-    some = next(iter(trained.detectors.values())).summary
+    first = next(iter(trained.detectors.values()))
     machines, problems = [], []
     for one in scored.machines:
         part, lines = _machine_part(one, scored, trained.detectors.get(one.machine_type), recordings, has_players)
         machines.append(part)
         problems += lines
     quality, separator_notes = _separator_rows(_separators_of(trained))
-    settings = next(iter(trained.detectors.values())).settings
     system = SystemPart(
-        name=Path(some.system).stem if some.system.endswith(".toml") else some.system,
-        seed=some.seed,
+        name=first.settings.name,
+        seed=first.summary.seed,
         training=tuple(_training_rows(trained.detectors)),
         losses=_losses(trained.run),
         separator=quality,
         separator_notes=separator_notes,
         machines=tuple(machines),
-        settings=tuple(_flat(settings.model_dump(mode="json"))),
+        settings=tuple(_flat(first.settings.model_dump(mode="json"))),
         notes=(*_notes(trained.detectors), *(scored.evaluation.notes if scored.evaluation is not None else ())),
     )
     return system, problems
@@ -202,7 +201,7 @@ def _machine_part(
 
 
 def _notes(detectors: Mapping[str, Detector]) -> Iterator[str]:
-    """What is to be known of the detectors, a line once, with the machines that it is about."""
+    """Notes of the detectors, each once, with its machines."""
     machines: dict[str, list[str]] = {}
     for name, detector in detectors.items():
         for note in detector.summary.notes:
@@ -214,20 +213,20 @@ def _notes(detectors: Mapping[str, Detector]) -> Iterator[str]:
 
 def _training_rows(detectors: Mapping[str, Detector]) -> Iterator[tuple[str, ...]]:
     yield (
-        "machine", "told of", "separation", "parameters", "steps", "loss", "held-out loss",
+        "machine", "conditioned on", "separation", "parameters", "steps", "loss", "held-out loss",
         "reading s", "separating s", "fitting s", "scoring s",
     )  # fmt: skip
     for name, detector in detectors.items():
         summary = detector.summary
         losses = ("" if loss is None else f"{loss:.4g}" for loss in (summary.train_loss, summary.held_out_loss))
-        told = ", ".join(told.replace("_", " ") for told in summary.conditioned_on) or "nothing"
+        conditions = ", ".join(name.replace("_", " ") for name in summary.conditioned_on) or "nothing"
         counts = (f"{summary.n_parameters:,}", f"{summary.n_steps:,}") if summary.n_parameters else ("", "")
         seconds = (summary.seconds.get(part, 0.0) for part in ("reading", "separating", "fitting", "scoring"))
-        yield (name, told, summary.separation, *counts, *losses, *(f"{value:.1f}" for value in seconds))
+        yield (name, conditions, summary.separation, *counts, *losses, *(f"{value:.1f}" for value in seconds))
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Settings as they are written with ``--set``."""
+    """Settings in the form of ``--set``."""
     for key, value in settings.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{key}.")
@@ -236,7 +235,7 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def _losses(run: Path) -> tuple[LossCurve, ...]:
-    """The losses of each network of a run, from Lightning's logs; none where no network was trained."""
+    """Losses of each network of a run, from the logs of Lightning."""
     curves = []
     for folder in sorted((run / "training").glob("*/")):
         lines = _logged(folder)
@@ -248,7 +247,7 @@ def _losses(run: Path) -> tuple[LossCurve, ...]:
 
 
 def _separators_of(trained: Trained) -> "list[Separator]":
-    """The separators that a system used and that can still be read, each once."""
+    """Separators that a system used and that can still be read, each once."""
     detectors = trained.detectors.values()
     found = [detector.separator for detector in detectors if detector.separator is not None]
     if any(detector.summary.separation != "off" for detector in detectors) and not found:
@@ -259,7 +258,7 @@ def _separators_of(trained: Trained) -> "list[Separator]":
 
 
 def _separator_rows(separators: "Sequence[Separator]") -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
-    """A table of how much better machines are heard, in dB, and what is to be known of it."""
+    """Table of the SI-SNR improvement for each machine, in dB, and notes."""
     rows: list[tuple[str, ...]] = []
     notes: list[str] = []
     for separator in separators:
@@ -280,7 +279,7 @@ def _separator_rows(separators: "Sequence[Separator]") -> tuple[tuple[tuple[str,
 
 
 def _logged(folder: Path) -> dict[str, tuple[list[float], list[float]]]:
-    """Epochs, counted from 1, and values by loss; a training that was resumed has a log for each start."""
+    """Epochs, counted from 1, and values of each loss; a resumed training has a log for each start."""
     lines: dict[str, dict[float, float]] = {}
     for file in sorted(folder.glob("logs/version_*/metrics.csv"), key=lambda file: int(file.parent.name.split("_")[1])):
         with file.open(encoding="utf-8", newline="") as stream:
@@ -318,7 +317,7 @@ def _medians(spread: Mapping[str, NDArray[np.float64]]) -> str:
 
 
 def _curves(clips: LabelledClips | None) -> dict[str, tuple[NDArray[np.bool_], NDArray[np.float64]]]:
-    """Labels and scores by line: normal clips of a domain against all anomalous ones, as the challenge does."""
+    """Labels and scores of each ROC curve: normal clips of a domain against all anomalous ones, as in the challenge."""
     if clips is None:
         return {}
     found = {}
@@ -347,7 +346,7 @@ def _decisions(
         domains = f" ({', '.join(f'{name} {value:.3g}' for name, value in own.items())})" if len(own) > 1 else ""
         yield "threshold", f"{detector.threshold.value:.3g}{domains}"
     if scores.decisions is None:
-        yield "decisions", "none were written"
+        yield "decisions", "none"
     elif clips is None or clips.decisions is None:
         yield "called anomalous", _share(int(scores.decisions.sum()), len(scores.decisions))
     else:

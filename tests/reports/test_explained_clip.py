@@ -1,0 +1,71 @@
+"""An explained clip has its nearest normal recording, and notes."""
+
+from dataclasses import replace
+
+import numpy as np
+import soundfile
+
+from monitored import TONE_HZ
+from soundness.detectors.reader import read_recording
+from soundness.detectors.saving import load_detector, save_detector
+from soundness.monitoring.enrolment import enrol
+from soundness.reports.explained_clip import explain_recording
+
+
+def test_normal_clips_survive_the_file_and_older_files_do_without_them(workshop_detector, anomalous_clip, tmp_path):
+    kept = workshop_detector.normal_clips
+    assert len(kept.names) == len(kept.means) == 12
+    assert kept.nearest(kept.means[3] + 0.001, 2)[0] == 3
+    assert kept.joined(kept).names[12:] == kept.names
+    older = replace(workshop_detector, normal_clips=None)
+    save_detector(older, tmp_path / "older.soundness")
+    explained = explain_recording(load_detector(tmp_path / "older.soundness"), anomalous_clip, normal=None)
+    assert explained.nearest is None
+    assert any("did not remember its clips" in note for note in explained.notes)
+    assert explained.explanation.normality == "the mean of all training frames"
+    assert explained.regions[0].fmin < TONE_HZ < explained.regions[0].fmax
+
+
+def test_the_nearest_recording_is_found_by_name_and_checked_by_level(
+    workshop_detector, workshop, anomalous_clip, tmp_path
+):
+    elsewhere = tmp_path / "moved.wav"
+    elsewhere.write_bytes(anomalous_clip.read_bytes())
+    (note,) = explain_recording(workshop_detector, elsewhere, normal=None).notes
+    assert "is not found beside the clip; name its folder with --normal" in note
+    found = explain_recording(workshop_detector, elsewhere, normal=workshop)
+    assert found.notes == ()
+    assert found.nearest.log_mel.shape[0] == 32
+    impostor = tmp_path / "normal" / found.nearest.name.rpartition("/")[2]
+    impostor.parent.mkdir()
+    impostor.write_bytes(anomalous_clip.read_bytes())
+    other = explain_recording(workshop_detector, elsewhere, normal=tmp_path)
+    assert other.nearest is None
+    assert "the recording of that name is another one" in other.notes[0]
+
+
+def test_a_training_clip_is_noted(workshop_detector, workshop):
+    explained = explain_recording(workshop_detector, workshop / "fan" / "normal" / "clip_103.wav", normal=None)
+    assert any("trained on this clip" in note for note in explained.notes)
+    assert explained.sentences == ("Nothing in it differs from normal.",)
+
+
+def test_an_enrolled_clip_that_is_the_nearest_has_its_name_and_its_recording(
+    workshop_detector, anomalous_clip, tmp_path
+):
+    later = tmp_path / "later" / "monday.wav"
+    later.parent.mkdir()
+    samples, rate = soundfile.read(anomalous_clip)
+    soundfile.write(later, 0.97 * samples, rate)
+    enrolled = enrol(workshop_detector, [later], condition="b", is_forced=True).detector
+    explained = explain_recording(enrolled, anomalous_clip, normal=tmp_path)
+    assert explained.nearest.name == "later/monday.wav"
+    assert explained.notes == ()
+
+
+def test_the_separated_machine_sound_is_explained(separating_detector, fan):
+    path = next((fan / "test").glob("*anomaly*"))
+    explained = explain_recording(separating_detector, path, normal=None)
+    waveform = read_recording(path, separating_detector.settings)
+    np.testing.assert_array_equal(explained.machine_sound, separating_detector.separator.separate(waveform)[0, 0])
+    assert explained.nearest is not None

@@ -1,0 +1,45 @@
+"""A base install works, and what needs an extra says which."""
+
+import subprocess
+import sys
+
+import pytest
+
+from soundness.errors import MissingExtraError
+from soundness.extras import check_extra, missing_extra
+
+PROGRAM = """
+import sys
+packages = "torch safetensors pytorch_lightning matplotlib yaml jinja2 markupsafe sklearn PIL onnx onnxruntime"
+sys.modules.update(dict.fromkeys(packages.split()))
+import soundness
+for name in soundness.__all__:
+    try:
+        getattr(soundness, name)
+    except soundness.SoundnessError as error:
+        print(name, "needs", str(error).rpartition(" ")[2])
+"""
+BASE = {"SoundnessError", "compare", "download", "evaluate", "inspect", "load_settings", "make_data", "open_dataset"}
+
+
+def test_without_extras_public_names_load_or_name_their_extra():
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    needs = dict(line.split(" needs ") for line in done.stdout.splitlines())
+    assert set(needs.values()) <= {"'soundness[train]'", "'soundness[export]'"}
+    assert needs["report"] == "'soundness[train]'"
+    assert not BASE & needs.keys()
+
+
+def test_a_missing_package_is_named_with_its_extra():
+    error = missing_extra(ModuleNotFoundError("No module named 'onnx.helper'", name="onnx.helper"))
+    assert str(error) == "this needs the package onnx: pip install 'soundness[export]'"
+    other = ModuleNotFoundError("No module named 'tifffile'", name="tifffile")
+    assert missing_extra(other) is other
+
+
+def test_an_extra_that_is_installed_passes_and_another_is_refused(monkeypatch):
+    check_extra("train")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(MissingExtraError, match=r"onnxruntime: pip install 'soundness\[runtime\]'"):
+        check_extra("runtime")

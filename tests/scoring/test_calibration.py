@@ -110,3 +110,67 @@ def test_the_notes_say_what_the_p_values_are_worth(origin):
 def test_nothing_to_calibrate_by_is_refused(scores, message):
     with pytest.raises(DataError, match=message):
         calibration(**scores)
+
+
+@pytest.mark.parametrize(
+    ("n", "rate", "rank"),
+    [(9, 0.1, 9), (10, 0.1, 10), (19, 0.1, 18), (99, 0.1, 90), (100, 0.1, 91), (99, 0.01, 99), (99, 0.5, 50)],
+)
+def test_the_threshold_is_the_conformal_rank(n, rate, rank):
+    scores = np.random.default_rng(0).permutation(np.arange(1.0, n + 1))
+    threshold = Threshold.from_scores({"source": scores}, false_alarm_rate=rate)
+    assert threshold.value == rank
+    assert threshold.domains == {"source": rank}
+    assert threshold.notes == ()
+
+
+@pytest.mark.parametrize(("n", "rate"), [(8, 0.1), (1, 0.1), (98, 0.01)])
+def test_too_few_clips_for_a_rate_are_noted_and_the_largest_is_used(n, rate):
+    threshold = Threshold.from_scores({"target": np.arange(1.0, n + 1)}, false_alarm_rate=rate)
+    assert threshold.value == n
+    (note,) = threshold.notes
+    assert f"{n} target clip(s) support no false-alarm rate below 1/{n + 1}" in note
+
+
+def test_the_threshold_is_the_largest_of_the_domains():
+    scores = {"source": np.arange(19.0), "target": np.arange(100.0, 119.0)}
+    threshold = Threshold.from_scores(scores, false_alarm_rate=0.1)
+    assert threshold.domains == {"source": 17.0, "target": 117.0}
+    assert threshold.value == 117.0
+
+
+def test_clips_without_a_domain_are_called_normal_in_a_note():
+    (note,) = Threshold.from_scores({"": np.arange(3.0)}, false_alarm_rate=0.1).notes
+    assert note.startswith("3 normal clip(s)")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(2, 60), st.floats(0.001, 0.999))
+def test_at_most_the_stated_share_of_exchangeable_scores_lies_above(n, rate):
+    # Of n + 1 exchangeable scores each is the new one equally often: leave each out, and count.
+    scores = np.arange(n + 1.0)
+    thresholds = [Threshold.from_scores({"": np.delete(scores, i)}, false_alarm_rate=rate) for i in range(n + 1)]
+    share = np.mean([score > threshold.value for score, threshold in zip(scores, thresholds, strict=True)])
+    if any(threshold.notes for threshold in thresholds):
+        assert share == pytest.approx(1 / (n + 1))  # the rate that the note tells of
+        assert rate < 1 / (n + 1) + 1e-6
+    else:
+        assert share <= rate + 1e-6
+        assert share > rate - 1 / (n + 1) - 1e-6  # and not needlessly few
+
+
+def test_a_lower_rate_never_has_a_lower_threshold():
+    scores = {"": np.random.default_rng(1).standard_normal(57)}
+    values = [Threshold.from_scores(scores, false_alarm_rate=rate).value for rate in (0.5, 0.2, 0.1, 0.05, 0.001)]
+    assert values == sorted(values)
+    assert values[0] < values[-1]
+
+
+def test_a_domain_of_a_single_clip_does_not_set_the_threshold():
+    rng = np.random.default_rng(0)
+    scores = {"source": rng.normal(size=60), "target": np.array([60.0])}
+    threshold = Threshold.from_scores(scores, false_alarm_rate=0.1)
+    assert threshold.value == threshold.domains["source"] < 3.0
+    assert any("single clip" in note for note in threshold.notes)
+    alone = Threshold.from_scores({"": np.array([2.5])}, false_alarm_rate=0.1)
+    assert alone.value == 2.5

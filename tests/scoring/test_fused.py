@@ -1,0 +1,75 @@
+"""The score of several scorers is the mean of theirs, each of its view."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from scorer_vectors import training_of
+from soundness.errors import DataError, SettingsError
+from soundness.scoring.scorers import FusedScorer, NearestNeighborScorer, TrainingVectors
+from soundness.settings.scoring import MemberSettings
+from soundness.settings.system import ScorerSettings
+
+
+def test_one_clip_alone_is_refused():
+    with pytest.raises(DataError, match="1 training clip; to compare normal clips with each other takes 2"):
+        NearestNeighborScorer.fit(TrainingVectors.from_vectors(np.ones((1, 3))), ScorerSettings())
+
+
+def test_fused_scores_are_the_mean_of_the_views():
+    training = training_of(10, 6)
+    query = training_of(1, 1, seed=7).vectors[0]
+    views = []
+    for part in (slice(0, 2), slice(2, 5)):
+        view = replace(training, vectors=training.vectors[..., part], view_sizes=())
+        scorer = NearestNeighborScorer.fit(view, ScorerSettings())
+        left_out = scorer.left_out_scores()
+        views.append((scorer.score(query[:, part]) - left_out.mean()) / left_out.std())
+    fused = FusedScorer.fit(training, ScorerSettings(name="fused"))
+    assert fused.score(query) == pytest.approx(np.mean(views), rel=1e-12)
+
+
+MEMBERS = (
+    MemberSettings(view=0, distance="nearest", normalization="z-score"),
+    MemberSettings(view=0, distance="density-ratio", normalization="min"),
+    MemberSettings(view=1, distance="density-ratio", normalization="min"),
+)
+
+
+def test_members_look_at_their_view_in_their_way():
+    training = training_of(10, 6)
+    query = training_of(1, 1, seed=7).vectors[0]
+    chosen = ScorerSettings(name="fused", whitening="shrunk", members=MEMBERS)
+    found = []
+    for member in MEMBERS:
+        part = (slice(0, 2), slice(2, 5))[member.view]
+        view = replace(training, vectors=training.vectors[..., part], view_sizes=())
+        own = ScorerSettings(whitening="shrunk", distance=member.distance, normalization=member.normalization)
+        scorer = NearestNeighborScorer.fit(view, own)
+        left_out = scorer.left_out_scores()
+        found.append((scorer.score(query[:, part]) - left_out.mean()) / left_out.std())
+    fused = FusedScorer.fit(training, chosen)
+    assert fused.score(query) == pytest.approx(np.mean(found), rel=1e-12)
+    assert FusedScorer.from_arrays(fused.arrays(), chosen).score(query) == fused.score(query)
+
+
+def test_where_there_are_no_views_members_see_all_and_twins_count_once():
+    training = replace(training_of(10, 6), view_sizes=())
+    fused = FusedScorer.fit(training, ScorerSettings(name="fused", members=MEMBERS))
+    assert [scorer.settings.distance for scorer in fused.scorers] == ["nearest", "density-ratio"]
+    assert fused.sizes.tolist() == [5]
+
+
+def test_a_member_whose_view_is_not_there_is_refused():
+    chosen = ScorerSettings(name="fused", members=(MemberSettings(view=2),))
+    with pytest.raises(SettingsError, match=r"scorer\.members: view 2 \(counted from 0\) of 2 views"):
+        FusedScorer.fit(training_of(5, 5), chosen)
+
+
+def test_clips_join_a_fused_scorer_one_member_of_which_tells_no_domains_apart():
+    training = training_of(8, 8)
+    members = (MemberSettings(view=0, normalization="none"), MemberSettings(view=1))
+    scorer = FusedScorer.fit(training, ScorerSettings(name="fused", members=members))
+    new = replace(training_of(8, 8, seed=1), clip_domains=np.full(16, 2))
+    assert scorer.enrolled(new).scorers[0].bank.own.shape == (32, 2)

@@ -1,0 +1,27 @@
+"""Distances to several domains made comparable, by hand."""
+
+import numpy as np
+import pytest
+
+from soundness.scoring.normalization import new_normalization
+
+
+def test_quantiles_by_hand():
+    normalization = new_normalization("quantile", np.array([1.0, 3.0, 2.0]), np.zeros(3, int), n_domains=1)
+    # -log(3/4), -log(2/4), -log(1/4) at 1, 2, 3; beyond: the mean above the median, 3, less the median, 2.
+    at = normalization(np.array([[1.0], [2.0], [2.5], [3.0], [5.0], [0.0]]))[:, 0]
+    logs = -np.log([0.75, 0.5, 0.25])
+    np.testing.assert_allclose(at, [*logs[:2], logs[1:].mean(), logs[2], logs[2] + 2, logs[0] - 1])
+
+
+def test_z_scores_by_hand():
+    left_out, domains = np.array([1.0, 2.0, 3.0, 10.0, 10.0, 16.0]), np.repeat([0, 1], 3)
+    z_scores = new_normalization("z-score", left_out, domains, n_domains=2)
+    # Means 2 and 12, variances 2/3 and 8.
+    np.testing.assert_allclose(z_scores(np.array([[4.0, 4.0]])), [[2 / np.sqrt(2 / 3), -8 / np.sqrt(8)]])
+
+
+@pytest.mark.parametrize("name", ["none", "min"])
+def test_raw_distances_stay_as_they_are(name):
+    distances = np.array([[4.0, -1.0]])
+    assert np.array_equal(new_normalization(name, np.ones(3), np.zeros(3, int), n_domains=2)(distances), distances)

@@ -32,7 +32,7 @@ def test_machine_attributes_and_domain_are_three_blocks_of_ones_and_zeros():
         [0, 1, 0, 0, 1, 1, 0],
     ]
     encoder = ConditionEncoder(tuple(conditions))
-    assert encoder.told == ("machine_type", "attributes", "domain")
+    assert encoder.conditioned_on == ("machine_type", "attributes", "domain")
     assert encoder.n_features == 7
     assert encoder.encode(conditions).dtype == np.float32
 
@@ -40,10 +40,10 @@ def test_machine_attributes_and_domain_are_three_blocks_of_ones_and_zeros():
 def test_a_block_that_is_the_same_everywhere_is_left_out():
     conditions = [condition(domain="source"), condition(domain="target")]
     assert encoded(conditions) == [[1, 0], [0, 1]]
-    assert ConditionEncoder(tuple(conditions)).told == ("domain",)
+    assert ConditionEncoder(tuple(conditions)).conditioned_on == ("domain",)
     conditions = [condition(attributes="vel_1"), condition(attributes="vel_2")]
     assert encoded(conditions) == [[1, 0], [0, 1]]
-    assert ConditionEncoder(tuple(conditions)).told == ("attributes",)
+    assert ConditionEncoder(tuple(conditions)).conditioned_on == ("attributes",)
 
 
 def test_the_same_attributes_on_two_machines_are_two_attributes():
@@ -55,20 +55,20 @@ def test_machines_without_attributes_share_having_none():
     conditions = [condition("fan"), condition("pump"), condition("gearbox", attributes="x")]
     # machine: fan gearbox pump | attributes: none, gearbox x
     assert encoded(conditions) == [[1, 0, 0, 1, 0], [0, 0, 1, 1, 0], [0, 1, 0, 0, 1]]
-    assert ConditionEncoder((condition("fan"), condition("pump"))).told == ("machine_type",)
+    assert ConditionEncoder((condition("fan"), condition("pump"))).conditioned_on == ("machine_type",)
 
 
 def test_the_section_belongs_to_the_attributes():
     conditions = [condition(section="section_00"), condition(section="section_01")]
     assert encoded(conditions) == [[1, 0], [0, 1]]
-    assert ConditionEncoder(tuple(conditions)).told == ("attributes",)
+    assert ConditionEncoder(tuple(conditions)).conditioned_on == ("attributes",)
 
 
 @pytest.mark.parametrize("conditions", [(), (condition(),)])
 def test_where_there_is_nothing_to_tell_there_are_no_features(conditions):
     encoder = ConditionEncoder(conditions)
     assert encoder.n_features == 0
-    assert encoder.told == ()
+    assert encoder.conditioned_on == ()
     assert encoder.encode([condition(), condition(domain="target")]).shape == (2, 0)
 
 
@@ -84,7 +84,7 @@ def test_each_row_holds_one_one_per_block_and_no_two_conditions_share_a_row(cond
     encoder = ConditionEncoder(tuple(sorted(conditions)))
     rows = encoder.encode(conditions)
     assert rows.shape == (len(conditions), encoder.n_features)
-    assert (rows.sum(axis=1) == len(encoder.told)).all()
+    assert (rows.sum(axis=1) == len(encoder.conditioned_on)).all()
     assert len({tuple(row) for row in rows.tolist()}) == len(conditions)
 
 

@@ -1,4 +1,4 @@
-"""Which segments a network is trained on, in which order, and which are held out."""
+"""Batches that an autoencoder is trained on: segments, their order, and those that are held out."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ from soundness.settings.system import SystemSettings, TrainingSettings
 __all__ = ["Batch", "Batches", "Scale", "TrainingClips", "has_one_spectrogram", "training_batches"]
 
 Batch = tuple[Tensor, Tensor, Tensor]
-"""What is given and what is wanted, shape ``(segment, mel, frame)``, in the units in which the network hears, and
+"""Segments and references, shape ``(segment, mel, frame)``, in the network's units, and
 conditions, shape ``(segment, feature)``."""
 
 Scale = tuple[Tensor, Tensor]
-"""Mean and deviation of each band, dB, shape ``(2, mel)`` each: of what is given and of what is wanted."""
+"""Mean and deviation of each band, dB, shape ``(2, mel)`` each: of the input and of the reference."""
 
 _FEWEST_TO_HOLD_OUT = 5
 
@@ -36,9 +36,9 @@ class TrainingClips:
     conditions
         Encoded condition of each clip, shape ``(clip, feature)``.
     groups
-        What the clips are held out by, so that each is represented: machine and domain, say. One entry a clip.
+        Group of each clip, such as its machine and domain: each group is represented in what is held out.
     recordings
-        Which recording each clip came from: a recording is held out with all that came from it. One entry a clip.
+        Number of the recording that each clip came from: it is held out with all that came from it.
     """
 
     spectrograms: Sequence[Spectrograms]
@@ -55,11 +55,11 @@ def training_batches(clips: TrainingClips, settings: SystemSettings, *, scale: S
     clips
         Normal clips.
     settings
-        Of a system with a network.
+        Settings of a system with a network.
     scale
-        Of what is given and of what is wanted.
+        Scale of the input and of the reference.
     seed
-        Of the order of the batches and the choice of what is held out.
+        Random seed of the order of the batches and the choice of what is held out.
     """
     assert settings.autoencoder is not None  # a network is trained
     assert settings.training is not None
@@ -70,35 +70,35 @@ def training_batches(clips: TrainingClips, settings: SystemSettings, *, scale: S
 
 
 def has_one_spectrogram(clips: TrainingClips) -> bool:
-    """Whether a network reconstructs what it reads, so that one copy of it is enough."""
+    """True if a network reconstructs what it reads, so that one copy of it is enough."""
     return all(clip.reference is clip.input for clip in clips.spectrograms)
 
 
 class _Frames:
-    """The frames of some clips in one tensor, and scaled once, so that a batch is one look-up."""
+    """Frames of clips in one tensor, scaled once, so that a batch is one look-up."""
 
     def __init__(self, clips: TrainingClips, kept: Sequence[int], *, n_frames: int, scale: Scale) -> None:
         chosen = [clips.spectrograms[index] for index in kept]
         self.n_frames = n_frames
         mean, deviation = scale
-        self.input = _joined([clip.input for clip in chosen], n_frames=n_frames)  # (frame, mel)
+        self.input = _concatenated([clip.input for clip in chosen], n_frames=n_frames)  # (frame, mel)
         self.input.sub_(mean[0]).div_(deviation[0])
         self.reference = self.input
         if not has_one_spectrogram(clips):
-            self.reference = _joined([clip.reference for clip in chosen], n_frames=n_frames)
+            self.reference = _concatenated([clip.reference for clip in chosen], n_frames=n_frames)
             self.reference.sub_(mean[1]).div_(deviation[1])
         self.lengths = np.array([max(n_frames, clip.input.shape[-1]) for clip in chosen], dtype=np.int64)
         self.starts = np.cumsum(self.lengths) - self.lengths
         self.conditions = torch.from_numpy(clips.conditions[list(kept)])
 
     def batch(self, first: Tensor, clips: Tensor) -> Batch:
-        """Segments that begin at some frames, of the clips that these belong to."""
-        given = self._segments(self.input, first)
-        wanted = given if self.reference is self.input else self._segments(self.reference, first)
-        return given, wanted, self.conditions[clips]
+        """Segments that begin at frames ``first``, with the conditions of their clips."""
+        segments = self._segments(self.input, first)
+        references = segments if self.reference is self.input else self._segments(self.reference, first)
+        return segments, references, self.conditions[clips]
 
     def _segments(self, frames: Tensor, first: Tensor) -> Tensor:
-        """Segments that begin at some frames, shape ``(segment, mel, frame)``, copied once."""
+        """Segments that begin at frames ``first``, shape ``(segment, mel, frame)``, copied once."""
         return frames.unfold(0, self.n_frames, 1).index_select(0, first)
 
 
@@ -167,8 +167,8 @@ Batches = _RandomPositions | _AllPositions
 """Batches of a training, as `soundness.lightning_loop.Batches` says, with segments that are held out."""
 
 
-def _joined(log_mels: Sequence[NDArray[np.float32]], *, n_frames: int) -> Tensor:
-    """All frames of some clips, shape ``(frame, mel)``; a clip shorter than a segment is repeated to fill one."""
+def _concatenated(log_mels: Sequence[NDArray[np.float32]], *, n_frames: int) -> Tensor:
+    """All frames of clips, shape ``(frame, mel)``; a clip shorter than a segment is repeated to fill one."""
     filled = [
         split_into_segments(log_mel, n_frames=n_frames)[0] if log_mel.shape[-1] < n_frames else log_mel
         for log_mel in map(torch.from_numpy, log_mels)
@@ -177,24 +177,24 @@ def _joined(log_mels: Sequence[NDArray[np.float32]], *, n_frames: int) -> Tensor
 
 
 def _segments(clips: TrainingClips, chosen: Sequence[int], *, n_frames: int, scale: Scale) -> Batch:
-    """Segments that cover some clips."""
+    """Segments that cover the chosen clips."""
     if not chosen:
         nothing = torch.empty(0, clips.spectrograms[0].input.shape[0], n_frames)
         return nothing, nothing, torch.from_numpy(clips.conditions[:0])
     mean, deviation = scale
     pairs = [clips.spectrograms[index] for index in chosen]
-    given = [split_into_segments(torch.from_numpy(pair.input), n_frames=n_frames) for pair in pairs]
-    wanted = [split_into_segments(torch.from_numpy(pair.reference), n_frames=n_frames) for pair in pairs]
-    read, target = (
+    inputs = [split_into_segments(torch.from_numpy(pair.input), n_frames=n_frames) for pair in pairs]
+    references = [split_into_segments(torch.from_numpy(pair.reference), n_frames=n_frames) for pair in pairs]
+    scaled, scaled_references = (
         torch.cat(segments).sub_(mean[index, :, None]).div_(deviation[index, :, None])
-        for index, segments in enumerate((given, wanted))
+        for index, segments in enumerate((inputs, references))
     )
-    counts = torch.tensor([len(group) for group in given])
-    return read, target, torch.from_numpy(clips.conditions[list(chosen)]).repeat_interleave(counts, dim=0)
+    counts = torch.tensor([len(group) for group in inputs])
+    return scaled, scaled_references, torch.from_numpy(clips.conditions[list(chosen)]).repeat_interleave(counts, dim=0)
 
 
 def _held_out_clips(clips: TrainingClips, *, share: float, seed: int) -> list[int]:
-    """At least one recording of each group that has five or more, so that each is heard when training is stopped."""
+    """At least one recording of each group that has five or more, so that each counts when training is stopped."""
     group_of = dict(zip(clips.recordings, clips.groups, strict=True))
     rng = np.random.default_rng((seed, len(group_of)))
     chosen: set[int] = set()
@@ -207,6 +207,6 @@ def _held_out_clips(clips: TrainingClips, *, share: float, seed: int) -> list[in
 
 
 def _held_out_positions(n_positions: int, *, share: float, seed: tuple[int, int]) -> NDArray[Any]:
-    """Whether each position of a clip is held out; the same ones in all that came from a recording."""
+    """True at each position of a clip that is held out; the same ones in all that came from a recording."""
     n_held_out = min(round(share * n_positions), n_positions - 1)
     return np.random.default_rng(seed).permutation(n_positions) < n_held_out

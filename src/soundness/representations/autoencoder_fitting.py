@@ -58,15 +58,15 @@ def fit_reconstructor(
     clips
         Normal clips; a share of them is held out to stop early.
     settings
-        Of a system with a network.
+        Settings of a system with a network.
     seed
-        Of the weights, the batches and the choice of held-out clips.
+        Random seed of the weights, the batches and the choice of held-out clips.
     folder
-        Checkpoints and logs go below it.
+        Folder of checkpoints and logs.
     resume
         Go on from the last checkpoint in ``folder``, where there is one.
     progress
-        Is told how many batches are done, and of how many at the most.
+        Called with the number of batches done and the largest total.
 
     Raises
     ------
@@ -137,15 +137,15 @@ def seconds_per_step(settings: SystemSettings) -> float:
 
 
 def _scale(clips: TrainingClips, settings: SystemSettings) -> Scale:
-    """Mean and deviation of each band, of what is given and of what is wanted, shape ``(2, mel)`` each."""
+    """Mean and deviation of each band, of the input and of the reference, shape ``(2, mel)`` each."""
     if settings.autoencoder is not None and not settings.autoencoder.is_standardised:
         shape = (2, settings.log_mel.n_mels)
         return torch.zeros(shape), torch.ones(shape)
-    given = band_statistics([clip.input for clip in clips.spectrograms])
-    wanted = given
+    inputs = band_statistics([clip.input for clip in clips.spectrograms])
+    references = inputs
     if not has_one_spectrogram(clips):
-        wanted = band_statistics([clip.reference for clip in clips.spectrograms])
-    mean, deviation = (torch.from_numpy(np.stack(values)) for values in zip(given, wanted, strict=True))
+        references = band_statistics([clip.reference for clip in clips.spectrograms])
+    mean, deviation = (torch.from_numpy(np.stack(values)) for values in zip(inputs, references, strict=True))
     return mean, deviation
 
 

@@ -1,4 +1,4 @@
-"""Networks that reconstruct normal sound, and the segments of a spectrogram that they read."""
+"""Networks that reconstruct normal sound, and the segments of a log-mel that they read."""
 
 import itertools
 import math
@@ -29,7 +29,7 @@ __all__ = [
 
 
 class NewAutoencoder(Protocol):
-    """What stands in `AUTOENCODERS`: a class of `torch.nn.Module`.
+    """Class of `torch.nn.Module` in `AUTOENCODERS`.
 
     Its ``forward(segments, conditions)`` takes standardised log-mel segments of shape ``(batch, mel, frame)``, in units
     of each band's deviation, and encoded conditions of shape ``(batch, n_conditions)``; it returns a reconstruction of
@@ -76,8 +76,8 @@ class ConvolutionalAutoencoder(nn.Module):
     def encode(self, segments: Tensor, conditions: Tensor) -> Tensor:
         """The bottleneck, shape ``(batch, latent)``."""
         maps = conditions[:, :, None, None].expand(-1, -1, *segments.shape[1:])
-        given = torch.cat([segments[:, None], maps], dim=1)  # (batch, 1 + feature, mel, frame)
-        hidden = self.encoder(given.contiguous(memory_format=torch.channels_last))  # (batch, channel, mel', frame')
+        stacked = torch.cat([segments[:, None], maps], dim=1)  # (batch, 1 + feature, mel, frame)
+        hidden = self.encoder(stacked.contiguous(memory_format=torch.channels_last))  # (batch, channel, mel', frame')
         latent: Tensor = self.to_latent(hidden.flatten(1))
         return latent
 
@@ -118,14 +118,14 @@ AUTOENCODERS: dict[str, NewAutoencoder] = {
 
 
 class Reconstructor(nn.Module):
-    """An autoencoder with the scale on which it hears: each band in units of its deviation in the training.
+    """An autoencoder with the scale of its input: each band in units of its deviation in the training.
 
     Parameters
     ----------
     autoencoder
         The network.
     mean, deviation
-        Of each band over all training frames, dB, shape ``(2, mel)``: of what is read, and of what is reconstructed.
+        Statistics of each band over all training frames, dB, shape ``(2, mel)``: of the input and of the reference.
     """
 
     mean: Tensor
@@ -137,32 +137,32 @@ class Reconstructor(nn.Module):
         self.register_buffer("mean", mean)
         self.register_buffer("deviation", deviation)
 
-    def forward(self, given: Tensor, wanted: Tensor, conditions: Tensor) -> Tensor:
+    def forward(self, segments: Tensor, references: Tensor, conditions: Tensor) -> Tensor:
         """Residual of each segment, in deviations of its band.
 
         Parameters
         ----------
-        given, wanted
-            What is read and what is to be reconstructed, dB, shape ``(batch, mel, frame)``.
+        segments, references
+            Segments that are read and those that are to be reconstructed, dB, shape ``(batch, mel, frame)``.
         conditions
-            Shape ``(batch, feature)``.
+            Encoded conditions, shape ``(batch, feature)``.
 
         Returns
         -------
         Tensor
-            What is wanted less its reconstruction, shape ``(batch, mel, frame)``.
+            References less their reconstruction, shape ``(batch, mel, frame)``.
         """
-        read, target = self.scaled(given, wanted)
-        residual: Tensor = target - self.autoencoder(read, conditions)
+        scaled, scaled_references = self.scaled(segments, references)
+        residual: Tensor = scaled_references - self.autoencoder(scaled, conditions)
         return residual
 
-    def scaled(self, given: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-        """Both about their bands' means and in their deviations; dB, shape ``(..., mel, frame)``."""
-        read, target = (
+    def scaled(self, segments: Tensor, references: Tensor) -> tuple[Tensor, Tensor]:
+        """Input and reference in units of their bands' deviations, about the means; dB, shape ``(..., mel, frame)``."""
+        scaled, scaled_references = (
             (log_mel - self.mean[index, :, None]) / self.deviation[index, :, None]
-            for index, log_mel in enumerate((given, wanted))
+            for index, log_mel in enumerate((segments, references))
         )
-        return read, target
+        return scaled, scaled_references
 
 
 def new_reconstructor(settings: SystemSettings, *, n_conditions: int, mean: Tensor, deviation: Tensor) -> Reconstructor:
@@ -180,7 +180,7 @@ def new_reconstructor(settings: SystemSettings, *, n_conditions: int, mean: Tens
 
 
 def autoencoder_settings(settings: SystemSettings) -> AutoencoderSettings:
-    """Those of a system's network.
+    """Settings of a system's autoencoder.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The operating condition that a network is told: machine type, attributes and domain as one vector."""
+"""Operating conditions that a network is conditioned on: machine type, attributes and domain as one vector."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,25 +13,25 @@ __all__ = ["ConditionEncoder"]
 
 @dataclass(frozen=True, slots=True)
 class ConditionEncoder:
-    """Turns a condition into three one-hot blocks: machine type, attributes (with their section), domain.
+    """Encoding of a condition as three one-hot blocks: machine type, attributes (with their section), domain.
 
-    A block whose value is the same everywhere says nothing and has no features.
+    A block whose value is the same everywhere has no features.
 
     Parameters
     ----------
     conditions
-        All that occur in the training, without repetition; empty for a network that is told nothing.
+        Conditions of the training, without repetition; empty for a network that is not conditional.
     """
 
     conditions: tuple[Condition, ...]
 
     @property
     def n_features(self) -> int:
-        """Length of an encoded condition; 0 where there is nothing to tell."""
+        """Length of an encoded condition; 0 where the conditions do not differ."""
         return sum(len(block) for block in self._blocks())
 
     @property
-    def told(self) -> tuple[str, ...]:
+    def conditioned_on(self) -> tuple[str, ...]:
         """Names of the blocks that have features."""
         return tuple(block[0][0] for block in self._blocks())
 

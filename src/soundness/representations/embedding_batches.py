@@ -1,4 +1,4 @@
-"""What an embedding is trained on: random segments, mixed with each other and with noise, and their soft labels."""
+"""Batches that an embedding is trained on: random segments, mixed with each other and with noise, and soft labels."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -59,9 +59,9 @@ class EmbeddingBatches:
     clips
         Normal clips of all machines.
     settings
-        Of the training.
+        Settings of the embedding.
     seed
-        Of everything random.
+        Random seed.
     """
 
     def __init__(self, clips: EmbeddingClips, settings: EmbeddingSettings, *, seed: int) -> None:
@@ -80,7 +80,7 @@ class EmbeddingBatches:
 
     @property
     def n_classes(self) -> int:
-        """Classes that are told apart."""
+        """Number of classes."""
         return self._n_own_classes * (len(TRANSFORMATIONS) if self.settings.is_transformed else 1)
 
     def epoch(self, index: int) -> Iterator[EmbeddingBatch]:
@@ -113,7 +113,7 @@ class EmbeddingBatches:
     def _with_noise(
         self, batch: EmbeddingBatch, is_noisy: NDArray[np.bool_], rng: np.random.Generator
     ) -> EmbeddingBatch:
-        """Noise at a random signal-to-noise ratio in some rows; their labels stay what they are."""
+        """Noise at a random signal-to-noise ratio in the noisy rows; their labels stay what they are."""
         chosen = torch.from_numpy(np.flatnonzero(is_noisy))
         if not self._noise or len(chosen) == 0:
             return batch
@@ -199,5 +199,5 @@ def _spectrum(log_mel: NDArray[np.float32]) -> Tensor:
 
 def _long_enough(log_mel: NDArray[np.float32], *, n_frames: int) -> Tensor:
     """A clip shorter than a segment is repeated to fill one."""
-    given = torch.from_numpy(log_mel)
-    return given if given.shape[-1] >= n_frames else split_into_segments(given, n_frames=n_frames)[0]
+    frames = torch.from_numpy(log_mel)
+    return frames if frames.shape[-1] >= n_frames else split_into_segments(frames, n_frames=n_frames)[0]

@@ -51,15 +51,15 @@ def fit_embedding(
     clips
         Normal clips of all machines that share the network.
     settings
-        Of the whole system.
+        Settings of the whole system.
     seed
-        Of the weights, the centres and the batches.
+        Random seed of the weights, the centres and the batches.
     folder
-        Checkpoints and logs go below it.
+        Folder of checkpoints and logs.
     resume
         Go on from the last checkpoint in ``folder``, where there is one.
     progress
-        Is told how many batches are done, and of how many.
+        Called with the number of batches done and the total.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def fit_embedding(
 
 
 def _check_classes(clips: EmbeddingClips, settings: EmbeddingSettings) -> None:
-    """Refuse a training that has nothing to tell apart."""
+    """Refuse a training of a single class."""
     if not settings.is_transformed and len(np.unique(clips.classes)) == 1:
         raise SettingsError(
             "embedding.is_transformed is false and all training clips are of one class, so there is nothing to tell "

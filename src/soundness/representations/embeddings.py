@@ -1,4 +1,4 @@
-"""Networks that tell machines and their conditions apart, the loss that trains them, and the embedding of a clip."""
+"""Networks that classify machines and their conditions, the loss that trains them, and the embedding of a clip."""
 
 import itertools
 import math
@@ -32,11 +32,11 @@ __all__ = [
 ]
 
 _ROWS_AT_A_TIME = 64  # of an hour-long clip, so that its feature maps fit into memory
-_KERNEL = 5  # bands, of the branch that hears a spectrum
+_KERNEL = 5  # bands, of the branch that reads a spectrum
 
 
 class EmbeddingNetwork(nn.Module):
-    """Two branches, one that hears how a segment changes over time and one that hears the clip's long-time spectrum.
+    """Two branches: one reads the changes of a segment over time, the other the clip's long-time spectrum.
 
     No layer has a bias of its own, and the centres of the loss are not trained, so that there is no trivial solution.
 
@@ -47,7 +47,7 @@ class EmbeddingNetwork(nn.Module):
     n_mels
         Bands of the log-mel.
     mean, deviation
-        Of the long-time spectra of the training clips, dB, shape ``(mel,)``.
+        Statistics of the long-time spectra of the training clips, dB, shape ``(mel,)``.
     spread
         Deviation of a band about its mean over time, dB, shape ``(mel,)``.
 
@@ -91,7 +91,7 @@ class EmbeddingNetwork(nn.Module):
         return torch.cat([self.embed_change(segments), self.embed_spectra(spectra)], dim=1)
 
     def embed_change(self, segments: Tensor) -> Tensor:
-        """What is heard once a segment's mean over time is taken away, shape ``(batch, n_features)``."""
+        """Embedding of the changes of segments about their means over time, shape ``(batch, n_features)``."""
         changes = (segments - segments.mean(dim=-1, keepdim=True)) / self.spread[:, None]  # (batch, mel, frame)
         maps = self.of_change(changes[:, None].contiguous(memory_format=torch.channels_last))
         pooled = torch.cat([maps.mean(dim=-1), maps.amax(dim=-1)], dim=1)  # (batch, 2 * channel, mel')
@@ -99,7 +99,7 @@ class EmbeddingNetwork(nn.Module):
         return embedding
 
     def embed_spectra(self, spectra: Tensor) -> Tensor:
-        """What is heard of long-time spectra, shape ``(batch, n_features)``."""
+        """Embedding of long-time spectra, shape ``(batch, n_features)``."""
         standardised = (spectra - self.mean) / self.deviation  # (batch, mel)
         embedding: Tensor = self.project_spectrum(self.of_spectrum(standardised[:, None]).flatten(1))
         return embedding
@@ -113,9 +113,9 @@ class SubClusterCentres(nn.Module):
     n_classes
         At least two.
     n_sub_clusters
-        Of each class.
+        Number of sub-clusters of each class.
     n_features
-        Of an embedding.
+        Number of features of an embedding.
     """
 
     directions: Tensor
@@ -185,16 +185,17 @@ def adapted_scale(cosines: Tensor, labels: Tensor, *, scale: Tensor) -> Tensor:
 
 
 class DiscriminativeEmbedding:
-    """A clip becomes its embedding, of unit length, so that the distance of two clips tells the angle between them.
+    """A clip becomes its embedding, of unit length, so that the distance of two clips depends on the angle alone.
 
     Parameters
     ----------
     network
         Trained, in evaluation mode.
     mean, deviation
-        Of each band over all training frames of the machine, dB, shape ``(mel,)``; they scale the error map alone.
+        Statistics of each band over all training frames of the machine, dB, shape ``(mel,)``; they scale the error
+        map alone.
     segment_frames
-        Frames that the network hears at a time; a clip's embedding is the mean of those of its segments.
+        Frames that the network reads at a time; a clip's embedding is the mean of those of its segments.
     """
 
     def __init__(
@@ -274,12 +275,12 @@ class DiscriminativeEmbedding:
     @torch.inference_mode()
     def vectors(self, clip: Spectrograms) -> NDArray[np.float32]:
         """The embedding, shape ``(1, 2 * n_features)``."""
-        given = torch.from_numpy(clip.input)
-        segments = split_into_segments(given, n_frames=self.segment_frames)
+        log_mel = torch.from_numpy(clip.input)
+        segments = split_into_segments(log_mel, n_frames=self.segment_frames)
         of_change = torch.cat([self.network.embed_change(part) for part in torch.split(segments, _ROWS_AT_A_TIME)])
-        of_spectrum = self.network.embed_spectra(given.mean(dim=-1)[None])
-        joined = torch.cat([of_change.mean(dim=0, keepdim=True), of_spectrum], dim=1)
-        embedding: NDArray[np.float32] = normalize(joined, dim=1).numpy()
+        of_spectrum = self.network.embed_spectra(log_mel.mean(dim=-1)[None])
+        features = torch.cat([of_change.mean(dim=0, keepdim=True), of_spectrum], dim=1)
+        embedding: NDArray[np.float32] = normalize(features, dim=1).numpy()
         return embedding
 
     def error_map(self, clip: Spectrograms) -> NDArray[np.float32]:

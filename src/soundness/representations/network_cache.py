@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 
 from soundness.aliases import CountProgress
+from soundness.atomic_files import whole_file
 from soundness.lightning_loop import count_parameters
 from soundness.representations.autoencoder_batches import TrainingClips
 from soundness.representations.autoencoders import FitResult, deciding_settings, new_reconstructor
@@ -21,18 +21,18 @@ __all__ = ["NetworkCache"]
 
 
 class NetworkCache:
-    """A folder of trained networks; what it gives is, to the last bit, what a training would give again.
+    """A folder of trained networks, each equal to the last bit to what a training would give again.
 
     Parameters
     ----------
     folder
-        Is made where there is none.
+        Made where there is none.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.seconds_spared = 0.0
-        """Wall-clock time that the trainings had taken of which only the outcome was read."""
+        """Wall-clock time of the trainings whose networks were read instead."""
 
     def fit(
         self,
@@ -44,7 +44,7 @@ class NetworkCache:
         resume: bool = False,
         progress: CountProgress | None = None,
     ) -> FitResult:
-        """As `fit_reconstructor`, which is called where the same was not trained before."""
+        """Train a network by `fit_reconstructor`, or read the one that the same training gave before."""
         file = self.folder / f"{_key(clips, settings, seed)}.pt"
         if file.exists():
             return self._kept(file, settings)
@@ -69,7 +69,6 @@ class NetworkCache:
         return FitResult(reconstructor=reconstructor.eval(), n_parameters=count_parameters(reconstructor), **outcome)
 
     def _keep(self, file: Path, fit: FitResult, *, n_conditions: int, seconds: float) -> None:
-        """A file is there as a whole or not at all."""
         content = {
             "weights": fit.reconstructor.state_dict(),
             "n_conditions": n_conditions,
@@ -78,14 +77,12 @@ class NetworkCache:
             "held_out_loss": fit.held_out_loss,
             "seconds": seconds,
         }
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".partial", delete=False) as partial:
+        with whole_file(file) as partial:
             torch.save(content, partial)
-        Path(partial.name).replace(file)
 
 
 def _key(clips: TrainingClips, settings: SystemSettings, seed: int) -> str:
-    """Tells trainings apart by all that a network is made from: what is heard, not where it lies."""
+    """Key of a training: a checksum of all that the network is made from."""
     digest = hashlib.sha256()
     for part in _parts(clips, settings, seed):
         digest.update(part)

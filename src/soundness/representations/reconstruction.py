@@ -1,4 +1,4 @@
-"""What a clip becomes behind an autoencoder: its reconstruction error, or its latent, pooled over time."""
+"""Representations by an autoencoder: the reconstruction error of a clip, or its latent, pooled over time."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -54,11 +54,12 @@ class ReconstructionError:
     segment_frames
         Frames that the network reconstructs at a time.
     is_overlapping
-        Whether segments begin at each frame, or follow each other.
+        True if segments begin at each frame, False if they follow each other.
     error
         A key of `ERRORS`.
     poolings
-        Of the error over time, see `soundness.representations.poolings`: a view each, one after the other in a vector.
+        Poolings of the error over time, see `soundness.representations.statistics.pooled`: a view each, one after the
+        other in a vector.
     """
 
     _is_of_bands = True  # each value of a view belongs to a band
@@ -127,7 +128,7 @@ class ReconstructionError:
         """Representation of one machine: the network under the conditions that occur on it."""
         conditions = tuple(sorted(set(machine.conditions))) if encoder.n_features > 0 else ()
         encoded = encoder.encode(conditions) if conditions else np.zeros((1, 0), np.float32)
-        representation = cls.of(network.reconstructor, encoded, settings)
+        representation = cls.from_network(network.reconstructor, encoded, settings)
         has_covariances = cls._has_frame_covariances(settings)
         return Fitted(
             representation=representation,
@@ -148,11 +149,13 @@ class ReconstructionError:
             settings, n_conditions=conditions.shape[1], mean=tensors["mean"], deviation=tensors["deviation"]
         )
         reconstructor.load_state_dict(tensors)
-        return cls.of(reconstructor, conditions, settings)
+        return cls.from_network(reconstructor, conditions, settings)
 
     @classmethod
-    def of(cls, reconstructor: Reconstructor, conditions: NDArray[np.float32], settings: SystemSettings) -> Self:
-        """For a network that was trained with these settings."""
+    def from_network(
+        cls, reconstructor: Reconstructor, conditions: NDArray[np.float32], settings: SystemSettings
+    ) -> Self:
+        """Use a network that was trained with these settings."""
         autoencoder = autoencoder_settings(settings)
         return cls(
             reconstructor,
@@ -188,10 +191,10 @@ class ReconstructionError:
         return self._squares(self.residuals(clip, self.conditions), n_frames=clip.reference.shape[-1])
 
     def deviation_map(self, clip: Spectrograms) -> NDArray[np.float32]:
-        """What the network leaves under the condition that explains the clip best, with its sign, ``(mel, frame)``."""
+        """Residual under the condition that explains the clip best, with its sign, shape ``(mel, frame)``."""
         residuals, n_frames = self.residuals(clip, self.conditions), clip.reference.shape[-1]
         best = _best_condition(self._squares(residuals, n_frames=n_frames))
-        return self._joined(residuals[best][None], n_frames=n_frames)[0].numpy()
+        return self._concatenated(residuals[best][None], n_frames=n_frames)[0].numpy()
 
     @property
     def band_deviations(self) -> NDArray[np.float32]:
@@ -199,27 +202,27 @@ class ReconstructionError:
         return self.reconstructor.deviation[1].numpy()
 
     def residuals(self, clip: Spectrograms, conditions: Tensor) -> Tensor:
-        """What the network leaves of each segment under each condition, shape ``(condition, segment, mel, frame)``."""
+        """Residual of each segment under each condition, shape ``(condition, segment, mel, frame)``."""
         network = self.reconstructor.autoencoder
-        return self._by_segment(clip, conditions, lambda given, wanted, told: wanted - network(given, told))
+        return self._by_segment(clip, conditions, lambda segments, references, own: references - network(segments, own))
 
     @torch.inference_mode()
     def _by_segment(
         self, clip: Spectrograms, conditions: Tensor, function: Callable[[Tensor, Tensor, Tensor], Tensor]
     ) -> Tensor:
-        """What a function makes of each segment under each condition, shape ``(condition, segment, ...)``."""
+        """Values of a function of each segment under each condition, shape ``(condition, segment, ...)``."""
         split = overlapping_segments if self.is_overlapping else split_into_segments
-        heard = self.reconstructor.scaled(torch.from_numpy(clip.input), torch.from_numpy(clip.reference))
-        given, wanted = (split(log_mel, n_frames=self.segment_frames) for log_mel in heard)
-        n_segments, n_conditions = len(given), len(conditions)
+        scaled = self.reconstructor.scaled(torch.from_numpy(clip.input), torch.from_numpy(clip.reference))
+        segments, references = (split(log_mel, n_frames=self.segment_frames) for log_mel in scaled)
+        n_segments, n_conditions = len(segments), len(conditions)
         if n_conditions == 1:  # nothing needs to be copied
-            every = (given, wanted, conditions.expand(n_segments, -1))
+            every = (segments, references, conditions.expand(n_segments, -1))
             parts = [
-                function(*some) for some in zip(*(torch.split(part, _ROWS_AT_A_TIME) for part in every), strict=True)
+                function(*rows) for rows in zip(*(torch.split(part, _ROWS_AT_A_TIME) for part in every), strict=True)
             ]
         else:
             parts = [
-                function(given[row % n_segments], wanted[row % n_segments], conditions[row // n_segments])
+                function(segments[row % n_segments], references[row % n_segments], conditions[row // n_segments])
                 for row in torch.split(torch.arange(n_conditions * n_segments), _ROWS_AT_A_TIME)
             ]
         found = torch.cat(parts)
@@ -232,14 +235,14 @@ class ReconstructionError:
         """
         if self.is_overlapping and pooling == "mean":
             return errors.mean(dim=(1, 3)).numpy()
-        (view,) = pooled(self._joined(errors, n_frames=n_frames).numpy(), [pooling])
+        (view,) = pooled(self._concatenated(errors, n_frames=n_frames).numpy(), [pooling])
         return view
 
     def _squares(self, residuals: Tensor, *, n_frames: int) -> NDArray[np.float32]:
-        squares: NDArray[np.float32] = self._joined(residuals.square(), n_frames=n_frames).numpy()
+        squares: NDArray[np.float32] = self._concatenated(residuals.square(), n_frames=n_frames).numpy()
         return squares
 
-    def _joined(self, segments: Tensor, *, n_frames: int) -> Tensor:
+    def _concatenated(self, segments: Tensor, *, n_frames: int) -> Tensor:
         join = _join_overlapping if self.is_overlapping else _join_segments
         return join(segments, n_frames=n_frames)
 
@@ -255,12 +258,12 @@ class Latent(ReconstructionError):  # noqa: N818  # not an exception
     def views(self, clip: Spectrograms) -> list[NDArray[np.float32]]:
         """The activations pooled over segments in each way, shape ``(condition, feature)`` each."""
         network: Any = self.reconstructor.autoencoder  # which has an encoder: `new_reconstructor` has seen to it
-        latent = self._by_segment(clip, self.conditions, lambda given, _, told: network.encode(given, told))
+        latent = self._by_segment(clip, self.conditions, lambda segments, _, own: network.encode(segments, own))
         return pooled(latent.transpose(1, 2).numpy(), self.poolings)  # of (condition, latent, segment)
 
 
 def _best_condition(maps: NDArray[np.float32]) -> int:
-    """Which condition explains a clip best, of its squared errors under each, shape ``(condition, mel, frame)``."""
+    """Index of the condition that explains a clip best, from squared errors of shape ``(condition, mel, frame)``."""
     return int(maps.mean(axis=(1, 2)).argmin())
 
 

@@ -1,4 +1,4 @@
-"""What a clip becomes without a network: statistics of its log-mel spectrogram over time."""
+"""Representations without a network: statistics of a clip's log-mel over time."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
@@ -34,7 +34,8 @@ class MeanLogMel:
     Parameters
     ----------
     mean, deviation
-        Of each band over all training frames, dB, shape ``(mel,)``; they scale the error map, not the vector.
+        Statistics of each band over all training frames, dB, shape ``(mel,)``; they scale the error map, not the
+        vector.
     """
 
     def __init__(self, *, mean: Bands, deviation: Bands) -> None:

@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 SOURCES = ("machine", "noise")
-"""What a separator gives, in this order."""
+"""Outputs of a separator, in this order."""
 
 EPSILON = 1e-8
 _REFINEMENT_LAYERS = 3
@@ -37,7 +37,7 @@ LINE_BINS = 31  # a line is looked for among so many
 
 
 class Basis(nn.Module, ABC):
-    """What stands in `BASES`: turns waveforms into frames of coefficients and back.
+    """Basis of `BASES`: turns waveforms into frames of coefficients and back.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Basis(nn.Module, ABC):
 
     @abstractmethod
     def encode(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
-        """What is masked, and what the masker sees of it.
+        """Coefficients, and the features that the masker reads of them.
 
         Parameters
         ----------
@@ -61,7 +61,7 @@ class Basis(nn.Module, ABC):
         Returns
         -------
         tuple[Tensor, Tensor]
-            Shape ``(batch, coefficient, frame)`` each; what is masked may be complex.
+            Shape ``(batch, coefficient, frame)`` each; the coefficients may be complex.
         """
 
     @abstractmethod
@@ -93,7 +93,7 @@ class LearnedBasis(Basis):
 
 
 class StftBasis(Basis):
-    """The spectrum as a basis: masks on an STFT, magnitudes to the power of 0.3 for the masker to see."""
+    """The spectrum as a basis: masks on an STFT, magnitudes to the power of 0.3 as features."""
 
     window: Tensor
 
@@ -192,7 +192,7 @@ class Refinement(nn.Module):
     Parameters
     ----------
     settings
-        Of the separator.
+        Settings of the separator.
     """
 
     def __init__(self, settings: SeparatorSettings) -> None:
@@ -205,14 +205,14 @@ class Refinement(nn.Module):
         self.to_logits = nn.Conv2d(widths[-1], len(SOURCES), 1)
 
     def forward(self, logits: Tensor, features: Tensor) -> Tensor:
-        """What is added to the logits of the masks.
+        """Corrections to add to the logits of the masks.
 
         Parameters
         ----------
         logits
             Shape ``(batch, source, bin, frame)``.
         features
-            What the masker sees, normalised, shape ``(batch, bin, frame)``.
+            Features that the masker reads, normalised, shape ``(batch, bin, frame)``.
 
         Returns
         -------
@@ -226,8 +226,8 @@ class Refinement(nn.Module):
         maps = torch.cat([logits, torch.stack(seen, dim=1)], dim=1)
         hidden = maps.contiguous(memory_format=torch.channels_last)  # a third of the time on a CPU
         for layer in self.layers:
-            given = functional.pad(hidden, (CAUSAL_FRAMES, 0)) if self.causal else hidden
-            hidden = self.activation(layer(given))  # (batch, channel, bin, frame)
+            padded = functional.pad(hidden, (CAUSAL_FRAMES, 0)) if self.causal else hidden
+            hidden = self.activation(layer(padded))  # (batch, channel, bin, frame)
         corrections: Tensor = self.to_logits(hidden)
         return corrections
 
@@ -249,9 +249,9 @@ class Masker(nn.Module):
     Parameters
     ----------
     settings
-        Of the separator.
+        Settings of the separator.
     n_coefficients
-        Of its basis.
+        Number of coefficients of its basis.
     """
 
     def __init__(self, settings: SeparatorSettings, *, n_coefficients: int) -> None:
@@ -298,8 +298,8 @@ class ConvTasNet(nn.Module):
     Parameters
     ----------
     settings
-        Size, basis, and whether it may look ahead. A network that may is given recordings of unit power; one that may
-        not hears them as they are, for their level lies in the future.
+        Size and basis, and whether it is causal. A network that is not reads recordings at unit power; a causal one
+        reads them as they are, for their level lies in the future.
 
     References
     ----------
@@ -328,12 +328,12 @@ class ConvTasNet(nn.Module):
         """
         n_samples = mixture.shape[-1]
         level = torch.ones(()) if self.causal else mixture.square().mean(dim=-1, keepdim=True).sqrt() + EPSILON
-        heard = mixture / level
-        coefficients, features = self.basis.encode(heard)  # (batch, N, frame)
+        scaled = mixture / level
+        coefficients, features = self.basis.encode(scaled)  # (batch, N, frame)
         masks = self.masker(features)  # (batch, source, N, frame)
         masked = (masks * coefficients[:, None]).flatten(0, 1)  # (batch * source, N, frame)
         estimates = self.basis.decode(masked, n_samples=n_samples).reshape(-1, len(SOURCES), n_samples)
-        return mixture_consistent(estimates, heard) * level
+        return mixture_consistent(estimates, scaled) * level
 
 
 def _precise(features: Tensor) -> torch.dtype:

@@ -40,26 +40,26 @@ def fit_separator(
     resume: bool = False,
     progress: CountProgress | None = None,
 ) -> SeparatorFit:
-    """Train a network to tell machines from noise.
+    """Train a network to separate machines from noise.
 
     The learning rate falls with a half cosine to nothing, as the time or the steps run out, whichever ends first.
 
     Parameters
     ----------
     recipes
-        What is mixed with what.
+        Mixtures to train on.
     settings
-        Of the network and of its training.
+        Settings of the network and of its training.
     seed
-        Of the weights and the mixtures.
+        Random seed of the weights and the mixtures.
     folder
-        Checkpoints and logs go below it.
+        Folder of checkpoints and logs.
     start
         Weights to begin with, for fine-tuning; fresh ones where it is ``None``.
     resume
         Go on from the last checkpoint in ``folder``, where there is one; the time spent before it counts.
     progress
-        Is told how many seconds have gone by, and of how many.
+        Called with the number of seconds gone by and their total.
 
     Raises
     ------
@@ -114,9 +114,9 @@ class _SeparatorTraining(pl.LightningModule):
     """Negative SI-SNR of machine and noise.
 
     Where a machine has no clean clips its references are noisy. The network cannot know which noise is the reference's
-    own, so it leaves out some of that too, and what it makes of the references is cleaner than they are. After each of
-    `refresh_steps` it takes the place of the references: a teacher that the network itself once was. Noisy references
-    of a machine that has clean clips, too, wait for that.
+    own, so it removes part of that, too, and its estimates of the references are cleaner than they are. After each of
+    `refresh_steps` these estimates, by a copy of the network (the teacher), replace the references. Noisy references of
+    a machine that also has clean clips are used only after that.
     """
 
     def __init__(
@@ -174,7 +174,7 @@ class _SeparatorTraining(pl.LightningModule):
         return sum(step <= self.global_step for step in self.settings.refresh_steps)
 
     def _cleaner_recipes(self) -> list[Recipe]:
-        """The recipes with what the teacher makes of noisy references in their place."""
+        """The recipes, with the teacher's estimates in place of noisy references."""
         with torch.random.fork_rng(devices=[]):
             teacher = ConvTasNet(self.settings).to(self.device)
         teacher.load_state_dict(self._teacher)
@@ -195,18 +195,18 @@ def _machine_in(clip: np.ndarray[Any, np.dtype[np.float32]], teacher: ConvTasNet
 
 
 class _Progress(Callback):
-    """Tells the seconds that have gone by, once in a second."""
+    """Reports the seconds that have gone by, once in a second."""
 
-    def __init__(self, tell: CountProgress, timer: Timer, *, total: float) -> None:
-        self.tell = tell
+    def __init__(self, progress: CountProgress, timer: Timer, *, total: float) -> None:
+        self.progress = progress
         self.timer = timer
         self.total = math.ceil(total)
-        self._told = -math.inf
+        self._last_report = -math.inf
 
     def on_train_batch_end(self, *args: Any, **kwargs: Any) -> None:  # noqa: ARG002  # Lightning's
-        if time.monotonic() - self._told >= 1.0:
-            self._told = time.monotonic()
-            self.tell(min(self.total, round(self.timer.time_elapsed())), self.total)
+        if time.monotonic() - self._last_report >= 1.0:
+            self._last_report = time.monotonic()
+            self.progress(min(self.total, round(self.timer.time_elapsed())), self.total)
 
     def on_train_end(self, *args: Any, **kwargs: Any) -> None:  # noqa: ARG002  # Lightning's
-        self.tell(self.total, self.total)
+        self.progress(self.total, self.total)

@@ -1,4 +1,4 @@
-"""Log-mel spectrograms in torch, through which gradients flow: what a separator is trained on."""
+"""Log-mel spectrograms in torch, through which gradients flow, for the loss of a separator."""
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ __all__ = ["LogMelLayer"]
 
 
 class LogMelLayer(nn.Module):
-    """As `soundness.audio.log_mel.LogMel`, with its parameters, batched and on any device."""
+    """Batched log-mel on any device, with the parameters and values of `soundness.audio.log_mel.LogMel`."""
 
     filters: Tensor
 

@@ -1,4 +1,4 @@
-"""What a separator is trained to make large or small, and how its outputs are brought to the right level."""
+"""Losses of a separator, and the level of its outputs."""
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ __all__ = ["LogMelDistance", "mixture_consistent", "separation_loss", "si_snr"]
 
 _EPSILON = 1e-8
 _FLOOR_DB = -60.0
-_SILENCE_DB = -60.0  # below the level of the mixture a reference says nothing of its sound
+_SILENCE_DB = -60.0  # below the level of the mixture: a reference as quiet is skipped
 
 
 def si_snr(estimate: Tensor, reference: Tensor) -> Tensor:
@@ -43,7 +43,7 @@ def si_snr(estimate: Tensor, reference: Tensor) -> Tensor:
 
 
 def separation_loss(estimates: Tensor, references: Tensor) -> Tensor:
-    """Negative SI-SNR, the mean over all pairs whose reference is heard; the order of the outputs is fixed.
+    """Negative SI-SNR, the mean over all pairs with audible references; the order of the outputs is fixed.
 
     Parameters
     ----------
@@ -54,19 +54,19 @@ def separation_loss(estimates: Tensor, references: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        In dB, lower is better; 0 where no reference is heard.
+        In dB, lower is better; 0 where no pair counts.
     """
     levels = references.square().mean(dim=-1)  # (batch, 2)
     mixture_level = references.sum(dim=1).square().mean(dim=-1, keepdim=True)
-    is_heard = (levels > 10 ** (_SILENCE_DB / 10) * mixture_level).all(dim=1)  # (batch,)
+    is_audible = (levels > 10 ** (_SILENCE_DB / 10) * mixture_level).all(dim=1)  # (batch,)
     ratios = si_snr(estimates, references).mean(dim=1)  # (batch,)
-    return -torch.where(is_heard, ratios, 0.0).sum() / is_heard.sum().clamp(min=1)
+    return -torch.where(is_audible, ratios, 0.0).sum() / is_audible.sum().clamp(min=1)
 
 
 class LogMelDistance(nn.Module):
-    """How far the log-mel of the machine's estimate is from that of the machine, bands alike.
+    """Distance of the log-mel of the machine's estimate from that of the machine; all bands count alike.
 
-    SI-SNR hears the loudest bands alone; what detection needs is often in others.
+    SI-SNR depends on the loudest bands alone, while detection often needs others.
 
     Parameters
     ----------
@@ -89,15 +89,15 @@ class LogMelDistance(nn.Module):
             quieter than 60 dB below it.
         """
         level = references.sum(dim=1).square().mean(dim=-1, keepdim=True).sqrt() + _EPSILON
-        found, wanted = (self.log_mel(machine[:, 0] / level) for machine in (estimates, references))
-        distance: Tensor = (found - wanted).abs().mean()
+        estimate, reference = (self.log_mel(machine[:, 0] / level) for machine in (estimates, references))
+        distance: Tensor = (estimate - reference).abs().mean()
         return distance
 
 
 def mixture_consistent(estimates: Tensor, mixture: Tensor) -> Tensor:
-    r"""Estimates whose sum is the mixture, so that their level is no matter of taste: log-mel depends on it.
+    r"""Estimates whose sum is the mixture, which fixes their level: log-mel depends on it.
 
-    What the sum lacks is shared out evenly: :math:`\hat s_i + (x - \sum_j \hat s_j) / n`.
+    The difference is shared evenly: :math:`\hat s_i + (x - \sum_j \hat s_j) / n`.
 
     Parameters
     ----------

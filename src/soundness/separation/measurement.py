@@ -1,4 +1,4 @@
-"""How well a separator hears the machine in mixtures whose parts are known."""
+"""SI-SNR improvement of a separator on mixtures whose parts are known."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,18 +35,18 @@ def measure_improvement(
     Parameters
     ----------
     separator
-        Whose estimates are measured.
+        Separator that is measured.
     recipe
-        Of held-out clips.
+        Recipe of held-out clips.
     snr_db
         Level of the machine above the noise, over whole clips.
     seed
-        Of the crops; the same at every level.
+        Random seed of the crops; the same at every level.
 
     Returns
     -------
     tuple or None
-        ``None`` where no mixture has both a machine and noise that are heard.
+        ``None`` where no mixture has both a machine and noise that are not silent.
     """
     found: list[tuple[float, float]] = []
     example: Example | None = None

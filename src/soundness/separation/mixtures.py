@@ -18,7 +18,7 @@ _WEIGHT_BESIDE_CLEAN = 0.25
 
 @dataclass(frozen=True, slots=True)
 class MachineSounds:
-    """What a data set holds of one machine to make mixtures from; waveforms of shape ``(time,)``.
+    """Sounds of one machine that mixtures are made from; waveforms of shape ``(time,)``.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class MachineSounds:
     noise
         Supplemental clips of noise alone.
     noisy
-        Training clips, in which the machine is heard through noise: of what no clean clip exists.
+        Training clips of the machine in noise, where no clean clip stands for them.
     """
 
     machine_type: str
@@ -40,23 +40,22 @@ class MachineSounds:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What is mixed with what.
+    """Sounds of one machine and the noise that they are mixed with.
 
     Parameters
     ----------
     machine_type
-        The machine that is heard.
+        The machine's name.
     references
         The sound to be kept.
     noises
         The sound to be taken away.
     is_noisy_target
-        Whether the references hold noise of their own, which the network cannot tell and so learns to leave out [1]_.
+        True if the references hold noise of their own, which the network cannot identify and so learns to remove [1]_.
     weight
-        How often it is drawn, against others.
+        Frequency with which it is drawn, relative to others.
     is_waiting
-        Whether it is not drawn before its references were refreshed: before that, noise would be kept of what the
-        machine's clean clips show without.
+        True if it is not drawn before its references were refreshed, since clean clips show the machine without noise.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Pictures of what a detector heard and of how well its scores tell clips apart."""
+"""Pictures of separated mixtures."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ _RANGE_DB = 70.0
 
 
 def draw_separation(example: Example, path: Path, *, sample_rate: int) -> None:
-    """Draw spectrograms of a mixture, of what was separated from it and of what should have been, on one scale.
+    """Draw spectrograms of a mixture, the estimate of the machine in it and the reference, on one scale.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def draw_separation(example: Example, path: Path, *, sample_rate: int) -> None:
     path
         PNG file.
     sample_rate
-        Of its waveforms in Hz.
+        Rate of its waveforms in Hz.
     """
     sounds = {"mixture": example.mixture, "estimate": example.estimate, "reference": example.reference}
     figure = Figure(figsize=(13.0, 4.2), layout="constrained")

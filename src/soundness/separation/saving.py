@@ -16,7 +16,7 @@ __all__ = ["describe_separator", "load_separator", "rebuild_separator", "save_se
 
 
 def save_separator(separator: "Separator", path: Path) -> None:
-    """Write a separator to one file; a file is there whole or not at all.
+    """Write a separator to one file, whole or not at all.
 
     Raises
     ------
@@ -27,7 +27,7 @@ def save_separator(separator: "Separator", path: Path) -> None:
 
 
 def load_separator(path: Path) -> "Separator":
-    """Read a separator; what it gives is what the separator that was saved gave, to the last bit.
+    """Read a separator, whose estimates equal those of the separator that was saved to the last bit.
 
     Raises
     ------

@@ -23,24 +23,24 @@ OVERLAP_SECONDS = 2.0
 
 
 class Improvement(BaseModel):
-    """How much better the machine is heard in a separator's estimate than in the mixture, over held-out mixtures."""
+    """SI-SNR improvement of a separator for one machine, over held-out mixtures."""
 
     model_config = ConfigDict(frozen=True)
 
     machine_type: str
     snr_db: float
-    """Of the mixtures."""
+    """Level of the machine above the noise in the mixtures."""
     si_snr_db: float
     """Mean SI-SNR of the estimates."""
     improvement_db: float
     """Mean SI-SNR of the estimates, less that of the mixtures themselves."""
     n_mixtures: int
     is_noisy_target: bool
-    """Whether the references are recordings that hold noise of their own: figures are then lower bounds."""
+    """True if the references are recordings that hold noise of their own: figures are then lower bounds."""
 
 
 class SeparatorSummary(BaseModel):
-    """What a separator was made from, and how well it separates."""
+    """Data, training and measurements of a separator."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -65,9 +65,9 @@ class Separator:
     network
         Trained; it is put into evaluation mode.
     settings
-        Of the network.
+        Settings of the network.
     summary
-        What it was made from.
+        Summary of its training.
     """
 
     def __init__(self, network: ConvTasNet, *, settings: SeparatorSettings, summary: SeparatorSummary) -> None:
@@ -90,7 +90,7 @@ class Separator:
 
     @property
     def fingerprint(self) -> str:
-        """Tells separators apart: a checksum of settings and weights."""
+        """Checksum of settings and weights."""
         weights = self.arrays()
         parts = [self.settings.model_dump_json().encode(), *(weights[name].tobytes() for name in sorted(weights))]
         return hashlib.sha256(b"".join(parts)).hexdigest()
@@ -139,7 +139,7 @@ class Separator:
             raise SettingsError(f"chunk_seconds: {chunk_seconds:g}; expected more than {OVERLAP_SECONDS:g}")
         rate = self.settings.sample_rate
         chunk, overlap = round(chunk_seconds * rate), round(OVERLAP_SECONDS * rate)
-        waiting: Waveform | None = None  # samples that no chunk has given yet, but for the overlap
+        waiting: Waveform | None = None  # samples that are not separated yet, with the overlap before them
         before: Waveform | None = None  # the chunk before
         tail: Waveform | None = None  # its estimates in the overlap
         for block in blocks:

@@ -340,7 +340,7 @@ class _Run:
             seed=self.seed,
             n_clips={domain: clip_domains.count(domain) for domain in _domain_names(clips)},
             conditions=tuple(str(condition) for condition in fitted.conditions),
-            conditioned_on=fitted.encoder.told if fitted.encoder is not None else (),
+            conditioned_on=fitted.encoder.conditioned_on if fitted.encoder is not None else (),
             n_parameters=0 if network is None else network.n_parameters,
             n_steps=0 if network is None else network.n_steps,
             train_loss=None if network is None else network.train_loss,
@@ -415,8 +415,8 @@ def _domain_notes(domains: list[str]) -> Iterator[str]:
 def _condition_notes(fitted: Fitted) -> Iterator[str]:
     if fitted.network is None or fitted.encoder is None:
         return
-    if not fitted.encoder.told:
+    if not fitted.encoder.conditioned_on:
         yield "nothing tells the clips' conditions apart: the network is not conditioned"
     elif not any(condition.attributes for condition in fitted.conditions):
-        told = " and ".join(name.replace("_", " ") for name in fitted.encoder.told if name != "attributes")
+        told = " and ".join(name.replace("_", " ") for name in fitted.encoder.conditioned_on if name != "attributes")
         yield f"no attributes: the network is conditioned on the {told or 'section'} only"

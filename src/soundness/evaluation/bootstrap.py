@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from soundness.aliases import Array, PathLike
 from soundness.errors import ScoresError
@@ -44,11 +44,7 @@ Samples = dict[str, Array]
 """By name of a figure, shape ``(1 + resample,)``: the figure itself, then that of each resample."""
 
 
-class _Result(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Interval(_Result):
+class Interval(BaseModel, frozen=True, extra="forbid"):
     """Figure as a fraction of 1, and the interval that holds 95 % of its resamples."""
 
     value: float
@@ -56,7 +52,7 @@ class Interval(_Result):
     high: float
 
 
-class MachineIntervals(_Result):
+class MachineIntervals(BaseModel, frozen=True, extra="forbid"):
     """Figures of one machine, means over its sections if it has several; ``score`` is that of the official ones."""
 
     machine_type: str
@@ -65,7 +61,7 @@ class MachineIntervals(_Result):
     figures: dict[str, Interval]
 
 
-class BootstrapIntervals(_Result):
+class BootstrapIntervals(BaseModel, frozen=True, extra="forbid"):
     """Figures of a folder of scores with their intervals; see `Evaluation` for the score."""
 
     metric: Metric
@@ -76,7 +72,7 @@ class BootstrapIntervals(_Result):
     notes: tuple[str, ...]
 
 
-class Difference(_Result):
+class Difference(BaseModel, frozen=True, extra="forbid"):
     """Score of two systems: ``first`` less ``second`` is ``difference``.
 
     ``p_value`` is two-sided: twice the share of resamples on the rarer side of no difference, at most 1; the figures
@@ -89,7 +85,7 @@ class Difference(_Result):
     p_value: float
 
 
-class MachineDifference(_Result):
+class MachineDifference(BaseModel, frozen=True, extra="forbid"):
     """Score of one machine under two systems; ``None`` if one of its official figures is missing."""
 
     machine_type: str
@@ -97,7 +93,7 @@ class MachineDifference(_Result):
     score: Difference | None
 
 
-class Comparison(_Result):
+class Comparison(BaseModel, frozen=True, extra="forbid"):
     """Comparison of two folders of scores on the clips that both hold."""
 
     metric: Metric

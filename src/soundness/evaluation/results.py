@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from soundness.aliases import Array, PathLike
 from soundness.evaluation.labelled_scores import nothing_to_evaluate, read_labelled
@@ -47,13 +47,11 @@ _SHOWN: dict[Metric, tuple[str, ...]] = {
 }
 
 
-class MachineEvaluation(BaseModel):
+class MachineEvaluation(BaseModel, frozen=True, extra="forbid"):
     """Figures of one section (2020: machine id) of one machine, and the numbers of clips behind them.
 
     ``n_normal`` counts the normal clips of either domain and of none.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     machine_type: str
     section: str
@@ -65,13 +63,11 @@ class MachineEvaluation(BaseModel):
     figures: Figures
 
 
-class MachineMean(BaseModel):
+class MachineMean(BaseModel, frozen=True, extra="forbid"):
     """Means of a machine over its sections: arithmetic in 2020, otherwise harmonic and without false-alarm rates.
 
     ``score`` is that of its official figures; ``None`` if one of them is missing.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     machine_type: str
     n_sections: int
@@ -79,7 +75,7 @@ class MachineMean(BaseModel):
     score: float | None
 
 
-class Evaluation(BaseModel):
+class Evaluation(BaseModel, frozen=True, extra="forbid"):
     """All figures of a folder of scores.
 
     ``metric`` is that of the challenge of 2020, of 2021, or of 2022 and later; ``definition`` describes it in words,
@@ -88,8 +84,6 @@ class Evaluation(BaseModel):
     the metric of 2020, which ranked teams by machine. A mean is over the machines and sections that have the figure;
     false-alarm rates have no harmonic mean.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     metric: Metric
     score: float | None

@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from soundness.aliases import Array
 from soundness.data.clips import DOMAINS, Domain, parse_name
@@ -62,15 +62,13 @@ OFFICIAL_FIGURES: dict[Metric, tuple[str, ...]] = {
 }
 
 
-class Figures(BaseModel):
+class Figures(BaseModel, frozen=True, extra="forbid"):
     """Figures as fractions of 1; ``None`` if a figure has no meaning or lacks clips or decisions.
 
     Those with a domain in their name are of that domain: an AUC of its normal clips against all anomalous ones (in
     2021: its own), the others of decisions on its own clips. A false-alarm rate is the share of normal clips with
     decision 1; it alone is better the lower it is.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     auc: float | None = None
     auc_source: float | None = None

@@ -11,7 +11,7 @@ PositiveInt = Annotated[int, Field(ge=1)]
 
 
 def quantile_of(pooling: str) -> float | None:
-    """The number between 0 and 1 in ``quantile-0.1``; ``None`` of a pooling that is no quantile."""
+    """Number between 0 and 1 in ``quantile-0.1``; ``None`` for a pooling that is no quantile."""
     found = re.fullmatch(r"quantile-([0-9]*\.[0-9]+)", pooling)
     if found is None or not 0.0 < float(found[1]) < 1.0:
         return None
@@ -29,6 +29,6 @@ Pooling = Annotated[str, AfterValidator(_checked_pooling)]
 
 
 class StrictSettings(BaseModel):
-    """Settings that cannot be changed once they are made, and refuse what they do not know or would have to convert."""
+    """Immutable settings that refuse unknown keys and values of another type."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from soundness.aliases import Array
-from soundness.synthetic.faults import Anomaly, Fault, graded, interval, noise_band
+from soundness.synthetic.faults import Anomaly, Fault, graded, interval, lasting, noise_band
 from soundness.synthetic.signals import (
     SAMPLE_RATE,
     Mode,
@@ -115,19 +115,17 @@ class Slider:
         loud_db: float,
     ) -> Anomaly:
         ringing = ring_at(self._n_samples, times, np.exp(0.1 * rng.standard_normal(times.size)), modes)
-        loud = graded(ringing, severity, loud_db=loud_db)
-        return Anomaly(loud, 0.6 * modes[0].hz, 1.3 * modes[-1].hz, 0.0, self._n_samples / SAMPLE_RATE)
+        return lasting(graded(ringing, severity, loud_db=loud_db), 0.6 * modes[0].hz, 1.3 * modes[-1].hz)
 
     def _dry_rail(self, severity: float, rng: np.random.Generator) -> Anomaly:
         band = (3200.0, 6800.0)
         scrape = band_noise(self._n_samples, rng, fmin=band[0], fmax=band[1]) * self._speed
-        audible = graded(scrape, severity, loud_db=4.5)
-        return Anomaly(audible, *band, 0.0, self._n_samples / SAMPLE_RATE)
+        return lasting(graded(scrape, severity, loud_db=4.5), *band)
 
     def _loose_drive(self, severity: float, rng: np.random.Generator) -> Anomaly:
         hum = tones(self._drive, {k: 0.9**k for k in range(2, 20, 3)}, rng) * self._speed
         top = 20.0 * float(np.max(np.diff(self._drive))) * SAMPLE_RATE
-        return Anomaly(graded(hum, severity, loud_db=9.0), 20.0, top, 0.0, self._n_samples / SAMPLE_RATE)
+        return lasting(graded(hum, severity, loud_db=9.0), 20.0, top)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +205,7 @@ class Valve:
             held[first : max(round((opening + self._OPEN_SECONDS) * SAMPLE_RATE), 0)] = 1.0
         buzz = held * tones(_mains(self._n_samples), {k: 0.9**k for k in range(1, 13)}, rng)
         added = graded(buzz, severity, loud_db=9.0) - severity * self._parts[busier]
-        return Anomaly(added, 80.0, 7500.0, 0.0, self._n_samples / SAMPLE_RATE)
+        return lasting(added, 80.0, 7500.0)
 
     def _sticking(self, severity: float, rng: np.random.Generator) -> Anomaly:
         """A disc that closes late: air escapes longer after each opening."""
@@ -215,15 +213,14 @@ class Valve:
         both = np.concatenate([times, times + 0.1])
         late = self._release(0, both, np.ones(both.size), rng)
         fmin, fmax = self._HISS[0]
-        return Anomaly(graded(late, severity, loud_db=10.0), fmin, fmax, 0.0, self._n_samples / SAMPLE_RATE)
+        return lasting(graded(late, severity, loud_db=10.0), fmin, fmax)
 
     def _chatter(self, severity: float, rng: np.random.Generator) -> Anomaly:
         """A disc that bounces: five more clicks after each opening."""
         bounces = 0.03 * np.arange(1, 6)[None, :] * rng.uniform(0.9, 1.1)
         times = (self._all_openings()[:, None] + bounces).ravel()
         ringing = ring_at(self._n_samples, times, np.ones(times.size), self._CLICK[0])
-        audible = graded(ringing, severity, loud_db=14.0)
-        return Anomaly(audible, 1200.0, 5000.0, 0.0, self._n_samples / SAMPLE_RATE)
+        return lasting(graded(ringing, severity, loud_db=14.0), 1200.0, 5000.0)
 
     def _contamination(self, severity: float, rng: np.random.Generator) -> Anomaly:
         """Grit that crackles at random."""
@@ -232,14 +229,12 @@ class Valve:
         grit = ring_at(
             self._n_samples, times, rng.uniform(0.3, 1.0, n_grains), (Mode(4600.0, 0.004), Mode(5600.0, 0.003))
         )
-        audible = graded(grit, severity, loud_db=3.0)
-        return Anomaly(audible, 3900.0, 6500.0, 0.0, self._n_samples / SAMPLE_RATE)
+        return lasting(graded(grit, severity, loud_db=3.0), 3900.0, 6500.0)
 
     def _coil_hum(self, severity: float, rng: np.random.Generator) -> Anomaly:
         """A loose armature that buzzes at twice the mains frequency."""
         buzz = tones(_mains(self._n_samples), {k: 0.8**k for k in range(1, 9)}, rng)
-        audible = graded(buzz, severity, loud_db=9.0)
-        return Anomaly(audible, 80.0, 850.0, 0.0, self._n_samples / SAMPLE_RATE)
+        return lasting(graded(buzz, severity, loud_db=9.0), 80.0, 850.0)
 
 
 def _mains(n_samples: int) -> Array:

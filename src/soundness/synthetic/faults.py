@@ -35,6 +35,7 @@ __all__ = [
     "graded",
     "impacts",
     "interval",
+    "lasting",
     "noise_band",
     "orders",
     "rubbing",
@@ -119,7 +120,7 @@ def orders(
     hz = (turns[-1] - turns[0]) * SAMPLE_RATE / (turns.size - 1)
     margin = 0.03 * max(levels) + 0.3
     fmin, fmax = hz * max(min(levels) - margin, 0.0), hz * (max(levels) + margin)
-    return _whole(graded(raised, severity, loud_db=loud_db), fmin, fmax)
+    return lasting(graded(raised, severity, loud_db=loud_db), fmin, fmax)
 
 
 def impacts(
@@ -142,7 +143,7 @@ def impacts(
     gains = 1.0 + depth * np.cos(2.0 * np.pi * load) + 0.1 * rng.standard_normal(times.size)
     ringing = ring_at(turns.size, times, gains, modes)
     fmin, fmax = min(mode.hz for mode in modes), max(mode.hz for mode in modes)
-    return _whole(graded(ringing, severity, loud_db=loud_db), 0.75 * fmin, min(1.3 * fmax, 0.5 * SAMPLE_RATE))
+    return lasting(graded(ringing, severity, loud_db=loud_db), 0.75 * fmin, min(1.3 * fmax, 0.5 * SAMPLE_RATE))
 
 
 def rubbing(
@@ -151,7 +152,7 @@ def rubbing(
     """Noise in a band that swells once a revolution, as where a rotor touches its housing."""
     noise = band_noise(turns.size, rng, fmin=band[0], fmax=band[1])
     touch = 0.15 + (0.5 + 0.5 * np.cos(2.0 * np.pi * (turns + rng.random()))) ** 3
-    return _whole(graded(noise * touch, severity, loud_db=loud_db), *band)
+    return lasting(graded(noise * touch, severity, loud_db=loud_db), *band)
 
 
 def whistle(n_samples: int, severity: float, rng: np.random.Generator, *, hz: float, loud_db: float) -> Anomaly:
@@ -170,9 +171,9 @@ def noise_band(
     """Steady noise in a band during the whole clip: a leak, a dry bearing, a worn brush."""
     hiss = band_noise(n_samples, rng, fmin=band[0], fmax=band[1])
     hiss = hiss * wander(n_samples, rng, spread=0.1, rate_hz=4.0)
-    return _whole(graded(hiss, severity, loud_db=loud_db), *band)
+    return lasting(graded(hiss, severity, loud_db=loud_db), *band)
 
 
-def _whole(waveform: Array, fmin: float, fmax: float) -> Anomaly:
+def lasting(waveform: Array, fmin: float, fmax: float) -> Anomaly:
     """Anomaly that lasts the whole clip."""
     return Anomaly(waveform, fmin, fmax, 0.0, waveform.size / SAMPLE_RATE)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from soundness.errors import SettingsError
 from soundness.synthetic.machines import MACHINES, machine_type
@@ -10,7 +10,7 @@ from soundness.synthetic.machines import MACHINES, machine_type
 __all__ = ["FactorySettings"]
 
 
-class FactorySettings(BaseModel):
+class FactorySettings(BaseModel, frozen=True, extra="forbid"):
     """Size and seed of a synthetic data set, the same for each machine.
 
     Parameters
@@ -39,8 +39,6 @@ class FactorySettings(BaseModel):
     pydantic.ValidationError
         If a value is of the wrong type or out of range, or a name is unknown.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
     machines: Annotated[tuple[str, ...], Field(min_length=1)] = tuple(MACHINES)
     n_train: Annotated[int, Field(ge=1, le=9999)] = 60

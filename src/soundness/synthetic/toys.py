@@ -7,9 +7,8 @@ from functools import partial
 import numpy as np
 
 from soundness.aliases import Array
-from soundness.synthetic.faults import Anomaly, Fault, graded, impacts, noise_band, orders, whistle
+from soundness.synthetic.faults import Anomaly, Fault, graded, impacts, lasting, noise_band, orders, whistle
 from soundness.synthetic.signals import (
-    SAMPLE_RATE,
     Mode,
     detuned,
     ring_at,
@@ -90,7 +89,7 @@ class ToyCar:
         change = 0.25 * severity * rng.uniform(0.9, 1.1)
         _, faster = self._run(1.0 + change)
         delta = faster * self._scale - self.normal
-        return Anomaly(delta, 80.0, 7000.0, 0.0, self._n_samples / SAMPLE_RATE)
+        return lasting(delta, 80.0, 7000.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,5 +160,4 @@ class ToyTrain:
         bangs = [turning_times(laps, per_turn=2.0, jitter=0.002, rng=rng) + delay for delay in (0.0, 0.02, 0.04, 0.06)]
         times = np.concatenate(bangs)
         ringing = ring_at(self._n_samples, times, np.exp(0.2 * rng.standard_normal(times.size)), self._rail)
-        audible = graded(ringing, severity, loud_db=16.0)
-        return Anomaly(audible, 600.0, 4400.0, 0.0, self._n_samples / SAMPLE_RATE)
+        return lasting(graded(ringing, severity, loud_db=16.0), 600.0, 4400.0)

@@ -20,7 +20,7 @@ from soundness.detectors.bulk_scoring import scored
 from soundness.detectors.detector import Detector
 from soundness.detectors.normal_clips import NormalClips
 from soundness.monitoring.drift_statistics import compute_drift
-from soundness.monitoring.enrolment import enrol
+from soundness.monitoring.enrolment import enroll_clips
 from soundness.scoring.scorers import NearestNeighborScorer, TrainingVectors
 from soundness.settings.loading import DEFAULT_SYSTEM, load_settings
 
@@ -78,7 +78,7 @@ def enrolment(work: Path) -> Iterator[Row]:
             for data in (alone.parents[1], cars)
         )
         started = process_time()
-        enrolled = enrol(before, new, condition="car_2", domain="target").detector
+        enrolled = enroll_clips(before, new, condition="car_2", domain="target").detector
         seconds = process_time() - started
         aucs = [auc_of(detector, cars / "test") for detector in (before, enrolled, trained)]
         shown = "; ".join(
@@ -156,15 +156,15 @@ def answers(folder: Path, seed: int) -> Iterator[tuple[str, str, str]]:
     known, held = order[:N_KNOWN], order[N_KNOWN : N_KNOWN + N_NEW]
     for what, (expected, change) in CHANGES.items():
         changed = measured([change(waveforms["source"][index], rng) for index in held])
-        yield what, expected, answer(source.chosen(known), changed, rng)
-    yield "target domain", "new condition", answer(source.chosen(known), target, rng)
+        yield what, expected, answer(source.subset(known), changed, rng)
+    yield "target domain", "new condition", answer(source.subset(known), target, rng)
     conditions = np.array([path.stem.split("_normal_")[1][5:] for path in paths["source"]])
     for condition in np.unique(conditions)[:2]:
         others, own = np.flatnonzero(conditions != condition), np.flatnonzero(conditions == condition)[:N_NEW]
-        yield f"new {condition}", "new condition", answer(source.chosen(others), source.chosen(own), rng)
+        yield f"new {condition}", "new condition", answer(source.subset(others), source.subset(own), rng)
     for _ in range(20):
         order = rng.permutation(len(source))
-        yield "nothing", "nothing", answer(source.chosen(order[:N_KNOWN]), source.chosen(order[N_KNOWN:][:N_NEW]), rng)
+        yield "nothing", "nothing", answer(source.subset(order[:N_KNOWN]), source.subset(order[N_KNOWN:][:N_NEW]), rng)
 
 
 def answer(before: NormalClips, new: NormalClips, rng: np.random.Generator) -> str:

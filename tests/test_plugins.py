@@ -232,7 +232,7 @@ def test_a_representation_of_ones_own_with_a_network_is_treated_as_one(fan, smal
     assert is_random(settings)
     machines = list(open_dataset(fan).machines.values())
     assert expected_seconds(settings, machines) - expected_seconds(small("log-mel-knn"), machines) == 7 * 2.0
-    assert "shorter than one segment of 20: repeated to fill it" in detector.remarks(waveform[:, :2_000])[0]
+    assert "shorter than one segment of 20: repeated to fill it" in detector.notes(waveform[:, :2_000])[0]
     description = describe_system(settings, uses_attributes=False)
     assert description.machine_learning_method == f"small network, {settings.scorer.name}"
 

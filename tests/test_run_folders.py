@@ -1,4 +1,4 @@
-"""What a training was started with is known again, wherever the data lie, and whatever differs is named."""
+"""A run folder is begun, resumed, replaced or refused; what a run was started with is known again."""
 
 import json
 
@@ -10,14 +10,85 @@ from soundness.run_folders import begin_run, check_identity, read_identity
 IDENTITY = {"system": "conditional", "seed": 3, "machine_types": ["fan"], "settings": {"a": [1, 2.5], "b": None}}
 
 
-def begin(folder):
-    begin_run(folder, IDENTITY, kind="training", file_name="run.json", existing="refuse", parts=lambda _: [])
+def begin(folder, existing="refuse", **changes):
+    begin_run(
+        folder,
+        {**IDENTITY, **changes},
+        kind="training",
+        file_name="run.json",
+        existing=existing,
+        parts=lambda before: [*(f"{name}.result" for name in before["machine_types"]), "work"],
+    )
+
+
+@pytest.fixture
+def finished(tmp_path):
+    """A run with results, and a file that is not its own."""
+    folder = tmp_path / "out"
+    begin(folder)
+    (folder / "fan.result").write_text("a result")
+    (folder / "work").mkdir()
+    (folder / "work" / "log").write_text("a log")
+    (folder / "notes.txt").write_text("a person's own")
+    return folder
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
 
 
 def test_what_was_written_is_read_and_passes(tmp_path):
     begin(tmp_path / "out")
     assert read_identity(tmp_path / "out" / "run.json") == IDENTITY
     check_identity(tmp_path / "out" / "run.json", IDENTITY)
+
+
+def test_a_folder_that_holds_an_identity_alone_counts_as_empty(tmp_path):
+    begin(tmp_path / "out")
+    begin(tmp_path / "out", seed=4)
+    assert read_identity(tmp_path / "out" / "run.json")["seed"] == 4
+
+
+def test_results_are_refused_unless_they_are_to_be_resumed_or_replaced(finished):
+    with pytest.raises(OutputError, match=r"out: exists already; --overwrite replaces it, --resume goes on with it"):
+        begin(finished)
+    assert names(finished) == ["fan.result", "notes.txt", "run.json", "work"]
+
+
+def test_a_run_is_resumed_with_all_that_is_there(finished):
+    begin(finished, "resume")
+    assert names(finished) == ["fan.result", "notes.txt", "run.json", "work"]
+
+
+def test_a_run_of_something_else_is_not_resumed(finished):
+    with pytest.raises(OutputError, match=r"out: was started with another seed"):
+        begin(finished, "resume", seed=4)
+
+
+def test_where_there_is_nothing_to_resume_a_run_is_begun(tmp_path):
+    begin(tmp_path / "out", "resume")
+    assert read_identity(tmp_path / "out" / "run.json") == IDENTITY
+
+
+def test_replacing_removes_the_parts_of_the_earlier_run_and_nothing_else(finished):
+    begin(finished, "replace", machine_types=["pump"])
+    assert names(finished) == ["notes.txt", "run.json"]
+    assert read_identity(finished / "run.json")["machine_types"] == ["pump"]
+
+
+@pytest.mark.parametrize("existing", ["refuse", "resume", "replace"])
+def test_a_folder_of_anything_else_is_never_touched(tmp_path, existing):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(OutputError, match=r"is not the folder of a training \(no run\.json\); choose another"):
+        begin(tmp_path, existing)
+    assert names(tmp_path) == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("existing", ["refuse", "resume", "replace"])
+def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path, existing):
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(OutputError, match=r"out: is a file; a folder for the training is expected"):
+        begin(tmp_path / "out", existing)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,13 @@
 """Limits of the number of threads overlap, and leave behind what they found."""
 
 import threading
+import time
 
 import pytest
 import torch
 from threadpoolctl import OpenBLASController, threadpool_info, threadpool_limits
 
-from soundness.threads import one_blas_thread, one_thread_each
+from soundness.threads import map_recordings, one_blas_thread, one_thread_each
 
 
 def blas_threads():
@@ -105,3 +106,40 @@ def test_a_limit_is_lifted_where_what_it_is_for_fails():
     with pytest.raises(ZeroDivisionError), one_thread_each():
         1 / 0  # noqa: B018
     assert threads() == (3, 3)
+
+
+def test_results_come_in_the_order_of_the_recordings():
+    done = []
+
+    def slow_first(item):
+        time.sleep(0.05 if item == 0 else 0.0)
+        done.append(item)
+        return item
+
+    assert list(map_recordings(slow_first, iter(range(8)), n_workers=2)) == list(range(8))
+    assert done != sorted(done)
+
+
+def test_few_recordings_are_read_ahead():
+    started = []
+    results = map_recordings(started.append, range(1_000), n_workers=2)
+    next(results)
+    time.sleep(0.05)
+    results.close()
+    assert len(started) <= 2 * 4 + 2
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_each_recording_has_one_thread_and_the_caller_gets_its_own_back():
+    assert set(map_recordings(lambda _: threads(), range(4), n_workers=2)) == {(1, 1)}
+    assert threads() == (3, 3)
+
+
+def test_what_fails_ends_the_iteration():
+    def fail(item):
+        if item == 2:
+            raise ValueError("no such recording")
+        return item
+
+    with pytest.raises(ValueError, match="no such recording"):
+        list(map_recordings(fail, range(100), n_workers=2))

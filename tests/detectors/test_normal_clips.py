@@ -33,7 +33,7 @@ def test_it_comes_back_from_its_arrays():
 
 
 def test_clips_of_other_domains_join():
-    joined = measured().joined(measured(("new", "source"), seed=1))
+    joined = measured().concatenate(measured(("new", "source"), seed=1))
     assert joined.names == ("0/0", "0/1", "1/0", "1/1")
     assert joined.domain_names == ("source", "target", "new")
     assert joined.domains.tolist() == [0, 1, 2, 0]
@@ -47,6 +47,6 @@ def test_a_recording_is_known_again():
 
 
 def test_some_of_them_keep_their_order_and_domains():
-    some = measured(("source", "target", "target")).chosen(np.array([2, 0]))
+    some = measured(("source", "target", "target")).subset(np.array([2, 0]))
     assert some.names == ("0/2", "0/0")
     assert some.of_domain("target").tolist() == [True, False]

@@ -22,7 +22,12 @@ def clips(n_clips, seed=0, *, domain="source", means=0.0, floors=0.0):
     own, quiet = own + means, quiet + floors
     levels = 10 * np.log10((10 ** (own / 10)).sum(axis=1))
     arrays = [array.astype(np.float32) for array in (own, quiet, levels)]
-    return NormalClips(tuple(map(str, range(n_clips))), *arrays, np.zeros(n_clips, np.int64), (domain,))
+    return NormalClips(
+        names=tuple(map(str, range(n_clips))),
+        **dict(zip(("means", "floors", "levels"), arrays, strict=True)),
+        domains=np.zeros(n_clips, np.int64),
+        domain_names=(domain,),
+    )
 
 
 def drift_from(before, new, *, scores=None, new_scores=NO_SCORES):
@@ -64,7 +69,7 @@ def test_highest_bands_that_fell_alone_are_for_the_microphone():
 def test_a_new_mix_of_known_conditions_is_nothing():
     before, fresh = clips(60), clips(30, 1)
     chosen = np.flatnonzero(np.arange(30) % 2 == 0)
-    one = replace(fresh.chosen(chosen), domains=np.zeros(15, int), domain_names=("",))
+    one = replace(fresh.subset(chosen), domains=np.zeros(15, int), domain_names=("",))
     assert drift_from(before, one).answer == "nothing"
 
 
@@ -79,7 +84,7 @@ def test_clips_that_fit_any_known_domain_have_not_moved():
     target = clips(20, 2, domain="target", means=moved, floors=moved)
     fresh = clips(8, 3, means=moved, floors=moved)
     assert drift_from(clips(60), fresh).answer == "new condition"
-    assert drift_from(clips(60).joined(target), fresh).answer == "nothing"
+    assert drift_from(clips(60).concatenate(target), fresh).answer == "nothing"
 
 
 def test_scores_that_rose_alone_ask_for_a_recalibration():

@@ -92,3 +92,12 @@ def test_a_clip_that_cannot_be_used_is_refused_by_name(calibrated, fresh):
 def test_a_single_clip_is_too_few(calibrated, fresh):
     with pytest.raises(DataError, match="1 target clip to calibrate by; at least 2 are needed"):
         recalibrate(calibrated[0], fresh[:1], domain="target")
+
+
+def test_paths_may_come_one_by_one(calibrated, fresh):
+    detector, _ = calibrated
+    listed = recalibrate(detector, fresh).calibration.scores
+    iterated = recalibrate(detector, iter(fresh)).calibration.scores
+    assert {name: list(scores) for name, scores in iterated.items()} == {
+        name: list(scores) for name, scores in listed.items()
+    }

@@ -8,7 +8,7 @@ import soundfile
 from monitored import TONE_HZ
 from soundness.detectors.reader import read_recording
 from soundness.detectors.saving import load_detector, save_detector
-from soundness.monitoring.enrolment import enrol
+from soundness.monitoring.enrolment import enroll_clips
 from soundness.reports.explained_clip import explain_recording
 
 
@@ -16,7 +16,7 @@ def test_normal_clips_survive_the_file_and_older_files_do_without_them(workshop_
     kept = workshop_detector.normal_clips
     assert len(kept.names) == len(kept.means) == 12
     assert kept.nearest(kept.means[3] + 0.001, 2)[0] == 3
-    assert kept.joined(kept).names[12:] == kept.names
+    assert kept.concatenate(kept).names[12:] == kept.names
     older = replace(workshop_detector, normal_clips=None)
     save_detector(older, tmp_path / "older.soundness")
     explained = explain_recording(load_detector(tmp_path / "older.soundness"), anomalous_clip, normal=None)
@@ -57,7 +57,7 @@ def test_an_enrolled_clip_that_is_the_nearest_has_its_name_and_its_recording(
     later.parent.mkdir()
     samples, rate = soundfile.read(anomalous_clip)
     soundfile.write(later, 0.97 * samples, rate)
-    enrolled = enrol(workshop_detector, [later], condition="b", is_forced=True).detector
+    enrolled = enroll_clips(workshop_detector, [later], condition="b", is_forced=True).detector
     explained = explain_recording(enrolled, anomalous_clip, normal=tmp_path)
     assert explained.nearest.name == "later/monday.wav"
     assert explained.notes == ()

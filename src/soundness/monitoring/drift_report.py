@@ -8,11 +8,12 @@ import numpy as np
 
 from soundness.aliases import CountProgress, PathLike
 from soundness.audio.log_mel import band_centres
+from soundness.data.datasets import list_clips
 from soundness.detectors.detector import Detector
 from soundness.detectors.saving import one_detector
 from soundness.errors import DataError, SettingsError
 from soundness.monitoring.drift_statistics import ALPHA, Drift, compute_drift
-from soundness.monitoring.new_clips import joined_clips, read_new_clips
+from soundness.monitoring.new_clips import concatenate_clips, read_new_clips
 
 __all__ = ["DriftReport", "drift", "report_drift"]
 
@@ -127,7 +128,7 @@ def report_drift(
             f"the detector of {detector.machine_type} holds no band statistics of its training clips, since an earlier "
             f"version made it; train it anew"
         )
-    fresh = read_new_clips(detector, paths, progress=progress)
+    fresh = read_new_clips(detector, list_clips(paths), progress=progress)
     for each in fresh:
         if each.clip.label == "anomaly":
             raise DataError("labelled anomalous; drift is measured on normal clips", path=each.clip.path)
@@ -139,7 +140,7 @@ def report_drift(
         scores = calibration.scores
     found = compute_drift(
         before,
-        joined_clips(fresh, domain=""),
+        concatenate_clips(fresh, domain=""),
         scores=scores,
         new_scores=np.array([each.score for each in fresh]),
         rng=np.random.default_rng(seed),

@@ -1,4 +1,4 @@
-"""New normal clips join a detector without any training: its memory bank, its calibration, its band statistics."""
+"""`enroll`: new normal clips join a detector without training, in memory bank, calibration and band statistics."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -8,43 +8,44 @@ import numpy as np
 
 from soundness.aliases import Array, CountProgress, PathLike
 from soundness.audio.log_mel import band_centres
+from soundness.data.datasets import list_clips
 from soundness.detectors.detector import Detector, TrainingSummary
 from soundness.detectors.normal_clips import NormalClips
-from soundness.detectors.saving import one_detector, writable
+from soundness.detectors.saving import one_detector, save_detector, writable
 from soundness.errors import DataError, SettingsError
-from soundness.monitoring.new_clips import NewClip, joined_clips, read_new_clips
+from soundness.monitoring.new_clips import NewClip, concatenate_clips, read_new_clips
 from soundness.scoring.calibration import Calibration
 from soundness.scoring.scorers import ANY_DOMAIN, Scorer, TrainingVectors
 
-__all__ = ["EnrolledClip", "Enrolment", "enrol", "enroll"]
+__all__ = ["EnrolledClip", "Enrolment", "enroll", "enroll_clips"]
 
-ODD_P_VALUE = 0.02
-"""A clip with a p-value of this or less in every domain is odd; in a small domain, one above all its clips."""
-FEWEST_WITNESSES = 4
-"""Fewer new clips than this cannot say of one of them that it is as the others are."""
+ANOMALOUS_P_VALUE = 0.02
+"""A clip with at most this p-value in every domain is anomalous; in a small domain, one above all its clips."""
+FEWEST_CLIPS = 4
+"""With fewer new clips, an anomalous one cannot be compared with the others."""
 EXPLAINED_SHARE = 0.5
-"""How much of what makes a clip odd must be gone once the other new clips are known."""
+"""Share of a clip's excess score that must vanish once the other new clips are enrolled."""
 FARTHEST = 5.0
-"""So many deviations above the median of the new clips, all of them beside the others, a clip is apart from them."""
+"""A clip lies apart from the other new clips if its score beside them is so many deviations above their median."""
 
 _EMPTY_DB = 30.0  # a band so far below all normal clips has no sound in it
 _EMPTY_SHARE = 0.04  # of the bands, from the highest down
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnrolledClip:
-    """What the detector says of a new clip.
+    """A new clip and its scores.
 
     Parameters
     ----------
     path
         The recording.
     score, p_value
-        By the detector as it was.
+        Score and p-value by the detector before the enrolment.
     score_beside
-        With all other new clips enrolled, and not this one.
+        Score with all other new clips enrolled, and not this one.
     danger
-        Why it should not be enrolled; empty where nothing is wrong with it.
+        Reason why it should not be enrolled; empty if there is none.
     """
 
     path: Path
@@ -54,20 +55,20 @@ class EnrolledClip:
     danger: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Enrolment:
-    """A detector that new clips have joined.
+    """A detector with new clips enrolled.
 
     Parameters
     ----------
     detector
         The new one.
     domain
-        Where they joined.
+        Domain of the new clips.
     clips
-        In the order given.
+        The new clips, in their order.
     notes
-        What was updated and what was kept, and what to know of the clips as a whole.
+        Notes on what was updated and kept, and on the clips as a whole.
     """
 
     detector: Detector
@@ -76,7 +77,7 @@ class Enrolment:
     notes: tuple[str, ...]
 
 
-def enrol(
+def enroll_clips(
     detector: Detector,
     paths: Iterable[PathLike],
     *,
@@ -85,30 +86,30 @@ def enrol(
     is_forced: bool = False,
     progress: CountProgress | None = None,
 ) -> Enrolment:
-    """Let normal clips of a condition that is new join a detector.
+    """Enroll normal clips of a new condition.
 
-    A new condition is expected to be odd as a whole. What is dangerous is a single clip that is odd, and that the other
-    new clips do not explain: one whose score hardly sinks once they are enrolled, or stays far above theirs.
+    Clips of a new condition are expected to be anomalous as a whole. Dangerous is a single anomalous clip that the
+    other new clips do not explain: one whose score hardly falls once they are enrolled, or stays far above theirs.
 
     Parameters
     ----------
     detector
-        With a scorer that keeps normal clips, and a calibration.
+        Detector with a calibration and a scorer that keeps normal clips.
     paths
         Normal recordings, or folders of them.
     condition
-        What is new about them, in a word.
+        Name of the new condition.
     domain
-        Where they join, such as ``target``; ``None`` for a domain of their own, called as the condition.
+        Domain of the clips, such as ``target``; ``None`` for a domain of their own, named as the condition.
     is_forced
-        Enrol dangerous clips all the same.
+        Enroll dangerous clips all the same.
     progress
-        Is told how many recordings are done, and of how many.
+        Called with the number of recordings done and the total.
 
     Raises
     ------
     DataError
-        If a clip is dangerous, or is there already.
+        If a clip is dangerous, or was enrolled before.
     AudioError
         If one cannot be used.
     SettingsError
@@ -116,15 +117,15 @@ def enrol(
     """
     calibration = detector.calibration
     if calibration is None:
-        raise SettingsError(f"the detector of {detector.machine_type} is not calibrated; soundness calibrate does it")
+        raise SettingsError(f"the detector of {detector.machine_type} is not calibrated; soundness calibrate does that")
     if not condition.strip():
         raise SettingsError("condition: no name; expected one such as car_2 or microphone-left")
     domain = condition if domain is None else domain
-    fresh = read_new_clips(detector, paths, progress=progress)
-    _check_new(detector.normal_clips, fresh)
-    training = _vectors(detector, fresh, domain)
+    new = read_new_clips(detector, list_clips(paths), progress=progress)
+    _check_new(detector.normal_clips, new)
+    training = _vectors(detector, new, domain)
     beside = _scores_beside(detector.scorer, training)
-    clips = _judged(detector, calibration, fresh, beside)
+    clips = _enrolled_clips(detector, calibration, new, beside)
     if not is_forced:
         _check_safe(clips, beside)
     notes = tuple(_notes(detector, calibration, training, clips, domain))
@@ -133,33 +134,33 @@ def enrol(
     changed = replace(
         detector,
         scorer=detector.scorer.enrolled(training),
-        normal_clips=None if known is None else known.joined(joined_clips(fresh, domain=domain)),
+        normal_clips=None if known is None else known.concatenate(concatenate_clips(new, domain=domain)),
         summary=_summary(detector.summary, domain, len(clips), (about, *notes)),
     )
     scores = np.concatenate([calibration.scores.get(domain, np.empty(0)), beside])
-    joined = Calibration.from_scores({**calibration.scores, domain: scores}, origin=calibration.origin)
-    return Enrolment(changed.calibrated(joined), domain, tuple(clips), notes)
+    extended = Calibration.from_scores({**calibration.scores, domain: scores}, origin=calibration.origin)
+    return Enrolment(detector=changed.calibrated(extended), domain=domain, clips=tuple(clips), notes=notes)
 
 
-def _check_new(known: NormalClips | None, fresh: Sequence[NewClip]) -> None:
-    """Refuse a recording that the detector has, or that comes twice: beside itself no clip is odd."""
+def _check_new(known: NormalClips | None, new: Sequence[NewClip]) -> None:
+    """Refuse a recording that the detector has, or that comes twice: beside itself no clip is anomalous."""
     before: list[NewClip] = []
-    for each in fresh:
-        bands = each.remembered.means[0], each.remembered.floors[0]
+    for each in new:
+        bands = each.statistics.means[0], each.statistics.floors[0]
         if known is not None and (index := known.same_as(*bands)) is not None:
             raise DataError(
                 f"{each.clip.path}: the same recording as {known.names[index]}, which is normal clip {index + 1} of "
                 f"{len(known)} that the detector has"
             )
         for other in before:
-            if other.remembered.same_as(*bands) is not None:
+            if other.statistics.same_as(*bands) is not None:
                 raise DataError(f"{each.clip.path}: the same recording as {other.clip.path}")
         before.append(each)
 
 
-def _vectors(detector: Detector, fresh: Sequence[NewClip], domain: str) -> TrainingVectors:
-    """The clips as a scorer takes them, all under the condition of the network that reconstructs them best."""
-    vectors = np.stack([each.vectors for each in fresh])
+def _vectors(detector: Detector, new: Sequence[NewClip], domain: str) -> TrainingVectors:
+    """Vectors of the clips, all under the condition of the network that reconstructs them best."""
+    vectors = np.stack([each.vectors for each in new])
     own = int(np.linalg.norm(vectors, axis=2).sum(axis=0).argmin())
     domains = list(detector.summary.n_clips)
     index = domains.index(domain) if domain in domains else len(domains)
@@ -173,56 +174,64 @@ def _vectors(detector: Detector, fresh: Sequence[NewClip], domain: str) -> Train
 
 def _scores_beside(scorer: Scorer, training: TrainingVectors) -> Array:
     """Score of each clip with all others enrolled, shape ``(clip,)``."""
-    everybody = np.arange(len(training.vectors))
-    if len(everybody) == 1:
-        scorer.enrolled(training)  # or it says that it cannot
+    indices = np.arange(len(training.vectors))
+    if len(indices) == 1:
+        scorer.enrolled(training)  # raises an error if it cannot
         return np.array([scorer.score(training.vectors[0])])
     return np.array(
-        [scorer.enrolled(training.subset(everybody != clip)).score(training.vectors[clip]) for clip in everybody]
+        [scorer.enrolled(training.subset(indices != clip)).score(training.vectors[clip]) for clip in indices]
     )
 
 
-def _judged(
-    detector: Detector, calibration: Calibration, fresh: Sequence[NewClip], beside: Array
+def _enrolled_clips(
+    detector: Detector, calibration: Calibration, new: Sequence[NewClip], beside: Array
 ) -> list[EnrolledClip]:
     usual = max(float(np.median(scores)) for scores in calibration.used.values())
     farthest = float(np.median(beside)) + FARTHEST * _deviation(calibration, beside)
     found = []
-    for each, score_beside in zip(fresh, beside, strict=True):
+    for each, score_beside in zip(new, beside, strict=True):
         p_value = calibration.p_value(each.score)
         reasons = _empty_bands(detector, each)
         if each.clip.label == "anomaly":
             reasons.append("its name calls it anomalous")
-        if _is_odd(calibration, each.score):
+        if _is_anomalous(calibration, each.score):
             explained = (each.score - score_beside) / max(each.score - usual, 1e-12)
-            if len(fresh) < FEWEST_WITNESSES:
-                reasons.append(f"highly anomalous, and {len(fresh) - 1} other new clip(s) cannot tell what is new")
-            elif explained < EXPLAINED_SHARE or (_is_odd(calibration, score_beside) and score_beside > farthest):
-                reasons.append(f"highly anomalous, and unlike the other {len(fresh) - 1} new clips")
-        found.append(EnrolledClip(each.clip.path, each.score, p_value, float(score_beside), "; ".join(reasons)))
+            if len(new) < FEWEST_CLIPS:
+                reasons.append(f"highly anomalous, and {len(new) - 1} other new clip(s) cannot tell what is new")
+            elif explained < EXPLAINED_SHARE or (_is_anomalous(calibration, score_beside) and score_beside > farthest):
+                reasons.append(f"highly anomalous, and unlike the other {len(new) - 1} new clips")
+        found.append(
+            EnrolledClip(
+                path=each.clip.path,
+                score=each.score,
+                p_value=p_value,
+                score_beside=float(score_beside),
+                danger="; ".join(reasons),
+            )
+        )
     return found
 
 
 def _deviation(calibration: Calibration, beside: Array) -> float:
-    """Of scores of one condition: robust, by the new clips, and no less than that of a domain before."""
+    """Robust deviation of scores within one condition: of the new clips, or of a domain if that is larger."""
     return max(
         1.4826 * float(np.median(np.abs(scores - np.median(scores)))) for scores in (beside, *calibration.used.values())
     )
 
 
-def _is_odd(calibration: Calibration, score: float) -> bool:
-    """Whether a score is among the highest of each domain."""
+def _is_anomalous(calibration: Calibration, score: float) -> bool:
+    """True if a score is among the highest of each domain."""
     return all(
-        (1 + (values >= score).sum()) / (len(values) + 1) <= max(ODD_P_VALUE, 1 / (len(values) + 1))
+        (1 + (values >= score).sum()) / (len(values) + 1) <= max(ANOMALOUS_P_VALUE, 1 / (len(values) + 1))
         for values in calibration.used.values()
     )
 
 
-def _empty_bands(detector: Detector, fresh: NewClip) -> list[str]:
-    """Whether the highest bands are empty where normal clips have sound, as in a recording that was upsampled."""
+def _empty_bands(detector: Detector, new: NewClip) -> list[str]:
+    """Warning about empty highest bands where normal clips have sound, as in a recording that was upsampled."""
     if detector.normal_clips is None:
         return []
-    is_empty = fresh.remembered.means[0] < detector.normal_clips.means.min(axis=0) - _EMPTY_DB
+    is_empty = new.statistics.means[0] < detector.normal_clips.means.min(axis=0) - _EMPTY_DB
     n_empty = int(np.argmin(is_empty[::-1])) if not is_empty.all() else len(is_empty)
     if n_empty < _EMPTY_SHARE * len(is_empty):
         return []
@@ -256,23 +265,23 @@ def _notes(
     domain: str,
 ) -> list[str]:
     settings, found = detector.settings, []
-    n_anomalous = sum(_is_odd(calibration, clip.score) for clip in clips)
+    n_anomalous = sum(_is_anomalous(calibration, clip.score) for clip in clips)
     if 2 * n_anomalous > len(clips):
         found.append(
-            f"{n_anomalous} of {len(clips)} were odd before: so is a new condition, and so is a machine that fails "
-            f"all the time; no detector tells these apart"
+            f"{n_anomalous} of {len(clips)} were anomalous before: so is a new condition, and so is a machine "
+            f"that fails all the time; no detector tells these apart"
         )
     if (detector.summary.conditions) and len(training.condition_domains) > 1:
         nearest = detector.summary.conditions[int(training.own_conditions[0])]
-        found.append(f"the network is not trained anew: it hears them as it hears {nearest}, the nearest condition")
+        found.append(f"the network is not trained anew: it reads them as {nearest}, the nearest condition")
     if settings.scorer.whitening != "none":
-        is_told_apart = settings.scorer.normalization != "none"
-        found.append(f"whitening is {'fitted to all clips' if is_told_apart else 'kept: that of the clips before'}")
+        has_domains = settings.scorer.normalization != "none"
+        found.append(f"whitening is {'fitted to all clips' if has_domains else 'kept: that of the clips before'}")
     if settings.scorer.normalization in ("z-score", "quantile"):
         found.append(f"the normalization of {domain or 'normal'} is by the left-out distances of its clips")
     found.append("calibration scores of the clips before are kept, so their share in p-values is that of before")
     if detector.alarm_rule is not None:
-        found.append("the alarm rule is gone, since it promised for other clips; soundness alarms makes a new one")
+        found.append("the alarm rule is removed, for it was made for other clips; soundness alarms makes a new one")
     return found
 
 
@@ -286,8 +295,8 @@ def enroll(
     force: bool = False,
     overwrite: bool = False,
     progress: CountProgress | None = None,
-) -> "Enrolment":
-    """Let normal clips of a new condition join a detector; see `soundness.monitoring.enrolment.enrol`.
+) -> Enrolment:
+    """Enroll normal clips of a new condition in the detector of a file; see `enroll_clips`.
 
     Parameters
     ----------
@@ -297,26 +306,21 @@ def enroll(
         Normal recordings, or folders of them.
     out
         File of the new detector.
-    condition
-        What is new about the clips, in a word.
-    domain
-        Where they join, such as ``target``; ``None`` for a domain of their own, called as the condition.
+    condition, domain, progress
+        See `enroll_clips`.
     force
-        Enrol clips that are highly anomalous all the same.
+        Enroll dangerous clips all the same.
     overwrite
         Replace a file that is there.
-    progress
-        Is told how many recordings are done, and of how many.
 
     Raises
     ------
     SoundnessError
-        If the detector, a clip or the file does not do.
+        If the detector, a clip or the file cannot be used.
     """
     out = writable(out, overwrite=overwrite)
-    found = one_detector(detector)
-    from soundness.detectors.saving import save_detector
-
-    enrolment = enrol(found, clips, condition=condition, domain=domain, is_forced=force, progress=progress)
+    enrolment = enroll_clips(
+        one_detector(detector), clips, condition=condition, domain=domain, is_forced=force, progress=progress
+    )
     save_detector(enrolment.detector, out)
     return enrolment

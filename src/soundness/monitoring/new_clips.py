@@ -1,62 +1,61 @@
-"""Recordings that came after the training, as a detector hears them: for what changes a detector, or doubts it."""
+"""Recordings that a detector was not trained on, read and scored to calibrate, extend or check it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 
 import numpy as np
 from numpy.typing import NDArray
 
-from soundness.aliases import CountProgress, PathLike
+from soundness.aliases import CountProgress
 from soundness.audio.reading import AudioInfo, read_info
 from soundness.data.clips import Clip
-from soundness.data.datasets import list_clips
 from soundness.detectors.detector import Detector
 from soundness.detectors.normal_clips import NormalClips, name_of
 from soundness.errors import AudioError, DataError
 from soundness.threads import map_recordings
 
-__all__ = ["NewClip", "joined_clips", "read_new_clips"]
+__all__ = ["NewClip", "concatenate_clips", "read_new_clips"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class NewClip:
     """A recording that the detector was not trained on.
 
     Parameters
     ----------
     clip
-        What its name says.
+        Machine, domain and label from its name.
     info
-        What its header says.
+        Contents of its header.
     vectors
-        What the representation makes of it, shape ``(condition, feature)``.
+        Vectors of the representation, shape ``(condition, feature)``.
     score
         Anomaly score.
-    remembered
-        Its name and band statistics.
+    statistics
+        Name and band statistics.
     """
 
     clip: Clip
     info: AudioInfo
     vectors: NDArray[np.float64]
     score: float
-    remembered: NormalClips
+    statistics: NormalClips
 
 
 def read_new_clips(
-    detector: Detector, paths: Iterable[PathLike], *, progress: CountProgress | None = None
+    detector: Detector, clips: Sequence[Clip], *, progress: CountProgress | None = None
 ) -> list[NewClip]:
-    """Hear recordings, none of which may be silent or useless.
+    """Read and score recordings, each of which must be usable and hold sound.
 
     Parameters
     ----------
     detector
-        Of any system.
-    paths
-        Recordings, folders of them, or data sets, of which the test clips are taken.
+        Detector of any system.
+    clips
+        Recordings, from `soundness.data.datasets.list_clips`.
     progress
-        Is told how many recordings are done, and of how many.
+        Called with the number of recordings done and the total.
 
     Raises
     ------
@@ -65,7 +64,6 @@ def read_new_clips(
     AudioError
         If one cannot be used, is digital silence, or has another number of channels than the training clips.
     """
-    clips = list_clips(paths)
     if not clips:
         raise DataError("no recordings; expected normal ones")
     found = []
@@ -76,10 +74,10 @@ def read_new_clips(
     return found
 
 
-def joined_clips(clips: Iterable[NewClip], *, domain: str) -> NormalClips:
-    """What is to be remembered of several clips, all of them of one domain."""
-    joined = reduce(NormalClips.joined, [clip.remembered for clip in clips])
-    return replace(joined, domain_names=(domain,))
+def concatenate_clips(clips: Iterable[NewClip], *, domain: str) -> NormalClips:
+    """Band statistics of several clips, all of them of one domain."""
+    together = reduce(NormalClips.concatenate, [clip.statistics for clip in clips])
+    return replace(together, domain_names=(domain,))
 
 
 def _read(detector: Detector, clip: Clip) -> NewClip:
@@ -90,10 +88,11 @@ def _read(detector: Detector, clip: Clip) -> NewClip:
         raise AudioError("digital silence; expected the sound of a machine", path=clip.path)
     spectrograms = recording.spectrograms
     vectors = detector.representation.vectors(spectrograms).astype(np.float64)
-    remembered = NormalClips.from_log_mels(
+    statistics = NormalClips.from_log_mels(
         [spectrograms.reference], names=[name_of(clip)], domains=[""], n_channels=[info.n_channels]
     )
-    return NewClip(clip, info, vectors, detector.scorer.score(vectors), remembered)
+    score = detector.scorer.score(vectors)
+    return NewClip(clip=clip, info=info, vectors=vectors, score=score, statistics=statistics)
 
 
 def _check_channels(detector: Detector, clip: Clip, info: AudioInfo) -> None:

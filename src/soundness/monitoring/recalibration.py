@@ -1,23 +1,17 @@
-"""A detector that was trained before, calibrated by fresh normal clips."""
+"""`calibrate`: p-values of a trained detector by new normal clips."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
-
-from soundness.aliases import CountProgress, PathLike
-from soundness.detectors.saving import one_detector, writable
-from soundness.errors import DataError
-
-if TYPE_CHECKING:  # each verb loads what it needs, and no more
-    from soundness.detectors.detector import Detector
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 import numpy as np
 
+from soundness.aliases import CountProgress, PathLike
 from soundness.data.clips import Clip, parse_name
 from soundness.data.datasets import list_clips
 from soundness.detectors.detector import Detector
+from soundness.detectors.saving import one_detector, save_detector, writable
+from soundness.errors import DataError
 from soundness.monitoring.new_clips import NewClip, read_new_clips
 from soundness.scoring.calibration import Calibration, Origin
 
@@ -33,19 +27,19 @@ def recalibrate(
     domain: str | None = None,
     progress: CountProgress | None = None,
 ) -> Detector:
-    """The same detector with p-values and threshold by fresh normal clips, and with no alarm rule.
+    """The same detector with p-values and threshold by new normal clips, and without an alarm rule.
 
     Parameters
     ----------
     detector
-        Of any system.
+        Detector of any system.
     paths
         Normal recordings that it was not trained on, folders of them, or data sets, of which the test clips are taken.
     domain
-        The domain of all of them, whose calibration they replace; ``None`` takes each clip's from its name, and
+        Domain of all of them, whose calibration they replace; ``None`` takes each clip's domain from its name, and
         replaces the calibration of all domains.
     progress
-        Is told how many recordings are done, and of how many.
+        Called with the number of recordings done and the total.
 
     Raises
     ------
@@ -57,44 +51,44 @@ def recalibrate(
     clips = list_clips(paths)
     _check(clips, domain)
     scores: dict[str, list[float]] = {}
-    for each in read_new_clips(detector, paths, progress=progress):
-        _check_fresh(detector, each)
+    for each in read_new_clips(detector, clips, progress=progress):
+        _check_unknown(detector, each)
         name = (each.clip.domain or "") if domain is None else domain
         scores.setdefault(name, []).append(each.score)
-    fresh = {name: np.array(values) for name, values in scores.items()}
+    new = {name: np.array(values) for name, values in scores.items()}
     before = {} if detector.calibration is None else detector.calibration.scores
     kept = {} if domain is None else {name: values for name, values in before.items() if name != domain}
     origin: Origin = "fresh" if detector.calibration is None or not kept else detector.calibration.origin
-    calibration = Calibration.from_scores({**kept, **fresh}, origin=origin)
-    notes = (*calibration.notes, *_notes(clips, before.keys(), kept.keys(), fresh.keys()))
+    calibration = Calibration.from_scores({**kept, **new}, origin=origin)
+    notes = (*calibration.notes, *_notes(clips, before.keys(), kept.keys(), new.keys()))
     return detector.calibrated(replace(calibration, notes=notes))
 
 
-def _check_fresh(detector: Detector, each: NewClip) -> None:
-    """Refuse a recording that the detector was trained on, whatever it is called."""
+def _check_unknown(detector: Detector, each: NewClip) -> None:
+    """Refuse a recording that the detector was trained on, whatever its name is."""
     known = detector.normal_clips
-    index = None if known is None else known.same_as(each.remembered.means[0], each.remembered.floors[0])
+    index = None if known is None else known.same_as(each.statistics.means[0], each.statistics.floors[0])
     if known is not None and index is not None:
         raise DataError(
             f"{each.clip.path}: the same recording as {known.names[index]}, which the detector was trained on; "
-            f"p-values need recordings that it does not know"
+            f"p-values need recordings that are new to it"
         )
 
 
 def _notes(
-    clips: Iterable[Clip], before: AbstractSet[str], kept: AbstractSet[str], fresh: AbstractSet[str]
+    clips: Iterable[Clip], before: AbstractSet[str], kept: AbstractSet[str], new: AbstractSet[str]
 ) -> Iterator[str]:
-    """What a person should know of clips and domains."""
+    """Notes on clips and domains."""
     called = [clip.path.name for clip in clips if _is_for_training(clip)]
     if called:
         yield (
             f"{len(called)} clip(s) are called training clips ({called[0]}): if the detector was fitted on them, "
             f"p-values are too small"
         )
-    if gone := sorted(before - kept - fresh):
+    if gone := sorted(before - kept - new):
         yield f"no clips of {', '.join(name or 'no domain' for name in gone)}: p-values no longer count it"
-    if kept and (new := sorted(fresh - before)):
-        yield f"{', '.join(new)}: new beside {', '.join(sorted(kept))}; a p-value is the largest over all of them"
+    if kept and (added := sorted(new - before)):
+        yield f"{', '.join(added)}: new beside {', '.join(sorted(kept))}; a p-value is the largest over all of them"
 
 
 def _is_for_training(clip: Clip) -> bool:
@@ -110,7 +104,7 @@ def _check(clips: Iterable[Clip], domain: str | None) -> None:
         name = (clip.domain or "") if domain is None else domain
         counts[name] = counts.get(name, 0) + 1
     if not counts:
-        raise DataError("nothing to calibrate by; expected normal recordings")
+        raise DataError("no recordings to calibrate by; expected normal ones")
     for name, count in counts.items():
         if count < _FEWEST_CLIPS:
             raise DataError(
@@ -127,8 +121,8 @@ def calibrate(
     domain: str | None = None,
     overwrite: bool = False,
     progress: CountProgress | None = None,
-) -> "Detector":
-    """Calibrate a detector by fresh normal clips; see `soundness.monitoring.recalibration.recalibrate`.
+) -> Detector:
+    """Calibrate the detector of a file by new normal clips; see `recalibrate`.
 
     Parameters
     ----------
@@ -138,22 +132,17 @@ def calibrate(
         Normal recordings that it was not trained on, or folders of them.
     out
         File of the calibrated detector.
-    domain
-        The domain of all clips; ``None`` takes it from their names.
+    domain, progress
+        See `recalibrate`.
     overwrite
         Replace a file that is there.
-    progress
-        Is told how many recordings are done, and of how many.
 
     Raises
     ------
     SoundnessError
-        If the detector, a clip or the file does not do.
+        If the detector, a clip or the file cannot be used.
     """
     out = writable(out, overwrite=overwrite)
-    found = one_detector(detector)
-    from soundness.detectors.saving import save_detector
-
-    calibrated = recalibrate(found, clips, domain=domain, progress=progress)
+    calibrated = recalibrate(one_detector(detector), clips, domain=domain, progress=progress)
     save_detector(calibrated, out)
     return calibrated

@@ -1,5 +1,6 @@
-"""The commands of the engineer: calibrate, alarms, watch, and score with alarms."""
+"""Commands on detectors in use, and scores with alarms."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from command_line import refusal, soundness
-from monitored import record, rule
+from monitored import hum_at, record, rule
 from soundness.detectors.saving import load_detector, save_detector
 
 
@@ -31,28 +32,6 @@ def clips(tmp_path: Path) -> Path:
 
 def rows(path: Path) -> dict[str, str]:
     return dict(line.split(",") for line in path.read_text().splitlines())
-
-
-def test_scores_come_with_p_values_and_alarms_and_the_official_files_stay_as_they_are(tmp_path, detector, clips):
-    plain = soundness("score", detector, clips, "--out", tmp_path / "plain", "-q")
-    result = soundness("score", detector, clips, "--out", tmp_path / "scores", "--alarms", "-q")
-    assert plain.exit_code == result.exit_code == 0
-    name = "fan_section_00_test.csv"
-    for prefix in ("anomaly_score", "decision_result", "p_value"):
-        ours, theirs = (tmp_path / folder / f"{prefix}_{name}" for folder in ("scores", "plain"))
-        assert ours.read_bytes() == theirs.read_bytes()
-    assert not (tmp_path / "plain" / f"alarm_{name}").exists()
-    known, scores = load_detector(detector), rows(tmp_path / "scores" / f"anomaly_score_{name}")
-    p_values = rows(tmp_path / "scores" / f"p_value_{name}")
-    assert {file: float(p) for file, p in p_values.items()} == {
-        file: known.p_value(float(score)) for file, score in scores.items()
-    }
-    assert list(rows(tmp_path / "scores" / f"alarm_{name}").values()) == ["0", "0", "0", "0", "1", "0"]
-    assert f"ALARM {clips / '4.wav'}" in result.stdout
-    assert "p-value" in result.stdout
-    again = soundness("score", detector, clips, "--out", tmp_path / "scores", "--overwrite", "-q")
-    assert again.exit_code == 0
-    assert not (tmp_path / "scores" / f"alarm_{name}").exists()
 
 
 def test_alarms_without_a_rule_are_refused_with_the_command_that_makes_one(tmp_path, calibrated, clips):
@@ -141,3 +120,57 @@ def test_ctrl_c_ends_a_watch_cleanly(clips, detector):
     assert process.returncode == 0
     assert out.splitlines()[-1] == "6 recordings scored, 1 alarm(s), 0 failed"
     assert err.splitlines() == ["stopped; the same command goes on from here"]
+
+
+def test_scores_come_with_p_values_and_alarms_and_the_official_files_stay_as_they_are(tmp_path, detector, clips):
+    plain = soundness("score", detector, clips, "--out", tmp_path / "plain", "-q")
+    result = soundness("score", detector, clips, "--out", tmp_path / "scores", "--alarms", "-q")
+    assert plain.exit_code == result.exit_code == 0
+    name = "fan_section_00_test.csv"
+    for prefix in ("anomaly_score", "decision_result", "p_value"):
+        ours, theirs = (tmp_path / folder / f"{prefix}_{name}" for folder in ("scores", "plain"))
+        assert ours.read_bytes() == theirs.read_bytes()
+    assert not (tmp_path / "plain" / f"alarm_{name}").exists()
+    known, scores = load_detector(detector), rows(tmp_path / "scores" / f"anomaly_score_{name}")
+    p_values = rows(tmp_path / "scores" / f"p_value_{name}")
+    assert {file: float(p) for file, p in p_values.items()} == {
+        file: known.p_value(float(score)) for file, score in scores.items()
+    }
+    assert list(rows(tmp_path / "scores" / f"alarm_{name}").values()) == ["0", "0", "0", "0", "1", "0"]
+    assert f"ALARM {clips / '4.wav'}" in result.stdout
+    assert "p-value" in result.stdout
+    again = soundness("score", detector, clips, "--out", tmp_path / "scores", "--overwrite", "-q")
+    assert again.exit_code == 0
+    assert not (tmp_path / "scores" / f"alarm_{name}").exists()
+
+
+@pytest.fixture
+def new_clips(tmp_path):
+    """A new condition: a hum of another pitch."""
+    return [hum_at(tmp_path / "fresh" / f"{seed}.wav", 900, seed) for seed in range(100, 108)]
+
+
+def test_an_enrolled_detector_is_read_back(trained, new_clips, tmp_path):
+    out = tmp_path / "new.soundness"
+    result = soundness("enroll", trained, *new_clips, "--condition", "b", "--domain", "target", "--out", out, "-q")
+    assert result.exit_code == 0, result.output
+    assert "b, enrolled as target" in result.stdout
+    enrolled = load_detector(out)
+    assert enrolled.normal_clips.domain_names == ("source", "target")
+    line = refusal("enroll", trained, *new_clips[:1], "--condition", "b", "--out", tmp_path / "x.soundness")
+    assert "--force enrolls it all the same" in line
+    assert not (tmp_path / "x.soundness").exists()
+    assert "exists already" in refusal("enroll", trained, *new_clips, "--condition", "b", "--out", out)
+
+
+def test_drift_is_reported_in_words(trained, tmp_path):
+    same = [record(tmp_path / "same" / f"{seed}.wav", seed) for seed in range(308, 316)]
+    result = soundness("drift", trained, *same, "-q")
+    assert result.exit_code == 0, result.output
+    assert "nothing (p-value" in result.stdout
+    louder = [hum_at(tmp_path / "louder" / f"{seed}.wav", 400, seed, gain=2.0) for seed in range(300, 308)]
+    result = soundness("drift", trained, tmp_path / "louder", "--json", tmp_path / "drift.json", "-q")
+    assert result.exit_code == 0, result.output
+    assert "microphone gain changed" in result.stdout
+    assert "set its gain back by -6." in result.stdout
+    assert len(louder) == json.loads((tmp_path / "drift.json").read_text())["n_clips"]

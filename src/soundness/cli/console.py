@@ -1,4 +1,4 @@
-"""What a person sees: tables on standard output, progress and messages on standard error."""
+"""Output of commands: tables on standard output, progress and messages on standard error."""
 
 import logging
 import sys

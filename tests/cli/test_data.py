@@ -1,6 +1,7 @@
-"""The command `download` as its user meets it."""
+"""Commands on data sets: inspect and download."""
 
 import io
+from pathlib import Path
 from zipfile import ZipFile
 
 import numpy as np
@@ -8,11 +9,24 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
+from command_line import refusal
 from records_server import Fault, serving
 from soundness.cli import app
 from soundness.data.downloads import RECORDS, ZENODO
 
 (DEV,) = RECORDS[2025]["dev"]
+
+
+def test_a_folder_without_audio_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for command in (["inspect"], ["train", "--out", tmp_path / "run"]):
+        line = refusal(command[0], tmp_path / "empty", *command[1:])
+        assert f"{tmp_path / 'empty'}: no audio found" in line
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    assert str(tmp_path / "nowhere") in refusal("inspect", tmp_path / "nowhere")
+    assert str(tmp_path / "nowhere") in refusal("evaluate", tmp_path / "nowhere")
 
 
 @pytest.fixture
@@ -29,11 +43,11 @@ def server(monkeypatch):
 
 
 def download(server, *arguments):
-    given = ["download", *map(str, arguments), "--part", "dev", "--base-url", server.url]
-    return CliRunner().invoke(app, given, catch_exceptions=False)
+    command = ["download", *map(str, arguments), "--part", "dev", "--base-url", server.url]
+    return CliRunner().invoke(app, command, catch_exceptions=False)
 
 
-def test_a_download_says_what_came_and_the_next_that_it_is_there(server, tmp_path):
+def test_a_download_names_its_archives_and_the_next_leaves_them(server, tmp_path):
     result = download(server, 2025, "--machines", "fan", "--out", tmp_path)
     assert result.exit_code == 0
     assert result.stdout.splitlines() == ["dev: fan", f"1 archive(s) fetched; 3 files in {tmp_path}"]
@@ -48,13 +62,13 @@ def test_a_download_says_what_came_and_the_next_that_it_is_there(server, tmp_pat
     assert again.stderr == ""
 
 
-def test_the_help_names_the_years_and_the_server_that_there_are():
+def test_the_help_names_the_years_and_the_server():
     text = CliRunner().invoke(app, ["download", "-h"], terminal_width=200).stdout
     assert f"{min(RECORDS)} to {max(RECORDS)}" in text
     assert ZENODO in text
 
 
-def test_a_quiet_download_says_only_what_came(server, tmp_path):
+def test_a_quiet_download_prints_results_alone(server, tmp_path):
     result = download(server, 2025, "--out", tmp_path, "--quiet", "--keep-archives")
     assert result.stderr == ""
     assert (tmp_path / "archives" / "dev_fan.zip").is_file()
@@ -67,7 +81,7 @@ def test_a_quiet_download_says_only_what_came(server, tmp_path):
         ((2022,), "no data of the year 2022; there are 2023, 2024, 2025, 2026"),
     ],
 )
-def test_what_there_is_not_is_one_line_and_status_2(server, tmp_path, arguments, message):
+def test_an_unknown_machine_or_year_is_one_line_and_status_2(server, tmp_path, arguments, message):
     result = download(server, *arguments, "--out", tmp_path / "data")
     assert result.exit_code == 2
     assert result.stderr.splitlines() == [f"soundness: {message}"]

@@ -1,0 +1,114 @@
+"""Exit status, messages and help of the command line."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from command_line import soundness
+from recordings import write
+
+
+def test_the_version_is_printed() -> None:
+    assert soundness("--version").stdout == "soundness 0.1.0\n"
+
+
+def test_the_package_runs_as_a_module_with_its_exit_status(tmp_path: Path) -> None:
+    command = (sys.executable, "-m", "soundness")
+    version = subprocess.run((*command, "--version"), capture_output=True, text=True, check=True)
+    assert version.stdout == "soundness 0.1.0\n"
+    missing = subprocess.run((*command, "inspect", tmp_path / "none"), capture_output=True, text=True, check=False)
+    assert missing.returncode == 2
+    assert str(tmp_path / "none") in missing.stderr
+
+
+def test_training_without_torch_says_what_to_install(tmp_path: Path, pump: Path) -> None:
+    program = "import sys; sys.modules['torch'] = None; from soundness.cli import main; main()"
+    for arguments in (("train", str(pump), "--out", str(tmp_path / "r")), ("score", "x", "y", "--out", "z")):
+        done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True)
+        assert done.returncode == 2
+        assert done.stderr == "soundness: this needs the package torch: pip install 'soundness[train]'\n"
+
+
+def test_inspecting_and_evaluating_need_no_torch(tmp_path: Path, pump: Path, run: Path) -> None:
+    write(tmp_path / "t" / "section_00_source_test_normal_0000_x.wav")
+    write(tmp_path / "t" / "section_00_source_test_anomaly_0000_x.wav", seed=3)
+    assert soundness("score", run, tmp_path / "t", "--out", tmp_path / "scores").exit_code == 0
+    program = "import sys; sys.modules['torch'] = None; from soundness.cli import main; main()"
+    for arguments in (("inspect", str(pump)), ("evaluate", str(tmp_path / "scores"))):
+        done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
+def test_a_training_without_a_network_does_without_lightning_which_takes_seconds_to_load(
+    tmp_path: Path, pump: Path
+) -> None:
+    program = "import sys; sys.modules['lightning_fabric'] = None; from soundness.cli import main; main()"
+    arguments = ("train", str(pump), "--out", str(tmp_path / "run"), "-q")
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_importing_soundness_loads_nothing_heavy() -> None:
+    program = "import sys, soundness; print(*sorted({'torch', 'numpy', 'typer', 'pydantic'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+@pytest.mark.slow
+def test_ctrl_c_is_one_line_and_status_two(tmp_path: Path, pump: Path) -> None:
+    command = Path(sys.executable).with_name("soundness")
+    out = tmp_path / "run"
+    arguments = (
+        "train",
+        str(pump),
+        "--out",
+        str(out),
+        "--system",
+        "conditional",
+        "--set",
+        "training.max_steps=100000",
+        "-q",
+    )
+    process = subprocess.Popen([command, *arguments], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list(out.rglob("last.ckpt")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "soundness: interrupted" in errors
+    assert "Traceback" not in errors
+    assert list(out.rglob("last.ckpt"))  # --resume can go on
+
+
+COMMANDS = {
+    "Data": ["download", "make-data", "inspect"],
+    "Train and score": [
+        "demo", "systems", "train", "score", "evaluate", "report", "train-separator", "separate",
+    ],
+    "In use": ["calibrate", "alarms", "watch", "explain", "enroll", "drift", "export"],
+    "Research": ["benchmark", "submission"],
+}  # fmt: skip
+
+
+def test_the_help_groups_the_commands_in_the_order_of_their_use() -> None:
+    text = soundness("--help").stdout
+    groups, group = {}, ""
+    for line in text.splitlines():
+        if line.startswith("╭─"):
+            group = line.strip("╭─╮ ")
+        elif line.startswith("│ ") and group in COMMANDS and line[2] != " ":
+            groups.setdefault(group, []).append(line.split()[1])
+    assert groups == COMMANDS
+    assert list(groups) == list(COMMANDS)
+
+
+@pytest.mark.parametrize("command", [command for commands in COMMANDS.values() for command in commands])
+def test_the_help_of_every_command_describes_it(command: str) -> None:
+    result = soundness(command, "--help")
+    assert result.exit_code == 0
+    assert len(result.stdout) > 300

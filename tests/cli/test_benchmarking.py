@@ -1,0 +1,60 @@
+"""Commands of research."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from command_line import refusal, soundness
+from soundness.evaluation.score_files import ClipScore, write_scores
+
+
+@pytest.fixture
+def systems(tmp_path: Path) -> tuple[Path, Path]:
+    """Scores of a better and a worse system, of names as in 2021."""
+    rng = np.random.default_rng(0)
+    names = [
+        f"section_00_{domain}_test_{label}_{number:04}.wav"
+        for domain in ("source", "target")
+        for label in ("normal", "anomaly")
+        for number in range(20)
+    ]
+    noise = dict(zip(names, rng.normal(size=len(names)), strict=True))
+    for folder, gain in (("better", 3.0), ("worse", 0.5)):
+        rows = [ClipScore(name, float(noise[name] + gain * ("anomaly" in name)), 0) for name in names]
+        write_scores(tmp_path / folder, "fan", "section_00", rows)
+    return tmp_path / "better", tmp_path / "worse"
+
+
+def test_a_submission_is_written_and_evaluates_as_its_scores_do(systems: tuple[Path, Path], tmp_path: Path) -> None:
+    result = soundness("submission", systems[0], "--out", tmp_path / "out", "--team", "demo")
+    assert result.exit_code == 0
+    folder = tmp_path / "out" / "task2" / "demo_task2_1"
+    assert f"1 machines, 80 clips in {folder}" in result.stdout
+    assert "no authors" in result.stderr
+    assert soundness("evaluate", folder, "-q").stdout == soundness("evaluate", systems[0], "-q").stdout
+    assert "exists already" in refusal("submission", systems[0], "--out", tmp_path / "out", "--team", "demo")
+
+
+def test_a_submission_without_decisions_is_refused(systems: tuple[Path, Path], tmp_path: Path) -> None:
+    (systems[0] / "decision_result_fan_section_00_test.csv").unlink()
+    line = refusal("submission", systems[0], "--out", tmp_path / "out", "--team", "demo")
+    assert "no decisions of fan section_00" in line
+
+
+def test_a_benchmark_names_the_system_whose_setting_is_wrong(tmp_path: Path) -> None:
+    command = ("benchmark", tmp_path, "--out", tmp_path / "out", "--systems", "conditional,log-mel-knn")
+    line = refusal(*command, "--set", "training.max_steps=3")
+    assert "systems: log-mel-knn: unknown setting 'max_steps'" in line
+    assert "'zero' is no whole number" in refusal(*command, "--seeds", "zero")
+    assert "systems: none is named" in refusal("benchmark", tmp_path, "--out", tmp_path / "out", "--systems", ",")
+
+
+@pytest.mark.slow
+def test_a_benchmark_prints_its_tables_and_logs_its_systems_unless_quiet(tmp_path: Path, fan: Path) -> None:
+    command = ("benchmark", fan, "--out", tmp_path / "out", "--systems", "log-mel-knn", "--seeds", "0")
+    result = soundness(*command, "--jobs", "1")
+    assert result.exit_code == 0, result.output
+    assert "per cent, mean ± deviation over seeds" in result.stdout
+    assert "log-mel-knn: score" in result.stderr
+    assert "log-mel-knn" not in soundness(*command, "-q").stderr

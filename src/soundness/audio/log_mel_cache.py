@@ -36,30 +36,18 @@ class CachedLogMel:
 
 
 class LogMelCache:
-    """Folder of log-mels, kept exact to the last bit.
+    """Folder of log-mels, kept exact to the last bit; made if it does not exist.
 
     Several processes may share it. A recording whose size or time of change differs counts as another.
-
-    Parameters
-    ----------
-    folder
-        Made if it does not exist.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def get(self, recording: Path, settings: SystemSettings, *, separator: str) -> CachedLogMel | None:
-        """Read the log-mel of a recording; ``None`` if there is none.
+        """Read the log-mel of a recording under the settings of a system; ``None`` if there is none.
 
-        Parameters
-        ----------
-        recording
-            An audio file.
-        settings
-            Settings of the system.
-        separator
-            Fingerprint of the separator that is applied; empty for none.
+        ``separator`` is the fingerprint of the separator that is applied; empty for none.
         """
         try:
             with np.load(self._file(recording, settings, separator)) as kept:

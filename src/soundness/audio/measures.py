@@ -47,11 +47,6 @@ class ClipMeasures:
 def measure_clip(path: Path) -> ClipMeasures:
     """Measure one recording, block by block.
 
-    Parameters
-    ----------
-    path
-        The audio file.
-
     Raises
     ------
     AudioError

@@ -105,11 +105,6 @@ def iter_audio(folder: Path, *, max_depth: int = 8) -> Iterator[Path]:
 def read_info(path: Path) -> AudioInfo:
     """Read a recording's header.
 
-    Parameters
-    ----------
-    path
-        The audio file.
-
     Raises
     ------
     AudioError
@@ -122,47 +117,23 @@ def read_info(path: Path) -> AudioInfo:
 def read_blocks(path: Path, *, block_samples: int = _BLOCK_SAMPLES) -> Iterator[Waveform]:
     """Read a recording block by block, at its own rate; memory does not grow with its length.
 
-    Parameters
-    ----------
-    path
-        The audio file.
-    block_samples
-        Most samples per channel in one block, at least 1.
-
     Yields
     ------
     ndarray
-        Samples, shape ``(time, channel)``: integers divided by their full scale, floats as they are.
+        Samples, shape ``(time, channel)``, at most `block_samples` each: integers divided by their full scale, floats
+        as they are.
 
     Raises
     ------
     AudioError
-        See `read_info`; or if there are no samples, fewer than the header says, or samples that are not finite.
+        As `read_info`; or if there are no samples, fewer than the header says, or samples that are not finite.
     """
     with _opened(path) as file:
         yield from _blocks(file, block_samples)
 
 
 def read_blocks_at(path: Path, *, sample_rate: int) -> Iterator[Waveform]:
-    """Read a recording block by block, resampled to a rate; memory does not grow with its length.
-
-    Parameters
-    ----------
-    path
-        The audio file.
-    sample_rate
-        Rate of the result in Hz.
-
-    Yields
-    ------
-    ndarray
-        Samples, shape ``(time, channel)``, of at least one sample each.
-
-    Raises
-    ------
-    AudioError
-        See `read_blocks`.
-    """
+    """Read a recording block by block, as `read_blocks`, resampled to `sample_rate` in Hz."""
     with _opened(path) as file:
         yield from (block for block in _blocks_at(file, sample_rate) if len(block) > 0)
 
@@ -230,12 +201,8 @@ def read_pieces(path: Path, *, sample_rate: int, fmax: float, n_samples: int) ->
 
     Parameters
     ----------
-    path
-        The audio file.
-    sample_rate
-        Rate of the result in Hz.
-    fmax
-        See `read_waveform`.
+    path, sample_rate, fmax
+        See `read_waveform`, as for the errors.
     n_samples
         Samples per channel in each piece, at `sample_rate`; a shorter rest at the end is left out.
 
@@ -243,11 +210,6 @@ def read_pieces(path: Path, *, sample_rate: int, fmax: float, n_samples: int) ->
     ------
     ndarray
         Waveform, shape ``(channel, time)``, full scale at -1 and 1.
-
-    Raises
-    ------
-    AudioError
-        See `read_waveform`.
     """
     with _opened(path) as file:
         _check_rate(file, fmax)

@@ -42,16 +42,9 @@ _MAX_DEPTH = 5  # root/dcase2025t2/dev_data/raw/fan, and one more
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something wrong or unusual in the data.
+    """Something wrong or unusual with a file or folder, in one line without the path.
 
-    Parameters
-    ----------
-    path
-        The file or folder that it is about.
-    message
-        Description in one line, without the path.
-    severity
-        ``error`` if training or scoring will refuse something because of it, else ``warning``.
+    Its severity is ``error`` if training or scoring will refuse something because of it, else ``warning``.
     """
 
     path: Path
@@ -65,16 +58,9 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """The recordings of one machine.
+    """Recordings of one machine, ordered by split folder and name.
 
-    Parameters
-    ----------
-    machine_type
-        Its name, such as ``fan``.
-    root
-        Its folder; the first, if ``dev_data`` and ``eval_data`` both hold it.
-    clips
-        All its clips, ordered by split folder and name.
+    ``root`` is its folder; the first, if ``dev_data`` and ``eval_data`` both hold it.
     """
 
     machine_type: str
@@ -102,16 +88,9 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Machines under one folder.
+    """Machines under one folder, by name in alphabetical order, at least one.
 
-    Parameters
-    ----------
-    root
-        The folder that was opened.
-    machines
-        By machine type, in the order of their names; at least one.
-    problems
-        Problems that leave the rest of the data of use.
+    ``problems`` are those that leave the rest of the data of use.
     """
 
     root: Path

@@ -116,15 +116,7 @@ class DownloadFolder:
                 )
 
     def unpack(self, archives: Mapping[ArchiveKey, tuple[str, str]], *, progress: Progress) -> None:
-        """Unpack the archives of one machine beside its folder, and then move all files there.
-
-        Parameters
-        ----------
-        archives
-            Name and MD5 of each.
-        progress
-            Called with the archive, the number of its files done and their total.
-        """
+        """Unpack the archives of one machine, with their name and MD5, beside its folder, then move all files there."""
         folder = self.folder(next(iter(archives)))
         staging = folder.with_name(f".{folder.name}.unpacking")
         shutil.rmtree(staging, ignore_errors=True)

@@ -33,17 +33,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """A file on a server.
-
-    Parameters
-    ----------
-    url
-        Its address, http or https.
-    size
-        In bytes.
-    md5
-        Its checksum, 32 hexadecimal digits.
-    """
+    """File on a server: address (http or https), size in bytes and MD5 in hexadecimal digits."""
 
     url: str
     size: int
@@ -101,13 +91,6 @@ class _RangeRefusedError(_TryAgainError):
 
 def fetch_text(url: str, *, retry: RetryPolicy) -> bytes:
     """Fetch a description, as bytes; retries are logged.
-
-    Parameters
-    ----------
-    url
-        An address, http or https.
-    retry
-        Number of tries and waits.
 
     Raises
     ------

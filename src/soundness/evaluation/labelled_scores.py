@@ -17,16 +17,9 @@ __all__ = ["LabelledScores", "nothing_to_evaluate", "read_labelled"]
 
 @dataclass(frozen=True, slots=True)
 class LabelledScores:
-    """Labelled clips of a folder of scores.
+    """Labelled clips of a folder of scores, by machine and section, sorted.
 
-    Parameters
-    ----------
-    clips
-        By machine and section, sorted.
-    n_scored
-        Number of machines and sections with scores.
-    notes
-        Reasons why clips were left out, a line each.
+    ``n_scored`` counts machines and sections with scores; ``notes`` state why clips were left out, a line each.
     """
 
     clips: tuple[LabelledClips, ...]
@@ -35,14 +28,9 @@ class LabelledScores:
 
 
 def read_labelled(folder: Path, *, truth: Path | None = None) -> LabelledScores:
-    """Read a folder of scores and the labels of its clips.
+    """Read a folder of scores and the labels of its clips; see `read_scores` and `read_truth`.
 
-    Parameters
-    ----------
-    folder
-        See `read_scores`.
-    truth
-        See `read_truth`; ``None`` takes the truth from the names of the clips.
+    A truth of ``None`` is that in the names of the clips.
 
     Raises
     ------

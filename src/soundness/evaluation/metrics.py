@@ -36,19 +36,9 @@ def roc_auc(labels: ArrayLike, scores: ArrayLike) -> float:
 
 
 def roc_aucs(labels: ArrayLike, scores: ArrayLike, weights: NDArray[np.generic]) -> Array:
-    """Area under the ROC curve of resamples; see `roc_auc`.
+    """Area under the ROC curve of resamples, shape ``(resample,)``; NaN where normal or anomalous clips lack.
 
-    Parameters
-    ----------
-    labels, scores
-        See `roc_auc`.
-    weights
-        Count of each clip in each resample, shape ``(resample, clip)``.
-
-    Returns
-    -------
-    ndarray
-        Shape ``(resample,)``; NaN for a resample that lacks normal or anomalous clips.
+    ``weights`` counts each clip in each resample, shape ``(resample, clip)``; see `roc_auc` for the others.
     """
     normal, anomalous = _by_score(labels, scores, weights)
     below = np.cumsum(normal, axis=1) - normal / 2
@@ -93,22 +83,12 @@ def partial_aucs(labels: ArrayLike, scores: ArrayLike, weights: NDArray[np.gener
 
 
 def roc_curve(labels: ArrayLike, scores: ArrayLike) -> tuple[Array, Array]:
-    """False-positive and true-positive rates as the threshold falls, from (0, 0) to (1, 1).
-
-    Parameters
-    ----------
-    labels, scores
-        See `roc_auc`.
+    """False-positive and true-positive rates as the threshold falls, from (0, 0) to (1, 1); see `roc_auc`.
 
     Returns
     -------
     tuple of ndarray
         Both of one length: (0, 0) and a point for each distinct score.
-
-    Raises
-    ------
-    ScoresError
-        See `roc_auc`.
     """
     normal, anomalous = _by_score(labels, scores, np.ones((1, np.size(scores))))
     return _rates(normal)[0], _rates(anomalous)[0]

@@ -205,14 +205,7 @@ def _metric_of_year(year: str) -> Metric:
 def curve_figures(clips: LabelledClips, metric: Metric, weights: NDArray[np.generic]) -> dict[str, Array]:
     """Figures of ROC curves of resamples, by name, shape ``(resample,)`` each; without those that lack a class.
 
-    Parameters
-    ----------
-    clips
-        Clips of one section of one machine.
-    metric
-        Metric, which determines the figures and their clips.
-    weights
-        Count of each clip in each resample, shape ``(resample, clip)``.
+    The clips are of one section of one machine; ``weights`` counts each in each resample, shape ``(resample, clip)``.
     """
     values = {}
     for name, curve in _CURVES[metric].items():
@@ -240,20 +233,11 @@ def year_mean(values: Array, metric: Metric) -> Array:
 
 
 def score_of_machines(official: Mapping[str, Array], metric: Metric) -> Array:
-    """Score of all machines.
+    """Score of all machines, shape ``(...)``.
 
-    Parameters
-    ----------
-    official
-        Official figures of all sections by machine type, shape ``(figure, ...)``.
-    metric
-        2020: the mean over machines of the mean of AUC and pAUC over its ids; otherwise the harmonic mean of all
-        figures.
-
-    Returns
-    -------
-    ndarray
-        Shape ``(...)``.
+    ``official`` holds by machine type the official figures of all sections, shape ``(figure, ...)``. The score of 2020
+    is the mean over machines of the mean of AUC and pAUC over their ids; that of other years the harmonic mean of all
+    figures.
     """
     if metric == "2020":
         return np.asarray(np.mean([year_mean(values, metric) for values in official.values()], axis=0))

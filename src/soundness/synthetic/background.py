@@ -36,18 +36,9 @@ _SYLLABLES_A_SECOND = 4.0
 class Hall:
     """Properties of the noise that a domain's recordings share.
 
-    Parameters
-    ----------
-    spectrum
-        Density of the steady noise, dB at frequencies in Hz.
-    hum_hz, neighbour_hz
-        Mains hum, and speed of a neighbouring machine with five audible orders.
-    tonal_db, voices_db
-        Level of hum and neighbour, and of voices, relative to the steady noise.
-    clanks
-        Resonances of clanking parts.
-    clanks_a_second
-        Mean number of clanks a second.
+    ``spectrum`` is the density of the steady noise in dB at frequencies in Hz, ``hum_hz`` the mains frequency,
+    ``neighbour_hz`` the speed of a neighbouring machine with five audible orders. ``tonal_db`` and ``voices_db`` are
+    levels relative to the steady noise, ``clanks`` resonances of clanking parts.
     """
 
     spectrum: Mapping[float, float]

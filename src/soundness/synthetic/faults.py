@@ -55,14 +55,8 @@ ROLLING_ELEMENT = (1.0 - _BALL_RATIO**2) / _BALL_RATIO
 class Anomaly:
     """Sound that an anomaly adds to the normal waveform, and its band and time.
 
-    Parameters
-    ----------
-    waveform
-        Anomalous minus normal machine sound, before the room, shape ``(time,)``.
-    fmin, fmax
-        Band in Hz that holds most of its energy.
-    start, end
-        First and last second of it.
+    ``waveform`` is anomalous less normal machine sound, before the room, shape ``(time,)``. ``fmin`` and ``fmax`` in Hz
+    hold most of its energy; it lasts from second ``start`` to ``end``.
     """
 
     waveform: Array

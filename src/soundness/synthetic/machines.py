@@ -37,18 +37,11 @@ class OperatingCondition:
 
 @dataclass(frozen=True, slots=True)
 class MachineType:
-    """A machine type of the challenge.
+    """Machine type of the challenge.
 
-    Parameters
-    ----------
-    conditions
-        Operating conditions of each domain.
-    supplemental
-        Kind of its supplemental clips: clean machine sound or noise.
-    supplemental_name
-        Their file names, a format of ``index``; in the real data they differ by machine.
-    snr_db
-        Mean ratio of machine to noise, which varies by up to 2 dB between clips.
+    ``supplemental`` is the kind of its supplemental clips, ``supplemental_name`` their file names, a format of
+    ``index``, which differ by machine as in the real data. ``snr_db`` is the mean ratio of machine to noise, which
+    varies by up to 2 dB between clips.
     """
 
     conditions: Mapping[Domain, tuple[OperatingCondition, ...]]

@@ -35,16 +35,9 @@ _AnomalyRow = tuple[str, str, str, str, str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class FactoryResult:
-    """Folders of a data set that was made.
+    """Folders of a data set that was made: ``root`` with its clips, ``truth`` with their stems and anomalies.
 
-    Parameters
-    ----------
-    root
-        The data set: a folder for each machine.
-    truth
-        Stems and anomalies, in the same folders.
-    n_clips
-        Clips of the data set, without the stems.
+    ``n_clips`` counts the clips of the data set, without the stems.
     """
 
     root: Path

@@ -23,14 +23,9 @@ _PEAK = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Stems:
-    """Parts of a clip, which is their sum.
+    """Parts of a clip, the sum of ``machine`` and ``noise`` as recorded, shape ``(time,)``, within -0.9 and 0.9.
 
-    Parameters
-    ----------
-    machine, noise
-        Recorded sound, shape ``(time,)``; their sum stays within -0.9 and 0.9.
-    anomaly
-        The anomaly before it is recorded; ``None`` in a normal clip.
+    ``anomaly`` is the anomaly before it is recorded; ``None`` in a normal clip.
     """
 
     machine: Array

@@ -26,12 +26,8 @@ _MICROPHONES: Mapping[Domain, Mapping[float, float]] = {
 class Room:
     """Room that a domain's recordings share.
 
-    Parameters
-    ----------
-    delays, gains
-        Seconds and amplitudes of the early reflections, shape ``(reflection,)``, relative to the direct sound.
-    tail
-        Reverberation, shape ``(time,)``.
+    ``delays`` and ``gains`` are seconds and amplitudes of the early reflections, shape ``(reflection,)``, relative to
+    the direct sound; ``tail`` is the reverberation, shape ``(time,)``.
     """
 
     delays: Array
@@ -61,21 +57,9 @@ def impulse_response(room: Room, rng: np.random.Generator) -> Array:
 
 
 def record(waveforms: Array, domain: Domain, *, room: Array | None) -> Array:
-    """Pass sounds through a room, if any, and the microphone of a domain.
+    """Pass sounds, shape ``(..., time)``, through a room and the microphone of a domain.
 
-    Parameters
-    ----------
-    waveforms
-        Shape ``(..., time)``.
-    domain
-        Domain of the microphone.
-    room
-        Impulse response, shape ``(tap,)``; ``None`` for sound that includes a room.
-
-    Returns
-    -------
-    Array
-        Shape ``(..., time)``.
+    ``room`` is an impulse response, shape ``(tap,)``; ``None`` for sounds that include a room.
     """
     n_samples = waveforms.shape[-1]
     n_fft = fast_length(n_samples + int(_LENGTH_SECONDS * SAMPLE_RATE))

@@ -74,21 +74,10 @@ def rotation(n_samples: int, rng: np.random.Generator, *, hz: float, spread: flo
 
 
 def tones(turns: Array, amplitudes: Mapping[int, float], rng: np.random.Generator) -> Array:
-    """Harmonics of a rotation, in random phases.
+    """Harmonics of a rotation in random phases, shape ``(time,)``.
 
-    Parameters
-    ----------
-    turns
-        Revolutions at each sample, shape ``(time,)``.
-    amplitudes
-        Amplitude of each order (1 is once a revolution).
-    rng
-        Random generator of the phases.
-
-    Returns
-    -------
-    Array
-        Shape ``(time,)``.
+    ``turns`` holds the revolutions at each sample, ``amplitudes`` the amplitude of each order; order 1 is once a
+    revolution.
     """
     spectrum = np.zeros(_TABLE_SIZE // 2 + 1, dtype=np.complex128)
     phases = rng.uniform(0.0, 2.0 * np.pi, len(amplitudes))
@@ -102,21 +91,9 @@ def tones(turns: Array, amplitudes: Mapping[int, float], rng: np.random.Generato
 
 
 def shaped_noise(n_samples: int, rng: np.random.Generator, *, curve: Mapping[float, float]) -> Array:
-    """Gaussian noise of unit rms whose density follows a curve.
+    """Gaussian noise of unit rms, shape ``(n_samples,)``, whose density follows a curve.
 
-    Parameters
-    ----------
-    n_samples
-        Length.
-    rng
-        Random generator of the noise.
-    curve
-        Density in dB at ascending frequencies in Hz, interpolated linearly over log frequency.
-
-    Returns
-    -------
-    Array
-        Shape ``(n_samples,)``.
+    ``curve`` holds densities in dB at ascending frequencies in Hz, interpolated linearly over log frequency.
     """
     shape = response(curve, n_samples)
     spectrum = rng.standard_normal(2 * shape.size).view(np.complex128) * shape
@@ -165,21 +142,10 @@ def detuned(modes: Sequence[Mode], rng: np.random.Generator, *, spread: float = 
 
 
 def ring_at(n_samples: int, times: Array, gains: Array, modes: Sequence[Mode]) -> Array:
-    """Impacts that make resonances ring.
+    """Sound of impacts that excite resonances, shape ``(n_samples,)``.
 
-    Parameters
-    ----------
-    n_samples
-        Length.
-    times, gains
-        Second and strength of each impact, shape ``(impact,)``; those outside the clip are left out.
-    modes
-        Resonances.
-
-    Returns
-    -------
-    Array
-        Shape ``(n_samples,)``.
+    ``times`` and ``gains`` hold second and strength of each impact, shape ``(impact,)``; those outside the clip are
+    ignored.
     """
     positions = times * SAMPLE_RATE
     inside = (positions >= 0) & (positions < n_samples)
@@ -202,23 +168,10 @@ def _ringing(modes: Sequence[Mode]) -> Array:
 
 
 def turning_times(turns: Array, *, per_turn: float, jitter: float, rng: np.random.Generator) -> Array:
-    """Times in seconds of events that occur ``per_turn`` times a revolution.
+    """Times in seconds of events that occur ``per_turn`` times a revolution, shape ``(event,)``.
 
-    Parameters
-    ----------
-    turns
-        Revolutions at each sample, shape ``(time,)``, increasing.
-    per_turn
-        Events a revolution; any positive number.
-    jitter
-        Deviation of an event, as a share of the distance to the next: rolling elements slip.
-    rng
-        Random generator of the jitter.
-
-    Returns
-    -------
-    Array
-        Shape ``(event,)``.
+    ``turns`` holds the increasing revolutions at each sample, ``jitter`` the deviation of an event as a share of the
+    distance to the next: rolling elements slip.
     """
     counts = np.arange(np.ceil(turns[0] * per_turn), turns[-1] * per_turn)
     counts = counts + jitter * rng.standard_normal(counts.size)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from soundness.audio.log_mel import LogMel, mel_filterbank
 from soundness.audio.reading import read_waveform
-from soundness.separation.log_mel_layer import LogMelLayer
+from soundness.separation.losses import LogMelLayer
 from soundness.settings.system import LogMelSettings
 
 RATE = 16_000

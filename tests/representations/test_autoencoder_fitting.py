@@ -12,6 +12,7 @@ from soundness.audio.log_mel import Spectrograms
 from soundness.errors import SettingsError
 from soundness.representations.autoencoder_fitting import TrainingClips, check_network, fit_reconstructor
 from soundness.representations.autoencoders import AUTOENCODERS, new_reconstructor, split_into_segments
+from soundness.representations.protocol import FitContext
 
 N_MELS = 16
 
@@ -40,7 +41,7 @@ def fit(tmp_path, small):
     def fit(*overrides, clips=None, seed=0, folder="work", **options):
         clips = structured_clips() if clips is None else clips
         settings = small("conditional", *overrides)
-        return fit_reconstructor(clips, settings, seed=seed, folder=tmp_path / folder, **options)
+        return fit_reconstructor(clips, settings, FitContext(seed=seed, folder=tmp_path / folder, **options))
 
     return fit
 
@@ -257,7 +258,7 @@ def test_progress_is_told_of_each_batch(fit):
 
 def test_a_system_without_a_network_is_refused(tmp_path, small):
     with pytest.raises(SettingsError, match="training is false"):
-        fit_reconstructor(structured_clips(), small("log-mel-knn"), seed=0, folder=tmp_path)
+        fit_reconstructor(structured_clips(), small("log-mel-knn"), FitContext(seed=0, folder=tmp_path))
 
 
 # Epochs: each position of each clip once

@@ -8,7 +8,7 @@ from soundness.data.datasets import open_dataset
 from soundness.errors import SettingsError
 from soundness.representations.embedding_batches import EmbeddingClips
 from soundness.representations.embedding_fitting import fit_embedding
-from soundness.representations.protocol import network_plan
+from soundness.representations.protocol import FitContext, network_plan
 from soundness.settings.loading import load_settings
 from soundness.training.separation import decide_separation
 
@@ -29,7 +29,7 @@ def clips_of(n_classes=2, n_clips=12, n_frames=24):
 def fit(tmp_path, small):
     def fit(*overrides, clips=None, seed=0, folder="work", **options):
         settings = small("discriminative", *overrides)
-        return fit_embedding(clips or clips_of(), settings, seed=seed, folder=tmp_path / folder, **options)
+        return fit_embedding(clips or clips_of(), settings, FitContext(seed=seed, folder=tmp_path / folder, **options))
 
     return fit
 

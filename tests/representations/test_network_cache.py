@@ -8,6 +8,7 @@ from conftest import SMALL_NETWORK
 from soundness.audio.log_mel import Spectrograms
 from soundness.representations.autoencoder_fitting import TrainingClips, fit_reconstructor
 from soundness.representations.network_cache import NetworkCache
+from soundness.representations.protocol import FitContext
 from soundness.settings.loading import load_settings
 
 SETTINGS = load_settings("conditional", overrides=SMALL_NETWORK)
@@ -31,15 +32,15 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def kept(folder):
-    return NetworkCache(folder / "kept").fit(clips(), SETTINGS, seed=0, folder=folder / "first")
+    return NetworkCache(folder / "kept").fit(clips(), SETTINGS, FitContext(seed=0, folder=folder / "first"))
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("kept")
 def test_what_was_kept_is_what_a_training_gives(folder):
     store = NetworkCache(folder / "kept")
-    again = store.fit(clips(), SETTINGS, seed=0, folder=folder / "again")
-    trained = fit_reconstructor(clips(), SETTINGS, seed=0, folder=folder / "trained")
+    again = store.fit(clips(), SETTINGS, FitContext(seed=0, folder=folder / "again"))
+    trained = fit_reconstructor(clips(), SETTINGS, FitContext(seed=0, folder=folder / "trained"))
     assert torch.equal(weights(again), weights(trained))
     assert (again.n_steps, again.train_loss, again.held_out_loss) == (
         trained.n_steps,
@@ -64,7 +65,7 @@ def test_what_was_kept_is_what_a_training_gives(folder):
 )
 def test_another_training_is_not_spared(folder, tmp_path, heard, settings, seed):
     store = NetworkCache(folder / "kept")
-    store.fit(heard, settings, seed=seed, folder=tmp_path / "training")
+    store.fit(heard, settings, FitContext(seed=seed, folder=tmp_path / "training"))
     assert (tmp_path / "training").exists()
     assert store.seconds_spared == 0.0
 
@@ -75,5 +76,5 @@ def test_how_a_system_scores_is_no_matter_to_its_network(folder, tmp_path):
     store = NetworkCache(folder / "kept")
     scored_otherwise = ["autoencoder.error=signed", "autoencoder.is_overlapping=true", 'poolings=["quantile-0.5"]']
     other = load_settings("report-literal", overrides=[*SMALL_NETWORK, *scored_otherwise])
-    store.fit(clips(), other, seed=0, folder=tmp_path / "training")
+    store.fit(clips(), other, FitContext(seed=0, folder=tmp_path / "training"))
     assert not (tmp_path / "training").exists()

@@ -21,7 +21,7 @@ RATE = 16_000
 
 @pytest.fixture
 def context(tmp_path):
-    return FitContext(seed=0, folder=tmp_path / "work", resume=False, progress=None)
+    return FitContext(seed=0, folder=tmp_path / "work")
 
 
 @pytest.fixture(scope="module")

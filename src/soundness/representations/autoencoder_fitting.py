@@ -31,6 +31,7 @@ from soundness.representations.autoencoder_batches import (
     training_batches,
 )
 from soundness.representations.autoencoders import FitResult, Reconstructor, new_reconstructor
+from soundness.representations.protocol import FitContext
 from soundness.representations.statistics import band_statistics
 from soundness.settings.system import SystemSettings, TrainingSettings
 
@@ -39,34 +40,8 @@ __all__ = ["TrainingClips", "check_network", "fit_reconstructor", "seconds_per_s
 _EVALUATION_ROWS = 256
 
 
-def fit_reconstructor(
-    clips: TrainingClips,
-    settings: SystemSettings,
-    *,
-    seed: int,
-    folder: Path,
-    resume: bool = False,
-    progress: CountProgress | None = None,
-) -> FitResult:
-    """Train a system's network.
-
-    The same clips, settings and seed give the same network on the same machine, whether or not the training was
-    interrupted and resumed.
-
-    Parameters
-    ----------
-    clips
-        Normal clips; a share of them is held out to stop early.
-    settings
-        Settings of a system with a network.
-    seed
-        Random seed of the weights, the batches and the choice of held-out clips.
-    folder
-        Folder of checkpoints and logs.
-    resume
-        Go on from the last checkpoint in ``folder``, where there is one.
-    progress
-        Called with the number of batches done and the largest total.
+def fit_reconstructor(clips: TrainingClips, settings: SystemSettings, context: FitContext) -> FitResult:
+    """Train a system's network on normal clips, of which a share is held out to stop early.
 
     Raises
     ------
@@ -77,21 +52,21 @@ def fit_reconstructor(
         raise SettingsError("a network is trained; training is false")
     mean, deviation = _scale(clips, settings)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(context.seed)
         reconstructor = new_reconstructor(
             settings, n_conditions=clips.conditions.shape[1], mean=mean, deviation=deviation
         )
-    batches = training_batches(clips, settings, scale=(mean, deviation), seed=seed)
+    batches = training_batches(clips, settings, scale=(mean, deviation), seed=context.seed)
     training = settings.training
-    module = _Training(reconstructor, batches, training, progress=progress)
-    n_steps = _load_finished(module, last_checkpoint(folder), training) if resume else None
+    module = _Training(reconstructor, batches, training, progress=context.progress)
+    n_steps = _load_finished(module, last_checkpoint(context.folder), training) if context.resume else None
     if n_steps is None:
         has_held_out = len(batches.held_out[0]) > 0
         early = EarlyStopping("held_out_loss", patience=training.patience, check_on_train_epoch_end=False)
         n_steps = fit(
             module,
-            folder,
-            resume=resume,
+            context.folder,
+            resume=context.resume,
             accelerator=training.accelerator,
             max_steps=batches.n_steps,
             checkpoint_steps=None if has_held_out else batches.steps_per_epoch,

@@ -1,7 +1,6 @@
 """Training of the embedding with Lightning: in memory, one network from the clips of all machines that share it."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -26,51 +25,26 @@ from soundness.representations.embeddings import (
     new_embedding_network,
     sub_cluster_loss,
 )
+from soundness.representations.protocol import FitContext
 from soundness.representations.statistics import band_statistics
 from soundness.settings.system import EmbeddingSettings, SystemSettings
 
 __all__ = ["check_embedding", "fit_embedding", "seconds_per_step"]
 
 
-def fit_embedding(
-    clips: EmbeddingClips,
-    settings: SystemSettings,
-    *,
-    seed: int,
-    folder: Path,
-    resume: bool = False,
-    progress: CountProgress | None = None,
-) -> EmbeddingFit:
-    """Train a system's embedding.
-
-    The same clips, settings and seed give the same network on the same machine, whether or not the training was
-    interrupted and resumed.
-
-    Parameters
-    ----------
-    clips
-        Normal clips of all machines that share the network.
-    settings
-        Settings of the whole system.
-    seed
-        Random seed of the weights, the centres and the batches.
-    folder
-        Folder of checkpoints and logs.
-    resume
-        Go on from the last checkpoint in ``folder``, where there is one.
-    progress
-        Called with the number of batches done and the total.
+def fit_embedding(clips: EmbeddingClips, settings: SystemSettings, context: FitContext) -> EmbeddingFit:
+    """Train a system's embedding on normal clips of all machines that share the network.
 
     Raises
     ------
     SettingsError
         If sizes do not fit, there is one class and no transformation is to tell apart, or the training diverges.
     """
-    module = _new_training(clips, settings, seed=seed, progress=progress)
+    module = _new_training(clips, settings, context)
     n_steps = fit(
         module,
-        folder,
-        resume=resume,
+        context.folder,
+        resume=context.resume,
         accelerator=settings.embedding.accelerator,
         max_steps=module.batches.n_steps,
         checkpoint_steps=module.batches.steps_per_epoch,
@@ -127,25 +101,23 @@ def seconds_per_step(settings: SystemSettings) -> float:
     return time_step(network, embeddings)
 
 
-def _new_training(
-    clips: EmbeddingClips, settings: SystemSettings, *, seed: int, progress: CountProgress | None
-) -> "_Training":
+def _new_training(clips: EmbeddingClips, settings: SystemSettings, context: FitContext) -> "_Training":
     embedding = settings.embedding
     _check_classes(clips, embedding)
-    batches = EmbeddingBatches(clips, embedding, seed=seed)
+    batches = EmbeddingBatches(clips, embedding, seed=context.seed)
     mean, deviation = band_statistics([log_mel.mean(axis=-1, keepdims=True) for log_mel in clips.log_mels])
     _, spread = band_statistics([log_mel - log_mel.mean(axis=-1, keepdims=True) for log_mel in clips.log_mels])
     found = {"mean": mean, "deviation": deviation, "spread": spread}
     scale = {name: torch.from_numpy(values) for name, values in found.items()}
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(context.seed)
         network = new_embedding_network(settings, **scale)
         centres = SubClusterCentres(
             n_classes=batches.n_classes,
             n_sub_clusters=embedding.n_sub_clusters,
             n_features=2 * embedding.n_features,
         )
-    return _Training(network, centres, batches, learning_rate=embedding.learning_rate, progress=progress)
+    return _Training(network, centres, batches, learning_rate=embedding.learning_rate, progress=context.progress)
 
 
 class _Training(EpochTraining[EmbeddingBatch]):

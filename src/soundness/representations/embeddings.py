@@ -223,14 +223,7 @@ class DiscriminativeEmbedding:
         from soundness.representations.embedding_fitting import fit_embedding  # loads Lightning
 
         clips = _clips_of(machines)
-        network = fit_embedding(
-            clips,
-            settings,
-            seed=context.seed,
-            folder=context.folder,
-            resume=context.resume,
-            progress=context.progress,
-        )
+        network = fit_embedding(clips, settings, context)
         notes = _notes(clips, network)
         n_frames = settings.embedding.segment_frames
         fitted = []

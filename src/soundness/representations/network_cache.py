@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 
-from soundness.aliases import CountProgress
 from soundness.atomic_files import whole_file
 from soundness.lightning_loop import count_parameters
 from soundness.representations.autoencoder_batches import TrainingClips
 from soundness.representations.autoencoders import FitResult, deciding_settings, new_reconstructor
+from soundness.representations.protocol import FitContext
 from soundness.run_folders import package_versions
 from soundness.settings.system import SystemSettings
 
@@ -34,24 +34,15 @@ class NetworkCache:
         self.seconds_spared = 0.0
         """Wall-clock time of the trainings whose networks were read instead."""
 
-    def fit(
-        self,
-        clips: TrainingClips,
-        settings: SystemSettings,
-        *,
-        seed: int,
-        folder: Path,
-        resume: bool = False,
-        progress: CountProgress | None = None,
-    ) -> FitResult:
+    def fit(self, clips: TrainingClips, settings: SystemSettings, context: FitContext) -> FitResult:
         """Train a network by `fit_reconstructor`, or read the one that the same training gave before."""
-        file = self.folder / f"{_key(clips, settings, seed)}.pt"
+        file = self.folder / f"{_key(clips, settings, context.seed)}.pt"
         if file.exists():
             return self._kept(file, settings)
         from soundness.representations.autoencoder_fitting import fit_reconstructor
 
         started = time.perf_counter()
-        fit = fit_reconstructor(clips, settings, seed=seed, folder=folder, resume=resume, progress=progress)
+        fit = fit_reconstructor(clips, settings, context)
         seconds = time.perf_counter() - started
         self._keep(file, fit, n_conditions=clips.conditions.shape[1], seconds=seconds)
         return fit

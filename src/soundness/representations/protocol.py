@@ -150,9 +150,12 @@ class NetworkFit:
     held_out_loss: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FitContext:
     """Circumstances of a fit, beside the system's settings.
+
+    The same clips, settings and seed give the same network on the same machine, whether or not the training was
+    interrupted and resumed.
 
     Parameters
     ----------
@@ -170,8 +173,8 @@ class FitContext:
 
     seed: int
     folder: Path
-    resume: bool
-    progress: CountProgress | None
+    resume: bool = False
+    progress: CountProgress | None = None
     networks: "NetworkCache | None" = None
 
 

@@ -305,14 +305,7 @@ def _fit_network(clips: TrainingClips, settings: SystemSettings, context: FitCon
     from soundness.representations.autoencoder_fitting import fit_reconstructor  # loads Lightning
 
     fit = fit_reconstructor if context.networks is None else context.networks.fit
-    return fit(
-        clips,
-        settings,
-        seed=context.seed,
-        folder=context.folder,
-        resume=context.resume,
-        progress=context.progress,
-    )
+    return fit(clips, settings, context)
 
 
 def _steps_of_epochs(settings: SystemSettings, seconds: float) -> int:

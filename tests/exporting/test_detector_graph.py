@@ -23,11 +23,11 @@ def test_each_system_scores_recordings_as_its_export_does(system, detectors, fan
     assert made.largest_difference <= TOLERANCE
     own = ExportedDetector.load(made.graph)
     for clip in list_audio(fan / "test"):
-        heard = own.read(clip)
-        wanted, answer = detector.score(heard[None]), own.run(heard)
-        assert answer.scores[0] == pytest.approx(wanted, rel=1e-4, abs=1e-4)
-        assert answer.p_values[0] == detector.p_value(wanted)
-        np.testing.assert_allclose(answer.error_maps[0], detector.error_map(heard[None]), rtol=1e-3, atol=1e-3)
+        waveform = own.read(clip)
+        expected, answer = detector.score(waveform[None]), own.run(waveform)
+        assert answer.scores[0] == pytest.approx(expected, rel=1e-4, abs=1e-4)
+        assert answer.p_values[0] == detector.p_value(expected)
+        np.testing.assert_allclose(answer.error_maps[0], detector.error_map(waveform[None]), rtol=1e-3, atol=1e-3)
 
 
 def test_a_detector_that_separates_takes_its_separator_along(separating_detector, fan, tmp_path):

@@ -68,7 +68,7 @@ def test_a_recording_too_short_for_the_rate_says_what_it_supports(calibrated):
     assert "18/hour" in note  # none in ten minutes: 2.996 of a Poisson count
 
 
-def test_clips_that_the_network_has_heard_promise_nothing(calibrated):
+def test_clips_that_the_network_was_trained_on_promise_nothing(calibrated):
     with pytest.raises(SettingsError, match=r"clips that its network was trained on.*soundness calibrate"):
         proposed(calibrated_by(calibrated[0], origin="trained-on", normal=500))
 

@@ -99,7 +99,9 @@ def test_independent_clips_raise_no_more_alarms_than_expected_and_nearly_as_many
     share = 0.15
     found = np.mean(alarms(p_values, rule(p_value=share, n_anomalous=k, n_clips=n)))
     expected = alarm_rate(share, n_anomalous=k, n_clips=n)
-    exact = stats.binom.pmf(k - 1, n - 1, share) * share * (1 - share)  # the newest is odd, the one that left was not
+    exact = (
+        stats.binom.pmf(k - 1, n - 1, share) * share * (1 - share)
+    )  # the newest is anomalous, the one that left was not
     assert found == pytest.approx(exact, rel=0.15)
     assert 0.6 * expected < found <= 1.05 * expected
 
@@ -150,7 +152,7 @@ def test_the_bound_covers_the_true_rate_of_nineteen_draws_of_twenty():
     rng = np.random.default_rng(3)
     covered = []
     for _ in range(600):
-        threshold = np.sort(rng.uniform(size=40))[-3]  # the three highest of 40 lie above what is odd: p <= 3 / 41
+        threshold = np.sort(rng.uniform(size=40))[-3]  # the three highest of 40 are anomalous: p <= 3 / 41
         covered.append(1.0 - threshold <= upper_share(3, 40))
     assert 0.92 < np.mean(covered) < 0.98
 

@@ -1,4 +1,4 @@
-"""Whether normality moved, by arrays that were moved on purpose."""
+"""Drift of arrays that were moved on purpose."""
 
 from dataclasses import replace
 

@@ -30,7 +30,7 @@ def test_a_tie_counts_against_the_clip():
 
 def test_the_largest_p_value_of_the_domains_is_the_clips():
     found = calibration(source=range(9), target=[100, 101, 102])
-    assert found.p_value(50.0) == 1.0  # 1/10 as a source clip, but nothing odd as a target clip
+    assert found.p_value(50.0) == 1.0  # 1/10 as a source clip, but not anomalous as a target clip
     assert found.p_value(101.5) == 2 / 4
     assert found.p_value(1000.0) == found.smallest == 1 / 4
 

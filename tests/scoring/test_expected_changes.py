@@ -1,4 +1,4 @@
-"""What anomalies are expected to change: the likelihood ratio by its definition, and what it does to scores."""
+"""Expected changes by anomalies: the likelihood ratio by its definition, and its effect on scores."""
 
 import numpy as np
 import pytest
@@ -91,12 +91,12 @@ def test_a_change_of_bands_that_lie_together_counts_for_more_than_one_of_as_many
 
 def test_anomalies_among_neighbouring_bands_are_found_more_often():
     rng = np.random.default_rng(5)
-    normal, odd = spectra(200, seed=6), spectra(200, seed=7)
+    normal, anomalous = spectra(200, seed=6), spectra(200, seed=7)
     bump = np.exp(-0.5 * np.square((np.arange(N_BANDS) - rng.integers(4, 20, size=200)[:, None]) / 3.0))
-    odd += 1.5 * bump * np.linspace(0.5, 4, N_BANDS)
+    anomalous += 1.5 * bump * np.linspace(0.5, 4, N_BANDS)
 
     def auc(scorer):
-        quiet, loud = ([scorer.score(vector[None]) for vector in some] for some in (normal, odd))
+        quiet, loud = ([scorer.score(vector[None]) for vector in some] for some in (normal, anomalous))
         return float(np.mean(np.less.outer(quiet, loud)))
 
     assert auc(fitted(200, **EXPECTING)) > auc(fitted(200, **WHITENED)) + 0.05

@@ -67,7 +67,7 @@ def test_a_member_whose_view_is_not_there_is_refused():
         FusedScorer.fit(training_of(5, 5), chosen)
 
 
-def test_clips_join_a_fused_scorer_one_member_of_which_tells_no_domains_apart():
+def test_clips_join_a_fused_scorer_one_member_of_which_has_one_domain():
     training = training_of(8, 8)
     members = (MemberSettings(view=0, normalization="none"), MemberSettings(view=1))
     scorer = FusedScorer.fit(training, ScorerSettings(name="fused", members=members))

@@ -95,14 +95,14 @@ class TestEveryCombination:
             nearest = scorer.nearest(training.vectors[clip], 4)
             assert nearest[0] == clip
             assert len(set(nearest.tolist())) == 4
-        odd = training.vectors[2].copy()
-        odd[:, 4] += 60.0
-        contributions = scorer.contributions(odd)
+        anomalous = training.vectors[2].copy()
+        anomalous[:, 4] += 60.0
+        contributions = scorer.contributions(anomalous)
         assert contributions.shape == (5,)
         assert (contributions >= 0).all()
         assert contributions[4] > 0.9 * contributions.max()  # whitening by few clips mixes features
 
-    def test_clips_that_join_are_no_longer_odd(self, chosen):
+    def test_enrolled_clips_are_no_longer_anomalous(self, chosen):
         training, new = training_of(8, 5), training_of(6, seed=9)
         shape = (6, 4, 5)
         fresh = TrainingVectors(

@@ -26,6 +26,8 @@ class MemoryBank:
     ----------
     own
         Each clip under its own condition, shape ``(clip, feature)``.
+    whitened
+        The same as they are compared.
     domains
         Index of each clip's domain, shape ``(clip,)``.
     domain_conditions
@@ -43,6 +45,7 @@ class MemoryBank:
     """
 
     own: Array
+    whitened: Array
     domains: NDArray[np.int64]
     domain_conditions: NDArray[np.bool_]
     pairs: NDArray[np.int64]
@@ -77,52 +80,31 @@ class MemoryBank:
         *,
         whitening: Array | None,
         settings: ScorerSettings,
+        arrays: Mapping[str, NDArray[Any]] | None = None,
     ) -> Self:
         clips = _whitened_by_domain(own, domains, whitening)
         pairs = reference_pairs(clips, domains, settings.synthetic_neighbors)
-        kind, n_domains = DISTANCES[settings.distance], len(domain_conditions)
-        references = [references_of(clips, _pairs_of(pairs, domains, domain)) for domain in range(n_domains)]
-        largest = max(range(n_domains), key=lambda domain: len(references[domain]))
-        to_largest = kind.from_references(references[largest], settings)
-        domain_distances = [
-            to_largest if domain == largest else kind.from_references(here, settings, largest=to_largest)
-            for domain, here in enumerate(references)
+        references = [
+            references_of(clips, _pairs_of(pairs, domains, domain)) for domain in range(len(domain_conditions))
         ]
         return cls(
             own=own,
+            whitened=clips,
             domains=domains,
             domain_conditions=domain_conditions,
             pairs=pairs,
             whitening=whitening,
-            domain_distances=domain_distances,
+            domain_distances=_distances(references, settings, arrays=arrays),
             settings=settings,
         )
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:
         """Rebuild a bank from `arrays`."""
+        own, domains, domain_conditions = (arrays[name] for name in ("own", "domains", "domain_conditions"))
         settings = settings.model_copy(update={"anomaly_width": arrays["anomaly_width"].item()})
-        names = ("own", "domains", "domain_conditions", "pairs")
-        own, domains, domain_conditions, pairs = (arrays[name] for name in names)
         whitening = arrays.get("whitening")
-        clips = _whitened_by_domain(own, domains, whitening)
-        domain_distances = [
-            DISTANCES[settings.distance].from_arrays(
-                references_of(clips, _pairs_of(pairs, domains, domain)),
-                {name.removeprefix(f"{domain}."): array for name, array in arrays.items()},
-                settings,
-            )
-            for domain in range(len(domain_conditions))
-        ]
-        return cls(
-            own=own,
-            domains=domains,
-            domain_conditions=domain_conditions,
-            pairs=pairs,
-            whitening=whitening,
-            domain_distances=domain_distances,
-            settings=settings,
-        )
+        return cls._build(own, domains, domain_conditions, whitening=whitening, settings=settings, arrays=arrays)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All of it, by name; arrays of a distance begin with the index of its domain."""
@@ -130,7 +112,6 @@ class MemoryBank:
             "own": self.own,
             "domains": self.domains,
             "domain_conditions": self.domain_conditions,
-            "pairs": self.pairs,
             "anomaly_width": np.array([self.settings.anomaly_width]),
             **({} if self.whitening is None else {"whitening": self.whitening}),
             **{
@@ -139,11 +120,6 @@ class MemoryBank:
                 for name, array in distance.arrays().items()
             },
         }
-
-    @cached_property
-    def whitened(self) -> Array:
-        """Clips as they are compared, shape ``(clip, feature)``."""
-        return _whitened_by_domain(self.own, self.domains, self.whitening)
 
     def distances(self, vectors: Array) -> Array:
         """Distance of one clip to each domain, the smallest over that domain's conditions.
@@ -281,6 +257,25 @@ def left_out_distances(banks: Sequence[MemoryBank], training: TrainingVectors, *
             for bank, found in zip(banks, distances, strict=True):
                 found[clip - start] = bank.distances_without(clip, embedded, query)
     return distances
+
+
+def _distances(
+    references: Sequence[Array], settings: ScorerSettings, *, arrays: Mapping[str, NDArray[Any]] | None
+) -> list[Distance]:
+    """Distance to each domain, learned from its references, or rebuilt from the arrays of a bank."""
+    kind = DISTANCES[settings.distance]
+    if arrays is not None:
+        own = [
+            {name.removeprefix(f"{domain}."): array for name, array in arrays.items()}
+            for domain in range(len(references))
+        ]
+        return [kind.from_arrays(here, learned, settings) for here, learned in zip(references, own, strict=True)]
+    largest = max(range(len(references)), key=lambda domain: len(references[domain]))
+    to_largest = kind.from_references(references[largest], settings)
+    return [
+        to_largest if domain == largest else kind.from_references(here, settings, largest=to_largest)
+        for domain, here in enumerate(references)
+    ]
 
 
 def _without_expected_changes(settings: ScorerSettings) -> ScorerSettings:

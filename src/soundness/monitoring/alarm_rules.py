@@ -165,7 +165,7 @@ def candidate_rules(calibration: Calibration, request: AlarmRequest) -> list[Ala
     """Rules whose upper bound keeps to a rate of false alarms, the best first.
 
     For each k and n there is one, with the largest p-value that keeps to the rate. The best has the shortest window
-    that finds, in nine of ten windows, a fault that is told from normal with an AUC of 0.9; then come those that find
+    that finds, in nine of ten windows, a fault that differs from normal with an AUC of 0.9; then come those that find
     it with a higher probability.
 
     Parameters

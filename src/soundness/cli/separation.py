@@ -8,7 +8,7 @@ import typer
 
 import soundness
 from soundness.cli.console import progress_bars, say, show_lines
-from soundness.cli.options import Data, Overwrite, Quiet, Resume, Seed, split_names
+from soundness.cli.options import Data, Overwrite, Quiet, Resume, Seed, existing_results, split_names
 
 __all__ = ["separate", "train_separator"]
 
@@ -49,7 +49,7 @@ def train_separator(
             machines=split_names(machines),
             start=start,
             seed=seed,
-            existing="resume" if resume else "replace" if overwrite else "refuse",
+            existing=existing_results(resume=resume, overwrite=overwrite),
             progress=None if quiet else bars,
         )
     pictures = trained.draw(out.with_name(f"{out.stem}_pictures"))

@@ -27,41 +27,11 @@ __all__ = [
 
 def show_detectors(detectors: "Sequence[Detector]", out: Path) -> None:
     """Show the detectors of a training: their clips, figures and notes."""
-    heading = (
-        "machine",
-        "conditioned on",
-        "separation",
-        "clips",
-        "conditions",
-        "parameters",
-        "steps",
-        "held-out loss",
-        "threshold",
-        "s",
-    )
-    rows = [heading]
-    for detector in detectors:
-        summary = detector.summary
-        clips = " + ".join(f"{count} {domain or 'normal'}" for domain, count in summary.n_clips.items())
-        loss = "" if summary.held_out_loss is None else f"{summary.held_out_loss:.4f}"
-        seconds = f"{sum(summary.seconds.values()):.0f}"
-        conditioned_on = ", ".join(summary.conditioned_on) or "nothing"
-        counts = (str(len(summary.conditions)), f"{summary.n_parameters:,}", str(summary.n_steps))
-        separation = summary.separation
-        if "separating" in summary.seconds and separation != "off":
-            separation += f", {summary.seconds['separating']:.0f} s"
-        rows.append(
-            (
-                detector.machine_type,
-                conditioned_on,
-                separation,
-                clips,
-                *counts,
-                loss,
-                f"{detector.threshold.value:.3f}",
-                seconds,
-            )
-        )
+    rows: list[tuple[str, ...]] = [
+        ("machine", "conditioned on", "separation", "clips", "conditions", "parameters", "steps", "held-out loss",
+         "threshold", "s")
+    ]  # fmt: skip
+    rows += [_detector_row(detector) for detector in detectors]
     system = detectors[0].summary.system
     show_table(f"{system}, seed {detectors[0].summary.seed}, in {out}", rows, n_left=4)
     trained = detectors[0].summary.separator_seconds
@@ -71,24 +41,34 @@ def show_detectors(detectors: "Sequence[Detector]", out: Path) -> None:
     show_lines("notes", notes)
 
 
+def _detector_row(detector: "Detector") -> tuple[str, ...]:
+    summary = detector.summary
+    separation = summary.separation
+    if "separating" in summary.seconds and separation != "off":
+        separation += f", {summary.seconds['separating']:.0f} s"
+    return (
+        detector.machine_type,
+        ", ".join(summary.conditioned_on) or "nothing",
+        separation,
+        " + ".join(f"{count} {domain or 'normal'}" for domain, count in summary.n_clips.items()),
+        str(len(summary.conditions)),
+        f"{summary.n_parameters:,}",
+        str(summary.n_steps),
+        "" if summary.held_out_loss is None else f"{summary.held_out_loss:.4f}",
+        f"{detector.threshold.value:.3f}",
+        f"{sum(summary.seconds.values()):.0f}",
+    )
+
+
 def show_separator(separator: "Separator", out: Path, pictures: Sequence[Path]) -> None:
     """Show a trained separator: its improvement for each machine, and notes."""
-    summary, settings = separator.summary, separator.settings
-    levels = sorted({improvement.snr_db for improvement in summary.improvements})
-    found = {(one.machine_type, one.snr_db): one for one in summary.improvements}
-    rows: list[tuple[str, ...]] = [("machine", "reference", *(f"mixed at {level:g} dB" for level in levels))]
-    for name in dict.fromkeys(one.machine_type for one in summary.improvements):
-        own = [found[name, level] for level in levels]
-        rows.append(
-            (name, "noisy" if own[0].is_noisy_target else "clean", *(f"{one.improvement_db:.1f}" for one in own))
-        )
-    if len(rows) > 1:
+    rows = separator.improvement_rows()
+    if rows:
         show_table(f"SI-SNR improvement in dB on held-out mixtures, {out}", rows, n_left=2)
-    if any(one.is_noisy_target for one in summary.improvements):
-        say("a noisy reference makes the figure too low: taking away the reference's own noise counts as an error")
-    size = f"{settings.size}, {settings.basis} basis, {summary.n_parameters:,} parameters"
-    say(f"{size}; {summary.n_steps:,} steps in {summary.seconds / 60:.1f} minutes; in {out}")
-    show_lines("notes", summary.notes)
+    if any(one.is_noisy_target for one in separator.summary.improvements):
+        say("a noisy reference makes the figure too low: removing the noise of the reference itself counts as an error")
+    say(f"{separator}; in {out}")
+    show_lines("notes", separator.summary.notes)
     if pictures:
         say(f"pictures in {pictures[0].parent}: {', '.join(picture.name for picture in pictures)}")
 

@@ -155,14 +155,14 @@ def system_part(
         part, lines = _machine_part(one, scored, trained.detectors.get(one.machine_type), recordings, has_players)
         machines.append(part)
         problems += lines
-    quality, separator_notes = _separator_rows(_separators_of(trained))
+    separators = _separators_of(trained)
     system = SystemPart(
         name=first.settings.name,
         seed=first.summary.seed,
         training=tuple(_training_rows(trained.detectors)),
         losses=_losses(trained.run),
-        separator=quality,
-        separator_notes=separator_notes,
+        separator=next((tuple(rows) for one in separators if (rows := one.improvement_rows())), ()),
+        separator_notes=tuple(note for one in separators for note in (str(one), *one.summary.notes)),
         machines=tuple(machines),
         settings=tuple(_flat(first.settings.model_dump(mode="json"))),
         notes=(*_notes(trained.detectors), *(scored.evaluation.notes if scored.evaluation is not None else ())),
@@ -255,27 +255,6 @@ def _separators_of(trained: Trained) -> "list[Separator]":
         files = [trained.run / "training" / f"separator{SUFFIX}", *shared]
         found = [load_separator(file) for file in files if file.exists()]
     return list({separator.fingerprint: separator for separator in found}.values())
-
-
-def _separator_rows(separators: "Sequence[Separator]") -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
-    """Table of the SI-SNR improvement for each machine, in dB, and notes."""
-    rows: list[tuple[str, ...]] = []
-    notes: list[str] = []
-    for separator in separators:
-        improvements = separator.summary.improvements
-        levels = sorted({one.snr_db for one in improvements})
-        rows = rows or [("machine", "reference", *(f"mixed at {level:g} dB" for level in levels))]
-        for name in dict.fromkeys(one.machine_type for one in improvements):
-            own = {one.snr_db: one for one in improvements if one.machine_type == name}
-            cells = (f"{own[level].improvement_db:+.1f}" if level in own else "" for level in levels)
-            rows.append((name, "noisy" if next(iter(own.values())).is_noisy_target else "clean", *cells))
-        minutes, settings = separator.summary.seconds / 60, separator.settings
-        notes.append(
-            f"{settings.size}, {settings.basis} basis, {separator.summary.n_parameters:,} parameters, "
-            f"{separator.summary.n_steps:,} steps in {minutes:.1f} minutes"
-        )
-        notes += separator.summary.notes
-    return tuple(rows) if len(rows) > 1 else (), tuple(notes)
 
 
 def _logged(folder: Path) -> dict[str, tuple[list[float], list[float]]]:

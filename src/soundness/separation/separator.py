@@ -75,6 +75,23 @@ class Separator:
         self.settings = settings
         self.summary = summary
 
+    def __str__(self) -> str:
+        """Describe size and training in a line."""
+        summary, settings = self.summary, self.settings
+        size = f"{settings.size}, {settings.basis} basis, {summary.n_parameters:,} parameters"
+        return f"{size}, {summary.n_steps:,} steps in {summary.seconds / 60:.1f} minutes"
+
+    def improvement_rows(self) -> list[tuple[str, ...]]:
+        """Table of the SI-SNR improvement in dB by machine and level; empty if nothing was measured."""
+        improvements = self.summary.improvements
+        levels = sorted({one.snr_db for one in improvements})
+        rows: list[tuple[str, ...]] = [("machine", "reference", *(f"mixed at {level:g} dB" for level in levels))]
+        for name in dict.fromkeys(one.machine_type for one in improvements):
+            own = {one.snr_db: one for one in improvements if one.machine_type == name}
+            cells = (f"{own[level].improvement_db:+.1f}" if level in own else "" for level in levels)
+            rows.append((name, "noisy" if next(iter(own.values())).is_noisy_target else "clean", *cells))
+        return rows if len(rows) > 1 else []
+
     @classmethod
     def from_arrays(
         cls, arrays: Mapping[str, NDArray[Any]], *, settings: SeparatorSettings, summary: SeparatorSummary

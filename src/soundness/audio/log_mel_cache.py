@@ -18,16 +18,9 @@ _FORMAT = "2"  # changes whenever a recording's log-mel changes, even in its las
 
 @dataclass(frozen=True, slots=True)
 class CachedLogMel:
-    """Log-mel of a recording, and what its checks need.
+    """Log-mel of a recording, or of the machine separated from it, in dB, shape ``(mel, frame)``.
 
-    Parameters
-    ----------
-    log_mel
-        dB, shape ``(mel, frame)``; of the recording, or of the machine separated from it.
-    has_sound
-        False if the recording is digital silence.
-    n_samples
-        Its length at the system's sample rate.
+    ``has_sound`` is False for digital silence; ``n_samples`` is the length at the system's sample rate.
     """
 
     log_mel: NDArray[np.float32]

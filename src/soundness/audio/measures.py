@@ -20,20 +20,9 @@ CLIPPED_RUN = 3  # samples in a row at full scale; one alone is a recording that
 class ClipMeasures:
     """Measures of one recording.
 
-    Parameters
-    ----------
-    seconds
-        Duration.
-    sample_rate
-        In Hz.
-    level_dbfs
-        Root mean square over all channels, in dB re a full-scale square wave; ``None`` for digital silence.
-    silent_channels
-        True for each channel whose samples are all zero.
-    is_constant
-        True if in each channel all samples are equal.
-    is_clipped
-        True if a channel stays at full scale for three samples or more.
+    ``level_dbfs`` is the root mean square over all channels, in dB re a full-scale square wave; ``None`` for digital
+    silence. ``silent_channels`` is True for each channel of zeros, ``is_constant`` if in each channel all samples are
+    equal, ``is_clipped`` if a channel stays at full scale for three samples or more.
     """
 
     seconds: float

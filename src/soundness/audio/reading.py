@@ -36,17 +36,7 @@ _STREAMED_BYTES = 0x7FFF0000  # programs that write WAV to a pipe state a size o
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
-    """Contents of a recording's header.
-
-    Parameters
-    ----------
-    sample_rate
-        In Hz.
-    n_channels
-        Number of channels.
-    n_samples
-        Samples per channel.
-    """
+    """Header of a recording: sample rate in Hz, number of channels, and samples per channel."""
 
     sample_rate: int
     n_channels: int
@@ -61,12 +51,8 @@ class AudioInfo:
 def list_entries(folder: Path) -> tuple[list[Path], list[Path]]:
     """List the folders and the files in a folder by name; none if there is no such folder.
 
-    Hidden ones are left out, and so are those that macOS adds to archives.
-
-    Raises
-    ------
-    DataError
-        If the folder cannot be listed.
+    Hidden ones are left out, and so are those that macOS adds to archives. A `DataError` names a folder that cannot be
+    listed.
     """
     found: tuple[list[Path], list[Path]] = [], []
     try:
@@ -88,13 +74,7 @@ def list_audio(folder: Path) -> list[Path]:
 
 
 def iter_audio(folder: Path, *, max_depth: int = 8) -> Iterator[Path]:
-    """Find recordings in a folder and below it, at most `max_depth` levels deep, for links may form a cycle.
-
-    Raises
-    ------
-    DataError
-        See `list_entries`.
-    """
+    """Find recordings in a folder and below it, at most `max_depth` levels deep, for links may form a cycle."""
     folders, files = list_entries(folder)
     yield from (path for path in files if path.suffix.lower() in AUDIO_SUFFIXES)
     if max_depth > 0:

@@ -30,17 +30,15 @@ def unpack(
     arrange: Arrange,
     progress: CountProgress | None = None,
 ) -> dict[PurePosixPath, int]:
-    """Unpack a zip archive whose every member stays inside a folder.
+    """Unpack a zip archive whose every member stays inside a folder, which is made if it does not exist.
 
     All members are checked before the first is written. Hidden files of desktops are left out; a member is read up to
     its declared size, and must then have its checksum.
 
     Parameters
     ----------
-    archive
-        The zip file.
-    folder
-        Folder of its files; made if it does not exist.
+    archive, folder
+        The zip file, and the folder of its files.
     arrange
         Maps the paths of the files in the archive to their paths in `folder`.
     progress
@@ -54,9 +52,7 @@ def unpack(
     Raises
     ------
     DownloadError
-        If the file is no intact zip archive; if the path of a member is absolute, has a drive or leads out of the
-        folder; if a member is a link, a device or encrypted; if two have one path; or if they are larger than
-        recordings in an archive of this size can be.
+        If the file is no intact zip archive, or is not safe to unpack.
     OutputError
         If a file cannot be written, or the disk is too small.
     """

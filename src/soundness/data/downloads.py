@@ -63,20 +63,9 @@ class _Archive:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DownloadReport:
-    """Archives that were fetched, and those that were there.
+    """Names of the archives that were fetched, and of those whose files were there, complete.
 
-    Parameters
-    ----------
-    root
-        Folder of the data set.
-    fetched
-        Names of the archives that were fetched and unpacked.
-    present
-        Names of those whose files were there already, complete.
-    n_files
-        Number of files of all these archives.
-    machines
-        Machines of each part.
+    ``n_files`` counts the files of all these archives; ``machines`` are those of each part.
     """
 
     root: Path

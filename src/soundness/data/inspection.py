@@ -86,16 +86,9 @@ class SplitReport:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """Result of `inspect`.
+    """Result of `inspect`: a report of each split of each machine, and problems.
 
-    Parameters
-    ----------
-    root
-        The data set's folder.
-    splits
-        Reports of each split that a machine has, in the order of machines.
-    problems
-        Those of folders and names, then those of the recordings.
+    Problems of folders and names come first, then those of the recordings.
     """
 
     root: Path

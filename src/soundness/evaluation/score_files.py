@@ -91,16 +91,7 @@ class ClipScore:
 class MachineScores:
     """Scores of one section (2020: machine id) of one machine, in the order of their file.
 
-    Parameters
-    ----------
-    machine_type, section
-        Those in the file name: ``ToyCar`` and ``section_00``.
-    file_names
-        One for each clip, all different.
-    anomaly_scores
-        Finite, float64, shape ``(clip,)``; higher is more anomalous.
-    decisions
-        0 or 1, int64, shape ``(clip,)``; ``None`` without a file of decisions.
+    Scores are finite float64, decisions 0 or 1, shape ``(clip,)``; decisions are ``None`` without a file of them.
     """
 
     machine_type: str

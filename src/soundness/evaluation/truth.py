@@ -23,18 +23,10 @@ _DOMAIN_FOLDERS = tuple(f"{domain}_test" for domain in DOMAINS)
 
 @dataclass(frozen=True, slots=True)
 class ClipTruth:
-    """Label and domain of one clip.
+    """Label and domain of one clip; ``is_test`` is False for a training clip.
 
-    Parameters
-    ----------
-    is_anomaly
-        True if the clip is anomalous.
-    domain
-        ``None`` without domains.
-    is_test
-        False for a training clip.
-    is_of_2021
-        True if its folder or truth file is one of its domain, as in 2021; ``None`` if only its name is known.
+    ``is_of_2021`` is True if its folder or truth file is one of its domain, as in 2021; ``None`` if only its name is
+    known.
     """
 
     is_anomaly: bool
@@ -65,12 +57,7 @@ def truth_from_names(file_names: Iterable[str]) -> dict[str, ClipTruth]:
 
 
 def read_truth(path: Path) -> Truth:
-    """Read labels and domains from a folder of the official evaluator, or else a labelled data set.
-
-    Parameters
-    ----------
-    path
-        A folder that holds ``ground_truth_data`` or its files, or any folder that `open_dataset` reads.
+    """Read labels and domains from a folder that holds ``ground_truth_data`` or its files, or else a labelled data set.
 
     Raises
     ------

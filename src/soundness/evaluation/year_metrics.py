@@ -92,18 +92,10 @@ class Figures(BaseModel, frozen=True, extra="forbid"):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledClips:
-    """Labelled clips of one section (2020: machine id) of one machine.
+    """Labelled clips of one section (2020: machine id) of one machine, by `soundness.data.clips.clip_key`.
 
-    Parameters
-    ----------
-    machine_type, section
-        Those in the name of the file of scores.
-    keys
-        `soundness.data.clips.clip_key` of each clip.
-    anomaly_scores, decisions, is_anomaly, domains
-        Shape ``(clip,)`` each; a domain may be ``""``, decisions ``None``.
-    evidence
-        Metrics that fit names and folders of these clips.
+    The arrays have shape ``(clip,)``; a domain may be ``""``, decisions ``None``. ``evidence`` holds the metrics that
+    fit names and folders of these clips.
     """
 
     machine_type: str

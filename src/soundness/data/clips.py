@@ -158,12 +158,7 @@ def parse_name(stem: str) -> NameParts | None:
 
 
 def describe_clip(
-    path: Path,
-    *,
-    machine_type: str,
-    split: Split,
-    domain: Domain | None = None,
-    label: Label | None = None,
+    path: Path, *, machine_type: str, split: Split, domain: Domain | None = None, label: Label | None = None
 ) -> Clip:
     """Make a clip from its folder and name; a name of the challenge has precedence.
 

@@ -24,11 +24,7 @@ Arrange = Callable[[Sequence[PurePosixPath]], Sequence[PurePosixPath]]
 
 
 def unpack(
-    archive: Path,
-    folder: Path,
-    *,
-    arrange: Arrange,
-    progress: CountProgress | None = None,
+    archive: Path, folder: Path, *, arrange: Arrange, progress: CountProgress | None = None
 ) -> dict[PurePosixPath, int]:
     """Unpack a zip archive whose every member stays inside a folder, which is made if it does not exist.
 

@@ -7,28 +7,11 @@ import numpy as np
 
 from soundness.aliases import Array
 from soundness.data.clips import Domain
-from soundness.synthetic.signals import (
-    SAMPLE_RATE,
-    Mode,
-    from_db,
-    ring_at,
-    rms,
-    rotation,
-    shaped_noise,
-    tones,
-    wander,
-)
+from soundness.synthetic.signals import SAMPLE_RATE, Mode, from_db, ring_at, rms, rotation, shaped_noise, tones, wander
 
 __all__ = ["Hall", "background", "draw_hall"]
 
-_VOICES: Mapping[float, float] = {
-    90.0: -30.0,
-    200.0: 0.0,
-    600.0: 0.0,
-    1100.0: -6.0,
-    2400.0: -12.0,
-    5000.0: -35.0,
-}
+_VOICES: Mapping[float, float] = {90.0: -30.0, 200.0: 0.0, 600.0: 0.0, 1100.0: -6.0, 2400.0: -12.0, 5000.0: -35.0}
 _SYLLABLES_A_SECOND = 4.0
 
 

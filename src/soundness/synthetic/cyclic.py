@@ -27,11 +27,7 @@ __all__ = ["VALVE_PATTERNS", "Slider", "SliderSetting", "Valve", "ValveSetting"]
 _Span = tuple[float, float]
 
 # Seconds within a cycle of two seconds at which a valve opens, by the pattern's number.
-VALVE_PATTERNS: Mapping[str, tuple[float, ...]] = {
-    "00": (),
-    "04": (0.15, 1.15),
-    "05": (0.40, 0.80, 1.60),
-}
+VALVE_PATTERNS: Mapping[str, tuple[float, ...]] = {"00": (), "04": (0.15, 1.15), "05": (0.40, 0.80, 1.60)}
 _CYCLE_SECONDS = 2.0
 
 
@@ -50,14 +46,7 @@ class Slider:
     Friction noise grows with the speed; both ends of the rail are struck.
     """
 
-    _NOISE: Mapping[float, float] = {
-        60.0: -12.0,
-        300.0: -3.0,
-        1100.0: 0.0,
-        2500.0: -2.0,
-        5000.0: -9.0,
-        8000.0: -20.0,
-    }
+    _NOISE: Mapping[float, float] = {60.0: -12.0, 300.0: -3.0, 1100.0: 0.0, 2500.0: -2.0, 5000.0: -9.0, 8000.0: -20.0}
     _STOP = (Mode(240.0, 0.020), Mode(620.0, 0.012, 0.8), Mode(1350.0, 0.007, 0.6), Mode(2500.0, 0.004, 0.4))
     _RATTLE = (Mode(1900.0, 0.006), Mode(2700.0, 0.004, 0.8))
 
@@ -106,13 +95,7 @@ class Slider:
         return Anomaly(graded(audible, severity, loud_db=6.0), 0.9 * hz, 1.06 * hz, start, end)
 
     def _strike(
-        self,
-        severity: float,
-        rng: np.random.Generator,
-        *,
-        times: Array,
-        modes: tuple[Mode, ...],
-        loud_db: float,
+        self, severity: float, rng: np.random.Generator, *, times: Array, modes: tuple[Mode, ...], loud_db: float
     ) -> Anomaly:
         ringing = ring_at(self._n_samples, times, np.exp(0.1 * rng.standard_normal(times.size)), modes)
         return lasting(graded(ringing, severity, loud_db=loud_db), 0.6 * modes[0].hz, 1.3 * modes[-1].hz)
@@ -138,10 +121,7 @@ class ValveSetting:
 class Valve:
     """Two solenoid valves: each opening clicks and releases air, each closing knocks more dully."""
 
-    _CLICK = (
-        (Mode(1700.0, 0.004), Mode(3900.0, 0.003, 0.9)),
-        (Mode(1350.0, 0.005), Mode(3100.0, 0.003, 0.8)),
-    )
+    _CLICK = ((Mode(1700.0, 0.004), Mode(3900.0, 0.003, 0.9)), (Mode(1350.0, 0.005), Mode(3100.0, 0.003, 0.8)))
     _KNOCK = ((Mode(750.0, 0.008), Mode(2100.0, 0.004, 0.5)), (Mode(600.0, 0.009), Mode(1750.0, 0.004, 0.5)))
     _HISS: tuple[_Span, _Span] = ((1500.0, 6000.0), (2200.0, 7200.0))
     _OPEN_SECONDS = 0.22

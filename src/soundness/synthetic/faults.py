@@ -102,12 +102,7 @@ def interval(n_samples: int, rng: np.random.Generator) -> tuple[float, float]:
 
 
 def orders(
-    turns: Array,
-    severity: float,
-    rng: np.random.Generator,
-    *,
-    levels: Mapping[int, float],
-    loud_db: float,
+    turns: Array, severity: float, rng: np.random.Generator, *, levels: Mapping[int, float], loud_db: float
 ) -> Anomaly:
     """Harmonics of a rotation: imbalance (order 1), looseness (many), sidebands of a gear mesh."""
     raised = tones(turns, {order: from_db(level) for order, level in levels.items()}, rng)

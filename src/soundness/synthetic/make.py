@@ -166,11 +166,7 @@ def _leave_interrupts_to_the_parent() -> None:
 
 
 def _make_machine(
-    machine: str,
-    plans: list[ClipPlan],
-    roots: tuple[Path, Path],
-    each: _Each,
-    progress: Progress | None,
+    machine: str, plans: list[ClipPlan], roots: tuple[Path, Path], each: _Each, progress: Progress | None
 ) -> None:
     """Write one machine's clips, stems and tables."""
     for root in roots:
@@ -203,14 +199,7 @@ def _anomaly_row(plan: ClipPlan, stems: Stems) -> _AnomalyRow | None:
     if plan.fault is None or anomaly is None:
         return None
     band = (f"{anomaly.fmin:.1f}", f"{anomaly.fmax:.1f}")
-    return (
-        plan.path.name,
-        plan.fault,
-        f"{plan.severity:.4f}",
-        *band,
-        f"{anomaly.start:.3f}",
-        f"{anomaly.end:.3f}",
-    )
+    return (plan.path.name, plan.fault, f"{plan.severity:.4f}", *band, f"{anomaly.start:.3f}", f"{anomaly.end:.3f}")
 
 
 def _write_wav(path: Path, waveform: Array) -> None:

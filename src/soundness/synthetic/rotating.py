@@ -142,14 +142,7 @@ class Bearing:
     Healthy rolling elements knock a little too, weakly and without a rate.
     """
 
-    _NOISE: Mapping[float, float] = {
-        30.0: -10.0,
-        200.0: -4.0,
-        900.0: 0.0,
-        2600.0: 2.0,
-        4500.0: -6.0,
-        8000.0: -18.0,
-    }
+    _NOISE: Mapping[float, float] = {30.0: -10.0, 200.0: -4.0, 900.0: 0.0, 2600.0: 2.0, 4500.0: -6.0, 8000.0: -18.0}
     _MODES = (Mode(1450.0, 0.006), Mode(2900.0, 0.004, 0.9), Mode(4300.0, 0.003, 0.6))
 
     def __init__(self, setting: BearingSetting, *, n_samples: int, rng: np.random.Generator) -> None:

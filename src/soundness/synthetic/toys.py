@@ -133,10 +133,7 @@ class ToyTrain:
         sound = np.zeros(self._n_samples)
         for axle in range(2):
             times = turning_times(
-                self._laps - axle * self._AXLE_METRES / self._LAP_METRES,
-                per_turn=n_rails,
-                jitter=0.003,
-                rng=rng,
+                self._laps - axle * self._AXLE_METRES / self._LAP_METRES, per_turn=n_rails, jitter=0.003, rng=rng
             )
             sound += ring_at(self._n_samples, times, np.exp(0.2 * rng.standard_normal(times.size)), self._rail)
         return sound

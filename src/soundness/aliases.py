@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Announce", "Array", "CountProgress", "PathLike", "Progress", "Waveform"]
+__all__ = ["Array", "CountProgress", "PathLike", "Progress", "Waveform"]
 
 PathLike = Path | str
 
@@ -21,6 +21,3 @@ CountProgress = Callable[[int, int], None]
 
 Progress = Callable[[str, int, int], None]
 """Called with a name of what is being done, the number of items done and their total."""
-
-Announce = Callable[[str], None]
-"""Called with one line of text for a person."""

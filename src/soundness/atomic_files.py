@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all; what cannot be written is one line that says so."""
+"""Files that are written whole or not at all; a failure to write is an `OutputError`."""
 
 import csv
 import os
@@ -17,7 +17,7 @@ PARTIAL_SUFFIX = ".partial"
 
 @contextmanager
 def output_errors(path: Path) -> Iterator[None]:
-    """Turn an operating system's error within it into an `OutputError` that names ``path``."""
+    """Context that turns an operating system's error into an `OutputError` with ``path`` in its message."""
     try:
         yield
     except OSError as error:
@@ -26,12 +26,12 @@ def output_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Give the path of a new file beside ``path``, which takes its name once all is written, or vanishes.
+    """Context with the path of a partial file, which is renamed to ``path`` at the end, or removed after an error.
 
     Parameters
     ----------
     path
-        The file, whose folder is made where there is none. An earlier file is replaced at the end alone.
+        The file; its folder is made if there is none. An earlier file is replaced at the end only.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def whole_file(path: Path) -> Iterator[Path]:
                 os.fsync(stream.fileno())
             partial.replace(path)
         finally:
-            with suppress(OSError):  # where nothing could be written, nothing can be removed
+            with suppress(OSError):  # a folder that cannot be written to has nothing to remove
                 partial.unlink(missing_ok=True)
 
 
@@ -74,8 +74,8 @@ class RowFile:
             self._partial.write_bytes(b"")
 
     def append(self, row: Sequence[str]) -> None:
-        """Write a row; it is handed over to the operating system before this returns."""
-        # Opened anew for each row: handed over after every clip, and no limit on the number of machines.
+        """Write a row and flush it to the operating system."""
+        # Opened anew for each row: flushed after every clip, and no limit on the number of machines.
         with output_errors(self._partial), open_text(self._partial, mode="a") as stream:
             writer = csv.writer(stream, lineterminator="\n")
             if any("\r" in field for field in row):  # csv quotes it only where lines end with it
@@ -83,7 +83,7 @@ class RowFile:
             writer.writerow(row)
 
     def complete(self) -> None:
-        """Give the file its name, in the place of an earlier one."""
+        """Rename the file to its final name, replacing an earlier one."""
         with output_errors(self._path):
             with self._partial.open("rb+") as stream:
                 os.fsync(stream.fileno())
@@ -91,6 +91,6 @@ class RowFile:
 
 
 def open_text(path: Path, *, mode: Literal["r", "a"]) -> TextIO:
-    """Open a CSV file; names that are no UTF-8 pass unchanged, a byte-order mark in front is dropped."""
+    """Open a CSV file; bytes that are not UTF-8 pass unchanged, and a leading byte-order mark is dropped."""
     encoding = "utf-8-sig" if mode == "r" else "utf-8"
     return path.open(mode, encoding=encoding, errors="surrogateescape", newline="")

@@ -1,4 +1,4 @@
-"""Every error that soundness raises on purpose.
+"""Errors that soundness raises on purpose.
 
 ::
 
@@ -9,8 +9,8 @@
     ├── BundleError             a file that should hold a detector or a separator, and does not
     ├── ExportError             a detector that cannot be exported, or not faithfully
     ├── ScoresError             a folder of scores, or the truth it is compared with
-    ├── DownloadError           data that cannot be fetched, or that came otherwise than promised
-    ├── OutputError             somewhere to write that cannot be written
+    ├── DownloadError           data that cannot be downloaded, or that differ from what was announced
+    ├── OutputError             a file or folder that exists already, or cannot be written
     └── MissingExtraError       a feature whose optional packages are not installed
 
 The message of each is one line: what was expected, what came, and where. The command line prints it and exits with
@@ -47,7 +47,7 @@ class DataError(SoundnessError):
     Parameters
     ----------
     reason
-        What was expected and what came, without the name of the file.
+        Expectation and finding, without the name of the file.
     path
         The file or folder; ``None`` where it is not known.
     """
@@ -94,11 +94,11 @@ class ScoresError(SoundnessError):
 
 
 class DownloadError(SoundnessError):
-    """Data cannot be fetched, or what came is not what was promised, or is not safe to unpack."""
+    """Data cannot be downloaded, differ from what was announced, or are not safe to unpack."""
 
 
 class OutputError(SoundnessError):
-    """A place to write to exists already, or cannot be written."""
+    """A file or folder to write to exists already, or cannot be written."""
 
 
 class MissingExtraError(SoundnessError):

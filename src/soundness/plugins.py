@@ -16,7 +16,7 @@ ALLOWED_VARIABLE = "SOUNDNESS_PARTS"
 
 
 def find_part(name: str, known: Mapping[str, Any], *, key: str, methods: Mapping[str, Any]) -> Any:
-    """The part of a name, or the class that an import path leads to.
+    """Find the part of a name, or the class of an import path.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def find_part(name: str, known: Mapping[str, Any], *, key: str, methods: Mapping
     key
         The setting that names the part, for messages.
     methods
-        What a user's class must have, by name: each is called as this one of the package is.
+        Methods that a user's class must have, by name, each with the signature of the one here.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def find_part(name: str, known: Mapping[str, Any], *, key: str, methods: Mapping
     if missing:
         raise SettingsError(f"{key}: {name} lacks {', '.join(missing)}; its role needs {', '.join(methods)}")
     for method, example in methods.items():
-        if not _takes_what(getattr(part, method), example):
+        if not _accepts(getattr(part, method), example):
             raise SettingsError(f"{key}: {name}: {method} is called as {method}{inspect.signature(example)}")
     return part
 
@@ -58,7 +58,7 @@ def methods_of(protocol: type) -> dict[str, Any]:
 
 
 def check_allowed(names: Iterable[str]) -> None:
-    """Refuse to import what a file names, unless it was imported before or is allowed by the environment.
+    """Refuse to import the parts that a file names, unless they were imported before or the environment allows it.
 
     A file may come from anybody, and importing a module runs it.
 
@@ -78,7 +78,7 @@ def check_allowed(names: Iterable[str]) -> None:
 
 
 def _of_the_package(path: str) -> Any:
-    """What an import path of the package leads to; if that fails, it is no fault of the settings."""
+    """Object of an import path of the package; if that fails, it is no fault of the settings."""
     module, _, name = path.partition(":")
     return getattr(importlib.import_module(module), name)
 
@@ -96,13 +96,13 @@ def _imported(path: str, *, key: str) -> type:
     return part
 
 
-def _takes_what(own: Callable[..., Any], example: Callable[..., Any]) -> bool:
-    """Whether a function can be called with the arguments of another."""
+def _accepts(own: Callable[..., Any], example: Callable[..., Any]) -> bool:
+    """True if a function can be called with the arguments of another."""
     parameters = inspect.signature(example).parameters.values()
     positional = [None for parameter in parameters if parameter.kind is not parameter.KEYWORD_ONLY]
     named = {parameter.name: None for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
     try:
         inspect.signature(own).bind(*positional, **named)
-    except (TypeError, ValueError):  # it cannot, or nobody knows
+    except (TypeError, ValueError):  # it cannot, or has no signature
         return False
     return True

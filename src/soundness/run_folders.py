@@ -1,4 +1,4 @@
-"""Folders of results that can be resumed or replaced: what they were started with, and what may be removed."""
+"""Folders of results that can be resumed or replaced, with the identity of the run in a file."""
 
 import json
 import platform
@@ -33,7 +33,7 @@ def begin_run(
     folder
         Made where there is none. One that holds nothing but the file of an identity counts as empty.
     identity
-        Everything that tells this run from others, as plain values; kept in the folder.
+        Everything that distinguishes this run from others, as plain values; kept in the folder.
     kind
         Name of such a run in messages, as in "training".
     file_name
@@ -83,7 +83,7 @@ def _remove(
 
 
 def package_versions() -> dict[str, str]:
-    """Versions that results were made with, by name of the package."""
+    """Versions of Python and packages that results depend on, by name."""
     return {
         "python": platform.python_version(),
         **{name: version(name) for name in ("soundness", "torch", "numpy")},
@@ -96,7 +96,7 @@ def read_identity(file: Path) -> dict[str, Any]:
     Raises
     ------
     OutputError
-        If the file is none that `begin_run` wrote.
+        If `begin_run` did not write the file.
     """
     try:
         identity = json.loads(file.read_text(encoding="utf-8"))
@@ -108,7 +108,7 @@ def read_identity(file: Path) -> dict[str, Any]:
 
 
 def check_identity(file: Path, identity: Mapping[str, Any]) -> None:
-    """Refuse to go on with a run that was started with anything else.
+    """Refuse to resume a run that was started with another identity.
 
     Raises
     ------

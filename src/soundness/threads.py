@@ -1,4 +1,4 @@
-"""One thread for what is small or runs beside its like: limits that overlap in a process, and leave nothing behind."""
+"""Thread limits for small or parallel work, which may overlap in a process; one pool over recordings."""
 
 import os
 import sys
@@ -23,12 +23,12 @@ Result = TypeVar("Result")
 
 
 class ProcessLimit:
-    """A limit of the whole process: the first of those who want it sets it, and the last one lifts it.
+    """Limit of the whole process: the first user sets it, and the last one lifts it.
 
     Parameters
     ----------
     limit
-        Sets the limit, and gives what lifts it again.
+        Sets the limit and returns the function that lifts it.
     """
 
     def __init__(self, limit: Callable[[], Callable[[], None]]) -> None:
@@ -39,7 +39,7 @@ class ProcessLimit:
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
-        """Within it the limit holds."""
+        """Context in which the limit holds."""
         with self._lock:
             if self._lift is None:
                 self._lift = self._limit()
@@ -55,17 +55,17 @@ class ProcessLimit:
 
 
 class ThreadLimit:
-    """One thread in a library that counts them for each thread of ours, where a new one begins with the last number.
+    """Limit to one thread in a library with a setting for each calling thread, which new threads inherit.
 
-    So every thread sets its own number. One that began while another had it set finds the limit, and is given what
-    the first of them had found.
+    Every calling thread sets its own number. One that began within the limit of another inherits that limit; its number
+    afterwards is the one that the first of them had before.
 
     Parameters
     ----------
     count
-        The number of threads of the thread that asks.
+        Number of threads of the calling thread.
     set_count
-        Sets it, and that of threads to come.
+        Sets it for the calling thread and for threads to come.
     """
 
     def __init__(self, count: Callable[[], int], set_count: Callable[[int], None]) -> None:
@@ -77,7 +77,7 @@ class ThreadLimit:
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
-        """Within it the limit holds for this thread."""
+        """Context in which the limit holds for this thread."""
         if getattr(self._own, "is_set", False):
             yield
             return
@@ -99,11 +99,11 @@ class ThreadLimit:
 
 
 def _limit_blas() -> Callable[[], None]:
-    # Of BLAS alone: what lifts the limit restores all that is selected, and OpenMP counts threads thread by thread.
+    # BLAS alone: lifting the limit restores all that is selected, and OpenMP has a number for each calling thread.
     limit = ThreadpoolController().select(user_api="blas").limit(limits=1)
 
     def lift() -> None:
-        OpenBLASController.clear_controlling_thread(force=True)  # else the thread that set it alone could lift it
+        OpenBLASController.clear_controlling_thread(force=True)  # else only the thread that set it could lift it
         limit.restore_original_limits()
         OpenBLASController.clear_controlling_thread()
 
@@ -114,14 +114,14 @@ _ONE_BLAS_THREAD = ProcessLimit(_limit_blas)
 
 
 def one_blas_thread() -> AbstractContextManager[None]:
-    """Linear algebra within it uses one thread: threads that wait for a busy core cost more than they give."""
+    """Context in which linear algebra uses one thread: waiting for busy cores costs more than threads save."""
     return _ONE_BLAS_THREAD()
 
 
 @contextmanager
 def one_thread_each() -> Iterator[None]:
-    """Recordings are heard in parallel, each by one thread: faster, and the same on any number of cores."""
-    is_loaded = sys.modules.get("torch") is not None  # where it is not, nothing needs it
+    """Context for recordings in parallel, one thread each: faster, and the same result on any number of cores."""
+    is_loaded = sys.modules.get("torch") is not None  # if not, nothing uses it
     with one_blas_thread(), _ONE_TORCH_THREAD() if is_loaded else nullcontext():
         yield
 
@@ -144,19 +144,19 @@ _ONE_TORCH_THREAD = ThreadLimit(_torch_threads, _set_torch_threads)
 def map_recordings(
     function: Callable[[Item], Result], items: Iterable[Item], *, n_workers: int | None = None
 ) -> Iterator[Result]:
-    """Results of a function of each recording, in the order of the recordings, which are read in parallel.
+    """Apply a function to recordings in parallel, and yield the results in their order.
 
-    A few recordings are read ahead, each by one thread, so that results are the same on any number of cores, and none
-    stays in memory. What the function raises ends the iteration.
+    Each recording is processed by one thread, so that results are the same on any number of cores. A few are read
+    ahead, and no result stays in memory. An error of the function ends the iteration.
 
     Parameters
     ----------
     function
-        Called in several threads at once.
+        Function of one item, called in several threads at once.
     items
-        Recordings, or whatever the function takes.
+        Recordings, or other arguments of the function.
     n_workers
-        Threads; the number of cores where it is ``None``.
+        Number of threads; the number of cores if ``None``.
     """
     workers = n_workers if n_workers is not None else os.cpu_count() or 1
     waiting: deque[Future[Result]] = deque()

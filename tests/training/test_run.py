@@ -718,7 +718,7 @@ def test_training_a_network_that_is_not_there_is_refused(fan, run, tmp_path, sep
 
 
 def test_a_separator_that_is_not_used_is_refused(fan, run, tmp_path, separator_file):
-    with pytest.raises(SettingsError, match="a separator was given, but separation is off"):
+    with pytest.raises(SettingsError, match="a separator comes with separation=off"):
         run(fan, "separation=off", separator=separator_file)
     assert not (tmp_path / "run").exists()
 

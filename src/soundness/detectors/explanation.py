@@ -1,4 +1,4 @@
-"""Why a clip has its score: how odd each band is at each moment, and how much of the score it carries. No files."""
+"""Explanation of a score: deviation from normal of each band and frame, and its share in the score. No files."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -24,41 +24,41 @@ _ROUNDING = 1e-15  # what is left of a clip that is compared with itself
 
 @runtime_checkable
 class BandRepresentation(Protocol):
-    """A representation whose features are bands, in one view of a clip or several, and which has a scale."""
+    """Representation whose features are bands, in one or several views of a clip, and have a scale."""
 
     @property
     def band_deviations(self) -> NDArray[np.float32]:
         """Deviation of each band over all training frames, dB, shape ``(mel,)``."""
 
     def deviation_map(self, clip: Spectrograms) -> NDArray[np.float32]:
-        """How far a clip lies from what is normal, with its sign, in the band's deviations, shape ``(mel, frame)``."""
+        """Signed difference of a clip from normal, in the band's deviations, shape ``(mel, frame)``."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Explanation:
-    """Why a clip has its score.
+    """Explanation of a clip's score.
 
     Parameters
     ----------
     log_mel
-        Of the clip as it is scored, dB, shape ``(mel, frame)``.
+        Log-mel that is scored, dB, shape ``(mel, frame)``.
     deviations
-        How far it lies from what is normal, in deviations of normal frames of the band, shape ``(mel, frame)``: above
-        (positive) or below, or, where the representation tells no sign, its error map.
+        Difference from normal in deviations of the band's normal frames, shape ``(mel, frame)``: above (positive) or
+        below; the error map if the representation has no sign.
     excess_db
-        The same in dB; ``None`` where the representation tells no sign.
+        The same in dB; ``None`` if the representation has no sign.
     shares
-        Of each band and frame in the total, never negative, shape ``(mel, frame)``.
+        Share of each band and frame in the total, never negative, shape ``(mel, frame)``.
     total
-        What the shares add up to.
+        Sum of the shares.
     meaning
-        What the total is, in words.
+        Meaning of the total, in words.
     normality
-        What `deviations` are measured from, in words.
+        Reference of `deviations`, in words.
     nearest
-        Indices of the normal clips that are most like it, nearest first.
+        Indices of the nearest normal clips, nearest first.
     nearest_by
-        By what they are the nearest, in words.
+        Measure by which they are the nearest, in words.
     """
 
     log_mel: NDArray[np.float32]
@@ -87,17 +87,17 @@ class Explanation:
 def explain_clip(detector: Detector, clip: Spectrograms, *, n_nearest: int = 1) -> Explanation:
     """Explain a clip's score.
 
-    The share of a band is spread over the frames in proportion to how far they lie from normal, on the side on which
-    the band's mean does; so shares of bands and frames add up to what those of the bands do.
+    The share of a band is spread over its frames in proportion to their difference from normal, on the side of the
+    band's mean; so the shares of bands and frames have the same sum as those of the bands.
 
     Parameters
     ----------
     detector
-        Any.
+        Detector of any system.
     clip
-        From `Detector.spectrograms`.
+        Spectrograms from `Detector.spectrograms`.
     n_nearest
-        Normal clips to find.
+        Number of normal clips to find.
     """
     vectors = detector.representation.vectors(clip).astype(np.float64)
     nearest, nearest_by = _nearest(detector, clip, vectors, n_nearest)
@@ -130,7 +130,7 @@ def _nearest(detector: Detector, clip: Spectrograms, vectors: Array, n_clips: in
 
 
 def _deviations(detector: Detector, clip: Spectrograms, nearest: NDArray[np.int64]) -> tuple[Array, Array | None, str]:
-    """Deviations from normal, the same in dB, and from what they are measured."""
+    """Deviations from normal, the same in dB, and their reference in words."""
     representation = detector.representation
     if not isinstance(representation, BandRepresentation):
         errors = representation.error_map(clip).astype(np.float64)
@@ -138,7 +138,7 @@ def _deviations(detector: Detector, clip: Spectrograms, nearest: NDArray[np.int6
     scale = representation.band_deviations.astype(np.float64)[:, None]
     if not isinstance(representation, MeanLogMel):
         found = representation.deviation_map(clip).astype(np.float64)
-        return found, found * scale, "what the network makes of the clip"
+        return found, found * scale, "the reconstruction of the network"
     kept = detector.normal_clips
     if kept is None or not len(nearest):
         found = representation.deviation_map(clip).astype(np.float64)
@@ -149,7 +149,7 @@ def _deviations(detector: Detector, clip: Spectrograms, nearest: NDArray[np.int6
 
 
 def _bands(detector: Detector, vectors: Array, deviations: Array) -> tuple[Array, str]:
-    """Share of each band, and what the shares add up to."""
+    """Share of each band, and the meaning of their sum in words."""
     n_bands = len(deviations)
     is_of_bands = isinstance(detector.representation, BandRepresentation) and vectors.shape[1] % n_bands == 0
     if is_of_bands:
@@ -159,8 +159,9 @@ def _bands(detector: Detector, vectors: Array, deviations: Array) -> tuple[Array
             shares = None
         if shares is not None:
             return shares.reshape(-1, n_bands).sum(axis=0), _meaning(detector, vectors.shape[1] // n_bands)
-    odd = np.square(deviations) if isinstance(detector.representation, BandRepresentation) else np.abs(deviations)
-    return odd.mean(axis=1), "not parts of the score, which tells none of bands: the mean of the map over time"
+    is_signed = isinstance(detector.representation, BandRepresentation)
+    errors = np.square(deviations) if is_signed else np.abs(deviations)
+    return errors.mean(axis=1), "not parts of the score, which has no parts by band: the mean of the map over time"
 
 
 def _meaning(detector: Detector, n_views: int) -> str:
@@ -193,16 +194,16 @@ def _meaning(detector: Detector, n_views: int) -> str:
 
 
 def _weights(deviations: Array, *, n_smoothed: int) -> Array:
-    """How the share of each band is spread over time, shape ``(mel, frame)``; each band's add up to 1."""
+    """Weights that spread the share of each band over time, shape ``(mel, frame)``; each band's sum is 1."""
     side = np.where(deviations.mean(axis=1, keepdims=True) < 0, -1.0, 1.0)
-    odd = np.maximum(side * smoothed(deviations, n_smoothed), 0.0)
-    total = odd.sum(axis=1, keepdims=True)
-    even = np.full(odd.shape, 1.0 / odd.shape[1])
-    return np.where(total > 0, odd / np.where(total > 0, total, 1.0), even)
+    excess = np.maximum(side * smoothed(deviations, n_smoothed), 0.0)
+    total = excess.sum(axis=1, keepdims=True)
+    even = np.full(excess.shape, 1.0 / excess.shape[1])
+    return np.where(total > 0, excess / np.where(total > 0, total, 1.0), even)
 
 
 def smoothed(values: NDArray[np.floating[Any]], n_frames: int) -> Array:
-    """Mean of so many frames around each, fewer at the ends, shape ``(..., frame)``."""
+    """Moving mean over ``n_frames`` frames, fewer at the ends, shape ``(..., frame)``."""
     n_frames = min(n_frames, values.shape[-1])
     before = n_frames // 2
     edges = np.clip(np.arange(-before, values.shape[-1] - before + n_frames)[:, None], 0, values.shape[-1])[:, 0]

@@ -1,8 +1,8 @@
 """Exported detectors, run with NumPy and onnxruntime alone: no PyTorch, and quick to import.
 
-An export is a graph, ``MACHINE.onnx``, from a waveform to score, p-value and error map, and beside it ``MACHINE.json``,
-which says what else there is to know: sample rate and channel, threshold, alarm rule, settings. Each holds a checksum
-of the other: what was altered is refused.
+An export is a graph, ``MACHINE.onnx``, from a waveform to score, p-value and error map, with its metadata beside it in
+``MACHINE.json``: sample rate and channel, threshold, alarm rule, settings. Each holds a checksum of the other, and an
+altered file is refused.
 """
 
 import hashlib
@@ -35,16 +35,16 @@ _CHECKSUM = "sha256"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """What a graph says of clips.
+    """Output of a graph for several clips.
 
     Parameters
     ----------
     scores
-        Higher is more anomalous, shape ``(clip,)``.
+        Anomaly scores, shape ``(clip,)``; higher is more anomalous.
     p_values
-        Shape ``(clip,)``; ``None`` of a detector that was not calibrated.
+        P-values, shape ``(clip,)``; ``None`` if the detector was not calibrated.
     error_maps
-        How odd each band and frame is, shape ``(clip, mel, frame)``.
+        Deviation of each band and frame from normal, shape ``(clip, mel, frame)``.
     """
 
     scores: NDArray[np.float64]
@@ -58,9 +58,9 @@ class ExportedDetector:
     Parameters
     ----------
     graph
-        Content of the file that holds it.
+        Content of the graph's file.
     about
-        What stands beside it.
+        Metadata of the file beside it.
 
     Raises
     ------
@@ -80,7 +80,7 @@ class ExportedDetector:
 
     @classmethod
     def load(cls, path: PathLike) -> Self:
-        """Read an export, by the path of its graph or of what stands beside it.
+        """Read an export, by the path of its graph or of its metadata.
 
         Raises
         ------
@@ -102,12 +102,12 @@ class ExportedDetector:
 
     @property
     def machine_type(self) -> str:
-        """The machine it listens to."""
+        """Machine that the detector was trained for."""
         return str(self.about["machine_type"])
 
     @property
     def threshold(self) -> float:
-        """Above which score a clip is called anomalous."""
+        """Scores above it are called anomalous."""
         return float(self.about["threshold"]["value"])
 
     @property
@@ -183,7 +183,7 @@ class ExportedDetector:
         Raises
         ------
         AudioError
-            If they are too short, or too loud for numbers.
+            If they are too short, or too loud for the numbers of a spectrum.
         """
         waveforms = np.ascontiguousarray(np.atleast_2d(waveforms), np.float32)
         if waveforms.ndim != 2 or waveforms.shape[1] < self.about["min_samples"]:
@@ -235,7 +235,7 @@ def load_exports(path: PathLike) -> dict[str, ExportedDetector]:
 
 
 def fingerprint(about: Mapping[str, Any]) -> str:
-    """Checksum of what stands beside a graph, but for the graph's own checksum in it."""
+    """Checksum of a graph's metadata, without the graph's own checksum in them."""
     own = {key: value for key, value in about.items() if key != _CHECKSUM}
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
 
@@ -244,7 +244,7 @@ def _read_about(file: Path) -> dict[str, Any]:
     try:
         about = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise BundleError(f"{file}: cannot be read: {error.strerror}; expected what belongs to a graph") from None
+        raise BundleError(f"{file}: cannot be read: {error.strerror}; expected the metadata of a graph") from None
     except ValueError as error:
         raise BundleError(f"{file}: no JSON: {error}") from None
     if not isinstance(about, dict) or "soundness_export" not in about or _CHECKSUM not in about:

@@ -1,9 +1,9 @@
 r"""One file per detector: weights, memory bank, settings, normalisation, threshold, calibration, alarm rule, summary.
 
-The first line says what the file is, ``soundness detector FORMAT N_BYTES SHA256`` or ``soundness separator ...``; what
-follows it is a safetensors file of ``N_BYTES`` bytes with that checksum, whose metadata hold the settings as JSON.
-Nothing in it is ever executed. A part of a user's own is named by its import path, and imported only where its module
-was imported before, or is allowed by the environment.
+The first line is ``soundness detector FORMAT N_BYTES SHA256`` or ``soundness separator ...``; after it comes a
+safetensors file of ``N_BYTES`` bytes with that checksum, whose metadata hold the settings as JSON. Nothing in it is
+ever executed. A user's own part is named by its import path, and imported only if its module was imported before or the
+environment allows it.
 """
 
 from collections.abc import Mapping

@@ -63,7 +63,7 @@ def _chosen(machine: Machine, *, share: float, seed: int) -> tuple[Clip, ...]:
 
 
 def left_out_calibration(scores: Mapping[str, NDArray[np.float64]], settings: SystemSettings) -> Calibration:
-    """Calibration by leave-one-out scores of each domain; a network was trained on the clips all the same."""
+    """Calibration by leave-one-out scores of each domain; a network, if there is one, was trained on the clips."""
     return Calibration.from_scores(scores, origin="left-out" if network_plan(settings) is None else "trained-on")
 
 

@@ -4,18 +4,23 @@ import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 
+import numpy as np
+
+from soundness.aliases import Array
 from soundness.audio.log_mel import Spectrograms
 from soundness.audio.reading import read_info
 from soundness.data.clips import Clip, condition_of
 from soundness.data.datasets import FEWEST_TRAINING_CLIPS, Machine
 from soundness.detectors.normal_clips import NormalClips, name_of
 from soundness.detectors.reader import RecordingLogMels, RecordingReader
-from soundness.errors import AudioError, DataError
-from soundness.representations.protocol import MachineSpectrograms, network_plan
+from soundness.errors import AudioError, DataError, SettingsError
+from soundness.representations.protocol import Fitted, MachineSpectrograms, Representation, network_plan
+from soundness.scoring.scorers import ANY_DOMAIN, TrainingVectors
 from soundness.settings.system import SystemSettings
 from soundness.threads import map_recordings
+from soundness.training.summary import domain_names
 
-__all__ = ["check_training_clips", "noise_clips", "normal_clips_of", "read_machine"]
+__all__ = ["check_training_clips", "noise_clips", "normal_clips_of", "read_machine", "training_vectors"]
 
 
 def check_training_clips(machine: Machine, settings: SystemSettings) -> None:
@@ -99,14 +104,40 @@ def noise_clips(machine: Machine, settings: SystemSettings) -> tuple[Clip, ...]:
     return tuple(clip for clip in machine.supplemental if clip.supplemental == "noise")
 
 
-def normal_clips_of(heard: MachineSpectrograms) -> NormalClips:
+def normal_clips_of(clips: MachineSpectrograms) -> NormalClips:
     """Names and band statistics of a machine's training clips."""
     return NormalClips.from_log_mels(
-        [clip.reference for clip in heard.spectrograms],
-        names=[name_of(clip) for clip in heard.clips],
-        domains=[clip.domain or "" for clip in heard.clips],
-        n_channels=[read_info(clip.path).n_channels for clip in heard.clips],
+        [clip.reference for clip in clips.spectrograms],
+        names=[name_of(clip) for clip in clips.clips],
+        domains=[clip.domain or "" for clip in clips.clips],
+        n_channels=[read_info(clip.path).n_channels for clip in clips.clips],
     )
+
+
+def training_vectors(clips: MachineSpectrograms, fitted: Fitted) -> TrainingVectors:
+    """Vectors of a machine's training clips by their fitted representation, for the scorer."""
+    conditions = fitted.conditions
+    own = [conditions.index(condition) if conditions else 0 for condition in clips.conditions]
+    domains = domain_names(clips)
+    return TrainingVectors(
+        vectors=np.stack([_vectors_of(fitted.representation, clip) for clip in clips.spectrograms]),
+        own_conditions=np.array(own),
+        clip_domains=np.array([domains.index(clip.domain or "") for clip in clips.clips]),
+        condition_domains=np.array([domains.index(condition.domain) for condition in conditions] or [ANY_DOMAIN]),
+        frame_covariances=fitted.frame_covariances,
+        view_sizes=fitted.view_sizes,
+        n_bands=fitted.n_bands,
+    )
+
+
+def _vectors_of(representation: Representation, clip: Spectrograms) -> Array:
+    vectors: object = representation.vectors(clip)  # of a user's own class, perhaps
+    if not isinstance(vectors, np.ndarray):
+        raise SettingsError(
+            f"representation: {type(representation).__name__}.vectors gives a {type(vectors).__name__}; "
+            "expected a NumPy array of shape (condition, feature)"
+        )
+    return vectors.astype(np.float64)
 
 
 def _paired(recording: RecordingLogMels, settings: SystemSettings) -> tuple[Spectrograms, Spectrograms | None]:
@@ -118,10 +149,10 @@ def _paired(recording: RecordingLogMels, settings: SystemSettings) -> tuple[Spec
     return recording.spectrograms, None
 
 
-def _short(clips: Iterable[Clip], heard: Sequence[Spectrograms], settings: SystemSettings) -> list[str]:
+def _short(clips: Iterable[Clip], spectrograms: Sequence[Spectrograms], settings: SystemSettings) -> list[str]:
     plan = network_plan(settings)
     n_frames = 0 if plan is None else plan.segment_frames
-    short = [clip for clip, own in zip(clips, heard, strict=True) if own.input.shape[-1] < n_frames]
+    short = [clip for clip, own in zip(clips, spectrograms, strict=True) if own.input.shape[-1] < n_frames]
     return _named(f"shorter than one segment of {n_frames} frames, repeated to fill it", short)
 
 

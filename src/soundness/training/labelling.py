@@ -25,16 +25,16 @@ Way = Literal["clusters", "classifier"]
 
 
 class Labeller:
-    """Gives pseudo-labels to the training clips of a data set, where a network is told attributes and there are none.
+    """Labels the training clips of a data set that lack attributes, for a network that is conditioned on them.
 
     Parameters
     ----------
     machines
-        Of the whole data set: a classifier learns from any that has attributes.
+        Machines of the whole data set: a classifier learns from any that has attributes.
     settings
-        Of the whole system; its ``separation`` is no longer ``auto``.
+        Settings of the system; ``separation`` is no longer ``auto``.
     seed
-        Of everything random.
+        Random seed.
     """
 
     def __init__(self, machines: Iterable[Machine], settings: SystemSettings, *, seed: int) -> None:
@@ -43,10 +43,10 @@ class Labeller:
         self.seed = seed
         plan = network_plan(settings)
         self._has_conditions = plan is not None and plan.is_conditional
-        self._vectors: dict[str, NDArray[np.float64]] = {}  # of the clips of each machine that was heard
+        self._vectors: dict[str, NDArray[np.float64]] = {}  # of the clips of each machine that was read
 
     def teachers(self, machines: Iterable[Machine]) -> tuple[Clip, ...]:
-        """The clips of other machines that a classifier learns from, for the machines that need one.
+        """Clips of other machines that a classifier learns from, for the machines that need one.
 
         Raises
         ------
@@ -87,13 +87,13 @@ class Labeller:
         return [self._with_labels(one) for one in machines]
 
     def _way(self, clips: Sequence[Clip]) -> Way | None:
-        """How a machine's clips get labels; ``None`` where they need none."""
-        wanted, lacking = self.settings.pseudo_labels, lacking_attributes(clips)
-        if not self._has_conditions or wanted == "off" or not lacking:
+        """Method that labels a machine's clips; ``None`` where they need none."""
+        chosen, lacking = self.settings.pseudo_labels, lacking_attributes(clips)
+        if not self._has_conditions or chosen == "off" or not lacking:
             return None
-        if wanted == "auto":
+        if chosen == "auto":
             return "clusters" if len(lacking) == len(clips) else "classifier"
-        return wanted
+        return chosen
 
     def _teachers(self, machine: Machine) -> list[str]:
         """Names of the other machines that a machine's classifier learns from."""
@@ -112,39 +112,39 @@ class Labeller:
             )
         return names
 
-    def _with_labels(self, heard: MachineSpectrograms) -> MachineSpectrograms:
-        way, lacking = self._way(heard.clips), lacking_attributes(heard.clips)
+    def _with_labels(self, machine: MachineSpectrograms) -> MachineSpectrograms:
+        way, lacking = self._way(machine.clips), lacking_attributes(machine.clips)
         if way is None:
-            return heard
-        found = self._by_clusters(heard, lacking) if way == "clusters" else self._by_classifier(heard, lacking)
-        conditions = list(heard.conditions)
+            return machine
+        found = self._by_clusters(machine, lacking) if way == "clusters" else self._by_classifier(machine, lacking)
+        conditions = list(machine.conditions)
         for index, label in zip(lacking, found.labels, strict=True):
             conditions[index] = replace(conditions[index], attributes=label)
         pseudo_labelled = tuple(index for index, label in zip(lacking, found.labels, strict=True) if label)
         sizes = Counter(str(conditions[index]) for index in pseudo_labelled)
         shown = ", ".join(f"{label} {count}" for label, count in sorted(sizes.items())) or "no labels"
         note = f"pseudo-labels by {way} for {len(lacking)} of {len(conditions)} clips: {shown} ({found.reason})"
-        notes = (*heard.notes, note)
-        return replace(heard, conditions=tuple(conditions), pseudo_labelled=pseudo_labelled, notes=notes)
+        notes = (*machine.notes, note)
+        return replace(machine, conditions=tuple(conditions), pseudo_labelled=pseudo_labelled, notes=notes)
 
-    def _by_clusters(self, heard: MachineSpectrograms, lacking: Sequence[int]) -> PseudoLabels:
-        shapes = spectral_shapes(heard.spectrograms[index] for index in lacking)
-        return by_clusters(shapes, _domains(heard, lacking), seed=self.seed)
+    def _by_clusters(self, machine: MachineSpectrograms, lacking: Sequence[int]) -> PseudoLabels:
+        shapes = spectral_shapes(machine.spectrograms[index] for index in lacking)
+        return by_clusters(shapes, _domains(machine, lacking), seed=self.seed)
 
-    def _by_classifier(self, heard: MachineSpectrograms, lacking: Sequence[int]) -> PseudoLabels:
-        machine = self.machines[heard.machine_type]
+    def _by_classifier(self, clips: MachineSpectrograms, lacking: Sequence[int]) -> PseudoLabels:
+        machine = self.machines[clips.machine_type]
         names = self._teachers(machine)
         own = self._vectors[machine.machine_type]
         known, classes = self._known(names) if names else self._known([machine.machine_type])
         return by_classifier(
             own[list(lacking)],
-            _domains(heard, lacking),
+            _domains(clips, lacking),
             known=known,
             classes=classes if names else [name.removeprefix(f"{machine.machine_type} ") for name in classes],
         )
 
     def _known(self, names: Sequence[str]) -> tuple[NDArray[np.float64], list[str]]:
-        """Vectors and classes of all clips of some machines that have attributes."""
+        """Vectors and classes of the clips of these machines that have attributes."""
         rows, classes = [], []
         for name in names:
             for clip, vector in zip(self.machines[name].train, self._vectors[name], strict=True):
@@ -155,7 +155,7 @@ class Labeller:
 
 
 def lacking_attributes(clips: Sequence[Clip]) -> list[int]:
-    """Which clips of a machine need a pseudo-label: those without attributes, unless sections tell the clips apart."""
+    """Indices of clips that need a pseudo-label: those without attributes, unless there are several sections."""
     if len({clip.section for clip in clips}) > 1:
         return []
     return [index for index, clip in enumerate(clips) if not clip.attributes]
@@ -174,5 +174,5 @@ def band_moments(spectrograms: Iterable[Spectrograms]) -> NDArray[np.float64]:
     return np.stack([np.concatenate([own.mean(axis=-1), own.std(axis=-1)]) for own in log_mels])
 
 
-def _domains(heard: MachineSpectrograms, indices: Iterable[int]) -> list[str]:
-    return [heard.clips[index].domain or "" for index in indices]
+def _domains(machine: MachineSpectrograms, indices: Iterable[int]) -> list[str]:
+    return [machine.clips[index].domain or "" for index in indices]

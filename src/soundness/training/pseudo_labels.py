@@ -1,7 +1,7 @@
-"""Pseudo-labels: what stands for the attributes of training clips that have none, by clustering or by a classifier.
+"""Pseudo-labels in place of attributes that training clips lack, by clustering or by a classifier.
 
-Both work on one vector per clip, in dB, and give labels within each domain: a network is told the domain besides, and a
-few target clips would not be seen among hundreds of the source.
+Both work on one vector per clip, in dB, and within each domain: a network is conditioned on the domain as well, and a
+few target clips would be lost among hundreds of the source.
 """
 
 import warnings
@@ -33,12 +33,12 @@ _REGULARISATION = 0.01  # scikit-learn's C: the smaller, the smoother
 
 @dataclass(frozen=True, slots=True)
 class PseudoLabels:
-    """Labels of some clips, and why they are what they are.
+    """Labels of clips, and the reason for them.
 
     Parameters
     ----------
     labels
-        One for each clip; ``""`` for all of them where nothing tells the clips of a domain apart.
+        One for each clip; ``""`` for all of them if the clips of no domain can be told apart.
     reason
         In words, for the training summary.
     """
@@ -50,20 +50,20 @@ class PseudoLabels:
 def by_clusters(vectors: Array, domains: Sequence[str], *, seed: int) -> PseudoLabels:
     """Label clips by the clusters that they form within their domain.
 
-    The clips' principal components are taken for a mixture of Gaussians of one common covariance: what the operating
-    condition leaves alone, noise above all, varies alike in all clusters. From one cluster (no structure) to eight, the
-    smallest number is kept that no other beats by more than 6 in the Bayesian information criterion, for which the
-    evidence is called strong [1]_: of ten clips, chance alone often makes a little. A cluster of fewer than
+    A mixture of Gaussians with one common covariance is fitted to the clips' principal components: what does not depend
+    on the operating condition, noise above all, varies alike in all clusters. From one cluster (no structure) to eight,
+    the smallest number is kept that no other beats by more than 6 in the Bayesian information criterion, which is
+    called strong evidence [1]_; among ten clips, weaker evidence often arises by chance. A cluster of fewer than
     `FEWEST_CLIPS` is merged with the others. Labels depend on sound and domain alone, not on the order of the clips.
 
     Parameters
     ----------
     vectors
-        What is known of the sound of each clip, dB, shape ``(clip, feature)``.
+        Features of each clip, dB, shape ``(clip, feature)``.
     domains
         One for each clip.
     seed
-        Of the mixtures' starting points.
+        Random seed of the mixtures' starting points.
 
     References
     ----------
@@ -84,10 +84,10 @@ def by_clusters(vectors: Array, domains: Sequence[str], *, seed: int) -> PseudoL
 
 
 def by_classifier(vectors: Array, domains: Sequence[str], *, known: Array, classes: Sequence[str]) -> PseudoLabels:
-    """Label clips by the class of other clips that each sounds most like.
+    """Label each clip by the most similar class of other clips.
 
-    The classifier is a multinomial logistic regression on standardised vectors. A class that fewer than `FEWEST_CLIPS`
-    clips of a domain fall into is dropped there, and its clips go to the likeliest of the rest.
+    The classifier is a multinomial logistic regression on standardised vectors. A class with fewer than `FEWEST_CLIPS`
+    clips of a domain is dropped there, and its clips go to the likeliest of the rest.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def by_classifier(vectors: Array, domains: Sequence[str], *, known: Array, class
     domains
         One for each clip.
     known
-        Clips whose classes are known, shape ``(other clip, feature)``.
+        Features of clips whose classes are known, shape ``(other clip, feature)``.
     classes
         One for each of them.
     """
@@ -114,7 +114,7 @@ def by_classifier(vectors: Array, domains: Sequence[str], *, known: Array, class
 def _within_domains(
     vectors: Array, domains: Sequence[str], label: Callable[[Array], tuple[list[str], str]]
 ) -> tuple[list[str], str]:
-    """Labels of the clips of each domain alone, and the reasons, joined."""
+    """Labels of the clips, found in each domain alone, and the reasons in one line."""
     found: dict[int, str] = {}
     reasons = []
     for domain in sorted(set(domains)):
@@ -127,7 +127,7 @@ def _within_domains(
 
 
 def _clusters(vectors: Array, seed: int) -> tuple[NDArray[Any], str]:
-    """Which cluster each clip belongs to, and why there are that many."""
+    """Cluster of each clip, and the reason for their number."""
     from sklearn.mixture import GaussianMixture  # type: ignore[import-untyped]  # scikit-learn ships no types
 
     n_distinct = len(np.unique(vectors, axis=0))
@@ -160,9 +160,9 @@ def _clusters(vectors: Array, seed: int) -> tuple[NDArray[Any], str]:
 
 
 def _principal_components(vectors: Array) -> Array:
-    """The directions in which clips differ most, each in units of its deviation, shape ``(clip, component)``.
+    """Directions in which clips differ most, each in units of its deviation, shape ``(clip, component)``.
 
-    The scale matters to the mixtures' starting points alone: the widest direction need not be the one that tells.
+    The scale affects the mixtures' starting points alone: the widest direction need not separate the clusters.
     """
     centred = vectors - vectors.mean(axis=0)
     _, _, directions = np.linalg.svd(centred, full_matrices=False)

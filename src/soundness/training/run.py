@@ -3,22 +3,17 @@
 import logging
 import shutil
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from soundness.aliases import PathLike, Progress
 from soundness.atomic_files import output_errors
-from soundness.audio.log_mel import Spectrograms
 from soundness.audio.log_mel_cache import LogMelCache
 from soundness.data.datasets import Dataset, Machine, fingerprint, open_dataset
-from soundness.detectors.detector import Detector, TrainingSummary
+from soundness.detectors.detector import Detector
 from soundness.detectors.front_end import FrontEnd
 from soundness.detectors.reader import RecordingReader
 from soundness.detectors.saving import load_detector, save_detector
@@ -29,21 +24,21 @@ from soundness.representations.protocol import (
     FitContext,
     Fitted,
     MachineSpectrograms,
-    Representation,
     find_representation,
     network_plan,
 )
-from soundness.run_folders import Existing, begin_run, package_versions
+from soundness.run_folders import Existing, begin_run
 from soundness.scoring.calibration import Calibration, Threshold
-from soundness.scoring.scorers import ANY_DOMAIN, Scorer, TrainingVectors, find_scorer
+from soundness.scoring.scorers import Scorer, TrainingVectors, find_scorer
 from soundness.sealed_files import SUFFIX
 from soundness.settings.loading import DEFAULT_SYSTEM, load_settings
 from soundness.settings.system import SystemSettings
 from soundness.training.calibration import held_out_calibration, left_out_calibration, split_machine
-from soundness.training.clips import check_training_clips, noise_clips, normal_clips_of, read_machine
+from soundness.training.clips import check_training_clips, noise_clips, normal_clips_of, read_machine, training_vectors
 from soundness.training.duration import forecast
 from soundness.training.labelling import Labeller
 from soundness.training.separation import decide_separation, read_separator
+from soundness.training.summary import domain_names, summarize, training_notes
 
 if TYPE_CHECKING:  # loads PyTorch
     from soundness.representations.network_cache import NetworkCache
@@ -284,8 +279,7 @@ class _Run:
 
     def _detector(self, clips: MachineSpectrograms, fitted: Fitted, *, fit_seconds: float) -> Detector:
         started = time.perf_counter()
-        domains = _domain_names(clips)
-        vectors = _training_vectors(clips, fitted, domains)
+        vectors = training_vectors(clips, fitted)
         scorer = find_scorer(self.settings.scorer.name).fit(vectors, self.settings.scorer)
         calibration = self._calibration(clips, fitted, scorer, vectors)
         threshold = Threshold.from_scores(calibration.scores, false_alarm_rate=self.settings.false_alarm_rate)
@@ -295,23 +289,18 @@ class _Run:
             "fitting": fit_seconds,
             "scoring": time.perf_counter() - started,
         }
-        notes = (
-            *self.notes,
-            *clips.notes,
-            *_domain_notes(domains),
-            *_condition_notes(fitted),
-            *fitted.notes,
-            *scorer.notes(),
-            *threshold.notes,
-            *calibration.notes,
-        )
+        scorer_notes = (*scorer.notes(), *threshold.notes, *calibration.notes)
+        notes = (*self.notes, *training_notes(clips, fitted), *scorer_notes)
+        summary = summarize(clips, fitted, settings=self.settings, seed=self.seed, seconds=seconds, notes=notes)
+        if self.separator is not None:
+            summary = summary.model_copy(update={"separator_seconds": self.separator.summary.seconds})
         return Detector(
             machine_type=clips.machine_type,
             settings=self.settings,
             representation=fitted.representation,
             scorer=scorer,
             threshold=threshold,
-            summary=self._summary(clips, fitted, seconds, notes),
+            summary=summary,
             separator=self.separator if self.settings.separation in ("denoise", "target=separated") else None,
             calibration=calibration,
             normal_clips=normal_clips_of(clips),
@@ -322,35 +311,12 @@ class _Run:
     ) -> Calibration:
         if self.settings.calibration == "left-out":
             scores = scorer.left_out_scores()
-            names = enumerate(_domain_names(clips))
+            names = enumerate(domain_names(clips))
             by_domain = {name: scores[vectors.clip_domains == index] for index, name in names}
             return left_out_calibration(by_domain, self.settings)
         machine = self.held_out[clips.machine_type]
         return held_out_calibration(
             machine, fitted.representation, scorer, self._reader(), advance=self._advance(machine)
-        )
-
-    def _summary(
-        self, clips: MachineSpectrograms, fitted: Fitted, seconds: dict[str, float], notes: tuple[str, ...]
-    ) -> TrainingSummary:
-        network = fitted.network
-        clip_domains: list[str] = [clip.domain or "" for clip in clips.clips]
-        return TrainingSummary(
-            system=self.settings.name,
-            seed=self.seed,
-            n_clips={domain: clip_domains.count(domain) for domain in _domain_names(clips)},
-            conditions=tuple(str(condition) for condition in fitted.conditions),
-            conditioned_on=fitted.encoder.conditioned_on if fitted.encoder is not None else (),
-            n_parameters=0 if network is None else network.n_parameters,
-            n_steps=0 if network is None else network.n_steps,
-            train_loss=None if network is None else network.train_loss,
-            held_out_loss=None if network is None else network.held_out_loss,
-            pseudo_labels=_pseudo_label_sizes(clips),
-            separation=self.settings.separation,
-            separator_seconds=None if self.separator is None else self.separator.summary.seconds,
-            seconds=seconds,
-            notes=notes,
-            versions=package_versions(),
         )
 
 
@@ -369,54 +335,3 @@ def _check_parts(settings: SystemSettings) -> None:
         )
     if plan is not None:
         plan.check()
-
-
-def _domain_names(clips: MachineSpectrograms) -> list[str]:
-    return sorted({clip.domain or "" for clip in clips.clips})
-
-
-def _training_vectors(clips: MachineSpectrograms, fitted: Fitted, domains: list[str]) -> TrainingVectors:
-    conditions = fitted.conditions
-    own = [conditions.index(condition) if conditions else 0 for condition in clips.conditions]
-    return TrainingVectors(
-        vectors=np.stack([_vectors_of(fitted.representation, clip) for clip in clips.spectrograms]),
-        own_conditions=np.array(own),
-        clip_domains=np.array([domains.index(clip.domain or "") for clip in clips.clips]),
-        condition_domains=np.array([domains.index(condition.domain) for condition in conditions] or [ANY_DOMAIN]),
-        frame_covariances=fitted.frame_covariances,
-        view_sizes=fitted.view_sizes,
-        n_bands=fitted.n_bands,
-    )
-
-
-def _vectors_of(representation: Representation, clip: Spectrograms) -> NDArray[np.float64]:
-    vectors: object = representation.vectors(clip)  # of a user's own class, perhaps
-    if not isinstance(vectors, np.ndarray):
-        raise SettingsError(
-            f"representation: {type(representation).__name__}.vectors gives a {type(vectors).__name__}; "
-            "expected a NumPy array of shape (condition, feature)"
-        )
-    return vectors.astype(np.float64)
-
-
-def _pseudo_label_sizes(clips: MachineSpectrograms) -> dict[str, int]:
-    return dict(sorted(Counter(str(clips.conditions[index]) for index in clips.pseudo_labelled).items()))
-
-
-def _domain_notes(domains: list[str]) -> Iterator[str]:
-    if domains == ["source"]:
-        yield "no target-domain clips: what is normal there is judged by the source domain alone"
-    if domains == ["target"]:
-        yield "no source-domain clips: what is normal there is judged by the target domain alone"
-    if domains == [""]:
-        yield "no domains: all clips are taken as one"
-
-
-def _condition_notes(fitted: Fitted) -> Iterator[str]:
-    if fitted.network is None or fitted.encoder is None:
-        return
-    if not fitted.encoder.conditioned_on:
-        yield "nothing tells the clips' conditions apart: the network is not conditioned"
-    elif not any(condition.attributes for condition in fitted.conditions):
-        told = " and ".join(name.replace("_", " ") for name in fitted.encoder.conditioned_on if name != "attributes")
-        yield f"no attributes: the network is conditioned on the {told or 'section'} only"

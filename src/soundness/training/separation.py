@@ -1,4 +1,4 @@
-"""What a detector does with separated machine sound: what was asked for, or what the data allow."""
+"""Use of separated machine sound: as the settings say, or as the data allow."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,12 +19,12 @@ __all__ = ["can_train_separator", "decide_separation", "read_separator"]
 def decide_separation(
     dataset: Dataset, settings: SystemSettings, *, has_separator: bool
 ) -> tuple[SystemSettings, tuple[str, ...]]:
-    """Settings whose separation is no longer ``auto``, and why it is what it is.
+    """Settings whose separation is no longer ``auto``, and notes on the choice.
 
     Raises
     ------
     SettingsError
-        If the separation that is asked for does not fit the system, or a separator that was given is of no use to it.
+        If the separation does not fit the system, or the system does not use the separator.
     """
     needs_network = settings.separation in ("augment", "target=separated")
     plan = network_plan(settings)
@@ -35,7 +35,7 @@ def decide_separation(
             f"separation={settings.separation} is for the training of a network; this system has none: denoise or off"
         )
     if settings.separation == "off" and has_separator:
-        raise SettingsError("a separator was given, but separation is off")
+        raise SettingsError("a separator comes with separation=off; leave out one of the two")
     if settings.separation != "auto":
         return settings, ()
     notes: tuple[str, ...] = ()
@@ -49,7 +49,7 @@ def decide_separation(
 
 
 def can_train_separator(machines: Iterable[Machine]) -> bool:
-    """Whether data have what a separator is trained on: noise-only clips, and something to mix them with."""
+    """True if the data have noise-only clips and something to mix them with, which a separator is trained on."""
     kinds = [({clip.supplemental for clip in machine.supplemental}, len(machine.train)) for machine in machines]
     has_noise = any("noise" in found for found, _ in kinds)
     return has_noise and any("machine" in found or ("noise" in found and n_train > 0) for found, n_train in kinds)

@@ -1,7 +1,6 @@
 """A detector's or a separator's file gives the same scores to the last bit, or is refused in one line that names it."""
 
 import hashlib
-import json
 import pickletools
 import re
 import shutil
@@ -14,10 +13,11 @@ from hypothesis import strategies as st
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
+from resealed import rewritten, sealed, split
 from soundness.detectors.saving import load, load_detector, save_detector
 from soundness.errors import BundleError, OutputError
 from soundness.sealed_files import FORMATS, SUFFIX
-from soundness.separation.saving import load_separator, save_separator
+from soundness.separation.saving import load_separator
 from soundness.settings.loading import system_names
 
 SYSTEMS = system_names()
@@ -39,27 +39,6 @@ def assert_refused(path, message=""):
     with pytest.raises(BundleError, match=f"^{re.escape(str(path))}: .*{message}") as caught:
         load_detector(path)
     assert "\n" not in str(caught.value)
-
-
-def split(content):
-    first_line, _, payload = content.partition(b"\n")
-    header = json.loads(payload[8 : 8 + int.from_bytes(payload[:8], "little")])
-    return first_line, payload, json.loads(header["__metadata__"]["soundness"])
-
-
-def sealed(payload, *, kind="detector", number=None):
-    """A payload with a first line that fits it."""
-    number = FORMATS[kind] if number is None else number
-    return f"soundness {kind} {number} {len(payload)} {hashlib.sha256(payload).hexdigest()}\n".encode() + payload
-
-
-def rewritten(path, change, *, kind="detector"):
-    """The file with its description changed and sealed again, as another version might have written it."""
-    _, payload, about = split(path.read_bytes())
-    change(about)
-    payload = save_arrays(load_arrays(payload), metadata={"soundness": json.dumps(about)})
-    path.write_bytes(sealed(payload, kind=kind))
-    return path
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -284,75 +263,12 @@ def copied_separator(separator_file, tmp_path):
     return Path(shutil.copy(separator_file, tmp_path / "s.soundness"))
 
 
-def test_a_reloaded_separator_gives_the_same_sound_to_the_last_bit(separator, tmp_path):
-    save_separator(separator, tmp_path / "a.soundness")
-    after = load_separator(tmp_path / "a.soundness")
-    for seed in range(3):
-        clip = noise(seed, 3_000 + 2_000 * seed)
-        assert np.array_equal(after.separate(clip), separator.separate(clip))
-    assert after.settings == separator.settings
-    assert after.summary == separator.summary
-    assert after.fingerprint == separator.fingerprint
-    save_separator(after, tmp_path / "b.soundness")
-    assert (tmp_path / "a.soundness").read_bytes() == (tmp_path / "b.soundness").read_bytes()
-
-
 def test_a_separator_where_a_detector_is_expected_and_the_reverse_are_refused_as_such(saved, copied_separator):
     assert_refused(copied_separator, "holds a separator; expected a detector")
     with pytest.raises(BundleError, match=rf"^{re.escape(str(saved))}: holds a detector; expected a separator"):
         load_separator(saved)
     with pytest.raises(BundleError, match="holds a separator; expected a detector"):
         load(copied_separator)
-
-
-@SAME_FOLDER
-@given(st.data())
-def test_a_separators_file_with_one_byte_altered_anywhere_is_refused(copied_separator, data):
-    content = bytearray(copied_separator.read_bytes())
-    position = data.draw(st.integers(0, len(content) - 1) | st.integers(0, 200))
-    content[position] ^= data.draw(st.integers(1, 255))
-    altered = copied_separator.with_name("altered.soundness")
-    altered.write_bytes(content)
-    with pytest.raises(BundleError, match=f"^{re.escape(str(altered))}: ") as caught:
-        load_separator(altered)
-    assert "\n" not in str(caught.value)
-
-
-@SAME_FOLDER
-@given(st.data())
-def test_a_separators_file_cut_short_anywhere_is_refused(copied_separator, data):
-    content = copied_separator.read_bytes()
-    cut = copied_separator.with_name("cut.soundness")
-    cut.write_bytes(content[: data.draw(st.integers(0, len(content) - 1))])
-    with pytest.raises(BundleError, match=r"cut short|not a separator"):
-        load_separator(cut)
-
-
-@pytest.mark.parametrize(
-    ("keys", "value"),
-    [
-        (("settings", "size"), "dreams"),
-        (("settings", "size"), "gpu"),
-        (("settings", "n_fft"), 512),
-        (("settings", "dreams"), 1),
-        (("summary", "seed"), "dreams"),
-    ],
-)
-def test_a_separator_that_does_not_fit_this_version_is_refused(copied_separator, keys, value):
-    def change(about):
-        about[keys[0]][keys[1]] = value
-
-    rewritten(copied_separator, change, kind="separator")
-    with pytest.raises(BundleError, match=r"this version of soundness") as caught:
-        load_separator(copied_separator)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("key", ["settings", "summary"])
-def test_a_separators_file_that_lacks_a_part_is_refused(copied_separator, key):
-    rewritten(copied_separator, lambda about: about.pop(key), kind="separator")
-    with pytest.raises(BundleError, match=key):
-        load_separator(copied_separator)
 
 
 def test_a_detector_that_separates_holds_its_separator(separating_detector, separator, tmp_path):

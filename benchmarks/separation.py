@@ -27,7 +27,7 @@ from promises import Row, measure
 from soundness.separation.losses import si_snr
 from soundness.separation.saving import load_separator
 from soundness.separation.separator import Separator
-from soundness.settings.system import SEPARATOR_SIZES, SeparatorSettings
+from soundness.settings.separation import SEPARATOR_SIZES, SeparatorSettings
 
 COMMAND = str(Path(sys.executable).with_name("soundness"))
 DOCS = Path(__file__).parents[1] / "docs" / "separation.md"
@@ -163,7 +163,7 @@ import json, resource, sys, time
 import torch
 from soundness.separation.conv_tasnet import ConvTasNet
 from soundness.separation.losses import separation_loss
-from soundness.settings.system import SeparatorSettings
+from soundness.settings.separation import SeparatorSettings
 network = ConvTasNet(SeparatorSettings(size=sys.argv[1], basis=sys.argv[2]))
 clip = torch.randn(1, 1, 160_000)
 with torch.inference_mode():

@@ -12,7 +12,8 @@ import pytest
 import soundfile
 
 from soundness.settings.loading import load_separator_settings, load_settings, system_names
-from soundness.settings.system import SeparatorSettings, SystemSettings
+from soundness.settings.separation import SeparatorSettings
+from soundness.settings.system import SystemSettings
 
 RATE = 16_000
 

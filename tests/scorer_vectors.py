@@ -4,7 +4,7 @@ import numpy as np
 
 from soundness.scoring.memory_bank import left_out_distances
 from soundness.scoring.scorers import ANY_DOMAIN, TrainingVectors
-from soundness.settings.system import ScorerSettings
+from soundness.settings.scoring import ScorerSettings
 
 WHITENINGS = {
     "none": {},

@@ -6,7 +6,7 @@ import pytest
 
 from command_line import refusal, soundness
 from recordings import BROKEN, write, write_broken
-from soundness.settings.system import SeparatorSettings
+from soundness.settings.separation import SeparatorSettings
 
 SEPARATOR = SeparatorSettings()
 SMALL_SEPARATOR = ("--set", "max_steps=4", "--set", "batch_size=2", "--set", "crop_seconds=[0.2, 0.3]")

@@ -9,7 +9,7 @@ from sklearn.covariance import EmpiricalCovariance
 from scorer_vectors import one_condition, random_training, training_of
 from soundness.errors import SettingsError
 from soundness.scoring.scorers import ANY_DOMAIN, SCORERS, MahalanobisScorer, MeanScorer
-from soundness.settings.system import ScorerSettings
+from soundness.settings.scoring import ScorerSettings
 
 
 @pytest.mark.parametrize("name", ["mean", "mahalanobis"])

@@ -10,8 +10,7 @@ from soundness.scoring.expected_changes import expected_changes, likelihood_rati
 from soundness.scoring.scorers import SCORERS, FusedScorer, NearestNeighborScorer, TrainingVectors
 from soundness.scoring.whitening import whitening_matrix
 from soundness.settings.loading import load_settings
-from soundness.settings.scoring import MemberSettings
-from soundness.settings.system import ScorerSettings
+from soundness.settings.scoring import MemberSettings, ScorerSettings
 
 N_BANDS = 24
 WHITENED = {"whitening": "scaled", "shrinkage": 0.05, "is_standardised": True}

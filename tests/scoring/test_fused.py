@@ -8,8 +8,7 @@ import pytest
 from scorer_vectors import training_of
 from soundness.errors import DataError, SettingsError
 from soundness.scoring.scorers import FusedScorer, NearestNeighborScorer, TrainingVectors
-from soundness.settings.scoring import MemberSettings
-from soundness.settings.system import ScorerSettings
+from soundness.settings.scoring import MemberSettings, ScorerSettings
 
 
 def test_one_clip_alone_is_refused():

@@ -15,7 +15,7 @@ from scorer_vectors import (
 )
 from soundness.scoring.memory_bank import MemoryBank, left_out_distances
 from soundness.scoring.scorers import TrainingVectors
-from soundness.settings.system import ScorerSettings
+from soundness.settings.scoring import ScorerSettings
 
 
 @pytest.mark.parametrize("whitening_name", WHITENINGS)

@@ -20,7 +20,7 @@ from scorer_vectors import (
 from soundness.errors import DataError
 from soundness.scoring.memory_bank import MemoryBank
 from soundness.scoring.scorers import NearestNeighborScorer, TrainingVectors
-from soundness.settings.system import ScorerSettings
+from soundness.settings.scoring import ScorerSettings
 
 
 def test_without_normalization_the_domains_are_one_and_with_the_minimum_they_are_not():

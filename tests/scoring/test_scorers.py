@@ -11,7 +11,7 @@ from soundness.errors import DataError
 from soundness.scoring.calibration import Threshold
 from soundness.scoring.distances import DISTANCES
 from soundness.scoring.scorers import ANY_DOMAIN, SCORERS, TrainingVectors
-from soundness.settings.system import ScorerSettings
+from soundness.settings.scoring import ScorerSettings
 
 NORMALIZATIONS = ("none", "min", "z-score", "quantile")
 

@@ -11,7 +11,7 @@ from soundness.errors import DataError
 from soundness.scoring import whitening
 from soundness.scoring.scorers import NearestNeighborScorer
 from soundness.scoring.whitening import shrunk_inverse_root
-from soundness.settings.system import ScorerSettings
+from soundness.settings.scoring import ScorerSettings
 
 
 @pytest.mark.parametrize("shape", [(40, 6), (6, 40), (7, 7)])

@@ -23,7 +23,7 @@ from soundness.separation.conv_tasnet import (
     StftBasis,
 )
 from soundness.separation.losses import separation_loss
-from soundness.settings.system import SEPARATOR_SIZES, SeparatorSettings
+from soundness.settings.separation import SEPARATOR_SIZES, SeparatorSettings
 
 N_FFT = 64
 VARIANTS = [(basis, causal) for basis in BASES for causal in (False, True)]

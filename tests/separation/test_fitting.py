@@ -12,7 +12,7 @@ from soundness.errors import SettingsError
 from soundness.separation.fitting import fit_separator
 from soundness.separation.losses import si_snr
 from soundness.separation.mixtures import Recipe
-from soundness.settings.system import SeparatorSettings
+from soundness.settings.separation import SeparatorSettings
 
 RATE = 16_000
 

@@ -8,7 +8,7 @@ from torchmetrics.functional.audio import scale_invariant_signal_noise_ratio
 from soundness.separation.measurement import measure_improvement
 from soundness.separation.mixtures import Recipe
 from soundness.separation.separator import Separator, SeparatorSummary
-from soundness.settings.system import SeparatorSettings
+from soundness.settings.separation import SeparatorSettings
 
 RATE = 1000
 WHOLE = 6 * RATE  # a mixture is as long as that, so that there is but one crop of a clip

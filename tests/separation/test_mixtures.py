@@ -6,7 +6,7 @@ import torch
 
 from soundness.errors import DataError
 from soundness.separation.mixtures import MachineSounds, Mixer, Recipe, mixed, recipes_of
-from soundness.settings.system import SeparatorSettings
+from soundness.settings.separation import SeparatorSettings
 
 RATE = 1000
 

@@ -317,7 +317,7 @@ def untrained():
     """A separator of the default size: its weights are random, its memory is that of a trained one."""
     from soundness.separation.conv_tasnet import ConvTasNet
     from soundness.separation.separator import Separator, SeparatorSummary
-    from soundness.settings.system import SeparatorSettings
+    from soundness.settings.separation import SeparatorSettings
 
     summary = SeparatorSummary(
         seed=0,

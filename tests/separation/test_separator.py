@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from soundness.separation.conv_tasnet import ConvTasNet
 from soundness.separation.separator import Separator, SeparatorSummary
-from soundness.settings.system import SeparatorSettings
+from soundness.settings.separation import SeparatorSettings
 
 RATE = 1000  # Hz; with frames of 32 ms a network hears about as far as at 16 kHz
 CHUNK, OVERLAP = 3 * RATE, 2 * RATE

@@ -9,11 +9,7 @@ from soundness.settings.loading import (
     load_settings,
     validated,
 )
-from soundness.settings.system import (
-    SEPARATOR_SIZES,
-    ConvTasNetSize,
-    SeparatorSettings,
-)
+from soundness.settings.separation import SEPARATOR_SIZES, ConvTasNetSize, SeparatorSettings
 
 
 @pytest.mark.parametrize(

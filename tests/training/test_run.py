@@ -25,7 +25,7 @@ from soundness.representations.protocol import network_plan
 from soundness.separation.saving import load_separator, save_separator
 from soundness.separation.separator import Separator
 from soundness.settings.loading import load_settings, system_names
-from soundness.settings.system import SeparatorSettings
+from soundness.settings.separation import SeparatorSettings
 from soundness.training.run import train
 
 RATE = 16_000

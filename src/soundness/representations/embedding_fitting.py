@@ -27,7 +27,8 @@ from soundness.representations.embeddings import (
 )
 from soundness.representations.protocol import FitContext
 from soundness.representations.statistics import band_statistics
-from soundness.settings.system import EmbeddingSettings, SystemSettings
+from soundness.settings.embedding import EmbeddingSettings
+from soundness.settings.system import SystemSettings
 
 __all__ = ["check_embedding", "fit_embedding", "seconds_per_step"]
 

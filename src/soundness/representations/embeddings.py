@@ -19,7 +19,8 @@ from soundness.representations.autoencoders import split_into_segments
 from soundness.representations.embedding_batches import TRANSFORMATIONS, EmbeddingClips
 from soundness.representations.protocol import FitContext, Fitted, MachineSpectrograms, NetworkFit, NetworkPlan
 from soundness.representations.statistics import band_statistics
-from soundness.settings.system import EmbeddingSettings, SystemSettings
+from soundness.settings.embedding import EmbeddingSettings
+from soundness.settings.system import SystemSettings
 
 __all__ = [
     "DiscriminativeEmbedding",

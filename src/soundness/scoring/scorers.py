@@ -6,7 +6,7 @@ scorer works on vectors of any kind, too:
 
 >>> import numpy as np
 >>> from soundness.scoring.scorers import NearestNeighborScorer, TrainingVectors
->>> from soundness.settings.system import ScorerSettings
+>>> from soundness.settings.scoring import ScorerSettings
 >>> vectors = np.array([[0.0, 0.0], [1.0, 0.0], [3.0, 0.0]])
 >>> scorer = NearestNeighborScorer.fit(TrainingVectors.from_vectors(vectors), ScorerSettings(normalization="min"))
 >>> scorer.score(np.array([[3.0, 4.0]]))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from soundness.separation.losses import mixture_consistent
-from soundness.settings.system import SeparatorSettings
+from soundness.settings.separation import SeparatorSettings
 
 __all__ = [
     "BASES",

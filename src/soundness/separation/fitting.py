@@ -22,7 +22,7 @@ from soundness.separation.conv_tasnet import ConvTasNet
 from soundness.separation.losses import LogMelDistance, separation_loss
 from soundness.separation.mixtures import Mixer, Recipe
 from soundness.separation.separator import SeparatorFit
-from soundness.settings.system import SeparatorSettings
+from soundness.settings.separation import SeparatorSettings
 
 __all__ = ["fit_separator"]
 

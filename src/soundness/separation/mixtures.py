@@ -9,7 +9,7 @@ from torch import Tensor
 
 from soundness.aliases import Waveform
 from soundness.errors import DataError
-from soundness.settings.system import SeparatorSettings
+from soundness.settings.separation import SeparatorSettings
 
 __all__ = ["MachineSounds", "Mixer", "Recipe", "recipes_of"]
 

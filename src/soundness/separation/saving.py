@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from soundness.sealed_files import read_sealed, this_version_reads, write_sealed
-from soundness.settings.system import SeparatorSettings
+from soundness.settings.separation import SeparatorSettings
 
 if TYPE_CHECKING:  # loads PyTorch
     from soundness.separation.separator import Separator

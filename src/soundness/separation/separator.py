@@ -14,7 +14,7 @@ from torch import Tensor
 from soundness.aliases import Waveform
 from soundness.errors import SettingsError
 from soundness.separation.conv_tasnet import ConvTasNet
-from soundness.settings.system import SeparatorSettings
+from soundness.settings.separation import SeparatorSettings
 
 __all__ = ["CHUNK_SECONDS", "OVERLAP_SECONDS", "Improvement", "Separator", "SeparatorFit", "SeparatorSummary"]
 

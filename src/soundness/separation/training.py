@@ -24,7 +24,7 @@ from soundness.separation.measurement import Example, measure_improvement
 from soundness.separation.mixtures import MachineSounds, Recipe, recipes_of
 from soundness.separation.saving import load_separator, save_separator
 from soundness.separation.separator import Improvement, Separator, SeparatorFit, SeparatorSummary
-from soundness.settings.system import SeparatorSettings
+from soundness.settings.separation import SeparatorSettings
 from soundness.threads import map_recordings
 
 __all__ = ["SNR_DB", "TrainedSeparator", "train_separator"]

@@ -11,20 +11,9 @@ from pydantic import Field, model_validator
 from soundness.settings.embedding import EmbeddingSettings
 from soundness.settings.fields import Pooling, PositiveInt, StrictSettings
 from soundness.settings.scoring import ScorerSettings
-from soundness.settings.separation import SEPARATOR_SIZES, ConvTasNetSize, SeparatorSettings
+from soundness.settings.separation import SeparatorSettings
 
-__all__ = [
-    "SEPARATOR_SIZES",
-    "AudioSettings",
-    "AutoencoderSettings",
-    "ConvTasNetSize",
-    "EmbeddingSettings",
-    "LogMelSettings",
-    "ScorerSettings",
-    "SeparatorSettings",
-    "SystemSettings",
-    "TrainingSettings",
-]
+__all__ = ["AudioSettings", "AutoencoderSettings", "LogMelSettings", "SystemSettings", "TrainingSettings"]
 
 
 class AudioSettings(StrictSettings):

@@ -21,7 +21,7 @@ from soundness.detectors.detector import Detector
 from soundness.detectors.normal_clips import NormalClips
 from soundness.monitoring.drift_statistics import compute_drift
 from soundness.monitoring.enrolment import enroll_clips
-from soundness.scoring.scorers import NearestNeighborScorer, TrainingVectors
+from soundness.scoring import NearestNeighborScorer, TrainingVectors
 from soundness.settings.loading import DEFAULT_SYSTEM, load_settings
 
 __all__ = ["drift", "enrolment"]

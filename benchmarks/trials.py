@@ -23,7 +23,7 @@ from soundness.detectors.bulk_scoring import score_clips
 from soundness.detectors.saving import load
 from soundness.evaluation.metrics import harmonic_mean, partial_auc, roc_auc
 from soundness.evaluation.results import Evaluation, evaluate
-from soundness.scoring.scorers import TrainingVectors, find_scorer
+from soundness.scoring import TrainingVectors, find_scorer
 from soundness.settings.loading import load_settings
 from soundness.training.run import Caches, TrainingPlan, train_planned
 

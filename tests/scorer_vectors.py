@@ -3,7 +3,7 @@
 import numpy as np
 
 from soundness.scoring.memory_bank import left_out_distances
-from soundness.scoring.scorers import ANY_DOMAIN, TrainingVectors
+from soundness.scoring.protocol import ANY_DOMAIN, TrainingVectors
 from soundness.settings.scoring import ScorerSettings
 
 WHITENINGS = {

@@ -12,7 +12,9 @@ from soundness.detectors.saving import load_detector
 from soundness.errors import BundleError, SettingsError
 from soundness.plugins import ALLOWED_VARIABLE, find_part, methods_of
 from soundness.representations.protocol import find_representation
-from soundness.scoring.scorers import SCORERS, MeanScorer, Scorer, find_scorer
+from soundness.scoring.baselines import MeanScorer
+from soundness.scoring.protocol import Scorer
+from soundness.scoring.scorers import SCORERS, find_scorer
 from soundness.training.duration import expected_seconds
 from soundness.training.run import train
 
@@ -24,7 +26,7 @@ import torch
 
 from soundness.representations.protocol import Fitted, NetworkFit, NetworkPlan
 from soundness.representations.statistics import MeanLogMel
-from soundness.scoring.scorers import MeanScorer
+from soundness.scoring.baselines import MeanScorer
 
 
 class Plain(torch.nn.Module):

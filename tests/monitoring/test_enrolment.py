@@ -13,7 +13,7 @@ from monitored import RATE, SMALL_EARS, hum_at, record
 from soundness.detectors.saving import load_detector, save_detector
 from soundness.errors import AudioError, DataError, SettingsError
 from soundness.monitoring.enrolment import enroll_clips
-from soundness.scoring.scorers import MeanScorer
+from soundness.scoring.baselines import MeanScorer
 
 
 @pytest.fixture

@@ -8,7 +8,9 @@ from sklearn.covariance import EmpiricalCovariance
 
 from scorer_vectors import one_condition, random_training, training_of
 from soundness.errors import SettingsError
-from soundness.scoring.scorers import ANY_DOMAIN, SCORERS, MahalanobisScorer, MeanScorer
+from soundness.scoring.baselines import MahalanobisScorer, MeanScorer
+from soundness.scoring.protocol import ANY_DOMAIN
+from soundness.scoring.scorers import SCORERS
 from soundness.settings.scoring import ScorerSettings
 
 

@@ -8,7 +8,8 @@ from sklearn.neighbors import NearestNeighbors
 
 from scorer_vectors import vectors_of
 from soundness.scoring.distances import DensityRatio, nearest_distances
-from soundness.scoring.scorers import NearestNeighborScorer, TrainingVectors
+from soundness.scoring.nearest_neighbors import NearestNeighborScorer
+from soundness.scoring.protocol import TrainingVectors
 from soundness.settings.scoring import ScorerSettings
 
 LINE = np.array([[0.0], [1.0], [3.0], [7.0]])  # to the two nearest others: 1 3, 1 2, 2 3, 4 6; spreads 2 1.5 2.5 5

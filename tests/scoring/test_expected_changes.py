@@ -7,7 +7,10 @@ from scipy.stats import multivariate_normal
 
 from soundness.errors import DataError
 from soundness.scoring.expected_changes import expected_changes, likelihood_ratio_factor
-from soundness.scoring.scorers import SCORERS, FusedScorer, NearestNeighborScorer, TrainingVectors
+from soundness.scoring.fused import FusedScorer
+from soundness.scoring.nearest_neighbors import NearestNeighborScorer
+from soundness.scoring.protocol import TrainingVectors
+from soundness.scoring.scorers import SCORERS
 from soundness.scoring.whitening import whitening_matrix
 from soundness.settings.loading import load_settings
 from soundness.settings.scoring import MemberSettings, ScorerSettings

@@ -14,7 +14,7 @@ from scorer_vectors import (
     training_of,
 )
 from soundness.scoring.memory_bank import MemoryBank, left_out_distances
-from soundness.scoring.scorers import TrainingVectors
+from soundness.scoring.protocol import TrainingVectors
 from soundness.settings.scoring import ScorerSettings
 
 

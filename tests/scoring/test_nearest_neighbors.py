@@ -19,7 +19,8 @@ from scorer_vectors import (
 )
 from soundness.errors import DataError
 from soundness.scoring.memory_bank import MemoryBank
-from soundness.scoring.scorers import NearestNeighborScorer, TrainingVectors
+from soundness.scoring.nearest_neighbors import NearestNeighborScorer
+from soundness.scoring.protocol import TrainingVectors
 from soundness.settings.scoring import ScorerSettings
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from soundness.errors import DataError
-from soundness.scoring.scorers import TrainingVectors
+from soundness.scoring.protocol import TrainingVectors
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from scorer_vectors import WHITENINGS, one_condition, random_covariances, random
 from soundness.errors import DataError
 from soundness.scoring.calibration import Threshold
 from soundness.scoring.distances import DISTANCES
-from soundness.scoring.scorers import ANY_DOMAIN, SCORERS, TrainingVectors
+from soundness.scoring.protocol import ANY_DOMAIN, TrainingVectors
+from soundness.scoring.scorers import SCORERS
 from soundness.settings.scoring import ScorerSettings
 
 NORMALIZATIONS = ("none", "min", "z-score", "quantile")

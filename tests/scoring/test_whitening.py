@@ -9,7 +9,7 @@ from sklearn.covariance import empirical_covariance, ledoit_wolf, ledoit_wolf_sh
 from scorer_vectors import random_training, training_of, vectors_of, within
 from soundness.errors import DataError
 from soundness.scoring import whitening
-from soundness.scoring.scorers import NearestNeighborScorer
+from soundness.scoring.nearest_neighbors import NearestNeighborScorer
 from soundness.scoring.whitening import shrunk_inverse_root
 from soundness.settings.scoring import ScorerSettings
 

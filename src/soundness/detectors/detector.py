@@ -20,7 +20,7 @@ from soundness.errors import SettingsError, audio_errors_at
 from soundness.representations.protocol import Representation
 from soundness.scoring.alarms import AlarmRule
 from soundness.scoring.calibration import Calibration, Threshold
-from soundness.scoring.scorers import Scorer
+from soundness.scoring.protocol import Scorer
 from soundness.settings.system import SystemSettings
 
 if TYPE_CHECKING:  # loads PyTorch

@@ -45,23 +45,18 @@ class Value:
         return self.graph.op(kind, self, *others, **attributes)
 
     def __add__(self, other: "Operand") -> "Value":
-        """Sum."""
         return self.op("Add", other)
 
     def __sub__(self, other: "Operand") -> "Value":
-        """Difference."""
         return self.op("Sub", other)
 
     def __mul__(self, other: "Operand") -> "Value":
-        """Product."""
         return self.op("Mul", other)
 
     def __truediv__(self, other: "Operand") -> "Value":
-        """Quotient; of integers, rounded down where none is negative."""
         return self.op("Div", other)
 
     def __matmul__(self, other: "Operand") -> "Value":
-        """Matrix product over the last axis of this value."""
         return self.op("MatMul", other)
 
     def square(self) -> "Value":

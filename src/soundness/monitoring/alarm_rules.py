@@ -4,6 +4,7 @@ import math
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from statistics import NormalDist
@@ -58,11 +59,10 @@ def parse_rate(text: str) -> float:
     SettingsError
         If it is no rate, or not above 0.
     """
-    match = re.fullmatch(r"\s*([0-9.eE+-]+)\s*(?:/|per)\s*([a-z]+)\s*", text)
-    value = math.nan if match is None else _number(match[1])
-    if match is None or match[2] not in _UNITS or not 0.0 < value < math.inf:
-        raise SettingsError(f"{text!r} is no rate; expected one such as 1/day, 2/week or 0.5/h")
-    return value / _UNITS[match[2]]
+    value, unit = _parsed(
+        text, r"\s*([0-9.eE+-]+)\s*(?:/|per)\s*([a-z]+)\s*", "rate; expected one such as 1/day, 2/week or 0.5/h"
+    )
+    return value / unit
 
 
 def parse_seconds(text: str) -> float:
@@ -73,18 +73,19 @@ def parse_seconds(text: str) -> float:
     SettingsError
         If it is no time, or not above 0.
     """
-    match = re.fullmatch(r"\s*([0-9.eE+-]+?)\s*([a-z]*)\s*", text)
-    value = math.nan if match is None else _number(match[1])
-    if match is None or (match[2] or "s") not in _UNITS or not 0.0 < value < math.inf:
-        raise SettingsError(f"{text!r} is no time; expected one such as 10s, 1min or 2h")
-    return value * _UNITS[match[2] or "s"]
+    value, unit = _parsed(text, r"\s*([0-9.eE+-]+?)\s*([a-z]*)\s*", "time; expected one such as 10s, 1min or 2h")
+    return value * unit
 
 
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
+def _parsed(text: str, pattern: str, expected: str) -> tuple[float, float]:
+    """Number in a text, and the seconds of its unit."""
+    match = re.fullmatch(pattern, text)
+    if match is not None and (match[2] or "s") in _UNITS:
+        with suppress(ValueError):
+            value = float(match[1])
+            if 0.0 < value < math.inf:
+                return value, _UNITS[match[2] or "s"]
+    raise SettingsError(f"{text!r} is no {expected}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from soundness.detectors.saving import one_detector, save_detector, writable
 from soundness.errors import DataError, SettingsError
 from soundness.monitoring.new_clips import NewClip, concatenate_clips, read_new_clips
 from soundness.scoring.calibration import Calibration
-from soundness.scoring.scorers import ANY_DOMAIN, Scorer, TrainingVectors
+from soundness.scoring.protocol import ANY_DOMAIN, Scorer, TrainingVectors
 
 __all__ = ["EnrolledClip", "Enrolment", "enroll", "enroll_clips"]
 

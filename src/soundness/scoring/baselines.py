@@ -37,7 +37,6 @@ class MeanScorer(Scorer):
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:  # noqa: ARG003  # as all scorers
-        """Rebuild a scorer from `arrays`."""
         return cls(arrays["training_scores"])
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -107,7 +106,6 @@ class MahalanobisScorer(Scorer):
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:  # noqa: ARG003  # as all scorers
-        """Rebuild a scorer from `arrays`."""
         return cls(arrays["covariances"], arrays["condition_domains"], arrays["training_scores"])
 
     def arrays(self) -> dict[str, NDArray[Any]]:

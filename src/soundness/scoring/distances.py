@@ -86,11 +86,9 @@ class NearestNeighbors(Distance):
     """Mean Euclidean distance to the nearest references; contributions add up to their mean squared distance."""
 
     def distances(self, queries: Array) -> Array:
-        """Distance of each query, shape ``(query,)``."""
         return nearest_distances(queries, self.references, n_neighbors=self._settings.n_neighbors)
 
     def distances_without(self, queries: Array, references: Array, left_out: NDArray[np.bool_]) -> Array:
-        """Distance of each query with some references left out; see `Distance`."""
         return nearest_distances(queries, references[~left_out], n_neighbors=self._settings.n_neighbors)
 
     def contributions(self, query: Array) -> Array:
@@ -151,7 +149,6 @@ class DensityRatio(Distance):
 
     @classmethod
     def from_arrays(cls, references: Array, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:
-        """Rebuild from the references and `arrays`."""
         near, neighbors, usual = (arrays[name] for name in ("near", "neighbors", "usual"))
         return cls(references, settings, near=near, neighbors=neighbors, usual=usual.item())
 
@@ -160,14 +157,10 @@ class DensityRatio(Distance):
         return {"near": self._near, "neighbors": self._neighbors, "usual": np.array([self._usual])}
 
     def distances(self, queries: Array) -> Array:
-        """Distance of each query, shape ``(query,)``."""
         return self._smallest_ratios(queries, self.references, self.spreads)
 
     def distances_without(self, queries: Array, references: Array, left_out: NDArray[np.bool_]) -> Array:
-        """Distance of each query with some references left out; see `Distance`.
-
-        Spreads are those under the whitening of all clips, as in a test.
-        """
+        # Spreads are those under the whitening of all clips, as in a test.
         return self._smallest_ratios(queries, references[~left_out], self.spreads_without(left_out))
 
     def spreads_without(self, left_out: NDArray[np.bool_]) -> Array:
@@ -218,11 +211,9 @@ class DistanceToMean(Distance):
         self.mean = _mean(references)
 
     def distances(self, queries: Array) -> Array:
-        """Distance of each query, shape ``(query,)``."""
         return _distances(queries, self.mean)
 
     def distances_without(self, queries: Array, references: Array, left_out: NDArray[np.bool_]) -> Array:
-        """Distance of each query with some references left out; see `Distance`."""
         return _distances(queries, _mean(references[~left_out]))
 
     def contributions(self, query: Array) -> Array:

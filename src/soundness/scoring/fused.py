@@ -73,7 +73,6 @@ class FusedScorer(Scorer):
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:
-        """Rebuild a scorer from `arrays`."""
         scorers = []
         for index, (_, member) in enumerate(_members(settings, n_views=len(arrays["sizes"]))):
             start = f"member.{index}."

@@ -72,7 +72,6 @@ class NearestNeighborScorer(Scorer):
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:
-        """Rebuild a scorer from `arrays`."""
         return cls(MemoryBank.from_arrays(arrays, settings), left_out=arrays["left_out"], settings=settings)
 
     def arrays(self) -> dict[str, NDArray[Any]]:

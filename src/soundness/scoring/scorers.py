@@ -5,7 +5,7 @@ clip was represented. A representation that knows no conditions gives one vector
 scorer works on vectors of any kind, too:
 
 >>> import numpy as np
->>> from soundness.scoring.scorers import NearestNeighborScorer, TrainingVectors
+>>> from soundness.scoring import NearestNeighborScorer, TrainingVectors
 >>> from soundness.settings.scoring import ScorerSettings
 >>> vectors = np.array([[0.0, 0.0], [1.0, 0.0], [3.0, 0.0]])
 >>> scorer = NearestNeighborScorer.fit(TrainingVectors.from_vectors(vectors), ScorerSettings(normalization="min"))
@@ -17,19 +17,9 @@ from soundness.plugins import find_part, methods_of
 from soundness.scoring.baselines import MahalanobisScorer, MeanScorer
 from soundness.scoring.fused import FusedScorer
 from soundness.scoring.nearest_neighbors import NearestNeighborScorer
-from soundness.scoring.protocol import ANY_DOMAIN, Scorer, TrainingVectors
+from soundness.scoring.protocol import Scorer
 
-__all__ = [
-    "ANY_DOMAIN",
-    "SCORERS",
-    "FusedScorer",
-    "MahalanobisScorer",
-    "MeanScorer",
-    "NearestNeighborScorer",
-    "Scorer",
-    "TrainingVectors",
-    "find_scorer",
-]
+__all__ = ["SCORERS", "find_scorer"]
 
 SCORERS: dict[str, type[Scorer]] = {
     "nearest-neighbors": NearestNeighborScorer,

@@ -12,7 +12,7 @@ from soundness.detectors.reader import RecordingReader
 from soundness.errors import DataError
 from soundness.representations.protocol import Representation, network_plan
 from soundness.scoring.calibration import Calibration
-from soundness.scoring.scorers import Scorer
+from soundness.scoring.protocol import Scorer
 from soundness.settings.system import SystemSettings
 from soundness.training.clips import read_machine
 

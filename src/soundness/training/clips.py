@@ -15,7 +15,7 @@ from soundness.detectors.normal_clips import NormalClips, name_of
 from soundness.detectors.reader import RecordingLogMels, RecordingReader
 from soundness.errors import AudioError, DataError, SettingsError
 from soundness.representations.protocol import Fitted, MachineSpectrograms, Representation, network_plan
-from soundness.scoring.scorers import ANY_DOMAIN, TrainingVectors
+from soundness.scoring.protocol import ANY_DOMAIN, TrainingVectors
 from soundness.settings.system import SystemSettings
 from soundness.threads import map_recordings
 from soundness.training.summary import domain_names

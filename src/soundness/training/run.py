@@ -29,7 +29,8 @@ from soundness.representations.protocol import (
 )
 from soundness.run_folders import Existing, begin_run
 from soundness.scoring.calibration import Calibration, Threshold
-from soundness.scoring.scorers import Scorer, TrainingVectors, find_scorer
+from soundness.scoring.protocol import Scorer, TrainingVectors
+from soundness.scoring.scorers import find_scorer
 from soundness.sealed_files import SUFFIX
 from soundness.settings.loading import DEFAULT_SYSTEM, load_settings
 from soundness.settings.system import SystemSettings

@@ -228,19 +228,12 @@ def quiet_lightning() -> Iterator[None]:
 
 
 def check_accelerator(name: str, *, setting: str) -> None:
-    """Refuse an accelerator that Lightning cannot use here.
-
-    Parameters
-    ----------
-    name
-        Such as ``cpu``.
-    setting
-        Its key, for the message.
+    """Refuse an accelerator, such as ``gpu``, that Lightning cannot use on this machine.
 
     Raises
     ------
     SettingsError
-        If there is no such accelerator, or none on this machine.
+        If there is none; the message begins with the name of the setting.
     """
     try:
         with quiet_lightning():
@@ -255,7 +248,7 @@ def count_parameters(network: nn.Module) -> int:
 
 
 def time_step(network: nn.Module, compute: Callable[[], Tensor]) -> float:
-    """Time of a training step in seconds, the fastest of `TIMED_STEPS` steps that make what is computed small."""
+    """Time of a training step in seconds, the fastest of `TIMED_STEPS` steps; its loss is the mean of squares."""
     optimizer = torch.optim.Adam(network.parameters(), fused=True)
     seconds = []
     for _ in range(TIMED_STEPS):

@@ -36,7 +36,7 @@ class TrainingClips:
     conditions
         Encoded condition of each clip, shape ``(clip, feature)``.
     groups
-        Group of each clip, such as its machine and domain: each group is represented in what is held out.
+        Group of each clip, such as its machine and domain: clips of each group are held out.
     recordings
         Number of the recording that each clip came from: it is held out with all that came from it.
     """
@@ -48,19 +48,7 @@ class TrainingClips:
 
 
 def training_batches(clips: TrainingClips, settings: SystemSettings, *, scale: Scale, seed: int) -> "Batches":
-    """The batches that a system's network is trained with.
-
-    Parameters
-    ----------
-    clips
-        Normal clips.
-    settings
-        Settings of a system with a network.
-    scale
-        Scale of the input and of the reference.
-    seed
-        Random seed of the order of the batches and the choice of what is held out.
-    """
+    """Batches that a system's network is trained with; the seed decides their order and what is held out."""
     assert settings.autoencoder is not None  # a network is trained
     assert settings.training is not None
     n_frames = settings.autoencoder.segment_frames

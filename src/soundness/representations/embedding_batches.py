@@ -18,7 +18,7 @@ _SHIFT_BANDS = 2
 _TILT_DB = 6.0
 
 TRANSFORMATIONS = ("as it is", "higher", "lower", "darker", "brighter")
-"""What makes further classes, the only ones where all clips are alike: a shift by two bands, a tilt of 6 dB."""
+"""Transformations that make further classes, the only ones where all clips are alike: shifts and tilts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +50,9 @@ class EmbeddingBatch:
 
 
 class EmbeddingBatches:
-    """The batches of a training; those of an epoch depend on the seed and on its number alone.
+    """Batches of a training; those of an epoch depend on the seed and on its number alone.
 
     A class is drawn first, then one of its clips, so that few clips of a condition count as much as many of another.
-
-    Parameters
-    ----------
-    clips
-        Normal clips of all machines.
-    settings
-        Settings of the embedding.
-    seed
-        Random seed.
     """
 
     def __init__(self, clips: EmbeddingClips, settings: EmbeddingSettings, *, seed: int) -> None:

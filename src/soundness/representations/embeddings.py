@@ -219,7 +219,7 @@ class DiscriminativeEmbedding:
         """Train one network to tell apart all conditions of all machines; noise of one machine is mixed into all.
 
         A class is a machine with its section and its attributes, or the pseudo-label in their place. The domain is no
-        class: it differs from the attributes only where nobody wrote down what differs.
+        class: where attributes are recorded, they say more.
         """
         from soundness.representations.embedding_fitting import fit_embedding  # loads Lightning
 

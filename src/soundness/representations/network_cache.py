@@ -21,13 +21,7 @@ __all__ = ["NetworkCache"]
 
 
 class NetworkCache:
-    """A folder of trained networks, each equal to the last bit to what a training would give again.
-
-    Parameters
-    ----------
-    folder
-        Made where there is none.
-    """
+    """A folder of trained networks, each equal to the last bit to the outcome of another such training."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

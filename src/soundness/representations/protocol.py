@@ -185,7 +185,7 @@ class Fitted:
     Parameters
     ----------
     representation
-        Of one machine.
+        Representation of one machine.
     conditions
         Condition of each of its vectors, in order; empty where one vector counts for every domain.
     encoder

@@ -51,17 +51,9 @@ class Basis(nn.Module, ABC):
 
     @abstractmethod
     def encode(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
-        """Coefficients, and the features that the masker reads of them.
+        """Coefficients of waveforms ``(batch, 1, time)``, and the features that the masker reads of them.
 
-        Parameters
-        ----------
-        waveform
-            Shape ``(batch, 1, time)``.
-
-        Returns
-        -------
-        tuple[Tensor, Tensor]
-            Shape ``(batch, coefficient, frame)`` each; the coefficients may be complex.
+        Both have the shape ``(batch, coefficient, frame)``; the coefficients may be complex.
         """
 
     @abstractmethod
@@ -122,13 +114,7 @@ BASES: dict[str, Callable[[SeparatorSettings], Basis]] = {"learned": LearnedBasi
 
 
 class _LayerNorm(nn.Module):
-    """Scale and offset of each channel, after a normalisation.
-
-    Parameters
-    ----------
-    n_channels
-        Channels of the input, shape ``(batch, channel, frame)``.
-    """
+    """Scale and offset of each channel, after a normalisation of features ``(batch, channel, frame)``."""
 
     def __init__(self, n_channels: int) -> None:
         super().__init__()
@@ -183,16 +169,10 @@ class _Block(nn.Module):
 
 
 class Refinement(nn.Module):
-    """Corrects the masks of a spectrum by what lies around each bin, in frequency and in time.
+    """Correction of the masks of a spectrum by the neighbours of each bin, in frequency and in time.
 
-    The convolutions of the paper squeeze a spectrum through a narrow bottleneck and learn every bin by itself. This one
-    is the same at every frequency: what it has learned of lines, of hiss and of what comes and goes holds for a machine
-    that runs at another speed, too.
-
-    Parameters
-    ----------
-    settings
-        Settings of the separator.
+    The paper's convolutions reduce a spectrum to a narrow bottleneck and learn every bin separately. This one is the
+    same at every frequency, so that it also works for a machine that runs at another speed.
     """
 
     def __init__(self, settings: SeparatorSettings) -> None:
@@ -205,19 +185,9 @@ class Refinement(nn.Module):
         self.to_logits = nn.Conv2d(widths[-1], len(SOURCES), 1)
 
     def forward(self, logits: Tensor, features: Tensor) -> Tensor:
-        """Corrections to add to the logits of the masks.
+        """Corrections to add to the logits of the masks, shape ``(batch, source, bin, frame)``, by normalised features.
 
-        Parameters
-        ----------
-        logits
-            Shape ``(batch, source, bin, frame)``.
-        features
-            Features that the masker reads, normalised, shape ``(batch, bin, frame)``.
-
-        Returns
-        -------
-        Tensor
-            Shape ``(batch, source, bin, frame)``.
+        The features have the shape ``(batch, bin, frame)``.
         """
         mean, deviation = self._over_time(features)  # (batch, bin, frame) each, or (batch, bin, 1)
         around = functional.avg_pool1d(mean.transpose(1, 2), LINE_BINS, 1, LINE_BINS // 2, count_include_pad=False)
@@ -244,15 +214,7 @@ class Refinement(nn.Module):
 
 
 class Masker(nn.Module):
-    """The temporal convolutional network that estimates a mask for each source.
-
-    Parameters
-    ----------
-    settings
-        Settings of the separator.
-    n_coefficients
-        Number of coefficients of its basis.
-    """
+    """The temporal convolutional network that estimates a mask for each source."""
 
     def __init__(self, settings: SeparatorSettings, *, n_coefficients: int) -> None:
         super().__init__()
@@ -269,18 +231,7 @@ class Masker(nn.Module):
         self.refinement = Refinement(settings) if is_refined else None
 
     def forward(self, features: Tensor) -> Tensor:
-        """Masks from 0 to 1.
-
-        Parameters
-        ----------
-        features
-            Shape ``(batch, coefficient, frame)``.
-
-        Returns
-        -------
-        Tensor
-            Shape ``(batch, source, coefficient, frame)``.
-        """
+        """Masks from 0 to 1, ``(batch, source, coefficient, frame)``, for features ``(batch, coefficient, frame)``."""
         normalised = self.norm(features)
         hidden = self.bottleneck(normalised)  # (batch, B, frame)
         total = torch.zeros(())

@@ -100,11 +100,6 @@ class LogMelDistance(nn.Module):
     """Distance of the log-mel of the machine's estimate from that of the machine; all bands count alike.
 
     SI-SNR depends on the loudest bands alone, while detection often needs others.
-
-    Parameters
-    ----------
-    sample_rate
-        In Hz.
     """
 
     def __init__(self, *, sample_rate: int) -> None:

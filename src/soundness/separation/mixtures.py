@@ -72,12 +72,11 @@ class Recipe:
 
 
 def recipes_of(machines: Sequence[MachineSounds]) -> list[Recipe]:
-    """The recipes of each machine that has clips to mix.
+    """Recipes of each machine that has clips to mix.
 
-    Clean clips of a machine are mixed with noise clips of the other machines, and with its own where it has both kinds.
-    Training clips of what no clean clip exists are mixed with noise, too (noisy-target training): with the machine's
-    own noise clips where it has any. Beside clean clips they are drawn four times less often, for they are few, and not
-    before what is left of their noise was taken out of them once.
+    Clean clips of a machine are mixed with noise clips of all machines. Training clips that no clean clip stands for
+    are mixed with noise, too (noisy-target training): with the machine's own noise clips where it has any. Beside clean
+    clips they are drawn four times less often, since they are few, and not before their own noise was reduced once.
 
     Raises
     ------
@@ -115,15 +114,7 @@ def recipes_of(machines: Sequence[MachineSounds]) -> list[Recipe]:
 
 
 class Mixer:
-    """Draws batches of mixtures; a batch depends on the generator alone.
-
-    Parameters
-    ----------
-    recipes
-        Each is drawn as often as its weight says.
-    settings
-        Crops, levels and batch size.
-    """
+    """Draws batches of mixtures by the weights of recipes; a batch depends on the generator alone."""
 
     def __init__(self, recipes: Sequence[Recipe], settings: SeparatorSettings) -> None:
         self.recipes = recipes

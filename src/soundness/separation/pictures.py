@@ -17,17 +17,7 @@ _RANGE_DB = 70.0
 
 
 def draw_separation(example: Example, path: Path, *, sample_rate: int) -> None:
-    """Draw spectrograms of a mixture, the estimate of the machine in it and the reference, on one scale.
-
-    Parameters
-    ----------
-    example
-        A separated mixture.
-    path
-        PNG file.
-    sample_rate
-        Rate of its waveforms in Hz.
-    """
+    """Draw spectrograms of a mixture, the estimate of the machine in it and the reference, on one scale, as PNG."""
     sounds = {"mixture": example.mixture, "estimate": example.estimate, "reference": example.reference}
     figure = Figure(figsize=(13.0, 4.2), layout="constrained")
     figure.suptitle(f"{example.machine_type}: one held-out mixture at 0 dB")

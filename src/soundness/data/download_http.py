@@ -267,7 +267,7 @@ def _answer(client: httpx.Client, url: str) -> httpx.Response:
         raise DownloadError(f"{url}: expected an address that begins with https:// or http://{came}") from None
     except httpx.TransportError as error:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            raise DownloadError(f"{url}: {error}") from None
+            raise DownloadError(f"{url}: {_in_words(error)}") from None
         raise _TryAgainError(_in_words(error)) from None
     except httpx.TooManyRedirects as error:
         raise DownloadError(f"{url}: {_in_words(error)}") from None
@@ -319,8 +319,8 @@ def _asked_seconds(retry_after: str | None) -> float:
 
 
 def _in_words(error: Exception) -> str:
-    """Text of a network error without its number."""
-    return re.sub(r"^\[Errno -?\d+\] ", "", str(error)).lower() or type(error).__name__
+    """Text of a network error without its number and place in the source of Python."""
+    return re.sub(r"^\[[^]]*\] | \(_ssl\.c:\d+\)$", "", str(error)).lower() or type(error).__name__
 
 
 def _size(file: Path) -> int:

@@ -1,10 +1,10 @@
 """Parameters and multiply-accumulates of a detector, counted."""
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -16,19 +16,15 @@ __all__ = ["Complexity", "count_complexity", "count_macs", "largest_complexity"]
 _RMS = 0.1
 
 
-class Complexity(BaseModel):
+class Complexity(NamedTuple):
     """Size and cost of the networks of a detector, its separator included.
 
-    ``n_macs`` are the multiplications, each with its addition, of matrix products and convolutions while one clip of
-    ``seconds`` is scored, under every condition if there are several. The log-mel spectrogram and the comparison with
-    the normal clips are no part of it.
+    ``n_macs`` are the multiplications, each with its addition, of matrix products and convolutions while one clip is
+    scored, under every condition if there are several. Log-mel spectrogram and scorer are no part of it.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     n_parameters: int
     n_macs: int
-    seconds: float
 
 
 def count_complexity(detector: Detector, *, seconds: float) -> Complexity:
@@ -58,7 +54,7 @@ def count_complexity(detector: Detector, *, seconds: float) -> Complexity:
         n_macs += count_macs(lambda: detector.front_end.sound(waveform, "separated"))
     parts = [detector.representation, *([] if separator is None else [separator])]
     n_parameters = sum(parameter.numel() for part in parts for parameter in _parameters(part))
-    return Complexity(n_parameters=n_parameters, n_macs=n_macs, seconds=seconds)
+    return Complexity(n_parameters, n_macs)
 
 
 def _parameters(part: object) -> Iterator[nn.Parameter]:
@@ -72,11 +68,7 @@ def _parameters(part: object) -> Iterator[nn.Parameter]:
 def largest_complexity(detectors: Mapping[str, Detector], *, seconds: float) -> Complexity:
     """Largest counts of several detectors, each of which scores the clips of its own machine."""
     counts = [count_complexity(detector, seconds=seconds) for detector in detectors.values()]
-    return Complexity(
-        n_parameters=max(count.n_parameters for count in counts),
-        n_macs=max(count.n_macs for count in counts),
-        seconds=seconds,
-    )
+    return Complexity(max(count.n_parameters for count in counts), max(count.n_macs for count in counts))
 
 
 def count_macs(compute: Callable[[], object]) -> int:

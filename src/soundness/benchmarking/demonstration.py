@@ -1,4 +1,4 @@
-"""A demonstration on built-in data: make it, measure two systems, and draw some of its clips."""
+"""`demo`: make data, measure two systems on them, and draw pictures."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

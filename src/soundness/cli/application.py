@@ -1,4 +1,4 @@
-"""The application: its commands, in groups, and how a command ends."""
+"""The application: its commands in groups, and their exit status."""
 
 import functools
 import gc
@@ -83,11 +83,11 @@ def main() -> None:
     """Run the command line."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # file names may hold what the terminal cannot show
+            stream.reconfigure(errors="backslashreplace")  # for names that the terminal cannot show
     try:
         app()
     finally:
-        gc.freeze()  # what is left goes with the process: to collect it before takes 0.4 s once PyTorch is loaded
+        gc.freeze()  # to collect garbage at the end takes 0.4 s once PyTorch is loaded
 
 
 def command(function: Callable[Parameters, int]) -> Callable[Parameters, None]:

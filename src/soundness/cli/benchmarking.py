@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import soundness
-from soundness.cli.console import progress_bars, say, show_lines
+from soundness.cli.console import ProgressBars, say, show_lines
 from soundness.cli.options import Data, Machines, Overrides, Overwrite, Quiet, Seed, SeparatorFile, Truth, split_names
 from soundness.errors import SettingsError
 from soundness.settings.system import SystemSettings
@@ -25,10 +25,8 @@ def demo(
     """Show training, scoring and evaluation on built-in data, with pictures."""
     from soundness.cli.tables import show_benchmark
 
-    with progress_bars(is_quiet=quiet) as bars:
-        made = soundness.demo(
-            out, machines=split_names(machines), seed=seed, overwrite=overwrite, progress=None if quiet else bars
-        )
+    with ProgressBars(is_quiet=quiet) as bars:
+        made = soundness.demo(out, machines=split_names(machines), seed=seed, overwrite=overwrite, progress=bars)
     show_benchmark(made.result, title="built-in data")
     say(f"data {made.data}; detectors, scores and tables {made.benchmark}")
     say("pictures:")
@@ -69,7 +67,7 @@ def benchmark(
         separator=separator,
         truth=truth,
     )
-    with progress_bars(is_quiet=quiet) as bars:
+    with ProgressBars(is_quiet=quiet) as bars:
         result, files = soundness.benchmark(data, out, plan, overwrite=overwrite, n_workers=jobs, progress=bars)
     show_benchmark(result, title=str(data))
     say(f"tables and pictures in {out}: {', '.join(str(file.relative_to(out)) for file in files)}")

@@ -4,13 +4,14 @@ import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["ProgressBars", "log_lines", "progress_bars", "say", "show_lines", "show_table", "warn"]
+__all__ = ["ProgressBars", "log_lines", "say", "show_lines", "show_table", "warn"]
 
 _WIDTH_OF_A_FILE = 200
 _LINES_SHOWN = 20
@@ -27,7 +28,7 @@ def warn(message: str) -> None:
 
 
 def show_lines(title: str, lines: Sequence[str]) -> None:
-    """Print a titled list of things to know, where there are any, and how many more there are."""
+    """Print a titled list of notes, if there are any, at most the first twenty."""
     if not lines:
         return
     warn(f"{title}:")
@@ -38,16 +39,16 @@ def show_lines(title: str, lines: Sequence[str]) -> None:
 
 
 def show_table(title: str, rows: Sequence[Sequence[str]], *, n_left: int = 1) -> None:
-    """Print a table, without the columns in which nothing stands.
+    """Print a table without its empty columns.
 
     Parameters
     ----------
     title
-        Above the table.
+        Title above the table.
     rows
-        The first one is the heading.
+        Rows; the first one is the heading.
     n_left
-        Columns that are aligned to the left; the others hold numbers.
+        Number of columns that are aligned to the left; the others hold numbers.
     """
     kept = [index for index, column in enumerate(zip(*rows[1:], strict=True)) if any(column)] or [0]
     table = Table(title=Text(title), title_justify="left", header_style="bold")
@@ -59,7 +60,7 @@ def show_table(title: str, rows: Sequence[Sequence[str]], *, n_left: int = 1) ->
 
 
 class ProgressBars:
-    """A progress bar for whatever is going on, one at a time.
+    """Progress bars, one at a time; the last one ends with the ``with`` block.
 
     Parameters
     ----------
@@ -72,11 +73,17 @@ class ProgressBars:
         self._progress: Progress | None = None
         self._task: tuple[str, TaskID] | None = None
 
-    def __call__(self, what: str, done: int, total: int) -> None:
-        """Show how much of something is done, and of how much."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        """Show the number of items done and the total."""
         if self.is_quiet:
             return
-        if self._task is None or self._task[0] != what:
+        if self._task is None or self._task[0] != name:
             self.close()
             self._progress = Progress(
                 TextColumn("{task.description}", markup=False),
@@ -86,27 +93,17 @@ class ProgressBars:
                 console=_console(stderr=True),
             )
             self._progress.start()
-            self._task = (what, self._progress.add_task(what, total=total))
+            self._task = (name, self._progress.add_task(name, total=total))
         if self._progress is not None:
             self._progress.update(self._task[1], completed=done)
             if done == total:
                 self.close()
 
     def close(self) -> None:
-        """End the bar that is being drawn, where there is one."""
+        """End the current bar, if there is one."""
         if self._progress is not None:
             self._progress.stop()
         self._progress, self._task = None, None
-
-
-@contextmanager
-def progress_bars(*, is_quiet: bool) -> Iterator[ProgressBars]:
-    """Progress bars that are ended whatever happens."""
-    bars = ProgressBars(is_quiet=is_quiet)
-    try:
-        yield bars
-    finally:
-        bars.close()
 
 
 class _LineHandler(logging.Handler):

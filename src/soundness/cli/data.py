@@ -9,7 +9,7 @@ import typer
 
 import soundness
 from soundness.atomic_files import write_whole
-from soundness.cli.console import progress_bars, say, show_lines, show_table
+from soundness.cli.console import ProgressBars, say, show_lines, show_table
 from soundness.cli.options import Data, JsonFile, Machines, Overwrite, Quiet, split_names
 
 __all__ = ["download", "inspect", "make_data"]
@@ -35,7 +35,7 @@ def download(
     quiet: Quiet = False,
 ) -> int:
     """Download the public data of DCASE Task 2; what was interrupted is continued, what is complete is kept."""
-    with progress_bars(is_quiet=quiet) as bars:
+    with ProgressBars(is_quiet=quiet) as bars:
 
         def show(what: str, done: int, total: int) -> None:
             if total < _MEGABYTE or what.startswith("unpacking"):
@@ -76,7 +76,7 @@ def make_data(
 ) -> int:
     """Make a data set of synthetic machine sounds, in the layout of DCASE 2025."""
     named: dict[str, Any] = {"machines": tuple(split_names(machines))} if machines else {}
-    with progress_bars(is_quiet=quiet) as bars:
+    with ProgressBars(is_quiet=quiet) as bars:
         result = soundness.make_data(
             out,
             overwrite=overwrite,
@@ -103,7 +103,7 @@ def inspect(
     """Show the contents of a data set and its problems, before any training."""
     from soundness.data.inspection import COLUMNS, table_rows
 
-    with progress_bars(is_quiet=quiet) as bars:
+    with ProgressBars(is_quiet=quiet) as bars:
         inspection = soundness.inspect(data, progress=functools.partial(bars, "reading"))
     show_table(str(data), [COLUMNS, *table_rows(inspection)], n_left=7)
     show_lines(f"{len(inspection.problems)} problem(s)", [str(problem) for problem in inspection.problems])

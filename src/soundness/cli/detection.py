@@ -8,7 +8,7 @@ import typer
 
 import soundness
 from soundness.atomic_files import write_whole
-from soundness.cli.console import progress_bars, say, show_lines, show_table
+from soundness.cli.console import ProgressBars, say, show_lines, show_table
 from soundness.cli.options import (
     Data,
     JsonFile,
@@ -68,7 +68,7 @@ def train(
     from soundness.cli.tables import show_detectors
 
     chosen = [] if separation is None else [f"separation={separation}"]
-    with progress_bars(is_quiet=quiet) as bars:
+    with ProgressBars(is_quiet=quiet) as bars:
         detectors = soundness.train(
             data,
             out,
@@ -77,7 +77,7 @@ def train(
             machines=split_names(machines),
             seed=seed,
             existing=existing_results(resume=resume, overwrite=overwrite),
-            progress=None if quiet else bars,
+            progress=bars,
         )
     show_detectors(detectors, out)
     say(f"next: soundness score {out} CLIPS --out SCORES")
@@ -106,7 +106,7 @@ def score(
     quiet: Quiet = False,
 ) -> int:
     """Score recordings: the higher, the more anomalous."""
-    with progress_bars(is_quiet=quiet) as bars:
+    with ProgressBars(is_quiet=quiet) as bars:
         report = soundness.score(
             detector,
             clips,
@@ -138,7 +138,7 @@ def score(
 
 
 def evaluate(
-    scores: Annotated[Path, typer.Argument(help="Folder of score files, anybody's.", show_default=False)],
+    scores: Annotated[Path, typer.Argument(help="Folder of score files of any system.", show_default=False)],
     *,
     truth: Truth = None,
     metric: Annotated[
@@ -190,7 +190,7 @@ def export(
     quiet: Quiet = False,
 ) -> int:
     """Write a detector as one ONNX graph, from waveform to p-value, that runs without PyTorch with the same scores."""
-    with progress_bars(is_quiet=quiet) as bars:
+    with ProgressBars(is_quiet=quiet) as bars:
         exports = soundness.export(detector, out, check=check or (), overwrite=overwrite, progress=bars)
     for each in exports:
         show_lines("notes", each.notes)

@@ -9,7 +9,7 @@ import typer
 
 import soundness
 from soundness.atomic_files import write_whole
-from soundness.cli.console import progress_bars, say, show_lines, show_table
+from soundness.cli.console import ProgressBars, say, show_lines, show_table
 from soundness.cli.options import JsonFile, OneDetector, Overwrite, Quiet, Seed
 
 __all__ = ["alarms", "calibrate", "drift", "enroll", "watch"]
@@ -34,7 +34,7 @@ def calibrate(
     quiet: Quiet = False,
 ) -> int:
     """Calibrate p-values and threshold with new normal clips; valid as long as normal sounds stay like these."""
-    with progress_bars(is_quiet=quiet) as bars:
+    with ProgressBars(is_quiet=quiet) as bars:
         calibrated = soundness.calibrate(
             detector, clips, out, domain=domain, overwrite=overwrite, progress=functools.partial(bars, "scoring")
         )
@@ -69,7 +69,7 @@ def alarms(
     from soundness.cli.tables import show_proposal
     from soundness.monitoring.alarm_rules import AlarmRequest
 
-    with progress_bars(is_quiet=quiet) as bars:
+    with ProgressBars(is_quiet=quiet) as bars:
         proposal = soundness.alarms(
             detector,
             AlarmRequest(false_alarms=false_alarms, clip_every=clip_every, longest=longest),
@@ -102,7 +102,7 @@ def watch(
     ] = 2.0,
     longest: Annotated[float, typer.Option(help="Longest part of a recording that is scored, in seconds.")] = 600.0,
 ) -> int:
-    """Score recordings as they appear in a folder, and raise alarms; the log remembers what was scored."""
+    """Score recordings as they appear in a folder, and raise alarms; the log keeps what was scored."""
     counts = soundness.watch(
         folder,
         detector=detector,
@@ -131,14 +131,14 @@ def enroll(
     out: Annotated[Path, typer.Option(help="File of the new detector.")],
     domain: Annotated[
         str | None,
-        typer.Option(help="Domain that they join, such as target.", show_default="a new one, named CONDITION"),
+        typer.Option(help="Domain to add them to, such as target.", show_default="a new one, named CONDITION"),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Enrol clips that are highly anomalous, too.")] = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> int:
     """Add normal clips of a new product or microphone to a detector, in seconds and without training."""
-    with progress_bars(is_quiet=quiet) as bars:
+    with ProgressBars(is_quiet=quiet) as bars:
         enrolment = soundness.enroll(
             detector,
             clips,
@@ -171,7 +171,7 @@ def drift(
     quiet: Quiet = False,
 ) -> int:
     """Test whether normal sound has changed since the training, and how; exit status 0 whatever the result."""
-    with progress_bars(is_quiet=quiet) as bars:
+    with ProgressBars(is_quiet=quiet) as bars:
         found = soundness.drift(detector, clips, seed=seed, progress=functools.partial(bars, "reading"))
     if json_file is not None:
         write_whole(json_file, json.dumps(found.as_json(), indent=2) + "\n")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import soundness
-from soundness.cli.console import progress_bars, say, show_lines
+from soundness.cli.console import ProgressBars, say, show_lines
 from soundness.cli.options import Quiet, RunOrDetector, Truth
 
 __all__ = ["explain", "report"]
@@ -32,7 +32,7 @@ def report(
     quiet: Quiet = False,
 ) -> int:
     """Write a page on a training or a benchmark: figures, pictures and sounds in a single file."""
-    with progress_bars(is_quiet=quiet) as bars:
+    with ProgressBars(is_quiet=quiet) as bars:
         written = soundness.report(run, out, scores=scores, truth=truth, data=data, progress=bars)
     show_lines("notes", written.notes)
     say(f"{written.path}: {written.n_bytes / 1e6:.1f} MB, {written.n_sounds} recordings to play")

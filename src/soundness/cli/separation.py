@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import soundness
-from soundness.cli.console import progress_bars, say, show_lines
+from soundness.cli.console import ProgressBars, say, show_lines
 from soundness.cli.options import Data, Overwrite, Quiet, Resume, Seed, existing_results, split_names
 
 __all__ = ["separate", "train_separator"]
@@ -41,7 +41,7 @@ def train_separator(
 
     named = {"size": size, "basis": basis, "minutes": minutes}
     chosen = [*(overrides or ()), *(f"{key}={value}" for key, value in named.items() if value not in ("", None))]
-    with progress_bars(is_quiet=quiet) as bars:
+    with ProgressBars(is_quiet=quiet) as bars:
         trained = soundness.train_separator(
             data,
             out,
@@ -50,7 +50,7 @@ def train_separator(
             start=start,
             seed=seed,
             existing=existing_results(resume=resume, overwrite=overwrite),
-            progress=None if quiet else bars,
+            progress=bars,
         )
     pictures = trained.draw(out.with_name(f"{out.stem}_pictures"))
     show_separator(trained.separator, out, pictures)
@@ -74,7 +74,7 @@ def separate(
     quiet: Quiet = False,
 ) -> int:
     """Separate recordings into the machine and the noise around it."""
-    with progress_bars(is_quiet=quiet) as bars:
+    with ProgressBars(is_quiet=quiet) as bars:
         report = soundness.separate(
             separator,
             recordings,

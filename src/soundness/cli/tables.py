@@ -112,7 +112,7 @@ def show_proposal(proposal: "AlarmProposal") -> None:
     say(f"{proposal.machine_type}: an alarm at {rule}")
     rows = [
         ("false alarms", "rate"),
-        ("asked for", rate_per_day(rule.asked_per_day)),
+        ("requested", rate_per_day(rule.asked_per_day)),
         ("expected of independent clips", rate_per_day(rule.expected_per_day)),
         ("the same, upper 95 % bound", rate_per_day(rule.bound_per_day)),
         ("however dependent clips are, upper 95 % bound", rate_per_day(rule.dependent_per_day)),
@@ -125,7 +125,7 @@ def show_proposal(proposal: "AlarmProposal") -> None:
 
 
 def show_benchmark(result: "BenchmarkResult", *, title: str) -> None:
-    """Show the figures of a benchmark, and what failed."""
+    """Show the figures of a benchmark, and its failures."""
     if result.measured:
         show_table(f"{title}, per cent, mean ± deviation over seeds", result.table_rows(), n_left=3)
         show_table("summary", result.summary_rows(), n_left=2)

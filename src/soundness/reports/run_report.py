@@ -166,15 +166,12 @@ def _run_page(run: Path, scores: Path | None, places: _Places) -> dict[str, Any]
     system, problems = system_part(trained, scored, recordings, has_players=True)
     missing += [*problems, *_not_found(scored, recordings)]
     return {
+        **dict.fromkeys(("summary", "heat", "heat_machines", "details"), ()),
         "kind": "training",
         "title": f"{system.name} on {count(len(detectors), 'machine')}",
         "folder": str(run),
         "verdict": run_verdict(detectors, scored.evaluation),
-        "summary": [],
-        "heat": [],
-        "heat_machines": [],
         "has_published": False,
-        "details": [],
         "definition": "" if scored.evaluation is None else scored.evaluation.definition,
         "data": data_rows(detectors, scored, data),
         "systems": [system],

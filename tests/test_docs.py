@@ -51,7 +51,7 @@ def test_the_examples_in_python_run_as_they_stand(tmp_path: Path) -> None:
             write_noise(tmp_path / folder / f"{index}.wav", index)
     noise, rate = soundfile.read(tmp_path / "today" / "40.wav")
     tone = 0.1 * np.sin(2 * np.pi * 1500 * np.arange(len(noise)) / rate)
-    soundfile.write(tmp_path / "today" / "odd.wav", noise + tone, rate)
+    soundfile.write(tmp_path / "today" / "anomalous.wav", noise + tone, rate)
     program = "\n".join(code_blocks(ROOT / "docs" / "python.md", "python"))
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -4,6 +4,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -230,15 +231,20 @@ class _Run:
         settings = self.settings.separator.model_copy(
             update={"sample_rate": audio.sample_rate, "channel": audio.channel}
         )
-        file = self.out / _WORK_FOLDER / f"separator{SUFFIX}"
-        trained = train_separator(
-            dataset.root,
-            file,
-            settings=settings,
-            seed=self.seed,
-            existing="resume" if self.resumes else "refuse",
-            progress=self.progress,
-        )
+        folder = self.out / _WORK_FOLDER
+        try:
+            trained = train_separator(
+                dataset.root,
+                folder / f"separator{SUFFIX}",
+                settings=settings,
+                seed=self.seed,
+                existing="resume" if self.resumes else "refuse",
+                progress=self.progress,
+            )
+        except BaseException:
+            with suppress(OSError):  # an empty folder would look like a run
+                folder.rmdir()
+            raise
         return trained.separator
 
     def train_group(self, group: Sequence[Machine]) -> list[Detector]:

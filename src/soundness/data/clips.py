@@ -129,15 +129,8 @@ def clip_key(file_name: str) -> str:
 def parse_name(stem: str) -> NameParts | None:
     """Parse a file name of the challenge, of any year from 2020 to 2026.
 
-    Parameters
-    ----------
-    stem
-        The file's name without folder and suffix, such as ``section_00_source_train_normal_0003_vel_6``.
-
-    Returns
-    -------
-    NameParts or None
-        ``None`` if this is no name of the challenge, or one that contradicts itself.
+    ``stem`` has neither folder nor suffix, as ``section_00_source_train_normal_0003_vel_6``. ``None`` is returned if it
+    is no name of the challenge, or one that contradicts itself.
     """
     if (match := _ID_NAME.fullmatch(stem)) is not None:
         return NameParts(section=match["section"], label=_label({match["label"]}))
@@ -187,18 +180,10 @@ def describe_clip(
 
 
 def supplemental_kind(stem: str) -> SupplementalKind | None:
-    """Kind of a supplemental clip by its name: the machine alone or noise alone.
+    """Kind of a supplemental clip by its name without folder and suffix; ``None`` if it states neither or both.
 
-    Parameters
-    ----------
-    stem
-        Any file name without folder and suffix. In a name of the challenge the words before the number decide;
-        otherwise the word may stand anywhere, in upper or lower case.
-
-    Returns
-    -------
-    {"machine", "noise"} or None
-        ``None`` if the name holds neither word, or both.
+    In a name of the challenge the words before the number decide; otherwise ``machine`` or ``noise`` may stand
+    anywhere, in upper or lower case.
     """
     match = _SECTION_NAME.fullmatch(stem)
     heads = [] if match is None else [match["words"]]
@@ -210,17 +195,9 @@ def supplemental_kind(stem: str) -> SupplementalKind | None:
 
 
 def read_attributes(path: Path) -> dict[str, str]:
-    """Read the attribute strings of an ``attributes_*.csv``.
+    """Read the attribute strings of an ``attributes_*.csv`` by file name: ``d1p_d1v_d2p_d2v``, or ``""``.
 
-    Parameters
-    ----------
-    path
-        A table with the columns ``file_name,d1p,d1v,d2p,d2v...``, of which all but the first may be missing.
-
-    Returns
-    -------
-    dict
-        By file name as written, parameters and values: ``d1p_d1v_d2p_d2v``, or ``""``.
+    Its columns are ``file_name,d1p,d1v,d2p,d2v...``, of which all but the first may be missing.
 
     Raises
     ------

@@ -143,23 +143,16 @@ def open_dataset(path: PathLike, *, layouts: Mapping[str, Layout] = LAYOUTS) -> 
 def list_clips(paths: Iterable[PathLike], *, layouts: Mapping[str, Layout] = LAYOUTS) -> tuple[Clip, ...]:
     """List the clips of files and folders to score, in their order and each once.
 
-    A file with the suffix of a recording is one clip, even if it does not exist, which reading it will report. A
-    folder of recordings gives all of them; such clips and files have the machine type ``""`` and the split ``test``.
-    Any other folder is opened as a data set: each machine gives its test clips or, if it has none, its training
+    A file with the suffix of a recording is one clip, even if it does not exist, which reading it will report. A folder
+    of recordings gives all of them; such clips and files have the machine type ``""`` and the split ``test``. Any other
+    folder is opened as a data set, with `layouts`: each machine gives its test clips or, if it has none, its training
     clips, which keep the split ``train``.
-
-    Parameters
-    ----------
-    paths
-        Audio files and folders.
-    layouts
-        See `open_dataset`.
 
     Raises
     ------
     DataError
-        See `open_dataset`; or if there is no such file or folder, or two files of one name would share a machine's
-        file of scores.
+        See `open_dataset`; or if there is no such file or folder, or two files of one name would share a machine's file
+        of scores.
     """
     clips: dict[Path, Clip] = {}
     for path in map(Path, paths):

@@ -44,23 +44,11 @@ class RemoteFile:
 class RetryPolicy:
     """Number of tries, and the waits between them.
 
-    The wait doubles with every failure in a row, and is a random time between half and all of that, so that clients
-    that were refused together do not return together. A server that states a wait is obeyed.
-
-    Parameters
-    ----------
-    n_tries
-        Tries in a row without a new byte after which the download fails.
-    first_seconds, longest_seconds
-        Longest wait after the first failure, and after any.
-    longest_asked_seconds
-        If a server asks for a longer wait than this, the download fails.
-    timeout_seconds
-        Silence of the server that counts as a failure.
-    sleep
-        Waits for a number of seconds.
-    jitter
-        Returns a random number of [0, 1).
+    ``n_tries`` in a row without a new byte end a download. The wait doubles with every failure in a row, from
+    ``first_seconds`` to ``longest_seconds``, and is a random time between half and all of that, so that clients that
+    were refused together do not return together. A server that states a wait is obeyed, up to
+    ``longest_asked_seconds``. Silence of ``timeout_seconds`` counts as a failure. ``sleep`` waits; ``jitter`` returns a
+    random number of [0, 1).
     """
 
     n_tries: int = 6

@@ -41,30 +41,13 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class SplitReport:
-    """Contents of one split of one machine.
+    """Contents of one split of one machine; audio figures leave out the clips that cannot be read.
 
-    Parameters
-    ----------
-    machine_type, split
-        See `soundness.data.clips.Clip`.
-    n_clips, n_unreadable
-        All clips, and those among them that cannot be read; the audio figures below leave the latter out.
-    labels
-        Number of clips by domain and by label; ``unknown`` where either is not known.
-    conditions
-        Number of clips by attribute string and by domain; ``""`` where there are no attributes.
-    sections
-        Number of clips by section or machine id.
-    supplemental
-        Number of clips by kind: ``machine``, ``noise``, ``unknown``; empty for the other splits.
-    total_seconds, seconds
-        Duration of all clips together, and of one clip; ``None`` where none can be read.
-    sample_rates, channels
-        Number of clips by rate in Hz and by number of channels.
-    level_dbfs
-        Root mean square of a clip, as in `ClipMeasures`, silent clips left out.
-    n_silent, n_clipped
-        Clips of digital silence, and clips that reach full scale.
+    Clips are counted by domain and label (``labels``), by attribute string and domain (``conditions``), by section, by
+    kind (``supplemental``), by sample rate in Hz and by number of channels; ``unknown`` or ``""`` stands for what is
+    not known. ``seconds`` is the duration of a clip, ``level_dbfs`` that of `ClipMeasures`, without silent clips;
+    ``None`` if there is none. ``n_silent`` and ``n_clipped`` count clips of digital silence, and clips that stay at
+    full scale.
     """
 
     machine_type: str

@@ -229,10 +229,7 @@ def read_binary(path: Path) -> dict[str, int]:
 def files_by_machine(folder: Path, prefix: str) -> dict[tuple[str, str], list[Path]]:
     """List the files ``<prefix>_<machine>_<section>_test.csv`` of a folder, by machine type and section.
 
-    Returns
-    -------
-    dict
-        One file each, or one for each domain.
+    There is one for each, or one for each domain.
 
     Raises
     ------

@@ -74,12 +74,7 @@ def load_settings(
 
 
 def load_separator_settings(*, overrides: Iterable[str] = ()) -> SeparatorSettings:
-    """Make settings of a separator, with some of them changed.
-
-    Parameters
-    ----------
-    overrides
-        ``key=value`` each, as in `load_settings`.
+    """Make settings of a separator, changed by overrides as in `load_settings`.
 
     Raises
     ------

@@ -17,10 +17,8 @@ class FactorySettings(BaseModel, frozen=True, extra="forbid"):
     ----------
     machines
         Machine types, each once; all seven by default.
-    n_train
-        Normal training clips of both domains; ``n_target_train`` of them are of the target.
-    n_target_train
-        Training clips of the target domain.
+    n_train, n_target_train
+        Normal training clips of both domains, and those of them of the target domain.
     n_test_normal, n_test_anomaly
         Test clips, half of them of each domain.
     n_supplemental
@@ -36,8 +34,6 @@ class FactorySettings(BaseModel, frozen=True, extra="forbid"):
     ------
     SettingsError
         If a machine is unknown or comes twice, or no training clip is left for the source domain.
-    pydantic.ValidationError
-        If a value is of the wrong type or out of range, or a name is unknown.
     """
 
     machines: Annotated[tuple[str, ...], Field(min_length=1)] = tuple(MACHINES)

@@ -35,15 +35,15 @@ class Plain(torch.nn.Module):
         self.layer = torch.nn.Linear(n_mels + n_conditions, n_mels)
 
     def forward(self, segments, conditions):
-        told = conditions[:, None].expand(-1, segments.shape[2], -1)
-        return self.layer(torch.cat([segments.transpose(1, 2), told], dim=2)).transpose(1, 2)
+        expanded = conditions[:, None].expand(-1, segments.shape[2], -1)
+        return self.layer(torch.cat([segments.transpose(1, 2), expanded], dim=2)).transpose(1, 2)
 
 
 class LargestBand(MeanLogMel):
     @classmethod
-    def fit(cls, heard, settings, context):
+    def fit(cls, machines, settings, context):
         bands = np.zeros(settings.log_mel.n_mels, np.float32)
-        return [Fitted(representation=cls(mean=bands, deviation=bands + 1)) for machine in heard]
+        return [Fitted(representation=cls(mean=bands, deviation=bands + 1)) for machine in machines]
 
     def vectors(self, clip):
         return clip.reference.mean(axis=-1).max()[None, None]
@@ -164,7 +164,9 @@ def test_a_part_of_ones_own_is_trained_saved_and_read_back(fan, small, tmp_path,
     settings = small("conditional", f"autoencoder={mine}:Plain", f"scorer={mine}:Highest")
     (detector,) = train(fan, tmp_path / "run", system=settings)
     assert type(detector.scorer).__name__ == "Highest"
-    assert detector.summary.n_parameters == (16 + 4) * 16 + 16  # told one of two speeds and one of two domains
+    assert (
+        detector.summary.n_parameters == (16 + 4) * 16 + 16
+    )  # conditioned on one of two speeds and one of two domains
     again = load_detector(tmp_path / "run" / "fan.soundness")
     assert again.settings.autoencoder.name == f"{mine}:Plain"
     assert again.score(waveform) == detector.score(waveform)

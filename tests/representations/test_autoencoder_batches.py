@@ -35,28 +35,28 @@ def batches_of(small):
 
 def firsts(batches, epoch):
     """First frame of each segment of an epoch, in order."""
-    return [value for given, _, _ in batches.epoch(epoch) for value in given[:, 0, 0].tolist()]
+    return [value for segments, _, _ in batches.epoch(epoch) for value in segments[:, 0, 0].tolist()]
 
 
-def test_each_position_is_heard_once_an_epoch_or_held_out(batches_of):
+def test_each_position_occurs_once_an_epoch_or_held_out(batches_of):
     batches = batches_of(numbered_clips([27, 27, 17]), "training.batch_size=16", "training.held_out=0.1")
     positions = {100.0 * clip + frame for clip, n in enumerate([20, 20, 10]) for frame in range(n)}
     held_out = batches.held_out[0][:, 0, 0].tolist()
     assert len(held_out) == 2 + 2 + 1
     for epoch in range(3):
-        heard = firsts(batches, epoch)
-        assert sorted(heard + held_out) == sorted(positions)
-    assert [len(given) for given, _, _ in batches.epoch(0)] == [16, 16, 13]
+        trained = firsts(batches, epoch)
+        assert sorted(trained + held_out) == sorted(positions)
+    assert [len(segments) for segments, _, _ in batches.epoch(0)] == [16, 16, 13]
     assert (batches.steps_per_epoch, batches.n_steps) == (3, 3 * 40)
 
 
 def test_segments_are_whole_and_have_the_condition_of_their_clip(batches_of):
     batches = batches_of(numbered_clips([27, 17]), "training.held_out=0")
-    for given, wanted, conditions in batches.epoch(0):
-        assert wanted is given
-        assert given.shape[1:] == (N_MELS, N_FRAMES)
-        assert torch.equal(given, (given[:, :1, :1] + torch.arange(float(N_FRAMES))).expand(-1, N_MELS, -1))
-        assert torch.equal(conditions.argmax(dim=1), given[:, 0, 0].div(100).floor().long())
+    for segments, references, conditions in batches.epoch(0):
+        assert references is segments
+        assert segments.shape[1:] == (N_MELS, N_FRAMES)
+        assert torch.equal(segments, (segments[:, :1, :1] + torch.arange(float(N_FRAMES))).expand(-1, N_MELS, -1))
+        assert torch.equal(conditions.argmax(dim=1), segments[:, 0, 0].div(100).floor().long())
 
 
 def test_the_order_depends_on_the_seed_and_the_epoch_alone(batches_of):
@@ -70,7 +70,7 @@ def test_the_order_depends_on_the_seed_and_the_epoch_alone(batches_of):
 
 def test_a_last_batch_of_one_segment_is_left_out_and_a_single_segment_is_doubled(batches_of):
     batches = batches_of(numbered_clips([24]), "training.batch_size=16", "training.held_out=0")  # 17 positions
-    assert [len(given) for given, _, _ in batches.epoch(0)] == [16]
+    assert [len(segments) for segments, _, _ in batches.epoch(0)] == [16]
     assert batches.steps_per_epoch == 1
     left_out = {tuple(set(map(float, range(17))) - set(firsts(batches, epoch))) for epoch in range(10)}
     assert len(left_out) > 1
@@ -88,15 +88,17 @@ def test_the_positions_of_a_recording_are_held_out_of_all_that_came_from_it(batc
 def test_some_positions_are_left_to_train_on_and_short_clips_are_repeated(batches_of):
     batches = batches_of(numbered_clips([3, 9]), "training.held_out=0.9")
     assert len(firsts(batches, 0)) == 2
-    given = torch.cat([given for given, _, _ in batches_of(numbered_clips([3]), "training.held_out=0").epoch(0)])
-    assert given[0, 0].tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
+    segments = torch.cat(
+        [segments for segments, _, _ in batches_of(numbered_clips([3]), "training.held_out=0").epoch(0)]
+    )
+    assert segments[0, 0].tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
 
 
 @pytest.mark.parametrize("epochs", [True, False])
 def test_batches_are_in_units_of_the_scale(small, epochs):
     clips = numbered_clips([30, 30, 30, 30, 30])
-    wanted = [Spectrograms(clip.input, clip.input[::-1].copy() + 1) for clip in clips.spectrograms]
-    clips = TrainingClips(wanted, clips.conditions, clips.groups, clips.recordings)
+    references = [Spectrograms(clip.input, clip.input[::-1].copy() + 1) for clip in clips.spectrograms]
+    clips = TrainingClips(references, clips.conditions, clips.groups, clips.recordings)
     rng = np.random.default_rng(0)
     scale = tuple(torch.from_numpy(rng.uniform(1, 2, (2, N_MELS)).astype(np.float32)) for _ in range(2))
     settings = small("baseline-mse" if epochs else "fully-connected", "autoencoder.segment_frames=8")

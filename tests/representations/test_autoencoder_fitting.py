@@ -18,7 +18,7 @@ N_MELS = 16
 
 
 def structured_clips(n_clips=12, *, n_frames=40, seed=0, noise=1.0):
-    """Clips with one of two spectra, told by their condition, the same in every frame but for noise."""
+    """Clips with one of two spectra, which its condition names, the same in every frame but for noise."""
     rng = np.random.default_rng(seed)
     spectra = np.array([20 * np.sin(np.arange(N_MELS)), 20 * np.cos(np.arange(N_MELS))]) - 50
     kinds = np.arange(n_clips) % 2
@@ -122,7 +122,7 @@ def test_groups_of_fewer_than_five_clips_are_not_held_out(fit):
 
 
 def test_clips_that_are_held_out_are_not_trained_on(fit, small):
-    # Each clip has a condition of its own; the weights that hear it change only if the clip was among the batches.
+    # Each clip has a condition of its own; the weights that read it change only if the clip was among the batches.
     clips = replace(structured_clips(10), conditions=np.eye(10, dtype=np.float32))
     trained = fit("training.held_out=0.3", clips=clips).reconstructor
     torch.manual_seed(0)
@@ -139,10 +139,10 @@ def is_as_before(untrained, trained):
 
 def test_the_scale_is_that_of_all_clips(fit):
     clips = structured_clips()
-    wanted = [3 * clip.input - 10 for clip in clips.spectrograms]
-    pairs = [Spectrograms(clip.input, other) for clip, other in zip(clips.spectrograms, wanted, strict=True)]
+    references = [3 * clip.input - 10 for clip in clips.spectrograms]
+    pairs = [Spectrograms(clip.input, other) for clip, other in zip(clips.spectrograms, references, strict=True)]
     network = fit(clips=replace(clips, spectrograms=pairs)).reconstructor
-    for index, log_mels in enumerate(([clip.input for clip in clips.spectrograms], wanted)):
+    for index, log_mels in enumerate(([clip.input for clip in clips.spectrograms], references)):
         frames = np.concatenate(log_mels, axis=1, dtype=np.float64)
         np.testing.assert_allclose(network.mean[index], frames.mean(axis=1), rtol=1e-6)
         np.testing.assert_allclose(network.deviation[index], frames.std(axis=1), rtol=1e-6)
@@ -193,10 +193,10 @@ def test_silence_alone_trains_to_finite_losses(fit):
 
 
 def test_a_recording_is_held_out_with_all_that_came_from_it(fit, small):
-    # Each clip has a condition of its own; the weights that hear it change only if the clip was among the batches.
+    # Each clip has a condition of its own; the weights that read it change only if the clip was among the batches.
     own = structured_clips(10)
-    told = np.eye(20, dtype=np.float32)
-    clips = TrainingClips([*own.spectrograms, *own.spectrograms], told, [*own.groups] * 2, [*range(10)] * 2)
+    encoded = np.eye(20, dtype=np.float32)
+    clips = TrainingClips([*own.spectrograms, *own.spectrograms], encoded, [*own.groups] * 2, [*range(10)] * 2)
     trained = fit("training.held_out=0.3", clips=clips).reconstructor
     torch.manual_seed(0)
     untrained = new_reconstructor(small(), n_conditions=20, mean=trained.mean, deviation=trained.deviation)
@@ -205,17 +205,19 @@ def test_a_recording_is_held_out_with_all_that_came_from_it(fit, small):
     assert torch.equal(is_held_out[:10], is_held_out[10:])
 
 
-def test_what_is_wanted_is_what_the_network_learns_to_give(fit):
+def test_a_network_learns_to_reconstruct_the_reference(fit):
     clips = structured_clips()
     mirrored = [Spectrograms(clip.input, clip.input[::-1].copy()) for clip in clips.spectrograms]
     learned = ("training.max_steps=200", "training.learning_rate=0.01")
     result = fit(*learned, clips=replace(clips, spectrograms=mirrored))
     assert result.held_out_loss < 0.3
-    given = split_into_segments(torch.from_numpy(clips.spectrograms[0].input), n_frames=8)
+    segments = split_into_segments(torch.from_numpy(clips.spectrograms[0].input), n_frames=8)
     with torch.inference_mode():
         right, wrong = (
-            result.reconstructor(given, wanted, torch.tensor([[1.0, 0.0]]).expand(len(given), -1)).square().mean()
-            for wanted in (given.flip(1), given)
+            result.reconstructor(segments, references, torch.tensor([[1.0, 0.0]]).expand(len(segments), -1))
+            .square()
+            .mean()
+            for references in (segments.flip(1), segments)
         )
     assert right < 0.3 < wrong
 
@@ -251,9 +253,9 @@ def test_a_training_may_run_in_a_thread(fit):
 
 
 def test_progress_is_told_of_each_batch(fit):
-    told = []
-    fit(progress=lambda *what: told.append(what))
-    assert told == [(step, 30) for step in range(1, 31)]
+    calls = []
+    fit(progress=lambda *what: calls.append(what))
+    assert calls == [(step, 30) for step in range(1, 31)]
 
 
 def test_a_system_without_a_network_is_refused(tmp_path, small):
@@ -266,12 +268,12 @@ def test_a_system_without_a_network_is_refused(tmp_path, small):
 EPOCHS = ("autoencoder.name=fully-connected", "training.n_epochs=4", "training.learning_rate=0.3")  # of 24 batches
 
 
-def test_a_training_by_epochs_hears_every_position_as_often_as_it_is_told(fit, tmp_path):
-    told = []
-    result = fit(*EPOCHS, progress=lambda *what: told.append(what))
+def test_a_training_by_epochs_passes_every_position_once_an_epoch(fit, tmp_path):
+    calls = []
+    result = fit(*EPOCHS, progress=lambda *what: calls.append(what))
     # 12 clips of 40 - 8 + 1 positions, of each 3 held out: 360 segments, 23 batches of 16 or less.
     assert result.n_steps == 4 * 23
-    assert told == [(step, 92) for step in range(1, 93)]
+    assert calls == [(step, 92) for step in range(1, 93)]
     assert len(logged(tmp_path / "work", "train_loss")) == len(logged(tmp_path / "work", "held_out_loss")) == 4
 
 

@@ -32,9 +32,9 @@ class ReconstructionError(reconstruction_errors.ReconstructionError):
         return torch.from_numpy(super().error_maps(clip))
 
 
-def Spectrograms(given, wanted):  # noqa: N802  # as the class that takes arrays
+def Spectrograms(read, reference):  # noqa: N802  # as the class that takes arrays
     """Of tensors."""
-    return features.Spectrograms(given.numpy(), wanted.numpy())
+    return features.Spectrograms(read.numpy(), reference.numpy())
 
 
 def small_settings(name="convolutional", **changes):
@@ -61,9 +61,9 @@ class TestEveryAutoencoder:
 
     def test_the_condition_changes_the_reconstruction(self, name):
         autoencoder, batch = network(name), segments()
-        told = [autoencoder(batch, torch.eye(3)[index].expand(5, 3)) for index in range(3)]
-        assert (told[0] - told[1]).abs().amax() > 1e-4
-        assert (told[1] - told[2]).abs().amax() > 1e-4
+        outputs = [autoencoder(batch, torch.eye(3)[index].expand(5, 3)) for index in range(3)]
+        assert (outputs[0] - outputs[1]).abs().amax() > 1e-4
+        assert (outputs[1] - outputs[2]).abs().amax() > 1e-4
 
     def test_it_works_without_conditions(self, name):
         assert network(name, n_conditions=0)(segments(), torch.zeros(5, 0)).shape == (5, N_MELS, N_FRAMES)
@@ -177,12 +177,12 @@ def test_the_residual_is_in_deviations_of_each_band():
     network.mean[0, 3], network.deviation[0, 3] = -20.0, 2.0
     network.mean[1], network.deviation[1, 5] = -45.0, 4.0
     batch, conditions = torch.stack([log_mel(N_FRAMES, seed=seed) for seed in range(4)]), torch.eye(3)[[0, 1, 2, 0]]
-    wanted = batch.flip(0)
-    read, target = (batch + 50) / 8, (wanted + 45) / 8
+    reference = batch.flip(0)
+    read, target = (batch + 50) / 8, (reference + 45) / 8
     read[:, 3] = (batch[:, 3] + 20) / 2
-    target[:, 5] = (wanted[:, 5] + 45) / 4
+    target[:, 5] = (reference[:, 5] + 45) / 4
     expected = target - network.autoencoder(read, conditions)
-    torch.testing.assert_close(network(batch, wanted, conditions), expected)
+    torch.testing.assert_close(network(batch, reference, conditions), expected)
 
 
 def test_the_scale_is_saved_but_not_trained():
@@ -215,14 +215,14 @@ def test_vectors_are_the_errors_of_every_frame_worked_out_segment_by_segment(n_f
 
 
 @pytest.mark.parametrize("n_frames", [21, 3])
-def test_vectors_describe_how_what_is_wanted_is_reconstructed_from_what_is_given(n_frames):
-    found, given, wanted = representation(), log_mel(n_frames), log_mel(n_frames, seed=6)
-    parts = [split_into_segments(part, n_frames=N_FRAMES) for part in (given, wanted)]
+def test_vectors_describe_the_reconstruction_of_the_reference_from_the_input(n_frames):
+    found, read, reference = representation(), log_mel(n_frames), log_mel(n_frames, seed=6)
+    parts = [split_into_segments(part, n_frames=N_FRAMES) for part in (read, reference)]
     with torch.inference_mode():
         first = found.reconstructor(parts[0][:1], parts[1][:1], torch.eye(3)[:1])[0].square()
-    clip = Spectrograms(given, wanted)
+    clip = Spectrograms(read, reference)
     torch.testing.assert_close(found.error_maps(clip)[0, :, :N_FRAMES], first[:, : min(n_frames, N_FRAMES)])
-    for other in (as_it_is(given), as_it_is(wanted), Spectrograms(wanted, given)):
+    for other in (as_it_is(read), as_it_is(reference), Spectrograms(reference, read)):
         assert not torch.allclose(found.vectors(other), found.vectors(clip))
 
 

@@ -88,7 +88,7 @@ def test_noise_is_added_at_the_ratio_asked_for_and_changes_no_label(batches):
 
 
 @pytest.mark.parametrize("override", ["embedding.noise_share=0", "embedding.noise_snr_db=[5, 5]"])
-def test_noise_settings_change_what_is_heard(batches, override):
+def test_noise_settings_change_the_batches(batches, override):
     noise = [level(-40)]
     (one, *_), (other, *_) = batches(noise=noise).epoch(0), batches(override, noise=noise).epoch(0)
     assert not torch.equal(one.segments, other.segments)

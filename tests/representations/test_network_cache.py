@@ -54,7 +54,7 @@ def test_what_was_kept_is_what_a_training_gives(folder):
 @pytest.mark.slow
 @pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize(
-    ("heard", "settings", "seed"),
+    ("other_clips", "settings", "seed"),
     [
         (clips(1), SETTINGS, 0),
         (clips(), SETTINGS, 1),
@@ -63,9 +63,9 @@ def test_what_was_kept_is_what_a_training_gives(folder):
     ],
     ids=["clips", "seed", "training", "network"],
 )
-def test_another_training_is_not_spared(folder, tmp_path, heard, settings, seed):
+def test_another_training_is_not_spared(folder, tmp_path, other_clips, settings, seed):
     store = NetworkCache(folder / "kept")
-    store.fit(heard, settings, FitContext(seed=seed, folder=tmp_path / "training"))
+    store.fit(other_clips, settings, FitContext(seed=seed, folder=tmp_path / "training"))
     assert (tmp_path / "training").exists()
     assert store.seconds_spared == 0.0
 

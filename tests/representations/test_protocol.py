@@ -1,4 +1,4 @@
-"""Each representation is fitted to the clips it is given, and told apart what it must be told."""
+"""Each representation is fitted to its clips under their conditions."""
 
 from collections import Counter
 
@@ -43,7 +43,7 @@ def clips_in(folder, settings, separator=None):
 
 @pytest.mark.parametrize("separation", ["off", "augment"])
 def test_a_recording_is_held_out_with_its_copy(ten_conditions, small, separator, context, separation):
-    # The weights that hear a clip's condition change only if the clip, or its copy, was among the batches.
+    # The weights that read a clip's condition change only if the clip, or its copy, was among the batches.
     settings = small("conditional", f"separation={separation}", "training.held_out=0.3", "training.max_steps=60")
     clips = clips_in(ten_conditions, settings, separator if separation == "augment" else None)
     assert len(clips[0].copies) == (10 if separation == "augment" else 0)
@@ -84,9 +84,9 @@ def test_frame_covariances_are_numpys_of_each_domains_residual_frames(fan, small
             if clip.domain == domain:
                 own = [str(condition) for condition in fitted.conditions].index(f"{domain} {clip.attributes}")
                 segments = torch.from_numpy(np.stack([spectrograms.input[:, i : i + 8] for i in range(19)]))
-                told = residual.conditions[own].expand(19, -1)
+                encoded = residual.conditions[own].expand(19, -1)
                 with torch.inference_mode():
-                    frames.append(residual.reconstructor(segments, segments, told).transpose(1, 2).reshape(-1, 16))
+                    frames.append(residual.reconstructor(segments, segments, encoded).transpose(1, 2).reshape(-1, 16))
         expected = np.cov(torch.cat(frames).numpy().astype(np.float64), rowvar=False)
         np.testing.assert_allclose(fitted.frame_covariances[index], expected, rtol=1e-4, atol=1e-6)
 
@@ -100,7 +100,7 @@ def test_settings_that_do_not_go_with_a_representation_are_refused(small):
         network_plan(small("conditional", "representation=discriminative-embedding"))
 
 
-def test_an_embedding_is_one_network_of_all_machines_and_hears_the_noise_of_any(hall, small, context):
+def test_an_embedding_is_one_network_of_all_machines_with_the_noise_of_any(hall, small, context):
     settings = small("discriminative")
     fan, pump = find_representation("discriminative-embedding").fit(clips_in(hall, settings), settings, context)
     assert fan.network is pump.network
@@ -112,7 +112,7 @@ def test_an_embedding_is_one_network_of_all_machines_and_hears_the_noise_of_any(
     assert "5 noise-only clips are mixed in" in fan.notes[0]
 
 
-def test_noise_is_heard_only_where_it_is_asked_for(hall, small):
+def test_noise_is_read_only_where_it_is_asked_for(hall, small):
     counts = {
         overrides: [len(machine.noise) for machine in clips_in(hall, small(*overrides))]
         for overrides in (("discriminative",), ("discriminative", "embedding.noise_share=0"), ("log-mel-knn",))

@@ -39,13 +39,13 @@ class Mute(torch.nn.Module):
 
 
 def behind(kind=ReconstructionError, *, conditions=1, segment_frames=2, **options):
-    told = torch.arange(float(conditions))[:, None]
-    return kind(Reconstructor(Silent(), **SCALE), told, segment_frames=segment_frames, **options)
+    encoded = torch.arange(float(conditions))[:, None]
+    return kind(Reconstructor(Silent(), **SCALE), encoded, segment_frames=segment_frames, **options)
 
 
 def as_it_is(log_mel):
-    heard = log_mel.numpy()
-    return Spectrograms(heard, heard)
+    values = log_mel.numpy()
+    return Spectrograms(values, values)
 
 
 # CLIP squared: [1, 4, 9, 100] and [0, 0, 0.01, 1]; in dB, at least -40: [0, 6.0206, 9.5424, 20] and [-40, -40, -20, 0].
@@ -105,13 +105,13 @@ def test_what_a_network_reconstructs_it_decodes_from_what_it_encodes(name):
     network = (
         new_reconstructor(load_settings("conditional", overrides=small), n_conditions=2, **scale).eval().autoencoder
     )
-    segments, told = torch.randn(3, 16, 8), torch.eye(2)[[0, 1, 0]]
-    latent = network.encode(segments, told)
+    segments, encoded = torch.randn(3, 16, 8), torch.eye(2)[[0, 1, 0]]
+    latent = network.encode(segments, encoded)
     assert latent.shape == (3, 8)
-    assert not torch.equal(network.encode(segments, told.flip(1)), latent)
-    before = network(segments, told)
-    network.encode = lambda segments, told: latent.flip(0)  # noqa: ARG005  # as all networks
-    torch.testing.assert_close(network(segments, told), before.flip(0))
+    assert not torch.equal(network.encode(segments, encoded.flip(1)), latent)
+    before = network(segments, encoded)
+    network.encode = lambda segments, encoded: latent.flip(0)  # noqa: ARG005  # as all networks
+    torch.testing.assert_close(network(segments, encoded), before.flip(0))
 
 
 def test_a_network_without_an_encoder_has_no_latent(monkeypatch):

@@ -52,22 +52,22 @@ def test_statistics_of_one_frame_are_finite():
 
 
 def test_a_clip_becomes_its_mean_log_mel():
-    given, wanted = log_mels(9, 9)
-    clip = Spectrograms(given, wanted)
+    read, reference = log_mels(9, 9)
+    clip = Spectrograms(read, reference)
     representation = MeanLogMel(mean=np.zeros(5, np.float32), deviation=np.ones(5, np.float32))
     assert representation.vectors(clip).shape == (1, 5)
-    np.testing.assert_allclose(representation.vectors(clip)[0], wanted.mean(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(representation.vectors(clip)[0], reference.mean(axis=1), rtol=1e-5)
 
 
 def test_a_clip_becomes_a_low_quantile_that_passing_noise_does_not_reach():
-    given, wanted = log_mels(9, 40)
+    read, reference = log_mels(9, 40)
     representation = QuantileLogMel(mean=np.zeros(5, np.float32), deviation=np.ones(5, np.float32), quantile=0.2)
-    quiet = representation.vectors(Spectrograms(given, wanted))
+    quiet = representation.vectors(Spectrograms(read, reference))
     assert quiet.shape == (1, 5)
-    np.testing.assert_allclose(quiet[0], np.quantile(wanted, 0.2, axis=1), rtol=1e-5)
-    noisy = wanted.copy()
-    noisy[:, wanted.mean(axis=0).argsort()[-4:]] += 60.0
-    assert np.abs(representation.vectors(Spectrograms(given, noisy)) - quiet).max() < 3.0
+    np.testing.assert_allclose(quiet[0], np.quantile(reference, 0.2, axis=1), rtol=1e-5)
+    noisy = reference.copy()
+    noisy[:, reference.mean(axis=0).argsort()[-4:]] += 60.0
+    assert np.abs(representation.vectors(Spectrograms(read, noisy)) - quiet).max() < 3.0
 
 
 def test_the_quantile_is_that_of_the_settings():

@@ -1,4 +1,4 @@
-"""The network is the paper's: its parts against numpy and librosa, its size by hand, and what it may hear."""
+"""The network is the paper's: its parts against numpy and librosa, its size by hand, and how far it looks."""
 
 from functools import cache
 from typing import get_args
@@ -155,7 +155,7 @@ class TestEveryNetwork:
         assert (shares[0] - shares[2]).abs().amax() > 1e-4
 
     @pytest.mark.parametrize("changed", [2048, 2049, 1983])
-    def test_only_a_network_that_is_not_causal_hears_the_future(self, basis, causal, changed):
+    def test_only_a_network_that_is_not_causal_reads_the_future(self, basis, causal, changed):
         mixture, other = sound(1, 1, 4000), sound(1, 1, 4000)
         other[..., changed:] = 3 * sound(1, 1, 4000 - changed, seed=2)
         difference = (separated(other, basis, causal) - separated(mixture, basis, causal)).abs()
@@ -182,12 +182,12 @@ def test_a_louder_mixture_gives_the_same_estimates_as_much_louder(basis, gain):
 
 
 @pytest.mark.parametrize("basis", BASES)
-def test_a_causal_network_hears_a_recording_at_its_own_level(basis):
+def test_a_causal_network_reads_a_recording_at_its_own_level(basis):
     mixture = sound(1, 1, 1000)
-    model, heard = network(basis, causal=True), []
-    with model.masker.register_forward_pre_hook(lambda _, inputs: heard.append(inputs[0])), torch.inference_mode():
+    model, features = network(basis, causal=True), []
+    with model.masker.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0])), torch.inference_mode():
         model(mixture)
-    torch.testing.assert_close(heard[0], model.basis.encode(mixture)[1])
+    torch.testing.assert_close(features[0], model.basis.encode(mixture)[1])
 
 
 @pytest.mark.parametrize("name", ["size", "basis", "n_fft", "causal", "refinement_channels"])
@@ -213,7 +213,7 @@ def test_masks_of_one_value_give_the_shares_worked_out_by_hand(causal):
 
 
 def reached_frames(masker, *, n_frames, of):
-    """Frames of the input on which a frame of the masks depends, when no norm lets it hear all of them."""
+    """Frames of the input on which a frame of the masks depends, when no norm lets it read all of them."""
     masker.norm = nn.Identity()
     for block in masker.blocks:
         for name, part in block.named_children():

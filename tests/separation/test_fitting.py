@@ -53,7 +53,7 @@ class StopError(Exception):
 
 
 class Interrupting(list):
-    """Clips, of which only so many are given before the training is interrupted."""
+    """Clips, of which only so many are read before the training is interrupted."""
 
     def __init__(self, clips, *, after, error=StopError):
         super().__init__(clips)
@@ -293,11 +293,11 @@ def test_even_the_smallest_time_is_enough_for_a_step(fit):
 
 
 def test_progress_is_told_in_seconds_until_all_are_over(fit):
-    told = []
-    fit("minutes=0.05", progress=lambda *what: told.append(what))
-    assert told[0][0] <= 3
-    assert told[-1] == (3, 3)
-    assert {total for _, total in told} == {3}
+    calls = []
+    fit("minutes=0.05", progress=lambda *what: calls.append(what))
+    assert calls[0][0] <= 3
+    assert calls[-1] == (3, 3)
+    assert {total for _, total in calls} == {3}
 
 
 # What is refused

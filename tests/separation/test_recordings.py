@@ -266,9 +266,9 @@ def test_a_recording_may_be_replaced_by_what_was_separated_from_it(separated, se
 def test_progress_is_told_of_each_recording_damaged_or_not(separated, tmp_path):
     write_broken(tmp_path / "in")
     (tmp_path / "in" / "cut.flac").unlink()
-    told = []
-    separated(tmp_path / "in", progress=lambda *what: told.append(what))
-    assert told == [(n, 5) for n in range(1, 6)]
+    calls = []
+    separated(tmp_path / "in", progress=lambda *what: calls.append(what))
+    assert calls == [(n, 5) for n in range(1, 6)]
 
 
 # Memory

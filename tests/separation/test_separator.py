@@ -10,7 +10,7 @@ from soundness.separation.conv_tasnet import ConvTasNet
 from soundness.separation.separator import Separator, SeparatorSummary
 from soundness.settings.separation import SeparatorSettings
 
-RATE = 1000  # Hz; with frames of 32 ms a network hears about as far as at 16 kHz
+RATE = 1000  # Hz; with frames of 32 ms a network reads about as far as at 16 kHz
 CHUNK, OVERLAP = 3 * RATE, 2 * RATE
 SMALL = SeparatorSettings(sample_rate=RATE, n_fft=32)
 SUMMARY = SeparatorSummary(
@@ -52,7 +52,7 @@ class Third(torch.nn.Module):
 
 
 class Level(torch.nn.Module):
-    """A network that takes the mean of all it is given for the machine, so that each chunk gives another."""
+    """A network that takes the mean of its whole input for the machine, so that each chunk gives another."""
 
     def forward(self, mixture):
         machine = mixture.mean(dim=-1, keepdim=True).expand_as(mixture)
@@ -228,7 +228,7 @@ def test_the_last_chunk_is_as_long_as_the_others_and_ends_with_the_recording():
 
 
 @pytest.mark.parametrize("chunk_seconds", [3.0, 5.0, 10.0])
-def test_nothing_is_heard_of_the_seams(chunk_seconds):
+def test_there_is_nothing_at_the_seams(chunk_seconds):
     found, waveform = separator(), recording(60 * RATE)
     whole = in_blocks(found, waveform, chunk_seconds=60.0)[0, 0]
     error = in_blocks(found, waveform, chunk_seconds=chunk_seconds)[0, 0] - whole

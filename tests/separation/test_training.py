@@ -111,12 +111,12 @@ def test_what_was_mixed_with_what_is_said(hall, run):
 
 
 def test_progress_tells_of_reading_training_and_measuring(hall, run):
-    told = []
-    run(hall, progress=lambda *what: told.append(what))
-    names = list(dict.fromkeys(what for what, _, _ in told))
+    calls = []
+    run(hall, progress=lambda *what: calls.append(what))
+    names = list(dict.fromkeys(what for what, _, _ in calls))
     assert names == ["reading", "training the separator (seconds)", "measuring"]
-    assert [(done, total) for what, done, total in told if what == "reading"] == [(n, 25) for n in range(1, 26)]
-    assert told[-1] == ("measuring", 6, 6)
+    assert [(done, total) for what, done, total in calls if what == "reading"] == [(n, 25) for n in range(1, 26)]
+    assert calls[-1] == ("measuring", 6, 6)
 
 
 @pytest.mark.slow
@@ -189,7 +189,7 @@ def test_no_more_training_clips_are_used_than_asked_for(hall, run):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("channel", [0, 1])
-def test_the_channel_of_the_settings_is_heard(copied, run, tmp_path, channel):
+def test_the_channel_of_the_settings_is_read(copied, run, tmp_path, channel):
     stereo = shutil.copytree(copied, tmp_path / "stereo")
     for path in [*stereo.glob("*/train/*.wav"), *stereo.glob("*/supplemental/*.wav")]:
         mono = soundfile.read(path)[0]
@@ -307,7 +307,7 @@ def test_whether_a_separator_can_be_trained_is_known_from_names(tmp_path, write_
     assert can_train_separator(open_dataset(data).machines.values()) == can
 
 
-def test_a_machine_may_be_picked_and_hears_the_noise_of_all(hall, run):
+def test_a_machine_may_be_picked_with_the_noise_of_all(hall, run):
     summary = run(hall, machines=["fan"]).separator.summary
     assert summary.machine_types == ("fan",)
     assert summary.n_clips == {"clean": 3, "noise": 4, "noisy": 3}

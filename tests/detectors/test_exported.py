@@ -6,11 +6,12 @@ import sys
 
 import numpy as np
 import pytest
+import soundfile
 
 from soundness.detectors.bulk_scoring import score
 from soundness.detectors.exported import load_exports
 from soundness.detectors.saving import save_detector
-from soundness.errors import AudioError, BundleError
+from soundness.errors import AudioError, BundleError, SettingsError
 from soundness.evaluation.score_files import read_scores
 
 
@@ -73,3 +74,27 @@ def test_what_is_too_short_or_not_there_is_one_line(exported, tmp_path):
         load_exports(tmp_path)
     with pytest.raises(BundleError, match="no such file or folder"):
         load_exports(tmp_path / "nothing")
+
+
+def test_a_recording_is_scored_as_by_the_original_whole_or_in_part(detectors, exported, fan):
+    original, own = detectors["log-mel-whitened"], load_exports(exported)["fan"]
+    path = next((fan / "test").glob("*anomaly*"))
+    for seconds in (None, 0.25):
+        expected = original.score_recording(path, max_seconds=seconds)
+        found = own.score_recording(path, max_seconds=seconds)
+        assert found.anomaly_score == pytest.approx(expected.anomaly_score, rel=1e-4)
+        assert (found.decision, found.p_value, found.notes) == (expected.decision, expected.p_value, expected.notes)
+    assert own.calibration_note == original.calibration_note
+
+
+def test_every_problem_of_a_recording_names_it(exported, tmp_path):
+    path = tmp_path / "loud.wav"
+    soundfile.write(path, np.full(8_000, 3e38), 16_000, subtype="FLOAT")
+    with pytest.raises(AudioError, match=r"loud\.wav: too loud: its spectrum overflows") as raised:
+        load_exports(exported)["fan"].score_recording(path)
+    assert raised.value.path == path
+
+
+def test_an_export_without_an_alarm_rule_says_how_to_get_one(exported):
+    with pytest.raises(SettingsError, match="exported without an alarm rule; soundness alarms makes one"):
+        load_exports(exported)["fan"].required_rule()

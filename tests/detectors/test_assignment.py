@@ -1,0 +1,64 @@
+"""Each recording is scored by the detector of its machine, and notes say what was left out or assumed."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from soundness.data.clips import describe_clip
+from soundness.detectors.assignment import assign
+from soundness.errors import DataError
+
+
+@pytest.fixture
+def fan_detector(detectors):
+    return detectors["log-mel-knn"]
+
+
+def clip(path, machine_type="fan", split="test"):
+    return describe_clip(Path(path), machine_type=machine_type, split=split)
+
+
+def machines(assigned):
+    return [(each.path.name, detector.machine_type) for each, detector in assigned]
+
+
+def test_several_detectors_take_the_clips_of_their_machines(fan_detector):
+    both = {"fan": fan_detector, "pump": replace(fan_detector, machine_type="pump")}
+    assigned, notes = assign([clip("a.wav", "pump"), clip("b.wav", "fan")], both)
+    assert machines(assigned) == [("a.wav", "pump"), ("b.wav", "fan")]
+    assert notes == []
+
+
+def test_one_detector_takes_all_recordings(fan_detector):
+    assigned, notes = assign([clip("a.wav", ""), clip("b.wav", "pump")], {"fan": fan_detector})
+    assert machines(assigned) == [("a.wav", "fan"), ("b.wav", "fan")]
+    assert notes == ["pump: scored by the detector of fan"]
+
+
+def test_one_detector_beside_clips_of_its_own_machine_takes_the_nameless_and_leaves_others(fan_detector):
+    clips = [clip("a.wav", "fan"), clip("b.wav", ""), clip("c.wav", "pump")]
+    assigned, notes = assign(clips, {"fan": fan_detector})
+    assert machines(assigned) == [("a.wav", "fan"), ("b.wav", "fan")]
+    assert notes == ["pump: no detector, not scored"]
+
+
+def test_training_clips_that_are_scored_are_noted(fan_detector):
+    _, notes = assign([clip("a.wav", "fan", "train")], {"fan": fan_detector})
+    assert notes == ["fan: has no test clips; its training clips are scored, which its detector knows"]
+
+
+def test_recordings_without_any_detector_are_refused(fan_detector):
+    both = {"fan": fan_detector, "pump": replace(fan_detector, machine_type="pump")}
+    with pytest.raises(DataError, match="no detector for valve; there are detectors for fan, pump"):
+        assign([clip("a.wav", "valve")], both)
+
+
+def test_two_recordings_of_one_name_are_refused(fan_detector):
+    with pytest.raises(DataError, match=r"b/x\.wav: has the same name as a/x\.wav"):
+        assign([clip("a/x.wav"), clip("b/x.wav")], {"fan": fan_detector})
+
+
+def test_nothing_is_refused(fan_detector):
+    with pytest.raises(DataError, match="nothing to score"):
+        assign([], {"fan": fan_detector})

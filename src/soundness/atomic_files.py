@@ -25,7 +25,7 @@ def output_errors(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, *, is_durable: bool = True) -> Iterator[Path]:
     """Context with the path of a partial file, which is renamed to ``path`` at the end, or removed after an error.
 
     Parameters
@@ -43,8 +43,9 @@ def whole_file(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield partial
-            with partial.open("rb+") as stream:
-                os.fsync(stream.fileno())
+            if is_durable:
+                with partial.open("rb+") as stream:
+                    os.fsync(stream.fileno())
             partial.replace(path)
         finally:
             with suppress(OSError):  # a folder that cannot be written to has nothing to remove

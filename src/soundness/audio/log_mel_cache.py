@@ -50,7 +50,8 @@ class LogMelCache:
 
     def put(self, recording: Path, settings: SystemSettings, kept: CachedLogMel, *, separator: str) -> None:
         """Keep the log-mel of a recording; see `get`."""
-        with whole_file(self._file(recording, settings, separator)) as partial, partial.open("wb") as stream:
+        file = self._file(recording, settings, separator)
+        with whole_file(file, is_durable=False) as partial, partial.open("wb") as stream:
             np.savez(stream, log_mel=kept.log_mel, has_sound=kept.has_sound, n_samples=kept.n_samples)
 
     def _file(self, recording: Path, settings: SystemSettings, separator: str) -> Path:

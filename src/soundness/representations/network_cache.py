@@ -62,7 +62,7 @@ class NetworkCache:
             "held_out_loss": fit.held_out_loss,
             "seconds": seconds,
         }
-        with whole_file(file) as partial:
+        with whole_file(file, is_durable=False) as partial:
             torch.save(content, partial)
 
 

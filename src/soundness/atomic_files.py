@@ -32,6 +32,8 @@ def whole_file(path: Path, *, is_durable: bool = True) -> Iterator[Path]:
     ----------
     path
         The file; its folder is made if there is none. An earlier file is replaced at the end only.
+    is_durable
+        True to wait until the disk has it; a cache, which can be computed again, does not wait.
 
     Raises
     ------

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import re
 import signal
 import subprocess
@@ -230,40 +229,3 @@ def test_after_a_kill_what_was_finished_is_not_done_again(fan, tmp_path):
     assert [one.system for one in result.measured] == ["log-mel-knn", "conditional"]
     assert slow.stat().st_mtime_ns == before
     assert result.measured[1].model_dump(mode="json") == figures
-
-
-@pytest.mark.slow
-def test_workers_end_with_the_process_that_started_them(fan, tmp_path):
-    script = tmp_path / "run.py"
-    script.write_text(
-        "import sys; sys.path[:0] = sys.argv[3:]\n"
-        "from test_run import run\n"
-        "if __name__ == '__main__':\n"
-        "    endless = ['training.max_steps=99999', 'training.held_out=0']\n"
-        "    run(sys.argv[1], sys.argv[2], 'conditional', overrides=endless, n_workers=1)\n"
-    )
-    process = subprocess.Popen(
-        [sys.executable, script, fan, tmp_path / "out", Path(__file__).parent, Path(__file__).parents[1]]
-    )
-    deadline = time.monotonic() + _PATIENCE
-    while not (workers := [pid for pid in _children(process.pid) if (tmp_path / "out" / "runs").exists()]):
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.1)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    while any(_is_alive(pid) for pid in workers):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
-def _children(pid: int) -> list[int]:
-    return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"

@@ -12,7 +12,7 @@ from soundness.detectors.reader import read_recording
 from soundness.detectors.saving import load
 from soundness.evaluation.score_files import read_scores
 from soundness.extras import check_extra
-from soundness.run_folders import begin_run
+from soundness.run_folders import Existing, begin_run
 from soundness.settings.loading import DEFAULT_SYSTEM, load_settings
 from soundness.synthetic.make import make_data
 
@@ -76,14 +76,9 @@ def demo(
     """
     check_extra()
     out = Path(out)
-    begin_run(
-        out,
-        {"machine_types": list(machines), "seed": seed},
-        kind="demonstration",
-        file_name="demo.json",
-        existing="replace" if overwrite else "refuse",
-        parts=lambda _: _PARTS,
-    )
+    identity = {"machine_types": list(machines), "seed": seed}
+    existing: Existing = "replace" if overwrite else "refuse"
+    begin_run(out, identity, kind="demonstration", file_name="demo.json", existing=existing, parts=lambda _: _PARTS)
     data, folder = out / "data", out / "benchmark"
     make_data(data, progress=progress, machines=tuple(machines), seed=seed)
     # Without separation: to train a useful separator takes longer than all the rest.

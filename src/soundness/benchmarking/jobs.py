@@ -89,19 +89,7 @@ def is_random(settings: SystemSettings) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedSeparators:
-    """Separators of a benchmark by their settings: the one of a file, or one trained for all systems that need it.
-
-    Parameters
-    ----------
-    data
-        Data set that they are trained on.
-    out
-        Folder of the benchmark.
-    file
-        File of a separator for all systems that use one; ``None`` to train them.
-    progress
-        Called as in `train_separator`.
-    """
+    """Separators of a benchmark: the one of ``file`` or, by their settings, those trained on ``data`` into ``out``."""
 
     data: PathLike
     out: Path
@@ -131,21 +119,7 @@ def plan_jobs(
     truth: Path | None,
     identity: Mapping[str, Any],
 ) -> Iterator[Job]:
-    """Jobs of a benchmark, for which separators are trained where they are needed.
-
-    Parameters
-    ----------
-    systems
-        Settings, whose separation is decided.
-    seeds
-        Seeds; systems in which nothing is random have the first alone.
-    separators
-        Separators of the benchmark, with its folders.
-    truth
-        As for `evaluate`; ``None`` for the data set itself.
-    identity
-        ``machine_types`` and fingerprint of the ``data``.
-    """
+    """Jobs of a benchmark, for which separators are trained; without anything random, the first seed alone."""
     data = Path(separators.data)
     for settings in systems:
         separator = separators.for_system(settings)
@@ -249,12 +223,7 @@ def _run(job: Job) -> tuple[Measured | None, str]:
 def _measure(job: Job) -> Measured:
     store, networks = LogMelCache(job.out / "spectrograms"), NetworkCache(job.out / "networks")
     started = time.perf_counter()
-    plan = TrainingPlan(
-        settings=job.settings,
-        separator=job.separator,
-        machines=job.machines,
-        seed=job.seed,
-    )
+    plan = TrainingPlan(settings=job.settings, separator=job.separator, machines=job.machines, seed=job.seed)
     train_planned(job.data, job.run, plan, existing="resume", caches=Caches(log_mels=store, networks=networks))
     trained = time.perf_counter()
     detectors = {name: replace(detector, cache=store) for name, detector in load(job.run).items()}

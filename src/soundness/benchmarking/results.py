@@ -96,7 +96,7 @@ class BenchmarkResult(BaseModel):
     @property
     def ranked(self) -> tuple[str, ...]:
         """Names of the systems that have figures, the best score first; those without a score come last."""
-        scores = {name: self.spread(name, lambda evaluation: evaluation.score) for name in self.systems}
+        scores = {name: self.score(name) for name in self.systems}
         means = {name: -1.0 if spread is None else spread.mean for name, spread in scores.items()}
         return tuple(sorted(self.systems, key=lambda name: -means[name]))
 
@@ -109,6 +109,10 @@ class BenchmarkResult(BaseModel):
     def published(self) -> list[PublishedSystem]:
         """Published systems with figures of exactly these machines."""
         return published_systems(self.machine_types) if self.figures == OFFICIAL_FIGURES["2022"] else []
+
+    def score(self, system: str) -> Spread | None:
+        """Score of a system over its seeds; ``None`` where no seed has one."""
+        return self.spread(system, lambda evaluation: evaluation.score)
 
     def spread(self, system: str, figure: Callable[[Evaluation], float | None]) -> Spread | None:
         """A figure of a system over its seeds; ``None`` where no seed has it."""
@@ -133,7 +137,7 @@ class BenchmarkResult(BaseModel):
         for system in self.systems:
             own = [one for one in self.measured if one.system == system]
             means = [self.spread(system, _mean_figure(name)) for name in self.figures]
-            score = _cell(self.spread(system, lambda evaluation: evaluation.score))
+            score = _cell(self.score(system))
             seconds = [np.mean([one.training_seconds for one in own]), np.mean([one.scoring_seconds for one in own])]
             cells = (score, _interval_cell(own), *map(_cell, means), *(f"{value:.0f}" for value in seconds))
             rows.append((system, self.separation[system], str(len(own)), *cells))

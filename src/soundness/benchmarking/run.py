@@ -12,7 +12,7 @@ from soundness.benchmarking.results import BenchmarkResult, Measured
 from soundness.data.datasets import fingerprint, open_dataset
 from soundness.errors import SettingsError
 from soundness.extras import check_extra
-from soundness.run_folders import begin_run
+from soundness.run_folders import Existing, begin_run
 from soundness.settings.loading import load_settings, system_names
 from soundness.settings.system import SystemSettings
 from soundness.training.separation import decide_separation
@@ -20,6 +20,7 @@ from soundness.training.separation import decide_separation
 __all__ = ["BenchmarkPlan", "benchmark"]
 
 _LOGGER = logging.getLogger(__name__)
+_RUN_FILE = "benchmark.json"
 _PARTS = ("runs", "scores", "figures", "separators", "spectrograms", "networks")
 
 
@@ -112,7 +113,8 @@ def benchmark(
     """
     check_extra()
     out, plan = Path(out), BenchmarkPlan() if plan is None else plan
-    systems, separator = plan.settings(), None if plan.separator is None else Path(plan.separator)
+    separator, truth = (None if path is None else Path(path) for path in (plan.separator, plan.truth))
+    systems = plan.settings()
     dataset = open_dataset(data)
     machines = dataset.chosen(plan.machines)
     decided = [
@@ -123,16 +125,9 @@ def benchmark(
         "machine_types": [machine.machine_type for machine in machines],
         "data": fingerprint(clip for machine in machines for clip in machine.clips),
     }
-    begin_run(
-        out,
-        identity,
-        kind="benchmark",
-        file_name="benchmark.json",
-        existing="replace" if overwrite else "resume",
-        parts=lambda _: _PARTS,
-    )
+    existing: Existing = "replace" if overwrite else "resume"
+    begin_run(out, identity, kind="benchmark", file_name=_RUN_FILE, existing=existing, parts=lambda _: _PARTS)
     separators = SharedSeparators(data=dataset.root, out=out, file=separator, progress=progress)
-    truth = None if plan.truth is None else Path(plan.truth)
     jobs = list(plan_jobs(decided, plan.seeds, separators, truth=truth, identity=identity))
     done: list[Measured] = []
     failures: list[str] = []

@@ -64,7 +64,7 @@ def run_verdict(detectors: Mapping[str, Detector], evaluation: Evaluation | None
 def benchmark_verdict(result: BenchmarkResult) -> Verdict:
     """Verdict on a benchmark: the best system, its lead and its machines."""
     best, *others = result.ranked
-    spread = result.spread(best, lambda evaluation: evaluation.score)
+    spread = result.score(best)
     n_clips = sum(row.n_normal + row.n_anomalous for row in result.measured[0].evaluation.machines)
     facts = (
         _fact(len(result.systems), "system"),
@@ -140,7 +140,7 @@ def _grade(score: float) -> str:
 
 
 def _runner_up(result: BenchmarkResult, best: str, second: str) -> str:
-    spread = result.spread(second, lambda evaluation: evaluation.score)
+    spread = result.score(second)
     if spread is None:
         return ""
     intervals = [[one.interval for one in result.measured if one.system == name] for name in (best, second)]

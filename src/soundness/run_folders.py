@@ -63,12 +63,7 @@ def begin_run(
 
 
 def _remove(
-    folder: Path,
-    file: Path,
-    *,
-    kind: str,
-    existing: Existing,
-    parts: Callable[[Mapping[str, Any]], Iterable[str]],
+    folder: Path, file: Path, *, kind: str, existing: Existing, parts: Callable[[Mapping[str, Any]], Iterable[str]]
 ) -> None:
     if not file.exists():
         raise OutputError(f"{folder}: exists, and is not the folder of a {kind} (no {file.name}); choose another")
@@ -84,10 +79,7 @@ def _remove(
 
 def package_versions() -> dict[str, str]:
     """Versions of Python and packages that results depend on, by name."""
-    return {
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("soundness", "torch", "numpy")},
-    }
+    return {"python": platform.python_version(), **{name: version(name) for name in ("soundness", "torch", "numpy")}}
 
 
 def read_identity(file: Path) -> dict[str, Any]:

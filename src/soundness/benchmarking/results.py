@@ -168,11 +168,7 @@ class BenchmarkResult(BaseModel):
         OutputError
             If one cannot be written.
         """
-        texts = {
-            "results.json": self._json(),
-            "results.csv": self._csv(),
-            "results.md": self._markdown(),
-        }
+        texts = {"results.json": self._json(), "results.csv": self._csv(), "results.md": self._markdown()}
         for name, text in texts.items():
             write_whole(out / name, text)
         return [out / name for name in texts]

@@ -71,8 +71,7 @@ app = typer.Typer(
 
 @app.callback(invoke_without_command=True)
 def _options(
-    *,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+    *, version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False
 ) -> None:
     if version:
         say(f"soundness {importlib.metadata.version('soundness')}")

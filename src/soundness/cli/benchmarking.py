@@ -108,19 +108,13 @@ def submission(
     ] = None,
     seconds: Annotated[float, typer.Option(help="Length of the clip whose multiply-accumulates are counted.")] = 10.0,
     development: Annotated[
-        Path | None,
-        typer.Option(help="Folder of scores of the development set.", show_default="SCORES, if labelled"),
+        Path | None, typer.Option(help="Folder of scores of the development set.", show_default="SCORES, if labelled")
     ] = None,
     overwrite: Overwrite = False,
 ) -> int:
     """Write a submission to the challenge: score files, and a description of the system."""
     form = soundness.SubmissionForm(
-        team=team,
-        index=index,
-        name=name,
-        abbreviation=abbreviation,
-        authors=author or (),
-        source_code=source_code,
+        team=team, index=index, name=name, abbreviation=abbreviation, authors=author or (), source_code=source_code
     )
     package = soundness.submission(
         scores, out, form, run=run, seconds=seconds, development=development, overwrite=overwrite

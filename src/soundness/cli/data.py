@@ -94,12 +94,7 @@ def make_data(
     return 0
 
 
-def inspect(
-    data: Data,
-    *,
-    json_file: JsonFile = None,
-    quiet: Quiet = False,
-) -> int:
+def inspect(data: Data, *, json_file: JsonFile = None, quiet: Quiet = False) -> int:
     """Show the contents of a data set and its problems, before any training."""
     from soundness.data.inspection import COLUMNS, table_rows
 

@@ -44,8 +44,7 @@ def train(
     *,
     out: Annotated[Path, typer.Option(help="Folder for the detectors, one file per machine, and the logs.")],
     system: Annotated[
-        str,
-        typer.Option(help="Name from `soundness systems`, or a settings file (.toml)."),
+        str, typer.Option(help="Name from `soundness systems`, or a settings file (.toml).")
     ] = DEFAULT_SYSTEM,
     separation: Annotated[
         str | None,

@@ -50,8 +50,7 @@ SeparatorFile = Annotated[
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier command wrote there.")]
 Seed = Annotated[int, typer.Option(help="Random seed.", min=0)]
 JsonFile = Annotated[
-    Path | None,
-    typer.Option("--json", help="Write all figures to this file, too.", metavar="FILE", show_default=False),
+    Path | None, typer.Option("--json", help="Write all figures to this file, too.", metavar="FILE", show_default=False)
 ]
 Truth = Annotated[
     Path | None,

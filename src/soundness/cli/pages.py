@@ -14,8 +14,7 @@ __all__ = ["explain", "report"]
 
 def report(
     run: Annotated[
-        Path,
-        typer.Argument(help="Folder of a training or of a benchmark.", show_default=False, metavar="RUN_OR_BENCH"),
+        Path, typer.Argument(help="Folder of a training or of a benchmark.", show_default=False, metavar="RUN_OR_BENCH")
     ],
     *,
     out: Annotated[Path, typer.Option(help="The page, a file that ends in .html; one that is there is replaced.")],

@@ -15,14 +15,7 @@ if TYPE_CHECKING:
     from soundness.monitoring.alarm_proposals import AlarmProposal
     from soundness.separation.separator import Separator
 
-__all__ = [
-    "show_benchmark",
-    "show_comparison",
-    "show_detectors",
-    "show_evaluation",
-    "show_proposal",
-    "show_separator",
-]
+__all__ = ["show_benchmark", "show_comparison", "show_detectors", "show_evaluation", "show_proposal", "show_separator"]
 
 
 def show_detectors(detectors: "Sequence[Detector]", out: Path) -> None:

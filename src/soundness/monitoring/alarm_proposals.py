@@ -134,11 +134,7 @@ def propose_alarms(
 
 
 def p_values_of(
-    detector: Detector,
-    paths: Iterable[PathLike],
-    *,
-    clip_every_seconds: float,
-    progress: CountProgress | None = None,
+    detector: Detector, paths: Iterable[PathLike], *, clip_every_seconds: float, progress: CountProgress | None = None
 ) -> list[float]:
     """P-values of normal recordings in the order of time: that of the paths and, in folders, of the names.
 

@@ -70,11 +70,7 @@ class DriftReport:
 
 
 def drift(
-    detector: PathLike,
-    clips: Iterable[PathLike],
-    *,
-    seed: int = 0,
-    progress: CountProgress | None = None,
+    detector: PathLike, clips: Iterable[PathLike], *, seed: int = 0, progress: CountProgress | None = None
 ) -> DriftReport:
     """Compare new normal clips with those of the training; see `report_drift`.
 
@@ -94,11 +90,7 @@ def drift(
 
 
 def report_drift(
-    detector: Detector,
-    paths: Iterable[PathLike],
-    *,
-    seed: int = 0,
-    progress: CountProgress | None = None,
+    detector: Detector, paths: Iterable[PathLike], *, seed: int = 0, progress: CountProgress | None = None
 ) -> DriftReport:
     """Compare new normal clips with those of the training.
 

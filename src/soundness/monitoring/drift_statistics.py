@@ -105,12 +105,7 @@ class Drift:
 
 
 def compute_drift(
-    before: NormalClips,
-    new: NormalClips,
-    *,
-    scores: Mapping[str, Array],
-    new_scores: Array,
-    rng: np.random.Generator,
+    before: NormalClips, new: NormalClips, *, scores: Mapping[str, Array], new_scores: Array, rng: np.random.Generator
 ) -> Drift:
     """Compare new normal clips with those that a detector keeps, one domain after the other.
 

@@ -258,11 +258,7 @@ def _summary(before: TrainingSummary, domain: str, n_clips: int, notes: tuple[st
 
 
 def _notes(
-    detector: Detector,
-    calibration: Calibration,
-    training: TrainingVectors,
-    clips: Sequence[EnrolledClip],
-    domain: str,
+    detector: Detector, calibration: Calibration, training: TrainingVectors, clips: Sequence[EnrolledClip], domain: str
 ) -> list[str]:
     settings, found = detector.settings, []
     n_anomalous = sum(_is_anomalous(calibration, clip.score) for clip in clips)

@@ -21,11 +21,7 @@ _FEWEST_CLIPS = 2
 
 
 def recalibrate(
-    detector: Detector,
-    paths: Iterable[PathLike],
-    *,
-    domain: str | None = None,
-    progress: CountProgress | None = None,
+    detector: Detector, paths: Iterable[PathLike], *, domain: str | None = None, progress: CountProgress | None = None
 ) -> Detector:
     """The same detector with p-values and threshold by new normal clips, and without an alarm rule.
 

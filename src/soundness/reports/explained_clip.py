@@ -175,10 +175,7 @@ def _nearest_recording(
     """Recording of the nearest normal clip, and a note, on the reason if it is not found."""
     kept = detector.normal_clips
     if kept is None:
-        return (
-            None,
-            "no normal clip to show: the detector was trained by a version that did not remember its clips",
-        )
+        return (None, "no normal clip to show: the detector was trained by a version that did not remember its clips")
     index = int(explanation.nearest[0])
     name = kept.names[index]
     has_namesake = False

@@ -48,12 +48,7 @@ class ExplanationFiles:
 
 
 def explain(
-    detector: PathLike,
-    clip: PathLike,
-    out: PathLike,
-    *,
-    normal: PathLike | None = None,
-    machine: str | None = None,
+    detector: PathLike, clip: PathLike, out: PathLike, *, normal: PathLike | None = None, machine: str | None = None
 ) -> ExplanationFiles:
     """Write ``<name of the clip>.html`` and ``.png``: the anomalous parts of a recording, in frequency and time.
 

@@ -14,14 +14,7 @@ from torch.utils.data import DataLoader
 
 from soundness.aliases import CountProgress
 from soundness.errors import SettingsError
-from soundness.lightning_loop import (
-    EpochTraining,
-    check_accelerator,
-    count_parameters,
-    fit,
-    last_checkpoint,
-    time_step,
-)
+from soundness.lightning_loop import EpochTraining, check_accelerator, count_parameters, fit, last_checkpoint, time_step
 from soundness.representations.autoencoder_batches import (
     Batch,
     Batches,

@@ -54,10 +54,7 @@ class ConvolutionalAutoencoder(nn.Module):
         super().__init__()
         channels, first_stride = settings.channels, settings.first_stride
         factor = first_stride * 2 ** (len(channels) - 1)
-        for name, size in (
-            ("log_mel.n_mels", n_mels),
-            ("autoencoder.segment_frames", settings.segment_frames),
-        ):
+        for name, size in (("log_mel.n_mels", n_mels), ("autoencoder.segment_frames", settings.segment_frames)):
             if size % factor != 0:
                 raise SettingsError(f"{name} is {size}; {len(channels)} layers need a multiple of {factor}")
         self.inner = (channels[-1], n_mels // factor, settings.segment_frames // factor)

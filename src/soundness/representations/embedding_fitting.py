@@ -8,14 +8,7 @@ from torch import Tensor
 
 from soundness.aliases import CountProgress
 from soundness.errors import SettingsError
-from soundness.lightning_loop import (
-    TIMED_STEPS,
-    EpochTraining,
-    check_accelerator,
-    count_parameters,
-    fit,
-    time_step,
-)
+from soundness.lightning_loop import TIMED_STEPS, EpochTraining, check_accelerator, count_parameters, fit, time_step
 from soundness.representations.embedding_batches import EmbeddingBatch, EmbeddingBatches, EmbeddingClips
 from soundness.representations.embeddings import (
     EmbeddingFit,
@@ -114,9 +107,7 @@ def _new_training(clips: EmbeddingClips, settings: SystemSettings, context: FitC
         torch.manual_seed(context.seed)
         network = new_embedding_network(settings, **scale)
         centres = SubClusterCentres(
-            n_classes=batches.n_classes,
-            n_sub_clusters=embedding.n_sub_clusters,
-            n_features=2 * embedding.n_features,
+            n_classes=batches.n_classes, n_sub_clusters=embedding.n_sub_clusters, n_features=2 * embedding.n_features
         )
     return _Training(network, centres, batches, learning_rate=embedding.learning_rate, progress=context.progress)
 

@@ -119,11 +119,7 @@ class ReconstructionError:
 
     @classmethod
     def _of_machine(
-        cls,
-        machine: MachineSpectrograms,
-        settings: SystemSettings,
-        encoder: ConditionEncoder,
-        network: FitResult,
+        cls, machine: MachineSpectrograms, settings: SystemSettings, encoder: ConditionEncoder, network: FitResult
     ) -> Fitted:
         """Representation of one machine: the network under the conditions that occur on it."""
         conditions = tuple(sorted(set(machine.conditions))) if encoder.n_features > 0 else ()

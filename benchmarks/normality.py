@@ -20,7 +20,7 @@ from soundness.detectors.bulk_scoring import scored
 from soundness.detectors.detector import Detector
 from soundness.detectors.normal_clips import NormalClips
 from soundness.monitoring.drift_statistics import compute_drift
-from soundness.monitoring.enrolment import enroll_clips
+from soundness.monitoring.enrolment import enroll
 from soundness.scoring import NearestNeighborScorer, TrainingVectors
 from soundness.settings.loading import DEFAULT_SYSTEM, load_settings
 
@@ -78,7 +78,7 @@ def enrolment(work: Path) -> Iterator[Row]:
             for data in (alone.parents[1], cars)
         )
         started = process_time()
-        enrolled = enroll_clips(before, new, condition="car_2", domain="target").detector
+        enrolled = enroll(before, new, condition="car_2", domain="target").detector
         seconds = process_time() - started
         aucs = [auc_of(detector, cars / "test") for detector in (before, enrolled, trained)]
         shown = "; ".join(

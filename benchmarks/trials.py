@@ -19,7 +19,7 @@ import numpy as np
 from arrangements import FeatureUnit
 from soundness.audio.log_mel_cache import LogMelCache
 from soundness.benchmarking.jobs import enter_worker
-from soundness.detectors.bulk_scoring import score_clips
+from soundness.detectors.bulk_scoring import score
 from soundness.detectors.saving import load
 from soundness.evaluation.metrics import harmonic_mean, partial_auc, roc_auc
 from soundness.evaluation.results import Evaluation, evaluate
@@ -119,7 +119,7 @@ def _measured(work: Path, out: Path, trial: Trial, tests: tuple[Path, ...]) -> O
     figures, n_scored = [], 0
     for index, test in enumerate(tests):
         scores = out / f"scores-{index}"
-        report = score_clips(detectors, [test], scores, overwrite=True, n_workers=1)
+        report = score(detectors, [test], scores, overwrite=True, n_workers=1)
         figures.append(_figure(evaluate(scores)))
         n_scored += report.n_scored
     return Outcome(tuple(figures), trained - started, time.perf_counter() - trained, n_scored)

@@ -14,7 +14,7 @@ import pytest
 import soundness
 from conftest import SMALL_EARS, SMALL_NETWORK, SMALL_SEPARATOR
 from soundness.benchmarking.run import BenchmarkPlan, benchmark
-from soundness.detectors.bulk_scoring import score_clips
+from soundness.detectors.bulk_scoring import score
 from soundness.detectors.saving import load_detector
 from soundness.errors import OutputError, SettingsError
 from soundness.evaluation.results import evaluate
@@ -82,7 +82,7 @@ def test_systems_with_a_network_run_with_every_seed_and_others_once(result):
 def test_its_figures_are_those_of_the_single_steps(result, fan, tmp_path):
     (settings,) = systems("conditional", overrides=["separation=off"])
     (detector,) = train(fan, tmp_path / "run", system=settings, seed=3)
-    score_clips({"fan": detector}, [fan], tmp_path / "scores")
+    score({"fan": detector}, [fan], tmp_path / "scores")
     expected = evaluate(tmp_path / "scores")
     assert result.measured[2].evaluation.machines == expected.machines
     assert result.measured[2].evaluation.score == expected.score

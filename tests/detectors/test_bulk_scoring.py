@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from soundness.detectors.bulk_scoring import score_clip, score_clips
+from soundness.detectors.bulk_scoring import score, score_clip
 from soundness.errors import AudioError, DataError, OutputError
 from soundness.evaluation.score_files import read_scores
 from soundness.settings.loading import system_names
@@ -63,10 +63,10 @@ def test_a_score_does_not_depend_on_the_other_clips_their_order_or_the_workers(d
     one = {system: detectors[system]}
     alone = {path.name: score_clip(detectors[system], path) for path in paths}
     assert len(set(alone.values())) == 9
-    score_clips(one, [tmp_path / "clips"], tmp_path / "folder", n_workers=1)
-    score_clips(one, paths[::-1], tmp_path / "backwards", n_workers=3)
-    score_clips(one, paths[4:6], tmp_path / "two", n_workers=8)
-    score_clips(one, paths, tmp_path / "default")
+    score(one, [tmp_path / "clips"], tmp_path / "folder", n_workers=1)
+    score(one, paths[::-1], tmp_path / "backwards", n_workers=3)
+    score(one, paths[4:6], tmp_path / "two", n_workers=8)
+    score(one, paths, tmp_path / "default")
     assert (
         scores_in(tmp_path / "folder") == scores_in(tmp_path / "backwards") == scores_in(tmp_path / "default") == alone
     )
@@ -75,13 +75,13 @@ def test_a_score_does_not_depend_on_the_other_clips_their_order_or_the_workers(d
 
 def test_rows_keep_the_order_of_the_clips_however_many_workers_there_are(detector, tmp_path):
     paths = write_clips(tmp_path / "clips", 20)
-    score_clips({"fan": detector}, paths[::-1], tmp_path / "out", n_workers=2)
+    score({"fan": detector}, paths[::-1], tmp_path / "out", n_workers=2)
     (found,) = read_scores(tmp_path / "out")
     assert found.file_names == tuple(path.name for path in paths[::-1])
 
 
 def test_decisions_are_those_of_the_threshold(fan, detector, tmp_path):
-    report = score_clips({"fan": detector}, [fan], tmp_path / "out")
+    report = score({"fan": detector}, [fan], tmp_path / "out")
     (found,) = read_scores(tmp_path / "out")
     assert (found.machine_type, found.section) == ("fan", "section_00")
     assert found.decisions.tolist() == [int(score > detector.threshold.value) for score in found.anomaly_scores]
@@ -122,7 +122,7 @@ def test_a_damaged_file_gets_a_row_in_failed_csv_and_all_others_their_scores(det
     clips = tmp_path / "clips"
     good = write_clips(clips, 5)
     reasons = damaged(clips)
-    report = score_clips({"fan": detector}, [clips], tmp_path / "out", n_workers=2)
+    report = score({"fan": detector}, [clips], tmp_path / "out", n_workers=2)
     assert scores_in(tmp_path / "out") == {path.name: score_clip(detector, path) for path in good}
     failures = failures_in(tmp_path / "out")
     assert failures.keys() == {str(clips / name) for name in reasons}
@@ -136,7 +136,7 @@ def test_a_damaged_file_gets_a_row_in_failed_csv_and_all_others_their_scores(det
 def test_a_clip_so_loud_that_its_spectrum_overflows_does_not_end_the_scoring_of_the_others(detector, tmp_path):
     good = write_clips(tmp_path / "clips", 3)
     soundfile.write(tmp_path / "clips" / "loud.wav", 1e25 * noise(), RATE, subtype="FLOAT")
-    score_clips({"fan": detector}, [tmp_path / "clips"], tmp_path / "out")
+    score({"fan": detector}, [tmp_path / "clips"], tmp_path / "out")
     assert scores_in(tmp_path / "out").keys() == {path.name for path in good}
     assert failures_in(tmp_path / "out").keys() == {str(tmp_path / "clips" / "loud.wav")}
 
@@ -144,7 +144,7 @@ def test_a_clip_so_loud_that_its_spectrum_overflows_does_not_end_the_scoring_of_
 def test_a_recording_without_the_channel_is_a_failure(stereo_detector, tmp_path):
     paths = write_clips(tmp_path / "clips", 2)
     soundfile.write(paths[0], np.column_stack([noise(), noise(seed=1)]), RATE)
-    score_clips({"fan": stereo_detector}, [tmp_path / "clips"], tmp_path / "out")
+    score({"fan": stereo_detector}, [tmp_path / "clips"], tmp_path / "out")
     assert scores_in(tmp_path / "out").keys() == {"000.wav"}
     assert "channel 1" in failures_in(tmp_path / "out")[str(paths[1])]
 
@@ -162,7 +162,7 @@ def stereo_detector(tmp_path, small):
 
 def test_where_nothing_can_be_scored_every_file_is_a_failure(detector, tmp_path):
     reasons = damaged(tmp_path / "clips")
-    report = score_clips({"fan": detector}, [tmp_path / "clips"], tmp_path / "out")
+    report = score({"fan": detector}, [tmp_path / "clips"], tmp_path / "out")
     assert report.n_scored == 0
     assert len(failures_in(tmp_path / "out")) == len(reasons)
     assert not list((tmp_path / "out").glob("anomaly_score*"))
@@ -177,7 +177,7 @@ def test_one_file_that_cannot_be_used_is_refused_by_name(detector, tmp_path):
 def test_a_path_may_be_text(detector, tmp_path):
     (path,) = write_clips(tmp_path / "clips", 1)
     assert score_clip(detector, str(path)) == score_clip(detector, path)
-    score_clips({"fan": detector}, [str(path)], str(tmp_path / "out"))
+    score({"fan": detector}, [str(path)], str(tmp_path / "out"))
     assert scores_in(tmp_path / "out") == {"000.wav": score_clip(detector, path)}
 
 
@@ -186,7 +186,7 @@ def test_a_path_may_be_text(detector, tmp_path):
 
 def test_one_detector_scores_whatever_it_is_given(pump, detector, tmp_path):
     data, _ = pump
-    report = score_clips({"fan": detector}, [data], tmp_path / "out")
+    report = score({"fan": detector}, [data], tmp_path / "out")
     (found,) = read_scores(tmp_path / "out")
     assert found.machine_type == "fan"
     assert report.n_scored == 4
@@ -195,13 +195,13 @@ def test_one_detector_scores_whatever_it_is_given(pump, detector, tmp_path):
 
 def test_one_detector_scores_files_beside_a_data_set_of_its_machine(fan, detector, tmp_path):
     write_clips(tmp_path / "clips", 1)
-    score_clips({"fan": detector}, [fan, tmp_path / "clips" / "000.wav"], tmp_path / "out")
+    score({"fan": detector}, [fan, tmp_path / "clips" / "000.wav"], tmp_path / "out")
     assert "000.wav" in scores_in(tmp_path / "out")
 
 
 def test_several_detectors_score_the_clips_of_their_machines(fan, pump, detector, tmp_path):
     data, other = pump
-    report = score_clips({"fan": detector, "pump": other}, [fan, data], tmp_path / "out")
+    report = score({"fan": detector, "pump": other}, [fan, data], tmp_path / "out")
     found = {machine.machine_type: machine for machine in read_scores(tmp_path / "out")}
     assert {name: len(machine.file_names) for name, machine in found.items()} == {"fan": 8, "pump": 4}
     clip = data / "test" / found["pump"].file_names[0]
@@ -211,7 +211,7 @@ def test_several_detectors_score_the_clips_of_their_machines(fan, pump, detector
 
 def test_machines_without_a_detector_are_left_out_with_a_note(fan, pump, detector, tmp_path):
     data, _ = pump
-    report = score_clips({"fan": detector, "valve": detector}, [fan, data], tmp_path / "out")
+    report = score({"fan": detector, "valve": detector}, [fan, data], tmp_path / "out")
     assert report.notes == ["pump: no detector, not scored"]
     assert {machine.machine_type for machine in read_scores(tmp_path / "out")} == {"fan"}
 
@@ -220,7 +220,7 @@ def test_several_detectors_and_recordings_without_a_machine_type_are_refused(pum
     _, other = pump
     write_clips(tmp_path / "clips", 2)
     with pytest.raises(DataError, match=r"recordings without a machine type; there are detectors for fan, pump"):
-        score_clips({"fan": detector, "pump": other}, [tmp_path / "clips"], tmp_path / "out")
+        score({"fan": detector, "pump": other}, [tmp_path / "clips"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -229,7 +229,7 @@ def test_two_recordings_of_one_name_are_refused_by_name(detector, tmp_path):
     write_clips(first, 1)
     write_clips(second, 2)
     with pytest.raises(DataError, match=rf"{re.escape(str(second / '000.wav'))}: .*same name as"):
-        score_clips({"fan": detector}, [first, second], tmp_path / "out")
+        score({"fan": detector}, [first, second], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -239,12 +239,12 @@ def test_clips_of_two_machines_of_one_name_are_refused_where_one_detector_scores
     for name in ("valve", "slider"):
         shutil.copytree(data, root / name)
     with pytest.raises(DataError, match="the same name as"):
-        score_clips({"fan": detector}, [root], tmp_path / "out")
+        score({"fan": detector}, [root], tmp_path / "out")
 
 
 def test_a_file_that_is_given_twice_is_scored_once(detector, tmp_path):
     paths = write_clips(tmp_path / "clips", 2)
-    report = score_clips({"fan": detector}, [tmp_path / "clips", paths[0]], tmp_path / "out")
+    report = score({"fan": detector}, [tmp_path / "clips", paths[0]], tmp_path / "out")
     assert report.n_scored == 2
 
 
@@ -252,10 +252,10 @@ def test_normal_clips_beside_anomalous_ones_are_left_out_with_a_note_unless_they
     write_clips(tmp_path / "held" / "Normal", 2)
     for path in write_clips(tmp_path / "held" / "abnormal", 3, first_seed=10):
         path.rename(path.with_stem(f"odd-{path.stem}"))
-    report = score_clips({"fan": detector}, [tmp_path / "held"], tmp_path / "odd")
+    report = score({"fan": detector}, [tmp_path / "held"], tmp_path / "odd")
     assert report.n_scored == 3
     assert any(str(tmp_path / "held" / "Normal") in note and "not scored" in note for note in report.notes)
-    both = score_clips({"fan": detector}, [tmp_path / "held", tmp_path / "held" / "Normal"], tmp_path / "both")
+    both = score({"fan": detector}, [tmp_path / "held", tmp_path / "held" / "Normal"], tmp_path / "both")
     assert both.n_scored == 5
     assert not any("not scored" in note for note in both.notes)
 
@@ -264,12 +264,12 @@ def test_normal_clips_beside_anomalous_ones_are_left_out_with_a_note_unless_they
 def test_nothing_to_score_is_refused(detector, tmp_path, paths):
     (tmp_path / "folder").mkdir()
     with pytest.raises(DataError, match=re.escape(str(tmp_path / paths[0]))):
-        score_clips({"fan": detector}, [tmp_path / path for path in paths], tmp_path / "out")
+        score({"fan": detector}, [tmp_path / path for path in paths], tmp_path / "out")
 
 
 def test_no_paths_at_all_make_no_scores(detector, tmp_path):
     with pytest.raises(DataError, match="nothing to score"):
-        score_clips({"fan": detector}, [], tmp_path / "out")
+        score({"fan": detector}, [], tmp_path / "out")
 
 
 # Where the scores go
@@ -277,22 +277,22 @@ def test_no_paths_at_all_make_no_scores(detector, tmp_path):
 
 def test_scores_are_not_replaced_unasked(detector, tmp_path):
     paths = write_clips(tmp_path / "clips", 3)
-    score_clips({"fan": detector}, paths[:2], tmp_path / "out")
+    score({"fan": detector}, paths[:2], tmp_path / "out")
     before = scores_in(tmp_path / "out")
     with pytest.raises(OutputError, match=r"out: holds scores already \(anomaly_score_fan.*\); --overwrite"):
-        score_clips({"fan": detector}, paths, tmp_path / "out")
+        score({"fan": detector}, paths, tmp_path / "out")
     assert scores_in(tmp_path / "out") == before
-    score_clips({"fan": detector}, paths[2:], tmp_path / "out", overwrite=True)
+    score({"fan": detector}, paths[2:], tmp_path / "out", overwrite=True)
     assert scores_in(tmp_path / "out").keys() == {"002.wav"}
 
 
 def test_overwriting_removes_the_scores_of_other_machines_and_old_failures_but_nothing_else(pump, detector, tmp_path):
     data, other = pump
     damaged(tmp_path / "clips")
-    score_clips({"pump": other}, [data, tmp_path / "clips"], tmp_path / "out")
+    score({"pump": other}, [data, tmp_path / "clips"], tmp_path / "out")
     (tmp_path / "out" / "evaluation.csv").write_text("mine")
     (path,) = write_clips(tmp_path / "good", 1)
-    score_clips({"fan": detector}, [path], tmp_path / "out", overwrite=True)
+    score({"fan": detector}, [path], tmp_path / "out", overwrite=True)
     assert {machine.machine_type for machine in read_scores(tmp_path / "out")} == {"fan"}
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "anomaly_score_fan_section_00_test.csv",
@@ -305,10 +305,10 @@ def test_overwriting_removes_the_scores_of_other_machines_and_old_failures_but_n
 def test_a_file_of_a_similar_name_survives_overwriting(detector, tmp_path):
     (path,) = write_clips(tmp_path / "clips", 1)
     mine = ["anomaly_score_fan_section_00_test.csv.bak", "failed.csv.old"]
-    score_clips({"fan": detector}, [path], tmp_path / "out")
+    score({"fan": detector}, [path], tmp_path / "out")
     for name in mine:
         (tmp_path / "out" / name).write_text("mine")
-    score_clips({"fan": detector}, [path], tmp_path / "out", overwrite=True)
+    score({"fan": detector}, [path], tmp_path / "out", overwrite=True)
     assert all((tmp_path / "out" / name).exists() for name in mine)
 
 
@@ -318,9 +318,9 @@ def test_rows_of_a_scoring_that_died_are_not_replaced_unasked(detector, tmp_path
     left = tmp_path / "out" / "anomaly_score_fan_section_00_test.csv.partial"
     left.write_text("x.wav,1.0\n")
     with pytest.raises(OutputError, match="holds scores already"):
-        score_clips({"fan": detector}, paths, tmp_path / "out")
+        score({"fan": detector}, paths, tmp_path / "out")
     assert left.read_text() == "x.wav,1.0\n"
-    score_clips({"fan": detector}, paths, tmp_path / "out", overwrite=True)
+    score({"fan": detector}, paths, tmp_path / "out", overwrite=True)
     assert not left.exists()
 
 
@@ -328,7 +328,7 @@ def test_a_file_in_the_place_of_the_folder_is_refused(detector, tmp_path):
     paths = write_clips(tmp_path / "clips", 1)
     (tmp_path / "out").write_text("mine")
     with pytest.raises(OutputError, match=r"out: is a file; a folder"):
-        score_clips({"fan": detector}, paths, tmp_path / "out", overwrite=True)
+        score({"fan": detector}, paths, tmp_path / "out", overwrite=True)
     assert (tmp_path / "out").read_text() == "mine"
 
 
@@ -339,7 +339,7 @@ def test_silence_and_short_clips_are_scored_with_a_warning(detectors, tmp_path):
     ordinary, silent, short = write_clips(tmp_path / "clips", 3)
     soundfile.write(silent, np.zeros(8_000), RATE)
     soundfile.write(short, noise(1_000), RATE)
-    report = score_clips({"fan": detectors["conditional"]}, [tmp_path / "clips"], tmp_path / "out")
+    report = score({"fan": detectors["conditional"]}, [tmp_path / "clips"], tmp_path / "out")
     assert scores_in(tmp_path / "out").keys() == {path.name for path in (ordinary, silent, short)}
     assert report.n_scored == 3
     assert report.failures == []
@@ -353,7 +353,7 @@ def test_progress_is_told_of_each_recording_damaged_or_not(detector, tmp_path):
     write_clips(tmp_path / "clips", 3)
     (tmp_path / "clips" / "empty.wav").write_bytes(b"")
     told = []
-    score_clips({"fan": detector}, [tmp_path / "clips"], tmp_path / "out", progress=lambda *what: told.append(what))
+    score({"fan": detector}, [tmp_path / "clips"], tmp_path / "out", progress=lambda *what: told.append(what))
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
@@ -362,5 +362,5 @@ def test_the_sections_of_a_machine_have_files_of_their_own(detector, tmp_path):
     folder.mkdir()
     for section in (0, 3):
         soundfile.write(folder / f"section_{section:02d}_0000.wav", noise(seed=section), RATE)
-    score_clips({"fan": detector}, [folder], tmp_path / "out")
+    score({"fan": detector}, [folder], tmp_path / "out")
     assert [machine.section for machine in read_scores(tmp_path / "out")] == ["section_00", "section_03"]

@@ -8,7 +8,7 @@ import soundness
 from monitored import hum_at
 from soundness.detectors.saving import load_detector
 from soundness.errors import DataError, SettingsError
-from soundness.monitoring.drift_report import report_drift
+from soundness.monitoring.drift_report import drift
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def fresh(tmp_path):
 
 def test_a_louder_recording_asks_for_the_gain_back(detector, trained, tmp_path):
     louder = [hum_at(tmp_path / f"{seed}.wav", 400, seed, gain=2.0) for seed in range(8)]
-    report = report_drift(detector, iter(louder))
+    report = drift(detector, iter(louder))
     assert report.drift.answer == "microphone gain changed"
     assert report.finding == "all bands are 6.0 dB louder, and their quiet moments, too"
     assert "set its gain back by -6.0 dB" in report.recommendation
@@ -33,7 +33,7 @@ def test_a_louder_recording_asks_for_the_gain_back(detector, trained, tmp_path):
 
 
 def test_another_pitch_is_a_new_condition_to_enroll(detector, fresh):
-    report = report_drift(detector, fresh)
+    report = drift(detector, fresh)
     assert (report.drift.answer, report.drift.advice) == ("new condition", "enroll")
     assert report.finding.startswith("bands moved apart from each other: ")
 
@@ -41,7 +41,7 @@ def test_another_pitch_is_a_new_condition_to_enroll(detector, fresh):
 def test_drift_needs_band_statistics_and_normal_clips(detector, fresh):
     named = fresh[0].rename(fresh[0].with_name("section_00_source_test_anomaly_0001_b.wav"))
     with pytest.raises(DataError, match="labelled anomalous; drift is measured on normal clips"):
-        report_drift(detector, [named])
+        drift(detector, [named])
     detector = replace(detector, normal_clips=None)
     with pytest.raises(SettingsError, match="holds no band statistics"):
-        report_drift(detector, fresh[1:])
+        drift(detector, fresh[1:])

@@ -12,7 +12,7 @@ from conftest import SMALL_NETWORK
 from monitored import RATE, SMALL_EARS, hum_at, record
 from soundness.detectors.saving import load_detector, save_detector
 from soundness.errors import AudioError, DataError, SettingsError
-from soundness.monitoring.enrolment import enroll_clips
+from soundness.monitoring.enrolment import enroll
 from soundness.scoring.baselines import MeanScorer
 
 
@@ -28,7 +28,7 @@ def fresh(tmp_path):
 
 
 def test_a_new_condition_is_odd_before_and_normal_after(detector, fresh, tmp_path):
-    enrolment = enroll_clips(detector, fresh, condition="speed_2", domain="target")
+    enrolment = enroll(detector, fresh, condition="speed_2", domain="target")
     assert all(clip.p_value <= 2 / 25 for clip in enrolment.clips)
     other = soundness.score_clip(enrolment.detector, hum_at(tmp_path / "other.wav", 900, 200))
     assert enrolment.detector.p_value(other) > 0.1
@@ -41,9 +41,9 @@ def test_a_new_condition_is_odd_before_and_normal_after(detector, fresh, tmp_pat
 
 
 def test_calibration_is_by_scores_beside_the_other_new_clips(detector, fresh):
-    enrolment = enroll_clips(detector, fresh, condition="speed_2")
+    enrolment = enroll(detector, fresh, condition="speed_2")
     assert enrolment.domain == "speed_2"
-    rest = enroll_clips(detector, fresh[1:], condition="speed_2").detector
+    rest = enroll(detector, fresh[1:], condition="speed_2").detector
     assert enrolment.clips[0].score_beside == pytest.approx(soundness.score_clip(rest, fresh[0]), abs=1e-9)
     beside = sorted(clip.score_beside for clip in enrolment.clips)
     assert enrolment.detector.calibration.scores["speed_2"].tolist() == beside
@@ -56,7 +56,7 @@ def test_enrolling_is_nearly_training_with_the_clips(detector, fresh, trained, t
     (both,) = soundness.train(
         tmp_path / "both", tmp_path / "run", system=soundness.load_settings("log-mel-whitened", overrides=SMALL_EARS)
     )
-    enrolled = enroll_clips(detector, fresh, condition="b", domain="target").detector
+    enrolled = enroll(detector, fresh, condition="b", domain="target").detector
     assert np.allclose(enrolled.scorer.bank.whitened, both.scorer.bank.whitened, atol=1e-6)
     assert np.allclose(enrolled.scorer.left_out[24:], both.scorer.left_out[24:], atol=1e-6)
 
@@ -66,26 +66,26 @@ def test_a_clip_unlike_the_other_new_ones_asks_for_force(detector, fresh, tmp_pa
     with pytest.raises(
         DataError, match=r"odd\.wav: highly anomalous, and unlike the other 8 new clips: score .*p-value"
     ):
-        enroll_clips(detector, [*fresh, odd], condition="b")
-    forced = enroll_clips(detector, [*fresh, odd], condition="b", is_forced=True)
+        enroll(detector, [*fresh, odd], condition="b")
+    forced = enroll(detector, [*fresh, odd], condition="b", force=True)
     assert [clip.path.name for clip in forced.clips if clip.danger] == ["odd.wav"]
 
 
 def test_few_odd_clips_cannot_speak_for_each_other(detector, fresh):
     with pytest.raises(DataError, match=r"highly anomalous, and 1 other new clip.s. cannot tell what is new"):
-        enroll_clips(detector, fresh[:2], condition="b")
+        enroll(detector, fresh[:2], condition="b")
 
 
 def test_few_clips_that_are_not_odd_join(detector, tmp_path):
     usual = record(tmp_path / "usual.wav", 500)
-    enrolment = enroll_clips(detector, [usual], condition="b", domain="source")
+    enrolment = enroll(detector, [usual], condition="b", domain="source")
     assert enrolment.detector.summary.n_clips == {"source": 25}
 
 
 def test_a_name_that_says_anomaly_asks_for_force(detector, fresh):
     named = fresh[0].rename(fresh[0].with_name("section_00_source_test_anomaly_0001_b.wav"))
     with pytest.raises(DataError, match="its name calls it anomalous"):
-        enroll_clips(detector, [named, *fresh[1:]], condition="b")
+        enroll(detector, [named, *fresh[1:]], condition="b")
 
 
 def test_recordings_that_are_there_are_refused(detector, fresh, trained, tmp_path):
@@ -93,19 +93,19 @@ def test_recordings_that_are_there_are_refused(detector, fresh, trained, tmp_pat
     with pytest.raises(
         DataError, match=r"0003_a\.wav: the same recording as train/.*0003_a\.wav, which is normal clip 4 of 24"
     ):
-        enroll_clips(detector, [*fresh, known], condition="b")
+        enroll(detector, [*fresh, known], condition="b")
     copy = shutil.copy(fresh[0], tmp_path / "copy.wav")
     with pytest.raises(DataError, match=r"copy\.wav: the same recording as .*100\.wav"):
-        enroll_clips(detector, [*fresh, copy], condition="b")
+        enroll(detector, [*fresh, copy], condition="b")
 
 
 def test_silence_other_channels_and_other_rates_are_refused_by_name(detector, fresh, tmp_path):
     with pytest.raises(AudioError, match=r"silent\.wav: digital silence"):
-        enroll_clips(detector, [*fresh, hum_at(tmp_path / "silent.wav", 900, 1, gain=0.0)], condition="b")
+        enroll(detector, [*fresh, hum_at(tmp_path / "silent.wav", 900, 1, gain=0.0)], condition="b")
     with pytest.raises(AudioError, match=r"two\.wav: 2 channel.s.; the normal clips of this detector have 1"):
-        enroll_clips(detector, [*fresh, hum_at(tmp_path / "two.wav", 900, 1, n_channels=2)], condition="b")
+        enroll(detector, [*fresh, hum_at(tmp_path / "two.wav", 900, 1, n_channels=2)], condition="b")
     with pytest.raises(AudioError, match=r"slow\.wav: recorded at 8000 Hz"):
-        enroll_clips(detector, [*fresh, hum_at(tmp_path / "slow.wav", 900, 1, rate=8000)], condition="b")
+        enroll(detector, [*fresh, hum_at(tmp_path / "slow.wav", 900, 1, rate=8000)], condition="b")
 
 
 def test_upsampled_recordings_ask_for_force(detector, fresh, tmp_path):
@@ -114,18 +114,18 @@ def test_upsampled_recordings_ask_for_force(detector, fresh, tmp_path):
     spectrum[len(spectrum) // 2 :] = 0.0
     soundfile.write(tmp_path / "up.wav", np.fft.irfft(spectrum, len(sound)), RATE, subtype="FLOAT")
     with pytest.raises(DataError, match=r"up\.wav: nothing above \d+ Hz, where normal clips have sound"):
-        enroll_clips(detector, [*fresh[1:], tmp_path / "up.wav"], condition="b")
+        enroll(detector, [*fresh[1:], tmp_path / "up.wav"], condition="b")
 
 
 def test_a_condition_needs_a_name(detector, fresh):
     with pytest.raises(SettingsError, match="condition: no name"):
-        enroll_clips(detector, fresh, condition=" ")
+        enroll(detector, fresh, condition=" ")
 
 
 def test_a_scorer_that_keeps_no_clips_says_so(detector, fresh):
     detector = replace(detector, scorer=MeanScorer(np.zeros(0)))
     with pytest.raises(SettingsError, match="MeanScorer keeps no normal clips that"):
-        enroll_clips(detector, fresh, condition="b")
+        enroll(detector, fresh, condition="b")
 
 
 def test_a_network_reads_new_clips_as_the_known_condition_that_suits_them_best(write_machine, tmp_path):
@@ -135,7 +135,7 @@ def test_a_network_reads_new_clips_as_the_known_condition_that_suits_them_best(w
         tmp_path / "data", tmp_path / "run", system=soundness.load_settings("conditional", overrides=overrides)
     )
     fresh = [hum_at(tmp_path / "fresh" / f"{seed}.wav", 900, seed) for seed in range(5)]
-    enrolment = enroll_clips(before, fresh, condition="b", domain="target", is_forced=True)
+    enrolment = enroll(before, fresh, condition="b", domain="target", force=True)
     vectors = [
         before.representation.vectors(before.spectrograms(soundfile.read(path)[0][None].astype(np.float32)))
         for path in fresh

@@ -8,7 +8,7 @@ import soundfile
 from monitored import TONE_HZ
 from soundness.detectors.reader import read_recording
 from soundness.detectors.saving import load_detector, save_detector
-from soundness.monitoring.enrolment import enroll_clips
+from soundness.monitoring.enrolment import enroll
 from soundness.reports.explained_clip import explain_recording
 
 
@@ -57,7 +57,7 @@ def test_an_enrolled_clip_that_is_the_nearest_has_its_name_and_its_recording(
     later.parent.mkdir()
     samples, rate = soundfile.read(anomalous_clip)
     soundfile.write(later, 0.97 * samples, rate)
-    enrolled = enroll_clips(workshop_detector, [later], condition="b", is_forced=True).detector
+    enrolled = enroll(workshop_detector, [later], condition="b", force=True).detector
     explained = explain_recording(enrolled, anomalous_clip, normal=tmp_path)
     assert explained.nearest.name == "later/monday.wav"
     assert explained.notes == ()

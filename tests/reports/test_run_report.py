@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from command_line import refusal, soundness
 from soundness.benchmarking.results import BenchmarkResult, Measured, place_of
-from soundness.detectors.bulk_scoring import score_clips
+from soundness.detectors.bulk_scoring import score
 from soundness.detectors.saving import load, save_detector
 from soundness.evaluation.bootstrap import bootstrap_intervals
 from soundness.evaluation.results import evaluate
@@ -36,7 +36,7 @@ def bench(tmp_path_factory, fan, small):
     for system in SYSTEMS:
         scores = place_of(out, "scores", system, 0)
         detectors = train(fan, place_of(out, "runs", system, 0), system=small(system))
-        score_clips({"fan": detectors[0]}, [fan], scores, n_workers=1)
+        score({"fan": detectors[0]}, [fan], scores, n_workers=1)
         interval = bootstrap_intervals(scores, rng=np.random.default_rng(0), truth=fan).score
         measured.append(
             Measured(

@@ -18,7 +18,7 @@ import soundfile
 import torch
 from pydantic import BaseModel
 
-from soundness.detectors.bulk_scoring import score_clip, score_clips
+from soundness.detectors.bulk_scoring import score, score_clip
 from soundness.detectors.saving import load, load_detector
 from soundness.errors import AudioError, BundleError, DataError, OutputError, SettingsError
 from soundness.representations.protocol import network_plan
@@ -890,8 +890,8 @@ def test_clips_under_blind_names_have_the_same_scores_to_the_last_bit(toycar, tm
         names[paths[index].name] = f"section_00_{number:04d}.wav"
         shutil.copy(paths[index], blind / names[paths[index].name])
     detectors = {"ToyCar": detector}
-    score_clips(detectors, [toycar], tmp_path / "named", n_workers=1)
-    score_clips(detectors, [blind], tmp_path / "nameless", n_workers=2)
+    score(detectors, [toycar], tmp_path / "named", n_workers=1)
+    score(detectors, [blind], tmp_path / "nameless", n_workers=2)
     named, nameless = rows(tmp_path / "named"), rows(tmp_path / "nameless")
     assert len(named) == len(set(named.values())) == 16
     assert {names[name]: score for name, score in named.items()} == nameless

@@ -19,7 +19,7 @@ from soundness.atomic_files import write_whole
 from soundness.audio.log_mel_cache import LogMelCache
 from soundness.benchmarking.results import Measured, place_of
 from soundness.data.datasets import Machine
-from soundness.detectors.bulk_scoring import score_clips
+from soundness.detectors.bulk_scoring import score
 from soundness.detectors.saving import load
 from soundness.errors import OutputError, SoundnessError
 from soundness.evaluation.bootstrap import bootstrap_intervals
@@ -227,7 +227,7 @@ def _measure(job: Job) -> Measured:
     train_planned(job.data, job.run, plan, existing="resume", caches=Caches(log_mels=store, networks=networks))
     trained = time.perf_counter()
     detectors = {name: replace(detector, cache=store) for name, detector in load(job.run).items()}
-    score_clips(detectors, [job.data], job.scores, overwrite=True, n_workers=1)
+    score(detectors, [job.data], job.scores, overwrite=True, n_workers=1)
     scored = time.perf_counter()
     intervals = bootstrap_intervals(job.scores, rng=np.random.default_rng(job.seed), truth=job.truth)
     measured = Measured(

@@ -20,7 +20,7 @@ from soundness.threads import map_recordings
 if TYPE_CHECKING:  # loads PyTorch
     from soundness.detectors.detector import Detector
 
-__all__ = ["ScoredClip", "ScoringReport", "score", "score_clip", "score_clips", "scored"]
+__all__ = ["ScoredClip", "ScoringReport", "score", "score_clip", "scored"]
 
 _N_MOST_ANOMALOUS = 10
 
@@ -100,7 +100,7 @@ def score_clip(detector: "Detector", path: PathLike) -> float:
 
 
 def score(
-    detector: PathLike,
+    detector: PathLike | Mapping[str, AnyDetector],
     clips: Iterable[PathLike],
     out: PathLike,
     *,
@@ -110,54 +110,15 @@ def score(
     n_workers: int | None = None,
     progress: CountProgress | None = None,
 ) -> ScoringReport:
-    """Score recordings with the detectors of a file or folder; see `score_clips`.
-
-    Parameters
-    ----------
-    detector
-        A detector's file, or a run's folder; with the runtime ``onnx`` an exported one, or a folder of them.
-    clips, out, overwrite, has_alarms, n_workers, progress
-        See `score_clips`.
-    runtime
-        PyTorch, or onnxruntime, which needs no extra but ``runtime``.
-
-    Raises
-    ------
-    SoundnessError
-        If nothing can be scored; a recording that cannot be used is in the report instead.
-    """
-    if runtime not in ("torch", "onnx"):
-        raise SettingsError(f"runtime: {runtime!r}; expected torch or onnx")
-    detectors: Mapping[str, AnyDetector]
-    if runtime == "onnx":
-        detectors = load_exports(detector)
-    else:
-        from soundness.detectors.saving import load  # needs the extra `train`
-
-        detectors = load(detector)
-    return score_clips(
-        detectors, clips, out, overwrite=overwrite, has_alarms=has_alarms, n_workers=n_workers, progress=progress
-    )
-
-
-def score_clips(
-    detectors: Mapping[str, AnyDetector],
-    clips: Iterable[PathLike],
-    out: PathLike,
-    *,
-    overwrite: bool = False,
-    has_alarms: bool = False,
-    n_workers: int | None = None,
-    progress: CountProgress | None = None,
-) -> ScoringReport:
     """Score recordings and write the challenge's two files for each machine, and their p-values beside these.
 
     A recording that cannot be used gets a row in ``failed.csv``, and all others their scores.
 
     Parameters
     ----------
-    detectors
-        Detectors by machine type, trained or exported. One detector alone scores all recordings.
+    detector
+        A detector's file, or a run's folder; with the runtime ``onnx`` an exported one, or a folder of them; or
+        detectors by machine type. One detector alone scores all recordings.
     clips
         Recordings, folders of them, or data sets, of which the test clips are scored.
     out
@@ -166,6 +127,8 @@ def score_clips(
         Replace the score files that are there.
     has_alarms
         Apply each detector's alarm rule to its recordings, in their order.
+    runtime
+        PyTorch, or onnxruntime, which needs no extra but ``runtime``, to load detectors with.
     n_workers
         Threads; the number of cores if ``None``. It has no influence on the scores.
     progress
@@ -178,9 +141,12 @@ def score_clips(
     OutputError
         If ``out`` holds scores already, or cannot be written.
     SettingsError
-        If alarms are asked for, and a detector has no rule.
+        If alarms are asked for, and a detector has no rule, or there is no such runtime.
+    BundleError, ExportError
+        If a detector cannot be read.
     """
     out = Path(out)
+    detectors = detector if isinstance(detector, Mapping) else _load(detector, runtime)
     assigned, notes = assign(list_clips(clips), detectors)
     earlier = _score_files(out)
     if earlier and not overwrite:
@@ -209,6 +175,16 @@ def _write(result: ScoredClip, writer: ScoreWriter, windows: "_Windows | None", 
         score = windows.with_alarm(result.machine_type, result.clip, score)
     writer.add(result.machine_type, result.clip.section, score)
     report.add(path, score, found.notes)
+
+
+def _load(detector: PathLike, runtime: str) -> Mapping[str, AnyDetector]:
+    if runtime == "onnx":
+        return load_exports(detector)
+    if runtime != "torch":
+        raise SettingsError(f"runtime: {runtime!r}; expected torch or onnx")
+    from soundness.detectors.saving import load  # needs the extra `train`
+
+    return load(detector)
 
 
 class _Windows:

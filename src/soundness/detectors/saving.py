@@ -146,8 +146,10 @@ def load(detector: PathLike) -> dict[str, Detector]:
     return detectors
 
 
-def one_detector(detector: PathLike) -> Detector:
-    """Read the detector of a file, or of the folder of a run with one machine."""
+def one_detector(detector: PathLike | Detector) -> Detector:
+    """Read the detector of a file, or of the folder of a run with one machine, unless it is in memory."""
+    if isinstance(detector, Detector):
+        return detector
     detectors = load(detector)
     if len(detectors) > 1:
         raise DataError(f"{detector}: detectors of {', '.join(detectors)}; give the file of one of them")

@@ -21,10 +21,9 @@ from soundness.evaluation.year_metrics import (
     year_mean,
 )
 
-__all__ = ["Evaluation", "MachineEvaluation", "MachineMean", "evaluate", "table_rows"]
+__all__ = ["FIGURE_TITLES", "Evaluation", "MachineEvaluation", "MachineMean", "evaluate", "table_rows"]
 
-
-_COLUMNS = {
+FIGURE_TITLES = {
     "auc": "AUC",
     "auc_source": "AUC source",
     "auc_target": "AUC target",
@@ -142,7 +141,7 @@ def table_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
     all_figures = [row.figures for row in evaluation.machines]
     shown = _SHOWN[evaluation.metric]
     names = [name for name in shown if any(getattr(figures, name) is not None for figures in all_figures)]
-    rows = [("machine", "section", *(_COLUMNS[name] for name in names))]
+    rows = [("machine", "section", *(FIGURE_TITLES[name] for name in names))]
     for mean in evaluation.machine_means:
         own = [row for row in evaluation.machines if row.machine_type == mean.machine_type]
         rows += [(row.machine_type, row.section, *_cells(row.figures, names)) for row in own]

@@ -48,7 +48,7 @@ class AlarmProposal:
 
 
 def alarms(
-    detector: PathLike,
+    detector: PathLike | Detector,
     request: AlarmRequest,
     *,
     recordings: Sequence[PathLike] = (),
@@ -62,7 +62,7 @@ def alarms(
     Parameters
     ----------
     detector
-        File of a detector, or folder of a run with one machine.
+        A detector, its file, or the folder of a run with one machine.
     request
         Rate of false alarms that is asked for.
     recordings

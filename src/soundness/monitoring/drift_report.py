@@ -15,7 +15,7 @@ from soundness.errors import DataError, SettingsError
 from soundness.monitoring.drift_statistics import ALPHA, Drift, compute_drift
 from soundness.monitoring.new_clips import concatenate_clips, read_new_clips
 
-__all__ = ["DriftReport", "drift", "report_drift"]
+__all__ = ["DriftReport", "drift"]
 
 _N_BANDS_NAMED = 3
 
@@ -70,35 +70,15 @@ class DriftReport:
 
 
 def drift(
-    detector: PathLike, clips: Iterable[PathLike], *, seed: int = 0, progress: CountProgress | None = None
-) -> DriftReport:
-    """Compare new normal clips with those of the training; see `report_drift`.
-
-    Parameters
-    ----------
-    detector
-        File of a detector, or folder of a run with one machine.
-    clips, seed, progress
-        See `report_drift`.
-
-    Raises
-    ------
-    SoundnessError
-        If the detector or a clip cannot be used.
-    """
-    return report_drift(one_detector(detector), clips, seed=seed, progress=progress)
-
-
-def report_drift(
-    detector: Detector, paths: Iterable[PathLike], *, seed: int = 0, progress: CountProgress | None = None
+    detector: PathLike | Detector, clips: Iterable[PathLike], *, seed: int = 0, progress: CountProgress | None = None
 ) -> DriftReport:
     """Compare new normal clips with those of the training.
 
     Parameters
     ----------
     detector
-        Detector of any system.
-    paths
+        A detector of any system, its file, or the folder of a run with one machine.
+    clips
         Normal recordings, or folders of them.
     seed
         Seed of the draws of normal clips.
@@ -114,13 +94,14 @@ def report_drift(
     AudioError
         If a clip cannot be used.
     """
+    detector = one_detector(detector)
     before, calibration = detector.normal_clips, detector.calibration
     if before is None:
         raise SettingsError(
             f"the detector of {detector.machine_type} holds no band statistics of its training clips, since an earlier "
             f"version made it; train it anew"
         )
-    fresh = read_new_clips(detector, list_clips(paths), progress=progress)
+    fresh = read_new_clips(detector, list_clips(clips), progress=progress)
     for each in fresh:
         if each.clip.label == "anomaly":
             raise DataError("labelled anomalous; drift is measured on normal clips", path=each.clip.path)

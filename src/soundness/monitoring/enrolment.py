@@ -17,7 +17,7 @@ from soundness.monitoring.new_clips import NewClip, concatenate_clips, read_new_
 from soundness.scoring.calibration import Calibration
 from soundness.scoring.protocol import ANY_DOMAIN, Scorer, TrainingVectors
 
-__all__ = ["EnrolledClip", "Enrolment", "enroll", "enroll_clips"]
+__all__ = ["EnrolledClip", "Enrolment", "enroll"]
 
 ANOMALOUS_P_VALUE = 0.02
 """A clip with at most this p-value in every domain is anomalous; in a small domain, one above all its clips."""
@@ -77,13 +77,15 @@ class Enrolment:
     notes: tuple[str, ...]
 
 
-def enroll_clips(
-    detector: Detector,
-    paths: Iterable[PathLike],
+def enroll(
+    detector: PathLike | Detector,
+    clips: Iterable[PathLike],
+    out: PathLike | None = None,
     *,
     condition: str,
     domain: str | None = None,
-    is_forced: bool = False,
+    force: bool = False,
+    overwrite: bool = False,
     progress: CountProgress | None = None,
 ) -> Enrolment:
     """Enroll normal clips of a new condition.
@@ -94,15 +96,20 @@ def enroll_clips(
     Parameters
     ----------
     detector
-        Detector with a calibration and a scorer that keeps normal clips.
-    paths
+        A detector with a calibration and a scorer that keeps normal clips, its file, or the folder of a run with one
+        machine.
+    clips
         Normal recordings, or folders of them.
+    out
+        File of the new detector; ``None`` to write none.
     condition
         Name of the new condition.
     domain
         Domain of the clips, such as ``target``; ``None`` for a domain of their own, named as the condition.
-    is_forced
+    force
         Enroll dangerous clips all the same.
+    overwrite
+        Replace a file that is there.
     progress
         Called with the number of recordings done and the total.
 
@@ -114,32 +121,39 @@ def enroll_clips(
         If one cannot be used.
     SettingsError
         If the detector cannot take new clips.
+    OutputError
+        If the file exists already, or cannot be written.
     """
+    target = None if out is None else writable(out, overwrite=overwrite)
+    detector = one_detector(detector)
     calibration = detector.calibration
     if calibration is None:
         raise SettingsError(f"the detector of {detector.machine_type} is not calibrated; soundness calibrate does that")
     if not condition.strip():
         raise SettingsError("condition: no name; expected one such as car_2 or microphone-left")
     domain = condition if domain is None else domain
-    new = read_new_clips(detector, list_clips(paths), progress=progress)
+    new = read_new_clips(detector, list_clips(clips), progress=progress)
     _check_new(detector.normal_clips, new)
     training = _vectors(detector, new, domain)
     beside = _scores_beside(detector.scorer, training)
-    clips = _enrolled_clips(detector, calibration, new, beside)
-    if not is_forced:
-        _check_safe(clips, beside)
-    notes = tuple(_notes(detector, calibration, training, clips, domain))
-    about = f"{len(clips)} clip(s) of {condition} enrolled as {domain or 'normal'}"
+    enrolled = _enrolled_clips(detector, calibration, new, beside)
+    if not force:
+        _check_safe(enrolled, beside)
+    notes = tuple(_notes(detector, calibration, training, enrolled, domain))
+    about = f"{len(enrolled)} clip(s) of {condition} enrolled as {domain or 'normal'}"
     known = detector.normal_clips
     changed = replace(
         detector,
         scorer=detector.scorer.enrolled(training),
         normal_clips=None if known is None else known.concatenate(concatenate_clips(new, domain=domain)),
-        summary=_summary(detector.summary, domain, len(clips), (about, *notes)),
+        summary=_summary(detector.summary, domain, len(enrolled), (about, *notes)),
     )
     scores = np.concatenate([calibration.scores.get(domain, np.empty(0)), beside])
     extended = Calibration.from_scores({**calibration.scores, domain: scores}, origin=calibration.origin)
-    return Enrolment(detector=changed.calibrated(extended), domain=domain, clips=tuple(clips), notes=notes)
+    enrolment = Enrolment(detector=changed.calibrated(extended), domain=domain, clips=tuple(enrolled), notes=notes)
+    if target is not None:
+        save_detector(enrolment.detector, target)
+    return enrolment
 
 
 def _check_new(known: NormalClips | None, new: Sequence[NewClip]) -> None:
@@ -279,44 +293,3 @@ def _notes(
     if detector.alarm_rule is not None:
         found.append("the alarm rule is removed, for it was made for other clips; soundness alarms makes a new one")
     return found
-
-
-def enroll(
-    detector: PathLike,
-    clips: Iterable[PathLike],
-    out: PathLike,
-    *,
-    condition: str,
-    domain: str | None = None,
-    force: bool = False,
-    overwrite: bool = False,
-    progress: CountProgress | None = None,
-) -> Enrolment:
-    """Enroll normal clips of a new condition in the detector of a file; see `enroll_clips`.
-
-    Parameters
-    ----------
-    detector
-        A detector's file, or the folder of a run with one machine.
-    clips
-        Normal recordings, or folders of them.
-    out
-        File of the new detector.
-    condition, domain, progress
-        See `enroll_clips`.
-    force
-        Enroll dangerous clips all the same.
-    overwrite
-        Replace a file that is there.
-
-    Raises
-    ------
-    SoundnessError
-        If the detector, a clip or the file cannot be used.
-    """
-    out = writable(out, overwrite=overwrite)
-    enrolment = enroll_clips(
-        one_detector(detector), clips, condition=condition, domain=domain, is_forced=force, progress=progress
-    )
-    save_detector(enrolment.detector, out)
-    return enrolment

@@ -15,25 +15,35 @@ from soundness.errors import DataError
 from soundness.monitoring.new_clips import NewClip, read_new_clips
 from soundness.scoring.calibration import Calibration, Origin
 
-__all__ = ["calibrate", "recalibrate"]
+__all__ = ["calibrate"]
 
 _FEWEST_CLIPS = 2
 
 
-def recalibrate(
-    detector: Detector, paths: Iterable[PathLike], *, domain: str | None = None, progress: CountProgress | None = None
+def calibrate(
+    detector: PathLike | Detector,
+    clips: Iterable[PathLike],
+    out: PathLike | None = None,
+    *,
+    domain: str | None = None,
+    overwrite: bool = False,
+    progress: CountProgress | None = None,
 ) -> Detector:
     """The same detector with p-values and threshold by new normal clips, and without an alarm rule.
 
     Parameters
     ----------
     detector
-        Detector of any system.
-    paths
+        A detector, its file, or the folder of a run with one machine.
+    clips
         Normal recordings that it was not trained on, folders of them, or data sets, of which the test clips are taken.
+    out
+        File of the calibrated detector; ``None`` to write none.
     domain
         Domain of all of them, whose calibration they replace; ``None`` takes each clip's domain from its name, and
         replaces the calibration of all domains.
+    overwrite
+        Replace a file that is there.
     progress
         Called with the number of recordings done and the total.
 
@@ -43,11 +53,14 @@ def recalibrate(
         If there are fewer than two clips of a domain, one is labelled anomalous, or the detector was trained on it.
     AudioError
         If one cannot be used.
+    OutputError
+        If the file exists already, or cannot be written.
     """
-    clips = list_clips(paths)
-    _check(clips, domain)
+    target = None if out is None else writable(out, overwrite=overwrite)
+    detector, listed = one_detector(detector), list_clips(clips)
+    _check(listed, domain)
     scores: dict[str, list[float]] = {}
-    for each in read_new_clips(detector, clips, progress=progress):
+    for each in read_new_clips(detector, listed, progress=progress):
         _check_unknown(detector, each)
         name = (each.clip.domain or "") if domain is None else domain
         scores.setdefault(name, []).append(each.score)
@@ -56,8 +69,11 @@ def recalibrate(
     kept = {} if domain is None else {name: values for name, values in before.items() if name != domain}
     origin: Origin = "fresh" if detector.calibration is None or not kept else detector.calibration.origin
     calibration = Calibration.from_scores({**kept, **new}, origin=origin)
-    notes = (*calibration.notes, *_notes(clips, before.keys(), kept.keys(), new.keys()))
-    return detector.calibrated(replace(calibration, notes=notes))
+    notes = (*calibration.notes, *_notes(listed, before.keys(), kept.keys(), new.keys()))
+    calibrated = detector.calibrated(replace(calibration, notes=notes))
+    if target is not None:
+        save_detector(calibrated, target)
+    return calibrated
 
 
 def _check_unknown(detector: Detector, each: NewClip) -> None:
@@ -107,38 +123,3 @@ def _check(clips: Iterable[Clip], domain: str | None) -> None:
                 f"{count} {name or 'normal'} clip to calibrate by; at least {_FEWEST_CLIPS} are needed, and a "
                 f"false-alarm rate of 1/100 needs 99"
             )
-
-
-def calibrate(
-    detector: PathLike,
-    clips: Iterable[PathLike],
-    out: PathLike,
-    *,
-    domain: str | None = None,
-    overwrite: bool = False,
-    progress: CountProgress | None = None,
-) -> Detector:
-    """Calibrate the detector of a file by new normal clips; see `recalibrate`.
-
-    Parameters
-    ----------
-    detector
-        A detector's file, or the folder of a run with one machine.
-    clips
-        Normal recordings that it was not trained on, or folders of them.
-    out
-        File of the calibrated detector.
-    domain, progress
-        See `recalibrate`.
-    overwrite
-        Replace a file that is there.
-
-    Raises
-    ------
-    SoundnessError
-        If the detector, a clip or the file cannot be used.
-    """
-    out = writable(out, overwrite=overwrite)
-    calibrated = recalibrate(one_detector(detector), clips, domain=domain, progress=progress)
-    save_detector(calibrated, out)
-    return calibrated

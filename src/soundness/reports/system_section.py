@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from soundness.detectors.detector import Detector
 from soundness.evaluation.labelled_scores import LabelledScores
 from soundness.evaluation.metrics import roc_auc, roc_curve
-from soundness.evaluation.results import Evaluation
+from soundness.evaluation.results import FIGURE_TITLES, Evaluation
 from soundness.evaluation.score_files import MachineScores
 from soundness.evaluation.year_metrics import Figures, LabelledClips
 from soundness.reports.players import Player, Recordings, add_sound, extreme_clips, n_players
@@ -27,14 +27,6 @@ if TYPE_CHECKING:  # loads PyTorch
 
 __all__ = ["NOTHING_SCORED", "LossCurve", "MachinePart", "Scored", "SystemPart", "Trained", "system_part"]
 
-_FIGURES = {
-    "auc": "AUC",
-    "auc_source": "AUC source",
-    "auc_target": "AUC target",
-    "pauc": "pAUC",
-    "pauc_source": "pAUC source",
-    "pauc_target": "pAUC target",
-}
 _SHARE_ON_THE_AXIS = 85  # per cent of the clips; those with higher scores share the last bar
 
 
@@ -187,8 +179,8 @@ def _machine_part(
         name=scores.machine_type if is_alone else f"{scores.machine_type}, {scores.section}",
         figures=tuple(
             (title, f"{100 * value:.1f}")
-            for name, title in _FIGURES.items()
-            if figures is not None and (value := getattr(figures, name)) is not None
+            for name, title in FIGURE_TITLES.items()
+            if "auc" in name and figures is not None and (value := getattr(figures, name)) is not None
         ),
         decisions=tuple(_decisions(scores, clips, detector)),
         panels=tuple(_panels(scores, clips, None if detector is None else detector.threshold.value)),

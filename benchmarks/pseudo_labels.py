@@ -19,10 +19,12 @@ import numpy as np
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 import soundness
+from soundness.detectors.front_end import FrontEnd
+from soundness.detectors.reader import RecordingReader
 from soundness.synthetic import MACHINES
 from soundness.synthetic.plan import plan_machine
 from soundness.synthetic.settings import FactorySettings
-from soundness.training.clips import hear
+from soundness.training.clips import read_machine
 from soundness.training.labelling import band_moments, spectral_shapes
 from soundness.training.pseudo_labels import by_classifier, by_clusters
 
@@ -31,7 +33,7 @@ FIGURES = ("ari", "nmi", "n_labels")
 
 
 @dataclass(frozen=True)
-class MachineSpectrograms:
+class TrainingFeatures:
     """Features of the training clips of a machine, with their true conditions."""
 
     shapes: np.ndarray
@@ -41,16 +43,16 @@ class MachineSpectrograms:
     attributes: tuple[str, ...]
 
 
-def read_machines(root: Path, settings: FactorySettings) -> dict[str, MachineSpectrograms]:
+def read_machines(root: Path, settings: FactorySettings) -> dict[str, TrainingFeatures]:
     """The training clips of each machine, with their true conditions."""
-    found = {}
+    found, reader = {}, RecordingReader(FrontEnd(SETTINGS))
     for name, machine in soundness.open_dataset(root).machines.items():
         plans = {plan.path.name: plan for plan in plan_machine(name, settings)}
         conditions = [repr(plans[clip.path.name].condition) for clip in machine.train]
-        clips_read = hear(machine, SETTINGS, None, advance=lambda: None)
+        clips_read = read_machine(machine, reader, advance=lambda: None)
         attributes = tuple(clip.attributes for clip in machine.train)
         domains = np.array([clip.domain for clip in machine.train])
-        found[name] = MachineSpectrograms(
+        found[name] = TrainingFeatures(
             spectral_shapes(clips_read.spectrograms),
             band_moments(clips_read.spectrograms),
             domains,
@@ -61,7 +63,7 @@ def read_machines(root: Path, settings: FactorySettings) -> dict[str, MachineSpe
 
 
 def labels_by_way(
-    name: str, machines: dict[str, MachineSpectrograms], *, seed: int
+    name: str, machines: dict[str, TrainingFeatures], *, seed: int
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Each way, which clips it labels, and their labels."""
     own = machines[name]

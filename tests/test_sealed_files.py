@@ -1,4 +1,4 @@
-"""A sealed file gives back what was put in, and anything that is not intact, of its kind and of its format is refused."""
+"""A sealed file gives back its content; one that is not intact, or of another kind or format, is refused."""
 
 import numpy as np
 import pytest

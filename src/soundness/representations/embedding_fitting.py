@@ -10,7 +10,7 @@ from soundness.aliases import CountProgress
 from soundness.errors import SettingsError
 from soundness.lightning_loop import TIMED_STEPS, EpochTraining, check_accelerator, count_parameters, fit, time_step
 from soundness.representations.embedding_batches import EmbeddingBatch, EmbeddingBatches, EmbeddingClips
-from soundness.representations.embeddings import (
+from soundness.representations.embedding_networks import (
     EmbeddingFit,
     EmbeddingNetwork,
     SubClusterCentres,

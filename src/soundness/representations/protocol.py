@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,6 @@ from soundness.plugins import find_part, methods_of
 from soundness.representations.conditions import ConditionEncoder
 from soundness.settings.system import SystemSettings
 
-if TYPE_CHECKING:  # loads PyTorch
-    from soundness.representations.network_cache import NetworkCache
-
 __all__ = [
     "REPRESENTATIONS",
     "FitContext",
@@ -25,6 +22,7 @@ __all__ = [
     "MachineSpectrograms",
     "NetworkFit",
     "NetworkPlan",
+    "NetworkStore",
     "Representation",
     "find_representation",
     "network_plan",
@@ -150,6 +148,13 @@ class NetworkFit:
     held_out_loss: float | None = None
 
 
+class NetworkStore(Protocol):
+    """Trained networks kept between systems, such as `soundness.representations.network_cache.NetworkCache`."""
+
+    def fit(self, clips: Any, settings: SystemSettings, context: "FitContext") -> Any:
+        """Train a network on clips, or read the one that the same training gave before."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitContext:
     """Circumstances of a fit, beside the system's settings.
@@ -175,7 +180,7 @@ class FitContext:
     folder: Path
     resume: bool = False
     progress: CountProgress | None = None
-    networks: "NetworkCache | None" = None
+    networks: "NetworkStore | None" = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

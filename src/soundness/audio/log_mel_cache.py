@@ -12,7 +12,6 @@ from soundness.settings.system import SystemSettings
 
 __all__ = ["CachedLogMel", "LogMelCache"]
 
-
 _FORMAT = "2"  # changes whenever a recording's log-mel changes, even in its last bits
 
 

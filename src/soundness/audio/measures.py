@@ -12,7 +12,6 @@ __all__ = ["CLIPPED_RUN", "ClipMeasures", "measure_clip"]
 
 _FULL_SCALE = 32767 / 32768  # the largest sample of 16 bits
 
-
 CLIPPED_RUN = 3  # samples in a row at full scale; one alone is a recording that was normalised
 
 

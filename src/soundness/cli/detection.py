@@ -158,7 +158,7 @@ def evaluate(
     json_file: JsonFile = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the scores alone, without the table.")] = False,
 ) -> int:
-    """Compute the official figures of the challenge from scores."""
+    """Measure how well scores tell anomalous recordings from normal ones: the official figures of the challenge."""
     from soundness.cli.tables import show_comparison, show_evaluation
 
     if against is not None:
@@ -188,7 +188,7 @@ def export(
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> int:
-    """Write a detector as one ONNX graph, from waveform to p-value, that runs without PyTorch with the same scores."""
+    """Write a detector as one ONNX file that runs without PyTorch and gives the same scores."""
     with ProgressBars(is_quiet=quiet) as bars:
         exports = soundness.export(detector, out, check=check or (), overwrite=overwrite, progress=bars)
     for each in exports:

@@ -136,14 +136,9 @@ def score(
 
     Raises
     ------
-    DataError
-        If there is nothing to score, no detector for it, or two recordings of the same name.
-    OutputError
-        If ``out`` holds scores already, or cannot be written.
-    SettingsError
-        If alarms are asked for, and a detector has no rule, or there is no such runtime.
-    BundleError, ExportError
-        If a detector cannot be read.
+    SoundnessError
+        If there is nothing to score, no detector or alarm rule for it, or two recordings of the same name, or if ``out``
+        holds scores already or cannot be written.
     """
     out = Path(out)
     detectors = detector if isinstance(detector, Mapping) else _load(detector, runtime)

@@ -17,7 +17,6 @@ from soundness.scoring.nearest_neighbors import NearestNeighborScorer
 
 __all__ = ["BandRepresentation", "Explanation", "explain_clip"]
 
-
 _SMOOTHED_SECONDS = 0.1
 _ROUNDING = 1e-15  # what is left of a clip that is compared with itself
 

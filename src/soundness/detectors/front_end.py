@@ -1,4 +1,4 @@
-"""From a waveform to the log-mels that a representation takes; the only place that picks a channel to score."""
+"""From a waveform to the log-mels that a representation takes: channel, separation, log-mel."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal

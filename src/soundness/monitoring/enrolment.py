@@ -115,14 +115,9 @@ def enroll(
 
     Raises
     ------
-    DataError
-        If a clip is dangerous, or was enrolled before.
-    AudioError
-        If one cannot be used.
-    SettingsError
-        If the detector cannot take new clips.
-    OutputError
-        If the file exists already, or cannot be written.
+    SoundnessError
+        If a clip is dangerous, was enrolled before or cannot be used, the detector cannot take new clips, or the file
+        exists already or cannot be written.
     """
     target = None if out is None else writable(out, overwrite=overwrite)
     detector = one_detector(detector)

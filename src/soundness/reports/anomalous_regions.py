@@ -11,7 +11,6 @@ from soundness.aliases import Array
 
 __all__ = ["AnomalousRegion", "find_regions", "hertz", "strongest_band", "strongest_second"]
 
-
 _NEIGHBOURS = np.array([0.25, 0.5, 0.25])
 _FALL = 0.25  # of the share of the strongest band, at which a region ends
 _TONE_MELS = 4 / 128  # of all bands: width of a pure tone

@@ -22,7 +22,6 @@ __all__ = [
     "sub_cluster_loss",
 ]
 
-
 _KERNEL = 5  # bands, of the branch that reads a spectrum
 
 

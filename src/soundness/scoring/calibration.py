@@ -15,7 +15,6 @@ from soundness.errors import DataError
 
 __all__ = ["Calibration", "Origin", "Threshold", "n_flagged"]
 
-
 Origin = Literal["left-out", "trained-on", "held-out", "fresh"]
 """Origin of calibration scores: clips that were left out of memory bank and whitening one by one, without a network;
 the same, but a network was trained on them; clips held out of all training; fresh clips that came later."""

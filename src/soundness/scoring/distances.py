@@ -16,7 +16,6 @@ from soundness.settings.scoring import ScorerSettings
 
 __all__ = ["DISTANCES", "DensityRatio", "Distance", "DistanceToMean", "NearestNeighbors", "nearest_distances"]
 
-
 _SMALLEST_SPREAD = 1e-3  # times the mean spread: clips that lie on each other have a spread of zero
 
 

@@ -25,7 +25,6 @@ from soundness.aliases import Array
 
 __all__ = ["expected_changes", "likelihood_ratio_factor"]
 
-
 _NEGLIGIBLE = 1e-9  # times the largest variance of a direction
 
 

@@ -9,7 +9,6 @@ from soundness.aliases import Array
 
 __all__ = ["FEWEST_FOR_STATISTICS", "DomainNormalization", "Quantiles", "Raw", "ZScores", "new_normalization"]
 
-
 FEWEST_FOR_STATISTICS = 3
 """Clips that a domain needs for statistics of its own; with fewer, those of all clips together are used."""
 

@@ -13,7 +13,6 @@ from soundness.settings.scoring import ScorerSettings
 
 __all__ = ["ANY_DOMAIN", "Scorer", "TrainingVectors"]
 
-
 ANY_DOMAIN = -1
 """Domain index of a condition that stands for all domains."""
 

@@ -27,7 +27,6 @@ __all__ = [
 DEFAULT_SYSTEM = "soundness"
 """System that is used where none is named; see docs/default_system.md."""
 
-
 Model = TypeVar("Model", bound=BaseModel)
 
 

@@ -8,7 +8,6 @@ from soundness.settings.fields import PositiveInt, StrictSettings
 
 __all__ = ["DistanceName", "MemberSettings", "NormalizationName", "ScorerSettings"]
 
-
 DistanceName = Literal["nearest", "density-ratio", "mahalanobis"]
 NormalizationName = Literal["none", "min", "z-score", "quantile"]
 

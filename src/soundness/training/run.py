@@ -96,16 +96,9 @@ def train(
 
     Raises
     ------
-    DataError
-        If the data set, or a training clip in it, cannot be used.
-    SettingsError
-        If a part that the settings name does not exist, or its settings do not fit.
-    BundleError
-        If ``separator`` is no separator.
-    OutputError
-        If ``out`` cannot be written, or holds something that is to be refused.
-    MissingExtraError
-        If the extra ``train`` is not installed.
+    SoundnessError
+        If the data set, a training clip, a setting, ``separator`` or ``out`` cannot be used, or the extra ``train`` is
+        not installed.
     """
     plan = TrainingPlan(
         settings=load_settings(system),

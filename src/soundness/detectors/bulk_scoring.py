@@ -137,7 +137,7 @@ def score(
     Raises
     ------
     SoundnessError
-        If there is nothing to score, no detector or alarm rule for it, or two recordings of the same name, or if ``out``
+        If there is nothing to score, no detector or alarm rule for it, or two recordings of one name, or if ``out``
         holds scores already or cannot be written.
     """
     out = Path(out)

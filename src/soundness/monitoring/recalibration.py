@@ -49,12 +49,9 @@ def calibrate(
 
     Raises
     ------
-    DataError
-        If there are fewer than two clips of a domain, one is labelled anomalous, or the detector was trained on it.
-    AudioError
-        If one cannot be used.
-    OutputError
-        If the file exists already, or cannot be written.
+    SoundnessError
+        If there are fewer than two clips of a domain, one is labelled anomalous, cannot be used or was in the training,
+        or the file exists already or cannot be written.
     """
     target = None if out is None else writable(out, overwrite=overwrite)
     detector, listed = one_detector(detector), list_clips(clips)

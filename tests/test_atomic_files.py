@@ -1,6 +1,8 @@
 """A file is written whole or not at all, and what cannot be written is one line."""
 
 import csv
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -43,6 +45,35 @@ def test_what_fails_halfway_leaves_the_earlier_file_and_nothing_else(tmp_path):
         fail_halfway()
     assert path.read_text() == "before"
     assert names(tmp_path) == ["file"]
+
+
+def test_a_link_stays_and_leads_to_the_new_file_which_keeps_its_mode(tmp_path):
+    (tmp_path / "real").mkdir()
+    real, link = tmp_path / "real" / "x.json", tmp_path / "x.json"
+    real.write_text("before")
+    real.chmod(0o600)
+    link.symlink_to(real)
+    write_whole(link, "after")
+    assert link.is_symlink()
+    assert (real.read_text(), real.stat().st_mode & 0o777) == ("after", 0o600)
+    assert names(real.parent) == ["x.json"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names on this system")
+def test_a_pipe_is_written_into_and_not_replaced(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(pipe.read_text)
+        write_whole(pipe, "through")
+        assert read.result(timeout=10) == "through"
+    assert pipe.is_fifo()
+
+
+def test_a_name_as_long_as_names_may_be_is_written(tmp_path):
+    path = tmp_path / ("a" * 250 + ".html")
+    write_whole(path, "x")
+    assert path.read_text() == "x"
 
 
 def test_two_at_once_do_not_write_into_each_other(tmp_path):

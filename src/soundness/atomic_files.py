@@ -1,8 +1,8 @@
 """Files that are written whole or not at all; a failure to write is an `OutputError`."""
 
 import csv
+import itertools
 import os
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +13,7 @@ from soundness.errors import OutputError
 __all__ = ["PARTIAL_SUFFIX", "RowFile", "open_text", "output_errors", "whole_file", "write_whole"]
 
 PARTIAL_SUFFIX = ".partial"
+_NUMBERS = itertools.count()  # of the partial files of this process
 
 
 @contextmanager
@@ -40,17 +41,24 @@ def whole_file(path: Path, *, is_durable: bool = True) -> Iterator[Path]:
     OutputError
         If it cannot be written.
     """
-    partial = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}{PARTIAL_SUFFIX}")
+    target = Path(os.path.realpath(path))  # a link stays, and leads to the new file
     with output_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists() and not target.is_file():  # a pipe or a device: nothing can take its place
+            yield target
+            return
+        mode = target.stat().st_mode if target.exists() else None
+        partial = target.with_name(f".{os.getpid()}-{next(_NUMBERS)}{PARTIAL_SUFFIX}")
         try:
             yield partial
+            if mode is not None:
+                partial.chmod(mode)
             if is_durable:
                 with partial.open("rb+") as stream:
                     os.fsync(stream.fileno())
-            partial.replace(path)
+            partial.replace(target)
         finally:
-            with suppress(OSError):  # a folder that cannot be written to has nothing to remove
+            with suppress(OSError):  # where nothing could be written, nothing can be removed
                 partial.unlink(missing_ok=True)
 
 

@@ -47,6 +47,25 @@ def test_a_row_is_known_again_and_a_changed_file_is_another(path):
     again.close()
 
 
+def test_a_log_with_the_earlier_name_of_a_column_goes_on(path):
+    log = open_log(path)
+    log.add(ROW)
+    log.close()
+    if path.suffix == ".csv":
+        path.write_bytes(path.read_bytes().replace(b",anomalous,", b",odd,", 1))
+    else:
+        with sqlite3.connect(path) as database:
+            database.execute("ALTER TABLE soundness_clips RENAME COLUMN anomalous TO odd")
+        database.close()
+    again = open_log(path)
+    assert again.is_known(ROW.key)
+    again.add(replace(ROW, file="next.wav", anomalous=0))
+    again.close()
+    last = open_log(path)
+    assert last.last_anomalous("fan", 3) == [True, False]
+    last.close()
+
+
 def test_the_last_clips_of_each_machine_are_given_in_order_and_failed_ones_do_not_count(path):
     log = open_log(path)
     for index, anomalous in enumerate([1, 0, 0, 1, 1]):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # it is loaded when the first graph is
 
 __all__ = ["ABOUT_SUFFIX", "FORMAT", "GRAPH_SUFFIX", "Answer", "ExportedDetector", "fingerprint", "load_exports"]
 
-FORMAT = 1
+FORMAT = 2
 GRAPH_SUFFIX = ".onnx"
 ABOUT_SUFFIX = ".json"
 _CHECKSUM = "sha256"
@@ -250,9 +250,8 @@ def _read_about(file: Path) -> dict[str, Any]:
     if not isinstance(about, dict) or "soundness_export" not in about or _CHECKSUM not in about:
         raise BundleError(f"{file}: not of an exported detector")
     if about["soundness_export"] != FORMAT:
-        raise BundleError(
-            f"{file}: format {about['soundness_export']}; this version of soundness reads format {FORMAT}"
-        )
+        found = f"{file}: format {about['soundness_export']}; this version of soundness reads format {FORMAT}"
+        raise BundleError(f"{found}: export the detector anew")
     return about
 
 

@@ -71,6 +71,7 @@ def _number(text: str) -> float | None:
 
 _LONGEST_WINDOW = 10_000
 _COLUMNS = tuple(field.name for field in fields(LogRow))
+_EARLIER_COLUMNS = tuple("odd" if name == "anomalous" else name for name in _COLUMNS)  # of logs that go on
 _PARSERS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(("size", "mtime_ns", "anomalous", "alarm"), int),
     **dict.fromkeys(("score", "p_value"), _number),
@@ -186,6 +187,8 @@ class CsvLog:
         header = _line(_COLUMNS)
         self._file.seek(0)
         first = self._file.readline()
+        if first == _line(_EARLIER_COLUMNS):
+            header = first
         if first != header and not header.startswith(first):
             raise OutputError(
                 f"{self.path}: not a log of soundness watch; expected the columns {','.join(_COLUMNS)}; choose "
@@ -256,6 +259,8 @@ class SqliteLog:
                     f"CREATE TABLE IF NOT EXISTS soundness_clips (id INTEGER PRIMARY KEY, {columns}, "
                     f"sent INTEGER NOT NULL DEFAULT 0, UNIQUE (file, size, mtime_ns))"
                 )
+                if "odd" in {row[1] for row in self._database.execute("PRAGMA table_info(soundness_clips)")}:
+                    self._database.execute("ALTER TABLE soundness_clips RENAME COLUMN odd TO anomalous")
                 self._database.execute("COMMIT")
             except sqlite3.Error:
                 self._database.close()

@@ -7,6 +7,7 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from soundness.atomic_files import whole_file
 from soundness.separation.measurement import Example
 
 __all__ = ["draw_separation"]
@@ -33,8 +34,8 @@ def draw_separation(example: Example, path: Path, *, sample_rate: int) -> None:
         axis.set_xlabel("time (s)")
     axes[0].set_ylabel("frequency (kHz)")
     figure.colorbar(image, ax=axes[-1], label="dB")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=_DPI)
+    with whole_file(path) as partial:
+        figure.savefig(partial, dpi=_DPI, format="png")
 
 
 def _spectrogram_db(waveform: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -139,7 +139,7 @@ def _separate(separator: Separator, path: Path, results: Sequence[Path], *, n_ch
 @contextmanager
 def _written(path: Path, *, rate: int, n_channels: int) -> Iterator[soundfile.SoundFile]:
     """WAV file that is there whole or not at all."""
-    with whole_file(path) as partial:
+    with whole_file(path, is_durable=False) as partial:
         try:
             with soundfile.SoundFile(partial, "w", rate, n_channels, subtype=_SUBTYPE, format="WAV") as file:
                 yield file

@@ -76,6 +76,7 @@ def test_a_folder_without_permission_is_refused_by_name(tmp_path: Path, pump: Pa
     for folder in (tmp_path, *tmp_path.parents):
         if Path(tempfile.gettempdir()) in folder.parents:
             folder.chmod(0o755)
+    soundness("train", pump, "--out", tmp_path / "before")  # loads all modules while their files may be read
     (pump / "normal").chmod(0)
     try:
         with unprivileged(pump / "normal"):

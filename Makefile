@@ -16,7 +16,7 @@ demo: install
 	$(BIN)/soundness demo --out demo --overwrite
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: install
 	$(BIN)/ruff format --check .

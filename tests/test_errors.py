@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from soundness.errors import AudioError, DataError, audio_errors_at
+from soundness.errors import AudioError, DataError, UnreadableError, audio_errors_at
 
 
-@pytest.mark.parametrize("kind", [DataError, AudioError])
+@pytest.mark.parametrize("kind", [DataError, AudioError, UnreadableError])
 def test_a_path_is_added_once(kind):
     error = kind("0 samples")
     assert (str(error), error.reason, error.path) == ("0 samples", "0 samples", None)

@@ -5,6 +5,7 @@
     SoundnessError
     ├── DataError               a data set, a folder or the set of clips in it
     │   └── AudioError          one recording that cannot be used
+    │       └── UnreadableError its file cannot be read, or not to the end
     ├── SettingsError           a setting: unknown, of the wrong type, out of range
     ├── BundleError             a file that should hold a detector or a separator, and does not
     ├── ExportError             a detector that cannot be exported, or not faithfully
@@ -33,6 +34,7 @@ __all__ = [
     "ScoresError",
     "SettingsError",
     "SoundnessError",
+    "UnreadableError",
     "audio_errors_at",
 ]
 
@@ -64,6 +66,10 @@ class DataError(SoundnessError):
 
 class AudioError(DataError):
     """One recording cannot be used: unreadable, empty, not finite, too short, or recorded too slowly."""
+
+
+class UnreadableError(AudioError):
+    """The file of a recording cannot be read to the end, which may change while it is being written."""
 
 
 @contextmanager

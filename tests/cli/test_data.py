@@ -74,6 +74,13 @@ def test_a_quiet_download_prints_results_alone(server, tmp_path):
     assert (tmp_path / "archives" / "dev_fan.zip").is_file()
 
 
+def test_a_quiet_download_says_why_it_waits(server, tmp_path):
+    server.faults["dev_fan.zip"].append(Fault(status=503, headers={"Retry-After": "0"}))
+    result = download(server, 2025, "--out", tmp_path, "--quiet")
+    assert result.exit_code == 0
+    assert "HTTP 503 Service Unavailable; trying again in" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -138,7 +138,7 @@ def test_a_server_that_is_busy_is_asked_again_when_it_says(server, tmp_path, cap
         ]
     )
     waits = []
-    with caplog.at_level(logging.INFO, logger="soundness"):
+    with caplog.at_level(logging.WARNING, logger="soundness"):
         assert fetched(server, tmp_path, waits=waits) == CONTENT
     assert waits[0] == 17
     assert 95 < waits[1] <= 100
@@ -221,6 +221,13 @@ def test_a_redirection_to_a_file_of_this_computer_is_refused(server, tmp_path):
 def test_an_address_of_another_kind_is_refused(url):
     with pytest.raises(DownloadError, match=r"expected an address|not a valid address"):
         fetch_text(url, retry=impatience())
+
+
+@pytest.mark.parametrize(("proxy", "cause"), [("socks5://127.0.0.1:9", "SOCKS"), ("gopher://127.0.0.1:9", "scheme")])
+def test_a_proxy_that_cannot_be_used_is_one_line(monkeypatch, proxy, cause):
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(DownloadError, match=f"^http://127.0.0.1:9/: the proxy in the environment .*{cause}"):
+        fetch_text("http://127.0.0.1:9/", retry=impatience())
 
 
 def test_a_server_that_is_not_there_is_given_up():

@@ -293,6 +293,32 @@ def test_a_change_is_noticed_before_the_next_look_is_due(folder):
     appear.join()
 
 
+FEW_FILES = """
+import os, resource, sys
+from pathlib import Path
+from soundness.monitoring.folder_watch import _changes
+import watchfiles
+resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) - 1, 4096))
+next(_changes(Path(sys.argv[1]), poll_seconds=0.05))
+print("looked")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts its open files in /proc")
+def test_without_a_free_file_descriptor_a_watch_looks_again_and_again(folder):
+    done = subprocess.run([sys.executable, "-c", FEW_FILES, folder], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("looked\n", "")
+
+
+@pytest.mark.parametrize("gain", [1e30, np.nan])
+def test_a_whole_recording_that_cannot_be_used_is_logged_at_once(folder, watched, tmp_path, gain):
+    soundfile.write(folder / "a.wav", (gain * hum(1)).astype(np.float32), 16_000, subtype="FLOAT")
+    watched.look()
+    (row,) = rows(tmp_path / "alarms.csv")
+    assert (row["event"], row["file"]) == ("failed", "a.wav")
+    assert watched.watch.counts.n_waiting == 0
+
+
 def test_a_recording_settles_before_it_is_scored(folder, detector, tmp_path):
     found = Watched(folder, {"fan": detector}, tmp_path / "alarms.csv", settled_seconds=0.3)
     record(folder / "a.wav", 60)

@@ -1,7 +1,14 @@
 """An alarm has been sent when the server says so, and only then."""
 
+import shutil
 import socket
+import ssl
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 
+import certifi
 import pytest
 
 from soundness.errors import OutputError, SettingsError
@@ -39,6 +46,74 @@ def test_a_server_that_says_nothing_is_given_up():
         listening.listen()
         with pytest.raises(OutputError, match=r"not sent: .*timed out"):
             post(f"http://127.0.0.1:{listening.getsockname()[1]}/x", {}, timeout_seconds=0.2)
+
+
+BAD_HOSTS = ["http://a..b/x", "http://xn--a/", f"http://{'a' * 64}/", "http://[::1/"]
+
+
+@pytest.mark.parametrize("url", [*BAD_HOSTS, "http://127.0.0.1:99999/"])
+def test_an_address_without_a_possible_host_or_port_is_one_line(url):
+    with pytest.raises(OutputError) as caught:
+        post(url, {}, timeout_seconds=5.0)
+    assert str(caught.value).startswith(f"{url}: not sent: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_name_that_is_no_text_arrives():
+    with taking_alarms() as server:
+        post(server.url, {"file": "\udce4.wav"}, timeout_seconds=5.0)
+    assert server.came == [{"file": "\udce4.wav"}]
+
+
+@pytest.mark.parametrize(("proxy", "cause"), [("socks5://127.0.0.1:9", "SOCKS"), ("gopher://127.0.0.1:9", "scheme")])
+def test_a_proxy_that_cannot_be_used_is_one_line(monkeypatch, proxy, cause):
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(OutputError, match=f"^http://127.0.0.1:9/: not sent: .*{cause}"):
+        post("http://127.0.0.1:9/", {}, timeout_seconds=5.0)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes the certificate")
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the certificates are in no folder")
+def test_a_certificate_that_this_computer_trusts_is_enough(tmp_path, monkeypatch):
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-keyout", key]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-out", certificate]
+    subprocess.run(command, check=True, capture_output=True)
+    name = subprocess.run(
+        ["openssl", "x509", "-noout", "-hash", "-in", certificate], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    certificate.rename(tmp_path / f"{name}.0")
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    monkeypatch.setenv("SSL_CERT_FILE", certifi.where())  # httpx alone would stop here
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / f"{name}.0", key)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(204)
+            self.end_headers()
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = Thread(target=server.handle_request)
+        thread.start()
+        post(f"https://127.0.0.1:{server.server_port}/", {}, timeout_seconds=5.0)
+        thread.join()
+
+
+@pytest.mark.parametrize("url", [*BAD_HOSTS, "http://127.0.0.1:99999/"])
+def test_an_address_that_leads_nowhere_is_refused_before_a_watch(url):
+    with pytest.raises(SettingsError, match="address") as caught:
+        check_url(url)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://example.org/a?b=c", "http://[::1]:80/", "http://müll.example/", "http://a_b/"]
+)
+def test_an_address_is_accepted(url):
+    check_url(url)
 
 
 @pytest.mark.parametrize("url", ["", "alarms", "ftp://example.org", "file:///etc/passwd", "http://"])

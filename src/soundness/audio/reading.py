@@ -14,7 +14,7 @@ import soxr  # type: ignore[import-untyped]  # likewise
 
 from soundness.aliases import Waveform
 from soundness.audio.formats import AUDIO_SUFFIXES
-from soundness.errors import AudioError, DataError
+from soundness.errors import AudioError, DataError, UnreadableError
 
 __all__ = [
     "AudioInfo",
@@ -159,7 +159,7 @@ def read_waveform(
                 break
         waveform = _concatenated(blocks)
         if (n_samples := waveform.shape[1]) < min_samples:
-            raise AudioError(f"{n_samples:,} samples at {sample_rate} Hz; a clip needs at least {min_samples:,}")
+            raise UnreadableError(f"{n_samples:,} samples at {sample_rate} Hz; a clip needs at least {min_samples:,}")
     return waveform
 
 
@@ -217,7 +217,7 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
         try:
             file = soundfile.SoundFile(path)
         except soundfile.SoundFileError as error:
-            raise AudioError("not audio, or damaged; expected a format that libsndfile reads") from error
+            raise UnreadableError("not audio, or damaged; expected a format that libsndfile reads") from error
         with file:
             yield file
     except AudioError as error:
@@ -227,20 +227,19 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
 def _check_file(path: Path) -> None:
     try:
         if path.exists() and not path.is_file():
-            raise AudioError(
-                f"expected an audio file, found {'a folder' if path.is_dir() else 'neither file nor folder'}"
-            )
+            came = "a folder" if path.is_dir() else "neither file nor folder"
+            raise AudioError(f"expected an audio file, found {came}")
         with path.open("rb") as file:
             n_bytes = path.stat().st_size
             if n_bytes == 0:
-                raise AudioError("empty file (0 bytes); expected audio")
+                raise UnreadableError("empty file (0 bytes); expected audio")
             _check_wav_size(file, n_bytes)
     except FileNotFoundError as error:
-        raise AudioError("no such file; expected an audio file") from error
+        raise UnreadableError("no such file; expected an audio file") from error
     except PermissionError as error:
-        raise AudioError("no permission to read it") from error
+        raise UnreadableError("no permission to read it") from error
     except OSError as error:
-        raise AudioError(f"cannot be read ({error.strerror})") from error
+        raise UnreadableError(f"cannot be read ({error.strerror})") from error
     if path.suffix.lower() == ".raw":  # soundfile trusts the suffix, and then requires a rate
         raise AudioError("header-less audio; expected a format with a header, such as WAV")
 
@@ -256,7 +255,7 @@ def _check_wav_size(file: BinaryIO, n_bytes: int) -> None:
         if name == b"data":
             found = n_bytes - file.tell()
             if found < size < _STREAMED_BYTES:
-                raise AudioError(f"truncated; its header says {size:,} bytes of sound, it holds {found:,}")
+                raise UnreadableError(f"truncated; its header says {size:,} bytes of sound, it holds {found:,}")
             return
         file.seek(size + size % 2, 1)
 
@@ -271,9 +270,9 @@ def _blocks(file: soundfile.SoundFile, block_samples: int) -> Iterator[Waveform]
         n_read += len(block)
         yield block
     if n_read == 0:
-        raise AudioError("0 samples; a clip needs at least 1")
+        raise UnreadableError("0 samples; a clip needs at least 1")
     if n_read < file.frames < _UNKNOWN_LENGTH:
-        raise AudioError(f"truncated; its header says {file.frames:,} samples, it holds {n_read:,}")
+        raise UnreadableError(f"truncated; its header says {file.frames:,} samples, it holds {n_read:,}")
 
 
 def _blocks_at(file: soundfile.SoundFile, sample_rate: int) -> Iterator[Waveform]:
@@ -287,7 +286,7 @@ def _next_block(file: soundfile.SoundFile, block_samples: int) -> Waveform:
     try:
         block: Waveform = file.read(block_samples, dtype="float32", always_2d=True)
     except soundfile.SoundFileError as error:
-        raise AudioError("damaged or truncated; its sound cannot be decoded to the end") from error
+        raise UnreadableError("damaged or truncated; its sound cannot be decoded to the end") from error
     return block
 
 

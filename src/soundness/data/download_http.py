@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
@@ -22,7 +22,7 @@ from soundness.aliases import CountProgress
 from soundness.atomic_files import PARTIAL_SUFFIX, output_errors
 from soundness.errors import DownloadError
 
-__all__ = ["RemoteFile", "RetryPolicy", "fetch", "fetch_text", "md5_of"]
+__all__ = ["RemoteFile", "RetryPolicy", "fetch", "fetch_text", "md5_of", "web_client"]
 
 _LONGEST_TEXT = 16 << 20  # bytes; the description of a record has about ten thousand
 _TRIED_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -92,12 +92,10 @@ def fetch_text(url: str, *, retry: RetryPolicy) -> bytes:
             for block in _blocks(response):
                 text += block
                 if len(text) > _LONGEST_TEXT:
-                    raise DownloadError(
-                        f"{url}: more than {_LONGEST_TEXT:,} bytes; expected the description of a record"
-                    )
+                    raise DownloadError(f"{url}: over {_LONGEST_TEXT:,} bytes; expected the description of a record")
         return text
 
-    return _persist(attempt, url, reached=lambda: 0, retry=retry)
+    return _persist(attempt, url, lambda: 0, retry)
 
 
 def fetch(remote: RemoteFile, file: Path, *, retry: RetryPolicy, progress: CountProgress | None = None) -> None:
@@ -126,9 +124,7 @@ def fetch(remote: RemoteFile, file: Path, *, retry: RetryPolicy, progress: Count
     """
     partial = file.with_name(file.name + PARTIAL_SUFFIX)
     for is_last_time in (False, True):
-        _persist(
-            lambda: _continue(remote, partial, retry, progress), remote.url, reached=lambda: _size(partial), retry=retry
-        )
+        _persist(lambda: _continue(remote, partial, retry, progress), remote.url, lambda: _size(partial), retry)
         found = md5_of(partial)
         if found == remote.md5:
             partial.replace(file)
@@ -137,7 +133,12 @@ def fetch(remote: RemoteFile, file: Path, *, retry: RetryPolicy, progress: Count
         wrong = f"{remote.url}: its MD5 is {found}, expected {remote.md5}"
         if is_last_time:
             raise DownloadError(f"{wrong}; twice, so it is given up")
-        _LOGGER.info("%s; fetching all of it anew", wrong)
+        _LOGGER.warning("%s; fetching all of it anew", wrong)
+
+
+def web_client(**options: Any) -> httpx.Client:
+    """HTTP client that trusts the certificates of this computer, as other programs do; `options` as `httpx.Client`."""
+    return httpx.Client(verify=ssl.create_default_context(), **options)
 
 
 def md5_of(file: Path) -> str:
@@ -146,7 +147,7 @@ def md5_of(file: Path) -> str:
         return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def _persist(attempt: Callable[[], Result], url: str, *, reached: Callable[[], int], retry: RetryPolicy) -> Result:
+def _persist(attempt: Callable[[], Result], url: str, reached: Callable[[], int], retry: RetryPolicy) -> Result:
     """Repeat an attempt until it succeeds, or fails `n_tries` times in a row without reaching further than before."""
     furthest = reached()
 
@@ -156,7 +157,7 @@ def _persist(attempt: Callable[[], Result], url: str, *, reached: Callable[[], i
             furthest, state.attempt_number = reached(), 1
 
     def say(state: RetryCallState) -> None:
-        _LOGGER.info("%s: %s; trying again in %.0f s", url, _failure(state), state.upcoming_sleep)
+        _LOGGER.warning("%s: %s; trying again in %.0f s", url, _failure(state), state.upcoming_sleep)
 
     def give_up(state: RetryCallState) -> Result:
         error, end = _failure(state), f"given up after {state.attempt_number} tries"
@@ -237,13 +238,12 @@ def _checked_start(response: httpx.Response, remote: RemoteFile, start: int) -> 
 def _opened(url: str, headers: dict[str, str], retry: RetryPolicy) -> Iterator[httpx.Response]:
     """Open the server's answer to a request, if it is a success."""
     # Zenodo asks its users to say who they are, and turns away those who do not when it is busy
-    agent = f"soundness/{importlib.metadata.version('soundness')}"
-    headers = {"User-Agent": agent, "Accept-Encoding": "identity", **headers}
-    context = ssl.create_default_context()  # certificates of this computer, as of other programs
-    with (
-        httpx.Client(headers=headers, timeout=retry.timeout_seconds, follow_redirects=True, verify=context) as client,
-        closing(_answer(client, url)) as response,
-    ):
+    headers |= {"User-Agent": f"soundness/{importlib.metadata.version('soundness')}", "Accept-Encoding": "identity"}
+    try:
+        client = web_client(headers=headers, timeout=retry.timeout_seconds, follow_redirects=True)
+    except (httpx.InvalidURL, ValueError, ImportError) as error:
+        raise DownloadError(f"{url}: the proxy in the environment cannot be used: {error}") from None
+    with client, closing(_answer(client, url)) as response:
         yield response
 
 
@@ -253,12 +253,10 @@ def _answer(client: httpx.Client, url: str) -> httpx.Response:
     except httpx.UnsupportedProtocol as error:
         came = "" if str(error.request.url) == url else f", came a redirection to {error.request.url}"
         raise DownloadError(f"{url}: expected an address that begins with https:// or http://{came}") from None
-    except httpx.TransportError as error:
-        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+    except httpx.RequestError as error:
+        if isinstance(error, httpx.TooManyRedirects) or "CERTIFICATE_VERIFY_FAILED" in str(error):
             raise DownloadError(f"{url}: {_in_words(error)}") from None
         raise _TryAgainError(_in_words(error)) from None
-    except httpx.TooManyRedirects as error:
-        raise DownloadError(f"{url}: {_in_words(error)}") from None
     except (httpx.InvalidURL, ValueError) as error:  # no name of a host, such as a..b
         raise DownloadError(f"{url}: not a valid address: {error}") from None
     _check_status(response, url)
@@ -273,7 +271,7 @@ def _check_status(response: httpx.Response, url: str) -> None:
     if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
         raise _RangeRefusedError(message)
     if response.status_code in _TRIED_AGAIN:
-        raise _TryAgainError(message, asked_seconds=_asked_seconds(response.headers.get("Retry-After")))
+        raise _TryAgainError(message, asked_seconds=_asked_seconds(response.headers.get("Retry-After", "")))
     raise DownloadError(f"{url}: {message}")
 
 
@@ -293,13 +291,11 @@ def _announced_bytes(response: httpx.Response) -> int | None:
     return None if length is None else int(length)
 
 
-def _asked_seconds(retry_after: str | None) -> float:
+def _asked_seconds(retry_after: str) -> float:
     """Wait that a server asks for, in seconds or until a date; 0 if it asks for none."""
-    if retry_after is None:
-        return 0.0
-    if retry_after.strip().isdigit():
-        return float(retry_after)
     try:
+        if retry_after.strip().isdigit():
+            return float(retry_after)
         moment = parsedate_to_datetime(retry_after)
     except ValueError:
         return 0.0

@@ -20,7 +20,7 @@ from soundness.audio.reading import iter_audio
 from soundness.detectors.detector import Detector
 from soundness.detectors.protocol import RecordingScore
 from soundness.detectors.saving import load
-from soundness.errors import AudioError, DataError, SettingsError
+from soundness.errors import AudioError, DataError, SettingsError, UnreadableError
 from soundness.monitoring.event_log import EventLog, LogRow, open_log, plain
 from soundness.monitoring.webhook import AlarmSender, check_url
 from soundness.scoring.alarms import AlarmWindow
@@ -140,7 +140,7 @@ class Watch:
         except AudioError as error:
             if _stamp(path) is None:
                 self._fail(path, stamp, "gone before it could be read", detector)
-            elif _stamp(path) == stamp and _age_seconds(stamp) > _STILL_WRITTEN_SECONDS:
+            elif _stamp(path) == stamp and not (isinstance(error, UnreadableError) and _is_recent(stamp)):
                 self._fail(path, stamp, error.reason, detector)
             return
         if _stamp(path) in (stamp, None):  # else it was changed while it was read
@@ -169,24 +169,16 @@ class Watch:
         _LOGGER.warning("%s: %s", path, message)
 
     def _row(self, path: Path, stamp: Stamp, event: str, *, machine: str, message: str) -> LogRow:
-        size, mtime_ns = stamp
+        moment, name, (size, mtime_ns) = datetime.now(UTC).isoformat(timespec="milliseconds"), self._name(path), stamp
         return LogRow(
-            time=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            event=event,
-            machine=machine,
-            file=self._name(path),
-            size=size,
-            mtime_ns=mtime_ns,
-            message=message,
+            time=moment, event=event, machine=machine, file=name, size=size, mtime_ns=mtime_ns, message=message
         )
 
     def _window(self, detector: Detector) -> AlarmWindow | None:
-        if detector.alarm_rule is None:
-            return None
         name, rule = detector.machine_type, detector.alarm_rule
-        if name not in self._windows:
+        if rule is not None and name not in self._windows:
             self._windows[name] = AlarmWindow(rule, self.log.last_anomalous(name, rule.n_clips))
-        return self._windows[name]
+        return self._windows.get(name)
 
     def _detector(self, path: Path) -> Detector | None:
         if len(self.detectors) == 1:
@@ -205,9 +197,9 @@ def _stamp(path: Path) -> Stamp | None:
     return status.st_size, status.st_mtime_ns
 
 
-def _age_seconds(stamp: Stamp) -> float:
-    """Time since the last change; a clock that goes wrong only makes it larger."""
-    return abs(time.time() - stamp[1] / 1e9)
+def _is_recent(stamp: Stamp) -> bool:
+    """True if a file may still be being written; a clock that goes wrong only makes its age larger."""
+    return abs(time.time() - stamp[1] / 1e9) <= _STILL_WRITTEN_SECONDS
 
 
 def watch(
@@ -304,7 +296,7 @@ def _changes(folder: Path, *, poll_seconds: float) -> Iterator[None]:
             ignore_permission_denied=True,
         ):
             yield
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # of watchfiles where notifications or file descriptors are exhausted
         _LOGGER.info("%s: changes are not reported (%s); looking every %g s", folder, error, poll_seconds)
     while True:
         time.sleep(poll_seconds)

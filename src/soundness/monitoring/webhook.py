@@ -1,12 +1,13 @@
 """Alarms to another server: one JSON object each, by POST."""
 
+import json
 import logging
 import time
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 import httpx
 
+from soundness.data.download_http import web_client
 from soundness.errors import OutputError, SettingsError
 from soundness.monitoring.event_log import EventLog, LogRow
 
@@ -14,6 +15,7 @@ __all__ = ["AlarmSender", "check_url", "post"]
 
 _LOGGER = logging.getLogger(__name__)
 _TIMEOUT_SECONDS = 5.0
+_JSON = {"Content-Type": "application/json"}
 
 
 def check_url(url: str) -> None:
@@ -24,8 +26,12 @@ def check_url(url: str) -> None:
     SettingsError
         If it is none.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        address = httpx.URL(url)
+        is_usable = bool(address.host) and (address.port or 0) < 2**16 and address.raw_host.decode().encode("idna")
+    except (httpx.InvalidURL, ValueError) as error:
+        raise SettingsError(f"{url}: not a valid address: {error}") from None
+    if address.scheme not in ("http", "https") or not is_usable:
         raise SettingsError(f"{url}: expected an address that begins with https:// or http://")
 
 
@@ -37,11 +43,12 @@ def post(url: str, content: Mapping[str, object], *, timeout_seconds: float) -> 
     OutputError
         If the server could not be reached, or answered with anything but success.
     """
+    body = json.dumps(content).encode()  # ASCII: a file name that is no text goes, too
     try:
-        with httpx.stream("POST", url, json=content, timeout=timeout_seconds) as answer:
-            if not answer.is_success:
-                raise OutputError(f"{url}: not sent: HTTP {answer.status_code} {answer.reason_phrase}")
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        with web_client(headers=_JSON, timeout=timeout_seconds) as http, http.stream("POST", url, content=body) as got:
+            if not got.is_success:
+                raise OutputError(f"{url}: not sent: HTTP {got.status_code} {got.reason_phrase}")
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, OSError, ImportError) as error:
         raise OutputError(f"{url}: not sent: {str(error) or type(error).__name__}") from error
 
 

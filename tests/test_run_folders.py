@@ -17,7 +17,7 @@ def begin(folder, existing="refuse", **changes):
         kind="training",
         file_name="run.json",
         existing=existing,
-        parts=lambda before: [*(f"{name}.result" for name in before["machine_types"]), "work"],
+        parts=lambda file: [*(f"{name}.result" for name in read_identity(file)["machine_types"]), "work"],
     )
 
 
@@ -74,6 +74,22 @@ def test_replacing_removes_the_parts_of_the_earlier_run_and_nothing_else(finishe
     begin(finished, "replace", machine_types=["pump"])
     assert names(finished) == ["notes.txt", "run.json"]
     assert read_identity(finished / "run.json")["machine_types"] == ["pump"]
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"seed": 3'])
+def test_results_whose_parts_are_known_without_their_identity_are_replaced(finished, content):
+    (finished / "run.json").write_text(content)
+    begin_run(finished, IDENTITY, kind="training", file_name="run.json", existing="replace", parts=lambda _: ["work"])
+    assert names(finished) == ["fan.result", "notes.txt", "run.json"]
+    assert read_identity(finished / "run.json") == IDENTITY
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"seed": 3'])
+def test_results_whose_parts_are_in_a_damaged_identity_stay(finished, content):
+    (finished / "run.json").write_text(content)
+    with pytest.raises(OutputError, match=r"run\.json: not the file of a run; remove .* by hand"):
+        begin(finished, "replace")
+    assert names(finished) == ["fan.result", "notes.txt", "run.json", "work"]
 
 
 @pytest.mark.parametrize("existing", ["refuse", "resume", "replace"])

@@ -24,7 +24,7 @@ def begin_run(
     kind: str,
     file_name: str,
     existing: Existing,
-    parts: Callable[[Mapping[str, Any]], Iterable[str]],
+    parts: Callable[[Path], Iterable[str]],
 ) -> None:
     """Make a folder ready for results: a new one, one that is resumed, or one whose earlier results are removed.
 
@@ -41,8 +41,8 @@ def begin_run(
     existing
         Treatment of earlier results: refuse them, resume those of the same identity, or replace them.
     parts
-        Files and folders, relative to the folder, that results of an earlier identity consist of; nothing else is
-        removed.
+        Files and folders, relative to the folder, of which earlier results with that file of the identity consist;
+        nothing else is removed.
 
     Raises
     ------
@@ -62,14 +62,12 @@ def begin_run(
         write_whole(file, json.dumps(identity, indent=2) + "\n")
 
 
-def _remove(
-    folder: Path, file: Path, *, kind: str, existing: Existing, parts: Callable[[Mapping[str, Any]], Iterable[str]]
-) -> None:
+def _remove(folder: Path, file: Path, *, kind: str, existing: Existing, parts: Callable[[Path], Iterable[str]]) -> None:
     if not file.exists():
         raise OutputError(f"{folder}: exists, and is not the folder of a {kind} (no {file.name}); choose another")
     if existing != "replace":
         raise OutputError(f"{folder}: exists already; --overwrite replaces it, --resume goes on with it")
-    for part in [folder / name for name in parts(read_identity(file))]:
+    for part in [folder / name for name in parts(file)]:
         if part.is_dir():
             shutil.rmtree(part, ignore_errors=True)
         else:

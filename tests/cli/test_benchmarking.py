@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from command_line import refusal, soundness
+from soundness.benchmarking.results import BenchmarkResult
+from soundness.cli.tables import show_benchmark
 from soundness.evaluation.score_files import ClipScore, write_scores
 
 
@@ -58,3 +60,8 @@ def test_a_benchmark_prints_its_tables_and_logs_its_systems_unless_quiet(tmp_pat
     assert "deviation over seeds" in result.stdout
     assert "log-mel-knn: score" in result.stderr
     assert "log-mel-knn" not in soundness(*command, "-q").stderr
+
+
+def test_a_benchmark_or_demonstration_of_which_every_job_failed_ends_with_status_2() -> None:
+    result = BenchmarkResult(data="", machine_types=("fan",), separation={}, measured=(), failures=("fan: broken",))
+    assert show_benchmark(result, title="built-in data") == 2

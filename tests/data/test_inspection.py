@@ -4,6 +4,7 @@ import json
 import math
 import os
 from pathlib import Path
+from threading import active_count
 
 import numpy as np
 import pytest
@@ -277,3 +278,10 @@ def test_real_data_sets_measure_what_their_description_says(name: str) -> None:
         assert each.sample_rates == {16_000: n_clips}
         assert each.channels == {n_channels: n_clips}
     assert len(inspection.splits) == len(REAL[name])
+
+
+def test_few_recordings_are_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    before, n_threads = active_count(), []
+    inspect(machine(tmp_path / "fan", n_source=60), progress=lambda *_: n_threads.append(active_count() - before))
+    assert max(n_threads) <= 8

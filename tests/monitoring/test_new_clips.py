@@ -1,5 +1,8 @@
 """New recordings are read and scored as the detector does it, and refused by name where they cannot be used."""
 
+import os
+from threading import active_count
+
 import numpy as np
 import pytest
 
@@ -17,6 +20,13 @@ def test_new_clips_have_the_scores_of_the_detector_in_their_order(calibrated, tm
     assert [each.clip.path for each in new] == paths[::-1]
     assert [each.score for each in new] == [score_clip(detector, path) for path in paths[::-1]]
     assert done == [(count, 7) for count in range(1, 8)]
+
+
+def test_few_recordings_are_read_at_once(calibrated, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    paths, before, n_threads = [record(tmp_path / f"{seed}.wav", seed) for seed in range(20)], active_count(), []
+    read_new_clips(calibrated[0], list_clips(paths), progress=lambda *_: n_threads.append(active_count() - before))
+    assert max(n_threads) <= 2
 
 
 def test_statistics_of_several_clips_are_those_of_each(calibrated, tmp_path):

@@ -423,6 +423,32 @@ def test_an_interrupted_training_may_be_started_anew(hall, run):
     assert same(run(hall, existing="replace").separator, run(hall, out="whole").separator)
 
 
+def test_a_clip_that_cannot_be_read_leaves_an_interrupted_training_as_it_was(copied, run, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run(copied, progress=stop)
+    work = tmp_path / "s.soundness.training"
+    (work / "notes.txt").write_text("mine")
+    before = contents(work)
+    path = supplemental(copied, "pump", "noise")[0]
+    path.write_bytes(b"no audio")
+    for existing in ("replace", "resume"):
+        with pytest.raises(AudioError, match=re.escape(f"{path}: ")):
+            run(copied, existing=existing)
+    assert contents(work) == before
+    shutil.rmtree(work / "fit")
+    with pytest.raises(AudioError, match=re.escape(f"{path}: ")):
+        run(copied, existing="replace")
+    assert sorted(contents(work)) == ["notes.txt", "run.json"]
+
+
+def test_a_finished_training_removes_nothing_of_somebody_else(hall, run, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run(hall, progress=stop)
+    (tmp_path / "s.soundness.training" / "notes.txt").write_text("mine")
+    run(hall, existing="replace")
+    assert contents(tmp_path / "s.soundness.training") == {"notes.txt": b"mine"}
+
+
 @pytest.mark.parametrize(
     ("overrides", "options", "key"),
     [

@@ -187,6 +187,8 @@ def test_a_users_own_copy_of_a_system_is_that_system(tmp_path):
         (b"[scorer]\nn_neighbour = 1\n", r"mine\.toml: unknown setting 'scorer\.n_neighbour' \(did you mean 'n_neigh"),
         (b"xyzzy = 1\n", r"mine\.toml: unknown setting 'xyzzy'"),
         (b"[scorer]\nn_neighbors = 0\n", r"mine\.toml: scorer\.n_neighbors: "),
+        (b"[[scorer.members]]\nviews = 1\n", r"mine\.toml: unknown setting 'scorer\.members\.0\.views' \(.*'view'\?"),
+        (b"[autoencoder]\nname = 'x'\nlatent = 1\n", r"mine\.toml: unknown setting 'autoencoder\.latent'"),
         (b"log_mel = 3\n", r"mine\.toml: log_mel: "),
         (b"[log_mel]\nfmax = 9000\n", r"mine\.toml: .*log_mel\.fmax is 9000 Hz"),
     ],
@@ -196,6 +198,29 @@ def test_a_users_own_file_that_does_not_fit_is_refused_by_name(tmp_path, content
     path.write_bytes(content)
     with pytest.raises(SettingsError, match=message):
         load_settings(str(path))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("comparison", "nearest", r"unknown setting .*comparison' \(called 'distance' now\)"),
+        ("balance", "min", r"unknown setting .*balance' \(called 'normalization' now\)"),
+        ("whitening_scope", "pooled", r"unknown setting .*whitening_scope' \(it was removed: leave it out\)"),
+        ("n_components", 2, r"unknown setting .*n_components' \(it was removed: leave it out\)"),
+        ("fusion", "mean", r"unknown setting .*fusion' \(it was removed: leave it out\)"),
+        ("normalization", "after-min", r"normalization: .*'after-min' came \(a value of 'normalization_order' now\)"),
+        ("normalization", "before-min", r"normalization: .*'before-min' came \(a value of 'normalization_order' now\)"),
+    ],
+)
+def test_an_old_setting_is_refused_with_what_became_of_it(tmp_path, key, value, message):
+    path = tmp_path / "mine.toml"
+    for table in ("[scorer]", "[[scorer.members]]"):
+        path.write_text(f"{table}\n{key} = {value!r}\n", encoding="utf-8")
+        with pytest.raises(SettingsError, match=message) as caught:
+            load_settings(path)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(SettingsError, match=message):
+        load_settings("conditional", overrides=[f"scorer.{key}={value}"])
 
 
 def test_a_file_that_is_not_there_and_a_folder_are_refused_by_name(tmp_path):

@@ -117,12 +117,13 @@ def show_proposal(proposal: "AlarmProposal") -> None:
     show_lines("notes", proposal.notes)
 
 
-def show_benchmark(result: "BenchmarkResult", *, title: str) -> None:
-    """Show the figures of a benchmark, and its failures."""
+def show_benchmark(result: "BenchmarkResult", *, title: str) -> int:
+    """Show the figures of a benchmark, and its failures; give the exit status, 2 if all jobs failed."""
     if result.measured:
         show_table(f"{title}, per cent, mean ± deviation over seeds", result.table_rows(), n_left=3)
         show_table("summary", result.summary_rows(), n_left=2)
     show_lines(f"{len(result.failures)} failed", result.failures)
+    return int(bool(result.failures)) if result.measured else 2
 
 
 def _cells(difference: Difference | None) -> tuple[str, str, str, str]:

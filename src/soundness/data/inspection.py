@@ -1,5 +1,6 @@
 """Inspect a data set: count and measure its recordings, and report what is wrong with them."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -26,6 +27,7 @@ COLUMNS = (
 _SPLITS: tuple[Split, ...] = ("train", "test", "supplemental")
 _UNKNOWN = "unknown"
 _CONDITIONS_SHOWN = 4
+_MOST_WORKERS = 8  # recordings in memory at once, each of which may last hours
 
 Key = TypeVar("Key", str, int)
 
@@ -104,7 +106,8 @@ def inspect(data: PathLike, *, progress: CountProgress | None = None) -> Inspect
     measures: dict[Path, ClipMeasures] = {}
     problems = list(dataset.problems)
     warned: dict[tuple[str, Split, str], list[Path]] = {}
-    for n_done, (clip, found) in enumerate(zip(clips, map_recordings(_try_to_measure, clips), strict=True), start=1):
+    results = map_recordings(_try_to_measure, clips, n_workers=min(_MOST_WORKERS, os.cpu_count() or 1))
+    for n_done, (clip, found) in enumerate(zip(clips, results, strict=True), start=1):
         if isinstance(found, ClipMeasures):
             measures[clip.path] = found
             problems += _refusals(clip, found)

@@ -17,6 +17,8 @@ from soundness.threads import map_recordings
 
 __all__ = ["NewClip", "concatenate_clips", "read_new_clips"]
 
+_N_WORKERS = 2  # recordings in memory at once, each of which may last hours
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class NewClip:
@@ -67,7 +69,7 @@ def read_new_clips(
     if not clips:
         raise DataError("no recordings; expected normal ones")
     found = []
-    for done, new in enumerate(map_recordings(partial(_read, detector), clips), start=1):
+    for done, new in enumerate(map_recordings(partial(_read, detector), clips, n_workers=_N_WORKERS), start=1):
         found.append(new)
         if progress is not None:
             progress(done, len(clips))

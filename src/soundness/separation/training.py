@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -117,14 +118,9 @@ def train_separator(
     if _is_finished(out, work, existing):
         return TrainedSeparator(_finished(out, settings, seed=seed), ())
     identity = _identity(settings, found, chosen, before, seed=seed)
+    kept, held_out, notes = _read_sounds(found, settings, seed=seed, progress=progress)
+    recipes = _recipes(kept, chosen, data)
     begin_run(work, identity, kind="training", file_name=_RUN_FILE, existing=existing, parts=lambda _: [_FIT_FOLDER])
-    try:
-        kept, held_out, notes = _read_sounds(found, settings, seed=seed, progress=progress)
-        recipes = _recipes(kept, chosen, data)
-    except BaseException:
-        if not (work / _FIT_FOLDER).exists():  # nothing was trained
-            shutil.rmtree(work, ignore_errors=True)
-        raise
     with output_errors(work):
         fit = fit_separator(
             recipes,
@@ -139,7 +135,10 @@ def train_separator(
     tests = _cleanest(recipe for recipe in recipes_of(held_out) if recipe.machine_type in chosen)
     trained = _measured(Separator(fit.network, settings=settings, summary=summary), tests, progress=progress)
     save_separator(trained.separator, out)
-    shutil.rmtree(work, ignore_errors=True)
+    shutil.rmtree(work / _FIT_FOLDER, ignore_errors=True)
+    with suppress(OSError):  # the folder stays where it holds files of somebody else
+        (work / _RUN_FILE).unlink()
+        work.rmdir()
     return trained
 
 

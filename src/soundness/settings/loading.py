@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -26,6 +26,16 @@ __all__ = [
 
 DEFAULT_SYSTEM = "soundness"
 """System that is used where none is named; see docs/default_system.md."""
+
+_OLD_SETTINGS = {
+    "comparison": "called 'distance' now",
+    "balance": "called 'normalization' now",
+    "normalization=before-min": "a value of 'normalization_order' now",
+    "normalization=after-min": "a value of 'normalization_order' now",
+    "whitening_scope": "it was removed: leave it out",
+    "n_components": "it was removed: leave it out",
+    "fusion": "it was removed: leave it out",
+}
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -118,7 +128,7 @@ def _changed(tree: Mapping[str, Any], settings: BaseModel | None, key: list[str]
     if settings is None or name not in type(settings).model_fields:
         known = [] if settings is None else list(type(settings).model_fields)
         where = f"; known here: {', '.join(known)}" if known else ": this system has no network"
-        raise SettingsError(f"unknown setting {name!r}{_suggestion(name, known)}{where}")
+        raise SettingsError(f"unknown setting {name!r}{_hint(name, known)}{where}")
     if not rest:
         return {**tree, name: value}
     below = getattr(settings, name)
@@ -144,10 +154,11 @@ def validated(model: type[Model], values: Mapping[str, Any], *, origin: str = "s
         first = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        suggestion = _suggestion(str(first["loc"][-1]), _names_beside(model, first["loc"]))
-        raise SettingsError(f"{origin}: unknown setting {key!r}{suggestion}")
+        hint = _hint(str(first["loc"][-1]), _names_beside(model, first["loc"]))
+        raise SettingsError(f"{origin}: unknown setting {key!r}{hint}")
     message = first["msg"].removeprefix("Value error, ")
-    came = f"{key}: {message}; {first['input']!r} came" if key else message
+    hint = _hint(f"{key.rpartition('.')[2]}={first['input']}", [])
+    came = f"{key}: {message}; {first['input']!r} came{hint}" if key else message
     raise SettingsError(f"{origin}: {came}")
 
 
@@ -160,8 +171,14 @@ def _without_network(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 def _names_beside(model: Any, location: tuple[int | str, ...]) -> list[str]:
     for part in location[:-1]:
-        model = type(model.model_fields[str(part)].default)
+        if isinstance(part, str):  # not the index of a member
+            annotation = model.model_fields[part].annotation
+            model = next(kind for kind in (annotation, *get_args(annotation)) if hasattr(kind, "model_fields"))
     return list(model.model_fields)
+
+
+def _hint(name: str, known: list[str]) -> str:
+    return f" ({_OLD_SETTINGS[name]})" if name in _OLD_SETTINGS else _suggestion(name, known)
 
 
 def _suggestion(name: str, known: list[str]) -> str:

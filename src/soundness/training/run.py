@@ -28,7 +28,7 @@ from soundness.representations.protocol import (
     find_representation,
     network_plan,
 )
-from soundness.run_folders import Existing, begin_run
+from soundness.run_folders import Existing, begin_run, read_identity
 from soundness.scoring.calibration import Calibration, Threshold
 from soundness.scoring.protocol import Scorer, TrainingVectors
 from soundness.scoring.scorers import find_scorer
@@ -204,7 +204,7 @@ class _Run:
             kind="training",
             file_name=_RUN_FILE,
             existing=existing,
-            parts=lambda before: [*(f"{name}{SUFFIX}" for name in before["machine_types"]), _WORK_FOLDER],
+            parts=lambda file: [*(f"{name}{SUFFIX}" for name in read_identity(file)["machine_types"]), _WORK_FOLDER],
         )
 
     def train(self, dataset: Dataset) -> list[Detector]:

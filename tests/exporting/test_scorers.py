@@ -23,7 +23,7 @@ SCORERS_TO_EXPORT = [
         "is_standardised": True,
         "normalization": "min",
     },
-    {"distance": "nearest", "whitening": "shrunk", "normalization": "none", "synthetic_neighbors": 2},
+    {"distance": "nearest", "whitening": "shrunk", "normalization": "min", "synthetic_neighbors": 2},
     {"name": "fused", "distance": "density-ratio", "whitening": "shrunk", "normalization": "min"},
     {"distance": "nearest", "whitening": "shrunk", "is_standardised": True, "anomaly_width": 1.0},
     {

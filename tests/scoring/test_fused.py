@@ -66,11 +66,3 @@ def test_a_member_whose_view_is_not_there_is_refused():
     chosen = ScorerSettings(name="fused", members=(MemberSettings(view=2),))
     with pytest.raises(SettingsError, match=r"scorer\.members: view 2 \(counted from 0\) of 2 views"):
         FusedScorer.fit(training_of(5, 5), chosen)
-
-
-def test_clips_join_a_fused_scorer_one_member_of_which_has_one_domain():
-    training = training_of(8, 8)
-    members = (MemberSettings(view=0, normalization="none"), MemberSettings(view=1))
-    scorer = FusedScorer.fit(training, ScorerSettings(name="fused", members=members))
-    new = replace(training_of(8, 8, seed=1), clip_domains=np.full(16, 2))
-    assert scorer.enrolled(new).scorers[0].bank.own.shape == (32, 2)

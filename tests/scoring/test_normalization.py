@@ -1,7 +1,6 @@
 """Distances to several domains made comparable, by hand."""
 
 import numpy as np
-import pytest
 
 from soundness.scoring.normalization import new_normalization
 
@@ -21,7 +20,6 @@ def test_z_scores_by_hand():
     np.testing.assert_allclose(z_scores(np.array([[4.0, 4.0]])), [[2 / np.sqrt(2 / 3), -8 / np.sqrt(8)]])
 
 
-@pytest.mark.parametrize("name", ["none", "min"])
-def test_raw_distances_stay_as_they_are(name):
+def test_raw_distances_stay_as_they_are():
     distances = np.array([[4.0, -1.0]])
-    assert np.array_equal(new_normalization(name, np.ones(3), np.zeros(3, int), n_domains=2)(distances), distances)
+    assert np.array_equal(new_normalization("min", np.ones(3), np.zeros(3, int), n_domains=2)(distances), distances)

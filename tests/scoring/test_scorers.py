@@ -14,7 +14,7 @@ from soundness.scoring.protocol import ANY_DOMAIN, TrainingVectors
 from soundness.scoring.scorers import SCORERS
 from soundness.settings.scoring import ScorerSettings
 
-NORMALIZATIONS = ("none", "min", "z-score", "quantile")
+NORMALIZATIONS = ("min", "z-score", "quantile")
 
 
 WITH_WHITENINGS = [(distance, whitening, "z-score") for distance, whitening in product(DISTANCES, WHITENINGS)]
@@ -109,7 +109,7 @@ class TestEveryCombination:
         fresh = TrainingVectors(
             vectors=np.broadcast_to(new.vectors[:, :1] + 30.0, shape).copy(),
             own_conditions=np.zeros(6, int),
-            clip_domains=np.full(6, 0 if chosen.normalization == "none" else 2),
+            clip_domains=np.full(6, 2),
             condition_domains=training.condition_domains,
             view_sizes=training.view_sizes,
         )

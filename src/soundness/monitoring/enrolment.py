@@ -176,7 +176,7 @@ def _vectors(detector: Detector, new: Sequence[NewClip], domain: str) -> Trainin
     return TrainingVectors(
         vectors=vectors,
         own_conditions=np.full(len(vectors), own),
-        clip_domains=np.full(len(vectors), index if detector.settings.scorer.normalization != "none" else 0),
+        clip_domains=np.full(len(vectors), index),
         condition_domains=np.full(vectors.shape[1], ANY_DOMAIN),  # a scorer that is fitted knows them already
     )
 
@@ -280,8 +280,7 @@ def _notes(
         nearest = detector.summary.conditions[int(training.own_conditions[0])]
         found.append(f"the network is not trained anew: it reads them as {nearest}, the nearest condition")
     if settings.scorer.whitening != "none":
-        has_domains = settings.scorer.normalization != "none"
-        found.append(f"whitening is {'fitted to all clips' if has_domains else 'kept: that of the clips before'}")
+        found.append("whitening is fitted to all clips")
     if settings.scorer.normalization in ("z-score", "quantile"):
         found.append(f"the normalization of {domain or 'normal'} is by the left-out distances of its clips")
     found.append("calibration scores of the clips before are kept, so their share in p-values is that of before")

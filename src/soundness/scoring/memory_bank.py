@@ -1,7 +1,7 @@
 """Memory bank: normal clips as they are compared, and distances of other clips to them: float64 NumPy."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
 
@@ -65,11 +65,10 @@ class MemoryBank:
         if not training.is_spectrum:
             settings = _without_expected_changes(settings)
         whitening = whitening_matrix(training.own, training.clip_domains, settings)
-        pooled = _pooled(training, settings)
-        labels = pooled.condition_domains
-        n_domains = 1 + int(pooled.clip_domains.max())
+        labels = training.condition_domains
+        n_domains = 1 + int(training.clip_domains.max())
         conditions = (labels == np.arange(n_domains)[:, None]) | (labels == ANY_DOMAIN)
-        return cls._build(training.own, pooled.clip_domains, conditions, whitening=whitening, settings=settings)
+        return cls._build(training.own, training.clip_domains, conditions, whitening=whitening, settings=settings)
 
     @classmethod
     def _build(
@@ -199,15 +198,13 @@ class MemoryBank:
             Normal clips. A domain that the bank does not have yet is the one after its last. Clips are compared with a
             domain under the own conditions of the clips that join it, too.
         """
-        pooled = _pooled(training, self.settings)
-        n_domains = max(len(self.domain_conditions), 1 + int(pooled.clip_domains.max()))
+        n_domains = max(len(self.domain_conditions), 1 + int(training.clip_domains.max()))
         conditions = np.zeros((n_domains, self.domain_conditions.shape[1]), np.bool_)
         conditions[: len(self.domain_conditions)] = self.domain_conditions
-        conditions[pooled.clip_domains, pooled.own_conditions] = True
-        domains = np.concatenate([self.domains, pooled.clip_domains])
-        own, whitening = np.concatenate([self.own, pooled.own]), self.whitening
-        if self.settings.normalization != "none":
-            whitening = whitening_matrix(own, domains, self.settings)
+        conditions[training.clip_domains, training.own_conditions] = True
+        domains = np.concatenate([self.domains, training.clip_domains])
+        own = np.concatenate([self.own, training.own])
+        whitening = whitening_matrix(own, domains, self.settings)
         return self._build(own, domains, conditions, whitening=whitening, settings=self.settings)
 
     @cached_property
@@ -280,17 +277,6 @@ def _distances(
 
 def _without_expected_changes(settings: ScorerSettings) -> ScorerSettings:
     return settings.model_copy(update={"anomaly_width": 0.0})
-
-
-def _pooled(training: TrainingVectors, settings: ScorerSettings) -> TrainingVectors:
-    """The clips, in one domain where the settings say so."""
-    if settings.normalization != "none":
-        return training
-    return replace(
-        training,
-        clip_domains=np.zeros_like(training.clip_domains),
-        condition_domains=np.full_like(training.condition_domains, ANY_DOMAIN),
-    )
 
 
 def _whitened(vectors: Array, whitening: Array | None) -> Array:

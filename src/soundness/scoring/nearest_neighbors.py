@@ -105,7 +105,7 @@ class NearestNeighborScorer(Scorer):
         Left-out distances of the clips before stay as they were; those of the new ones are computed as in a training.
         """
         n_domains, n_conditions = self.bank.domain_conditions.shape
-        if self.settings.normalization != "none" and training.clip_domains.max() > n_domains:
+        if training.clip_domains.max() > n_domains:
             raise DataError(f"domain {training.clip_domains.max()}; expected one of 0 to {n_domains}")
         expected = (n_conditions, self.bank.own.shape[1])
         if training.vectors.shape[1:] != expected:

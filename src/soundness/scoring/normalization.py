@@ -77,7 +77,7 @@ def new_normalization(name: str, left_out: Array, domains: NDArray[np.int64], *,
     Parameters
     ----------
     name
-        ``none``, ``min``, ``z-score`` or ``quantile``.
+        ``min``, ``z-score`` or ``quantile``.
     left_out
         Distance of each normal clip to its own domain without it; infinite where it is alone there, shape ``(clip,)``.
     domains
@@ -85,7 +85,7 @@ def new_normalization(name: str, left_out: Array, domains: NDArray[np.int64], *,
     n_domains
         Number of domains.
     """
-    if name in ("none", "min"):
+    if name == "min":
         return Raw()
     samples = [_own_or_all(left_out, domains, domain) for domain in range(n_domains)]
     if name == "quantile":

@@ -32,9 +32,8 @@ _OLD_SETTINGS = {
     "balance": "called 'normalization' now",
     "normalization=before-min": "a value of 'normalization_order' now",
     "normalization=after-min": "a value of 'normalization_order' now",
-    "whitening_scope": "it was removed: leave it out",
-    "n_components": "it was removed: leave it out",
-    "fusion": "it was removed: leave it out",
+    "normalization=none": "it was removed: 'min' is nearest to it",
+    **dict.fromkeys(("whitening_scope", "n_components", "fusion"), "it was removed: leave it out"),
 }
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -9,7 +9,7 @@ from soundness.settings.fields import PositiveInt, StrictSettings
 __all__ = ["DistanceName", "MemberSettings", "NormalizationName", "ScorerSettings"]
 
 DistanceName = Literal["nearest", "density-ratio", "mahalanobis"]
-NormalizationName = Literal["none", "min", "z-score", "quantile"]
+NormalizationName = Literal["min", "z-score", "quantile"]
 
 
 class MemberSettings(StrictSettings):
@@ -56,10 +56,9 @@ class ScorerSettings(StrictSettings):
     anomaly_level: float = Field(default=0.1, gt=0.0, le=1000.0)
     """Size of that change in each band, in the unit of the vectors: dB of a log-mel."""
     normalization: NormalizationName = "z-score"
-    """Way in which the distances of a clip to several domains become one score. ``none``: all clips are one domain;
-    ``min``: the smallest distance; ``z-score``: the smallest after subtracting the mean of the domain's left-out
-    training distances and dividing by their deviation; ``quantile``: the smallest after each became the negative
-    logarithm of the share of left-out training distances above it."""
+    """Way in which the distances of a clip to several domains become one score. ``min``: the smallest; ``z-score``: the
+    smallest after subtracting the mean of the domain's left-out training distances and dividing by their deviation;
+    ``quantile``: the smallest after each became the negative logarithm of the share of such distances above it."""
     normalization_order: Literal["before-min", "after-min"] = "before-min"
     """``before-min``: the distance to each domain is normalized with its own training distances, then the smallest is
     taken; ``after-min``: the smallest distance is normalized with those of the domain that gave it."""

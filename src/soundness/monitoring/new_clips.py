@@ -50,21 +50,11 @@ def read_new_clips(
 ) -> list[NewClip]:
     """Read and score recordings, each of which must be usable and hold sound.
 
-    Parameters
-    ----------
-    detector
-        Detector of any system.
-    clips
-        Recordings, from `soundness.data.datasets.list_clips`.
-    progress
-        Called with the number of recordings done and the total.
-
     Raises
     ------
     DataError
-        If there is no recording.
-    AudioError
-        If one cannot be used, is digital silence, or has another number of channels than the training clips.
+        If there is no recording; an `AudioError` if one cannot be used, is digital silence, or has another number of
+        channels than the training clips.
     """
     if not clips:
         raise DataError("no recordings; expected normal ones")

@@ -229,23 +229,10 @@ DISTANCES: dict[str, type[Distance]] = {
 
 
 def nearest_distances(queries: Array, bank: Array, *, n_neighbors: int) -> Array:
-    """Mean Euclidean distance of each query to its nearest vectors of a bank.
+    """Mean Euclidean distance of each query to its nearest vectors of a bank, shape ``(query,)``; infinite without any.
 
-    Differences are taken before they are squared: expanded squares lose digits.
-
-    Parameters
-    ----------
-    queries
-        Shape ``(query, feature)``.
-    bank
-        Shape ``(clip, feature)``.
-    n_neighbors
-        Number of distances that are averaged; all of the bank where it holds fewer.
-
-    Returns
-    -------
-    Array
-        Shape ``(query,)``; infinite where the bank is empty.
+    ``queries`` have the shape ``(query, feature)``, the bank ``(clip, feature)``; up to ``n_neighbors`` distances are
+    averaged. Differences are taken before they are squared: expanded squares lose digits.
     """
     if len(bank) == 0:
         return np.full(len(queries), np.inf)

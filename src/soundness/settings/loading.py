@@ -105,7 +105,7 @@ def _read_system(system: PathLike | SystemSettings) -> tuple[str, dict[str, Any]
             raise SettingsError(f"{system}: not a readable settings file: {error}") from None
     names = system_names()
     if system not in names:
-        raise SettingsError(f"no system {system!r}{_suggestion(system, names)}; there are {', '.join(names)}")
+        raise SettingsError(f"no system {system!r}{_hint(system, names)}; there are {', '.join(names)}")
     text = resources.files("soundness.settings").joinpath("systems", f"{system}.toml").read_text(encoding="utf-8")
     return system, {"name": system, **tomllib.loads(text)}
 
@@ -177,9 +177,6 @@ def _names_beside(model: Any, location: tuple[int | str, ...]) -> list[str]:
 
 
 def _hint(name: str, known: list[str]) -> str:
-    return f" ({_OLD_SETTINGS[name]})" if name in _OLD_SETTINGS else _suggestion(name, known)
-
-
-def _suggestion(name: str, known: list[str]) -> str:
     near = get_close_matches(name, known, n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+    found = _OLD_SETTINGS.get(name, f"did you mean {near[0]!r}?" if near else "")
+    return f" ({found})" if found else ""

@@ -1,6 +1,7 @@
 """The documents are true: their examples run as they stand, and their links lead somewhere."""
 
 import os
+import pkgutil
 import re
 import subprocess
 import sys
@@ -91,6 +92,21 @@ def test_the_architecture_names_every_room() -> None:
     modules = [path.stem for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()]
     missing = [name for name in modules if not name.startswith("__") and f"`{name}`" not in text]
     assert not missing
+
+
+def test_every_name_that_a_docstring_or_a_page_refers_to_is_there() -> None:
+    files = [*(ROOT / "src" / "soundness").rglob("*.py"), *(ROOT / "docs").glob("*.md")]
+    names = {name for file in files for name in re.findall(r"`(soundness(?:\.\w+)+)", file.read_text(encoding="utf-8"))}
+    assert len(names) > 50
+    assert not [name for name in sorted(names) if not is_there(name)]
+
+
+def is_there(name: str) -> bool:
+    try:
+        pkgutil.resolve_name(name)
+    except (ImportError, AttributeError):
+        return False
+    return True
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -198,7 +198,7 @@ class Fitted:
     network
         Outcome of its network's training; ``None`` without one.
     frame_covariances
-        See `soundness.scoring.scorers.TrainingVectors`; the domains in alphabetical order.
+        See `soundness.scoring.protocol.TrainingVectors`; the domains in alphabetical order.
     view_sizes, n_bands
         See there.
     notes

@@ -62,7 +62,7 @@ def whole_file(path: Path, *, is_durable: bool = True) -> Iterator[Path]:
                 partial.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, content: bytes | str) -> None:
+def write_whole(path: Path, content: bytes | str, *, is_durable: bool = True) -> None:
     """Write a file, text as UTF-8; see `whole_file`.
 
     Raises
@@ -70,7 +70,7 @@ def write_whole(path: Path, content: bytes | str) -> None:
     OutputError
         If it cannot be written.
     """
-    with whole_file(path) as partial:
+    with whole_file(path, is_durable=is_durable) as partial:
         partial.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
 
 

@@ -1,6 +1,8 @@
 """Log-mels that were kept are the same to the last bit, and belong to one recording, system and separator."""
 
 import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -32,7 +34,27 @@ def test_what_is_kept_is_given_back_to_the_last_bit(store, recording, small):
     assert found.log_mel.dtype == np.float32
     assert np.array_equal(found.log_mel, kept().log_mel)
     assert (found.has_sound, found.n_samples) == (True, 4321)
-    assert [path.suffix for path in store.folder.iterdir()] == [".npz"]
+    assert [path.suffix for path in store.folder.iterdir()] == [".logmel"]
+
+
+@pytest.mark.parametrize("n_bytes", [0, 5, 17, 100])
+def test_an_entry_that_was_cut_is_none(store, recording, small, n_bytes):
+    store.put(recording, small(), kept(), separator="")
+    (file,) = store.folder.iterdir()
+    file.write_bytes(file.read_bytes()[:n_bytes])
+    assert store.get(recording, small(), separator="") is None
+
+
+def test_entries_are_read_in_many_threads_at_once(store, recording, small):
+    store.put(recording, small(), kept(), separator="")
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda _: store.get(recording, small(), separator="").log_mel.sum(), range(2_000)))
+    finally:
+        sys.setswitchinterval(interval)
+    assert len(set(found)) == 1
 
 
 def test_another_separator_rate_channel_or_log_mel_is_another_entry(store, recording, small):

@@ -194,6 +194,29 @@ def test_a_system_that_fails_leaves_the_others_their_figures(fan, tmp_path):
     assert result.failures[0].startswith("conditional, seed 0: ")
 
 
+BROKEN_PART = """
+from soundness.representations.statistics import MeanLogMel
+
+class Broken(MeanLogMel):
+    @classmethod
+    def fit(cls, machines, settings, context):
+        raise ZeroDivisionError("a bug")
+"""
+
+
+def test_a_bug_in_one_system_leaves_the_others_their_figures_and_keeps_its_traceback(
+    fan, tmp_path, monkeypatch, caplog
+):
+    (tmp_path / "broken_part.py").write_text(BROKEN_PART)
+    monkeypatch.syspath_prepend(tmp_path)
+    broken = systems("log-mel-whitened", overrides=["representation=broken_part:Broken"])
+    plan = BenchmarkPlan(systems=[*broken, *systems("log-mel-knn")], seeds=[0])
+    result, _ = benchmark(fan, tmp_path / "out", plan)
+    assert [one.system for one in result.measured] == ["log-mel-knn"]
+    assert result.failures == ("log-mel-whitened: ZeroDivisionError: a bug",)
+    assert "in fit" in caplog.text
+
+
 @pytest.mark.slow
 def test_a_separator_is_trained_once_for_all_that_want_the_same(hall, tmp_path):
     names = ("conditional", "fully-connected", "log-mel-knn")

@@ -1,18 +1,20 @@
 """Log-mels of recordings kept on disk, so that several systems compute each once."""
 
 import hashlib
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from soundness.atomic_files import whole_file
+from soundness.atomic_files import write_whole
 from soundness.settings.system import SystemSettings
 
 __all__ = ["CachedLogMel", "LogMelCache"]
 
-_FORMAT = "2"  # changes whenever a recording's log-mel changes, even in its last bits
+_HEADER = struct.Struct("<IIQ?")  # bands, frames, samples, has sound; .npy's would be parsed, which is not thread-safe
+_FORMAT = "3"  # changes whenever a recording's log-mel changes, even in its last bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +44,18 @@ class LogMelCache:
         ``separator`` is the fingerprint of the separator that is applied; empty for none.
         """
         try:
-            with np.load(self._file(recording, settings, separator)) as kept:
-                return CachedLogMel(kept["log_mel"], bool(kept["has_sound"]), int(kept["n_samples"]))
-        except FileNotFoundError:
+            content = self._file(recording, settings, separator).read_bytes()
+            n_mels, n_frames, n_samples, has_sound = _HEADER.unpack_from(content)
+            log_mel = np.frombuffer(content, "<f4", offset=_HEADER.size).reshape(n_mels, n_frames)
+        except (FileNotFoundError, struct.error, ValueError):  # none, or cut short by a crash of the computer
             return None
+        return CachedLogMel(log_mel.astype(np.float32), has_sound, n_samples)
 
     def put(self, recording: Path, settings: SystemSettings, kept: CachedLogMel, *, separator: str) -> None:
         """Keep the log-mel of a recording; see `get`."""
+        header = _HEADER.pack(*kept.log_mel.shape, kept.n_samples, kept.has_sound)
         file = self._file(recording, settings, separator)
-        with whole_file(file, is_durable=False) as partial, partial.open("wb") as stream:
-            np.savez(stream, log_mel=kept.log_mel, has_sound=kept.has_sound, n_samples=kept.n_samples)
+        write_whole(file, header + kept.log_mel.astype("<f4").tobytes(), is_durable=False)
 
     def _file(self, recording: Path, settings: SystemSettings, separator: str) -> Path:
         status = recording.stat()
@@ -64,4 +68,4 @@ class LogMelCache:
             settings.log_mel.model_dump_json(),
             separator,
         )
-        return self.folder / f"{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()}.npz"
+        return self.folder / f"{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()}.logmel"

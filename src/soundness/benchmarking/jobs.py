@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import multiprocessing
 import os
 import threading
@@ -34,6 +35,8 @@ from soundness.training.duration import expected_seconds
 from soundness.training.run import Caches, TrainingPlan, train_planned
 
 __all__ = ["Job", "SharedSeparators", "enter_worker", "is_random", "plan_jobs", "run_all"]
+
+_LOGGER = logging.getLogger(__name__)
 
 _SETTINGS_OF_A_NETWORK = {"audio", "log_mel", "separation", "pseudo_labels", "scope"}
 
@@ -178,7 +181,12 @@ def run_all(
                     n_done += 1
                     if progress is not None:
                         progress("systems and seeds", n_done, len(jobs))
-                    yield *future.result(), job
+                    error = future.exception()
+                    if error is not None:  # a bug, which keeps its traceback and leaves the other jobs alone
+                        _LOGGER.error("%s", job.name, exc_info=error)
+                        yield None, f"{type(error).__name__}: {error}", job
+                    else:
+                        yield *future.result(), job
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

@@ -9,7 +9,6 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from soundness.aliases import PathLike
 from soundness.errors import SettingsError
 from soundness.settings.separation import SeparatorSettings
 from soundness.settings.system import SystemSettings
@@ -51,7 +50,7 @@ def system_descriptions() -> dict[str, str]:
 
 
 def load_settings(
-    system: PathLike | SystemSettings = DEFAULT_SYSTEM, *, overrides: Iterable[str] = ()
+    system: Path | str | SystemSettings = DEFAULT_SYSTEM, *, overrides: Iterable[str] = ()
 ) -> SystemSettings:
     """Load the settings of a system, with some of them changed.
 
@@ -94,7 +93,7 @@ def load_separator_settings(*, overrides: Iterable[str] = ()) -> SeparatorSettin
     return validated(SeparatorSettings, tree, origin=" ".join(f"--set {override}" for override in overrides))
 
 
-def _read_system(system: PathLike | SystemSettings) -> tuple[str, dict[str, Any]]:
+def _read_system(system: Path | str | SystemSettings) -> tuple[str, dict[str, Any]]:
     if isinstance(system, SystemSettings):
         return system.name, system.model_dump()
     path, system = Path(system), str(system)

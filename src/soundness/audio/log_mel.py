@@ -79,7 +79,8 @@ class LogMel:
         spectrum = np.fft.rfft(frames * self._window)  # (frame, bin)
         floor = np.float32(10 ** (settings.floor_db * settings.power / 20))
         with np.errstate(over="ignore", invalid="ignore"):  # not finite where it is too loud, which readers refuse
-            magnitude = (np.square(spectrum.real) + np.square(spectrum.imag)).astype(np.float32)
+            np.square(spectrum.view(np.float64), out=spectrum.view(np.float64))  # in place: large memory is slow to get
+            magnitude = (spectrum.real + spectrum.imag).astype(np.float32)
             if settings.power != 2.0:
                 magnitude = magnitude ** np.float32(settings.power / 2)
             by_bin = np.ascontiguousarray(magnitude.T)  # (bin, frame)

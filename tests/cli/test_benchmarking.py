@@ -2,30 +2,11 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from command_line import refusal, soundness
 from soundness.benchmarking.results import BenchmarkResult
 from soundness.cli.tables import show_benchmark
-from soundness.evaluation.score_files import ClipScore, write_scores
-
-
-@pytest.fixture
-def systems(tmp_path: Path) -> tuple[Path, Path]:
-    """Scores of a better and a worse system, of names as in 2021."""
-    rng = np.random.default_rng(0)
-    names = [
-        f"section_00_{domain}_test_{label}_{number:04}.wav"
-        for domain in ("source", "target")
-        for label in ("normal", "anomaly")
-        for number in range(20)
-    ]
-    noise = dict(zip(names, rng.normal(size=len(names)), strict=True))
-    for folder, gain in (("better", 3.0), ("worse", 0.5)):
-        rows = [ClipScore(name, float(noise[name] + gain * ("anomaly" in name)), 0) for name in names]
-        write_scores(tmp_path / folder, "fan", "section_00", rows)
-    return tmp_path / "better", tmp_path / "worse"
 
 
 def test_a_submission_is_written_and_evaluates_as_its_scores_do(systems: tuple[Path, Path], tmp_path: Path) -> None:

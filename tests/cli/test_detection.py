@@ -12,28 +12,10 @@ import soundfile
 from command_line import refusal, soundness
 from permissions import unprivileged
 from recordings import BROKEN, RATE, write, write_broken
-from soundness.evaluation.score_files import ClipScore, write_scores
 from soundness.sealed_files import FORMATS
 from soundness.settings.loading import system_descriptions
 
 TINY = ("--set", "training.max_steps=4", "--set", "training.steps_per_epoch=2", "--set", "autoencoder.channels=[2, 2]")
-
-
-@pytest.fixture
-def systems(tmp_path: Path) -> tuple[Path, Path]:
-    """Scores of a better and a worse system, of names as in 2021."""
-    rng = np.random.default_rng(0)
-    names = [
-        f"section_00_{domain}_test_{label}_{number:04}.wav"
-        for domain in ("source", "target")
-        for label in ("normal", "anomaly")
-        for number in range(20)
-    ]
-    noise = dict(zip(names, rng.normal(size=len(names)), strict=True))
-    for folder, gain in (("better", 3.0), ("worse", 0.5)):
-        rows = [ClipScore(name, float(noise[name] + gain * ("anomaly" in name)), 0) for name in names]
-        write_scores(tmp_path / folder, "fan", "section_00", rows)
-    return tmp_path / "better", tmp_path / "worse"
 
 
 def test_a_folder_of_recordings_becomes_scores_and_figures(tmp_path: Path, pump: Path, run: Path) -> None:

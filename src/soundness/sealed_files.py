@@ -25,7 +25,7 @@ __all__ = [
     "write_sealed",
 ]
 
-FORMATS = {"detector": 8, "separator": 3}
+FORMATS = {"detector": 9, "separator": 3}
 """Version of each kind of file; a file of another one is refused."""
 
 SUFFIX = ".soundness"

@@ -11,7 +11,7 @@ from soundness.errors import AudioError
 @pytest.mark.parametrize("score", [np.nan, np.inf, -np.inf])
 def test_a_score_that_is_not_finite_is_refused(score):
     with pytest.raises(AudioError, match=r"^its score is -?(nan|inf)$"):
-        RecordingScore(anomaly_score=score, decision=0, p_value=None, notes=())
+        RecordingScore(anomaly_score=score, threshold=1.0, decision=0, p_value=None, notes=())
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,14 @@ def test_a_recording_that_is_read_in_part_is_noted(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros(16_000), 8_000)
     assert cut_notes(tmp_path / "a.wav", 0.5) == ("only the first 0.5 s of 2 s were scored",)
     assert cut_notes(tmp_path / "a.wav", 2.0) == cut_notes(tmp_path / "a.wav", None) == ()
+
+
+@pytest.mark.parametrize(
+    ("decision", "cannot_tell", "verdict"),
+    [(0, "", "normal"), (1, "", "anomalous"), (0, "digital silence", "cannot tell"), (1, "1 s long", "cannot tell")],
+)
+def test_a_verdict_is_given_only_where_a_decision_holds(decision, cannot_tell, verdict):
+    found = RecordingScore(
+        anomaly_score=0.5, threshold=1.0, decision=decision, p_value=None, notes=(), cannot_tell=cannot_tell
+    )
+    assert found.verdict == verdict

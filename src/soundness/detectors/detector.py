@@ -122,6 +122,7 @@ class Detector:
         with audio_errors_at(path):
             return RecordingScore(
                 anomaly_score=score,
+                threshold=self.threshold.value,
                 decision=self.decide(score),
                 p_value=self.p_value(score),
                 notes=(*notes, *cut_notes(path, max_seconds)),

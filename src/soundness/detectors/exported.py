@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # it is loaded when the first graph is
 
 __all__ = ["ABOUT_SUFFIX", "FORMAT", "GRAPH_SUFFIX", "Answer", "ExportedDetector", "fingerprint", "load_exports"]
 
-FORMAT = 2
+FORMAT = 3
 GRAPH_SUFFIX = ".onnx"
 ABOUT_SUFFIX = ".json"
 _CHECKSUM = "sha256"
@@ -142,6 +142,7 @@ class ExportedDetector:
             score = float(answer.scores[0])
             return RecordingScore(
                 anomaly_score=score,
+                threshold=self.threshold,
                 decision=self.decide(score),
                 p_value=None if answer.p_values is None else float(answer.p_values[0]),
                 notes=(*self._notes(waveform), *cut_notes(path, max_seconds)),

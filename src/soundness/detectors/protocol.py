@@ -3,15 +3,41 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from soundness.audio.reading import read_info
 from soundness.errors import AudioError
 from soundness.scoring.alarms import AlarmRule
 
-__all__ = ["NOT_CALIBRATED", "AnyDetector", "RecordingScore", "cut_notes", "recording_notes"]
+__all__ = ["NOT_CALIBRATED", "AnyDetector", "RecordingScore", "Verdict", "WindowScore", "cut_notes", "recording_notes"]
 
 NOT_CALIBRATED = "not calibrated, so there are no p-values; soundness calibrate makes some"
+
+Verdict = Literal["anomalous", "normal", "cannot tell"]
+"""Answer for a person; no recording is called normal that could not be judged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowScore:
+    """Score of one window of a long recording.
+
+    Parameters
+    ----------
+    start_seconds, seconds
+        Start of the window in the recording, and its length.
+    anomaly_score
+        Higher is more anomalous.
+    p_value
+        P-value of the window on its own; ``None`` without a calibration.
+    decision
+        1 if a recording with this most anomalous window is anomalous, else 0.
+    """
+
+    start_seconds: float
+    seconds: float
+    anomaly_score: float
+    p_value: float | None
+    decision: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,13 +47,20 @@ class RecordingScore:
     Parameters
     ----------
     anomaly_score
-        Finite; higher is more anomalous.
+        Finite; higher is more anomalous. Score of the most anomalous window of a long recording.
+    threshold
+        Score above which a recording of this length is anomalous.
     decision
-        1 if the score lies above the threshold, else 0.
+        1 if the score lies above the threshold, else 0; the challenge's files hold it, people read `verdict`.
     p_value
         See `soundness.scoring.calibration.Calibration`; ``None`` without one.
     notes
         Notes on the recording, such as digital silence.
+    cannot_tell
+        Reason why nobody can tell normal from anomalous here, such as a recording that is too short; empty where the
+        decision holds.
+    windows
+        Scores of the windows of a long recording, by time; empty for a recording that is scored as a whole.
 
     Raises
     ------
@@ -36,9 +69,19 @@ class RecordingScore:
     """
 
     anomaly_score: float
+    threshold: float
     decision: int
     p_value: float | None
     notes: tuple[str, ...]
+    cannot_tell: str = ""
+    windows: tuple[WindowScore, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """Answer for a person."""
+        if self.cannot_tell:
+            return "cannot tell"
+        return "anomalous" if self.decision == 1 else "normal"
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.anomaly_score):

@@ -10,6 +10,7 @@ _PACKAGES = {
     "train": ("torch", "safetensors", "pytorch_lightning", "matplotlib", "yaml", "jinja2", "sklearn", "PIL"),
     "export": ("onnx", "onnxruntime"),
     "runtime": ("onnxruntime",),
+    "media": ("av",),
 }
 
 
@@ -19,7 +20,7 @@ def check_extra(extra: str = "train") -> None:
     Parameters
     ----------
     extra
-        ``train``, ``export`` or ``runtime``.
+        ``train``, ``export``, ``runtime`` or ``media``.
 
     Raises
     ------

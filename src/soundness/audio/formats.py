@@ -1,8 +1,20 @@
 """Formats of recordings and their suffixes."""
 
+from collections import Counter
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+
 import soundfile  # type: ignore[import-untyped]  # it ships no types
 
-__all__ = ["AUDIO_SUFFIXES", "KNOWN_SUFFIXES", "SUFFIXES_OF_FORMAT"]
+__all__ = [
+    "AUDIO_SUFFIXES",
+    "KNOWN_SUFFIXES",
+    "MEDIA_SUFFIXES",
+    "SUFFIXES_OF_FORMAT",
+    "UNREAD_SUFFIXES",
+    "unread_recordings",
+]
 
 # Left out: header-less data, and .mat, which is mostly no audio.
 SUFFIXES_OF_FORMAT: dict[str, tuple[str, ...]] = {
@@ -12,21 +24,50 @@ SUFFIXES_OF_FORMAT: dict[str, tuple[str, ...]] = {
     "CAF": (".caf",),
     "FLAC": (".flac",),
     "IRCAM": (".sf",),
-    "MP3": (".mp3",),
+    "MP3": (".mp2", ".mp3"),
     "NIST": (".nist", ".sph"),
     "OGG": (".oga", ".ogg", ".opus"),
-    "RF64": (".rf64",),
+    "RF64": (".bw64", ".rf64"),
     "SVX": (".8svx", ".iff", ".svx"),
     "VOC": (".voc",),
     "W64": (".w64",),
-    "WAV": (".wav", ".wave"),
+    "WAV": (".bwf", ".wav", ".wave"),
 }
 """Suffixes of each format of libsndfile that holds recordings, in lower case with their dot."""
 
-KNOWN_SUFFIXES = frozenset(suffix for suffixes in SUFFIXES_OF_FORMAT.values() for suffix in suffixes)
-"""Suffixes of all these formats."""
+MEDIA_SUFFIXES = frozenset(
+    {".3g2", ".3gp", ".aac", ".ac3", ".amr", ".ape", ".asf", ".avi", ".awb", ".m4a", ".m4b", ".m4v", ".mka", ".mkv"}
+    | {".mov", ".mp4", ".spx", ".tta", ".weba", ".webm", ".wma", ".wmv", ".wv"}
+)
+"""Suffixes of formats that PyAV (FFmpeg) reads and libsndfile does not: of telephones, cameras and browsers."""
+
+KNOWN_SUFFIXES = MEDIA_SUFFIXES.union(*SUFFIXES_OF_FORMAT.values())
+"""Suffixes of files that look like recordings."""
+
+_HAS_PYAV = find_spec("av") is not None
 
 AUDIO_SUFFIXES: frozenset[str] = frozenset(
     suffix for name in soundfile.available_formats() for suffix in SUFFIXES_OF_FORMAT.get(name, ())
-)
-"""Suffixes of the formats that the installed libsndfile reads: files that are taken for recordings."""
+) | (MEDIA_SUFFIXES if _HAS_PYAV else frozenset())
+"""Suffixes that are read here: those of the installed libsndfile, and of PyAV where it is installed."""
+
+UNREAD_SUFFIXES = KNOWN_SUFFIXES - AUDIO_SUFFIXES
+"""Suffixes of files that look like recordings and cannot be read with the packages that are installed."""
+
+
+def unread_recordings(paths: Iterable[Path]) -> str:
+    """One line on the files that look like recordings and cannot be read here; empty if there are none.
+
+    Parameters
+    ----------
+    paths
+        Any files; those with a suffix of `UNREAD_SUFFIXES` are counted.
+    """
+    counts = Counter(suffix for path in paths if (suffix := path.suffix.lower()) in UNREAD_SUFFIXES)
+    if not counts:
+        return ""
+    n_files = counts.total()
+    files = "1 file looks like a recording" if n_files == 1 else f"{n_files:,} files look like recordings"
+    listed = ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(counts.items()))
+    remedy = "pip install 'soundness[media]' reads them" if counts.keys() <= MEDIA_SUFFIXES else "convert them to WAV"
+    return f"{files} that cannot be read here ({listed}); {remedy}"

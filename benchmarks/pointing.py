@@ -17,7 +17,7 @@ from soundness.audio.log_mel import band_centres
 from soundness.detectors.detector import Detector
 from soundness.detectors.explanation import explain_clip
 from soundness.detectors.reader import read_recording
-from soundness.reports.anomalous_regions import strongest_band, strongest_second
+from soundness.audio.anomalous_regions import strongest_band, strongest_second
 
 __all__ = ["explain"]
 

@@ -14,7 +14,7 @@ from soundness.detectors.explanation import Explanation, explain_clip
 from soundness.detectors.front_end import pair
 from soundness.detectors.reader import read_recording
 from soundness.errors import AudioError, audio_errors_at
-from soundness.reports.anomalous_regions import AnomalousRegion, find_regions
+from soundness.audio.anomalous_regions import AnomalousRegion, find_regions
 from soundness.scoring.calibration import Calibration
 
 __all__ = ["ExplainedClip", "NormalRecording", "explain_recording"]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from soundness.reports.anomalous_regions import AnomalousRegion, find_regions, hertz, strongest_band, strongest_second
+from soundness.audio.anomalous_regions import AnomalousRegion, find_regions, hertz, strongest_band, strongest_second
 
 FRAME = 0.02
 CENTRES = np.linspace(100, 6_300, 63)  # every 100 Hz

@@ -40,7 +40,7 @@ def test_the_most_anomalous_recordings_are_named_with_their_scores(tmp_path: Pat
         path.parent.mkdir(exist_ok=True)
         soundfile.write(path, np.random.default_rng(index).uniform(-level, level, size=RATE), RATE)
     result = soundness("score", run, tmp_path / "loud", pump / "normal" / "3.wav", "--out", tmp_path / "scores")
-    assert "3 of them called anomalous" in result.stdout
+    assert "pump: 3 ANOMALOUS, 1 NORMAL, of 4 recordings" in result.stdout
     named = [line for line in result.stdout.splitlines() if "loud" in line]
     assert [line.split("/")[-1][0] for line in named] == ["2", "1", "0"]
 
@@ -231,7 +231,11 @@ def test_a_harmed_detector_is_refused_by_name(tmp_path: Path, pump: Path, run: P
         content[len(content) // 2] ^= 1
     elif harm == "newer":
         content = bytearray(
-            bytes(content).replace(f"soundness detector {FORMATS['detector']} ".encode(), b"soundness detector 9 ", 1)
+            bytes(content).replace(
+                f"soundness detector {FORMATS['detector']} ".encode(),
+                f"soundness detector {FORMATS['detector'] + 1} ".encode(),
+                1,
+            )
         )
     else:
         content = bytearray(b"RIFF and so on")

@@ -92,6 +92,7 @@ def test_decisions_are_those_of_the_threshold(fan, detector, tmp_path):
         "anomaly_score_fan_section_00_test.csv",
         "decision_result_fan_section_00_test.csv",
         "p_value_fan_section_00_test.csv",
+        "scores.csv",
     ]
 
 
@@ -299,6 +300,7 @@ def test_overwriting_removes_the_scores_of_other_machines_and_old_failures_but_n
         "decision_result_fan_section_00_test.csv",
         "evaluation.csv",
         "p_value_fan_section_00_test.csv",
+        "scores.csv",
     ]
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from soundness.aliases import Array
 
-__all__ = ["AnomalousRegion", "find_regions", "hertz", "strongest_band", "strongest_second"]
+__all__ = ["AnomalousRegion", "find_regions", "hertz", "reason", "strongest_band", "strongest_second"]
 
 _NEIGHBOURS = np.array([0.25, 0.5, 0.25])
 _FALL = 0.25  # of the share of the strongest band, at which a region ends
@@ -22,6 +22,7 @@ _SHORT_SECONDS = 0.4
 _STEADY_SHARE = 0.85
 _CLEAR = 4.5  # deviations by which events exceed fluctuations
 _SMALLEST_SHARE = 0.05
+_SHARE_SAID = 0.25  # of a region after the first, in the reason of a score
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +143,14 @@ def find_regions(
         )
         found.append(region)
     return sorted(found, key=lambda region: -region.share)
+
+
+def reason(regions: Sequence[AnomalousRegion]) -> str:
+    """Describe the strongest regions, such as: a hum near 120 Hz, 9 dB above normal, all the time."""
+    if not regions:
+        return "no single band stands out"
+    first, *others = regions
+    return "; ".join([str(first), *(str(other) for other in others if other.share >= _SHARE_SAID)])
 
 
 def strongest_band(shares: Array) -> int:

@@ -1,6 +1,7 @@
 """Output of commands: tables on standard output, progress and messages on standard error."""
 
 import logging
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,10 +12,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["ProgressBars", "log_lines", "say", "show_lines", "show_table", "warn"]
+__all__ = ["ProgressBars", "elided", "log_lines", "say", "say_verdict", "show_lines", "show_table", "warn"]
 
 _WIDTH_OF_A_FILE = 200
 _LINES_SHOWN = 20
+_VERDICT_STYLES = {"anomalous": "bold red", "normal": "green", "cannot tell": "bold yellow"}
 
 
 def say(message: str) -> None:
@@ -25,6 +27,20 @@ def say(message: str) -> None:
 def warn(message: str) -> None:
     """Print a line that is not a result."""
     _console(stderr=True).print(message, highlight=False, markup=False, soft_wrap=True)
+
+
+def say_verdict(verdict: str, text: str) -> None:
+    """Print a line of results that begins with a verdict: a word in capitals, in colour on a terminal."""
+    word = Text(f"{verdict.upper():11}  ", style=_VERDICT_STYLES[verdict])
+    _console(stderr=False).print(word + Text(text), highlight=False, soft_wrap=True)
+
+
+def elided(text: str, width: int) -> str:
+    """Shorten a text, such as a path, in its middle; its end, which tells most, keeps two thirds."""
+    if len(text) <= width:
+        return text
+    n_end = 2 * width // 3
+    return f"{text[: width - n_end - 3]}...{text[-n_end:]}"
 
 
 def show_lines(title: str, lines: Sequence[str]) -> None:
@@ -127,4 +143,5 @@ def log_lines(*, is_quiet: bool) -> Iterator[None]:
 
 def _console(*, stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, width=None if stream.isatty() else _WIDTH_OF_A_FILE)
+    is_measured = stream.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    return Console(stderr=stderr, width=None if is_measured else _WIDTH_OF_A_FILE)

@@ -91,8 +91,12 @@ def score(
     ],
     *,
     out: Annotated[
-        Path, typer.Option(help="Folder for the challenge's two CSV files a machine, p-values, and failed.csv.")
-    ],
+        Path | None,
+        typer.Option(
+            help="Folder for scores.csv, a row for each recording, and the challenge's two CSV files a machine.",
+            show_default="print alone",
+        ),
+    ] = None,
     alarms: Annotated[
         bool,
         typer.Option("--alarms", help="Apply the alarm rule of the detector, in the order of the recordings' names."),
@@ -104,7 +108,12 @@ def score(
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> int:
-    """Score recordings: the higher, the more anomalous."""
+    """Score recordings, and say of each: ANOMALOUS, NORMAL or CANNOT TELL, and why.
+
+    Exit status: 0 all were scored, whatever the verdicts; 1 some could not be scored; 2 none could, and why.
+    """
+    from soundness.cli.verdicts import show_rows, show_summary
+
     with ProgressBars(is_quiet=quiet) as bars:
         report = soundness.score(
             detector,
@@ -116,21 +125,17 @@ def score(
             progress=functools.partial(bars, "scoring"),
         )
     show_lines("notes", [*report.notes, *report.warnings])
-    show_lines(
-        f"{len(report.failures)} recording(s) could not be scored (all in {out / 'failed.csv'})", report.failures
-    )
-    if report.most_anomalous:
-        rows = [("score", "p-value", "recording")]
-        rows += [
-            (f"{value:.2f}", "" if p_value is None else f"{p_value:.4f}", str(path))
-            for path, value, p_value in report.most_anomalous
-        ]
-        show_table("the most anomalous recordings of those above the threshold", rows, n_left=3)
+    kept = "" if out is None else f" (all in {out / 'failed.csv'})"
+    show_lines(f"{len(report.failures)} recording(s) could not be scored{kept}", report.failures)
+    if out is None:
+        show_rows(report.rows)
+    show_summary(report, has_rows=out is None)
     if alarms:
         for path in report.alarms:
             say(f"ALARM {path}")
         say(f"{len(report.alarms)} alarm(s)")
-    say(f"{report.n_scored} recordings scored, {report.n_flagged} of them called anomalous; scores in {out}")
+    kept = "--out FOLDER keeps the scores" if out is None else f"all in {out / 'scores.csv'}"
+    say(f"{report.n_scored} recordings scored, {report.n_flagged} of them ANOMALOUS; {kept}")
     if report.n_scored == 0:
         return 2
     return 1 if report.failures else 0

@@ -1,6 +1,7 @@
 """Scoring of many recordings: in parallel, in their order, and without keeping them in memory."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -12,6 +13,14 @@ from soundness.data.datasets import list_clips
 from soundness.detectors.assignment import Assigned, assign
 from soundness.detectors.exported import load_exports
 from soundness.detectors.protocol import AnyDetector, RecordingScore
+from soundness.detectors.score_table import (
+    SCORE_TABLE_FILE,
+    MachineVerdicts,
+    ScoreRow,
+    ScoreTable,
+    machine_verdicts,
+    recorded_at,
+)
 from soundness.errors import AudioError, OutputError, SettingsError
 from soundness.evaluation.score_files import FAILED_FILE, ClipScore, ScoreWriter
 from soundness.scoring.alarms import AlarmWindow
@@ -21,8 +30,6 @@ if TYPE_CHECKING:  # loads PyTorch
     from soundness.detectors.detector import Detector
 
 __all__ = ["ScoredClip", "ScoringReport", "score", "score_clip", "scored"]
-
-_N_MOST_ANOMALOUS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,14 +44,29 @@ class ScoredClip:
         Machine of the detector that scored it.
     score
         ``None`` where the recording cannot be used.
-    problem
-        Reason why it cannot be used; empty otherwise.
+    reason
+        Reason in words why it is anomalous, or cannot be judged or used; empty for a normal one.
     """
 
     clip: Clip
     machine_type: str
     score: RecordingScore | None
-    problem: str = ""
+    reason: str = ""
+
+    @property
+    def row(self) -> ScoreRow:
+        """Verdict for a person."""
+        found = self.score
+        return ScoreRow(
+            path=self.clip.path,
+            machine=self.machine_type,
+            time=recorded_at(self.clip.path),
+            anomaly_score=None if found is None else found.anomaly_score,
+            p_value=None if found is None else found.p_value,
+            threshold=None if found is None else found.threshold,
+            verdict="cannot tell" if found is None else found.verdict,
+            reason=self.reason,
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,39 +75,40 @@ class ScoringReport:
 
     Parameters
     ----------
-    n_scored
-        Recordings that have a score.
-    n_flagged
-        Those of them that are called anomalous.
-    most_anomalous
-        The ten flagged recordings with the highest scores, highest first; each with score and p-value.
+    rows
+        Verdict on each recording, in their order.
     alarms
         Recordings with which an alarm begins, in the order of the recordings; empty where no rule was applied.
-    failures, warnings
+    warnings
         A line each, with the file's path.
     notes
         Notes on what was left out or assumed.
     """
 
-    n_scored: int = 0
-    n_flagged: int = 0
-    most_anomalous: list[tuple[Path, float, float | None]] = field(default_factory=list)
+    rows: list[ScoreRow] = field(default_factory=list)
     alarms: list[Path] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def add(self, path: Path, score: ClipScore, notes: Iterable[str]) -> None:
-        """Count a recording that was scored."""
-        self.n_scored += 1
-        self.n_flagged += score.decision
-        self.warnings += [f"{path}: {note}" for note in notes]
-        if score.decision == 1:
-            flagged = [*self.most_anomalous, (path, score.anomaly_score, score.p_value)]
-            ranked = sorted(flagged, key=lambda one: (one[1], one[0]), reverse=True)
-            self.most_anomalous = ranked[:_N_MOST_ANOMALOUS]
-        if score.alarm == 1:
-            self.alarms.append(path)
+    @property
+    def n_scored(self) -> int:
+        """Number of recordings that have a score."""
+        return sum(row.anomaly_score is not None for row in self.rows)
+
+    @property
+    def n_flagged(self) -> int:
+        """Number of recordings that are called anomalous."""
+        return sum(row.verdict == "anomalous" for row in self.rows)
+
+    @property
+    def failures(self) -> list[str]:
+        """Recordings that cannot be used, a line each with path and reason."""
+        return [f"{row.path}: {row.reason}" for row in self.rows if row.anomaly_score is None]
+
+    @property
+    def machines(self) -> list[MachineVerdicts]:
+        """Verdicts by machine."""
+        return machine_verdicts(self.rows)
 
 
 def score_clip(detector: "Detector", path: PathLike) -> float:
@@ -102,7 +125,7 @@ def score_clip(detector: "Detector", path: PathLike) -> float:
 def score(
     detector: PathLike | Mapping[str, AnyDetector],
     clips: Iterable[PathLike],
-    out: PathLike,
+    out: PathLike | None = None,
     *,
     overwrite: bool = False,
     has_alarms: bool = False,
@@ -110,9 +133,10 @@ def score(
     n_workers: int | None = None,
     progress: CountProgress | None = None,
 ) -> ScoringReport:
-    """Score recordings and write the challenge's two files for each machine, and their p-values beside these.
+    """Score recordings, say of each whether it is anomalous and why, and write it to files.
 
-    A recording that cannot be used gets a row in ``failed.csv``, and all others their scores.
+    The files are ``scores.csv`` for a person, the challenge's two for each machine, and p-values beside these. A
+    recording that cannot be used gets a row in ``failed.csv``, too, and all others their scores.
 
     Parameters
     ----------
@@ -122,7 +146,7 @@ def score(
     clips
         Recordings, folders of them, or data sets, of which the test clips are scored.
     out
-        Folder of the score files.
+        Folder of the score files; ``None`` to write none.
     overwrite
         Replace the score files that are there.
     has_alarms
@@ -140,36 +164,37 @@ def score(
         If there is nothing to score, no detector or alarm rule for it, or two recordings of one name, or if ``out``
         holds scores already or cannot be written.
     """
-    out = Path(out)
     detectors = detector if isinstance(detector, Mapping) else _load(detector, runtime)
     assigned, notes = assign(list_clips(clips), detectors)
-    earlier = _score_files(out)
-    if earlier and not overwrite:
-        raise OutputError(f"{out}: holds scores already ({next(iter(earlier)).name}); --overwrite replaces them")
     used = {detector.machine_type: detector for _, detector in assigned}
     notes += [f"{name}: {note}" for name, detector in used.items() if (note := detector.calibration_note)]
     windows = _Windows(used) if has_alarms else None
     report = ScoringReport(notes=notes)
-    with ScoreWriter(out) as writer:
+    with _score_files(None if out is None else Path(out), overwrite=overwrite) as files:
         for done, result in enumerate(scored(assigned, n_workers=n_workers), start=1):
-            _write(result, writer, windows, report)
+            _add(result, files, windows, report)
             if progress is not None:
                 progress(done, len(assigned))
-    _remove_stale(out, earlier)
     return report
 
 
-def _write(result: ScoredClip, writer: ScoreWriter, windows: "_Windows | None", report: ScoringReport) -> None:
-    path, found = result.clip.path, result.score
+def _add(result: ScoredClip, files: "_ScoreFiles | None", windows: "_Windows | None", report: ScoringReport) -> None:
+    path, found, row = result.clip.path, result.score, result.row
+    report.rows.append(row)
+    if files is not None:
+        files.table.add(row)
     if found is None:
-        writer.add_failure(path, result.problem)
-        report.failures.append(f"{path}: {result.problem}")
+        if files is not None:
+            files.writer.add_failure(path, result.reason)
         return
     score = ClipScore(path.name, found.anomaly_score, found.decision, found.p_value)
     if windows is not None:
         score = windows.with_alarm(result.machine_type, result.clip, score)
-    writer.add(result.machine_type, result.clip.section, score)
-    report.add(path, score, found.notes)
+    if files is not None:
+        files.writer.add(result.machine_type, result.clip.section, score)
+    report.warnings += [f"{path}: {note}" for note in found.notes]
+    if score.alarm == 1:
+        report.alarms.append(path)
 
 
 def _load(detector: PathLike, runtime: str) -> Mapping[str, AnyDetector]:
@@ -196,12 +221,36 @@ class _Windows:
         return replace(score, alarm=int(window.add(score.p_value)))
 
 
-def _score_files(out: Path) -> dict[Path, int]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ScoreFiles:
+    """Files of a scoring: those of the challenge, and the table for a person."""
+
+    writer: ScoreWriter
+    table: ScoreTable
+
+
+@contextmanager
+def _score_files(out: Path | None, *, overwrite: bool) -> Iterator[_ScoreFiles | None]:
+    """Context with the files of a scoring, which get their names at its end; nothing without a folder."""
+    if out is None:
+        yield None
+        return
+    earlier = _earlier_files(out)
+    if earlier and not overwrite:
+        raise OutputError(f"{out}: holds scores already ({next(iter(earlier)).name}); --overwrite replaces them")
+    with ScoreWriter(out) as writer:
+        files = _ScoreFiles(writer=writer, table=ScoreTable(out))
+        yield files
+        files.table.complete()
+    _remove_stale(out, earlier)
+
+
+def _earlier_files(out: Path) -> dict[Path, int]:
     """Score files that are there, each with its inode, which changes when it is replaced."""
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out}: is a file; a folder for the scores is expected")
-    names = ("anomaly_score_*.csv", "decision_result_*.csv", "p_value_*_test.csv", "alarm_*_test.csv", FAILED_FILE)
-    patterns = [name + suffix for name in names for suffix in ("", PARTIAL_SUFFIX)]
+    names = ("anomaly_score_*.csv", "decision_result_*.csv", "p_value_*_test.csv", "alarm_*_test.csv")
+    patterns = [name + suffix for name in (*names, FAILED_FILE, SCORE_TABLE_FILE) for suffix in ("", PARTIAL_SUFFIX)]
     return {file: file.stat().st_ino for pattern in patterns for file in sorted(out.glob(pattern))}
 
 
@@ -222,6 +271,9 @@ def _score(pair: Assigned) -> ScoredClip:
     clip, detector = pair
     try:
         score = detector.score_recording(clip.path)
+        reason = score.cannot_tell
+        if score.verdict == "anomalous":
+            reason = detector.reason(clip.path)
     except AudioError as error:
-        return ScoredClip(clip=clip, machine_type=detector.machine_type, score=None, problem=error.reason)
-    return ScoredClip(clip=clip, machine_type=detector.machine_type, score=score)
+        return ScoredClip(clip=clip, machine_type=detector.machine_type, score=None, reason=error.reason)
+    return ScoredClip(clip=clip, machine_type=detector.machine_type, score=score, reason=reason)

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from soundness.aliases import PathLike, Waveform
+from soundness.audio.anomalous_regions import reason
 from soundness.audio.log_mel import Spectrograms
 from soundness.audio.log_mel_cache import LogMelCache
+from soundness.detectors.explanation import explain_clip, regions_of
 from soundness.detectors.front_end import FrontEnd
 from soundness.detectors.normal_clips import NormalClips
 from soundness.detectors.protocol import NOT_CALIBRATED, RecordingScore, cut_notes, recording_notes
@@ -127,6 +129,11 @@ class Detector:
                 p_value=self.p_value(score),
                 notes=(*notes, *cut_notes(path, max_seconds)),
             )
+
+    def reason(self, path: PathLike) -> str:
+        """Description of what is most anomalous; see `soundness.detectors.protocol.AnyDetector`."""
+        recording = self.reader.read(Path(path))
+        return reason(regions_of(self, explain_clip(self, recording.spectrograms)))
 
     def score(self, waveform: Waveform) -> float:
         """Anomaly score of a waveform; higher is more anomalous.

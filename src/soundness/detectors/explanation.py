@@ -1,21 +1,24 @@
 """Explanation of a score: deviation from normal of each band and frame, and its share in the score. No files."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from soundness.aliases import Array
-from soundness.audio.log_mel import Spectrograms
-from soundness.detectors.detector import Detector
+from soundness.audio.anomalous_regions import AnomalousRegion, find_regions
+from soundness.audio.log_mel import Spectrograms, band_centres
 from soundness.errors import SettingsError
 from soundness.representations.statistics import MeanLogMel
 from soundness.scoring.baselines import MahalanobisScorer, MeanScorer
 from soundness.scoring.fused import FusedScorer
 from soundness.scoring.nearest_neighbors import NearestNeighborScorer
 
-__all__ = ["BandRepresentation", "Explanation", "explain_clip"]
+if TYPE_CHECKING:  # it uses this module
+    from soundness.detectors.detector import Detector
+
+__all__ = ["BandRepresentation", "Explanation", "explain_clip", "regions_of"]
 
 _SMOOTHED_SECONDS = 0.1
 _ROUNDING = 1e-15  # what is left of a clip that is compared with itself
@@ -83,7 +86,7 @@ class Explanation:
         return shares
 
 
-def explain_clip(detector: Detector, clip: Spectrograms, *, n_nearest: int = 1) -> Explanation:
+def explain_clip(detector: "Detector", clip: Spectrograms, *, n_nearest: int = 1) -> Explanation:
     """Explain a clip's score.
 
     The share of a band is spread over its frames in proportion to their difference from normal, on the side of the
@@ -118,7 +121,19 @@ def explain_clip(detector: Detector, clip: Spectrograms, *, n_nearest: int = 1) 
     )
 
 
-def _nearest(detector: Detector, clip: Spectrograms, vectors: Array, n_clips: int) -> tuple[NDArray[np.int64], str]:
+def regions_of(detector: "Detector", explanation: Explanation) -> list[AnomalousRegion]:
+    """Anomalous regions of an explained clip, the strongest first."""
+    settings = detector.settings
+    return find_regions(
+        explanation.shares,
+        explanation.excess_db,
+        deviations=explanation.deviations,
+        centres=band_centres(settings.log_mel),
+        frame_seconds=settings.log_mel.hop_length / settings.audio.sample_rate,
+    )
+
+
+def _nearest(detector: "Detector", clip: Spectrograms, vectors: Array, n_clips: int) -> tuple[NDArray[np.int64], str]:
     try:
         return detector.scorer.nearest(vectors, n_clips), "by the distance that the score is made of"
     except SettingsError:
@@ -128,7 +143,9 @@ def _nearest(detector: Detector, clip: Spectrograms, vectors: Array, n_clips: in
         return detector.normal_clips.nearest(level, n_clips), "by mean log-mel, since the scorer compares no clips"
 
 
-def _deviations(detector: Detector, clip: Spectrograms, nearest: NDArray[np.int64]) -> tuple[Array, Array | None, str]:
+def _deviations(
+    detector: "Detector", clip: Spectrograms, nearest: NDArray[np.int64]
+) -> tuple[Array, Array | None, str]:
     """Deviations from normal, the same in dB, and their reference in words."""
     representation = detector.representation
     if not isinstance(representation, BandRepresentation):
@@ -147,7 +164,7 @@ def _deviations(detector: Detector, clip: Spectrograms, nearest: NDArray[np.int6
     return excess / scale, excess, "the level of the nearest normal clip"
 
 
-def _bands(detector: Detector, vectors: Array, deviations: Array) -> tuple[Array, str]:
+def _bands(detector: "Detector", vectors: Array, deviations: Array) -> tuple[Array, str]:
     """Share of each band, and the meaning of their sum in words."""
     n_bands = len(deviations)
     is_of_bands = isinstance(detector.representation, BandRepresentation) and vectors.shape[1] % n_bands == 0
@@ -163,7 +180,7 @@ def _bands(detector: Detector, vectors: Array, deviations: Array) -> tuple[Array
     return errors.mean(axis=1), "not parts of the score, which has no parts by band: the mean of the map over time"
 
 
-def _meaning(detector: Detector, n_views: int) -> str:
+def _meaning(detector: "Detector", n_views: int) -> str:
     scorer = detector.scorer
     views = f" of {n_views} views of the clip together" if n_views > 1 else ""
     if isinstance(scorer, MeanScorer | MahalanobisScorer):

@@ -16,11 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.aliases import PathLike, Waveform
+from soundness.audio.anomalous_regions import find_regions, reason
+from soundness.audio.log_mel import band_centres
 from soundness.audio.reading import pick_channel, read_waveform
 from soundness.detectors.protocol import NOT_CALIBRATED, RecordingScore, cut_notes, recording_notes
 from soundness.errors import AudioError, BundleError, SettingsError, audio_errors_at
 from soundness.extras import check_extra
 from soundness.scoring.alarms import AlarmRule
+from soundness.settings.system import LogMelSettings
 
 if TYPE_CHECKING:  # it is loaded when the first graph is
     from onnxruntime import InferenceSession  # type: ignore[import-untyped]  # it ships no types
@@ -147,6 +150,19 @@ class ExportedDetector:
                 p_value=None if answer.p_values is None else float(answer.p_values[0]),
                 notes=(*self._notes(waveform), *cut_notes(path, max_seconds)),
             )
+
+    def reason(self, path: PathLike) -> str:
+        """Description of what is most anomalous; see `soundness.detectors.protocol.AnyDetector`."""
+        deviations = self.run(self.read(path)).error_maps[0].astype(np.float64)
+        settings = LogMelSettings.model_validate(self.about["settings"]["log_mel"])
+        regions = find_regions(
+            deviations,
+            None,
+            deviations=deviations,
+            centres=band_centres(settings),
+            frame_seconds=settings.hop_length / self.about["sample_rate"],
+        )
+        return reason(regions)
 
     def read(self, path: PathLike, *, max_seconds: float | None = None) -> Waveform:
         """Read a recording for the graph, up to ``max_seconds`` of it.

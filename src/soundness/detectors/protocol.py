@@ -108,6 +108,15 @@ class AnyDetector(Protocol):
             If the recording cannot be used.
         """
 
+    def reason(self, path: Path) -> str:
+        """Description of what is most anomalous in a recording, in words.
+
+        Raises
+        ------
+        AudioError
+            If the recording cannot be used any more.
+        """
+
     def required_rule(self) -> AlarmRule:
         """Alarm rule of the detector.
 

@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from soundness.audio.log_mel import band_centres
+from soundness.audio.anomalous_regions import AnomalousRegion
 from soundness.audio.reading import iter_audio
 from soundness.detectors.detector import Detector
-from soundness.detectors.explanation import Explanation, explain_clip
+from soundness.detectors.explanation import Explanation, explain_clip, regions_of
 from soundness.detectors.front_end import pair
 from soundness.detectors.reader import read_recording
 from soundness.errors import AudioError, audio_errors_at
-from soundness.audio.anomalous_regions import AnomalousRegion, find_regions
 from soundness.scoring.calibration import Calibration
 
 __all__ = ["ExplainedClip", "NormalRecording", "explain_recording"]
@@ -148,14 +147,6 @@ def explain_recording(detector: Detector, path: Path, *, normal: Path | None) ->
         clip = pair({source: front_end.log_mel(sound) for source, sound in sounds.items()})
     explanation = explain_clip(detector, clip)
     nearest, line = _nearest_recording(detector, explanation, path, normal)
-    frame_seconds = detector.settings.log_mel.hop_length / detector.settings.audio.sample_rate
-    regions = find_regions(
-        explanation.shares,
-        explanation.excess_db,
-        deviations=explanation.deviations,
-        centres=band_centres(detector.settings.log_mel),
-        frame_seconds=frame_seconds,
-    )
     return ExplainedClip(
         name=path.name,
         detector=detector,
@@ -163,7 +154,7 @@ def explain_recording(detector: Detector, path: Path, *, normal: Path | None) ->
         machine_sound=sounds["separated"][0] if "separated" in sounds else None,
         anomaly_score=detector.score_spectrograms(clip),
         explanation=explanation,
-        regions=tuple(regions),
+        regions=tuple(regions_of(detector, explanation)),
         nearest=nearest,
         notes=(*detector.notes(waveform), *([line] if line else [])),
     )

@@ -10,8 +10,8 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from soundness.atomic_files import write_whole
-from soundness.audio.log_mel import band_centres
 from soundness.audio.anomalous_regions import AnomalousRegion, hertz, strongest_second
+from soundness.audio.log_mel import band_centres
 from soundness.reports.explained_clip import ExplainedClip
 from soundness.reports.explanation_figure import Picture, PictureMap
 from soundness.reports.pages import Colours, audio_uri, map_uri, render_page, shrink

@@ -1,0 +1,57 @@
+"""Verdicts on recordings in the terminal: a line each, and a summary of each machine."""
+
+import textwrap
+from collections import Counter
+from collections.abc import Sequence
+
+from soundness.cli.console import elided, say, say_verdict
+from soundness.detectors.bulk_scoring import ScoringReport
+from soundness.detectors.score_table import MachineVerdicts, ScoreRow
+
+__all__ = ["show_rows", "show_summary"]
+
+_MOST_SHOWN = 12
+_WIDTH = 80
+_INDENT = " " * 13
+
+
+def show_rows(rows: Sequence[ScoreRow]) -> None:
+    """Show recordings with verdict, score and threshold; a reason on a line of its own."""
+    for row in rows:
+        say_verdict(row.verdict, f"{_against_threshold(row):15} {elided(str(row.path), 50)}")
+        for line in textwrap.wrap(row.reason, _WIDTH - len(_INDENT), break_long_words=False, break_on_hyphens=False):
+            say(_INDENT + line)
+
+
+def show_summary(report: ScoringReport, *, has_rows: bool) -> None:
+    """Show the counts of each machine, and its most anomalous recordings unless all rows are shown already."""
+    machines = sorted(report.machines, key=lambda one: -one.counts["anomalous"])
+    n_shown = max(1, _MOST_SHOWN // max(1, sum(bool(one.worst) for one in machines)))
+    for one in machines:
+        say(_counts(one))
+        if not has_rows:
+            show_rows(one.worst[:n_shown])
+            if len(one.worst) > n_shown:
+                say(f"{_INDENT}and {len(one.worst) - n_shown} more ANOMALOUS")
+
+
+def _against_threshold(row: ScoreRow) -> str:
+    """Score and threshold, with so many digits that they differ, such as: 2.66 > 1.68."""
+    if row.anomaly_score is None or row.threshold is None:
+        return ""
+    is_above = row.anomaly_score > row.threshold
+    for n_digits in range(3, 8):
+        pair = (f"{row.anomaly_score:.{n_digits}g}", f"{row.threshold:.{n_digits}g}")
+        if pair[0] != pair[1]:
+            break
+    return f"{pair[0]} {'>' if is_above else '≤'} {pair[1]}"
+
+
+def _counts(one: MachineVerdicts) -> str:
+    total = sum(one.counts.values())
+    words = [f"{count} {verdict.upper()}" for verdict, count in one.counts.items() if count]
+    line = f"{one.machine}: {', '.join(words)}" + (f", of {total} recordings" if len(words) > 1 else "")
+    if len(one.worst) < 2:
+        return line
+    (kind, count), *_ = Counter(row.reason.partition(",")[0] for row in one.worst).most_common(1)
+    return f"{line}; {count} with {kind}" if count > 1 else line

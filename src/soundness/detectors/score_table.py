@@ -1,0 +1,121 @@
+"""Table of scored recordings for a person: verdict and reason of each, and a summary of each machine."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from soundness.atomic_files import RowFile
+from soundness.detectors.protocol import Verdict
+
+__all__ = ["SCORE_TABLE_FILE", "MachineVerdicts", "ScoreRow", "ScoreTable", "machine_verdicts", "recorded_at"]
+
+SCORE_TABLE_FILE = "scores.csv"
+
+_COLUMNS = ("path", "machine", "time", "score", "p_value", "threshold", "verdict", "reason")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreRow:
+    """Verdict on one recording.
+
+    Parameters
+    ----------
+    path
+        The recording.
+    machine
+        Machine type of the detector.
+    time
+        Time of the file's last change, local time as ISO 8601; empty where the file is not there.
+    anomaly_score, p_value, threshold
+        Score, its p-value, and the score above which a recording of this length is anomalous; ``None`` where there is
+        none.
+    verdict
+        ``anomalous``, ``normal`` or ``cannot tell``.
+    reason
+        Reason of the verdict in words; empty for normal recordings.
+    """
+
+    path: Path
+    machine: str
+    time: str
+    anomaly_score: float | None
+    p_value: float | None
+    threshold: float | None
+    verdict: Verdict
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineVerdicts:
+    """Verdicts on the recordings of one machine.
+
+    Parameters
+    ----------
+    machine
+        Machine type.
+    counts
+        Number of recordings by verdict; all three are there.
+    worst
+        Anomalous recordings, the highest score first.
+    """
+
+    machine: str
+    counts: dict[Verdict, int]
+    worst: tuple[ScoreRow, ...]
+
+
+class ScoreTable:
+    """Writer of ``scores.csv``, row by row.
+
+    Parameters
+    ----------
+    folder
+        Folder of the file; made if it does not exist.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = RowFile(folder / SCORE_TABLE_FILE)
+        self._file.append(_COLUMNS)
+
+    def add(self, row: ScoreRow) -> None:
+        """Append a recording; numbers have all digits of a float64."""
+        numbers = ("" if value is None else repr(value) for value in (row.anomaly_score, row.p_value, row.threshold))
+        self._file.append((str(row.path), row.machine, row.time, *numbers, row.verdict, row.reason))
+
+    def complete(self) -> None:
+        """Give the file its name, replacing an earlier one."""
+        self._file.complete()
+
+
+def machine_verdicts(rows: Iterable[ScoreRow]) -> list[MachineVerdicts]:
+    """Verdicts by machine, in the order in which machines come first."""
+    machines: dict[str, list[ScoreRow]] = {}
+    for row in rows:
+        machines.setdefault(row.machine, []).append(row)
+    return [_verdicts(machine, own) for machine, own in machines.items()]
+
+
+def recorded_at(path: Path) -> str:
+    """Time of a file's last change, local time as ISO 8601; empty where it is not there."""
+    try:
+        changed = path.stat().st_mtime
+        return datetime.fromtimestamp(changed).astimezone().isoformat(timespec="seconds")
+    except (OSError, OverflowError, ValueError):  # not there, or a time that no calendar has
+        return ""
+
+
+def _verdicts(machine: str, rows: Sequence[ScoreRow]) -> MachineVerdicts:
+    found = Counter(row.verdict for row in rows)
+    anomalous = [row for row in rows if row.verdict == "anomalous"]
+    return MachineVerdicts(
+        machine=machine,
+        counts={"anomalous": found["anomalous"], "normal": found["normal"], "cannot tell": found["cannot tell"]},
+        worst=tuple(sorted(anomalous, key=lambda row: -(row.anomaly_score or 0.0))),
+    )

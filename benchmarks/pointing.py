@@ -13,11 +13,11 @@ import numpy as np
 
 import soundness
 from promises import Row
+from soundness.audio.anomalous_regions import strongest_band, strongest_second
 from soundness.audio.log_mel import band_centres
 from soundness.detectors.detector import Detector
 from soundness.detectors.explanation import explain_clip
 from soundness.detectors.reader import read_recording
-from soundness.audio.anomalous_regions import strongest_band, strongest_second
 
 __all__ = ["explain"]
 

@@ -186,7 +186,7 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
 
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.wav")
-    with pytest.raises(AudioError, match="found neither file nor folder"):
+    with pytest.raises(AudioError, match="found a named pipe"):
         read_info(tmp_path / "a.wav")
 
 

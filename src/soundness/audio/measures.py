@@ -21,7 +21,7 @@ class ClipMeasures:
 
     ``level_dbfs`` is the root mean square over all channels, in dB re a full-scale square wave; ``None`` for digital
     silence. ``silent_channels`` is True for each channel of zeros, ``is_constant`` if in each channel all samples are
-    equal, ``is_clipped`` if a channel stays at full scale for three samples or more.
+    equal, ``is_clipped`` if a channel stays at full scale for three samples or more. ``note`` is that of `AudioInfo`.
     """
 
     seconds: float
@@ -30,6 +30,7 @@ class ClipMeasures:
     silent_channels: tuple[bool, ...]
     is_constant: bool
     is_clipped: bool
+    note: str = ""
 
 
 def measure_clip(path: Path) -> ClipMeasures:
@@ -55,6 +56,7 @@ def measure_clip(path: Path) -> ClipMeasures:
         silent_channels=tuple(bool(flag) for flag in (low == 0) & (high == 0)),
         is_constant=bool((low == high).all()),
         is_clipped=is_clipped,
+        note=info.note,
     )
 
 

@@ -1,18 +1,14 @@
 """Find and read recordings: headers, waveforms, blocks and pieces at a sample rate."""
 
 import os
-import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
-import soundfile  # type: ignore[import-untyped]  # it ships no types
-import soxr  # type: ignore[import-untyped]  # likewise
+import soxr  # type: ignore[import-untyped]  # it ships no types
 
 from soundness.aliases import Waveform
+from soundness.audio.decoding import AudioInfo, Recording, opened
 from soundness.audio.formats import AUDIO_SUFFIXES
 from soundness.errors import AudioError, DataError, UnreadableError
 
@@ -30,22 +26,6 @@ __all__ = [
 ]
 
 _BLOCK_SAMPLES = 2**18
-_UNKNOWN_LENGTH = 2**62  # libsndfile reports such counts for a stream without a length in its header
-_STREAMED_BYTES = 0x7FFF0000  # programs that write WAV to a pipe state a size of this or more, or 0
-
-
-@dataclass(frozen=True, slots=True)
-class AudioInfo:
-    """Header of a recording: sample rate in Hz, number of channels, and samples per channel."""
-
-    sample_rate: int
-    n_channels: int
-    n_samples: int
-
-    @property
-    def seconds(self) -> float:
-        """Duration in seconds."""
-        return self.n_samples / self.sample_rate
 
 
 def list_entries(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -88,10 +68,10 @@ def read_info(path: Path) -> AudioInfo:
     Raises
     ------
     AudioError
-        If the file is missing, not readable, empty, not audio, or a WAV shorter than its header says.
+        If the file is missing, not readable, empty, not audio, or shorter than its header says.
     """
-    with _opened(path) as file:
-        return AudioInfo(file.samplerate, file.channels, file.frames)
+    with opened(path) as recording:
+        return recording.info
 
 
 def read_blocks(path: Path, *, block_samples: int = _BLOCK_SAMPLES) -> Iterator[Waveform]:
@@ -108,14 +88,14 @@ def read_blocks(path: Path, *, block_samples: int = _BLOCK_SAMPLES) -> Iterator[
     AudioError
         As `read_info`; or if there are no samples, fewer than the header says, or samples that are not finite.
     """
-    with _opened(path) as file:
-        yield from _blocks(file, block_samples)
+    with opened(path) as recording:
+        yield from recording.blocks(block_samples)
 
 
 def read_blocks_at(path: Path, *, sample_rate: int) -> Iterator[Waveform]:
     """Read a recording block by block, as `read_blocks`, resampled to `sample_rate` in Hz."""
-    with _opened(path) as file:
-        yield from (block for block in _blocks_at(file, sample_rate) if len(block) > 0)
+    with opened(path) as recording:
+        yield from (block for block in _blocks_at(recording, sample_rate) if len(block) > 0)
 
 
 def read_waveform(
@@ -149,10 +129,10 @@ def read_waveform(
     AudioError
         See `read_blocks`; or if recorded at less than twice `fmax`, or shorter than `min_samples`.
     """
-    with _opened(path) as file:
-        _check_rate(file, fmax)
+    with opened(path) as recording:
+        _check_rate(recording, fmax)
         blocks: list[Waveform] = []
-        for block in _blocks_at(file, sample_rate):
+        for block in _blocks_at(recording, sample_rate):
             n_missing = len(block) if max_samples is None else max_samples - sum(map(len, blocks))
             blocks.append(block[:n_missing])
             if n_missing <= len(block) and max_samples is not None:
@@ -191,103 +171,29 @@ def read_pieces(path: Path, *, sample_rate: int, fmax: float, n_samples: int) ->
     ndarray
         Waveform, shape ``(channel, time)``, full scale at -1 and 1.
     """
-    with _opened(path) as file:
-        _check_rate(file, fmax)
-        held = np.empty((0, file.channels), dtype=np.float32)
-        for block in _blocks_at(file, sample_rate):
+    with opened(path) as recording:
+        _check_rate(recording, fmax)
+        held = np.empty((0, recording.info.n_channels), dtype=np.float32)
+        for block in _blocks_at(recording, sample_rate):
             held = np.concatenate([held, block])
             while len(held) >= n_samples:
                 yield np.ascontiguousarray(held[:n_samples].T)
                 held = held[n_samples:]
 
 
-def _check_rate(file: soundfile.SoundFile, fmax: float) -> None:
-    if file.samplerate < 2 * fmax:
+def _check_rate(recording: Recording, fmax: float) -> None:
+    if (sample_rate := recording.info.sample_rate) < 2 * fmax:
         raise AudioError(
-            f"recorded at {file.samplerate} Hz, so nothing above {file.samplerate / 2:g} Hz; "
+            f"recorded at {sample_rate} Hz, so nothing above {sample_rate / 2:g} Hz; "
             f"the detector uses frequencies up to {fmax:g} Hz"
         )
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
-    """Open a sound file that is complete by its header; every `AudioError` within names the file."""
-    try:
-        _check_file(path)
-        try:
-            file = soundfile.SoundFile(path)
-        except soundfile.SoundFileError as error:
-            raise UnreadableError("not audio, or damaged; expected a format that libsndfile reads") from error
-        with file:
-            yield file
-    except AudioError as error:
-        raise error.at(path) from error.__cause__
-
-
-def _check_file(path: Path) -> None:
-    try:
-        if path.exists() and not path.is_file():
-            came = "a folder" if path.is_dir() else "neither file nor folder"
-            raise AudioError(f"expected an audio file, found {came}")
-        with path.open("rb") as file:
-            n_bytes = path.stat().st_size
-            if n_bytes == 0:
-                raise UnreadableError("empty file (0 bytes); expected audio")
-            _check_wav_size(file, n_bytes)
-    except FileNotFoundError as error:
-        raise UnreadableError("no such file; expected an audio file") from error
-    except PermissionError as error:
-        raise UnreadableError("no permission to read it") from error
-    except OSError as error:
-        raise UnreadableError(f"cannot be read ({error.strerror})") from error
-    if path.suffix.lower() == ".raw":  # soundfile trusts the suffix, and then requires a rate
-        raise AudioError("header-less audio; expected a format with a header, such as WAV")
-
-
-def _check_wav_size(file: BinaryIO, n_bytes: int) -> None:
-    """Refuse a WAV file that is shorter than its header says, which libsndfile would accept silently."""
-    head = file.read(12)
-    if head[:4] not in (b"RIFF", b"RIFX") or head[8:] != b"WAVE":
-        return
-    layout = "<4sI" if head[:4] == b"RIFF" else ">4sI"
-    while len(chunk := file.read(8)) == 8:
-        name, size = struct.unpack(layout, chunk)
-        if name == b"data":
-            found = n_bytes - file.tell()
-            if found < size < _STREAMED_BYTES:
-                raise UnreadableError(f"truncated; its header says {size:,} bytes of sound, it holds {found:,}")
-            return
-        file.seek(size + size % 2, 1)
-
-
-def _blocks(file: soundfile.SoundFile, block_samples: int) -> Iterator[Waveform]:
-    n_read = 0
-    while len(block := _next_block(file, block_samples)) > 0:
-        is_finite = np.isfinite(block).all(axis=1)
-        if not is_finite.all():
-            position = (n_read + int(np.argmin(is_finite))) / file.samplerate
-            raise AudioError(f"holds samples that are no numbers (NaN or infinite), at {position:.3f} s")
-        n_read += len(block)
-        yield block
-    if n_read == 0:
-        raise UnreadableError("0 samples; a clip needs at least 1")
-    if n_read < file.frames < _UNKNOWN_LENGTH:
-        raise UnreadableError(f"truncated; its header says {file.frames:,} samples, it holds {n_read:,}")
-
-
-def _blocks_at(file: soundfile.SoundFile, sample_rate: int) -> Iterator[Waveform]:
-    blocks = _blocks(file, _BLOCK_SAMPLES)
-    if file.samplerate == sample_rate:
+def _blocks_at(recording: Recording, sample_rate: int) -> Iterator[Waveform]:
+    blocks, info = recording.blocks(_BLOCK_SAMPLES), recording.info
+    if info.sample_rate == sample_rate:
         return blocks
-    return _resampled(blocks, soxr.ResampleStream(file.samplerate, sample_rate, file.channels))
-
-
-def _next_block(file: soundfile.SoundFile, block_samples: int) -> Waveform:
-    try:
-        block: Waveform = file.read(block_samples, dtype="float32", always_2d=True)
-    except soundfile.SoundFileError as error:
-        raise UnreadableError("damaged or truncated; its sound cannot be decoded to the end") from error
-    return block
+    return _resampled(blocks, soxr.ResampleStream(info.sample_rate, sample_rate, info.n_channels))
 
 
 def _resampled(blocks: Iterator[Waveform], stream: soxr.ResampleStream) -> Iterator[Waveform]:

@@ -209,7 +209,7 @@ def _and_more(count: int, what: str) -> str:
 
 
 def _warnings(measured: ClipMeasures) -> list[str]:
-    messages = []
+    messages = [measured.note] if measured.note else []
     if all(measured.silent_channels):
         messages.append("digital silence: all samples are zero")
     elif measured.is_constant:

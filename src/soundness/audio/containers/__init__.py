@@ -1,0 +1,1 @@
+"""Containers of sound: what a header says, held against what its file holds."""

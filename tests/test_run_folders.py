@@ -1,11 +1,16 @@
 """A run folder is begun, resumed, replaced or refused; what a run was started with is known again."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import threading
 
 import pytest
 
 from soundness.errors import OutputError
-from soundness.run_folders import begin_run, check_identity, read_identity
+from soundness.run_folders import LOCK_NAME, begin_run, check_identity, locked_file, locked_folder, read_identity
 
 IDENTITY = {"system": "conditional", "seed": 3, "machine_types": ["fan"], "settings": {"a": [1, 2.5], "b": None}}
 
@@ -121,3 +126,98 @@ def test_a_file_of_anything_else_is_refused(tmp_path, content):
     (tmp_path / "run.json").write_text(content)
     with pytest.raises(OutputError, match=r"run\.json: not the file of a run; remove .* by hand"):
         read_identity(tmp_path / "run.json")
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from soundness.run_folders import locked_folder
+
+with locked_folder(Path(sys.argv[1]), kind="scoring"):
+    print("locked", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def other_process(tmp_path):
+    """A process that has the lock of ``out``."""
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path / "out")], stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"locked\n"
+        yield process
+        process.kill()
+
+
+def test_a_folder_that_another_process_writes_is_refused_with_its_name(tmp_path, other_process):
+    with (
+        pytest.raises(
+            OutputError, match=rf"out: in use by a scoring, process {other_process.pid} on .*, since 20.*; wait until"
+        ),
+        locked_folder(tmp_path / "out", kind="training"),
+    ):
+        pass
+    assert names(tmp_path / "out") == [LOCK_NAME]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
+def test_the_lock_of_a_process_that_was_killed_is_free(tmp_path, other_process):
+    other_process.send_signal(signal.SIGKILL)
+    other_process.wait()
+    assert names(tmp_path / "out") == [LOCK_NAME]
+    with locked_folder(tmp_path / "out", kind="training"):
+        assert str(os.getpid()) in (tmp_path / "out" / LOCK_NAME).read_text()
+        assert str(other_process.pid) not in (tmp_path / "out" / LOCK_NAME).read_text()
+    assert names(tmp_path / "out") == []
+
+
+def test_a_lock_leaves_results_and_nothing_else(tmp_path):
+    with locked_folder(tmp_path / "a" / "out", kind="training"):
+        (tmp_path / "a" / "out" / "result").write_text("one")
+    assert names(tmp_path / "a" / "out") == ["result"]
+    with locked_file(tmp_path / "b" / "c" / "result", kind="training"):
+        pass
+    assert names(tmp_path) == ["a"]
+
+
+def test_of_threads_that_come_together_one_at_a_time_has_the_lock(tmp_path):
+    inside, most, refused = [], [], []
+
+    def work():
+        for _ in range(200):
+            try:
+                with locked_folder(tmp_path / "out", kind="training"):
+                    inside.append(1)
+                    most.append(len(inside))
+                    inside.pop()
+            except OutputError as error:
+                refused.append(str(error))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(most) == {1}
+    assert all("out: in use by a" in message for message in refused)
+
+
+def test_a_run_begins_in_a_locked_folder(tmp_path):
+    with locked_folder(tmp_path / "out", kind="training"):
+        begin(tmp_path / "out")
+    assert names(tmp_path / "out") == ["run.json"]
+
+
+@pytest.mark.parametrize("make", [lambda path: path.symlink_to(path.parent / "other"), os.mkfifo])
+def test_what_is_no_plain_file_is_no_lock(tmp_path, make):
+    make(tmp_path / LOCK_NAME)
+    with pytest.raises(OutputError, match=r"\.soundness\.lock: "), locked_folder(tmp_path, kind="training"):
+        pass
+
+
+def test_who_has_a_lock_is_shown_in_one_harmless_line(tmp_path):
+    with locked_folder(tmp_path, kind="training"):
+        (tmp_path / LOCK_NAME).write_bytes(b"\x1b[2Jgone\xff" + b"x" * 10_000)
+        with pytest.raises(OutputError) as caught, locked_folder(tmp_path, kind="training"):
+            pass
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 500 + len(str(tmp_path))

@@ -1,17 +1,47 @@
-"""Folders of results that can be resumed or replaced, with the identity of the run in a file."""
+"""Folders of results that can be resumed or replaced, with the identity of the run in a file, and their locks.
 
+The operating system holds a lock and releases it when its process ends, however it ends. The file of a lock says who
+has it; one that a killed process left behind locks nothing.
+"""
+
+import errno
 import json
+import logging
+import os
 import platform
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+import stat
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from soundness.atomic_files import output_errors, write_whole
 from soundness.errors import OutputError
 
-__all__ = ["Existing", "begin_run", "check_identity", "package_versions", "read_identity"]
+__all__ = [
+    "LOCK_NAME",
+    "Existing",
+    "begin_run",
+    "check_identity",
+    "locked_file",
+    "locked_folder",
+    "package_versions",
+    "read_identity",
+]
+
+_LOGGER = logging.getLogger(__name__)
+
+LOCK_NAME = ".soundness.lock"
+"""File of the lock in a folder of results."""
+
+_LONGEST_HOLDER = 200  # bytes
+_LOCKED_BYTE = 1 << 30  # on Windows, where a locked byte cannot be read: far behind the text
+_HELD = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 
 Existing = Literal["refuse", "resume", "replace"]
 """Treatment of results that are there already."""
@@ -57,7 +87,7 @@ def begin_run(
         if existing == "resume" and file.exists():
             check_identity(file, identity)
             return
-        if folder.exists() and any(entry.name != file_name for entry in folder.iterdir()):
+        if folder.exists() and any(entry.name not in (file_name, LOCK_NAME) for entry in folder.iterdir()):
             _remove(folder, file, kind=kind, existing=existing, parts=parts)
         write_whole(file, json.dumps(identity, indent=2) + "\n")
 
@@ -109,3 +139,130 @@ def check_identity(file: Path, identity: Mapping[str, Any]) -> None:
     for key, value in identity.items():
         if before.get(key) != value:
             raise OutputError(f"{file.parent}: was started with another {key}; --resume goes on with the same one")
+
+
+@contextmanager
+def locked_folder(folder: Path, *, kind: str) -> Iterator[None]:
+    """Context in which no other process writes to a folder of results.
+
+    Parameters
+    ----------
+    folder
+        Made where there is none, and removed at the end if nothing was put there.
+    kind
+        Name of the work in messages, as in "training".
+
+    Raises
+    ------
+    OutputError
+        If another process, or another call, has it, or nothing can be written there.
+    """
+    with output_errors(folder):
+        if folder.exists() and not folder.is_dir():
+            raise OutputError(f"{folder}: is a file; a folder for the {kind} is expected")
+        missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        with _locked(folder / LOCK_NAME, folder, kind=kind):
+            yield
+    finally:
+        with suppress(OSError):  # it holds results now
+            for place in missing:
+                place.rmdir()
+
+
+@contextmanager
+def locked_file(path: Path, *, kind: str) -> Iterator[None]:
+    """Context in which no other process writes a file, or the folder of that name; see `locked_folder`."""
+    with output_errors(path):
+        missing = [place for place in path.parents if not place.exists()]
+    try:
+        with _locked(path.with_name(f".{path.name}.lock"), path, kind=kind):
+            yield
+    finally:
+        with suppress(OSError):
+            for place in missing:
+                place.rmdir()
+
+
+@contextmanager
+def _locked(file: Path, place: Path, *, kind: str) -> Iterator[None]:
+    stream = _lock(file, place)
+    try:
+        moment = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
+        with output_errors(file):
+            stream.truncate(0)
+            stream.write(f"a {kind}, process {os.getpid()} on {platform.node()}, since {moment}\n".encode())
+            stream.flush()
+        yield
+    finally:
+        if sys.platform != "win32":  # where a file that is open cannot be removed
+            file.unlink(missing_ok=True)
+        stream.close()
+        if sys.platform == "win32":
+            with suppress(OSError):  # another process has opened it meanwhile
+                file.unlink(missing_ok=True)
+
+
+def _lock(file: Path, place: Path) -> BinaryIO:
+    """Open and lock the file of a lock; one that its owner removed meanwhile is made anew."""
+    while True:
+        try:
+            stream = _opened(file)
+        except FileNotFoundError:  # its folder, which was empty, was removed by another process that ended
+            continue
+        try:
+            if not _try_lock(stream, place):
+                holder = _holder(stream)
+                raise OutputError(f"{place}: in use by {holder}; wait until that has ended, or choose another place")
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(stream.fileno()), file.stat()):
+                    return stream
+        except BaseException:
+            stream.close()
+            raise
+        stream.close()
+
+
+def _opened(file: Path) -> BinaryIO:
+    """Open the file of a lock, or make it and its folder; a link or a device in its place is refused."""
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        number = os.open(file, flags | getattr(os, "O_BINARY", 0), 0o666)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise OutputError(f"{file}: cannot be written: {error.strerror}") from error
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise OutputError(f"{file}: not a plain file; remove it by hand")
+    return os.fdopen(number, "r+b", buffering=0)
+
+
+def _try_lock(stream: BinaryIO, place: Path) -> bool:
+    """Lock a file without waiting; false if another has it. Where a file system has no locks, a warning says so."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            stream.seek(_LOCKED_BYTE)
+            msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
+            stream.seek(0)
+        else:
+            import fcntl
+
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _HELD:
+            return False
+        if error.errno not in _NO_LOCKS:
+            raise OutputError(f"{place}: cannot be locked: {error.strerror}") from error
+        _LOGGER.warning("%s: this file system has no locks; let no other command write there meanwhile", place)
+    return True
+
+
+def _holder(stream: BinaryIO) -> str:
+    """Text in the file of a lock, as one line."""
+    stream.seek(0)
+    text = stream.read(_LONGEST_HOLDER).decode("utf-8", errors="replace").partition("\n")[0]
+    return "".join(letter if letter.isprintable() else "?" for letter in text) or "another process"

@@ -12,7 +12,7 @@ from soundness.detectors.reader import read_recording
 from soundness.detectors.saving import load
 from soundness.evaluation.score_files import read_scores
 from soundness.extras import check_extra
-from soundness.run_folders import Existing, begin_run
+from soundness.run_folders import Existing, begin_run, locked_folder
 from soundness.settings.loading import DEFAULT_SYSTEM, load_settings
 from soundness.synthetic.make import make_data
 
@@ -78,16 +78,17 @@ def demo(
     out = Path(out)
     identity = {"machine_types": list(machines), "seed": seed}
     existing: Existing = "replace" if overwrite else "refuse"
-    begin_run(out, identity, kind="demonstration", file_name="demo.json", existing=existing, parts=lambda _: _PARTS)
-    data, folder = out / "data", out / "benchmark"
-    make_data(data, progress=progress, machines=tuple(machines), seed=seed)
-    # Without separation: to train a useful separator takes longer than all the rest.
-    systems = [load_settings(system, overrides=["separation=off"]) for system in SYSTEMS]
-    result, files = benchmark(data, folder, BenchmarkPlan(systems=systems, seeds=[seed]), progress=progress)
-    pictures = [file for file in files if file.suffix == ".png"]
-    for measured in result.measured:
-        pictures += _draw_clips(out, measured.system, seed)
-    return Demonstration(data=data, benchmark=folder, result=result, pictures=pictures)
+    with locked_folder(out, kind="demonstration"):
+        begin_run(out, identity, kind="demonstration", file_name="demo.json", existing=existing, parts=lambda _: _PARTS)
+        data, folder = out / "data", out / "benchmark"
+        make_data(data, progress=progress, machines=tuple(machines), seed=seed)
+        # Without separation: to train a useful separator takes longer than all the rest.
+        systems = [load_settings(system, overrides=["separation=off"]) for system in SYSTEMS]
+        result, files = benchmark(data, folder, BenchmarkPlan(systems=systems, seeds=[seed]), progress=progress)
+        pictures = [file for file in files if file.suffix == ".png"]
+        for measured in result.measured:
+            pictures += _draw_clips(out, measured.system, seed)
+        return Demonstration(data=data, benchmark=folder, result=result, pictures=pictures)
 
 
 def _draw_clips(out: Path, system: str, seed: int) -> Iterator[Path]:

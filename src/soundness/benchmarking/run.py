@@ -12,7 +12,7 @@ from soundness.benchmarking.results import BenchmarkResult, Measured
 from soundness.data.datasets import fingerprint, open_dataset
 from soundness.errors import SettingsError
 from soundness.extras import check_extra
-from soundness.run_folders import Existing, begin_run
+from soundness.run_folders import Existing, begin_run, locked_folder
 from soundness.settings.loading import load_settings, system_names
 from soundness.settings.system import SystemSettings
 from soundness.training.separation import decide_separation
@@ -126,26 +126,27 @@ def benchmark(
         "data": fingerprint(clip for machine in machines for clip in machine.clips),
     }
     existing: Existing = "replace" if overwrite else "resume"
-    begin_run(out, identity, kind="benchmark", file_name=_RUN_FILE, existing=existing, parts=lambda _: _PARTS)
-    separators = SharedSeparators(data=dataset.root, out=out, file=separator, progress=progress)
-    jobs = list(plan_jobs(decided, plan.seeds, separators, truth=truth, identity=identity))
-    done: list[Measured] = []
-    failures: list[str] = []
-    for measured, failure, job in run_all(jobs, machines, n_workers=n_workers, progress=progress):
-        if measured is not None:
-            done.append(measured)
-        else:
-            failures.append(f"{job.name}: {failure}")
-        _LOGGER.info("%s: %s", job.name, f"failed: {failure}" if measured is None else measured)
-    order = {settings.name: index for index, settings in enumerate(systems)}
-    result = BenchmarkResult(
-        data=str(data),
-        machine_types=tuple(machine.machine_type for machine in machines),
-        separation={settings.name: settings.separation for settings in decided},
-        measured=tuple(sorted(done, key=lambda one: (order[one.system], one.seed))),
-        failures=tuple(failures),
-    )
-    return result, _write(result, out, truth=Path(data) if truth is None else truth)
+    with locked_folder(out, kind="benchmark"):
+        begin_run(out, identity, kind="benchmark", file_name=_RUN_FILE, existing=existing, parts=lambda _: _PARTS)
+        separators = SharedSeparators(data=dataset.root, out=out, file=separator, progress=progress)
+        jobs = list(plan_jobs(decided, plan.seeds, separators, truth=truth, identity=identity))
+        done: list[Measured] = []
+        failures: list[str] = []
+        for measured, failure, job in run_all(jobs, machines, n_workers=n_workers, progress=progress):
+            if measured is not None:
+                done.append(measured)
+            else:
+                failures.append(f"{job.name}: {failure}")
+            _LOGGER.info("%s: %s", job.name, f"failed: {failure}" if measured is None else measured)
+        order = {settings.name: index for index, settings in enumerate(systems)}
+        result = BenchmarkResult(
+            data=str(data),
+            machine_types=tuple(machine.machine_type for machine in machines),
+            separation={settings.name: settings.separation for settings in decided},
+            measured=tuple(sorted(done, key=lambda one: (order[one.system], one.seed))),
+            failures=tuple(failures),
+        )
+        return result, _write(result, out, truth=Path(data) if truth is None else truth)
 
 
 def _write(result: BenchmarkResult, out: Path, *, truth: Path) -> list[Path]:

@@ -24,6 +24,7 @@ from soundness.errors import OutputError, ScoresError, SettingsError
 from soundness.evaluation.results import Evaluation
 from soundness.evaluation.score_files import FAILED_FILE, ClipScore, MachineScores, read_scores, write_scores
 from soundness.representations.protocol import network_plan
+from soundness.run_folders import locked_file
 from soundness.settings.loading import validated
 from soundness.settings.system import SystemSettings
 
@@ -295,15 +296,16 @@ def write_package(
     """
     folder = out / "task2" / meta.submission.label
     name = f"{meta.submission.label}.meta.yaml"
-    if folder.exists() and not overwrite:
-        raise OutputError(f"{folder}: exists already; --overwrite replaces the package in it")
-    with output_errors(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".package-") as partial:
-            _write_files(Path(partial), scored)
-            (Path(partial) / name).write_text(_yaml(meta, comment), encoding="utf-8")
-            _check_package(Path(partial), name, meta=meta, scored=scored)
-            _replace(folder, Path(partial))
+    with locked_file(folder, kind="submission"):
+        if folder.exists() and not overwrite:
+            raise OutputError(f"{folder}: exists already; --overwrite replaces the package in it")
+        with output_errors(folder):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".package-") as partial:
+                _write_files(Path(partial), scored)
+                (Path(partial) / name).write_text(_yaml(meta, comment), encoding="utf-8")
+                _check_package(Path(partial), name, meta=meta, scored=scored)
+                _replace(folder, Path(partial))
     return folder
 
 

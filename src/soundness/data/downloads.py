@@ -16,6 +16,7 @@ from soundness.aliases import PathLike, Progress
 from soundness.data.download_folder import ArchiveKey, DownloadFolder, Part
 from soundness.data.download_http import RemoteFile, RetryPolicy, fetch, fetch_text, md5_of
 from soundness.errors import DownloadError, OutputError
+from soundness.run_folders import locked_folder
 
 __all__ = ["RECORDS", "ZENODO", "DownloadReport", "Part", "download"]
 
@@ -121,17 +122,18 @@ def download(
     progress = _ignore if progress is None else progress
     offered = _offered(year, part, _checked_address(ZENODO if base_url is None else base_url), retry)
     chosen = _chosen(offered, machines, year)
-    folder = DownloadFolder(Path(out), year)
-    missing = [archive for archive in chosen if not folder.is_complete(archive.key, archive.remote.md5)]
-    folder.refuse_foreign(archive.key for archive in missing)
-    _refuse_full_disk(folder, missing, keep_archives=keep_archives)
-    for _, together in groupby(missing, key=lambda archive: archive.key[:2]):
-        group = list(together)
-        for archive in group:
-            _fetch_archive(folder, archive, retry, progress)
-        folder.unpack({archive.key: (archive.name, archive.remote.md5) for archive in group}, progress=progress)
-        if not keep_archives:
-            folder.drop_archives(archive.name for archive in group)
+    with locked_folder(Path(out), kind="download"):
+        folder = DownloadFolder(Path(out), year)
+        missing = [archive for archive in chosen if not folder.is_complete(archive.key, archive.remote.md5)]
+        folder.refuse_foreign(archive.key for archive in missing)
+        _refuse_full_disk(folder, missing, keep_archives=keep_archives)
+        for _, together in groupby(missing, key=lambda archive: archive.key[:2]):
+            group = list(together)
+            for archive in group:
+                _fetch_archive(folder, archive, retry, progress)
+            folder.unpack({archive.key: (archive.name, archive.remote.md5) for archive in group}, progress=progress)
+            if not keep_archives:
+                folder.drop_archives(archive.name for archive in group)
     return DownloadReport(
         root=folder.root,
         fetched=tuple(archive.name for archive in missing),

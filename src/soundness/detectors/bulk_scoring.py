@@ -23,6 +23,7 @@ from soundness.detectors.score_table import (
 )
 from soundness.errors import AudioError, OutputError, SettingsError
 from soundness.evaluation.score_files import FAILED_FILE, ClipScore, ScoreWriter
+from soundness.run_folders import locked_folder
 from soundness.scoring.alarms import AlarmWindow
 from soundness.threads import map_recordings
 
@@ -235,20 +236,19 @@ def _score_files(out: Path | None, *, overwrite: bool) -> Iterator[_ScoreFiles |
     if out is None:
         yield None
         return
-    earlier = _earlier_files(out)
-    if earlier and not overwrite:
-        raise OutputError(f"{out}: holds scores already ({next(iter(earlier)).name}); --overwrite replaces them")
-    with ScoreWriter(out) as writer:
-        files = _ScoreFiles(writer=writer, table=ScoreTable(out))
-        yield files
-        files.table.complete()
-    _remove_stale(out, earlier)
+    with locked_folder(out, kind="scoring"):
+        earlier = _earlier_files(out)
+        if earlier and not overwrite:
+            raise OutputError(f"{out}: holds scores already ({next(iter(earlier)).name}); --overwrite replaces them")
+        with ScoreWriter(out) as writer:
+            files = _ScoreFiles(writer=writer, table=ScoreTable(out))
+            yield files
+            files.table.complete()
+        _remove_stale(out, earlier)
 
 
 def _earlier_files(out: Path) -> dict[Path, int]:
     """Score files that are there, each with its inode, which changes when it is replaced."""
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"{out}: is a file; a folder for the scores is expected")
     names = ("anomaly_score_*.csv", "decision_result_*.csv", "p_value_*_test.csv", "alarm_*_test.csv")
     patterns = [name + suffix for name in (*names, FAILED_FILE, SCORE_TABLE_FILE) for suffix in ("", PARTIAL_SUFFIX)]
     return {file: file.stat().st_ino for pattern in patterns for file in sorted(out.glob(pattern))}

@@ -6,8 +6,10 @@ ever executed. A user's own part is named by its import path, and imported only 
 environment allows it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from soundness.errors import BundleError, DataError, OutputError, SettingsError
 from soundness.extras import check_extra
 from soundness.plugins import check_allowed
 from soundness.representations.protocol import find_representation
+from soundness.run_folders import locked_file
 from soundness.scoring.alarms import AlarmRule
 from soundness.scoring.calibration import Calibration, Threshold
 from soundness.scoring.scorers import find_scorer
@@ -35,7 +38,7 @@ from soundness.sealed_files import (
 from soundness.separation.saving import describe_separator, rebuild_separator
 from soundness.settings.system import SystemSettings
 
-__all__ = ["load", "load_detector", "one_detector", "save_detector", "writable"]
+__all__ = ["load", "load_detector", "new_detector_file", "one_detector", "save_detector"]
 
 
 def save_detector(detector: Detector, path: Path) -> None:
@@ -156,11 +159,22 @@ def one_detector(detector: PathLike | Detector) -> Detector:
     return next(iter(detectors.values()))
 
 
-def writable(out: PathLike, *, overwrite: bool) -> Path:
-    """Path of a detector that is to be written, unless something is there."""
+@contextmanager
+def new_detector_file(out: PathLike | None, *, overwrite: bool) -> Iterator[Callable[[Detector], None]]:
+    """Context of a detector that is to be written, unless something is there; it gives the function that writes it.
+
+    Raises
+    ------
+    OutputError
+        If the file exists and is not to be replaced, or another process writes it.
+    """
+    if out is None:
+        yield lambda _: None
+        return
     path = Path(out)
     if path.is_dir():
         raise OutputError(f"{path}: is a folder; the file of a detector is expected")
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path}: exists already; --overwrite replaces it")
-    return path
+    with locked_file(path, kind="writing of a detector"):
+        if path.exists() and not overwrite:
+            raise OutputError(f"{path}: exists already; --overwrite replaces it")
+        yield partial(save_detector, path=path)

@@ -19,6 +19,7 @@ from soundness.detectors.exported import ABOUT_SUFFIX, FORMAT, GRAPH_SUFFIX, Exp
 from soundness.detectors.saving import load
 from soundness.errors import AudioError, DataError, ExportError, OutputError
 from soundness.extras import check_extra
+from soundness.run_folders import locked_file
 from soundness.threads import one_thread_each
 
 if TYPE_CHECKING:  # of the extra "export"
@@ -141,33 +142,34 @@ def export_detector(
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder}: is a file; a folder for the export is expected")
     graph, about_file = (folder / f"{detector.machine_type}{suffix}" for suffix in (GRAPH_SUFFIX, ABOUT_SUFFIX))
-    there = [file for file in (graph, about_file) if file.exists()]
-    if there and not overwrite:
-        raise OutputError(f"{there[0]}: exists already; --overwrite replaces it")
-    about = _about(detector)
-    model = detector_graph(detector, about=fingerprint(about))
-    compared = _Comparison(detector, ExportedDetector(*_sealed(model, about)))
-    with one_thread_each():
-        compared.run(_recordings(check), progress=progress)
-    about["agreement"] = {
-        "tolerance": TOLERANCE,
-        "largest_difference": compared.largest_difference,
-        "n_sounds": compared.n_sounds,
-        "n_clips": compared.n_clips,
-    }
-    content, complete = _sealed(model, about)
-    text = json.dumps(complete, indent=2, sort_keys=True) + "\n"
-    write_whole(graph, content)
-    write_whole(about_file, text)
-    return Export(
-        graph=graph,
-        about=about_file,
-        n_bytes=len(content) + len(text.encode()),
-        n_sounds=compared.n_sounds,
-        n_clips=compared.n_clips,
-        largest_difference=compared.largest_difference,
-        notes=tuple(compared.notes),
-    )
+    with locked_file(graph, kind="export"):
+        there = [file for file in (graph, about_file) if file.exists()]
+        if there and not overwrite:
+            raise OutputError(f"{there[0]}: exists already; --overwrite replaces it")
+        about = _about(detector)
+        model = detector_graph(detector, about=fingerprint(about))
+        compared = _Comparison(detector, ExportedDetector(*_sealed(model, about)))
+        with one_thread_each():
+            compared.run(_recordings(check), progress=progress)
+        about["agreement"] = {
+            "tolerance": TOLERANCE,
+            "largest_difference": compared.largest_difference,
+            "n_sounds": compared.n_sounds,
+            "n_clips": compared.n_clips,
+        }
+        content, complete = _sealed(model, about)
+        text = json.dumps(complete, indent=2, sort_keys=True) + "\n"
+        write_whole(graph, content)
+        write_whole(about_file, text)
+        return Export(
+            graph=graph,
+            about=about_file,
+            n_bytes=len(content) + len(text.encode()),
+            n_sounds=compared.n_sounds,
+            n_clips=compared.n_clips,
+            largest_difference=compared.largest_difference,
+            notes=tuple(compared.notes),
+        )
 
 
 def _about(detector: Detector) -> dict[str, Any]:

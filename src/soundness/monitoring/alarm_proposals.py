@@ -12,7 +12,7 @@ from soundness.data.clips import Clip
 from soundness.data.datasets import list_clips
 from soundness.detectors.detector import Detector
 from soundness.detectors.reader import read_recording
-from soundness.detectors.saving import one_detector, save_detector, writable
+from soundness.detectors.saving import new_detector_file, one_detector
 from soundness.errors import DataError, SettingsError, audio_errors_at
 from soundness.monitoring.alarm_rules import SECONDS_PER_DAY, AlarmRequest, Replay, candidate_rules, replay
 from soundness.scoring.alarms import AlarmRule, rate_per_day
@@ -83,14 +83,13 @@ def alarms(
     SoundnessError
         If the detector, a recording or the file cannot be used.
     """
-    target = None if out is None else writable(out, overwrite=overwrite)
-    found = one_detector(detector)
-    seconds = request.seconds
-    p_values = p_values_of(found, recordings, clip_every_seconds=seconds, progress=progress) if recordings else []
-    proposal = propose_alarms(found, request, p_values=p_values, rng=np.random.default_rng(seed))
-    if target is not None:
-        save_detector(replace(found, alarm_rule=proposal.rule), target)
-    return proposal
+    with new_detector_file(out, overwrite=overwrite) as save:
+        found = one_detector(detector)
+        seconds = request.seconds
+        p_values = p_values_of(found, recordings, clip_every_seconds=seconds, progress=progress) if recordings else []
+        proposal = propose_alarms(found, request, p_values=p_values, rng=np.random.default_rng(seed))
+        save(replace(found, alarm_rule=proposal.rule))
+        return proposal
 
 
 def propose_alarms(

@@ -8,10 +8,11 @@ import numpy as np
 
 from soundness.aliases import Array, CountProgress, PathLike
 from soundness.audio.log_mel import band_centres
+from soundness.data.clips import Clip
 from soundness.data.datasets import list_clips
 from soundness.detectors.detector import Detector, TrainingSummary
 from soundness.detectors.normal_clips import NormalClips
-from soundness.detectors.saving import one_detector, save_detector, writable
+from soundness.detectors.saving import new_detector_file, one_detector
 from soundness.errors import DataError, SettingsError
 from soundness.monitoring.new_clips import NewClip, concatenate_clips, read_new_clips
 from soundness.scoring.calibration import Calibration
@@ -119,15 +120,30 @@ def enroll(
         If a clip is dangerous, was enrolled before or cannot be used, the detector cannot take new clips, or the file
         exists already or cannot be written.
     """
-    target = None if out is None else writable(out, overwrite=overwrite)
-    detector = one_detector(detector)
+    with new_detector_file(out, overwrite=overwrite) as save:
+        enrolment = _enrolment(
+            one_detector(detector), list_clips(clips), condition, domain, force=force, progress=progress
+        )
+        save(enrolment.detector)
+    return enrolment
+
+
+def _enrolment(
+    detector: Detector,
+    clips: Sequence[Clip],
+    condition: str,
+    domain: str | None,
+    *,
+    force: bool,
+    progress: CountProgress | None,
+) -> Enrolment:
     calibration = detector.calibration
     if calibration is None:
         raise SettingsError(f"the detector of {detector.machine_type} is not calibrated; soundness calibrate does that")
     if not condition.strip():
         raise SettingsError("condition: no name; expected one such as car_2 or microphone-left")
     domain = condition if domain is None else domain
-    new = read_new_clips(detector, list_clips(clips), progress=progress)
+    new = read_new_clips(detector, clips, progress=progress)
     _check_new(detector.normal_clips, new)
     training = _vectors(detector, new, domain)
     beside = _scores_beside(detector.scorer, training)
@@ -145,10 +161,7 @@ def enroll(
     )
     scores = np.concatenate([calibration.scores.get(domain, np.empty(0)), beside])
     extended = Calibration.from_scores({**calibration.scores, domain: scores}, origin=calibration.origin)
-    enrolment = Enrolment(detector=changed.calibrated(extended), domain=domain, clips=tuple(enrolled), notes=notes)
-    if target is not None:
-        save_detector(enrolment.detector, target)
-    return enrolment
+    return Enrolment(detector=changed.calibrated(extended), domain=domain, clips=tuple(enrolled), notes=notes)
 
 
 def _check_new(known: NormalClips | None, new: Sequence[NewClip]) -> None:

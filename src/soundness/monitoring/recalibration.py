@@ -10,7 +10,7 @@ from soundness.aliases import CountProgress, PathLike
 from soundness.data.clips import Clip, parse_name
 from soundness.data.datasets import list_clips
 from soundness.detectors.detector import Detector
-from soundness.detectors.saving import one_detector, save_detector, writable
+from soundness.detectors.saving import new_detector_file, one_detector
 from soundness.errors import DataError
 from soundness.monitoring.new_clips import NewClip, read_new_clips
 from soundness.scoring.calibration import Calibration, Origin
@@ -53,24 +53,23 @@ def calibrate(
         If there are fewer than two clips of a domain, one is labelled anomalous, cannot be used or was in the training,
         or the file exists already or cannot be written.
     """
-    target = None if out is None else writable(out, overwrite=overwrite)
-    detector, listed = one_detector(detector), list_clips(clips)
-    _check(listed, domain)
-    scores: dict[str, list[float]] = {}
-    for each in read_new_clips(detector, listed, progress=progress):
-        _check_unknown(detector, each)
-        name = (each.clip.domain or "") if domain is None else domain
-        scores.setdefault(name, []).append(each.score)
-    new = {name: np.array(values) for name, values in scores.items()}
-    before = {} if detector.calibration is None else detector.calibration.scores
-    kept = {} if domain is None else {name: values for name, values in before.items() if name != domain}
-    origin: Origin = "fresh" if detector.calibration is None or not kept else detector.calibration.origin
-    calibration = Calibration.from_scores({**kept, **new}, origin=origin)
-    notes = (*calibration.notes, *_notes(listed, before.keys(), kept.keys(), new.keys()))
-    calibrated = detector.calibrated(replace(calibration, notes=notes))
-    if target is not None:
-        save_detector(calibrated, target)
-    return calibrated
+    with new_detector_file(out, overwrite=overwrite) as save:
+        detector, listed = one_detector(detector), list_clips(clips)
+        _check(listed, domain)
+        scores: dict[str, list[float]] = {}
+        for each in read_new_clips(detector, listed, progress=progress):
+            _check_unknown(detector, each)
+            name = (each.clip.domain or "") if domain is None else domain
+            scores.setdefault(name, []).append(each.score)
+        new = {name: np.array(values) for name, values in scores.items()}
+        before = {} if detector.calibration is None else detector.calibration.scores
+        kept = {} if domain is None else {name: values for name, values in before.items() if name != domain}
+        origin: Origin = "fresh" if detector.calibration is None or not kept else detector.calibration.origin
+        calibration = Calibration.from_scores({**kept, **new}, origin=origin)
+        notes = (*calibration.notes, *_notes(listed, before.keys(), kept.keys(), new.keys()))
+        calibrated = detector.calibrated(replace(calibration, notes=notes))
+        save(calibrated)
+        return calibrated
 
 
 def _check_unknown(detector: Detector, each: NewClip) -> None:

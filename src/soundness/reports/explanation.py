@@ -11,6 +11,7 @@ from soundness.detectors.saving import load
 from soundness.errors import DataError, OutputError
 from soundness.extras import check_extra
 from soundness.reports.explanation_figure import drawing_process
+from soundness.run_folders import locked_file
 
 if TYPE_CHECKING:  # loaded when it is needed
     from soundness.detectors.detector import Detector
@@ -78,7 +79,7 @@ def explain(
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out}: is a file; a folder for page and picture is expected")
     page, picture = (out / f"{clip.stem}{suffix}" for suffix in (".html", ".png"))
-    with drawing_process() as drawing, ThreadPoolExecutor(1) as pool:
+    with locked_file(page, kind="explanation"), drawing_process() as drawing, ThreadPoolExecutor(1) as pool:
         chosen = _chosen(load(detector), Path(detector), machine)
         from soundness.reports.explained_clip import explain_recording
         from soundness.reports.explanation_page import picture_of, write_explanation

@@ -13,6 +13,7 @@ from soundness.audio.formats import AUDIO_SUFFIXES
 from soundness.audio.reading import iter_audio, read_blocks_at, read_info
 from soundness.errors import AudioError, DataError, OutputError, audio_errors_at
 from soundness.extras import check_extra
+from soundness.run_folders import locked_folder
 from soundness.separation.conv_tasnet import SOURCES
 from soundness.separation.saving import load_separator
 from soundness.separation.separator import Separator
@@ -84,25 +85,26 @@ def separate(
     used = separator if isinstance(separator, Separator) else load_separator(Path(separator))
     kinds = SOURCES if has_noise else SOURCES[:1]
     planned = _planned(recordings)
-    for result in (Path(out) / kind / relative for relative in planned for kind in kinds):
-        if not overwrite and result.exists():
-            raise OutputError(f"{result}: exists already; --overwrite replaces it")
-    failures: list[str] = []
-    notes: list[str] = []
-    seconds = 0.0
-    for done, (relative, path) in enumerate(planned.items(), start=1):
-        try:
-            with audio_errors_at(path):
-                info = read_info(path)
-                _separate(used, path, [Path(out) / kind / relative for kind in kinds], n_channels=info.n_channels)
-        except AudioError as error:
-            failures.append(str(error))
-        else:
-            seconds += info.seconds
-            if info.sample_rate != used.settings.sample_rate:
-                notes.append(f"{path}: {info.sample_rate} Hz; written at {used.settings.sample_rate} Hz")
-        if progress is not None:
-            progress(done, len(planned))
+    with locked_folder(Path(out), kind="separation"):
+        for result in (Path(out) / kind / relative for relative in planned for kind in kinds):
+            if not overwrite and result.exists():
+                raise OutputError(f"{result}: exists already; --overwrite replaces it")
+        failures: list[str] = []
+        notes: list[str] = []
+        seconds = 0.0
+        for done, (relative, path) in enumerate(planned.items(), start=1):
+            try:
+                with audio_errors_at(path):
+                    info = read_info(path)
+                    _separate(used, path, [Path(out) / kind / relative for kind in kinds], n_channels=info.n_channels)
+            except AudioError as error:
+                failures.append(str(error))
+            else:
+                seconds += info.seconds
+                if info.sample_rate != used.settings.sample_rate:
+                    notes.append(f"{path}: {info.sample_rate} Hz; written at {used.settings.sample_rate} Hz")
+            if progress is not None:
+                progress(done, len(planned))
     n_separated = len(planned) - len(failures)
     return SeparationReport(n_separated=n_separated, seconds=seconds, failures=tuple(failures), notes=tuple(notes))
 

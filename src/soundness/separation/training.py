@@ -18,7 +18,7 @@ from soundness.data.datasets import Machine, fingerprint, open_dataset
 from soundness.errors import DataError, OutputError, SettingsError, audio_errors_at
 from soundness.extras import check_extra
 from soundness.lightning_loop import check_accelerator, count_parameters
-from soundness.run_folders import Existing, begin_run, package_versions
+from soundness.run_folders import Existing, begin_run, locked_file, package_versions
 from soundness.sealed_files import FORMATS, check_kind
 from soundness.separation.fitting import fit_separator
 from soundness.separation.measurement import Example, measure_improvement
@@ -115,31 +115,34 @@ def train_separator(
     chosen = [machine.machine_type for machine in dataset.chosen(machines)]
     before = None if start is None else load_separator(Path(start))
     work = out.with_name(f"{out.name}.training")
-    if _is_finished(out, work, existing):
-        return TrainedSeparator(_finished(out, settings, seed=seed), ())
-    identity = _identity(settings, found, chosen, before, seed=seed)
-    kept, held_out, notes = _read_sounds(found, settings, seed=seed, progress=progress)
-    recipes = _recipes(kept, chosen, data)
-    begin_run(work, identity, kind="training", file_name=_RUN_FILE, existing=existing, parts=lambda _: [_FIT_FOLDER])
-    with output_errors(work):
-        fit = fit_separator(
-            recipes,
-            settings,
-            seed=seed,
-            folder=work / _FIT_FOLDER,
-            start=None if before is None else before.network.state_dict(),
-            resume=existing == "resume",
-            progress=None if progress is None else partial(progress, "training the separator (seconds)"),
+    with locked_file(out, kind="training of a separator"):
+        if _is_finished(out, work, existing):
+            return TrainedSeparator(_finished(out, settings, seed=seed), ())
+        identity = _identity(settings, found, chosen, before, seed=seed)
+        kept, held_out, notes = _read_sounds(found, settings, seed=seed, progress=progress)
+        recipes = _recipes(kept, chosen, data)
+        begin_run(
+            work, identity, kind="training", file_name=_RUN_FILE, existing=existing, parts=lambda _: [_FIT_FOLDER]
         )
-    summary = _summary(fit, kept, recipes, [*notes, *_notes(chosen, recipes)], seed=seed)
-    tests = _cleanest(recipe for recipe in recipes_of(held_out) if recipe.machine_type in chosen)
-    trained = _measured(Separator(fit.network, settings=settings, summary=summary), tests, progress=progress)
-    save_separator(trained.separator, out)
-    shutil.rmtree(work / _FIT_FOLDER, ignore_errors=True)
-    with suppress(OSError):  # the folder stays where it holds files of somebody else
-        (work / _RUN_FILE).unlink()
-        work.rmdir()
-    return trained
+        with output_errors(work):
+            fit = fit_separator(
+                recipes,
+                settings,
+                seed=seed,
+                folder=work / _FIT_FOLDER,
+                start=None if before is None else before.network.state_dict(),
+                resume=existing == "resume",
+                progress=None if progress is None else partial(progress, "training the separator (seconds)"),
+            )
+        summary = _summary(fit, kept, recipes, [*notes, *_notes(chosen, recipes)], seed=seed)
+        tests = _cleanest(recipe for recipe in recipes_of(held_out) if recipe.machine_type in chosen)
+        trained = _measured(Separator(fit.network, settings=settings, summary=summary), tests, progress=progress)
+        save_separator(trained.separator, out)
+        shutil.rmtree(work / _FIT_FOLDER, ignore_errors=True)
+        with suppress(OSError):  # the folder stays where it holds files of somebody else
+            (work / _RUN_FILE).unlink()
+            work.rmdir()
+        return trained
 
 
 def _identity(

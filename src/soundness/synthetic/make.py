@@ -19,6 +19,7 @@ import soundfile  # type: ignore[import-untyped]  # it ships no types
 
 from soundness.aliases import Array, PathLike, Progress
 from soundness.errors import OutputError
+from soundness.run_folders import locked_file
 from soundness.settings.loading import validated
 from soundness.synthetic.plan import ClipPlan, plan_machine
 from soundness.synthetic.render import Stems, render
@@ -89,18 +90,19 @@ def make_data(
     chosen = validated(FactorySettings, settings)
     out = Path(out).absolute()
     truth = out.with_name(out.name + "_truth") if truth is None else Path(truth).absolute()
-    _refuse_bad_folders(out, truth, overwrite=overwrite)
-    _refuse_foreign_machines(out, truth, chosen.machines)
-    n_clips = 0
-    with _staged(out) as new_out, _staged(truth) as new_truth:
-        with _mapper(chosen.n_workers) as each:
+    with locked_file(out, kind="making of data"):
+        _refuse_bad_folders(out, truth, overwrite=overwrite)
+        _refuse_foreign_machines(out, truth, chosen.machines)
+        n_clips = 0
+        with _staged(out) as new_out, _staged(truth) as new_truth:
+            with _mapper(chosen.n_workers) as each:
+                for machine in chosen.machines:
+                    plans = plan_machine(machine, chosen)
+                    _make_machine(machine, plans, (new_out, new_truth), each, progress)
+                    n_clips += len(plans)
             for machine in chosen.machines:
-                plans = plan_machine(machine, chosen)
-                _make_machine(machine, plans, (new_out, new_truth), each, progress)
-                n_clips += len(plans)
-        for machine in chosen.machines:
-            _replace(new_out / machine, out / machine)
-            _replace(new_truth / machine, truth / machine)
+                _replace(new_out / machine, out / machine)
+                _replace(new_truth / machine, truth / machine)
     return FactoryResult(out, truth, n_clips)
 
 

@@ -28,7 +28,7 @@ from soundness.representations.protocol import (
     find_representation,
     network_plan,
 )
-from soundness.run_folders import Existing, begin_run, read_identity
+from soundness.run_folders import Existing, begin_run, locked_folder, read_identity
 from soundness.scoring.calibration import Calibration, Threshold
 from soundness.scoring.protocol import Scorer, TrainingVectors
 from soundness.scoring.scorers import find_scorer
@@ -163,8 +163,9 @@ def train_planned(
         caches=Caches() if caches is None else caches,
         progress=progress,
     )
-    run.open(existing)
-    return run.train(dataset)
+    with locked_folder(run.out, kind="training"):
+        run.open(existing)
+        return run.train(dataset)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

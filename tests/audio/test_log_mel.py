@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from soundness.audio.log_mel import LogMel, mel_filterbank
+from soundness.audio.log_mel import LogMel, mel_filterbank, without_mean
 from soundness.audio.reading import read_waveform
 from soundness.separation.losses import LogMelLayer
 from soundness.settings.system import LogMelSettings
@@ -136,6 +136,39 @@ def test_nothing_is_quieter_than_the_floor_and_a_louder_clip_is_louder_by_as_man
     np.testing.assert_allclose(log_mel(quiet * 10, floor_db=-200.0), heard + 20, atol=2e-3)
 
 
+@pytest.mark.parametrize("power", [1.0, 2.0])
+@pytest.mark.parametrize("gain_db", [-160, -80, -20, 60])
+def test_with_a_floor_relative_to_the_recording_a_gain_adds_a_constant_and_nothing_else(gain_db, power):
+    waveform = noise(RATE, level=0.01)
+    waveform[4_000:8_000] = 0.0  # lies on the floor
+    changes = {"floor_reference": "recording", "power": power}
+    expected = log_mel(waveform, **changes) + gain_db
+    np.testing.assert_allclose(log_mel(waveform * 10 ** (gain_db / 20), **changes), expected, atol=1e-4)
+
+
+def test_a_relative_floor_lies_below_the_root_mean_square_of_the_recording():
+    waveform = noise(RATE, level=0.01)
+    waveform[4_000:8_000] = 0.0
+    level = 10 * np.log10(np.square(waveform, dtype=np.float64).mean())
+    found = log_mel(waveform, floor_reference="recording", floor_db=-70.0)
+    np.testing.assert_allclose(found.min(), level - 70, atol=1e-4)
+
+
+def test_digital_silence_is_finite_with_a_relative_floor():
+    found = log_mel(np.zeros(4_000, np.float32), floor_reference="recording")
+    assert np.isfinite(found).all()
+    assert found.max() < -300
+
+
+def test_the_mean_of_each_channel_is_taken_off():
+    waveform = np.stack([noise(RATE), noise(RATE, seed=1)])
+    offset = (waveform + np.float32([[0.25], [-0.5]])).astype(np.float32)
+    found = without_mean(offset)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, waveform - waveform.mean(axis=1, keepdims=True), atol=1e-6)
+    assert np.abs(without_mean(np.full((1, 100), 0.1, np.float32))).max() < 1e-9
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_layer_gives_a_batch_what_each_clip_gives_alone(name):
     rate, changes = VARIANTS[name]
@@ -153,6 +186,7 @@ CHANGES = {
     "fmax": 7_000.0,
     "power": 1.0,
     "floor_db": -40.0,
+    "floor_reference": "recording",
 }
 
 
@@ -162,7 +196,7 @@ def test_each_setting_is_among_those_that_are_changed():
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_each_setting_changes_the_log_mel(name):
-    waveform = tone(440) + noise(RATE, level=1e-5)
+    waveform = tone(440, level=0.01) + noise(RATE, level=1e-6)
     before, after = log_mel(waveform), log_mel(waveform, **{name: CHANGES[name]})
     assert before.shape != after.shape or np.abs(before - after).max() > 0.1
 

@@ -115,18 +115,37 @@ def test_one_silent_channel_is_named(tmp_path: Path) -> None:
     assert problems(root) == {("1.wav", "digital silence in channel 1 of 0 to 1", "warning")}
 
 
+def test_a_first_channel_that_nothing_is_plugged_into_is_named_with_what_to_do(tmp_path: Path) -> None:
+    root = tmp_path / "fan"
+    for i in range(3):
+        wav(root / f"{i}.wav", np.stack([1e-4 * tone(), tone()], axis=1))
+    message = (
+        "channel 0, which is used, is 80 dB quieter than channel 1; --set audio.channel=1 uses channel 1"
+        " (and 2 more train clips of fan)"
+    )
+    assert problems(root) == {("0.wav", message, "warning")}
+
+
+def test_defects_of_one_kind_are_one_problem_though_their_figures_differ(tmp_path: Path) -> None:
+    root = tmp_path / "fan"
+    for i in range(3):
+        wav(root / f"{i}.wav", tone() + 0.5 + 0.01 * i)
+    message = "an offset of 0.5 (3 dB above the sound): the electronics' mean, no sound (and 2 more train clips of fan)"
+    assert problems(root) == {("0.wav", message, "warning")}
+
+
 def test_clipping_is_a_warning(tmp_path: Path) -> None:
     root = machine(tmp_path / "fan")
     clipped = "train/section_00_source_train_normal_0009_n_A.wav"
     wav(root / clipped, np.clip(tone(peak=4), -1, 1))
-    message = "clipped: at full scale for 3 samples or more in a row"
+    message = "clipped: 200 times several samples in a row at the largest value, 1"
     assert problems(root) == {(clipped, message, "warning")}
 
 
 def test_a_warning_of_many_clips_of_a_split_is_one_problem(tmp_path: Path) -> None:
     for name in ["run/normal/0", "run/normal/1", "run/normal/2", "run/abnormal/3", "rest/normal/4"]:
         wav(tmp_path / f"{name}.wav", np.clip(tone(peak=4), -1, 1))
-    message = "clipped: at full scale for 3 samples or more in a row"
+    message = "clipped: 200 times several samples in a row at the largest value, 1"
     found = {problem for problem in problems(tmp_path) if "clipped" in problem[1]}
     assert found == {
         ("run/normal/0.wav", f"{message} (and 2 more train clips of run)", "warning"),

@@ -24,6 +24,15 @@ def test_the_channel_of_the_settings_is_used(small, channel):
     assert found.reference is found.input
 
 
+def test_an_offset_changes_nothing_where_it_is_removed(small):
+    waveform = noise()
+    offset = (waveform + np.float32(0.25)).astype(np.float32)
+    removing, keeping = FrontEnd(small("log-mel-knn", "audio.is_dc_removed=true")), FrontEnd(small("log-mel-knn"))
+    with_offset, without = (removing.spectrograms(one).input for one in (offset, waveform))
+    np.testing.assert_allclose(with_offset, without, atol=0.01)
+    assert np.abs(keeping.spectrograms(offset).input - keeping.spectrograms(waveform).input).max() > 10
+
+
 def test_a_waveform_without_the_channel_is_refused(small):
     front_end = FrontEnd(small("log-mel-knn", "audio.channel=2"))
     with pytest.raises(AudioError, match=r"^2 channel\(s\); channel 2 \(counted from 0\) is needed$"):

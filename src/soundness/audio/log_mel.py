@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 
 from soundness.settings.system import LogMelSettings
 
-__all__ = ["LogMel", "Spectrograms", "band_centres", "hann_window", "mel_filterbank"]
+__all__ = ["SMALLEST_RMS", "LogMel", "Spectrograms", "band_centres", "hann_window", "mel_filterbank", "without_mean"]
+
+SMALLEST_RMS = 1e-15
+"""Root mean square of digital silence, where the floor of a log-mel lies relative to it."""
 
 _BLOCK_FRAMES = 4096  # of a long clip, so that its spectrum fits into memory
 
@@ -38,7 +41,8 @@ class LogMel:
     Frames are centred on multiples of ``hop_length``, the edges padded with zeros, the window is a periodic Hann
     window of ``n_fft`` samples and the filters are Slaney's: as in librosa, and in the official baseline. Spectra are
     float64, since rounding errors of float32 appear 95 dB below a loud tone. Bands are summed without a BLAS, whose
-    sums depend on its number of threads, so that every process computes the same bits.
+    sums depend on its number of threads, so that every process computes the same bits. Where the floor is relative to
+    the recording, a gain adds a constant to all values, and nothing else.
 
     Parameters
     ----------
@@ -54,12 +58,12 @@ class LogMel:
         self._window = hann_window(settings.n_fft)
 
     def __call__(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Log-mel spectrogram in dB, ``10 log10`` of the mel bands, never below ``floor_db``.
+        """Log-mel spectrogram in dB, ``10 log10`` of the mel bands, never below the floor.
 
         Parameters
         ----------
         waveform
-            In [-1, 1], shape ``(time,)``.
+            Full scale at -1 and 1, shape ``(time,)``.
 
         Returns
         -------
@@ -71,12 +75,16 @@ class LogMel:
         padded = np.pad(waveform, (before, settings.n_fft - before))
         frames = sliding_window_view(padded, settings.n_fft)[: len(waveform) + 1 : settings.hop_length]
         starts = range(0, len(frames), _BLOCK_FRAMES)
-        return np.concatenate([self._block(frames[start : start + _BLOCK_FRAMES]) for start in starts], axis=1)
+        scale = 1.0 if settings.floor_reference == "full-scale" else _rms(waveform)
+        window = self._window / scale
+        blocks = [self._block(frames[start : start + _BLOCK_FRAMES], window) for start in starts]
+        log_mel: NDArray[np.float32] = np.concatenate(blocks, axis=1) + np.float32(20 * math.log10(scale))
+        return log_mel
 
-    def _block(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _block(self, frames: NDArray[np.float32], window: NDArray[np.float64]) -> NDArray[np.float32]:
         """Log-mel, shape ``(mel, frame)``, of frames of shape ``(frame, time)``."""
         settings = self.settings
-        spectrum = np.fft.rfft(frames * self._window)  # (frame, bin)
+        spectrum = np.fft.rfft(frames * window)  # (frame, bin)
         floor = np.float32(10 ** (settings.floor_db * settings.power / 20))
         with np.errstate(over="ignore", invalid="ignore"):  # not finite where it is too loud, which readers refuse
             np.square(spectrum.view(np.float64), out=spectrum.view(np.float64))  # in place: large memory is slow to get
@@ -87,6 +95,17 @@ class LogMel:
             bands = np.stack([np.einsum("b,bf->f", weights, by_bin[bins]) for bins, weights in self._filters])
             decibels: NDArray[np.float32] = np.log10(np.maximum(bands, floor)) * np.float32(20 / settings.power)
         return decibels
+
+
+def without_mean(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Waveform less the mean of each channel, which is summed in float64, shape ``(..., time)``."""
+    centred: NDArray[np.float64] = waveform - waveform.mean(axis=-1, dtype=np.float64, keepdims=True)
+    return centred.astype(np.float32)
+
+
+def _rms(waveform: NDArray[np.float32]) -> float:
+    """Root mean square, at least `SMALLEST_RMS`."""
+    return max(math.sqrt(np.square(waveform, dtype=np.float64).mean()), SMALLEST_RMS)
 
 
 def _without_zeros(weights: NDArray[np.float32]) -> tuple[slice, NDArray[np.float32]]:

@@ -1,36 +1,166 @@
-"""Level, silence and clipping of a recording."""
+"""Level, offset, silence, clipping and gaps of a recording, in one pass over its blocks."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from soundness.aliases import Waveform
 from soundness.audio.reading import read_blocks, read_info
 
-__all__ = ["CLIPPED_RUN", "ClipMeasures", "measure_clip"]
+__all__ = ["CLIPPED_RUN", "ChannelMeasures", "ClipMeasures", "Gap", "Measurement", "measure_clip"]
 
-_FULL_SCALE = 32767 / 32768  # the largest sample of 16 bits
+CLIPPED_RUN = 3
+"""Samples in a row at the largest value that occurs, from which on a recording is clipped."""
 
-CLIPPED_RUN = 3  # samples in a row at full scale; one alone is a recording that was normalised
+_FULL_SCALE = 0.98  # mu-law ends there, integers closer to 1
+_PILED_UP = 4.0  # times as many samples at the largest value as at the next one: more than at the crest of a tone
+_GAP_SECONDS = 0.01  # of equal samples
+_END_GAP_SECONDS = 0.1  # at the beginning and the end, where compressed formats leave some zeros
+_FEW_STEPS = 16
+_CHUNK = 512
+_SAMPLES_FOR_VALUES = 4096
+
+Samples = NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """Stretch in which all samples are equal: in seconds from the start of the recording, and the samples' value."""
+
+    start_seconds: float
+    seconds: float
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelMeasures:
+    """Measures of one channel.
+
+    Parameters
+    ----------
+    level_dbfs
+        Root mean square without the offset, in dB re a full-scale square wave; ``None`` if all samples are equal.
+    offset
+        Mean, in full scales.
+    lowest, highest
+        Smallest and largest sample.
+    n_clipped
+        Number of times that the channel stays at its largest or smallest value for `CLIPPED_RUN` samples or more, as
+        clipping makes it do.
+    longest_gap
+        Longest of the gaps in the sound; ``None`` without any.
+    gap_share
+        Share of all samples that lie in gaps.
+    is_coarse
+        True if so few values occur that the sound is hardly more than the last digit of its samples.
+    """
+
+    level_dbfs: float | None
+    offset: float
+    lowest: float
+    highest: float
+    n_clipped: int
+    longest_gap: Gap | None
+    gap_share: float
+    is_coarse: bool
+
+    @property
+    def is_silent(self) -> bool:
+        """True for digital silence: all samples are zero."""
+        return self.lowest == self.highest == 0.0
+
+    @property
+    def is_constant(self) -> bool:
+        """True if all samples are equal, zero or not."""
+        return self.lowest == self.highest
+
+    @property
+    def offset_db(self) -> float:
+        """Offset re the level of the sound, in dB; minus infinity without an offset, infinity without sound."""
+        if self.offset == 0.0:
+            return -math.inf
+        return math.inf if self.level_dbfs is None else 20 * math.log10(abs(self.offset)) - self.level_dbfs
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "ChannelMeasures":
+        """Rebuild from `dataclasses.asdict`."""
+        gap = plain["longest_gap"]
+        return cls(**{**plain, "longest_gap": None if gap is None else Gap(**gap)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClipMeasures:
-    """Measures of one recording.
+    """Measures of one recording, at its own sample rate in Hz, and of each of its channels.
 
-    ``level_dbfs`` is the root mean square over all channels, in dB re a full-scale square wave; ``None`` for digital
-    silence. ``silent_channels`` is True for each channel of zeros, ``is_constant`` if in each channel all samples are
-    equal, ``is_clipped`` if a channel stays at full scale for three samples or more. ``note`` is that of `AudioInfo`.
+    ``note`` is that of `soundness.audio.reading.AudioInfo`.
     """
 
     seconds: float
     sample_rate: int
-    level_dbfs: float | None
-    silent_channels: tuple[bool, ...]
-    is_constant: bool
-    is_clipped: bool
+    channels: tuple[ChannelMeasures, ...]
     note: str = ""
+
+    @property
+    def level_dbfs(self) -> float | None:
+        """Mean power of all channels without their offsets, in dB; ``None`` if none holds a sound."""
+        levels = [channel.level_dbfs for channel in self.channels]
+        powers = [0.0 if level is None else 10.0 ** (level / 10) for level in levels]
+        return 10 * math.log10(sum(powers) / len(powers)) if sum(powers) > 0.0 else None
+
+    @property
+    def silent_channels(self) -> tuple[bool, ...]:
+        """True for each channel of zeros."""
+        return tuple(channel.is_silent for channel in self.channels)
+
+    @property
+    def is_constant(self) -> bool:
+        """True if in each channel all samples are equal."""
+        return all(channel.is_constant for channel in self.channels)
+
+    @property
+    def is_clipped(self) -> bool:
+        """True if a channel is clipped."""
+        return any(channel.n_clipped > 0 for channel in self.channels)
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "ClipMeasures":
+        """Rebuild from `dataclasses.asdict`."""
+        return cls(**{**plain, "channels": tuple(map(ChannelMeasures.from_plain, plain["channels"]))})
+
+
+class Measurement:
+    """Measures of a recording whose blocks come one after the other.
+
+    Parameters
+    ----------
+    sample_rate
+        Hz.
+    """
+
+    def __init__(self, sample_rate: int) -> None:
+        self.sample_rate = sample_rate
+        self._channels: list[_Channel] = []
+
+    def add(self, block: Waveform) -> None:
+        """Measure the next block, shape ``(time, channel)``."""
+        columns = np.ascontiguousarray(block.T)
+        if not self._channels:
+            self._channels = [_Channel(self.sample_rate) for _ in columns]
+        for channel, samples in zip(self._channels, columns, strict=True):
+            channel.add(samples)
+
+    def result(self) -> ClipMeasures:
+        """Measures of all blocks, of which there is at least one."""
+        return ClipMeasures(
+            seconds=self._channels[0].n_samples / self.sample_rate,
+            sample_rate=self.sample_rate,
+            channels=tuple(channel.result() for channel in self._channels),
+        )
 
 
 def measure_clip(path: Path) -> ClipMeasures:
@@ -42,27 +172,161 @@ def measure_clip(path: Path) -> ClipMeasures:
         If it cannot be read to its end, or holds samples that are not finite.
     """
     info = read_info(path)
-    n_samples, energy, is_clipped = 0, 0.0, False
-    low, high = np.full(info.n_channels, np.inf), np.full(info.n_channels, -np.inf)
+    measurement = Measurement(info.sample_rate)
     for block in read_blocks(path):
-        n_samples += len(block)
-        energy += float(np.square(block, dtype=np.float64).sum())
-        low, high = np.minimum(low, block.min(axis=0)), np.maximum(high, block.max(axis=0))
-        is_clipped = is_clipped or _is_clipped(block)
-    return ClipMeasures(
-        seconds=n_samples / info.sample_rate,
-        sample_rate=info.sample_rate,
-        level_dbfs=None if energy == 0 else 10 * float(np.log10(energy / (n_samples * info.n_channels))),
-        silent_channels=tuple(bool(flag) for flag in (low == 0) & (high == 0)),
-        is_constant=bool((low == high).all()),
-        is_clipped=is_clipped,
-        note=info.note,
-    )
+        measurement.add(block)
+    return replace(measurement.result(), note=info.note)
 
 
-def _is_clipped(block: NDArray[np.float32]) -> bool:
-    is_full = np.abs(block) >= _FULL_SCALE
-    if not is_full.any():
-        return False
-    runs = np.lib.stride_tricks.sliding_window_view(is_full, min(CLIPPED_RUN, len(block)), axis=0)
-    return len(block) >= CLIPPED_RUN and bool(runs.all(axis=-1).any())
+class _Channel:
+    """Measures of one channel, block by block."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self.n_samples = 0
+        self._sum = self._squares = self._origin = 0.0
+        self._is_coarse = True
+        self._top, self._bottom = _Extreme(1.0), _Extreme(-1.0)
+        self._gaps = _Gaps(sample_rate)
+
+    def add(self, samples: Samples) -> None:
+        if self.n_samples == 0:
+            self._origin = float(samples.mean(dtype=np.float64))  # squares about zero lose a small sound's digits
+        about = samples - np.float64(self._origin)
+        self._sum += float(about.sum())
+        self._squares += float(np.square(about, out=about).sum())
+        self._is_coarse = self._is_coarse and _has_few_steps(samples[:_SAMPLES_FOR_VALUES])
+        self._top.add(samples)
+        self._bottom.add(samples)
+        self._gaps.add(samples, self.n_samples)
+        self.n_samples += len(samples)
+
+    def result(self) -> ChannelMeasures:
+        mean = self._sum / self.n_samples
+        is_constant = self._top.value == self._bottom.value
+        power = max(self._squares / self.n_samples - mean**2, 0.0)
+        gaps = [] if is_constant else self._gaps.found(self.n_samples, clipped=self._clipped_values())
+        return ChannelMeasures(
+            level_dbfs=None if is_constant or power == 0.0 else 10 * math.log10(power),
+            offset=self._top.value if is_constant else self._origin + mean,
+            lowest=self._bottom.value,
+            highest=self._top.value,
+            n_clipped=0 if is_constant else self._top.n_clipped + self._bottom.n_clipped,
+            longest_gap=max(gaps, key=lambda gap: gap.seconds, default=None),
+            gap_share=sum(gap.seconds for gap in gaps) * self._gaps.sample_rate / self.n_samples,
+            is_coarse=self._is_coarse and not is_constant and self._is_quiet(),
+        )
+
+    def _is_quiet(self) -> bool:
+        """True if the sound is far from full scale, as that of a few bits is not, nor that of a logic signal."""
+        return max(abs(self._top.value), abs(self._bottom.value)) < 0.1
+
+    def _clipped_values(self) -> list[float]:
+        return [extreme.value for extreme in (self._top, self._bottom) if extreme.n_clipped > 0]
+
+
+class _Extreme:
+    """Samples at the largest value that occurs and at the next one, or at the smallest where ``sign`` is -1."""
+
+    def __init__(self, sign: float) -> None:
+        self._sign = sign
+        self._counts: dict[float, int] = {}
+        self._n_runs = 0
+        self._before = np.empty(0, np.float32)
+
+    @property
+    def value(self) -> float:
+        """The largest value."""
+        return self._sign * max(self._counts)
+
+    @property
+    def n_clipped(self) -> int:
+        """Runs at the largest value, if they are those of clipping and not of the crest of a tone in few bits."""
+        ordered = [self._counts[value] for value in sorted(self._counts, reverse=True)]
+        is_full = _FULL_SCALE <= abs(self.value) <= 1.0
+        is_piled_up = len(ordered) > 1 and ordered[0] >= _PILED_UP * ordered[1]
+        return self._n_runs if self.value != 0.0 and (is_full or is_piled_up) else 0
+
+    def add(self, samples: Samples) -> None:
+        own = samples if self._sign > 0 else -samples
+        counts = _two_largest(own)
+        top, largest = max(counts), max(self._counts, default=-math.inf)
+        if top >= largest:
+            flags = np.concatenate([self._before, own]) == top if counts[top] > 0 else np.empty(0, np.bool_)
+            self._n_runs = _n_run_starts(flags, n_known=len(self._before)) + self._n_runs * (top == largest)
+        for value, count in counts.items():
+            self._counts[value] = self._counts.get(value, 0) + count
+        self._counts = {value: self._counts[value] for value in sorted(self._counts, reverse=True)[:2]}
+        self._before = np.concatenate([self._before, own[-CLIPPED_RUN:]])[-CLIPPED_RUN:]
+
+
+def _two_largest(samples: Samples) -> dict[float, int]:
+    """Number of samples at the largest value and at the next one."""
+    highest = np.maximum.reduceat(samples, np.arange(0, len(samples), _CHUNK))
+    lower = highest[highest < highest.max()]
+    if len(lower):  # the two largest values lie in these chunks
+        (chunks,) = np.nonzero(highest >= lower.max())
+        samples = np.concatenate([samples[chunk * _CHUNK : (chunk + 1) * _CHUNK] for chunk in chunks])
+    top = samples.max()
+    rest = samples[samples < top]
+    counts = {float(top): len(samples) - len(rest)}
+    if len(rest):
+        counts[float(rest.max())] = int((rest == rest.max()).sum())
+    return counts
+
+
+def _has_few_steps(samples: Samples) -> bool:
+    """True if the values that occur lie on a grid of few steps."""
+    values = np.unique(samples)
+    return len(values) == 1 or bool(values[-1] - values[0] <= _FEW_STEPS * np.diff(values).min())
+
+
+def _n_run_starts(flags: NDArray[np.bool_], *, n_known: int) -> int:
+    """Number of runs of `CLIPPED_RUN` flags or more that were not complete in the first ``n_known`` flags."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]])))
+    starts, stops = edges[::2], edges[1::2]
+    is_long = stops - starts >= CLIPPED_RUN
+    return int((is_long & (starts + CLIPPED_RUN > n_known)).sum())
+
+
+class _Gaps:
+    """Stretches of equal samples."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self.sample_rate = sample_rate
+        self._found: list[tuple[int, int, float]] = []  # start, samples, value
+        self._start, self._value = 0, math.nan  # of the run that goes on
+
+    def add(self, samples: Samples, n_before: int) -> None:
+        grid = samples[:: max(1, int(_GAP_SECONDS * self.sample_rate) // 2)]
+        if samples[0] != self._value and not (grid[1:] == grid[:-1]).any():  # no gap touches two points of the grid
+            self._end(n_before)
+            tail = np.flatnonzero(samples != samples[-1])
+            self._start, self._value = n_before + int(tail[-1]) + 1 if len(tail) else n_before, float(samples[-1])
+            return
+        starts = np.concatenate([[0], 1 + np.flatnonzero(samples[1:] != samples[:-1])])
+        if samples[0] != self._value:
+            self._end(n_before)
+            self._start, self._value = n_before, float(samples[0])
+        if len(starts) == 1:
+            return
+        self._end(n_before + int(starts[1]))
+        lengths = np.diff(starts[1:])
+        for index in np.flatnonzero(lengths >= _GAP_SECONDS * self.sample_rate):
+            start = int(starts[1:][index])
+            self._found.append((n_before + start, int(lengths[index]), float(samples[start])))
+        self._start, self._value = n_before + int(starts[-1]), float(samples[starts[-1]])
+
+    def found(self, n_samples: int, *, clipped: Iterable[float]) -> list[Gap]:
+        """Gaps in a recording that ends now, without those at a value at which it is clipped."""
+        self._end(n_samples)
+        self._value = math.nan
+        values, shortest_at_end = set(clipped), _END_GAP_SECONDS * self.sample_rate
+        return [
+            Gap(start_seconds=start / self.sample_rate, seconds=count / self.sample_rate, value=value)
+            for start, count, value in self._found
+            if value not in values and (count >= shortest_at_end or not (start == 0 or start + count == n_samples))
+        ]
+
+    def _end(self, stop: int) -> None:
+        if not math.isnan(self._value) and stop - self._start >= _GAP_SECONDS * self.sample_rate:
+            self._found.append((self._start, stop - self._start, self._value))

@@ -9,7 +9,8 @@ from statistics import median
 from typing import TypeVar
 
 from soundness.aliases import CountProgress, PathLike
-from soundness.audio.measures import CLIPPED_RUN, ClipMeasures, measure_clip
+from soundness.audio.defects import Defect, DefectKind, find_defects
+from soundness.audio.measures import ClipMeasures, measure_clip
 from soundness.data.clips import DOMAINS, Clip, Split
 from soundness.data.datasets import FEWEST_TRAINING_CLIPS, Machine, Problem, open_dataset
 from soundness.errors import AudioError
@@ -48,8 +49,7 @@ class SplitReport:
     Clips are counted by domain and label (``labels``), by attribute string and domain (``conditions``), by section, by
     kind (``supplemental``), by sample rate in Hz and by number of channels; ``unknown`` or ``""`` stands for what is
     not known. ``seconds`` is the duration of a clip, ``level_dbfs`` that of `ClipMeasures`, without silent clips;
-    ``None`` if there is none. ``n_silent`` and ``n_clipped`` count clips of digital silence, and clips that stay at
-    full scale.
+    ``None`` if there is none. ``n_silent`` and ``n_clipped`` count clips without any sound, and clips that are clipped.
     """
 
     machine_type: str
@@ -105,19 +105,20 @@ def inspect(data: PathLike, *, progress: CountProgress | None = None) -> Inspect
     clips = [clip for machine in dataset.machines.values() for clip in machine.clips]
     measures: dict[Path, ClipMeasures] = {}
     problems = list(dataset.problems)
-    warned: dict[tuple[str, Split, str], list[Path]] = {}
+    found_defects: dict[tuple[str, Split, DefectKind], list[tuple[Path, Defect]]] = {}
     results = map_recordings(_try_to_measure, clips, n_workers=min(_MOST_WORKERS, os.cpu_count() or 1))
     for n_done, (clip, found) in enumerate(zip(clips, results, strict=True), start=1):
         if isinstance(found, ClipMeasures):
             measures[clip.path] = found
             problems += _refusals(clip, found)
-            for warning in _warnings(found):
-                warned.setdefault((clip.machine_type, clip.split, warning), []).append(clip.path)
+            for defect in find_defects(found, channel=AudioSettings().channel):
+                key = (clip.machine_type, clip.split, defect.kind)
+                found_defects.setdefault(key, []).append((clip.path, defect))
         else:
             problems.append(Problem(clip.path, found.reason))
         if progress is not None:
             progress(n_done, len(clips))
-    problems += _grouped(warned)
+    problems += _grouped(found_defects)
     splits = []
     for machine in dataset.machines.values():
         splits += [_report(machine.machine_type, split, machine.clips, measures) for split in _SPLITS]
@@ -196,30 +197,20 @@ def _refusals(clip: Clip, measured: ClipMeasures) -> list[Problem]:
     return [Problem(clip.path, message) for message in messages]
 
 
-def _grouped(warned: Mapping[tuple[str, Split, str], Sequence[Path]]) -> list[Problem]:
-    """One problem for all clips of a machine and split with the same warning."""
+def _grouped(
+    defects: Mapping[tuple[str, Split, DefectKind], Sequence[tuple[Path, Defect]]],
+) -> list[Problem]:
+    """One problem for all clips of a machine and split with the same kind of defect."""
     return [
-        Problem(paths[0], message + _and_more(len(paths) - 1, f"{split} clips of {machine_type}"), "warning")
-        for (machine_type, split, message), paths in warned.items()
+        Problem(
+            found[0][0], found[0][1].text + _and_more(len(found) - 1, f"{split} clips of {machine_type}"), "warning"
+        )
+        for (machine_type, split, _), found in defects.items()
     ]
 
 
 def _and_more(count: int, what: str) -> str:
     return f" (and {count:,} more {what})" if count > 0 else ""
-
-
-def _warnings(measured: ClipMeasures) -> list[str]:
-    messages = [measured.note] if measured.note else []
-    if all(measured.silent_channels):
-        messages.append("digital silence: all samples are zero")
-    elif measured.is_constant:
-        messages.append("constant: all samples are equal, though not zero")
-    elif any(measured.silent_channels):
-        silent = ", ".join(str(i) for i, flag in enumerate(measured.silent_channels) if flag)
-        messages.append(f"digital silence in channel {silent} of 0 to {len(measured.silent_channels) - 1}")
-    if measured.is_clipped:
-        messages.append(f"clipped: at full scale for {CLIPPED_RUN} samples or more in a row")
-    return messages
 
 
 def _machine_problems(machine: Machine, measures: Mapping[Path, ClipMeasures]) -> list[Problem]:

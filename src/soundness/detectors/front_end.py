@@ -1,4 +1,4 @@
-"""From a waveform to the log-mels that a representation takes: channel, separation, log-mel."""
+"""From a waveform to the log-mels that a representation takes: channel, offset, separation, log-mel."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.aliases import Waveform
-from soundness.audio.log_mel import LogMel, Spectrograms
+from soundness.audio.log_mel import LogMel, Spectrograms, without_mean
 from soundness.audio.reading import pick_channel
 from soundness.errors import AudioError
 from soundness.settings.system import SystemSettings
@@ -22,7 +22,7 @@ Source = Literal["original", "separated"]
 
 
 class FrontEnd:
-    """Channel, separation and log-mel of a system.
+    """Channel, offset, separation and log-mel of a system.
 
     Parameters
     ----------
@@ -60,6 +60,8 @@ class FrontEnd:
             If the recording lacks the channel.
         """
         channel = pick_channel(waveform, channel=self.settings.audio.channel)
+        if self.settings.audio.is_dc_removed:
+            channel = without_mean(channel)
         if source == "original" or self.separator is None:
             return channel
         machine: Waveform = self.separator.separate(channel)[0]

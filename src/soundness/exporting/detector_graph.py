@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 
 from soundness.detectors.detector import Detector
-from soundness.exporting.features import deviation_map, log_mel, pooled, quantile
+from soundness.exporting.features import deviation_map, log_mel, pooled, quantile, without_mean
 from soundness.exporting.graph import Graph, Value
 from soundness.exporting.networks import ClipErrors
 from soundness.exporting.scorers import anomaly_score, known_part, p_value
@@ -58,6 +58,8 @@ def _spectrograms(detector: Detector, waveform: Value) -> tuple[Value, Value]:
     def computed(sound: Value) -> Value:
         return log_mel(sound, settings.log_mel, sample_rate=settings.audio.sample_rate)
 
+    if settings.audio.is_dc_removed:
+        waveform = without_mean(waveform)
     if detector.separator is None:
         original = computed(waveform)
         return original, original

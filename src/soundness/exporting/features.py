@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from soundness.audio.log_mel import hann_window, mel_filterbank
+from soundness.audio.log_mel import SMALLEST_RMS, hann_window, mel_filterbank
 from soundness.exporting.graph import Value
 from soundness.representations.statistics import MeanLogMel
 from soundness.settings.fields import Pooling, quantile_of
 from soundness.settings.system import LogMelSettings
 
-__all__ = ["deviation_map", "log_mel", "pooled", "quantile"]
+__all__ = ["deviation_map", "log_mel", "pooled", "quantile", "without_mean"]
 
 
 def pooled(values: Value, poolings: Sequence[Pooling]) -> Value:
@@ -42,6 +42,12 @@ def quantile(values: Value, share: float) -> Value:
     return start + (end - start) * (position - below)
 
 
+def without_mean(waveform: Value) -> Value:
+    """Waveforms less their means, as of `soundness.audio.log_mel.without_mean`, shape ``(clip, time)``."""
+    precise = waveform.cast(np.float64)
+    return (precise - precise.mean(1, keep=True)).cast(np.float32)
+
+
 def log_mel(waveform: Value, settings: LogMelSettings, *, sample_rate: int) -> Value:
     """Log-mel in dB, float32, shape ``(clip, mel, frame)``, as of `soundness.audio.log_mel.LogMel`.
 
@@ -57,14 +63,25 @@ def log_mel(waveform: Value, settings: LogMelSettings, *, sample_rate: int) -> V
     before = settings.n_fft // 2
     padded = waveform.padded(np.int64(before), np.int64(settings.n_fft - before), axis=1)
     window = hann_window(settings.n_fft)
-    spectrum = padded.cast(np.float64).with_axes(2).op("STFT", np.int64(settings.hop_length), window, onesided=1)
+    precise = padded.cast(np.float64)
+    scale = None if settings.floor_reference == "full-scale" else _rms(waveform)  # (clip, 1)
+    precise = precise if scale is None else precise / scale
+    spectrum = precise.with_axes(2).op("STFT", np.int64(settings.hop_length), window, onesided=1)
     magnitude = spectrum.square().sum(-1).cast(np.float32)  # (clip, frame, bin)
     if settings.power != 2.0:
         magnitude = magnitude.op("Pow", np.float32(settings.power / 2))
     bands = magnitude @ mel_filterbank(settings, sample_rate=sample_rate).T  # (clip, frame, mel)
     floor = np.float32(10 ** (settings.floor_db * settings.power / 20))
     decibels = bands.op("Max", floor).cast(np.float64).op("Log") * np.float64(20 / settings.power / math.log(10))
+    if scale is not None:
+        level = scale.op("Log").with_axes(2) * np.float64(20 / math.log(10))  # (clip, 1, 1)
+        decibels = decibels.cast(np.float32) + level.cast(np.float32)
     return decibels.cast(np.float32).transposed(0, 2, 1)
+
+
+def _rms(waveform: Value) -> Value:
+    """Root mean square of each clip, float64, shape ``(clip, 1)``."""
+    return waveform.cast(np.float64).square().mean(1, keep=True).op("Sqrt").op("Max", np.float64(SMALLEST_RMS))
 
 
 def deviation_map(representation: MeanLogMel, reference: Value) -> Value:

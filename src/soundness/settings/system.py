@@ -23,6 +23,9 @@ class AudioSettings(StrictSettings):
     """Hz; every recording is resampled to it."""
     channel: int = Field(default=0, ge=0)
     """Channel of a recording that is read, from 0."""
+    is_dc_removed: bool = False
+    """True if the mean of a recording is taken off before anything else: it is an offset of the electronics, no sound.
+    The official baseline keeps it."""
 
 
 class LogMelSettings(StrictSettings):
@@ -40,8 +43,13 @@ class LogMelSettings(StrictSettings):
     power: float = Field(default=2.0, gt=0.0)
     """Exponent of the magnitude: 2 for power, 1 for magnitude."""
     floor_db: float = Field(default=-90.0, ge=-200.0, le=0.0)
-    """Lowest value in dB. The noise of 16-bit samples lies at about -87 dB, so only digital silence reaches the floor,
-    and differs from a quiet recording by a few dB and not by the 70 dB of a floor at float epsilon."""
+    """Lowest value in dB re ``floor_reference``. The noise of 16-bit samples lies at about -87 dB, so only digital
+    silence reaches the floor, and differs from a quiet recording by a few dB and not by the 70 dB of a floor at float
+    epsilon."""
+    floor_reference: Literal["full-scale", "recording"] = "full-scale"
+    """``recording``: the floor lies ``floor_db`` re the root mean square of the recording, so that a gain, a quiet
+    microphone or samples in pascal move all values alike and hide none. ``full-scale``: it lies at the same value in
+    all recordings, as in the official baseline."""
 
 
 class AutoencoderSettings(StrictSettings):

@@ -47,7 +47,9 @@ def test_the_nearest_recording_is_found_by_name_and_checked_by_level(
 def test_a_training_clip_is_noted(workshop_detector, workshop):
     explained = explain_recording(workshop_detector, workshop / "fan" / "normal" / "clip_103.wav", normal=None)
     assert any("trained on this clip" in note for note in explained.notes)
-    assert explained.sentences == ("Nothing in it differs from normal.",)
+    assert explained.score.verdict == "normal"
+    assert explained.sentences == ("It differs from the normal recordings no more than they differ from each other.",)
+    assert explained.regions == explained.checks == ()
 
 
 def test_an_enrolled_clip_that_is_the_nearest_has_its_name_and_its_recording(

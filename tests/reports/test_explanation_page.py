@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,8 @@ def test_the_page_contains_the_explanation_and_loads_nothing(page, explained):
     html = page.read_text(encoding="utf-8")
     text = html.replace("\N{NO-BREAK SPACE}", " ")
     assert all(sentence in text for sentence in explained.sentences)
-    assert explained.verdict in text
+    assert explained.decision_words in text
+    assert text.index("ANOMALOUS") < text.index("score")
     assert f"their sum is {explained.explanation.total:.3g}" in text
     assert explained.nearest.name in text
     assert not re.findall(r'(?:src|href)="(?!#|data:)', html)
@@ -61,14 +63,44 @@ def test_a_name_with_markup_is_shown_and_not_run(detectors, fan, tmp_path):
     assert "<script>alert" not in html
 
 
-def test_nothing_but_a_drawing_process_loads_what_draws():
-    code = "import sys, soundness.reports.explanation_page; print('matplotlib' in sys.modules)"
+def test_nothing_loads_matplotlib():
+    code = "import sys, soundness.reports.explanation_picture; print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 
 
+@pytest.mark.parametrize("verdict", ["anomalous", "normal", "cannot tell"])
+def test_the_verdict_is_the_first_and_largest_text_and_no_page_contradicts_it(browser, explained, tmp_path, verdict):
+    is_anomalous = verdict == "anomalous"
+    score = replace(explained.score, decision=int(is_anomalous), cannot_tell="no sound" * (verdict == "cannot tell"))
+    shown = replace(explained, score=score, regions=explained.regions if is_anomalous else ())
+    write_explanation(shown, tmp_path / "page.html")
+    browser.get((tmp_path / "page.html").as_uri())
+    first, size, largest = browser.execute_script(
+        "const size = e => parseFloat(getComputedStyle(e).fontSize);"
+        "const all = [...document.body.querySelectorAll('*')].filter(e => e.textContent.trim());"
+        "const word = document.querySelector('h1 strong');"
+        "return [document.body.innerText.trim().split('\\n')[0].split(' ').slice(0, 2).join(' '), size(word),"
+        " Math.max(...all.filter(e => e !== word).map(size))]"
+    )
+    assert first.startswith(verdict.upper())
+    assert size > largest
+    text = browser.execute_script("return document.body.innerText").lower()
+    assert ("anomalous" in text.replace("above the threshold", "")) == is_anomalous
+    assert ("share of the anomaly" in text) == is_anomalous
+    assert "score" in text
+    assert f"threshold {score.threshold:.3g}" in text
+
+
 def test_p_value_and_its_clips_are_shown(explained, detectors):
     calibration = detectors["log-mel-whitened"].calibration
-    assert f"{calibration.p_value(explained.anomaly_score):.2g}: of " in explained.p_value_words
+    assert f"{calibration.p_value(explained.score.anomaly_score):.2g}: of " in explained.p_value_words
     n_clips = int(re.search(r"of (\d+) normal", explained.p_value_words)[1])
     assert n_clips in calibration.n_clips.values()
+
+
+def test_legend_and_footnote_say_the_same_of_the_bars(page):
+    text = page.read_text(encoding="utf-8")
+    assert text.count("share of the anomaly: bands at the right, times below") == 1
+    assert text.count("shares of the anomaly: bands at the right, times below") == 1
+    assert "share of the score" not in text

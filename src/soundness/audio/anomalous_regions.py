@@ -69,6 +69,32 @@ class AnomalousRegion:
         return f"{kind} from {hertz(self.fmin)} to {hertz(self.fmax)}"
 
     @property
+    def check(self) -> str:
+        """Advice on what to check at the machine."""
+        if self.excess_db is not None and self.excess_db < 0:
+            return (
+                f"Something is quieter than normal at {hertz(self.centre)}: check that the machine runs at its usual "
+                f"speed and load, and that nothing covers the microphone."
+            )
+        if len(self.spans) > 2:
+            return (
+                f"Play the marked times: repeated events near {hertz(self.centre)} may be knocks or rubbing; compare "
+                f"their spacing with one turn of the shaft and with the machine's cycle."
+            )
+        if self.is_tone and self.centre < _HUM_HZ:
+            turns = round(60 * self.centre, -2)
+            return (
+                f"Compare {hertz(self.centre)} with the speed of the shaft (about {turns:,.0f} turns a minute) and "
+                f"with multiples of the mains frequency: imbalance, a loose mount or an electrical hum."
+            )
+        if self.is_tone:
+            return f"Look for a whistle, a bearing or gear teeth that sound near {hertz(self.centre)}."
+        return (
+            f"Look for rubbing, a dry bearing or a leak, and for new noise around the machine between "
+            f"{hertz(self.fmin)} and {hertz(self.fmax)}."
+        )
+
+    @property
     def times(self) -> str:
         """Times, such as: from 2.0 s to 4.5 s."""
         if not self.spans:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import soundness
-from soundness.cli.console import ProgressBars, say, show_lines
+from soundness.cli.console import ProgressBars, say, say_verdict, show_lines
 from soundness.cli.options import Quiet, RunOrDetector, Truth
 
 __all__ = ["explain", "report"]
@@ -57,10 +57,15 @@ def explain(
     ] = None,
 ) -> int:
     """Explain the score of a recording: a page and a picture of what is anomalous in it, in frequency and time."""
+    from soundness.detectors.score_table import against_threshold
+
     explained = soundness.explain(detector, clip, out, normal=normal, machine=machine)
-    say(f"{explained.verdict}.")
+    score = explained.score
+    say_verdict(score.verdict, f"score {against_threshold(score.anomaly_score, score.threshold)}: {clip.name}")
     for sentence in explained.sentences:
         say(sentence)
+    for check in explained.checks:
+        say(f"check: {check}")
     show_lines("notes", explained.notes)
     say(f"{explained.page} and {explained.picture.name}")
     return 0

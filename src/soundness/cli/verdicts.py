@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from soundness.cli.console import elided, say, say_verdict
 from soundness.detectors.bulk_scoring import ScoringReport
-from soundness.detectors.score_table import MachineVerdicts, ScoreRow
+from soundness.detectors.score_table import MachineVerdicts, ScoreRow, against_threshold
 
 __all__ = ["show_rows", "show_summary"]
 
@@ -36,15 +36,9 @@ def show_summary(report: ScoringReport, *, has_rows: bool) -> None:
 
 
 def _against_threshold(row: ScoreRow) -> str:
-    """Score and threshold, with so many digits that they differ, such as: 2.66 > 1.68."""
     if row.anomaly_score is None or row.threshold is None:
         return ""
-    is_above = row.anomaly_score > row.threshold
-    for n_digits in range(3, 8):
-        pair = (f"{row.anomaly_score:.{n_digits}g}", f"{row.threshold:.{n_digits}g}")
-        if pair[0] != pair[1]:
-            break
-    return f"{pair[0]} {'>' if is_above else '≤'} {pair[1]}"
+    return against_threshold(row.anomaly_score, row.threshold)
 
 
 def _counts(one: MachineVerdicts) -> str:

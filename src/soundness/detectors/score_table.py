@@ -9,7 +9,15 @@ from pathlib import Path
 from soundness.atomic_files import RowFile
 from soundness.detectors.protocol import Verdict
 
-__all__ = ["SCORE_TABLE_FILE", "MachineVerdicts", "ScoreRow", "ScoreTable", "machine_verdicts", "recorded_at"]
+__all__ = [
+    "SCORE_TABLE_FILE",
+    "MachineVerdicts",
+    "ScoreRow",
+    "ScoreTable",
+    "against_threshold",
+    "machine_verdicts",
+    "recorded_at",
+]
 
 SCORE_TABLE_FILE = "scores.csv"
 
@@ -100,6 +108,14 @@ def machine_verdicts(rows: Iterable[ScoreRow]) -> list[MachineVerdicts]:
     for row in rows:
         machines.setdefault(row.machine, []).append(row)
     return [_verdicts(machine, own) for machine, own in machines.items()]
+
+
+def against_threshold(anomaly_score: float, threshold: float) -> str:
+    """Score and threshold, with so many digits that they differ, such as: 2.66 > 1.68."""
+    sign = ">" if anomaly_score > threshold else "≤"
+    pairs = [(f"{anomaly_score:.{digits}g}", f"{threshold:.{digits}g}") for digits in (3, 4, 5, 6, 8, 12)]
+    pair = next((pair for pair in pairs if pair[0] != pair[1]), pairs[0])
+    return f"{pair[0]} {sign} {pair[1]}"
 
 
 def recorded_at(path: Path) -> str:

@@ -12,7 +12,9 @@ from soundness.audio.reading import iter_audio
 from soundness.detectors.detector import Detector
 from soundness.detectors.explanation import Explanation, explain_clip, regions_of
 from soundness.detectors.front_end import pair
+from soundness.detectors.protocol import RecordingScore
 from soundness.detectors.reader import read_recording
+from soundness.detectors.score_table import against_threshold, recorded_at
 from soundness.errors import AudioError, audio_errors_at
 from soundness.scoring.calibration import Calibration
 
@@ -48,17 +50,19 @@ class ExplainedClip:
     ----------
     name
         Name of the file.
+    time
+        Time of the file's last change, as ISO 8601; empty where it is not known.
     detector
         Detector of the score.
     waveform, machine_sound
         Samples of the channel that is used, and the machine sound separated from it (``None`` without separation),
         shape ``(time,)``.
-    anomaly_score
-        Score; higher is more anomalous.
+    score
+        Score, threshold and verdict.
     explanation
-        Share of each band and frame in the score.
+        Share of each band and frame in the anomaly.
     regions
-        Anomalous regions, the strongest first.
+        Anomalous regions, the strongest first; empty unless the verdict is anomalous.
     nearest
         Nearest normal recording; ``None`` where it is not found.
     notes
@@ -66,19 +70,15 @@ class ExplainedClip:
     """
 
     name: str
+    time: str
     detector: Detector
     waveform: NDArray[np.float32]
     machine_sound: NDArray[np.float32] | None
-    anomaly_score: float
+    score: RecordingScore
     explanation: Explanation
     regions: tuple[AnomalousRegion, ...]
     nearest: NormalRecording | None
     notes: tuple[str, ...]
-
-    @property
-    def is_anomalous(self) -> bool:
-        """True if the score is above the threshold."""
-        return self.detector.decide(self.anomaly_score) == 1
 
     @property
     def frame_seconds(self) -> float:
@@ -91,15 +91,15 @@ class ExplainedClip:
         return len(self.waveform) / self.detector.settings.audio.sample_rate
 
     @property
-    def verdict(self) -> str:
+    def decision_words(self) -> str:
         """Score and threshold in words."""
-        threshold = self.detector.threshold.value
-        side, word = ("above", "anomalous") if self.is_anomalous else ("not above", "normal")
+        score, sign, threshold = against_threshold(self.score.anomaly_score, self.score.threshold).split()
+        side = "above" if sign == ">" else "not above"
         rate = 100 * self.detector.settings.false_alarm_rate
         doubts = self.detector.threshold.notes
         return (
-            f"{word.capitalize()}: the score {self.anomaly_score:.3g} is {side} the threshold {threshold:.3g}, "
-            f"which is meant for {rate:.3g} % of false alarms" + (f"; {doubts[0]}" if doubts else "")
+            f"The score {score} is {side} the threshold {threshold}, which is meant for {rate:.3g} % of false alarms"
+            + (f"; {doubts[0]}" if doubts else "")
         )
 
     @property
@@ -108,20 +108,33 @@ class ExplainedClip:
         calibration = self.detector.calibration
         if calibration is None:
             return "The detector has no calibration, so there is no p-value."
-        return _p_value_words(calibration, self.anomaly_score)
+        return _p_value_words(calibration, self.score)
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """Description of the anomalous regions."""
+        """Reason of the verdict."""
+        if self.score.cannot_tell:
+            return (f"{_capitalized(self.score.cannot_tell)}.",)
+        if self.score.verdict == "normal":
+            return ("It differs from the normal recordings no more than they differ from each other.",)
         if not self.regions:
-            return ("Nothing in it differs from normal.",)
+            return ("No single band stands out.",)
         first, *others = self.regions
-        lead = "Most anomalous is" if self.is_anomalous else "The largest difference from normal is"
-        words = [f"{lead} {first}; its share of the anomaly is {_per_cent(first.share)}."]
+        words = [f"{_capitalized(str(first))}; its share of the anomaly is {_per_cent(first.share)}."]
         words += [f"Next is {other} ({_per_cent(other.share)})." for other in others]
         if not others:
             words.append("The rest is spread over the other bands.")
         return tuple(words)
+
+    @property
+    def checks(self) -> tuple[str, ...]:
+        """Advice on what to check next."""
+        if self.score.verdict == "normal":
+            return ()
+        if self.score.cannot_tell:
+            return ("Check microphone, cable and recorder, and record again as the normal recordings were made.",)
+        setting = "Were microphone, place, gain, speed and load those of the normal recordings?"
+        return (setting, *dict.fromkeys(region.check for region in self.regions))
 
 
 def explain_recording(detector: Detector, path: Path, *, normal: Path | None) -> ExplainedClip:
@@ -141,6 +154,7 @@ def explain_recording(detector: Detector, path: Path, *, normal: Path | None) ->
     AudioError
         If the recording cannot be used.
     """
+    score = detector.score_recording(path)
     waveform, front_end = read_recording(path, detector.settings), detector.front_end
     with audio_errors_at(path):
         sounds = {source: front_end.sound(waveform, source) for source in front_end.sources}
@@ -149,12 +163,13 @@ def explain_recording(detector: Detector, path: Path, *, normal: Path | None) ->
     nearest, line = _nearest_recording(detector, explanation, path, normal)
     return ExplainedClip(
         name=path.name,
+        time=recorded_at(path),
         detector=detector,
         waveform=front_end.sound(waveform, "original")[0],
         machine_sound=sounds["separated"][0] if "separated" in sounds else None,
-        anomaly_score=detector.score_spectrograms(clip),
+        score=score,
         explanation=explanation,
-        regions=tuple(regions_of(detector, explanation)),
+        regions=tuple(regions_of(detector, explanation)) if score.verdict == "anomalous" else (),
         nearest=nearest,
         notes=(*detector.notes(waveform), *([line] if line else [])),
     )
@@ -203,18 +218,23 @@ def _is_same(log_mel: NDArray[np.float32], level: NDArray[np.floating]) -> bool:
     return float(np.abs(log_mel.mean(axis=1) - level).mean()) < _SAME_DB
 
 
-def _p_value_words(calibration: Calibration, score: float) -> str:
-    p_value = calibration.p_value(score)
-    found = {domain: (int((values >= score).sum()), len(values)) for domain, values in calibration.used.items()}
+def _p_value_words(calibration: Calibration, score: RecordingScore) -> str:
+    found = {
+        domain: (int((values >= score.anomaly_score).sum()), len(values)) for domain, values in calibration.used.items()
+    }
     domain, (n_above, n_clips) = max(found.items(), key=lambda item: (1 + item[1][0]) / (1 + item[1][1]))
     n_words = "none" if n_above == 0 else str(n_above)
     words = (
-        f"The p-value is {p_value:.2g}: of {n_clips} normal {domain + ' ' if domain else ''}clips {n_words} scored "
-        f"as high"
+        f"The p-value is {score.p_value:.2g}: of {n_clips} normal {domain + ' ' if domain else ''}clips {n_words} "
+        f"scored as high"
     )
     if not calibration.is_valid:
         words += "; the network was trained on these clips, so it is too small"
     return words + "."
+
+
+def _capitalized(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _per_cent(share: float) -> str:

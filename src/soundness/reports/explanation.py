@@ -1,16 +1,15 @@
 """`explain`: the score of a recording, explained in a page and a picture."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundness.aliases import PathLike
 from soundness.atomic_files import write_whole
+from soundness.detectors.protocol import RecordingScore
 from soundness.detectors.saving import load
 from soundness.errors import DataError, OutputError
 from soundness.extras import check_extra
-from soundness.reports.explanation_figure import drawing_process
 from soundness.run_folders import locked_file
 
 if TYPE_CHECKING:  # loaded when it is needed
@@ -29,12 +28,12 @@ class ExplanationFiles:
         Files, HTML and PNG.
     machine_type
         Machine type of the detector.
-    anomaly_score
-        Score; higher is more anomalous.
-    verdict
-        Score, threshold and p-value in words.
+    score
+        Score, threshold and verdict.
     sentences
-        Description of what is anomalous.
+        Reason of the verdict.
+    checks
+        Advice on what to check next; empty for a normal recording.
     notes
         Notes, a line each.
     """
@@ -42,9 +41,9 @@ class ExplanationFiles:
     page: Path
     picture: Path
     machine_type: str
-    anomaly_score: float
-    verdict: str
+    score: RecordingScore
     sentences: tuple[str, ...]
+    checks: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -79,22 +78,22 @@ def explain(
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out}: is a file; a folder for page and picture is expected")
     page, picture = (out / f"{clip.stem}{suffix}" for suffix in (".html", ".png"))
-    with locked_file(page, kind="explanation"), drawing_process() as drawing, ThreadPoolExecutor(1) as pool:
-        chosen = _chosen(load(detector), Path(detector), machine)
-        from soundness.reports.explained_clip import explain_recording
-        from soundness.reports.explanation_page import picture_of, write_explanation
+    from soundness.reports.explained_clip import explain_recording
+    from soundness.reports.explanation_page import write_explanation
+    from soundness.reports.explanation_picture import draw_explanation
 
+    with locked_file(page, kind="explanation"):
+        chosen = _chosen(load(detector), Path(detector), machine)
         explained = explain_recording(chosen, clip, normal=None if normal is None else Path(normal))
-        drawn = pool.submit(drawing.draw, picture_of(explained))
-        write_explanation(explained, page)  # sounds are compressed while the picture is drawn
-        write_whole(picture, drawn.result())
+        write_explanation(explained, page)
+        write_whole(picture, draw_explanation(explained))
     return ExplanationFiles(
         page=page,
         picture=picture,
         machine_type=chosen.machine_type,
-        anomaly_score=explained.anomaly_score,
-        verdict=explained.verdict,
+        score=explained.score,
         sentences=explained.sentences,
+        checks=explained.checks,
         notes=explained.notes,
     )
 

@@ -2,6 +2,8 @@
 
 import base64
 import io
+import re
+from importlib import resources
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +16,7 @@ from PIL import Image
 from soundness.aliases import Array
 from soundness.errors import AudioError
 
-__all__ = ["Colours", "audio_uri", "data_uri", "map_uri", "render_page", "shrink"]
+__all__ = ["Colours", "audio_uri", "data_uri", "map_image", "map_uri", "page_colours", "render_page", "shrink"]
 
 Colours = Literal["magma", "RdBu_r"]
 
@@ -80,14 +82,26 @@ def map_uri(values: NDArray[np.floating[Any]], *, low: float, high: float, colou
     colours
         Colour map: from dark to bright (``magma``), or from blue over white to red.
     """
+    file = io.BytesIO()
+    map_image(values, low=low, high=high, colours=colours).save(file, format="PNG", compress_level=9)
+    return data_uri(file.getvalue(), media_type="image/png")
+
+
+def map_image(values: NDArray[np.floating[Any]], *, low: float, high: float, colours: Colours = "magma") -> Image.Image:
+    """Draw a map as an image; see `map_uri`."""
     palette = _PALETTES[colours]
     shares = np.clip((np.asarray(values, dtype=np.float64) - low) / (high - low), 0.0, 1.0)
     pixels = np.round(shares * (len(palette) // 3 - 1)).astype(np.uint8)[::-1]
     image = Image.fromarray(pixels)
     image.putpalette(palette)
-    file = io.BytesIO()
-    image.save(file, format="PNG", compress_level=9)
-    return data_uri(file.getvalue(), media_type="image/png")
+    return image
+
+
+def page_colours() -> dict[str, str]:
+    """Colours of the pages in light, by name, such as ``#0b6b73``."""
+    style = resources.files("soundness.reports").joinpath("templates", "page.css").read_text(encoding="utf-8")
+    light = style[: style.index("@media")]
+    return dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", light))
 
 
 def shrink(values: NDArray[np.floating[Any]], n_most: int, *, axis: int = 1) -> Array:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from folders import counts, touch
-from soundness.audio.reading import list_audio
+from soundness.data.finding import list_audio
 from soundness.data.clips import Clip, describe_clip
 from soundness.data.datasets import (
     LAYOUTS,

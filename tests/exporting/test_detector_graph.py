@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from soundness.audio.reading import list_audio
+from soundness.data.finding import list_audio
 from soundness.detectors.exported import ExportedDetector
 from soundness.errors import ExportError
 from soundness.exporting.write import TOLERANCE, export_detector

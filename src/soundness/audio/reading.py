@@ -1,4 +1,4 @@
-"""Find and read recordings: headers, waveforms, blocks and pieces at a sample rate."""
+"""Read recordings: headers, waveforms, blocks and pieces at a sample rate."""
 
 import os
 from collections.abc import Iterator
@@ -9,14 +9,10 @@ import soxr  # type: ignore[import-untyped]  # it ships no types
 
 from soundness.aliases import Waveform
 from soundness.audio.decoding import AudioInfo, Recording, opened
-from soundness.audio.formats import AUDIO_SUFFIXES
-from soundness.errors import AudioError, DataError, UnreadableError
+from soundness.errors import AudioError, UnreadableError
 
 __all__ = [
     "AudioInfo",
-    "iter_audio",
-    "list_audio",
-    "list_entries",
     "pick_channel",
     "read_blocks",
     "read_blocks_at",
@@ -26,40 +22,6 @@ __all__ = [
 ]
 
 _BLOCK_SAMPLES = 2**18
-
-
-def list_entries(folder: Path) -> tuple[list[Path], list[Path]]:
-    """List the folders and the files in a folder by name; none if there is no such folder.
-
-    Hidden ones are left out, and so are those that macOS adds to archives. A `DataError` names a folder that cannot be
-    listed.
-    """
-    found: tuple[list[Path], list[Path]] = [], []
-    try:
-        for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-            if not entry.name.startswith((".", "__MACOSX")):
-                found[not entry.is_dir()].append(folder / entry.name)
-    except (FileNotFoundError, NotADirectoryError):
-        return [], []
-    except PermissionError as error:
-        raise DataError("no permission to list this folder", path=folder) from error
-    except OSError as error:
-        raise DataError(f"cannot be listed ({error.strerror})", path=folder) from error
-    return found
-
-
-def list_audio(folder: Path) -> list[Path]:
-    """List the recordings among the files of `list_entries`."""
-    return list(iter_audio(folder, max_depth=0))
-
-
-def iter_audio(folder: Path, *, max_depth: int = 8) -> Iterator[Path]:
-    """Find recordings in a folder and below it, at most `max_depth` levels deep, for links may form a cycle."""
-    folders, files = list_entries(folder)
-    yield from (path for path in files if path.suffix.lower() in AUDIO_SUFFIXES)
-    if max_depth > 0:
-        for below in folders:
-            yield from iter_audio(below, max_depth=max_depth - 1)
 
 
 def read_info(path: Path) -> AudioInfo:

@@ -3,7 +3,7 @@
 import csv
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -70,6 +70,9 @@ class Clip:
         The attribute string, such as ``car_A1_spd_28V``; ``""`` if there is none or it is hidden.
     supplemental
         Clean machine sound or noise alone; ``None`` for all other clips, or if the name states neither.
+    key
+        Path below the folder that was named, with ``/`` between its parts, by which recordings of one name are told
+        apart; the name alone if the recording itself was named.
     """
 
     path: Path
@@ -80,6 +83,11 @@ class Clip:
     label: Label | None = None
     attributes: str = ""
     supplemental: SupplementalKind | None = None
+    key: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.key:
+            object.__setattr__(self, "key", self.path.name)
 
 
 @dataclass(frozen=True, order=True, slots=True)

@@ -2,18 +2,31 @@
 
 import hashlib
 import json
-from collections import Counter, defaultdict
+import logging
+import os
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Literal
+from pathlib import Path, PurePosixPath
 
 from soundness.aliases import PathLike
 from soundness.audio.formats import AUDIO_SUFFIXES
-from soundness.audio.reading import iter_audio, list_entries
 from soundness.data.clips import Clip, Split, clip_key, condition_of, describe_clip, read_attributes
-from soundness.data.layouts import FLAT, LAYOUTS, FlatLayout, FolderLayout, Layout, Place
+from soundness.data.finding import (
+    FoundFiles,
+    Problem,
+    Selection,
+    Severity,
+    find_recordings,
+    list_entries,
+    listed_names,
+    unread_problems,
+)
+from soundness.data.folder_names import ANOMALOUS_FOLDERS, NORMAL_FOLDERS, machine_folder, plain_name
+from soundness.data.layouts import LAYOUTS, FlatLayout, FolderLayout, Layout, Place
+from soundness.data.machine_folders import MachineFolder, find_machine_folders, group_by_name
 from soundness.errors import DataError
+from soundness.plain_text import printable
 
 __all__ = [
     "FEWEST_TRAINING_CLIPS",
@@ -22,50 +35,36 @@ __all__ = [
     "FlatLayout",
     "FolderLayout",
     "Layout",
+    "Listing",
     "Machine",
     "Place",
     "Problem",
+    "Selection",
     "Severity",
+    "find_clips",
     "fingerprint",
     "list_clips",
     "open_dataset",
 ]
 
-Severity = Literal["error", "warning"]
-
 FEWEST_TRAINING_CLIPS = 3
 """Smallest number of training clips of a detector."""
 
-_PLUMBING = frozenset({"dev_data", "eval_data", "raw"})  # folders of the challenge that name no machine
-_MAX_DEPTH = 5  # root/dcase2025t2/dev_data/raw/fan, and one more
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something wrong or unusual with a file or folder, in one line without the path.
-
-    Its severity is ``error`` if training or scoring will refuse something because of it, else ``warning``.
-    """
-
-    path: Path
-    message: str
-    severity: Severity = "error"
-
-    def __str__(self) -> str:
-        """Path and message in one line."""
-        return f"{self.path}: {self.message}"
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
     """Recordings of one machine, ordered by split folder and name.
 
-    ``root`` is its folder; the first, if ``dev_data`` and ``eval_data`` both hold it.
+    ``root`` is its folder; the first, if ``dev_data`` and ``eval_data`` both hold it. ``is_flat`` is True for a folder
+    of recordings, which nothing calls training or test clips.
     """
 
     machine_type: str
     root: Path
     clips: tuple[Clip, ...]
+    is_flat: bool = False
 
     @property
     def train(self) -> tuple[Clip, ...]:
@@ -105,71 +104,116 @@ class Dataset:
         DataError
             If there is no machine of a name.
         """
+        names = (names,) if isinstance(names, str) else names
         unknown = [name for name in names if name not in self.machines]
         if unknown:
             raise DataError(f"no machine {unknown[0]!r}; there are {', '.join(self.machines)}", path=self.root)
         return [machine for name, machine in self.machines.items() if not names or name in names]
 
 
-def open_dataset(path: PathLike, *, layouts: Mapping[str, Layout] = LAYOUTS) -> Dataset:
+def open_dataset(path: PathLike | Selection, *, layouts: Mapping[str, Layout] = LAYOUTS) -> Dataset:
     """Find the machines under a folder and list their clips; no audio is read.
 
     Parameters
     ----------
     path
         The challenge's root, its ``dev_data``, ``eval_data`` or ``raw``, a folder of machines, one machine's
-        folder, or a folder of normal recordings.
+        folder, or a folder of normal recordings; or a `Selection` of the recordings in one.
     layouts
         Layouts to try, the last first; add your own with ``{**LAYOUTS, "mine": MyLayout()}``.
 
     Raises
     ------
     DataError
-        If there is no such folder, no permission to list it or one in it, or no audio in it; if recordings lie in
-        folders below ``train``, ``normal`` and the like; or if two machines would have the same name.
+        If there is no such folder, no permission to list it, or no audio in it; or if two machines would have the same
+        name.
     """
-    root = _checked_folder(Path(path))
-    found = _find_machines(root, layouts)
-    if not found:
-        raise DataError(_no_audio(root), path=root)
-    problems = _unread_problems(root, found)
-    folders = [(folder, _with_attributes(folder, clips, problems)) for folder, clips in found]
-    machines = _named_machines(root, folders)
-    for machine in machines.values():
-        problems += _problems_of(machine)
+    selection = Selection(path)
+    root = _checked_folder(selection.folder)
+    folders = _selected(find_machine_folders(root, layouts), root, selection)
+    problems = _unread_problems(root, folders, selection)
+    machines: dict[str, Machine] = {}
+    for name, members in group_by_name(root, folders).items():
+        clips = [
+            replace(clip, machine_type=name, key=_key(clip.path, root))
+            for each in members
+            for clip in _with_attributes(each.folder, each.clips, problems if selection.takes_all else [])
+        ]
+        machines[name] = Machine(name, members[0].folder, tuple(clips), all(each.is_flat for each in members))
+        problems += _problems_of(machines[name])
     return Dataset(root, machines, tuple(problems))
 
 
-def list_clips(paths: Iterable[PathLike], *, layouts: Mapping[str, Layout] = LAYOUTS) -> tuple[Clip, ...]:
-    """List the clips of files and folders to score, in their order and each once.
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Clips of files and folders, and problems of those that are not among them."""
+
+    clips: tuple[Clip, ...]
+    problems: tuple[Problem, ...]
+
+
+def list_clips(
+    paths: PathLike | Iterable[PathLike] | Selection, *, layouts: Mapping[str, Layout] = LAYOUTS
+) -> tuple[Clip, ...]:
+    """List the clips of files and folders as `find_clips` does, and log the problems as warnings."""
+    found = find_clips(paths, layouts=layouts)
+    for problem in found.problems:
+        _LOG.warning("%s", problem)
+    return found.clips
+
+
+def find_clips(
+    paths: PathLike | Iterable[PathLike] | Selection, *, layouts: Mapping[str, Layout] = LAYOUTS
+) -> Listing:
+    """Find the clips of files and folders, in their order and each once.
 
     A file with the suffix of a recording is one clip, even if it does not exist, which reading it will report. A folder
-    of recordings gives all of them; such clips and files have the machine type ``""`` and the split ``test``. Any other
-    folder is opened as a data set, with `layouts`: each machine gives its test clips or, if it has none, its training
-    clips, which keep the split ``train``.
+    of recordings gives all of them and those below it, with the split ``test``; their machine type is the folder below
+    that they lie in, but for folders that are named after times, and ``""`` in the folder itself. Any other folder is
+    opened as a data set, with `layouts`: each machine gives its test clips or, if it has none, its training clips,
+    which keep the split ``train``.
+
+    Parameters
+    ----------
+    paths
+        Files and folders, or one of them; or a `Selection` of the recordings in them.
+    layouts
+        See `open_dataset`.
 
     Raises
     ------
     DataError
-        See `open_dataset`; or if there is no such file or folder, or two files of one name would share a machine's file
-        of scores.
+        See `open_dataset`; or if there is no such file or folder.
     """
+    selection = Selection(paths)
     clips: dict[Path, Clip] = {}
-    for path in map(Path, paths):
-        for clip in _clips_at(path, layouts):
+    problems: dict[Problem, None] = {}
+    for path in selection.paths:
+        listing = _clips_at(path, layouts, selection)
+        problems |= dict.fromkeys(listing.problems)
+        for clip in listing.clips:
             clips.setdefault(clip.path.resolve(), clip)
-    _refuse_same_names(clips.values())
-    return tuple(clips.values())
+    return Listing(tuple(clips.values()), tuple(problems))
 
 
-def _clips_at(path: Path, layouts: Mapping[str, Layout]) -> Sequence[Clip]:
+def _clips_at(path: Path, layouts: Mapping[str, Layout], selection: Selection) -> Listing:
     if _is_file_to_score(path):
-        return [describe_clip(path, machine_type="", split="test")]
-    recognised = _recognise(_checked_folder(path), layouts)
-    if recognised is not None and recognised[0] == FLAT:
-        return [describe_clip(clip.path, machine_type="", split="test") for clip in recognised[1]]
-    machines = open_dataset(path, layouts=layouts).machines.values()
-    return [clip for machine in machines for clip in machine.test or machine.train]
+        return Listing((describe_clip(path, machine_type="", split="test"),), ())
+    dataset = open_dataset(Selection(path, pattern=selection.pattern, since=selection.since), layouts=layouts)
+    clips: list[Clip] = []
+    for machine in dataset.machines.values():
+        if machine.is_flat:
+            is_alone = machine.root == dataset.root
+            clips += [_unlabelled(clip, "" if is_alone else machine.machine_type) for clip in machine.clips]
+        else:
+            clips += machine.test or machine.train
+    return Listing(tuple(clips), dataset.problems)
+
+
+def _unlabelled(clip: Clip, machine_type: str) -> Clip:
+    """The clip of a folder of recordings: what stands in its name, and nothing that a layout assumes."""
+    name = machine_type or printable(machine_folder(PurePosixPath(clip.key)))
+    return replace(describe_clip(clip.path, machine_type=name, split="test"), key=clip.key)
 
 
 def _is_file_to_score(path: Path) -> bool:
@@ -184,14 +228,6 @@ def _is_file_to_score(path: Path) -> bool:
     if not is_recording:
         raise DataError("no such file or folder; expected a recording, or a folder of recordings", path=path)
     return True
-
-
-def _refuse_same_names(clips: Iterable[Clip]) -> None:
-    seen: dict[tuple[str, str], Path] = {}
-    for clip in clips:
-        other = seen.setdefault((clip.machine_type, clip.path.name), clip.path)
-        if other != clip.path:
-            raise DataError(f"same name as {other}; scores are kept by name, so score them apart", path=clip.path)
 
 
 def _checked_folder(path: Path) -> Path:
@@ -209,56 +245,35 @@ def _exists(path: Path) -> bool:
         raise DataError(f"no permission to look into {path.parent}", path=path) from error
 
 
-def _no_audio(root: Path) -> str:
+def _key(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+
+
+def _selected(found: Iterable[MachineFolder], root: Path, selection: Selection) -> list[MachineFolder]:
+    """Folders with the clips that are taken, each recording once; a folder without any is left out."""
+    known: set[str] = set()
+    folders = []
+    for each in found:
+        clips = []
+        for clip in each.clips:
+            real = os.path.realpath(clip.path)
+            if real not in known and selection.takes(clip.path, root=root):
+                known.add(real)
+                clips.append(clip)
+        if clips:
+            folders.append(replace(each, clips=clips))
+    return folders
+
+
+def _no_audio(root: Path, found: FoundFiles, selection: Selection) -> str:
+    if not selection.takes_all:
+        return f"no recordings {selection.words}"
+    named = "".join(f"; {problem}" for problem in unread_problems(found, root))
     suffixes = ", ".join(sorted(AUDIO_SUFFIXES & {".wav", ".flac", ".ogg", ".mp3"}))
     return (
         f"no audio found; expected recordings ({suffixes}, ...) of a machine in train/ and test/, in "
-        f"normal/ and abnormal/, or in the folder itself, e.g. {root / 'fan' / 'train' / 'a.wav'}"
+        f"normal/ and abnormal/, or in the folder itself, e.g. {root / 'fan' / 'train' / 'a.wav'}{named}"
     )
-
-
-def _recognise(folder: Path, layouts: Mapping[str, Layout]) -> tuple[str, list[Clip]] | None:
-    """Name of the last layout that recognises a folder, and the clips in it."""
-    for name, layout in reversed(list(layouts.items())):
-        if clips := layout.read(folder):
-            return name, list(clips)
-    return None
-
-
-def _find_machines(
-    folder: Path, layouts: Mapping[str, Layout], *, depth: int = _MAX_DEPTH
-) -> list[tuple[Path, list[Clip]]]:
-    """Folder and clips of each machine in a folder or below it, except in folders that are named like a split."""
-    if (recognised := _recognise(folder, layouts)) is not None:
-        return [(folder, recognised[1])]
-    if depth == 0:
-        return []
-    folders = [below for below in list_entries(folder)[0] if below.name.lower() not in _place_names(layouts)]
-    return [machine for below in folders for machine in _find_machines(below, layouts, depth=depth - 1)]
-
-
-def _place_names(layouts: Mapping[str, Layout]) -> set[str]:
-    folder_layouts = [layout for layout in layouts.values() if isinstance(layout, FolderLayout)]
-    return {name.lower() for layout in folder_layouts for name in layout.places}
-
-
-def _named_machines(root: Path, folders: list[tuple[Path, list[Clip]]]) -> dict[str, Machine]:
-    """Machines by name: one for ``dev_data`` and ``eval_data``; others of one name get their path as a prefix."""
-    groups: dict[tuple[str, ...], list[tuple[Path, list[Clip]]]] = defaultdict(list)
-    for folder, clips in folders:
-        parts = (part for part in folder.relative_to(root).parts[:-1] if part not in _PLUMBING)
-        groups[(*parts, clips[0].machine_type)].append((folder, clips))
-    n_uses = Counter(key[-1] for key in groups)
-    machines: dict[str, Machine] = {}
-    for key, members in groups.items():
-        name = key[-1] if n_uses[key[-1]] == 1 else "_".join(key)
-        if name in machines:
-            raise DataError(
-                f"its machine has the same name, {name}, as that of {machines[name].root}", path=members[0][0]
-            )
-        renamed = tuple(replace(clip, machine_type=name) for _, clips in members for clip in clips)
-        machines[name] = Machine(name, members[0][0], renamed)
-    return dict(sorted(machines.items()))
 
 
 def _with_attributes(folder: Path, clips: list[Clip], problems: list[Problem]) -> list[Clip]:
@@ -279,34 +294,47 @@ def _with_attributes(folder: Path, clips: list[Clip], problems: list[Problem]) -
     return [replace(clip, attributes=clip.attributes or attributes.get(clip_key(clip.path.name), "")) for clip in clips]
 
 
-def _unread_problems(root: Path, found: Iterable[tuple[Path, list[Clip]]]) -> list[Problem]:
-    """Problems, one for each machine's folder, of recordings that belong to no machine."""
-    read = {clip.path for _, clips in found for clip in clips}
-    try:
-        others = [path for path in iter_audio(root) if path not in read]
-    except DataError as error:
-        return [Problem(root, f"cannot be searched for recordings that are not read ({error})", "warning")]
-    if others:
-        really_read = {path.resolve() for path in read}
-        others = [path for path in others if path.resolve() not in really_read]
-    machines = {folder for folder, _ in found}
+def _unread_problems(root: Path, folders: Iterable[MachineFolder], selection: Selection) -> list[Problem]:
+    """Problems of recordings that belong to no machine, one for each machine's folder, and of all that is not read.
+
+    Raises
+    ------
+    DataError
+        If there is no machine.
+    """
+    found = find_recordings(root, selection)
+    if not folders:
+        raise DataError(_no_audio(root, found, selection), path=root)
+    read = {os.path.realpath(clip.path) for each in folders for clip in each.clips}
+    machines = {each.folder for each in folders}
     groups: dict[Path, list[Path]] = defaultdict(list)
-    for path in others:
-        groups[next((folder for folder in path.parents if folder in machines), root)].append(path)
+    for path in found.recordings:
+        if os.path.realpath(path) not in read:
+            groups[next((folder for folder in path.parents if folder in machines), root)].append(path)
     return [
-        Problem(folder, f"{len(paths):,} recordings in it are not read, e.g. {paths[0].relative_to(folder)}", "warning")
-        for folder, paths in groups.items()
+        *(Problem(folder, _unread_message(paths, folder), "warning") for folder, paths in groups.items()),
+        *unread_problems(found, root),
     ]
 
 
+def _unread_message(paths: Sequence[Path], folder: Path) -> str:
+    """Number of recordings that are not read, the folders that they lie in, and an example."""
+    tops = dict.fromkeys(path.relative_to(folder).parts[0] for path in paths if path.parent != folder)
+    where = f" ({listed_names(tops)})" if tops else ""
+    return f"{len(paths):,} recordings in it{where} are not read, e.g. {paths[0].relative_to(folder)}"
+
+
 def _problems_of(machine: Machine) -> list[Problem]:
-    """Duplicate names, training clips labelled anomalous, supplemental clips of unknown kind."""
+    """Duplicate names, folders below, training clips labelled anomalous, supplemental clips of unknown kind."""
     problems = []
-    first: dict[tuple[Split, str], Path] = {}
+    first: dict[Path, Path] = {}
     for clip in machine.clips:
-        other = first.setdefault((clip.split, clip_key(clip.path.name)), clip.path)
+        other = first.setdefault(clip.path.with_name(clip_key(clip.path.name)), clip.path)
         if other != clip.path:
             problems.append(Problem(clip.path, f"same name as {other}, also of {machine.machine_type}"))
+    if names := _folders_below(machine):
+        message = f"recordings in folders below it ({listed_names(names)}) count as recordings of this one machine"
+        problems.append(Problem(machine.root, message, "warning"))
     if anomalous := [clip.path for clip in machine.train if clip.label == "anomaly"]:
         message = f"{len(anomalous):,} training clips are labelled anomalous, e.g. {anomalous[0].name}"
         problems.append(Problem(anomalous[0].parent, f"{message}; training refuses them"))
@@ -314,6 +342,17 @@ def _problems_of(machine: Machine) -> list[Problem]:
         message = f"{len(unknown):,} clips with neither 'machine' nor 'noise' in their name, e.g. {unknown[0].name}"
         problems.append(Problem(unknown[0].parent, message, "warning"))
     return problems
+
+
+def _folders_below(machine: Machine) -> list[str]:
+    """Names of folders in a machine's folder, or in its splits, that might be those of other machines."""
+    names: dict[str, None] = {}
+    for clip in machine.clips:
+        if clip.path.is_relative_to(machine.root):
+            parts = [name for name in machine_folder(clip.path.relative_to(machine.root)).split("/") if name]
+            kept = parts if machine.is_flat else parts[1:]
+            names |= dict.fromkeys(name for name in kept if plain_name(name) not in (*NORMAL_FOLDERS, *ANOMALOUS_FOLDERS))
+    return list(names)
 
 
 def fingerprint(clips: Iterable[Clip]) -> str:

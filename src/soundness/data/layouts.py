@@ -5,26 +5,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from soundness.audio.reading import iter_audio, list_audio, list_entries
 from soundness.data.clips import Clip, Domain, Label, Split, describe_clip
-from soundness.errors import DataError
+from soundness.data.finding import find_recordings, list_audio, list_entries
+from soundness.data.folder_names import ANOMALOUS_FOLDERS, NORMAL_FOLDERS, plain_name
+from soundness.plain_text import printable
 
 __all__ = [
-    "ANOMALOUS_FOLDERS",
     "DCASE",
     "FLAT",
     "LAYOUTS",
-    "NORMAL_FOLDER",
     "FlatLayout",
     "FolderLayout",
     "Layout",
     "Place",
+    "machine_name",
 ]
 
 FLAT = "flat"
 """Name of the layout without subfolders in `LAYOUTS`."""
-NORMAL_FOLDER, ANOMALOUS_FOLDERS = "normal", ("abnormal", "anomaly")
-"""Names of folders of normal and of anomalous clips beside each other."""
 
 
 class Layout(Protocol):
@@ -72,19 +70,16 @@ class FolderLayout:
     places: Mapping[str, Place]
 
     def read(self, folder: Path) -> list[Clip] | None:
-        """See `Layout.read`.
-
-        Raises
-        ------
-        DataError
-            If a subfolder has its recordings in folders of its own, where they would pass for other machines.
-        """
-        machine, folders = _name(folder), {below.name.lower(): below for below in list_entries(folder)[0]}
+        """See `Layout.read`; the recordings of a subfolder may lie in folders below it, such as one for each day."""
+        machine, folders = machine_name(folder), list_entries(folder)[0]
         clips = [
-            describe_clip(path, machine_type=machine, split=place.split, domain=place.domain, label=place.label)
+            describe_clip(
+                path, machine_type=machine, split=place.split, domain=place.domain, label=_label(path, below, place)
+            )
             for name, place in self.places.items()
-            if name.lower() in folders
-            for path in _recordings(folders[name.lower()])
+            for below in folders
+            if plain_name(below.name) == plain_name(name)
+            for path in find_recordings(below).recordings
         ]
         return clips if any(clip.split != "supplemental" for clip in clips) else None
 
@@ -94,8 +89,8 @@ class FlatLayout:
 
     def read(self, folder: Path) -> list[Clip] | None:
         """See `Layout.read`."""
-        machine_type = _name(folder)
-        label: Label = "anomaly" if machine_type.lower() in ANOMALOUS_FOLDERS else "normal"
+        machine_type = machine_name(folder)
+        label: Label = "anomaly" if plain_name(folder.name) in ANOMALOUS_FOLDERS else "normal"
         return [
             describe_clip(path, machine_type=machine_type, split="train", label=label) for path in list_audio(folder)
         ] or None
@@ -116,7 +111,7 @@ LAYOUTS: dict[str, Layout] = {
     FLAT: FlatLayout(),
     "normal-abnormal": FolderLayout(
         {
-            NORMAL_FOLDER: Place("train", label="normal"),
+            **{name: Place("train", label="normal") for name in NORMAL_FOLDERS},
             **{name: Place("test", label="anomaly") for name in ANOMALOUS_FOLDERS},
             "supplemental": Place("supplemental"),
         }
@@ -126,12 +121,16 @@ LAYOUTS: dict[str, Layout] = {
 """Layouts by name. The last is tried first, so that one added at the end has precedence."""
 
 
-def _name(folder: Path) -> str:
-    return folder.resolve().name if folder.name in ("", "..") else folder.name
+def machine_name(folder: Path) -> str:
+    """Name of a machine by its folder."""
+    return printable(folder.resolve().name if folder.name in ("", "..") else folder.name)
 
 
-def _recordings(place: Path) -> list[Path]:
-    found = list_audio(place)
-    if not found and any(iter_audio(place)):
-        raise DataError("recordings lie in folders below it; they are expected in the folder itself", path=place)
-    return found
+def _label(path: Path, place_folder: Path, place: Place) -> Label | None:
+    """Label of the nearest folder that states one, such as ``test/faulty``, or that of the place."""
+    for name in reversed(path.relative_to(place_folder).parts[:-1]):
+        if plain_name(name) in ANOMALOUS_FOLDERS:
+            return "anomaly"
+        if plain_name(name) in NORMAL_FOLDERS:
+            return "normal"
+    return place.label

@@ -13,7 +13,7 @@ import numpy as np
 
 from soundness.aliases import CountProgress, PathLike, Progress, Waveform
 from soundness.atomic_files import write_whole
-from soundness.audio.reading import iter_audio
+from soundness.data.finding import iter_audio
 from soundness.detectors.detector import Detector
 from soundness.detectors.exported import ABOUT_SUFFIX, FORMAT, GRAPH_SUFFIX, ExportedDetector, fingerprint
 from soundness.detectors.saving import load

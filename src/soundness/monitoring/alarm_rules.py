@@ -1,10 +1,7 @@
 """Alarm rules that keep to a rate of false alarms: k of n clips, exact bounds, and the replay of a recording."""
 
-import math
-import re
 from bisect import bisect_right
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from statistics import NormalDist
@@ -16,21 +13,18 @@ from scipy.special import bdtrc, betaincinv, gammaincinv  # type: ignore[import-
 from soundness.errors import SettingsError
 from soundness.scoring.alarms import AlarmRule, AlarmWindow, rate_per_day
 from soundness.scoring.calibration import Calibration, n_flagged
+from soundness.settings.durations import SECONDS_PER_DAY, parse_rate, parse_seconds
 
 __all__ = [
-    "SECONDS_PER_DAY",
     "AlarmRequest",
     "Replay",
     "alarm_rate",
     "candidate_rules",
-    "parse_rate",
-    "parse_seconds",
     "poisson_upper",
     "replay",
     "upper_share",
 ]
 
-SECONDS_PER_DAY = 86_400.0
 _CONFIDENCE = 0.95  # of every upper bound
 _FAULT_AUC = 0.9  # of the fault that rules are compared by
 _FAULT_FOUND = 0.9  # probability with which a window should find it
@@ -38,55 +32,6 @@ _LARGEST_P_VALUE = 0.5  # a clip with a larger one is not anomalous by any stand
 _MOST_P_VALUES = 200
 _N_RESAMPLES = 1_000
 _BLOCK_WINDOWS = 10  # a block of a replay is this many windows of the rule
-
-_UNITS = {
-    "ms": 0.001,
-    **dict.fromkeys(("s", "sec", "second", "seconds"), 1.0),
-    **dict.fromkeys(("m", "min", "minute", "minutes"), 60.0),
-    **dict.fromkeys(("h", "hour", "hours"), 3_600.0),
-    **dict.fromkeys(("d", "day", "days"), SECONDS_PER_DAY),
-    **dict.fromkeys(("w", "week", "weeks"), 7 * SECONDS_PER_DAY),
-    **dict.fromkeys(("month", "months"), 30 * SECONDS_PER_DAY),
-    **dict.fromkeys(("y", "year", "years"), 365 * SECONDS_PER_DAY),
-}
-
-
-def parse_rate(text: str) -> float:
-    """Events a second, from a text such as ``1/day``, ``2/week`` or ``0.5/h``.
-
-    Raises
-    ------
-    SettingsError
-        If it is no rate, or not above 0.
-    """
-    value, unit = _parsed(
-        text, r"\s*([0-9.eE+-]+)\s*(?:/|per)\s*([a-z]+)\s*", "rate; expected one such as 1/day, 2/week or 0.5/h"
-    )
-    return value / unit
-
-
-def parse_seconds(text: str) -> float:
-    """Seconds, from a text such as ``10s``, ``1min`` or ``10``.
-
-    Raises
-    ------
-    SettingsError
-        If it is no time, or not above 0.
-    """
-    value, unit = _parsed(text, r"\s*([0-9.eE+-]+?)\s*([a-z]*)\s*", "time; expected one such as 10s, 1min or 2h")
-    return value * unit
-
-
-def _parsed(text: str, pattern: str, expected: str) -> tuple[float, float]:
-    """Number in a text, and the seconds of its unit."""
-    match = re.fullmatch(pattern, text)
-    if match is not None and (match[2] or "s") in _UNITS:
-        with suppress(ValueError):
-            value = float(match[1])
-            if 0.0 < value < math.inf:
-                return value, _UNITS[match[2] or "s"]
-    raise SettingsError(f"{text!r} is no {expected}")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmRequest:

@@ -16,7 +16,7 @@ import watchfiles
 
 from soundness.aliases import PathLike
 from soundness.audio.formats import AUDIO_SUFFIXES
-from soundness.audio.reading import iter_audio
+from soundness.data.finding import iter_audio
 from soundness.detectors.detector import Detector
 from soundness.detectors.protocol import RecordingScore
 from soundness.detectors.saving import load

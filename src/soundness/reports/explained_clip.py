@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.audio.anomalous_regions import AnomalousRegion
-from soundness.audio.reading import iter_audio
+from soundness.data.finding import iter_audio
 from soundness.detectors.detector import Detector
 from soundness.detectors.explanation import Explanation, explain_clip, regions_of
 from soundness.detectors.front_end import pair

@@ -1,0 +1,296 @@
+"""Find recordings in and below folders: each once, in the order of their names, and with a word on what is left out."""
+
+import fnmatch
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from soundness.aliases import PathLike
+from soundness.audio.formats import AUDIO_SUFFIXES, MEDIA_SUFFIXES
+from soundness.data.folder_names import is_clutter, natural_key, path_key
+from soundness.errors import DataError
+from soundness.settings.durations import parse_since
+
+__all__ = [
+    "FoundFiles",
+    "Problem",
+    "Selection",
+    "Severity",
+    "find_recordings",
+    "list_audio",
+    "list_entries",
+    "listed_names",
+    "unread_problems",
+]
+
+Severity = Literal["error", "warning"]
+
+_MOST_NAMES = 5
+_MOST_CLOSED = 5  # folders that cannot be listed which are named
+_COMPRESSED = frozenset({".gz", ".zip", ".bz2", ".xz", ".zst", ".7z"})
+_HEADS = (b"RIFF", b"RIFX", b"RF64", b"fLaC", b"OggS", b"FORM", b"caff", b"riff\x2e\x91\xcf\x11", b".snd")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong or unusual with a file or folder, in one line without the path.
+
+    Its severity is ``error`` if training or scoring will refuse something because of it, else ``warning``.
+    """
+
+    path: Path
+    message: str
+    severity: Severity = "error"
+
+    def __str__(self) -> str:
+        """Path and message in one line."""
+        return f"{self.path}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Selection:
+    """Files and folders, and which of the recordings in the folders are taken.
+
+    Parameters
+    ----------
+    paths
+        Files and folders; a single one is a list of one.
+    pattern
+        Recordings to take by their names, such as ``*_left.wav``, or by their paths below the folder, such as
+        ``2024-03-*/*.wav``; in upper or lower case. ``None`` takes all.
+    since
+        Date, such as ``2024-03-01`` or ``2024-03-01T06:00``, or time before now, such as ``12h`` or ``7d``, since which
+        a recording must have been written. ``None`` takes all.
+
+    Raises
+    ------
+    SettingsError
+        If ``since`` is neither.
+    """
+
+    paths: tuple[Path, ...]
+    pattern: str | None
+    since: float | None
+
+    def __init__(
+        self,
+        paths: "PathLike | Iterable[PathLike] | Selection",
+        *,
+        pattern: str | None = None,
+        since: str | float | None = None,
+    ) -> None:
+        known = paths if isinstance(paths, Selection) else None
+        listed = known.paths if known is not None else _as_paths(paths)
+        seconds = parse_since(since) if isinstance(since, str) else since
+        object.__setattr__(self, "paths", listed)
+        object.__setattr__(self, "pattern", known.pattern if known is not None and pattern is None else pattern)
+        object.__setattr__(self, "since", known.since if known is not None and seconds is None else seconds)
+
+    @property
+    def folder(self) -> Path:
+        """Single folder of commands that take one."""
+        if len(self.paths) != 1:
+            raise DataError(f"{len(self.paths)} paths; expected one folder")
+        return self.paths[0]
+
+    @property
+    def takes_all(self) -> bool:
+        """True if nothing in a folder is left out."""
+        return self.pattern is None and self.since is None
+
+    @property
+    def words(self) -> str:
+        """Description of the recordings that are taken."""
+        since = None if self.since is None else datetime.fromtimestamp(self.since).isoformat(" ", "minutes")
+        words = ("" if self.pattern is None else f"like {self.pattern}", "" if since is None else f"since {since}")
+        return " ".join(filter(None, words))
+
+    def takes(self, path: Path, *, root: Path) -> bool:
+        """True if a recording below a folder is taken."""
+        if self.pattern is not None:
+            name = path.relative_to(root).as_posix() if "/" in self.pattern else path.name
+            if not fnmatch.fnmatchcase(name.lower(), self.pattern.lower()):
+                return False
+        if self.since is None:
+            return True
+        try:
+            return path.stat().st_mtime >= self.since
+        except OSError:
+            return True  # reading it will tell
+
+
+def _as_paths(paths: object) -> tuple[Path, ...]:
+    if isinstance(paths, (str, os.PathLike)):
+        return (Path(paths),)
+    if isinstance(paths, bytes):
+        return (Path(os.fsdecode(paths)),)
+    if not isinstance(paths, Iterable):
+        raise DataError(f"a {type(paths).__name__}; expected a path, or a list of paths")
+    return tuple(path for each in paths for path in _as_paths(each))
+
+
+@dataclass(slots=True)
+class FoundFiles:
+    """Files in and below a folder.
+
+    ``recordings`` are in no order in a list that is still filled; ``unread`` look like recordings in formats that
+    cannot be read; ``closed`` are errors that name folders that cannot be listed.
+    """
+
+    recordings: list[Path] = field(default_factory=list)
+    unread: list[Path] = field(default_factory=list)
+    closed: list[DataError] = field(default_factory=list)
+
+
+def list_entries(folder: Path) -> tuple[list[Path], list[Path]]:
+    """List the folders and the files in a folder by name, numbers as numbers; none if there is no such folder.
+
+    What `is_clutter` knows is left out. A `DataError` names a folder that cannot be listed.
+    """
+    folders, files = _entries(folder)
+    return sorted(folders, key=lambda path: natural_key(path.name)), sorted(files, key=lambda p: natural_key(p.name))
+
+
+def list_audio(folder: Path) -> list[Path]:
+    """List the recordings among the files of `list_entries`."""
+    return [path for path in list_entries(folder)[1] if path.suffix.lower() in AUDIO_SUFFIXES]
+
+
+def find_recordings(folder: Path, selection: Selection | None = None) -> FoundFiles:
+    """Find the recordings in a folder and below it, in the order of their paths.
+
+    A file that several links lead to is found once, under its own name if that lies below the folder.
+
+    Raises
+    ------
+    DataError
+        If the folder itself cannot be listed; of those below it the result names them.
+    """
+    found, linked = FoundFiles(), list[Path]()
+    for path in _walk(folder, found.closed):
+        if path.is_symlink():
+            linked.append(path)
+        else:
+            _sort_in(path, found, selection, folder)
+    if linked:
+        known = {os.path.realpath(path) for path in found.recordings}
+        for path in sorted(linked, key=path_key):
+            if (target := os.path.realpath(path)) not in known:
+                known.add(target)
+                _sort_in(path, found, selection, folder)
+    found.recordings.sort(key=path_key)
+    found.unread.sort(key=path_key)
+    return found
+
+
+def unread_problems(found: FoundFiles, folder: Path) -> list[Problem]:
+    """Problems of folders that cannot be listed, and of files that look like recordings and cannot be read."""
+    problems = [
+        Problem(error.path or folder, f"{error.reason}; what is in it is not read", "warning")
+        for error in found.closed[:_MOST_CLOSED]
+    ]
+    if (n_more := len(found.closed) - _MOST_CLOSED) > 0:
+        problems.append(Problem(folder, f"{n_more} more folders cannot be listed, and are not read", "warning"))
+    if found.unread:
+        problems.append(Problem(folder, unread_words(found.unread, folder), "warning"))
+    return problems
+
+
+def unread_words(paths: list[Path], folder: Path) -> str:
+    """Number and suffixes of files that look like recordings and cannot be read, with an example."""
+    counts = Counter(path.suffix.lower() or "no suffix" for path in paths)
+    kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(counts.items()))
+    what = "file looks like a recording" if len(paths) == 1 else "files look like recordings"
+    return (
+        f"{len(paths):,} {what} in formats that cannot be read here ({kinds}), e.g. "
+        f"{paths[0].relative_to(folder)}; WAV or FLAC copies of them can"
+    )
+
+
+def listed_names(names: Iterable[str]) -> str:
+    """Names with commas between; where there are many, the first of them and the number of the rest."""
+    listed = list(names)
+    more = f" and {len(listed) - _MOST_NAMES} more" if len(listed) > _MOST_NAMES else ""
+    return ", ".join(listed[:_MOST_NAMES]) + more
+
+
+def _sort_in(path: Path, found: FoundFiles, selection: Selection | None, root: Path) -> None:
+    suffix = path.suffix.lower()
+    if suffix in AUDIO_SUFFIXES:
+        files = found.recordings
+    elif suffix in MEDIA_SUFFIXES or _is_disguised(path):
+        files = found.unread
+    else:
+        return
+    if selection is None or selection.takes(path, root=root):
+        files.append(path)
+
+
+def _is_disguised(path: Path) -> bool:
+    """True for a compressed recording, and for one without a suffix."""
+    if path.suffix.lower() in _COMPRESSED:
+        return Path(path.stem).suffix.lower() in AUDIO_SUFFIXES | MEDIA_SUFFIXES
+    if path.suffix[1:2].isalpha() or not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(12).startswith(_HEADS)
+    except OSError:
+        return False  # no name says that it is a recording
+
+
+def _walk(folder: Path, closed: list[DataError]) -> Iterator[Path]:
+    """Files in a folder and below it; folders that are reached by links come last, and each folder once."""
+    seen = set[tuple[int, int] | str]()
+    waiting, linked = [folder], list[Path]()
+    while waiting or linked:
+        here = waiting.pop() if waiting else linked.pop(0)
+        try:
+            if (own := _identity(here)) in seen:
+                continue
+            seen.add(own)
+            folders, files = _entries(here)
+        except DataError as error:
+            if here == folder:
+                raise
+            closed.append(error)
+            continue
+        for below in folders:
+            (linked if below.is_symlink() else waiting).append(below)
+        yield from files
+
+
+def _identity(folder: Path) -> tuple[int, int] | str:
+    try:
+        status = folder.stat()
+    except OSError:
+        return str(folder)
+    return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(folder)
+
+
+def _entries(folder: Path) -> tuple[list[Path], list[Path]]:
+    found: tuple[list[Path], list[Path]] = [], []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if not is_clutter(entry.name):
+                    found[not _is_folder(entry)].append(folder / entry.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return [], []
+    except PermissionError as error:
+        raise DataError("no permission to list this folder", path=folder) from error
+    except OSError as error:
+        raise DataError(f"cannot be listed ({error.strerror})", path=folder) from error
+    return found
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """True for a folder, or a link that may lead to one: to list it will tell."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return Path(entry.name).suffix.lower() not in AUDIO_SUFFIXES

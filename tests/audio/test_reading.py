@@ -20,15 +20,13 @@ from permissions import unprivileged
 from soundness.audio.measures import measure_clip
 from soundness.audio.reading import (
     AudioInfo,
-    iter_audio,
-    list_audio,
     read_blocks,
     read_blocks_at,
     read_info,
     read_pieces,
     read_waveform,
 )
-from soundness.errors import AudioError, DataError
+from soundness.errors import AudioError
 
 RATE = 16_000
 
@@ -128,24 +126,6 @@ def test_the_header_tells_rate_channels_and_length(tmp_path: Path) -> None:
     assert info.seconds == 0.5
 
 
-def test_a_folder_lists_its_recordings_by_name_without_hidden_ones(tmp_path: Path) -> None:
-    for name in ["b.WAV", "a.flac", ".c.wav", "._a.wav", "notes.txt", "d.wav.bak"]:
-        (tmp_path / name).touch()
-    (tmp_path / "folder.wav").mkdir()
-    assert [path.name for path in list_audio(tmp_path)] == ["a.flac", "b.WAV"]
-    assert list_audio(tmp_path / "nowhere") == []
-
-
-def test_recordings_are_listed_to_a_depth_though_links_go_in_circles(tmp_path: Path) -> None:
-    (tmp_path / "x" / "y").mkdir(parents=True)
-    for name in ("a.wav", "x/b.wav", "x/y/c.wav", "x/y/notes.txt"):
-        (tmp_path / name).touch()
-    assert [path.name for path in iter_audio(tmp_path)] == ["a.wav", "b.wav", "c.wav"]
-    (tmp_path / "x" / "circle").symlink_to(tmp_path, target_is_directory=True)
-    assert [path.name for path in iter_audio(tmp_path, max_depth=1)] == ["a.wav", "b.wav"]
-    assert [path.name for path in iter_audio(tmp_path, max_depth=2)] == ["a.wav", "b.wav", "a.wav", "c.wav"]
-
-
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AudioError, match=r"a\.wav: no such file; expected an audio file"):
         read_info(tmp_path / "a.wav")
@@ -202,15 +182,6 @@ def test_an_unreachable_file_is_refused(open_folder: Path) -> None:
     path.parent.chmod(0)
     with unprivileged(path), pytest.raises(AudioError, match=r"a\.wav: no permission to read it"):
         read_info(path)
-
-
-def test_a_folder_that_may_not_be_listed_is_named(open_folder: Path) -> None:
-    open_folder.chmod(0o311)
-    with (
-        unprivileged(open_folder),
-        pytest.raises(DataError, match=f"{open_folder}: no permission to list this folder"),
-    ):
-        list_audio(open_folder)
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:

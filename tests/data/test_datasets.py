@@ -14,6 +14,7 @@ from soundness.data.clips import Clip
 from soundness.data.datasets import (
     FEWEST_TRAINING_CLIPS,
     Problem,
+    Selection,
     fingerprint,
     list_clips,
     open_dataset,
@@ -157,10 +158,11 @@ def test_an_anomalous_training_clip_is_a_problem(tmp_path: Path) -> None:
     assert "1 training clips are labelled anomalous, e.g. anomaly_id_00_00000001.wav" in problem.message
 
 
-def test_folders_beside_recordings_are_a_problem(tmp_path: Path) -> None:
+def test_recordings_beside_folders_of_machines_are_a_problem(tmp_path: Path) -> None:
     dataset = open_dataset(touch(tmp_path / "set", "stray.wav", "fan/train/a.wav", "valve/train/a.wav"))
     (problem,) = dataset.problems
-    assert str(problem) == f"{tmp_path / 'set'}: 2 recordings in it are not read, e.g. fan/train/a.wav"
+    assert str(problem) == f"{tmp_path / 'set'}: 1 recordings in it are not read, e.g. stray.wav"
+    assert list(dataset.machines) == ["fan", "valve"]
 
 
 @pytest.mark.parametrize(
@@ -170,9 +172,8 @@ def test_folders_beside_recordings_are_a_problem(tmp_path: Path) -> None:
             ["normal/a.wav", "abnormal/a.wav", "loose.wav", "loose.flac"],
             "2 recordings in it are not read, e.g. loose.flac",
         ),
-        (["train/a.wav", "abnormal/b.wav"], "1 recordings in it are not read, e.g. abnormal/b.wav"),
-        (["train/a.wav", "train/day1/b.wav"], "1 recordings in it are not read, e.g. train/day1/b.wav"),
-        (["train/a.wav", "old/test/b.wav"], "1 recordings in it are not read, e.g. old/test/b.wav"),
+        (["train/a.wav", "abnormal/b.wav"], "1 recordings in it (abnormal) are not read, e.g. abnormal/b.wav"),
+        (["train/a.wav", "old/test/b.wav"], "1 recordings in it (old) are not read, e.g. old/test/b.wav"),
     ],
 )
 def test_recordings_that_no_layout_reads_are_a_problem(tmp_path: Path, names: list[str], unread: str) -> None:
@@ -183,7 +184,7 @@ def test_recordings_that_no_layout_reads_are_a_problem(tmp_path: Path, names: li
 def test_supplemental_recordings_of_no_machine_are_a_problem_and_no_training_data(tmp_path: Path) -> None:
     dataset = open_dataset(touch(tmp_path, "fan/train/a.wav", "supplemental/noise.wav"))
     assert list(dataset.machines) == ["fan"]
-    message = "1 recordings in it are not read, e.g. supplemental/noise.wav"
+    message = "1 recordings in it (supplemental) are not read, e.g. supplemental/noise.wav"
     assert dataset.problems == (Problem(tmp_path, message, "warning"),)
     with pytest.raises(DataError, match="no audio found"):
         open_dataset(touch(tmp_path / "valve", "supplemental/noise.wav"))
@@ -200,8 +201,18 @@ def test_a_closed_folder_beside_recordings_is_a_problem_and_no_failure(open_fold
     (open_folder / "lost+found").chmod(0)
     with unprivileged(open_folder / "lost+found"):
         (problem,) = open_dataset(open_folder).problems
-    assert (problem.path, problem.severity) == (open_folder, "warning")
-    assert f"({open_folder / 'lost+found'}: no permission to list this folder)" in problem.message
+    assert (problem.path, problem.severity) == (open_folder / "lost+found", "warning")
+    assert problem.message == "no permission to list this folder; what is in it is not read"
+
+
+@pytest.mark.parametrize("closed", ["fan", "fan/train", "fan/train/day1"])
+def test_a_closed_folder_is_named_and_the_others_are_read(open_folder: Path, closed: str) -> None:
+    touch(open_folder, "fan/train/day1/a.wav", "valve/train/a.wav")
+    (open_folder / closed).chmod(0)
+    with unprivileged(open_folder / closed):
+        dataset = open_dataset(open_folder)
+    assert list(dataset.machines) == ["valve"]
+    assert [problem.path for problem in dataset.problems] == [open_folder / closed]
 
 
 def test_machines_whose_joined_names_agree_are_refused(tmp_path: Path) -> None:
@@ -234,10 +245,10 @@ def test_a_folder_without_audio_is_refused_with_an_example(tmp_path: Path, names
 
 @pytest.mark.parametrize("closed", [".", "fan", "fan/train"])
 @pytest.mark.parametrize("read", [open_dataset, lambda path: list_clips([path])])
-def test_a_folder_that_may_not_be_listed_is_named(
+def test_where_nothing_can_be_listed_the_closed_folder_is_named(
     open_folder: Path, closed: str, read: Callable[[Path], object]
 ) -> None:
-    touch(open_folder, "fan/train/a.wav", "valve/train/a.wav")
+    touch(open_folder, "fan/train/a.wav")
     (open_folder / closed).chmod(0)
     message = f"{open_folder / closed}: no permission to list this folder"
     with unprivileged(open_folder / closed), pytest.raises(DataError, match=message):
@@ -307,10 +318,51 @@ def test_files_and_folders_to_score_keep_their_order_and_come_once(tmp_path: Pat
     assert [clip.path.name for clip in clips] == ["c.wav", "b.wav", "a.wav"]
 
 
-def test_two_clips_of_one_name_cannot_share_a_file_of_scores(tmp_path: Path) -> None:
-    touch(tmp_path, "x/a.wav", "y/a.wav")
-    with pytest.raises(DataError, match=r"y/a\.wav: same name as .*x/a\.wav"):
-        list_clips([tmp_path / "x", tmp_path / "y"])
+def test_two_clips_of_one_name_are_two_clips_with_keys_of_their_own(tmp_path: Path) -> None:
+    touch(tmp_path, "x/day1/a.wav", "x/day2/a.wav", "y/a.wav")
+    clips = list_clips([tmp_path / "x", tmp_path / "y", tmp_path / "y" / "a.wav"])
+    assert [clip.key for clip in clips] == ["day1/a.wav", "day2/a.wav", "a.wav"]
+
+
+def test_a_folder_of_recordings_gives_all_that_lie_below_it(tmp_path: Path) -> None:
+    touch(tmp_path, "r0.wav", "2024-03-01/a.wav", "pump1/a.wav", "pump1/2024-03-01/b.wav")
+    clips = list_clips(tmp_path)
+    assert [(clip.machine_type, clip.key) for clip in clips] == [
+        ("", "r0.wav"),
+        ("", "2024-03-01/a.wav"),
+        ("pump1", "pump1/a.wav"),
+        ("pump1", "pump1/2024-03-01/b.wav"),
+    ]
+    assert {clip.split for clip in clips} == {"test"}
+
+
+def test_folders_of_several_machines_are_recordings_of_these_machines(tmp_path: Path) -> None:
+    clips = list_clips(touch(tmp_path, "fan/a.wav", "pump/2024-03-01/a.wav"))
+    assert [(clip.machine_type, clip.split) for clip in clips] == [("fan", "test"), ("pump", "test")]
+
+
+def test_one_path_is_a_list_of_one_and_the_rest_of_the_computer_is_not_searched(tmp_path: Path) -> None:
+    touch(tmp_path / "today", "a.wav")
+    for paths in (str(tmp_path / "today"), tmp_path / "today", str(tmp_path / "today" / "a.wav")):
+        assert [clip.path.name for clip in list_clips(paths)] == ["a.wav"]
+
+
+def test_a_selection_takes_some_of_a_data_set(tmp_path: Path) -> None:
+    touch(tmp_path, "fan/train/a_L.wav", "fan/train/a_R.wav", "fan/test/b_L.wav", "pump/test/c.wav")
+    dataset = open_dataset(Selection(tmp_path, pattern="*_l.wav"))
+    assert {name: counts(machine) for name, machine in dataset.machines.items()} == {"fan": (1, 1, 0)}
+    assert dataset.problems == ()
+    assert [clip.path.name for clip in list_clips(Selection(tmp_path, pattern="c*"))] == ["c.wav"]
+    with pytest.raises(DataError, match=r"no recordings like x\*"):
+        open_dataset(Selection(tmp_path, pattern="x*"))
+
+
+def test_what_cannot_be_read_is_a_problem_and_named_where_there_is_nothing_else(tmp_path: Path) -> None:
+    touch(tmp_path / "fan", "normal/a.wav", "normal/b.dss")
+    (problem,) = open_dataset(tmp_path / "fan").problems
+    assert "1 file looks like a recording that cannot be read here (1 .dss)" in problem.message
+    with pytest.raises(DataError, match=r"no audio found.*1 file looks like a recording .*1 \.vox"):
+        open_dataset(touch(tmp_path / "phone", "a.vox"))
 
 
 def test_clips_of_one_name_in_two_machines_are_scored_apart(tmp_path: Path) -> None:

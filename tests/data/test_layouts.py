@@ -1,12 +1,10 @@
 """Layouts of the challenge of every year, and a user's own."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from folders import counts, touch
-from soundness.data.finding import list_audio
 from soundness.data.clips import Clip, describe_clip
 from soundness.data.datasets import (
     LAYOUTS,
@@ -15,6 +13,7 @@ from soundness.data.datasets import (
     list_clips,
     open_dataset,
 )
+from soundness.data.finding import list_audio
 from soundness.errors import DataError
 
 # files of each place, and the clip expected of each: split, section, domain, label, attributes, kind
@@ -113,33 +112,89 @@ def test_a_folder_called_abnormal_is_not_taken_for_normal_recordings(tmp_path: P
 
 
 NESTED = {
-    "normal": ["normal/day1/a.wav", "abnormal/day1/b.wav"],
-    "abnormal": ["normal/a.wav", "Abnormal/x/day1/b.wav"],
-    "train": ["train/d1/a.wav", "test/d1/b.wav"],
-    "test": ["train/a.wav", "test/d1/b.wav"],
-    "target_test": ["train/a.wav", "source_test/b.wav", "target_test/d1/b.wav"],
-    "supplemental": ["train/a.wav", "supplemental/d1/noise.wav"],
+    "normal": (["normal/2024-03-01/a.wav", "normal/b.wav", "abnormal/day1/b.wav"], (2, 1, 0)),
+    "abnormal": (["normal/a.wav", "Abnormal/2024/03/01/b.wav"], (1, 1, 0)),
+    "train": (["train/day1/a.wav", "train/day2/a.wav", "test/day1/b.wav"], (2, 1, 0)),
+    "test": (["train/a.wav", "test/2024-03/b.wav"], (1, 1, 0)),
+    "target_test": (["train/a.wav", "source_test/b.wav", "target_test/march/b.wav"], (1, 2, 0)),
+    "supplemental": (["train/a.wav", "supplemental/KW09/noise.wav"], (1, 0, 1)),
 }
 
 
-@pytest.mark.parametrize("place", NESTED)
-@pytest.mark.parametrize("read", [open_dataset, lambda path: list_clips([path])])
-def test_recordings_below_a_split_s_folder_are_refused(
-    tmp_path: Path, place: str, read: Callable[[Path], object]
+@pytest.mark.parametrize(("names", "expected"), NESTED.values(), ids=list(NESTED))
+def test_recordings_in_folders_by_time_below_a_split_s_folder_are_read(
+    tmp_path: Path, names: list[str], expected: tuple[int, int, int]
 ) -> None:
-    touch(tmp_path / "pump", *NESTED[place])
-    message = rf"(?i:pump/{place}): recordings lie in folders below it; they are expected in the folder itself"
+    touch(tmp_path / "pump", *names)
     for path in (tmp_path / "pump", tmp_path):
-        with pytest.raises(DataError, match=message):
-            read(path)
+        dataset = open_dataset(path)
+        assert {name: counts(machine) for name, machine in dataset.machines.items()} == {"pump": expected}
+        assert dataset.problems == ()
+    assert {clip.key for clip in open_dataset(tmp_path).machines["pump"].clips} == {f"pump/{name}" for name in names}
+
+
+def test_named_folders_below_a_split_s_folder_count_as_one_machine_and_are_named(tmp_path: Path) -> None:
+    root = touch(tmp_path / "plant", "normal/fan/a.wav", "normal/pump/a.wav", "abnormal/fan/b.wav")
+    dataset = open_dataset(root)
+    assert counts(dataset.machines["plant"]) == (2, 1, 0)
+    (problem,) = dataset.problems
+    assert problem.message.startswith("recordings in folders below it (fan, pump) count as recordings of this one")
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [("good", "defective"), ("OK", "NOK"), ("healthy", "broken"), ("normal", "faulty"), ("No fault", "fault")],
+)
+def test_other_names_of_normal_and_anomalous_folders_are_understood(tmp_path: Path, good: str, bad: str) -> None:
+    root = touch(tmp_path / "fan", f"{good}/a.wav", f"{good}/b.wav", f"{bad}/c.wav")
+    dataset = open_dataset(root)
+    assert counts(dataset.machines["fan"]) == (2, 1, 0)
+    assert dataset.machines["fan"].test[0].label == "anomaly"
+    assert dataset.problems == ()
+
+
+def test_a_folder_below_a_split_s_folder_may_state_the_label(tmp_path: Path) -> None:
+    root = touch(tmp_path / "fan", "train/good/a.wav", "test/good/b.wav", "test/broken/c.wav", "test/scratch/d.wav")
+    clips = open_dataset(root).machines["fan"].clips
+    assert {clip.path.name: clip.label for clip in clips} == {
+        "a.wav": "normal",
+        "b.wav": "normal",
+        "c.wav": "anomaly",
+        "d.wav": None,
+    }
+
+
+def test_a_folder_of_a_name_that_nobody_knows_is_named(tmp_path: Path) -> None:
+    (problem,) = open_dataset(touch(tmp_path / "fan", "normal/a.wav", "cavitation/b.wav")).problems
+    assert problem.message == "1 recordings in it (cavitation) are not read, e.g. cavitation/b.wav"
+
+
+def test_recordings_in_folders_by_day_are_of_the_machine_above(tmp_path: Path) -> None:
+    touch(tmp_path, "pump/2024-03-01/a.wav", "pump/2024-03-02/a.wav", "fan/a.wav", "fan/day1/b.wav")
+    touch(tmp_path, "2024-03-01/valve/a.wav", "2024-03-02/valve/a.wav", "2024-03-02/box/normal/a.wav")
+    dataset = open_dataset(tmp_path)
+    assert {name: counts(machine) for name, machine in dataset.machines.items()} == {
+        "box": (1, 0, 0),
+        "fan": (2, 0, 0),
+        "pump": (2, 0, 0),
+        "valve": (2, 0, 0),
+    }
+    assert dataset.problems == ()
+
+
+def test_a_folder_with_recordings_is_one_machine_with_all_that_is_below(tmp_path: Path) -> None:
+    dataset = open_dataset(touch(tmp_path / "fan", "a.wav", "evening/b.wav", "morning/c.wav"))
+    assert counts(dataset.machines["fan"]) == (3, 0, 0)
+    (problem,) = dataset.problems
+    assert "(evening, morning) count as recordings of this one machine" in problem.message
 
 
 @pytest.mark.parametrize("name", ["normal", "test", "Train"])
 def test_a_folder_called_like_a_split_may_be_given_itself(tmp_path: Path, name: str) -> None:
     flat, nested = touch(tmp_path / "a" / name, "0.wav"), touch(tmp_path / "b" / name, "day1/0.wav")
     assert counts(open_dataset(flat).machines[name]) == (1, 0, 0)
-    assert counts(open_dataset(nested).machines["day1"]) == (1, 0, 0)
-    assert [clip.path for clip in list_clips([flat])] == [flat / "0.wav"]
+    assert counts(open_dataset(nested).machines[name]) == (1, 0, 0)
+    assert [clip.path for clip in list_clips([flat, nested])] == [flat / "0.wav", nested / "day1" / "0.wav"]
 
 
 class DatedLayout:

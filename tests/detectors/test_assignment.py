@@ -43,9 +43,22 @@ def test_one_detector_beside_clips_of_its_own_machine_takes_the_nameless_and_lea
     assert notes == ["pump: no detector, not scored"]
 
 
-def test_training_clips_that_are_scored_are_noted(fan_detector):
-    _, notes = assign([clip("a.wav", "fan", "train")], {"fan": fan_detector})
-    assert notes == ["fan: has no test clips; its training clips are scored, which its detector knows"]
+def test_training_clips_of_a_data_set_are_left_out_with_a_note(fan_detector):
+    assigned, notes = assign([clip("a.wav", "fan", "train"), clip("b.wav", "")], {"fan": fan_detector})
+    assert machines(assigned) == [("b.wav", "fan")]
+    assert notes[0].startswith("fan: has no test clips, and its training clips, which a detector knows, are not scored")
+
+
+def test_training_clips_alone_are_refused(fan_detector):
+    with pytest.raises(DataError, match=r"fan: has no test clips.*; name their folder itself to score them"):
+        assign([clip("fan/normal/a.wav", "fan", "train")], {"fan": fan_detector})
+
+
+def test_a_machine_is_known_by_any_of_its_folders(fan_detector):
+    both = {"fan": fan_detector, "pump": replace(fan_detector, machine_type="pump")}
+    assigned, notes = assign([clip("a.wav", "hall/pump"), clip("b.wav", "fan/left")], both)
+    assert machines(assigned) == [("a.wav", "pump"), ("b.wav", "fan")]
+    assert notes == []
 
 
 def test_recordings_without_any_detector_are_refused(fan_detector):
@@ -54,9 +67,11 @@ def test_recordings_without_any_detector_are_refused(fan_detector):
         assign([clip("a.wav", "valve")], both)
 
 
-def test_two_recordings_of_one_name_are_refused(fan_detector):
-    with pytest.raises(DataError, match=r"b/x\.wav: has the same name as a/x\.wav"):
-        assign([clip("a/x.wav"), clip("b/x.wav")], {"fan": fan_detector})
+def test_two_recordings_of_one_name_get_keys_of_their_own(fan_detector):
+    clips = [replace(clip(path), key=key) for path, key in (("d/b/x.wav", "b/x.wav"), ("d/a/x.wav", "a/x.wav"))]
+    clips += [replace(clip("e/b/y.wav"), key="b/y.wav"), clip("f/z.wav"), clip("g/z.wav")]
+    assigned, _ = assign(clips, {"fan": fan_detector})
+    assert [each.key for each, _ in assigned] == ["b/x.wav", "a/x.wav", "y.wav", "f/z.wav", "g/z.wav"]
 
 
 def test_nothing_is_refused(fan_detector):

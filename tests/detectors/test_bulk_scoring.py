@@ -225,22 +225,23 @@ def test_several_detectors_and_recordings_without_a_machine_type_are_refused(pum
     assert not (tmp_path / "out").exists()
 
 
-def test_two_recordings_of_one_name_are_refused_by_name(detector, tmp_path):
-    first, second = tmp_path / "a", tmp_path / "b"
-    write_clips(first, 1)
-    write_clips(second, 2)
-    with pytest.raises(DataError, match=rf"{re.escape(str(second / '000.wav'))}: .*same name as"):
-        score({"fan": detector}, [first, second], tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+def test_two_recordings_of_one_name_are_two_rows_with_their_paths(detector, tmp_path):
+    for day in ("2024-03-01", "2024-03-02"):
+        write_clips(tmp_path / "today" / day, 1 if day.endswith("1") else 2)
+    assert score({"fan": detector}, [tmp_path / "today"], tmp_path / "out").n_scored == 3
+    (scores,) = read_scores(tmp_path / "out")
+    assert scores.file_names == ("2024-03-01/000.wav", "2024-03-02/000.wav", "001.wav")
 
 
-def test_clips_of_two_machines_of_one_name_are_refused_where_one_detector_scores_both(pump, detector, tmp_path):
+def test_clips_of_two_machines_of_one_name_are_kept_apart_where_one_detector_scores_both(pump, detector, tmp_path):
     data, _ = pump
     root = tmp_path / "data"
     for name in ("valve", "slider"):
         shutil.copytree(data, root / name)
-    with pytest.raises(DataError, match="the same name as"):
-        score({"fan": detector}, [root], tmp_path / "out")
+    score({"fan": detector}, [root], tmp_path / "out")
+    (scores,) = read_scores(tmp_path / "out")
+    assert len(set(scores.file_names)) == 8
+    assert all(name.startswith(("valve/test/", "slider/test/")) for name in scores.file_names)
 
 
 def test_a_file_that_is_given_twice_is_scored_once(detector, tmp_path):

@@ -41,7 +41,12 @@ MEDIA_SUFFIXES = frozenset(
 )
 """Suffixes of formats that PyAV (FFmpeg) reads and libsndfile does not: of telephones, cameras and browsers."""
 
-KNOWN_SUFFIXES = MEDIA_SUFFIXES.union(*SUFFIXES_OF_FORMAT.values())
+_OTHER_SUFFIXES = frozenset(
+    {".alac", ".dff", ".ds2", ".dsf", ".dss", ".dts", ".eac3", ".flv", ".gsm", ".m2ts", ".mpc", ".mpeg", ".mpg", ".mts"}
+    | {".ogv", ".pcm", ".ra", ".rm", ".shn", ".tak", ".vox"}
+)
+
+KNOWN_SUFFIXES = MEDIA_SUFFIXES.union(_OTHER_SUFFIXES, *SUFFIXES_OF_FORMAT.values())
 """Suffixes of files that look like recordings."""
 
 _HAS_PYAV = find_spec("av") is not None

@@ -1,6 +1,5 @@
 """Read recordings: headers, waveforms, blocks and pieces at a sample rate."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -114,8 +114,11 @@ def watch(
     )
     unsent = f", {counts.n_unsent} alarm(s) not sent yet" if counts.n_unsent else ""
     waiting = f", {counts.n_waiting} not whole yet" if counts.n_waiting else ""
-    say(f"{counts.n_scored} recordings scored, {counts.n_alarms} alarm(s), {counts.n_failed} failed{waiting}{unsent}")
-    return 1 if once and (counts.n_failed or counts.n_waiting or counts.n_unsent) else 0
+    closed = f", {counts.n_closed} folder(s) not read" if counts.n_closed else ""
+    done = f"{counts.n_scored} recordings scored, {counts.n_alarms} alarm(s), {counts.n_failed} failed"
+    say(f"{done}{closed}{waiting}{unsent}")
+    is_undone = counts.n_failed or counts.n_waiting or counts.n_unsent or counts.n_closed
+    return 1 if once and is_undone else 0
 
 
 def enroll(

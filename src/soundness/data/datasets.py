@@ -14,6 +14,7 @@ from soundness.audio.formats import AUDIO_SUFFIXES
 from soundness.data.clips import Clip, Split, clip_key, condition_of, describe_clip, read_attributes
 from soundness.data.finding import (
     FoundFiles,
+    Paths,
     Problem,
     Selection,
     Severity,
@@ -37,6 +38,7 @@ __all__ = [
     "Layout",
     "Listing",
     "Machine",
+    "Paths",
     "Place",
     "Problem",
     "Selection",
@@ -152,9 +154,7 @@ class Listing:
     problems: tuple[Problem, ...]
 
 
-def list_clips(
-    paths: PathLike | Iterable[PathLike] | Selection, *, layouts: Mapping[str, Layout] = LAYOUTS
-) -> tuple[Clip, ...]:
+def list_clips(paths: Paths, *, layouts: Mapping[str, Layout] = LAYOUTS) -> tuple[Clip, ...]:
     """List the clips of files and folders as `find_clips` does, and log the problems as warnings."""
     found = find_clips(paths, layouts=layouts)
     for problem in found.problems:
@@ -162,9 +162,7 @@ def list_clips(
     return found.clips
 
 
-def find_clips(
-    paths: PathLike | Iterable[PathLike] | Selection, *, layouts: Mapping[str, Layout] = LAYOUTS
-) -> Listing:
+def find_clips(paths: Paths, *, layouts: Mapping[str, Layout] = LAYOUTS) -> Listing:
     """Find the clips of files and folders, in their order and each once.
 
     A file with the suffix of a recording is one clip, even if it does not exist, which reading it will report. A folder
@@ -351,7 +349,9 @@ def _folders_below(machine: Machine) -> list[str]:
         if clip.path.is_relative_to(machine.root):
             parts = [name for name in machine_folder(clip.path.relative_to(machine.root)).split("/") if name]
             kept = parts if machine.is_flat else parts[1:]
-            names |= dict.fromkeys(name for name in kept if plain_name(name) not in (*NORMAL_FOLDERS, *ANOMALOUS_FOLDERS))
+            names |= dict.fromkeys(
+                name for name in kept if plain_name(name) not in (*NORMAL_FOLDERS, *ANOMALOUS_FOLDERS)
+            )
     return list(names)
 
 

@@ -2,7 +2,6 @@
 
 import fnmatch
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,13 +9,14 @@ from pathlib import Path
 from typing import Literal
 
 from soundness.aliases import PathLike
-from soundness.audio.formats import AUDIO_SUFFIXES, MEDIA_SUFFIXES
+from soundness.audio.formats import AUDIO_SUFFIXES, KNOWN_SUFFIXES, UNREAD_SUFFIXES, unread_recordings
 from soundness.data.folder_names import is_clutter, natural_key, path_key
 from soundness.errors import DataError
 from soundness.settings.durations import parse_since
 
 __all__ = [
     "FoundFiles",
+    "Paths",
     "Problem",
     "Selection",
     "Severity",
@@ -78,7 +78,7 @@ class Selection:
 
     def __init__(
         self,
-        paths: "PathLike | Iterable[PathLike] | Selection",
+        paths: "Paths",
         *,
         pattern: str | None = None,
         since: str | float | None = None,
@@ -123,6 +123,10 @@ class Selection:
             return True  # reading it will tell
 
 
+Paths = PathLike | Iterable[PathLike] | Selection
+"""Files and folders, one of them, or a selection of the recordings in them."""
+
+
 def _as_paths(paths: object) -> tuple[Path, ...]:
     if isinstance(paths, (str, os.PathLike)):
         return (Path(paths),)
@@ -163,12 +167,8 @@ def list_audio(folder: Path) -> list[Path]:
 def find_recordings(folder: Path, selection: Selection | None = None) -> FoundFiles:
     """Find the recordings in a folder and below it, in the order of their paths.
 
-    A file that several links lead to is found once, under its own name if that lies below the folder.
-
-    Raises
-    ------
-    DataError
-        If the folder itself cannot be listed; of those below it the result names them.
+    A file that several links lead to is found once, under its own name if that lies below the folder. Folders that
+    cannot be listed, be it the folder itself, are named by the result.
     """
     found, linked = FoundFiles(), list[Path]()
     for path in _walk(folder, found.closed):
@@ -195,20 +195,15 @@ def unread_problems(found: FoundFiles, folder: Path) -> list[Problem]:
     ]
     if (n_more := len(found.closed) - _MOST_CLOSED) > 0:
         problems.append(Problem(folder, f"{n_more} more folders cannot be listed, and are not read", "warning"))
-    if found.unread:
-        problems.append(Problem(folder, unread_words(found.unread, folder), "warning"))
+    known = [path for path in found.unread if path.suffix.lower() in UNREAD_SUFFIXES]
+    others = [path for path in found.unread if path.suffix.lower() not in UNREAD_SUFFIXES]
+    if known:
+        problems.append(Problem(folder, f"{unread_recordings(known)}, e.g. {known[0].relative_to(folder)}", "warning"))
+    if others:
+        message = "compressed, or without a suffix such as .wav, look like recordings and are not read"
+        message = f"{len(others):,} file(s), {message}, e.g. {others[0].relative_to(folder)}"
+        problems.append(Problem(folder, message, "warning"))
     return problems
-
-
-def unread_words(paths: list[Path], folder: Path) -> str:
-    """Number and suffixes of files that look like recordings and cannot be read, with an example."""
-    counts = Counter(path.suffix.lower() or "no suffix" for path in paths)
-    kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(counts.items()))
-    what = "file looks like a recording" if len(paths) == 1 else "files look like recordings"
-    return (
-        f"{len(paths):,} {what} in formats that cannot be read here ({kinds}), e.g. "
-        f"{paths[0].relative_to(folder)}; WAV or FLAC copies of them can"
-    )
 
 
 def listed_names(names: Iterable[str]) -> str:
@@ -222,7 +217,7 @@ def _sort_in(path: Path, found: FoundFiles, selection: Selection | None, root: P
     suffix = path.suffix.lower()
     if suffix in AUDIO_SUFFIXES:
         files = found.recordings
-    elif suffix in MEDIA_SUFFIXES or _is_disguised(path):
+    elif suffix in UNREAD_SUFFIXES or _is_disguised(path):
         files = found.unread
     else:
         return
@@ -233,7 +228,7 @@ def _sort_in(path: Path, found: FoundFiles, selection: Selection | None, root: P
 def _is_disguised(path: Path) -> bool:
     """True for a compressed recording, and for one without a suffix."""
     if path.suffix.lower() in _COMPRESSED:
-        return Path(path.stem).suffix.lower() in AUDIO_SUFFIXES | MEDIA_SUFFIXES
+        return Path(path.stem).suffix.lower() in KNOWN_SUFFIXES
     if path.suffix[1:2].isalpha() or not path.is_file():
         return False
     try:
@@ -255,8 +250,6 @@ def _walk(folder: Path, closed: list[DataError]) -> Iterator[Path]:
             seen.add(own)
             folders, files = _entries(here)
         except DataError as error:
-            if here == folder:
-                raise
             closed.append(error)
             continue
         for below in folders:

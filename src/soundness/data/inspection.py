@@ -12,7 +12,7 @@ from soundness.aliases import CountProgress, PathLike
 from soundness.audio.defects import Defect, DefectKind, find_defects
 from soundness.audio.measures import ClipMeasures, measure_clip
 from soundness.data.clips import DOMAINS, Clip, Split
-from soundness.data.datasets import FEWEST_TRAINING_CLIPS, Machine, Problem, open_dataset
+from soundness.data.datasets import FEWEST_TRAINING_CLIPS, Machine, Problem, Selection, open_dataset
 from soundness.errors import AudioError
 from soundness.settings.system import AudioSettings, LogMelSettings
 from soundness.threads import map_recordings
@@ -86,7 +86,7 @@ class Inspection:
         return {"root": str(self.root), "splits": [asdict(split) for split in self.splits], "problems": problems}
 
 
-def inspect(data: PathLike, *, progress: CountProgress | None = None) -> Inspection:
+def inspect(data: PathLike | Selection, *, progress: CountProgress | None = None) -> Inspection:
     """Read every recording of a data set and report what it holds and what is wrong with it.
 
     Parameters

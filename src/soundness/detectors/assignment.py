@@ -1,11 +1,12 @@
 """Assignment of recordings to the detectors that score them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from soundness.data.clips import Clip
-from soundness.data.layouts import ANOMALOUS_FOLDERS, NORMAL_FOLDER
+from soundness.data.finding import list_entries, listed_names
+from soundness.data.folder_names import ANOMALOUS_FOLDERS, NORMAL_FOLDERS, plain_name
 from soundness.detectors.protocol import AnyDetector
 from soundness.errors import DataError
 
@@ -27,57 +28,91 @@ def assign(clips: Sequence[Clip], detectors: Mapping[str, AnyDetector]) -> tuple
     Returns
     -------
     tuple
-        The pairs, and notes on what was left out or assumed.
+        The pairs, in which the key of a clip is its own within its machine and section, and notes on what was left out
+        or assumed.
 
     Raises
     ------
     DataError
-        If there is no recording, no detector for any, or two recordings of one machine have the same name.
+        If there is no recording, no detector for any, or they are training clips alone.
     """
     if not clips:
         raise DataError("nothing to score")
     left_out = _left_out_notes(clips)
-    found = sorted({clip.machine_type for clip in clips})
+    clips, notes = _without_training_clips(clips)
+    found = sorted({_machine(clip, detectors) for clip in clips})
     if len(detectors) == 1 and not set(found) & set(detectors):
         (only,) = detectors.values()
         others = [name for name in found if name]
-        notes = [f"{', '.join(others)}: scored by the detector of {only.machine_type}"] if others else []
-        return _unambiguous((clip, only) for clip in clips), notes + left_out
+        notes += [f"{listed_names(others)}: scored by the detector of {only.machine_type}"] if others else []
+        return _named([(clip, only) for clip in clips]), notes + left_out
     if len(detectors) == 1:
         clips = [replace(clip, machine_type=clip.machine_type or next(iter(detectors))) for clip in clips]
-        found = sorted({clip.machine_type for clip in clips})
+        found = sorted({_machine(clip, detectors) for clip in clips})
     missing = [name for name in found if name not in detectors]
     if len(missing) == len(found):
         raise DataError(
             f"{clips[0].path.parent}: no detector for {missing[0] or 'recordings without a machine type'}; "
             f"there are detectors for {', '.join(detectors)}: give the file of one of them"
         )
-    notes = [f"{name or 'recordings without a machine type'}: no detector, not scored" for name in missing]
-    learned = sorted({clip.machine_type for clip in clips if clip.split == "train"} & set(detectors))
-    notes += [f"{name}: has no test clips; its training clips are scored, which its detector knows" for name in learned]
-    known = (clip for clip in clips if clip.machine_type in detectors)
-    return _unambiguous((clip, detectors[clip.machine_type]) for clip in known), notes + left_out
+    notes += [f"{name or 'recordings without a machine type'}: no detector, not scored" for name in missing]
+    owners = [(clip, _machine(clip, detectors)) for clip in clips]
+    known = [(clip, detectors[name]) for clip, name in owners if name in detectors]
+    return _named(known), notes + left_out
+
+
+def _machine(clip: Clip, detectors: Mapping[str, AnyDetector]) -> str:
+    """Machine of a clip, or the first of its folders that a detector is named after."""
+    names = (clip.machine_type, *clip.machine_type.split("/"))
+    return next((name for name in names if name in detectors), clip.machine_type)
+
+
+def _without_training_clips(clips: Sequence[Clip]) -> tuple[list[Clip], list[str]]:
+    """Clips but for those of machines that have training clips alone, and a note on each such machine."""
+    kept = [clip for clip in clips if clip.split != "train"]
+    trained = {clip.machine_type: clip.path.parent for clip in clips if clip.split == "train"}
+    notes = [
+        f"{name}: has no test clips, and its training clips, which a detector knows, are not scored; name their "
+        f"folder itself to score them all the same ({folder})"
+        for name, folder in trained.items()
+    ]
+    if not kept:
+        raise DataError(notes[0])
+    return kept, notes
 
 
 def _left_out_notes(clips: Sequence[Clip]) -> list[str]:
     """Notes on folders of normal clips that count as training clips, being beside one of anomalous clips."""
-    listed = {clip.path.parent for clip in clips}
+    listed = {folder for clip in clips for folder in clip.path.parents}
     anomalous = {
-        clip.path.parent for clip in clips if clip.machine_type and clip.path.parent.name.lower() in ANOMALOUS_FOLDERS
+        folder
+        for clip in clips
+        if clip.machine_type
+        for folder in clip.path.parents
+        if plain_name(folder.name) in ANOMALOUS_FOLDERS
     }
-    beside = {folder for one in anomalous for folder in one.parent.iterdir() if folder.name.lower() == NORMAL_FOLDER}
+    beside = {
+        folder
+        for one in anomalous
+        for folder in list_entries(one.parent)[0]
+        if plain_name(folder.name) in NORMAL_FOLDERS
+    }
     return [
         f"{folder}: counts as training clips, which are not scored; name it, too, to score them"
         for folder in sorted(beside - listed)
     ]
 
 
-def _unambiguous(assigned: Iterable[Assigned]) -> list[Assigned]:
-    """The pairs, unless two recordings of one name would share a file of scores."""
-    paths: dict[tuple[str, str, str], Path] = {}
-    pairs = list(assigned)
-    for clip, detector in pairs:
-        other = paths.setdefault((detector.machine_type, clip.section, clip.path.name), clip.path)
-        if other != clip.path:
-            raise DataError(f"{clip.path}: has the same name as {other}; score them into separate folders")
+def _named(assigned: Sequence[Assigned]) -> list[Assigned]:
+    """The pairs, each clip with the shortest key that is its own among the clips of its machine and section.
+
+    It is the name of the file; where several have it, the path below the folder that was named; else the path.
+    """
+    places = [(detector.machine_type, clip.section) for clip, detector in assigned]
+    names = Counter((*place, clip.path.name) for place, (clip, _) in zip(places, assigned, strict=True))
+    keys = Counter((*place, clip.key) for place, (clip, _) in zip(places, assigned, strict=True))
+    pairs = []
+    for place, (clip, detector) in zip(places, assigned, strict=True):
+        longer = clip.key if keys[*place, clip.key] == 1 else clip.path.as_posix()
+        pairs.append((replace(clip, key=clip.path.name if names[*place, clip.path.name] == 1 else longer), detector))
     return pairs

@@ -1,6 +1,6 @@
 """Scoring of many recordings: in parallel, in their order, and without keeping them in memory."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from soundness.aliases import CountProgress, PathLike
 from soundness.atomic_files import PARTIAL_SUFFIX, output_errors
 from soundness.data.clips import Clip
-from soundness.data.datasets import list_clips
+from soundness.data.datasets import Paths, find_clips
 from soundness.detectors.assignment import Assigned, assign
 from soundness.detectors.exported import load_exports
 from soundness.detectors.protocol import AnyDetector, RecordingScore
@@ -125,7 +125,7 @@ def score_clip(detector: "Detector", path: PathLike) -> float:
 
 def score(
     detector: PathLike | Mapping[str, AnyDetector],
-    clips: Iterable[PathLike],
+    clips: Paths,
     out: PathLike | None = None,
     *,
     overwrite: bool = False,
@@ -162,11 +162,13 @@ def score(
     Raises
     ------
     SoundnessError
-        If there is nothing to score, no detector or alarm rule for it, or two recordings of one name, or if ``out``
+        If there is nothing to score, no detector or alarm rule for it, or if ``out``
         holds scores already or cannot be written.
     """
     detectors = detector if isinstance(detector, Mapping) else _load(detector, runtime)
-    assigned, notes = assign(list_clips(clips), detectors)
+    listing = find_clips(clips)
+    assigned, notes = assign(listing.clips, detectors)
+    notes += [str(problem) for problem in listing.problems]
     used = {detector.machine_type: detector for _, detector in assigned}
     notes += [f"{name}: {note}" for name, detector in used.items() if (note := detector.calibration_note)]
     windows = _Windows(used) if has_alarms else None
@@ -188,7 +190,7 @@ def _add(result: ScoredClip, files: "_ScoreFiles | None", windows: "_Windows | N
         if files is not None:
             files.writer.add_failure(path, result.reason)
         return
-    score = ClipScore(path.name, found.anomaly_score, found.decision, found.p_value)
+    score = ClipScore(result.clip.key, found.anomaly_score, found.decision, found.p_value)
     if windows is not None:
         score = windows.with_alarm(result.machine_type, result.clip, score)
     if files is not None:
@@ -217,7 +219,8 @@ class _Windows:
 
     def with_alarm(self, machine_type: str, clip: Clip, score: ClipScore) -> ClipScore:
         """The score, with its alarm: 1 if one begins."""
-        window = self._windows.setdefault((machine_type, clip.section), AlarmWindow(self._rules[machine_type]))
+        name = clip.machine_type or machine_type  # several machines may share a detector
+        window = self._windows.setdefault((name, clip.section), AlarmWindow(self._rules[machine_type]))
         assert score.p_value is not None  # a detector with a rule is calibrated
         return replace(score, alarm=int(window.add(score.p_value)))
 

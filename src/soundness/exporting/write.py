@@ -13,7 +13,7 @@ import numpy as np
 
 from soundness.aliases import CountProgress, PathLike, Progress, Waveform
 from soundness.atomic_files import write_whole
-from soundness.data.finding import iter_audio
+from soundness.data.finding import Selection, find_recordings
 from soundness.detectors.detector import Detector
 from soundness.detectors.exported import ABOUT_SUFFIX, FORMAT, GRAPH_SUFFIX, ExportedDetector, fingerprint
 from soundness.detectors.saving import load
@@ -67,7 +67,7 @@ def export(
     detector: PathLike,
     out: PathLike,
     *,
-    check: Iterable[PathLike] = (),
+    check: PathLike | Iterable[PathLike] = (),
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> list[Export]:
@@ -92,7 +92,7 @@ def export(
         If the detector, a recording or the folder cannot be used, or the extra ``export`` is not installed.
     """
     check_extra("export")
-    check = list(check)
+    check = Selection(check).paths
     return [
         export_detector(
             each,
@@ -109,7 +109,7 @@ def export_detector(
     detector: Detector,
     folder: Path,
     *,
-    check: Iterable[PathLike] = (),
+    check: PathLike | Iterable[PathLike] = (),
     overwrite: bool = False,
     progress: CountProgress | None = None,
 ) -> Export:
@@ -215,12 +215,12 @@ def _sealed(model: "onnx.ModelProto", about: Mapping[str, Any]) -> tuple[bytes, 
     return content, {**about, "sha256": hashlib.sha256(content).hexdigest()}
 
 
-def _recordings(paths: Iterable[PathLike]) -> list[Path]:
+def _recordings(paths: PathLike | Iterable[PathLike]) -> list[Path]:
     found = []
-    for path in map(Path, paths):
+    for path in Selection(paths).paths:
         if not path.exists():
             raise DataError("no such file or folder; expected recordings to check the export with", path=path)
-        below = sorted(iter_audio(path)) if path.is_dir() else [path]
+        below = find_recordings(path).recordings if path.is_dir() else [path]
         if not below:
             raise DataError("holds no recordings to check the export with", path=path)
         found += below

@@ -1,6 +1,6 @@
 """Alarm rule for a detector, within what its calibration and a normal recording support."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,14 +9,15 @@ import numpy as np
 from soundness.aliases import CountProgress, PathLike, Waveform
 from soundness.audio.reading import read_info, read_pieces
 from soundness.data.clips import Clip
-from soundness.data.datasets import list_clips
+from soundness.data.datasets import Paths, list_clips
 from soundness.detectors.detector import Detector
 from soundness.detectors.reader import read_recording
 from soundness.detectors.saving import new_detector_file, one_detector
 from soundness.errors import DataError, SettingsError, audio_errors_at
-from soundness.monitoring.alarm_rules import SECONDS_PER_DAY, AlarmRequest, Replay, candidate_rules, replay
+from soundness.monitoring.alarm_rules import AlarmRequest, Replay, candidate_rules, replay
 from soundness.scoring.alarms import AlarmRule, rate_per_day
 from soundness.scoring.calibration import Calibration
+from soundness.settings.durations import SECONDS_PER_DAY
 from soundness.threads import map_recordings
 
 __all__ = ["AlarmProposal", "alarms", "p_values_of", "propose_alarms"]
@@ -51,7 +52,7 @@ def alarms(
     detector: PathLike | Detector,
     request: AlarmRequest,
     *,
-    recordings: Sequence[PathLike] = (),
+    recordings: Paths = (),
     out: PathLike | None = None,
     overwrite: bool = False,
     seed: int = 0,
@@ -133,7 +134,11 @@ def propose_alarms(
 
 
 def p_values_of(
-    detector: Detector, paths: Iterable[PathLike], *, clip_every_seconds: float, progress: CountProgress | None = None
+    detector: Detector,
+    paths: Paths,
+    *,
+    clip_every_seconds: float,
+    progress: CountProgress | None = None,
 ) -> list[float]:
     """P-values of normal recordings in the order of time: that of the paths and, in folders, of the names.
 

@@ -1,5 +1,6 @@
 """Alarm rules that keep to a rate of false alarms: k of n clips, exact bounds, and the replay of a recording."""
 
+import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ _LARGEST_P_VALUE = 0.5  # a clip with a larger one is not anomalous by any stand
 _MOST_P_VALUES = 200
 _N_RESAMPLES = 1_000
 _BLOCK_WINDOWS = 10  # a block of a replay is this many windows of the rule
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmRequest:

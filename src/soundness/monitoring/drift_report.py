@@ -1,6 +1,5 @@
 """Report on the drift of normal clips, in words and as JSON: what has moved, and what to do."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 
 from soundness.aliases import CountProgress, PathLike
 from soundness.audio.log_mel import band_centres
-from soundness.data.datasets import list_clips
+from soundness.data.datasets import Paths, list_clips
 from soundness.detectors.detector import Detector
 from soundness.detectors.saving import one_detector
 from soundness.errors import DataError, SettingsError
@@ -70,7 +69,11 @@ class DriftReport:
 
 
 def drift(
-    detector: PathLike | Detector, clips: Iterable[PathLike], *, seed: int = 0, progress: CountProgress | None = None
+    detector: PathLike | Detector,
+    clips: Paths,
+    *,
+    seed: int = 0,
+    progress: CountProgress | None = None,
 ) -> DriftReport:
     """Compare new normal clips with those of the training.
 

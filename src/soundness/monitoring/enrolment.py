@@ -1,6 +1,6 @@
 """`enroll`: new normal clips join a detector without training, in memory bank, calibration and band statistics."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import numpy as np
 from soundness.aliases import Array, CountProgress, PathLike
 from soundness.audio.log_mel import band_centres
 from soundness.data.clips import Clip
-from soundness.data.datasets import list_clips
+from soundness.data.datasets import Paths, list_clips
 from soundness.detectors.detector import Detector, TrainingSummary
 from soundness.detectors.normal_clips import NormalClips
 from soundness.detectors.saving import new_detector_file, one_detector
@@ -80,7 +80,7 @@ class Enrolment:
 
 def enroll(
     detector: PathLike | Detector,
-    clips: Iterable[PathLike],
+    clips: Paths,
     out: PathLike | None = None,
     *,
     condition: str,

@@ -16,7 +16,7 @@ import watchfiles
 
 from soundness.aliases import PathLike
 from soundness.audio.formats import AUDIO_SUFFIXES
-from soundness.data.finding import iter_audio
+from soundness.data.finding import find_recordings, unread_problems
 from soundness.detectors.detector import Detector
 from soundness.detectors.protocol import RecordingScore
 from soundness.detectors.saving import load
@@ -47,6 +47,8 @@ class WatchCounts:
     n_unsent: int = 0
     n_waiting: int = 0
     """Recordings that were not complete at the last look, or changed while they were read."""
+    n_closed: int = 0
+    """Folders that could not be listed at the last look."""
 
 
 @dataclass(kw_only=True)
@@ -82,7 +84,7 @@ class Watch:
     counts: WatchCounts = field(default_factory=WatchCounts)
     _seen: dict[Path, tuple[Stamp, float]] = field(default_factory=dict)  # with the monotonic time of the first look
     _windows: dict[str, AlarmWindow] = field(default_factory=dict)
-    _is_listable: bool = True
+    _problems: list[str] = field(default_factory=list)
 
     def look(self) -> None:
         """Score the recordings that have settled and have no row, the earliest first.
@@ -116,17 +118,18 @@ class Watch:
 
     def _unknown(self) -> dict[Path, Stamp]:
         """Stamps of the recordings that have no row."""
+        listed = find_recordings(self.folder)
+        problems = [str(problem) for problem in unread_problems(listed, self.folder)]
+        for problem in problems:
+            if problem not in self._problems:
+                _LOGGER.warning("%s; looking again", problem)
+        self._problems = problems
+        self.counts.n_closed = len(listed.closed)
         found = {}
-        try:
-            for path in iter_audio(self.folder):
-                stamp = _stamp(path)
-                if stamp is not None and not self.log.is_known((self._name(path), *stamp)):
-                    found[path] = stamp
-            self._is_listable = True
-        except DataError as error:
-            if self._is_listable:
-                _LOGGER.warning("%s; looking again", error)
-            self._is_listable = False
+        for path in listed.recordings:
+            stamp = _stamp(path)
+            if stamp is not None and not self.log.is_known((self._name(path), *stamp)):
+                found[path] = stamp
         return found
 
     def _take(self, path: Path, stamp: Stamp) -> None:

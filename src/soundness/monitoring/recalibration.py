@@ -8,7 +8,7 @@ import numpy as np
 
 from soundness.aliases import CountProgress, PathLike
 from soundness.data.clips import Clip, parse_name
-from soundness.data.datasets import list_clips
+from soundness.data.datasets import Paths, list_clips
 from soundness.detectors.detector import Detector
 from soundness.detectors.saving import new_detector_file, one_detector
 from soundness.errors import DataError
@@ -22,7 +22,7 @@ _FEWEST_CLIPS = 2
 
 def calibrate(
     detector: PathLike | Detector,
-    clips: Iterable[PathLike],
+    clips: Paths,
     out: PathLike | None = None,
     *,
     domain: str | None = None,

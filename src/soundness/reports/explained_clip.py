@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.audio.anomalous_regions import AnomalousRegion
-from soundness.data.finding import iter_audio
+from soundness.data.finding import find_recordings
 from soundness.detectors.detector import Detector
 from soundness.detectors.explanation import Explanation, explain_clip, regions_of
 from soundness.detectors.front_end import pair
@@ -211,7 +211,7 @@ def _candidates(name: str, path: Path, folder: Path | None) -> Iterator[Path]:
         places = [folder / name, folder / base]
     yield from (place for place in places if place.is_file())
     if folder is not None:
-        yield from (place for place in iter_audio(folder) if place.name == base and place not in places)
+        yield from (place for place in find_recordings(folder).recordings if place.name == base and place not in places)
 
 
 def _is_same(log_mel: NDArray[np.float32], level: NDArray[np.floating]) -> bool:

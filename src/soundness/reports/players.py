@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from soundness.aliases import Array
 from soundness.audio.log_mel import LogMel
 from soundness.data.clips import clip_key
-from soundness.data.datasets import list_clips, open_dataset
+from soundness.data.datasets import find_clips, open_dataset
 from soundness.detectors.detector import Detector
 from soundness.detectors.reader import read_recording
 from soundness.errors import AudioError, audio_errors_at
@@ -77,9 +77,10 @@ def find_recordings(data: Path) -> Recordings:
     Raises
     ------
     DataError
-        As for `soundness.data.datasets.list_clips`.
+        As for `soundness.data.datasets.find_clips`.
     """
-    listed = {(clip.machine_type, clip.path.name): clip.path for clip in list_clips([data])}
+    clips = find_clips([data]).clips
+    listed = {(clip.machine_type, name): clip.path for clip in clips for name in (clip.path.name, clip.key)}
     machines = open_dataset(data).machines.values()
     trained = {(machine.machine_type, clip.path.name): clip.path for machine in machines for clip in machine.train}
     found = {**trained, **listed}

@@ -1,6 +1,7 @@
 """Separation of many recordings, of any length, from files to files."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,8 @@ import soundfile  # type: ignore[import-untyped]  # it ships no types
 from soundness.aliases import CountProgress, PathLike
 from soundness.atomic_files import whole_file
 from soundness.audio.formats import AUDIO_SUFFIXES
-from soundness.audio.reading import iter_audio, read_blocks_at, read_info
+from soundness.audio.reading import read_blocks_at, read_info
+from soundness.data.finding import Paths, Selection, find_recordings, unread_problems
 from soundness.errors import AudioError, DataError, OutputError, audio_errors_at
 from soundness.extras import check_extra
 from soundness.run_folders import locked_folder
@@ -19,6 +21,8 @@ from soundness.separation.saving import load_separator
 from soundness.separation.separator import Separator
 
 __all__ = ["SeparationReport", "separate"]
+
+_LOG = logging.getLogger(__name__)
 
 _SUBTYPE = "FLOAT"  # machine and noise add up to the recording, and neither can clip
 
@@ -45,7 +49,7 @@ class SeparationReport:
 
 def separate(
     separator: PathLike | Separator,
-    recordings: Iterable[PathLike],
+    recordings: Paths,
     out: PathLike,
     *,
     has_noise: bool = False,
@@ -109,11 +113,12 @@ def separate(
     return SeparationReport(n_separated=n_separated, seconds=seconds, failures=tuple(failures), notes=tuple(notes))
 
 
-def _planned(paths: Iterable[PathLike]) -> dict[Path, Path]:
+def _planned(paths: Paths) -> dict[Path, Path]:
     """The recordings by the names of their results."""
     planned: dict[Path, Path] = {}
-    for path in map(Path, paths):
-        recordings = iter_audio(path) if path.is_dir() else [path]
+    selection = Selection(paths)
+    for path in selection.paths:
+        recordings = _recordings_in(path, selection) if path.is_dir() else [path]
         if not path.is_dir() and path.suffix.lower() not in AUDIO_SUFFIXES:
             raise DataError("not a recording" if path.exists() else "no such file or folder", path=path)
         for recording in recordings:
@@ -125,6 +130,13 @@ def _planned(paths: Iterable[PathLike]) -> dict[Path, Path]:
     if not planned:
         raise DataError("nothing to separate: no recordings there")
     return planned
+
+
+def _recordings_in(folder: Path, selection: Selection) -> list[Path]:
+    found = find_recordings(folder, selection)
+    for problem in unread_problems(found, folder):
+        _LOG.warning("%s", problem)
+    return found.recordings
 
 
 def _separate(separator: Separator, path: Path, results: Sequence[Path], *, n_channels: int) -> None:

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -29,7 +30,8 @@ def check_training_clips(machine: Machine, settings: SystemSettings) -> None:
     Raises
     ------
     DataError
-        If there are fewer than three training clips, one is labelled anomalous, or two are of the same name.
+        If there are fewer than three training clips, one is labelled anomalous, or two in a folder differ in their
+        suffix alone.
     AudioError
         If the header of one says that it cannot be used.
     """
@@ -39,11 +41,11 @@ def check_training_clips(machine: Machine, settings: SystemSettings) -> None:
             f"{machine.root}: {len(clips)} training clip(s) of {machine.machine_type}; "
             f"at least {FEWEST_TRAINING_CLIPS} are needed"
         )
-    by_stem: dict[str, Clip] = {}
+    by_stem: dict[Path, Clip] = {}
     for clip in clips:
         if clip.label == "anomaly":
             raise DataError(f"{clip.path}: labelled anomalous; a detector learns from normal clips alone")
-        other = by_stem.setdefault(clip.path.stem, clip)
+        other = by_stem.setdefault(clip.path.with_suffix(""), clip)
         if other is not clip:
             raise DataError(f"{clip.path}: has the same name as {other.path}; each training clip needs its own")
         info = read_info(clip.path)

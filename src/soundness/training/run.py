@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from soundness.aliases import PathLike, Progress
 from soundness.atomic_files import output_errors
 from soundness.audio.log_mel_cache import LogMelCache
-from soundness.data.datasets import Dataset, Machine, fingerprint, open_dataset
+from soundness.data.datasets import Dataset, Machine, Selection, fingerprint, open_dataset
 from soundness.detectors.detector import Detector
 from soundness.detectors.front_end import FrontEnd
 from soundness.detectors.reader import RecordingReader
@@ -55,7 +55,7 @@ _WORK_FOLDER = "training"
 
 
 def train(
-    data: PathLike,
+    data: PathLike | Selection,
     out: PathLike,
     *,
     system: PathLike | SystemSettings = DEFAULT_SYSTEM,
@@ -129,7 +129,7 @@ class Caches:
 
 
 def train_planned(
-    data: PathLike,
+    data: PathLike | Selection,
     out: PathLike,
     plan: TrainingPlan,
     *,
@@ -143,6 +143,8 @@ def train_planned(
     if plan.seed < 0:
         raise SettingsError(f"seed: {plan.seed}; expected 0 or more")
     dataset = open_dataset(data)
+    for problem in dataset.problems:
+        _LOG.warning("%s", problem)
     chosen = dataset.chosen(plan.machines)
     for machine in chosen:
         check_training_clips(machine, settings)

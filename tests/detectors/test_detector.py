@@ -170,10 +170,11 @@ def test_a_recording_can_be_scored_by_its_beginning(detectors, tmp_path, wavefor
 
 def test_the_beginning_of_a_recording_is_not_kept_as_the_whole(detectors, tmp_path, waveform):
     path = tmp_path / "a.wav"
-    soundfile.write(path, np.concatenate([waveform[0], 0.1 * waveform[0]]), 16_000, subtype="FLOAT")
+    half = waveform[0, : waveform.shape[1] // 2]
+    soundfile.write(path, np.concatenate([half, 0.1 * half]), 16_000, subtype="FLOAT")
     detector = replace(detectors["log-mel-knn"], cache=LogMelCache(tmp_path / "cache"))
     whole = detectors["log-mel-knn"].score_recording(path).anomaly_score
-    assert detector.score_recording(path, max_seconds=0.5).anomaly_score != whole
+    assert detector.score_recording(path, max_seconds=0.25).anomaly_score != whole
     assert detector.score_recording(path).anomaly_score == detector.score_recording(path).anomaly_score == whole
     assert len(list((tmp_path / "cache").iterdir())) == 1
 
@@ -183,7 +184,7 @@ def test_every_problem_of_a_recording_names_it(detectors, tmp_path, waveform):
     for samples, message in (
         (waveform[0], r"a\.wav: 1 channel\(s\); channel 1"),
         (1e38 * np.stack([waveform[0], waveform[0]], axis=1), r"a\.wav: too loud"),
-        (waveform[0, :100], r"a\.wav: 100 samples"),
+        (np.stack([waveform[0, :100]] * 2, axis=1), r"a\.wav: 100 samples"),
     ):
         soundfile.write(path, samples, 16_000, subtype="FLOAT")
         for score in (

@@ -131,6 +131,7 @@ BASE = {
 CHANGES = {
     "audio.sample_rate": 8_000,
     "audio.channel": 1,
+    "audio.clip_seconds": 0.15,
     "log_mel.n_fft": 1_024,
     "log_mel.hop_length": 128,
     "log_mel.n_mels": 32,

@@ -64,7 +64,7 @@ class LogMelCache:
             str(recording.resolve()),
             str(status.st_size),
             str(status.st_mtime_ns),
-            settings.audio.model_dump_json(),
+            settings.audio.model_dump_json(exclude={"clip_seconds"}),
             settings.log_mel.model_dump_json(),
             separator,
         )

@@ -15,6 +15,7 @@ __all__ = [
     "pick_channel",
     "read_blocks",
     "read_blocks_at",
+    "read_channel",
     "read_info",
     "read_pieces",
     "read_waveform",
@@ -57,6 +58,39 @@ def read_blocks_at(path: Path, *, sample_rate: int) -> Iterator[Waveform]:
     """Read a recording block by block, as `read_blocks`, resampled to `sample_rate` in Hz."""
     with opened(path) as recording:
         yield from (block for block in _blocks_at(recording, sample_rate) if len(block) > 0)
+
+
+def read_channel(path: Path, *, sample_rate: int, fmax: float, channel: int) -> Iterator[Waveform]:
+    """Read one channel of a recording block by block, at a rate; memory grows with neither length nor channels.
+
+    Its samples are those of `read_waveform`, to the last bit.
+
+    Parameters
+    ----------
+    path, sample_rate, fmax
+        See `read_waveform`.
+    channel
+        The channel, from 0.
+
+    Yields
+    ------
+    ndarray
+        Waveform, shape ``(time,)``, full scale at -1 and 1.
+
+    Raises
+    ------
+    AudioError
+        See `read_waveform`; or if there is no such channel.
+    """
+    with opened(path) as recording:
+        info = recording.info
+        _check_rate(recording, fmax)
+        _check_channel(info.n_channels, channel)
+        blocks = recording.blocks(max(1, _BLOCK_SAMPLES // info.n_channels))
+        picked: Iterator[Waveform] = (np.ascontiguousarray(block[:, channel : channel + 1]) for block in blocks)
+        if info.sample_rate != sample_rate:
+            picked = _resampled(picked, soxr.ResampleStream(info.sample_rate, sample_rate, 1))
+        yield from (block[:, 0] for block in picked)
 
 
 def read_waveform(
@@ -112,8 +146,7 @@ def pick_channel(waveform: Waveform, *, channel: int) -> Waveform:
     AudioError
         If there is no such channel.
     """
-    if channel >= len(waveform):
-        raise AudioError(f"{len(waveform)} channel(s); channel {channel} (counted from 0) is needed")
+    _check_channel(len(waveform), channel)
     return waveform[channel : channel + 1]
 
 
@@ -140,6 +173,11 @@ def read_pieces(path: Path, *, sample_rate: int, fmax: float, n_samples: int) ->
             while len(held) >= n_samples:
                 yield np.ascontiguousarray(held[:n_samples].T)
                 held = held[n_samples:]
+
+
+def _check_channel(n_channels: int, channel: int) -> None:
+    if channel >= n_channels:
+        raise AudioError(f"{n_channels} channel(s); channel {channel} (counted from 0) is needed")
 
 
 def _check_rate(recording: Recording, fmax: float) -> None:

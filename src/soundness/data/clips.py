@@ -17,9 +17,11 @@ __all__ = [
     "Domain",
     "Label",
     "NameParts",
+    "Part",
     "Split",
     "SupplementalKind",
     "clip_key",
+    "clock",
     "condition_of",
     "describe_clip",
     "parse_name",
@@ -48,6 +50,26 @@ _SECTION_NAME = re.compile(
 _NO_ATTRIBUTE = "noAttribute"
 
 
+@dataclass(frozen=True, order=True, slots=True, kw_only=True)
+class Part:
+    """Part of a recording that is a clip of its own: its start, and its length."""
+
+    start_seconds: float
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"@ {clock(self.start_seconds)}"
+
+
+def clock(seconds: float) -> str:
+    """Time within a recording: ``04:10``, ``1:04:10``, or ``00:06.4``."""
+    minutes, rest = divmod(round(seconds, 2), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    whole, _, digits = f"{rest:05.2f}".partition(".")
+    shown = f"{minutes:02d}:{whole}" + (f".{digits.rstrip('0')}" if digits.strip("0") else "")
+    return f"{hours}:{shown}" if hours else shown
+
+
 @dataclass(frozen=True, slots=True)
 class Clip:
     """One recording with the metadata of its folder and name.
@@ -73,6 +95,8 @@ class Clip:
     key
         Path below the folder that was named, with ``/`` between its parts, by which recordings of one name are told
         apart; the name alone if the recording itself was named.
+    part
+        Part of the recording that the clip is; ``None`` for all of it.
     """
 
     path: Path
@@ -83,6 +107,7 @@ class Clip:
     label: Label | None = None
     attributes: str = ""
     supplemental: SupplementalKind | None = None
+    part: Part | None = None
     key: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:

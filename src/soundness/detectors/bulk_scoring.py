@@ -15,9 +15,11 @@ from soundness.detectors.exported import load_exports
 from soundness.detectors.protocol import AnyDetector, RecordingScore
 from soundness.detectors.score_table import (
     SCORE_TABLE_FILE,
+    WINDOW_TABLE_FILE,
     MachineVerdicts,
     ScoreRow,
     ScoreTable,
+    WindowTable,
     machine_verdicts,
     recorded_at,
 )
@@ -136,7 +138,8 @@ def score(
 ) -> ScoringReport:
     """Score recordings, say of each whether it is anomalous and why, and write it to files.
 
-    The files are ``scores.csv`` for a person, the challenge's two for each machine, and p-values beside these. A
+    The files are ``scores.csv`` for a person, the challenge's two for each machine, and p-values beside these; and
+    ``windows.csv`` with the windows of long recordings. A
     recording that cannot be used gets a row in ``failed.csv``, too, and all others their scores.
 
     Parameters
@@ -194,6 +197,7 @@ def _add(result: ScoredClip, files: "_ScoreFiles | None", windows: "_Windows | N
     if windows is not None:
         score = windows.with_alarm(result.machine_type, result.clip, score)
     if files is not None:
+        files.windows.add(path, found.windows)
         files.writer.add(result.machine_type, result.clip.section, score)
     report.warnings += [f"{path}: {note}" for note in found.notes]
     if score.alarm == 1:
@@ -227,10 +231,11 @@ class _Windows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ScoreFiles:
-    """Files of a scoring: those of the challenge, and the table for a person."""
+    """Files of a scoring: those of the challenge, the table for a person, and that of windows."""
 
     writer: ScoreWriter
     table: ScoreTable
+    windows: WindowTable
 
 
 @contextmanager
@@ -244,16 +249,21 @@ def _score_files(out: Path | None, *, overwrite: bool) -> Iterator[_ScoreFiles |
         if earlier and not overwrite:
             raise OutputError(f"{out}: holds scores already ({next(iter(earlier)).name}); --overwrite replaces them")
         with ScoreWriter(out) as writer:
-            files = _ScoreFiles(writer=writer, table=ScoreTable(out))
+            files = _ScoreFiles(writer=writer, table=ScoreTable(out), windows=WindowTable(out))
             yield files
             files.table.complete()
+            files.windows.complete()
         _remove_stale(out, earlier)
 
 
 def _earlier_files(out: Path) -> dict[Path, int]:
     """Score files that are there, each with its inode, which changes when it is replaced."""
     names = ("anomaly_score_*.csv", "decision_result_*.csv", "p_value_*_test.csv", "alarm_*_test.csv")
-    patterns = [name + suffix for name in (*names, FAILED_FILE, SCORE_TABLE_FILE) for suffix in ("", PARTIAL_SUFFIX)]
+    patterns = [
+        name + suffix
+        for name in (*names, FAILED_FILE, SCORE_TABLE_FILE, WINDOW_TABLE_FILE)
+        for suffix in ("", PARTIAL_SUFFIX)
+    ]
     return {file: file.stat().st_ino for pattern in patterns for file in sorted(out.glob(pattern))}
 
 
@@ -270,13 +280,20 @@ def scored(assigned: Sequence[Assigned], *, n_workers: int | None = None) -> Ite
     return map_recordings(_score, assigned, n_workers=n_workers)
 
 
+def _reason(detector: AnyDetector, path: Path, score: RecordingScore) -> str:
+    window = score.most_anomalous
+    if window is None:
+        return detector.reason(path)
+    return f"{window}: {detector.reason(path, start_seconds=window.start_seconds)}"
+
+
 def _score(pair: Assigned) -> ScoredClip:
     clip, detector = pair
     try:
         score = detector.score_recording(clip.path)
         reason = score.cannot_tell
         if score.verdict == "anomalous":
-            reason = detector.reason(clip.path)
+            reason = _reason(detector, clip.path, score)
     except AudioError as error:
         return ScoredClip(clip=clip, machine_type=detector.machine_type, score=None, reason=error.reason)
     return ScoredClip(clip=clip, machine_type=detector.machine_type, score=score, reason=reason)

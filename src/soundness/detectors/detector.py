@@ -1,5 +1,6 @@
 """A detector: everything between a waveform and its anomaly score, in one object that is ready to use."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,12 +17,13 @@ from soundness.audio.log_mel_cache import LogMelCache
 from soundness.detectors.explanation import explain_clip, regions_of
 from soundness.detectors.front_end import FrontEnd
 from soundness.detectors.normal_clips import NormalClips
-from soundness.detectors.protocol import NOT_CALIBRATED, RecordingScore, cut_notes, recording_notes
-from soundness.detectors.reader import RecordingReader
+from soundness.detectors.protocol import NOT_CALIBRATED, Judge, RecordingScore, ScoredPart, cut_notes, recording_notes
+from soundness.detectors.reader import RecordingLogMels, RecordingReader
 from soundness.errors import SettingsError, audio_errors_at
 from soundness.representations.protocol import Representation
 from soundness.scoring.alarms import AlarmRule
 from soundness.scoring.calibration import Calibration, Threshold
+from soundness.scoring.clip_lengths import ClipLengths
 from soundness.scoring.protocol import Scorer
 from soundness.settings.system import SystemSettings
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:  # loads PyTorch
     from soundness.separation.separator import Separator
 
 __all__ = ["Detector", "TrainingSummary"]
+
+_SAME_SECONDS = 1e-6
 
 
 class TrainingSummary(BaseModel):
@@ -89,6 +93,8 @@ class Detector:
         Rule by which clips raise an alarm; ``None`` until one was asked for.
     normal_clips
         Names and band statistics of the normal clips; ``None`` where they are not kept.
+    lengths
+        Lengths of the clips that were learned; ``None`` where they are not known, and recordings are scored whole.
     cache
         Log-mels kept on disk while recordings are scored; ``None`` to keep none. It is not saved.
     """
@@ -103,6 +109,7 @@ class Detector:
     calibration: Calibration | None = None
     alarm_rule: AlarmRule | None = None
     normal_clips: NormalClips | None = None
+    lengths: ClipLengths | None = None
     cache: LogMelCache | None = None
 
     @cached_property
@@ -118,21 +125,55 @@ class Detector:
     def score_recording(self, path: PathLike, *, max_seconds: float | None = None) -> RecordingScore:
         """Score a recording; see `soundness.detectors.protocol.AnyDetector`."""
         path = Path(path)
-        recording = self.reader.read(path, max_seconds=max_seconds)
-        score = self.score_spectrograms(recording.spectrograms)
-        notes = self._notes(has_sound=recording.has_sound, n_samples=recording.n_samples)
+        parts = [self._scored(recording) for recording in self.windows(path, max_seconds=max_seconds)]
         with audio_errors_at(path):
-            return RecordingScore(
-                anomaly_score=score,
-                threshold=self.threshold.value,
-                decision=self.decide(score),
-                p_value=self.p_value(score),
-                notes=(*notes, *cut_notes(path, max_seconds)),
-            )
+            return self.judge.judge(parts, notes=cut_notes(path, max_seconds))
 
-    def reason(self, path: PathLike) -> str:
+    def windows(self, path: Path, *, max_seconds: float | None = None) -> Iterator[RecordingLogMels]:
+        """Log-mels of the windows that a recording is scored in, which is one unless it is long.
+
+        Raises
+        ------
+        AudioError
+            If the recording cannot be used.
+        """
+        if self.lengths is None:
+            yield self.reader.read(path, max_seconds=max_seconds)
+            return
+        yield from self.reader.windows(path, clip_seconds=self.lengths.clip_seconds, max_seconds=max_seconds)
+
+    def window(self, path: Path, *, start_seconds: float) -> RecordingLogMels:
+        """Log-mels of the window that begins nearest to a time; see `windows`."""
+        found = None
+        for each in self.windows(path):
+            if found is not None and each.start_seconds > start_seconds + _SAME_SECONDS:
+                break
+            found = each
+        assert found is not None  # a recording has a window
+        return found
+
+    def _scored(self, recording: RecordingLogMels) -> ScoredPart:
+        return ScoredPart(
+            start_seconds=recording.start_seconds,
+            seconds=recording.n_samples / self.settings.audio.sample_rate,
+            anomaly_score=self.score_spectrograms(recording.spectrograms),
+            notes=self._notes(has_sound=recording.has_sound, n_samples=recording.n_samples),
+            cannot_tell="" if recording.has_sound else "digital silence",
+        )
+
+    @cached_property
+    def judge(self) -> Judge:
+        """Threshold, p-value and verdict of recordings of any length."""
+        return Judge(
+            threshold=self.threshold.value,
+            false_alarm_rate=self.settings.false_alarm_rate,
+            calibration=self.calibration,
+            lengths=self.lengths,
+        )
+
+    def reason(self, path: PathLike, *, start_seconds: float = 0.0) -> str:
         """Description of what is most anomalous; see `soundness.detectors.protocol.AnyDetector`."""
-        recording = self.reader.read(Path(path))
+        recording = self.window(Path(path), start_seconds=start_seconds)
         return reason(regions_of(self, explain_clip(self, recording.spectrograms)))
 
     def score(self, waveform: Waveform) -> float:
@@ -197,7 +238,8 @@ class Detector:
         A rule keeps to its rate only with the calibration that it was made from.
         """
         threshold = Threshold.from_scores(calibration.scores, false_alarm_rate=self.settings.false_alarm_rate)
-        return replace(self, calibration=calibration, threshold=threshold, alarm_rule=None)
+        lengths = None if self.lengths is None else replace(self.lengths, short={})
+        return replace(self, calibration=calibration, threshold=threshold, alarm_rule=None, lengths=lengths)
 
     def required_rule(self) -> AlarmRule:
         """Alarm rule of the detector.

@@ -7,8 +7,9 @@ altered file is refused.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,10 +20,13 @@ from soundness.aliases import PathLike, Waveform
 from soundness.audio.anomalous_regions import find_regions, reason
 from soundness.audio.log_mel import band_centres
 from soundness.audio.reading import pick_channel, read_waveform
-from soundness.detectors.protocol import NOT_CALIBRATED, RecordingScore, cut_notes, recording_notes
+from soundness.audio.windows import ClipLength, Window, read_windows
+from soundness.detectors.protocol import NOT_CALIBRATED, Judge, RecordingScore, ScoredPart, cut_notes, recording_notes
 from soundness.errors import AudioError, BundleError, SettingsError, audio_errors_at
 from soundness.extras import check_extra
 from soundness.scoring.alarms import AlarmRule
+from soundness.scoring.calibration import Calibration
+from soundness.scoring.clip_lengths import ClipLengths
 from soundness.settings.system import LogMelSettings
 
 if TYPE_CHECKING:  # it is loaded when the first graph is
@@ -140,20 +144,63 @@ class ExportedDetector:
         """Score a recording; see `soundness.detectors.protocol.AnyDetector`."""
         path = Path(path)
         with audio_errors_at(path):
-            waveform = self.read(path, max_seconds=max_seconds)
-            answer = self.run(waveform)
-            score = float(answer.scores[0])
-            return RecordingScore(
-                anomaly_score=score,
-                threshold=self.threshold,
-                decision=self.decide(score),
-                p_value=None if answer.p_values is None else float(answer.p_values[0]),
-                notes=(*self._notes(waveform), *cut_notes(path, max_seconds)),
-            )
+            parts = [self._scored(window) for window in self.windows(path, max_seconds=max_seconds)]
+            return self.judge.judge(parts, notes=cut_notes(path, max_seconds))
 
-    def reason(self, path: PathLike) -> str:
+    def windows(self, path: Path, *, max_seconds: float | None = None) -> Iterator[Window]:
+        """Windows that a recording is scored in, which is one unless it is long.
+
+        Raises
+        ------
+        AudioError
+            If the recording cannot be used.
+        """
+        about, rate = self.about, self.about["sample_rate"]
+        if self.judge.lengths is None:
+            yield Window(0, self.read(path, max_seconds=max_seconds)[None], is_whole=True)
+            return
+        yield from read_windows(
+            path,
+            sample_rate=rate,
+            fmax=about["fmax"],
+            channel=about["channel"],
+            clip=ClipLength(n_samples=round(self.judge.lengths.clip_seconds * rate), is_overlapping=True),
+            min_samples=about["min_samples"],
+            max_samples=None if max_seconds is None else round(max_seconds * rate),
+        )
+
+    def _scored(self, window: Window) -> ScoredPart:
+        rate = self.about["sample_rate"]
+        return ScoredPart(
+            start_seconds=window.start / rate,
+            seconds=window.waveform.shape[-1] / rate,
+            anomaly_score=float(self.run(window.waveform).scores[0]),
+            notes=self._notes(window.waveform),
+            cannot_tell="" if window.waveform.any() else "digital silence",
+        )
+
+    @cached_property
+    def judge(self) -> Judge:
+        """Threshold, p-value and verdict of recordings of any length."""
+        found, lengths = self.about["calibration"], self.about["lengths"]
+        return Judge(
+            threshold=self.threshold,
+            false_alarm_rate=float(self.about["settings"]["false_alarm_rate"]),
+            calibration=None if found is None else _calibration(found),
+            lengths=None
+            if lengths is None
+            else ClipLengths(
+                clip_seconds=lengths["clip_seconds"],
+                full_seconds=lengths["full_seconds"],
+                short={own["seconds"]: _calibration(own) for own in lengths["short"]},
+            ),
+        )
+
+    def reason(self, path: PathLike, *, start_seconds: float = 0.0) -> str:
         """Description of what is most anomalous; see `soundness.detectors.protocol.AnyDetector`."""
-        deviations = self.run(self.read(path)).error_maps[0].astype(np.float64)
+        start = round(start_seconds * self.about["sample_rate"])
+        window = next(each for each in self.windows(Path(path)) if each.start >= start)
+        deviations = self.run(window.waveform).error_maps[0].astype(np.float64)
         settings = LogMelSettings.model_validate(self.about["settings"]["log_mel"])
         regions = find_regions(
             deviations,
@@ -249,6 +296,11 @@ def load_exports(path: PathLike) -> dict[str, ExportedDetector]:
             raise BundleError(f"{file}: a second detector of {export.machine_type} in this folder")
         exports[export.machine_type] = export
     return exports
+
+
+def _calibration(about: Mapping[str, Any]) -> Calibration:
+    scores = {domain: np.array(values, np.float64) for domain, values in about["scores"].items()}
+    return Calibration(scores, about["origin"], tuple(about["notes"]))
 
 
 def fingerprint(about: Mapping[str, Any]) -> str:

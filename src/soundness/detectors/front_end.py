@@ -59,7 +59,10 @@ class FrontEnd:
         AudioError
             If the recording lacks the channel.
         """
-        channel = pick_channel(waveform, channel=self.settings.audio.channel)
+        return self.machine_sound(pick_channel(waveform, channel=self.settings.audio.channel), source)
+
+    def machine_sound(self, channel: Waveform, source: Source) -> Waveform:
+        """Sound of the channel that is used, of shape ``(1, time)``; see `sound`."""
         if self.settings.audio.is_dc_removed:
             channel = without_mean(channel)
         if source == "original" or self.separator is None:

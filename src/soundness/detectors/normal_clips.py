@@ -153,5 +153,6 @@ class NormalClips:
 
 
 def name_of(clip: Clip) -> str:
-    """Folder and file of a clip, by which it is kept."""
-    return "/".join(clip.path.parts[-2:])
+    """Folder and file of a clip, by which it is kept, and the time of a part: ``fan/a.wav @ 00:10``."""
+    name = "/".join(clip.path.parts[-2:])
+    return name if clip.part is None else f"{name} {clip.part}"

@@ -1,15 +1,29 @@
 """Scoring of one recording, alike for a trained detector and an exported one."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
 from soundness.audio.reading import read_info
+from soundness.data.clips import clock
 from soundness.errors import AudioError
 from soundness.scoring.alarms import AlarmRule
+from soundness.scoring.calibration import Calibration, Threshold
+from soundness.scoring.clip_lengths import ClipLengths, recording_p_value, recording_threshold
 
-__all__ = ["NOT_CALIBRATED", "AnyDetector", "RecordingScore", "Verdict", "WindowScore", "cut_notes", "recording_notes"]
+__all__ = [
+    "NOT_CALIBRATED",
+    "AnyDetector",
+    "Judge",
+    "RecordingScore",
+    "ScoredPart",
+    "Verdict",
+    "WindowScore",
+    "cut_notes",
+    "recording_notes",
+]
 
 NOT_CALIBRATED = "not calibrated, so there are no p-values; soundness calibrate makes some"
 
@@ -38,6 +52,9 @@ class WindowScore:
     anomaly_score: float
     p_value: float | None
     decision: int
+
+    def __str__(self) -> str:
+        return f"from {clock(self.start_seconds)} to {clock(self.start_seconds + self.seconds)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,9 +100,148 @@ class RecordingScore:
             return "cannot tell"
         return "anomalous" if self.decision == 1 else "normal"
 
+    @property
+    def most_anomalous(self) -> WindowScore | None:
+        """Window of the highest score that counts; ``None`` in a recording that is scored as a whole."""
+        found = [window for window in self.windows if window.anomaly_score == self.anomaly_score]
+        return found[0] if found else None
+
     def __post_init__(self) -> None:
         if not math.isfinite(self.anomaly_score):
             raise AudioError(f"its score is {self.anomaly_score}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredPart:
+    """Score of a part of a recording, or of the whole, before it is judged.
+
+    Parameters
+    ----------
+    start_seconds, seconds
+        Start of the part in the recording, and its length.
+    anomaly_score
+        Higher is more anomalous.
+    notes
+        Notes on the part.
+    cannot_tell
+        Reason why its score says nothing; empty where it counts.
+    """
+
+    start_seconds: float
+    seconds: float
+    anomaly_score: float
+    notes: tuple[str, ...] = ()
+    cannot_tell: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """Threshold, p-value and verdict of a recording of any length.
+
+    Parameters
+    ----------
+    threshold
+        Score above which a clip is anomalous.
+    false_alarm_rate
+        Share of normal recordings that are to be flagged.
+    calibration
+        Scores of normal clips; ``None`` without.
+    lengths
+        Lengths of the clips that the detector learned; ``None`` where they are not known, and count for nothing.
+    """
+
+    threshold: float
+    false_alarm_rate: float
+    calibration: Calibration | None
+    lengths: ClipLengths | None
+
+    def judge(self, parts: Sequence[ScoredPart], *, notes: tuple[str, ...] = ()) -> RecordingScore:
+        """Judge a recording by its windows, or by its one part.
+
+        Parameters
+        ----------
+        parts
+            In the order of time, at least one.
+        notes
+            Notes on the recording.
+
+        Raises
+        ------
+        AudioError
+            If its score is not finite.
+        """
+        if len(parts) == 1:
+            return self._whole(parts[0], notes)
+        usable = [part for part in parts if not part.cannot_tell] or list(parts)
+        highest = max(usable, key=lambda part: part.anomaly_score)
+        threshold, n_windows = self._long_threshold(parts)
+        windows = tuple(self._window(part, threshold) for part in parts)
+        calibration, score = self.calibration, highest.anomaly_score
+        p_value = None if calibration is None else recording_p_value(calibration, score, n_windows=n_windows)
+        return RecordingScore(
+            anomaly_score=score,
+            threshold=threshold,
+            decision=int(score > threshold),
+            p_value=p_value,
+            notes=(*notes, *_notes_of_parts(parts), *self._long_notes(parts, threshold)),
+            cannot_tell=highest.cannot_tell,
+            windows=windows,
+        )
+
+    def _whole(self, part: ScoredPart, notes: tuple[str, ...]) -> RecordingScore:
+        lengths, calibration, threshold = self.lengths, self.calibration, self.threshold
+        cannot_tell, score = part.cannot_tell, part.anomaly_score
+        if lengths is not None and calibration is not None and part.seconds < lengths.full_seconds:
+            own = lengths.calibration(part.seconds, calibration)
+            cannot_tell = cannot_tell or ("" if own is not None else lengths.reason(part.seconds))
+            if own is not None:
+                calibration = own
+                threshold = Threshold.from_scores(own.scores, false_alarm_rate=self.false_alarm_rate).value
+        return RecordingScore(
+            anomaly_score=score,
+            threshold=threshold,
+            decision=int(score > threshold),
+            p_value=None if calibration is None else calibration.p_value(score),
+            notes=(*part.notes, *notes),
+            cannot_tell=cannot_tell,
+        )
+
+    def _long_threshold(self, parts: Sequence[ScoredPart]) -> tuple[float, float]:
+        """Threshold of a long recording, and the number of independent windows that it is as good as."""
+        clip_seconds = parts[0].seconds if self.lengths is None else self.lengths.clip_seconds
+        n_windows = max(1.0, (parts[-1].start_seconds + parts[-1].seconds) / clip_seconds)
+        if self.calibration is None:
+            return self.threshold, n_windows
+        found = recording_threshold(self.calibration, self.false_alarm_rate, n_windows=n_windows)
+        return max(self.threshold, found), n_windows
+
+    def _window(self, part: ScoredPart, threshold: float) -> WindowScore:
+        calibration, score = self.calibration, part.anomaly_score
+        return WindowScore(
+            start_seconds=part.start_seconds,
+            seconds=part.seconds,
+            anomaly_score=score,
+            p_value=None if calibration is None else recording_p_value(calibration, score, n_windows=1.0),
+            decision=int(score > threshold and not part.cannot_tell),
+        )
+
+    def _long_notes(self, parts: Sequence[ScoredPart], threshold: float) -> tuple[str, ...]:
+        note = f"scored in {len(parts)} windows of {parts[0].seconds:g} s"
+        largest = math.inf if self.calibration is None else max(max(own) for own in self.calibration.used.values())
+        beyond = "; its threshold lies beyond all calibration scores, where it is extrapolated"
+        return (note + (beyond if threshold > largest else ""),)
+
+
+def _notes_of_parts(parts: Sequence[ScoredPart]) -> tuple[str, ...]:
+    """Notes on windows, each once."""
+    starts: dict[str, list[float]] = {}
+    for part in parts:
+        for note in dict.fromkeys((*part.notes, *((part.cannot_tell,) if part.cannot_tell else ()))):
+            starts.setdefault(note, []).append(part.start_seconds)
+    return tuple(
+        f"{note}: {len(found)} of {len(parts)} windows, the first from {clock(found[0])} on"
+        for note, found in starts.items()
+    )
 
 
 class AnyDetector(Protocol):
@@ -108,8 +264,15 @@ class AnyDetector(Protocol):
             If the recording cannot be used.
         """
 
-    def reason(self, path: Path) -> str:
+    def reason(self, path: Path, *, start_seconds: float = 0.0) -> str:
         """Description of what is most anomalous in a recording, in words.
+
+        Parameters
+        ----------
+        path
+            The recording.
+        start_seconds
+            Start of the window that is described, in a long recording.
 
         Raises
         ------

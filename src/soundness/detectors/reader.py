@@ -1,7 +1,7 @@
 """Recordings in files as the log-mels that a system uses, kept in a cache where there is one."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from soundness.aliases import Waveform
 from soundness.audio.log_mel import Spectrograms
 from soundness.audio.log_mel_cache import CachedLogMel, LogMelCache
-from soundness.audio.reading import read_waveform
+from soundness.audio.reading import pick_channel, read_waveform
+from soundness.audio.windows import ClipLength, is_long, read_windows
 from soundness.detectors.front_end import FrontEnd, Source, pair
 from soundness.errors import audio_errors_at
 from soundness.settings.system import SystemSettings
@@ -56,12 +57,15 @@ class RecordingLogMels:
         Length at the system's sample rate.
     separation_seconds
         Wall-clock time of the separation.
+    start_seconds
+        Start in the recording, where these are log-mels of a part of it.
     """
 
     log_mels: Mapping[Source, NDArray[np.float32]]
     has_sound: bool
     n_samples: int
     separation_seconds: float
+    start_seconds: float = 0.0
 
     @property
     def spectrograms(self) -> Spectrograms:
@@ -99,30 +103,77 @@ class RecordingReader:
         if missing:
             with audio_errors_at(path):
                 waveform = read_recording(path, self.front_end.settings, max_seconds=max_seconds)
-                computed, seconds = self._compute(waveform, missing)
+                channel = pick_channel(waveform, channel=self.front_end.settings.audio.channel)
+                computed, seconds = self._compute(channel, missing)
             found |= computed
             if cache is not None:
                 for source, kept in computed.items():
                     cache.put(path, self.front_end.settings, kept, separator=self._cache_key(source))
         log_mels = {source: kept for source, kept in found.items() if kept is not None}
-        first = next(iter(log_mels.values()))
-        return RecordingLogMels(
-            log_mels={source: kept.log_mel for source, kept in log_mels.items()},
-            has_sound=first.has_sound,
-            n_samples=first.n_samples,
-            separation_seconds=seconds,
-        )
+        return _log_mels(log_mels, separation_seconds=seconds)
 
-    def _compute(self, waveform: Waveform, sources: Sequence[Source]) -> tuple[dict[Source, CachedLogMel], float]:
+    def windows(
+        self, path: Path, *, clip_seconds: float, is_overlapping: bool = True, max_seconds: float | None = None
+    ) -> Iterator[RecordingLogMels]:
+        """Read a recording in windows, see `soundness.audio.windows.read_windows`; only a whole one is kept.
+
+        Parameters
+        ----------
+        path
+            The recording.
+        clip_seconds
+            Length of a window.
+        is_overlapping
+            See `soundness.audio.windows.ClipLength`.
+        max_seconds
+            Longest part of the recording that is read.
+
+        Raises
+        ------
+        AudioError
+            If it cannot be used.
+        """
+        settings = self.front_end.settings
+        rate = settings.audio.sample_rate
+        clip = ClipLength(n_samples=round(clip_seconds * rate), is_overlapping=is_overlapping)
+        whole = self._whole_from_cache(path) if max_seconds is None else None
+        if whole is not None and not is_long(whole.n_samples, clip.n_samples):
+            yield whole
+            return
+        windows = read_windows(
+            path,
+            sample_rate=rate,
+            fmax=settings.log_mel.fmax,
+            channel=settings.audio.channel,
+            clip=clip,
+            min_samples=settings.log_mel.n_fft,
+            max_samples=None if max_seconds is None else round(max_seconds * rate),
+        )
+        for window in windows:
+            with audio_errors_at(path):
+                computed, seconds = self._compute(window.waveform, self.front_end.sources)
+            if self.cache is not None and max_seconds is None and window.is_whole:
+                for source, kept in computed.items():
+                    self.cache.put(path, settings, kept, separator=self._cache_key(source))
+            yield _log_mels(computed, separation_seconds=seconds, start_seconds=window.start / rate)
+
+    def _whole_from_cache(self, path: Path) -> RecordingLogMels | None:
+        if self.cache is None:
+            return None
+        found = {source: self._cached(path, source, self.cache) for source in self.front_end.sources}
+        kept = {source: one for source, one in found.items() if one is not None}
+        return _log_mels(kept, separation_seconds=0.0) if len(kept) == len(found) else None
+
+    def _compute(self, channel: Waveform, sources: Sequence[Source]) -> tuple[dict[Source, CachedLogMel], float]:
         """Log-mels of a recording, and the time of the separation in seconds."""
         computed: dict[Source, CachedLogMel] = {}
         seconds = 0.0
-        has_sound = bool(self.front_end.sound(waveform, "original").any())
+        has_sound = bool(self.front_end.machine_sound(channel, "original").any())
         for source in sources:
             started = time.perf_counter()
-            sound = self.front_end.sound(waveform, source)
+            sound = self.front_end.machine_sound(channel, source)
             seconds += time.perf_counter() - started if source == "separated" else 0.0
-            computed[source] = CachedLogMel(self.front_end.log_mel(sound), has_sound, waveform.shape[-1])
+            computed[source] = CachedLogMel(self.front_end.log_mel(sound), has_sound, channel.shape[-1])
         return computed, seconds
 
     def _cached(self, path: Path, source: Source, cache: LogMelCache | None) -> CachedLogMel | None:
@@ -136,3 +187,16 @@ class RecordingReader:
     @cached_property
     def _fingerprint(self) -> str:
         return "" if self.front_end.separator is None else self.front_end.separator.fingerprint
+
+
+def _log_mels(
+    kept: Mapping[Source, CachedLogMel], *, separation_seconds: float, start_seconds: float = 0.0
+) -> RecordingLogMels:
+    first = next(iter(kept.values()))
+    return RecordingLogMels(
+        log_mels={source: one.log_mel for source, one in kept.items()},
+        has_sound=first.has_sound,
+        n_samples=first.n_samples,
+        separation_seconds=separation_seconds,
+        start_seconds=start_seconds,
+    )

@@ -25,6 +25,7 @@ from soundness.representations.protocol import find_representation
 from soundness.run_folders import locked_file
 from soundness.scoring.alarms import AlarmRule
 from soundness.scoring.calibration import Calibration, Threshold
+from soundness.scoring.clip_lengths import ClipLengths
 from soundness.scoring.scorers import find_scorer
 from soundness.sealed_files import (
     FORMATS,
@@ -60,6 +61,13 @@ def save_detector(detector: Detector, path: Path) -> None:
     if detector.calibration is not None:
         arrays |= {f"calibration.{domain}": scores for domain, scores in detector.calibration.scores.items()}
         about["calibration"] = {"origin": detector.calibration.origin, "notes": detector.calibration.notes}
+    if detector.lengths is not None:
+        arrays |= {
+            f"short.{index}.{domain}": scores
+            for index, own in enumerate(detector.lengths.short.values())
+            for domain, scores in own.scores.items()
+        }
+        about["lengths"] = _about_lengths(detector.lengths)
     if detector.alarm_rule is not None:
         about["alarm_rule"] = asdict(detector.alarm_rule)
     if detector.normal_clips is not None:
@@ -99,6 +107,7 @@ def load_detector(path: Path) -> Detector:
             summary=TrainingSummary.model_validate(about["summary"]),
             separator=separator,
             calibration=_calibration(about, arrays),
+            lengths=_lengths(about, arrays),
             alarm_rule=AlarmRule(**about["alarm_rule"]) if "alarm_rule" in about else None,
             normal_clips=(
                 NormalClips.from_arrays(arrays_below("normal_clips", arrays), about["normal_clips"])
@@ -113,6 +122,28 @@ def _calibration(about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -
         return None
     scores, own = arrays_below("calibration", arrays), about["calibration"]
     return Calibration({domain: scores[domain] for domain in sorted(scores)}, own["origin"], tuple(own["notes"]))
+
+
+def _about_lengths(lengths: ClipLengths) -> dict[str, Any]:
+    return {
+        "clip_seconds": lengths.clip_seconds,
+        "full_seconds": lengths.full_seconds,
+        "short": [
+            {"seconds": seconds, "origin": own.origin, "notes": own.notes} for seconds, own in lengths.short.items()
+        ],
+    }
+
+
+def _lengths(about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> ClipLengths | None:
+    own = about.get("lengths")
+    if own is None:
+        return None
+    short = {}
+    for index, each in enumerate(own["short"]):
+        scores = arrays_below(f"short.{index}", arrays)
+        ordered = {domain: scores[domain] for domain in sorted(scores)}
+        short[float(each["seconds"])] = Calibration(ordered, each["origin"], tuple(each["notes"]))
+    return ClipLengths(clip_seconds=own["clip_seconds"], full_seconds=own["full_seconds"], short=short)
 
 
 def _check_parts_allowed(path: Path, settings: SystemSettings) -> None:

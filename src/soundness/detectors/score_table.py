@@ -7,21 +7,25 @@ from datetime import datetime
 from pathlib import Path
 
 from soundness.atomic_files import RowFile
-from soundness.detectors.protocol import Verdict
+from soundness.detectors.protocol import Verdict, WindowScore
 
 __all__ = [
     "SCORE_TABLE_FILE",
+    "WINDOW_TABLE_FILE",
     "MachineVerdicts",
     "ScoreRow",
     "ScoreTable",
+    "WindowTable",
     "against_threshold",
     "machine_verdicts",
     "recorded_at",
 ]
 
 SCORE_TABLE_FILE = "scores.csv"
+WINDOW_TABLE_FILE = "windows.csv"
 
 _COLUMNS = ("path", "machine", "time", "score", "p_value", "threshold", "verdict", "reason")
+_WINDOW_COLUMNS = ("path", "start_seconds", "seconds", "score", "p_value", "anomalous")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +104,43 @@ class ScoreTable:
     def complete(self) -> None:
         """Give the file its name, replacing an earlier one."""
         self._file.complete()
+
+
+class WindowTable:
+    """Writer of ``windows.csv``: windows of long recordings, by time. Without any there is no such file.
+
+    Parameters
+    ----------
+    folder
+        Folder of the file, which exists.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / WINDOW_TABLE_FILE
+        self._file: RowFile | None = None
+
+    def add(self, path: Path, windows: Sequence[WindowScore]) -> None:
+        """Append the windows of a recording; numbers have all digits of a float64.
+
+        Raises
+        ------
+        OutputError
+            If the file cannot be written.
+        """
+        if not windows:
+            return
+        if self._file is None:
+            self._file = RowFile(self._path)
+            self._file.append(_WINDOW_COLUMNS)
+        for window in windows:
+            p_value = "" if window.p_value is None else repr(window.p_value)
+            times = (f"{window.start_seconds:.3f}", f"{window.seconds:.3f}")
+            self._file.append((str(path), *times, repr(window.anomaly_score), p_value, str(window.decision)))
+
+    def complete(self) -> None:
+        """Give the file its name, replacing an earlier one."""
+        if self._file is not None:
+            self._file.complete()
 
 
 def machine_verdicts(rows: Iterable[ScoreRow]) -> list[MachineVerdicts]:

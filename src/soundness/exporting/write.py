@@ -20,6 +20,7 @@ from soundness.detectors.saving import load
 from soundness.errors import AudioError, DataError, ExportError, OutputError
 from soundness.extras import check_extra
 from soundness.run_folders import locked_file
+from soundness.scoring.calibration import Calibration
 from soundness.threads import one_thread_each
 
 if TYPE_CHECKING:  # of the extra "export"
@@ -174,7 +175,7 @@ def export_detector(
 
 def _about(detector: Detector) -> dict[str, Any]:
     """Metadata beside the graph, as plain JSON."""
-    settings, calibration = detector.settings, detector.calibration
+    settings, calibration, lengths = detector.settings, detector.calibration, detector.lengths
     plan = detector.representation.network_plan(settings)
     about = {
         "soundness_export": FORMAT,
@@ -187,13 +188,13 @@ def _about(detector: Detector) -> dict[str, Any]:
         "segment_frames": None if plan is None else plan.segment_frames,
         "separation": "off" if detector.separator is None else settings.separation,
         "threshold": asdict(detector.threshold),
-        "calibration": None
-        if calibration is None
+        "calibration": None if calibration is None else _calibration(calibration),
+        "lengths": None
+        if lengths is None
         else {
-            "origin": calibration.origin,
-            "is_valid": calibration.is_valid,
-            "n_clips": calibration.n_clips,
-            "notes": calibration.notes,
+            "clip_seconds": lengths.clip_seconds,
+            "full_seconds": lengths.full_seconds,
+            "short": [{"seconds": seconds, **_calibration(own)} for seconds, own in lengths.short.items()],
         },
         "alarm_rule": None if detector.alarm_rule is None else asdict(detector.alarm_rule),
         "settings": settings.model_dump(mode="json"),
@@ -202,6 +203,16 @@ def _about(detector: Detector) -> dict[str, Any]:
     }
     plain: dict[str, Any] = json.loads(json.dumps(about))
     return plain
+
+
+def _calibration(calibration: Calibration) -> dict[str, Any]:
+    return {
+        "origin": calibration.origin,
+        "is_valid": calibration.is_valid,
+        "n_clips": calibration.n_clips,
+        "notes": calibration.notes,
+        "scores": {domain: values.tolist() for domain, values in calibration.scores.items()},
+    }
 
 
 def _sealed(model: "onnx.ModelProto", about: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:

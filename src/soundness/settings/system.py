@@ -17,7 +17,7 @@ __all__ = ["AudioSettings", "AutoencoderSettings", "LogMelSettings", "SystemSett
 
 
 class AudioSettings(StrictSettings):
-    """Sample rate and channel of a recording."""
+    """Sample rate, channel and length of a recording."""
 
     sample_rate: int = Field(default=16_000, ge=1_000, le=384_000)
     """Hz; every recording is resampled to it."""
@@ -26,6 +26,10 @@ class AudioSettings(StrictSettings):
     is_dc_removed: bool = False
     """True if the mean of a recording is taken off before anything else: it is an offset of the electronics, no sound.
     The official baseline keeps it."""
+    clip_seconds: float | None = Field(default=None, gt=0.0)
+    """Length of the clips that a detector learns and scores. A recording more than 1.5 times as long is cut into such
+    clips in training, and scored in overlapping windows of that length. ``None``: the median length of the training
+    recordings, or 10 s where that is more than 30 s."""
 
 
 class LogMelSettings(StrictSettings):

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from soundness.representations.protocol import Fitted, MachineSpectrograms, Repr
 from soundness.scoring.protocol import ANY_DOMAIN, TrainingVectors
 from soundness.settings.system import SystemSettings
 from soundness.threads import map_recordings
+from soundness.training.cutting import read_clips, recordings
 from soundness.training.summary import domain_names
 
 __all__ = ["check_training_clips", "noise_clips", "normal_clips_of", "read_machine", "training_vectors"]
@@ -46,6 +48,8 @@ def check_training_clips(machine: Machine, settings: SystemSettings) -> None:
         if clip.label == "anomaly":
             raise DataError(f"{clip.path}: labelled anomalous; a detector learns from normal clips alone")
         other = by_stem.setdefault(clip.path.with_suffix(""), clip)
+        if other is not clip and other.part is not None and other.path == clip.path:
+            continue  # of one recording, which was checked
         if other is not clip:
             raise DataError(f"{clip.path}: has the same name as {other.path}; each training clip needs its own")
         info = read_info(clip.path)
@@ -78,9 +82,10 @@ def read_machine(machine: Machine, reader: RecordingReader, *, advance: Callable
     started = time.perf_counter()
     settings = reader.front_end.settings
     results = []
-    for result in map_recordings(reader.read, [clip.path for clip in machine.train]):
-        results.append(result)
-        advance()
+    for found in map_recordings(partial(read_clips, reader), recordings(machine.train)):
+        for result in found:
+            results.append(result)
+            advance()
     noise = map_recordings(reader.read, [clip.path for clip in noise_clips(machine, settings)])
     pairs = [_paired(result, settings) for result in results]
     spectrograms = tuple(own for own, _ in pairs)
@@ -112,7 +117,7 @@ def normal_clips_of(clips: MachineSpectrograms) -> NormalClips:
         [clip.reference for clip in clips.spectrograms],
         names=[name_of(clip) for clip in clips.clips],
         domains=[clip.domain or "" for clip in clips.clips],
-        n_channels=[read_info(clip.path).n_channels for clip in clips.clips],
+        n_channels=[read_info(path).n_channels for path in dict.fromkeys(clip.path for clip in clips.clips)],
     )
 
 

@@ -41,7 +41,8 @@ def _parts(settings: SystemSettings, groups: Sequence[Sequence[Machine]]) -> dic
 
 def _length(group: Sequence[Machine]) -> float:
     """Length of the training clips in seconds, by their headers."""
-    return sum(read_info(clip.path).seconds for machine in group for clip in machine.train)
+    clips = [clip for machine in group for clip in machine.train]
+    return sum(read_info(clip.path).seconds if clip.part is None else clip.part.seconds for clip in clips)
 
 
 def _words(seconds: float) -> str:

@@ -37,6 +37,7 @@ from soundness.settings.loading import DEFAULT_SYSTEM, load_settings
 from soundness.settings.system import SystemSettings
 from soundness.training.calibration import held_out_calibration, left_out_calibration, split_machine
 from soundness.training.clips import check_training_clips, noise_clips, normal_clips_of, read_machine, training_vectors
+from soundness.training.cutting import CutMachine, cut_machine
 from soundness.training.duration import forecast
 from soundness.training.labelling import Labeller
 from soundness.training.separation import decide_separation, read_separator
@@ -145,7 +146,8 @@ def train_planned(
     dataset = open_dataset(data)
     for problem in dataset.problems:
         _LOG.warning("%s", problem)
-    chosen = dataset.chosen(plan.machines)
+    cut = [cut_machine(machine, clip_seconds=settings.audio.clip_seconds) for machine in dataset.chosen(plan.machines)]
+    chosen = [each.machine for each in cut]
     for machine in chosen:
         check_training_clips(machine, settings)
     settings, notes = decide_separation(dataset, settings, has_separator=plan.separator is not None)
@@ -161,6 +163,7 @@ def train_planned(
         held_out={name: pair[1] for name, pair in split.items()},
         labeller=Labeller((dataset.machines | kept).values(), settings, seed=plan.seed),
         notes=notes,
+        cut={each.machine.machine_type: each for each in cut},
         resumes=existing == "resume",
         caches=Caches() if caches is None else caches,
         progress=progress,
@@ -182,6 +185,7 @@ class _Run:
     held_out: dict[str, Machine]
     labeller: Labeller
     notes: tuple[str, ...]
+    cut: dict[str, CutMachine]
     resumes: bool
     caches: Caches
     progress: Progress | None
@@ -293,7 +297,8 @@ class _Run:
             "scoring": time.perf_counter() - started,
         }
         scorer_notes = (*scorer.notes(), *threshold.notes, *calibration.notes)
-        notes = (*self.notes, *training_notes(clips, fitted), *scorer_notes)
+        cut = self.cut[clips.machine_type]
+        notes = (*self.notes, *cut.notes, *training_notes(clips, fitted), *scorer_notes)
         summary = summarize(clips, fitted, settings=self.settings, seed=self.seed, seconds=seconds, notes=notes)
         if self.separator is not None:
             summary = summary.model_copy(update={"separator_seconds": self.separator.summary.seconds})
@@ -307,6 +312,7 @@ class _Run:
             separator=self.separator if self.settings.separation in ("denoise", "target=separated") else None,
             calibration=calibration,
             normal_clips=normal_clips_of(clips),
+            lengths=cut.lengths,
         )
 
     def _calibration(

@@ -1,8 +1,8 @@
 """Recordings that are open: their blocks of samples, all that the file holds."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -11,7 +11,7 @@ import numpy as np
 import soundfile  # type: ignore[import-untyped]  # it ships no types
 
 from soundness.aliases import Waveform
-from soundness.audio.containers.examine import view_of_sound
+from soundness.audio.containers.examine import views_of_sound
 from soundness.audio.containers.views import FileView, SoundView
 from soundness.errors import AudioError, UnreadableError
 from soundness.regular_files import NotAFileError, open_regular
@@ -44,16 +44,27 @@ class Recording:
 
     Parameters
     ----------
-    file
-        Its decoder.
-    view
-        The part of the file that the decoder reads.
+    files
+        Its decoders, one for each part; parts follow each other.
+    views
+        The parts of the file that they read.
+
+    Raises
+    ------
+    AudioError
+        If the parts differ in sample rate or number of channels.
     """
 
-    def __init__(self, file: soundfile.SoundFile, view: SoundView) -> None:
-        n_samples: int = file.frames if view.n_samples is None else view.n_samples
-        self._file = file
-        self.info = AudioInfo(file.samplerate, file.channels, n_samples, _note(n_samples / file.samplerate, view))
+    def __init__(self, files: Sequence[soundfile.SoundFile], views: Sequence[SoundView]) -> None:
+        forms = sorted({(file.samplerate, file.channels) for file in files})
+        if len(forms) > 1:
+            raise AudioError("parts of different form, one behind the other: " + ", ".join(map(_form, forms)))
+        lengths = [
+            file.frames if view.n_samples is None else view.n_samples for file, view in zip(files, views, strict=True)
+        ]
+        self._parts = list(zip(files, lengths, strict=True))
+        (sample_rate, n_channels), n_samples = forms[0], sum(lengths)
+        self.info = AudioInfo(sample_rate, n_channels, n_samples, _note(n_samples / sample_rate, views[0]))
 
     def blocks(self, block_samples: int) -> Iterator[Waveform]:
         """Read the samples, shape ``(time, channel)``, at most ``block_samples`` at a time.
@@ -63,37 +74,44 @@ class Recording:
         AudioError
             If there are none, fewer than the header says, or some that are not finite.
         """
-        n_read, n_stated = 0, self.info.n_samples
-        while len(block := self._next(min(block_samples, max(n_stated - n_read, 1)))) > 0:
-            is_finite = np.isfinite(block).all(axis=1)
-            if not is_finite.all():
-                position = (n_read + int(np.argmin(is_finite))) / self.info.sample_rate
-                raise AudioError(f"holds samples that are no numbers (NaN or infinite), at {position:.3f} s")
-            n_read += len(block)
-            yield block
+        n_read = 0
+        for file, n_samples in self._parts:
+            for block in _blocks(file, n_samples, block_samples):
+                is_finite = np.isfinite(block).all(axis=1)
+                if not is_finite.all():
+                    position = (n_read + int(np.argmin(is_finite))) / self.info.sample_rate
+                    raise AudioError(f"holds samples that are no numbers (NaN or infinite), at {position:.3f} s")
+                n_read += len(block)
+                yield block
         if n_read == 0:
             raise UnreadableError("0 samples; a clip needs at least 1")
-        if n_read < n_stated < _UNKNOWN_LENGTH:
-            raise UnreadableError(f"truncated; its header says {n_stated:,} samples, it holds {n_read:,}")
-
-    def _next(self, n_samples: int) -> Waveform:
-        try:
-            block: Waveform = self._file.read(n_samples, dtype="float32", always_2d=True)
-        except soundfile.SoundFileError as error:
-            raise UnreadableError("damaged or truncated; its sound cannot be decoded to the end") from error
-        return block
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[Recording]:
     """Open a recording whose file holds what its header says, or more; every `AudioError` within names the file."""
     try:
-        with _raw(path) as raw:
-            view = view_of_sound(raw, os.fstat(raw.fileno()).st_size)
-            with _decoder(raw, view) as file:
-                yield Recording(file, view)
+        with ExitStack() as stack:
+            raw = stack.enter_context(_raw(path))
+            views = views_of_sound(raw, os.fstat(raw.fileno()).st_size)
+            yield Recording([stack.enter_context(_decoder(raw, view)) for view in views], views)
     except AudioError as error:
         raise error.at(path) from error.__cause__
+
+
+def _blocks(file: soundfile.SoundFile, n_samples: int, block_samples: int) -> Iterator[Waveform]:
+    n_read = 0
+    while (size := min(block_samples, n_samples - n_read)) > 0:
+        try:
+            block: Waveform = file.read(size, dtype="float32", always_2d=True)
+        except soundfile.SoundFileError as error:
+            raise UnreadableError("damaged or truncated; its sound cannot be decoded to the end") from error
+        if len(block) == 0:
+            break
+        n_read += len(block)
+        yield block
+    if n_read < n_samples < _UNKNOWN_LENGTH:
+        raise UnreadableError(f"truncated; its header says {n_samples:,} samples, it holds {n_read:,}")
 
 
 class _SoundFile(soundfile.SoundFile):  # type: ignore[misc]  # it ships no types
@@ -131,6 +149,10 @@ def _decoder(raw: BinaryIO, view: SoundView) -> soundfile.SoundFile:
         return _SoundFile(raw.fileno(), closefd=False)
     except soundfile.SoundFileError as error:
         raise UnreadableError("not audio, or damaged; expected a format that libsndfile reads") from error
+
+
+def _form(form: tuple[int, int]) -> str:
+    return f"{form[1]} channel(s) at {form[0]} Hz"
 
 
 def _note(seconds: float, view: SoundView) -> str:

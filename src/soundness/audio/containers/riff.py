@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from soundness.audio.containers.chunks import Chunk, ChunkStyle, end_of_sound, iter_chunks
+from soundness.audio.containers.mpeg import view_of_mpeg
 from soundness.audio.containers.views import SoundView, patched
 from soundness.errors import AudioError
 
@@ -12,6 +13,7 @@ __all__ = ["view_of_riff", "view_of_wave64"]
 
 _LARGEST = 0xFFFFFFFF
 _LARGE_MAGICS = (b"RF64", b"BW64")
+_MPEG = (0x50, 0x55)  # codings: MP2 and MP3
 _WAVE64 = ChunkStyle(header="<16sq", padding=8, counts_header=True)
 
 
@@ -43,6 +45,8 @@ def view_of_riff(file: BinaryIO, n_bytes: int) -> SoundView:
     else:
         end = end_of_sound(file, sound, style, n_bytes=n_bytes)
         stated = None if end == sound.start + sound.size else sound.size / (end - sound.start)
+    if _coding(file, found.get(b"fmt ")) in _MPEG:
+        return view_of_mpeg(file, sound.start, end) or SoundView()
     size = end - sound.start
     if sound.size >= size and magic != b"BW64" and (magic == b"RF64" or size < _LARGEST):
         return SoundView()  # decoders take no more than there is
@@ -59,13 +63,22 @@ def view_of_wave64(file: BinaryIO, n_bytes: int) -> SoundView:
     sound = next((chunk for chunk in iter_chunks(file, _WAVE64, 40) if chunk.name == b"data"), None)
     if sound is None:
         return SoundView()
-    if sound.size >= 2**62 or sound.size < 0:  # of a stream, or never filled in
+    is_streamed = sound.size >= 2**62 or sound.size < 0
+    if is_streamed:
         sound = replace(sound, size=0)
     end = end_of_sound(file, sound, _WAVE64, n_bytes=n_bytes)
     if end == sound.start + sound.size:
         return SoundView()
     sizes = {16: struct.pack("<q", end), sound.start - 8: struct.pack("<q", end - sound.start + 24)}
-    return SoundView(segments=patched(sizes, end=end), stated=sound.size / (end - sound.start))
+    stated = None if is_streamed else sound.size / (end - sound.start)
+    return SoundView(segments=patched(sizes, end=end), stated=stated)
+
+
+def _coding(file: BinaryIO, form: Chunk | None) -> int | None:
+    if form is None:
+        return None
+    file.seek(form.start)
+    return int.from_bytes(file.read(2), "little")
 
 
 def _is_placeholder(size: int) -> bool:

@@ -85,3 +85,30 @@ def test_the_clip_itself_is_left_out_but_its_twin_is_not():
 def test_one_condition_counts_for_every_domain():
     bank = MemoryBank.from_training(one_condition(LINE, LINE_DOMAINS), ScorerSettings())
     assert bank.distances(np.array([[50.0]])).tolist() == [43.0, 50.0]
+
+
+def test_clips_that_depend_on_each_other_are_left_out_together():
+    rng = np.random.default_rng(5)
+    vectors = rng.standard_normal((14, 4)) @ np.diag([1.0, 2.0, 3.0, 4.0])
+    vectors[7:] = vectors[:7] + 1e-3 * rng.standard_normal((7, 4))  # clip 7 is nearly clip 0, and so on
+    dependent = np.kron(np.ones((2, 2)), np.eye(7)) > 0
+    for whitening in ("shrunk", "ledoit-wolf", "none"):
+        for is_standardised in (False, True):
+            settings = ScorerSettings(whitening=whitening, is_standardised=is_standardised and whitening != "none")
+            training = TrainingVectors.from_vectors(vectors, dependent=dependent)
+            (found,) = left_out_distances([MemoryBank.from_training(training, settings)], training)
+            for clip in range(14):
+                others = ~dependent[clip]
+                alone = MemoryBank.from_training(TrainingVectors.from_vectors(vectors[others]), settings)
+                np.testing.assert_allclose(found[clip], alone.distances(vectors[clip][None]), rtol=1e-6)
+
+
+def test_a_dependence_on_nothing_changes_no_bit():
+    vectors = np.random.default_rng(6).standard_normal((12, 5))
+    settings = ScorerSettings(whitening="scaled", is_standardised=True, distance="density-ratio")
+    plain, alone = (
+        TrainingVectors.from_vectors(vectors, dependent=dependent) for dependent in (None, np.eye(12, dtype=np.bool_))
+    )
+    (expected,) = left_out_distances([MemoryBank.from_training(plain, settings)], plain)
+    (found,) = left_out_distances([MemoryBank.from_training(alone, settings)], alone)
+    np.testing.assert_array_equal(found, expected)

@@ -1,6 +1,7 @@
 """Commands that train detectors, score recordings and evaluate scores."""
 
 import functools
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +12,7 @@ from soundness.atomic_files import write_whole
 from soundness.cli.console import ProgressBars, say, show_lines, show_table
 from soundness.cli.options import (
     Data,
+    GroupBy,
     JsonFile,
     Machines,
     Overrides,
@@ -56,6 +58,7 @@ def train(
         ),
     ] = None,
     separator: SeparatorFile = None,
+    group_by: GroupBy = None,
     machines: Machines = "",
     seed: Seed = 0,
     overrides: Overrides = None,
@@ -67,6 +70,7 @@ def train(
     from soundness.cli.tables import show_detectors
 
     chosen = [] if separation is None else [f"separation={separation}"]
+    chosen += [] if group_by is None else [f"group_by={json.dumps(group_by)}", "dependence=find"]
     with ProgressBars(is_quiet=quiet) as bars:
         detectors = soundness.train(
             data,

@@ -9,6 +9,7 @@ from soundness.run_folders import Existing
 
 __all__ = [
     "Data",
+    "GroupBy",
     "JsonFile",
     "Machines",
     "OneDetector",
@@ -49,6 +50,16 @@ SeparatorFile = Annotated[
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier command wrote there.")]
 Seed = Annotated[int, typer.Option(help="Random seed.", min=0)]
+GroupBy = Annotated[
+    str | None,
+    typer.Option(
+        help="Recordings that belong together, such as pieces of one recording, and are left out together: folder; "
+        "prefix (the name up to its last number); or a regular expression, whose first group is the same text in the "
+        "names of those that do.",
+        metavar="prefix|folder|REGEX",
+        show_default="each recording stands alone",
+    ),
+]
 JsonFile = Annotated[
     Path | None, typer.Option("--json", help="Write all figures to this file, too.", metavar="FILE", show_default=False)
 ]

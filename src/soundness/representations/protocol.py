@@ -1,7 +1,7 @@
 """Protocol of representations: a clip becomes a vector under each condition."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -241,6 +241,10 @@ class MachineSpectrograms:
         Indices of the clips with a pseudo-label in the place of attributes.
     noise
         Log-mels of noise-only supplemental clips, where a network is trained with them; empty elsewhere.
+    dependent
+        See `soundness.scoring.protocol.TrainingVectors`.
+    counts
+        Recordings that each clip counts as, at most 1, where clips share sound; ``None`` where each is one.
     """
 
     machine_type: str
@@ -253,3 +257,17 @@ class MachineSpectrograms:
     conditions: tuple[Condition, ...]
     pseudo_labelled: tuple[int, ...] = ()
     noise: tuple[NDArray[np.float32], ...] = ()
+    dependent: NDArray[np.bool_] | None = None
+    counts: NDArray[np.float64] | None = None
+
+    def subset(self, indices: Sequence[int]) -> "MachineSpectrograms":
+        """The clips of these indices, before pseudo-labels are given."""
+        return replace(
+            self,
+            clips=tuple(self.clips[index] for index in indices),
+            spectrograms=tuple(self.spectrograms[index] for index in indices),
+            copies=tuple(self.copies[index] for index in indices) if self.copies else (),
+            conditions=tuple(self.conditions[index] for index in indices),
+            dependent=None if self.dependent is None else self.dependent[np.ix_(indices, indices)],
+            counts=None if self.counts is None else self.counts[list(indices)],
+        )

@@ -35,7 +35,14 @@ class Distance(ABC):
         self._settings = settings
 
     @classmethod
-    def from_references(cls, references: Array, settings: ScorerSettings, *, largest: Self | None = None) -> Self:  # noqa: ARG003  # for `DensityRatio`
+    def from_references(
+        cls,
+        references: Array,
+        settings: ScorerSettings,
+        *,
+        largest: Self | None = None,  # noqa: ARG003  # for `DensityRatio`
+        most_left_out: int = 1,  # noqa: ARG003  # likewise
+    ) -> Self:
         """Learn from the normal clips of a domain.
 
         Parameters
@@ -46,6 +53,8 @@ class Distance(ABC):
             Settings of the scorer.
         largest
             Distance to the largest domain, whose statistics are used where there are too few references.
+        most_left_out
+            Most references that are left out at once.
         """
         return cls(references, settings)
 
@@ -133,9 +142,11 @@ class DensityRatio(Distance):
         self.spreads = self._divisible(self._means)
 
     @classmethod
-    def from_references(cls, references: Array, settings: ScorerSettings, *, largest: Self | None = None) -> Self:
-        """Find the nearest neighbours of each reference: one more than are averaged, since one may be left out."""
-        n_kept = min(settings.n_density_neighbors + 1, max(len(references) - 1, 0))
+    def from_references(
+        cls, references: Array, settings: ScorerSettings, *, largest: Self | None = None, most_left_out: int = 1
+    ) -> Self:
+        """Find the nearest neighbours of each reference: more than are averaged, since some may be left out."""
+        n_kept = min(settings.n_density_neighbors + most_left_out, max(len(references) - 1, 0))
         near = np.empty((len(references), n_kept))
         neighbors = np.empty((len(references), n_kept), np.int64)
         for index, reference in enumerate(references):

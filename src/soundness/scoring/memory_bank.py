@@ -68,7 +68,14 @@ class MemoryBank:
         labels = training.condition_domains
         n_domains = 1 + int(training.clip_domains.max())
         conditions = (labels == np.arange(n_domains)[:, None]) | (labels == ANY_DOMAIN)
-        return cls._build(training.own, training.clip_domains, conditions, whitening=whitening, settings=settings)
+        return cls._build(
+            training.own,
+            training.clip_domains,
+            conditions,
+            whitening=whitening,
+            settings=settings,
+            most_left_out=training.most_left_out,
+        )
 
     @classmethod
     def _build(
@@ -80,6 +87,7 @@ class MemoryBank:
         whitening: Array | None,
         settings: ScorerSettings,
         arrays: Mapping[str, NDArray[Any]] | None = None,
+        most_left_out: int = 1,
     ) -> Self:
         clips = _whitened_by_domain(own, domains, whitening)
         pairs = reference_pairs(clips, domains, settings.synthetic_neighbors)
@@ -93,7 +101,7 @@ class MemoryBank:
             domain_conditions=domain_conditions,
             pairs=pairs,
             whitening=whitening,
-            domain_distances=_distances(references, settings, arrays=arrays),
+            domain_distances=_distances(references, settings, arrays=arrays, most_left_out=most_left_out),
             settings=settings,
         )
 
@@ -168,25 +176,23 @@ class MemoryBank:
             distances[here] = np.sqrt(np.min(squares, axis=0))
         return distances
 
-    def distances_without(self, clip: int, embedded: Array, queries: Array) -> Array:
+    def distances_without(self, left_out: NDArray[np.bool_], embedded: Array, queries: Array) -> Array:
         """Distance of a training clip to each domain without it, shape ``(domain,)``.
 
         Parameters
         ----------
-        clip
-            Index of the training clip.
+        left_out
+            True for the clip and those that depend on it, shape ``(clip,)``.
         embedded
-            All training clips as they are compared without that clip, shape ``(clip, feature)``.
+            All training clips as they are compared without those, shape ``(clip, feature)``.
         queries
             The clip under each condition, shape ``(condition, feature)``.
         """
         found = np.empty(len(self.domain_distances))
         for domain, distance in enumerate(self.domain_distances):
             pairs = _pairs_of(self.pairs, self.domains, domain)
-            references, left_out = references_of(embedded, pairs), (pairs == clip).any(axis=1)
-            found[domain] = distance.distances_without(
-                queries[self.domain_conditions[domain]], references, left_out
-            ).min()
+            references, gone = references_of(embedded, pairs), left_out[pairs[:, 0]] | left_out[pairs[:, 1]]
+            found[domain] = distance.distances_without(queries[self.domain_conditions[domain]], references, gone).min()
         return found
 
     def with_clips(self, training: TrainingVectors) -> "MemoryBank":
@@ -231,8 +237,8 @@ class MemoryBank:
 def left_out_distances(banks: Sequence[MemoryBank], training: TrainingVectors, *, start: int = 0) -> list[Array]:
     """Distances of each training clip, from one on, to all others, shape ``(clip, domain)`` for each bank.
 
-    A clip is left out of the whitening, and of the references with all that was made of it. Clips are whitened once
-    for all banks, which takes most of the time.
+    A clip is left out of the whitening, and of the references with all that was made of it, and with it the clips that
+    depend on it. Clips are whitened once for all banks, which takes most of the time.
 
     Parameters
     ----------
@@ -249,15 +255,21 @@ def left_out_distances(banks: Sequence[MemoryBank], training: TrainingVectors, *
     # Products this small gain nothing from threads, and threads that wait for a busy core cost ten times the whole.
     with one_blas_thread():
         for clip in range(start, len(training.vectors)):
-            embed = crossfit.without(clip)
+            left_out = training.left_out_with(clip)
+            is_alone = int(left_out.sum()) == 1
+            embed = crossfit.without(clip) if is_alone else crossfit.without_all(left_out)
             embedded, query = embed(clips), embed(queries[clip])
             for bank, found in zip(banks, distances, strict=True):
-                found[clip - start] = bank.distances_without(clip, embedded, query)
+                found[clip - start] = bank.distances_without(left_out, embedded, query)
     return distances
 
 
 def _distances(
-    references: Sequence[Array], settings: ScorerSettings, *, arrays: Mapping[str, NDArray[Any]] | None
+    references: Sequence[Array],
+    settings: ScorerSettings,
+    *,
+    arrays: Mapping[str, NDArray[Any]] | None,
+    most_left_out: int,
 ) -> list[Distance]:
     """Distance to each domain, learned from its references, or rebuilt from the arrays of a bank."""
     kind = DISTANCES[settings.distance]
@@ -268,9 +280,11 @@ def _distances(
         ]
         return [kind.from_arrays(here, learned, settings) for here, learned in zip(references, own, strict=True)]
     largest = max(range(len(references)), key=lambda domain: len(references[domain]))
-    to_largest = kind.from_references(references[largest], settings)
+    to_largest = kind.from_references(references[largest], settings, most_left_out=most_left_out)
     return [
-        to_largest if domain == largest else kind.from_references(here, settings, largest=to_largest)
+        to_largest
+        if domain == largest
+        else kind.from_references(here, settings, largest=to_largest, most_left_out=most_left_out)
         for domain, here in enumerate(references)
     ]
 

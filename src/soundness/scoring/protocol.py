@@ -38,6 +38,9 @@ class TrainingVectors:
         Number of features of each view, where a vector is several views of a clip, one after the other.
     n_bands
         Number of bands of the spectrum; a view of so many features has one value for each, in order. 0 without one.
+    dependent
+        True where two clips share sound, or are neighbours in time, so that one is left out with the other, shape
+        ``(clip, clip)``, symmetric and true on the diagonal; ``None`` where each clip is left out alone.
     """
 
     vectors: Array
@@ -47,6 +50,7 @@ class TrainingVectors:
     frame_covariances: Array | None = None
     view_sizes: tuple[int, ...] = ()
     n_bands: int = 0
+    dependent: NDArray[np.bool_] | None = None
 
     @classmethod
     def from_vectors(
@@ -56,6 +60,7 @@ class TrainingVectors:
         *,
         view_sizes: tuple[int, ...] = (),
         n_bands: int = 0,
+        dependent: NDArray[np.bool_] | None = None,
     ) -> Self:
         """Build from one vector of any kind for each clip, to use a scorer on its own.
 
@@ -65,7 +70,7 @@ class TrainingVectors:
             Shape ``(clip, feature)``.
         domains
             Index of each clip's domain from 0, shape ``(clip,)``; ``None`` where there is one.
-        view_sizes, n_bands
+        view_sizes, n_bands, dependent
             See `TrainingVectors`.
 
         Raises
@@ -88,6 +93,8 @@ class TrainingVectors:
         sizes = view_sizes or (vectors.shape[1],)
         if n_bands not in (0, *sizes):
             raise DataError(f"n_bands {n_bands}; expected 0, or the features of a view: {', '.join(map(str, sizes))}")
+        if dependent is not None and dependent.shape != (len(vectors), len(vectors)):
+            raise DataError(f"dependent of shape {dependent.shape}; expected {(len(vectors), len(vectors))}")
         return cls(
             vectors=vectors[:, None],
             own_conditions=np.zeros(len(vectors), np.int64),
@@ -95,6 +102,7 @@ class TrainingVectors:
             condition_domains=np.array([ANY_DOMAIN]),
             view_sizes=view_sizes,
             n_bands=n_bands,
+            dependent=dependent,
         )
 
     @property
@@ -107,6 +115,16 @@ class TrainingVectors:
         """Each clip under its own condition, shape ``(clip, feature)``."""
         return self.vectors[np.arange(len(self.vectors)), self.own_conditions]
 
+    @property
+    def most_left_out(self) -> int:
+        """Most clips that are left out at once."""
+        return 1 if self.dependent is None else int(self.dependent.sum(axis=1).max())
+
+    def left_out_with(self, clip: int) -> NDArray[np.bool_]:
+        """True for a clip and those that depend on it, shape ``(clip,)``."""
+        left_out: NDArray[np.bool_] = np.arange(len(self.vectors)) == clip
+        return left_out if self.dependent is None else left_out | self.dependent[clip]
+
     def subset(self, chosen: NDArray[np.bool_]) -> Self:
         """Clips where ``chosen``, shape ``(clip,)``, is true."""
         return replace(
@@ -114,6 +132,7 @@ class TrainingVectors:
             vectors=self.vectors[chosen],
             own_conditions=self.own_conditions[chosen],
             clip_domains=self.clip_domains[chosen],
+            dependent=None if self.dependent is None else self.dependent[np.ix_(chosen, chosen)],
         )
 
 

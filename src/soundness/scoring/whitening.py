@@ -11,7 +11,7 @@ Distances between the clips that a covariance was fitted on are too small. `Cros
 them, exactly, at the price of a product of a vector and a matrix: with the scatter :math:`T = U \Theta U^T`, a clip at
 :math:`v` from its domain's mean, :math:`n_d` clips in that domain and :math:`c = n_d / (n_d - 1)`, the scatter without
 the clip is :math:`T - c v v^T`; shrunk, it is diagonal in :math:`U` but for a term of rank one, whose inverse is that
-of Sherman and Morrison.
+of Sherman and Morrison. Several clips that depend on each other are left out together, by a fit to the others.
 """
 
 from collections.abc import Callable
@@ -58,7 +58,7 @@ def whitening_matrix(vectors: Array, domains: NDArray[np.int64], settings: Score
 
 
 class CrossFit:
-    """Whitening without one of the clips that it was fitted on.
+    """Whitening without one of the clips that it was fitted on, or without several.
 
     Parameters
     ----------
@@ -98,11 +98,24 @@ class CrossFit:
             return self._with_all
         others = np.arange(len(self._vectors)) != clip
         if self._settings.is_standardised:
-            return self._standardised(clip, others)
+            direction = self._centred[clip]
+            return self._standardised(self._products - self._gain(clip) * np.outer(direction, direction), others)
         shrinkage = _shrinkage(self._vectors[others], self._domains[others], self._settings)
         if shrinkage < self._settings.eigenvalue_floor:  # some eigenvalues may be floored: no such short cut
             return self._fitted(others)
         return self._downdated(clip, shrinkage)
+
+    def without_all(self, left_out: NDArray[np.bool_]) -> Embedding:
+        """Embedding of prepared vectors where several clips are left out, those of ``left_out``, shape ``(clip,)``."""
+        if self._settings.whitening == "none":
+            return lambda vectors: vectors
+        others = ~left_out
+        centred = _centred(self._vectors[others], self._domains[others])
+        if float(np.square(centred).sum()) <= _NO_VARIANCE * self._total:
+            return self._with_all
+        return (
+            self._standardised(centred.T @ centred, others) if self._settings.is_standardised else self._fitted(others)
+        )
 
     @cached_property
     def _with_all(self) -> Embedding:
@@ -121,10 +134,9 @@ class CrossFit:
         matrix = root if self._basis is None else self._basis.T @ root
         return lambda vectors: vectors @ matrix
 
-    def _standardised(self, clip: int, others: NDArray[np.bool_]) -> Embedding:
-        """Embedding by the covariance without the clip, less a product of rank one, in units of its deviations."""
-        domains, direction = self._domains[others], self._centred[clip]
-        products = self._products - self._gain(clip) * np.outer(direction, direction)
+    def _standardised(self, products: Array, others: NDArray[np.bool_]) -> Embedding:
+        """Embedding by the covariance of the other clips, the sum of whose products is given, in its deviations."""
+        domains = self._domains[others]
         squares = np.diag(products)
         if (squares <= _HARDLY_VARIES * np.diag(self._products)).any():
             return self._fitted(others)

@@ -134,6 +134,7 @@ def training_vectors(clips: MachineSpectrograms, fitted: Fitted) -> TrainingVect
         frame_covariances=fitted.frame_covariances,
         view_sizes=fitted.view_sizes,
         n_bands=fitted.n_bands,
+        dependent=clips.dependent,
     )
 
 

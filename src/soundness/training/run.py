@@ -38,6 +38,7 @@ from soundness.settings.system import SystemSettings
 from soundness.training.calibration import held_out_calibration, left_out_calibration, split_machine
 from soundness.training.clips import check_training_clips, noise_clips, normal_clips_of, read_machine, training_vectors
 from soundness.training.cutting import CutMachine, cut_machine
+from soundness.training.dependence import independent_clips
 from soundness.training.duration import forecast
 from soundness.training.labelling import Labeller
 from soundness.training.separation import decide_separation, read_separator
@@ -252,7 +253,10 @@ class _Run:
         paths = [self.out / f"{machine.machine_type}{SUFFIX}" for machine in group]
         if self.resumes and all(path.exists() for path in paths):
             return [load_detector(path) for path in paths]
-        read = [read_machine(machine, self._reader(), advance=self._advance(machine)) for machine in group]
+        read = [
+            independent_clips(read_machine(machine, self._reader(), advance=self._advance(machine)), self.settings)
+            for machine in group
+        ]
         clips = self.labeller.labelled(read, self._reader(), advance=self._advance)
         name = group[0].machine_type if self.settings.scope == "machine" else "shared"
         context = FitContext(

@@ -1,0 +1,63 @@
+"""Training clips that are not independent: copies are taken out, and what shares sound is left out together."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from soundness.data.datasets import FEWEST_TRAINING_CLIPS
+from soundness.errors import DataError
+from soundness.representations.protocol import MachineSpectrograms
+from soundness.screening.dependence import find_dependence, groups_of, limited
+from soundness.screening.sound_prints import sound_print
+from soundness.settings.system import SystemSettings
+from soundness.training.summary import domain_names
+
+__all__ = ["independent_clips"]
+
+
+def independent_clips(clips: MachineSpectrograms, settings: SystemSettings) -> MachineSpectrograms:
+    """Training clips without copies, with the dependence of the others on each other.
+
+    Parameters
+    ----------
+    clips
+        Training clips of a machine, as they were read.
+    settings
+        Settings of the system; with ``dependence="ignore"`` the clips stay as they are.
+
+    Raises
+    ------
+    SettingsError
+        If ``group_by`` cannot be used.
+    DataError
+        If too few recordings are left.
+    """
+    if settings.dependence == "ignore":
+        return clips
+    paths = [clip.path for clip in clips.clips]
+    found = find_dependence(
+        [sound_print(own.reference) for own in clips.spectrograms],
+        [path.name for path in paths],
+        kinds=[str(condition) for condition in clips.conditions],
+        groups=groups_of(paths, settings.group_by) if settings.group_by else None,
+    )
+    hop_seconds = settings.log_mel.hop_length / settings.audio.sample_rate
+    notes = list(found.notes([path.name for path in paths], kind="training clips", hop_seconds=hop_seconds))
+    if len(found.kept) < FEWEST_TRAINING_CLIPS:
+        raise DataError(
+            f"{paths[0].parent}: {len(found.kept)} recording(s) among {len(paths)} training clips, the others are "
+            f"copies; at least {FEWEST_TRAINING_CLIPS} are needed"
+        )
+    kept = clips.subset(found.kept.tolist())
+    common = found.common[np.ix_(found.kept, found.kept)]
+    dependent = common > 0.0
+    if (dependent == np.eye(len(dependent), dtype=np.bool_)).all():
+        return replace(kept, notes=(*kept.notes, *notes))
+    domains = domain_names(kept)
+    within = limited(dependent, np.array([domains.index(clip.domain or "") for clip in kept.clips]))
+    if (within != dependent).any():
+        notes.append(
+            "some clips depend on more than half of the others, of which the nearest are left out with them: p-values "
+            "may be too small; soundness calibrate with recordings of another day makes right ones"
+        )
+    return replace(kept, notes=(*kept.notes, *notes), dependent=within, counts=1.0 / common.sum(axis=1))

@@ -1,0 +1,87 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from soundness.errors import SettingsError
+from soundness.screening.dependence import find_dependence, groups_of, limited
+
+RNG = np.random.default_rng(0)
+N_FRAMES = 200
+
+
+def a_print(n_frames=N_FRAMES):
+    return RNG.choice(np.array([-1, 1], np.int8), size=(16, n_frames))
+
+
+def test_of_several_copies_the_one_with_the_shortest_name_is_kept():
+    own, other = a_print(), a_print()
+    names = ["x - Copy.wav", "y.wav", "x.wav", "x (1).flac"]
+    found = find_dependence([own, other, own, own[:, 1:]], names)
+    assert found.copy_of.tolist() == [2, 1, 2, 2]
+    assert found.kept.tolist() == [1, 2]
+    (note,) = found.notes(names, kind="training clips", hop_seconds=0.032)
+    assert note == ("2 of 4 training clips are copies of others (x - Copy.wav of x.wav): each recording counts once")
+
+
+def test_a_copy_under_another_condition_is_not_dropped_but_depends():
+    own = a_print()
+    found = find_dependence([own, own, a_print()], ["a", "b", "c"], kinds=["source", "target", "source"])
+    assert found.kept.tolist() == [0, 1, 2]
+    assert found.common.tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
+
+
+def test_overlapping_clips_depend_on_those_that_they_overlap():
+    long = a_print(500)
+    clips = [long[:, start : start + 200] for start in (0, 100, 200, 300)]
+    found = find_dependence(clips, list("abcd"))
+    apart = np.abs(np.subtract.outer(np.arange(4), np.arange(4)))
+    np.testing.assert_allclose(found.common, np.select([apart == 0, apart == 1], [1.0, 0.5]))
+    assert len(found.kept) == 4
+    (note,) = found.notes(list("abcd"), kind="clips", hop_seconds=0.1)
+    assert (
+        note
+        == "4 of 4 clips share sound with others (a and b have 10.0 s in common): clips that do are left out together"
+    )
+
+
+def test_independent_clips_give_no_note():
+    found = find_dependence([a_print() for _ in range(5)], list("abcde"))
+    assert (found.common == np.eye(5)).all()
+    assert list(found.notes(list("abcde"), kind="clips", hop_seconds=0.1)) == []
+
+
+@pytest.mark.parametrize(
+    ("group_by", "groups"),
+    [
+        ("prefix", ["rec1", "rec1", "rec2", "day", "x"]),
+        ("folder", ["m", "m", "m", "m", "n"]),
+        (r"rec\d", ["rec1", "rec1", "rec2", None, None]),
+        (r"_0*(\d+)", ["1", "2", "1", "7", None]),
+    ],
+)
+def test_groups_are_read_from_names(group_by, groups):
+    paths = [Path(name) for name in ("m/rec1_01.wav", "m/rec1_02.wav", "m/rec2_1.wav", "m/day_7.wav", "n/x.wav")]
+    if group_by == "folder":
+        paths.append(Path("k/y.wav"))
+        groups = [*groups, "k"]
+    assert groups_of(paths, group_by) == groups
+
+
+@pytest.mark.parametrize(("group_by", "message"), [("(", "no regular expression"), ("rec", "1 group")])
+def test_groups_that_cannot_be_left_out_are_refused(group_by, message):
+    with pytest.raises(SettingsError, match=message):
+        groups_of([Path(f"rec{index}.wav") for index in range(9)], group_by)
+
+
+def test_clips_of_a_group_depend_on_each_other():
+    found = find_dependence([a_print() for _ in range(4)], list("abcd"), groups=["1", "2", "1", None])
+    assert found.common.tolist() == [[1, 0, 1, 0], [0, 1, 0, 0], [1, 0, 1, 0], [0, 0, 0, 1]]
+
+
+def test_at_most_half_of_a_domain_is_left_out():
+    dependent = np.ones((6, 6), np.bool_)
+    within = limited(dependent, np.array([0, 0, 0, 0, 1, 1]))
+    assert within[0].tolist() == [True, True, False, False, True, True]
+    assert within[:4, :4].sum(axis=1).tolist() == [2, 2, 2, 2]
+    assert within[4].tolist() == [True, True, True, True, True, False]

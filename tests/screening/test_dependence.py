@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from soundness.errors import SettingsError
-from soundness.screening.dependence import find_dependence, groups_of, limited
+from soundness.screening.dependence import find_dependence, groups_of, independent_scores, limited
 
 RNG = np.random.default_rng(0)
 N_FRAMES = 200
@@ -85,3 +85,11 @@ def test_at_most_half_of_a_domain_is_left_out():
     assert within[0].tolist() == [True, True, False, False, True, True]
     assert within[:4, :4].sum(axis=1).tolist() == [2, 2, 2, 2]
     assert within[4].tolist() == [True, True, True, True, True, False]
+
+
+def test_dependent_scores_count_as_fewer_independent_ones():
+    scores = np.array([3.0, 1.0, 2.0, 6.0, 5.0, 4.0])
+    assert independent_scores(scores, np.ones(6)).tolist() == [1, 2, 3, 4, 5, 6]
+    assert independent_scores(scores, np.full(6, 0.5)).tolist() == [2, 4, 6]
+    assert independent_scores(scores, np.array([0.5, 1, 1, 1, 0.5, 1])).tolist() == [1, 2, 4, 5, 6]
+    assert independent_scores(scores, np.full(6, 0.1)).tolist() == [6]

@@ -38,7 +38,7 @@ def test_copies_count_once(tmp_path):
         if seed % 2 == 0:
             shutil.copy(path, path.with_name(f"{path.stem} - Copy.wav"))
         else:
-            write(path.with_name(f"{path.stem}.flac"), 0.5 * machine(seed))
+            write(path.with_name(f"{path.stem}_again.flac"), 0.5 * machine(seed))
     (path.with_name("n11 again.wav")).write_bytes(path.read_bytes())
     copied, alone = (train(tmp_path / name, tmp_path / f"{name}_run")[0] for name in ("pump", "alone"))
     assert "13 of 25 training clips are copies of others" in copied.summary.notes[0]

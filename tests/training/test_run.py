@@ -199,6 +199,9 @@ TESTED_ELSEWHERE = {
     "calibration",  # changes p-values: tested with the calibration
     "calibration_share",  # goes with it
     "pseudo_labels",  # needs clips without attributes: tested with the labelling
+    "dependence",  # needs copies: tested with the dependence
+    "group_by",  # goes with it
+    "calibration_blocks",  # needs an order in time: tested with the calibration
 }
 
 

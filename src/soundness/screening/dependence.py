@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from soundness.errors import SettingsError
 from soundness.screening.sound_prints import Match, SoundPrint, find_shared
 
-__all__ = ["Dependence", "find_dependence", "groups_of", "is_copy", "limited"]
+__all__ = ["Dependence", "find_dependence", "groups_of", "independent_scores", "is_copy", "limited"]
 
 _COPY_FRAMES = 4  # by which a container may delay the sound
 _COPY_SHARE = 0.9
@@ -175,4 +175,27 @@ def limited(dependent: NDArray[np.bool_], domains: NDArray[np.int64]) -> NDArray
         if len(beside) > most:
             farthest = beside[np.argsort(np.abs(beside - clip), kind="stable")[most:]]
             found[clip, farthest] = False
+    return found
+
+
+def independent_scores(scores: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scores of as many independent clips as dependent ones are worth: the upper end of each equal share of them.
+
+    Parameters
+    ----------
+    scores
+        Shape ``(clip,)``.
+    counts
+        Recordings that each clip counts as, at most 1, shape ``(clip,)``.
+
+    Returns
+    -------
+    NDArray
+        Ascending; the scores themselves where each clip counts as one.
+    """
+    order = np.argsort(scores, kind="stable")
+    n_independent = max(1, int(counts.sum() + 1e-6))
+    shares = np.cumsum(counts[order]) / counts.sum()
+    ends = np.searchsorted(shares, np.arange(1, n_independent + 1) / n_independent - 1e-9)
+    found: NDArray[np.float64] = scores[order][np.minimum(ends, len(scores) - 1)]
     return found

@@ -68,7 +68,8 @@ def sound_print(log_mel: NDArray[np.floating]) -> SoundPrint:
         weights[group, bands] = signs - signs.mean() if len(bands) > 1 else signs
     fine = _less_mean(weights @ log_mel.astype(np.float32))
     moves = np.abs(fine).max(axis=0) > _SMALLEST_DB
-    return (np.where(fine >= 0.0, 1, -1) * moves).astype(np.int8)
+    found: SoundPrint = (np.where(fine >= 0.0, 1, -1) * moves).astype(np.int8)
+    return found
 
 
 def find_shared(prints: Sequence[SoundPrint], others: Sequence[SoundPrint] | None = None) -> list[Match]:

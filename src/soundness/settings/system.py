@@ -151,13 +151,17 @@ class SystemSettings(StrictSettings):
     calibration: Literal["left-out", "held-out"] = "left-out"
     """Clips whose scores give threshold and p-values. ``left-out``: all training clips, each left out of memory bank
     and whitening, though not of a network; ``held-out``: clips that are kept out of the training."""
-    dependence: Literal["find", "ignore"] = "find"
+    dependence: Literal["find", "ignore"] = "ignore"
     """Training clips that are not independent. ``find``: copies of a recording count once, and clips that share sound
     are left out together; ``ignore``: each is taken as a recording of its own."""
     group_by: str = ""
     """Training clips that are left out together by their names, with ``dependence`` ``find``: ``folder``, ``prefix``
     (the name up to its last number), or a regular expression whose first group, or the whole of it, is the same text in
     the clips of a group; empty for none."""
+    calibration_blocks: Literal["auto", "off"] = "off"
+    """Order in time of the training clips, by their names or the times of their files. ``auto``: a clip is left out with
+    its neighbours in time and, where normal sound wanders, calibration is by clips that came later than those that they
+    are compared with; ``off``: the order does not matter."""
     calibration_share: float = Field(default=0.2, gt=0.0, lt=1.0)
     """Share of the training clips of each domain that is held out, where calibration is ``held-out``."""
 

@@ -1,6 +1,6 @@
 """Clips that calibrate a detector: training clips left out one by one, or held out of all training."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -10,11 +10,13 @@ from soundness.data.clips import Clip
 from soundness.data.datasets import Machine
 from soundness.detectors.reader import RecordingReader
 from soundness.errors import DataError
-from soundness.representations.protocol import Representation, network_plan
-from soundness.scoring.calibration import Calibration
+from soundness.representations.protocol import MachineSpectrograms, Representation, network_plan
+from soundness.scoring.calibration import Calibration, Origin
 from soundness.scoring.protocol import Scorer
+from soundness.screening.dependence import independent_scores
 from soundness.settings.system import SystemSettings
 from soundness.training.clips import read_machine
+from soundness.training.summary import domain_names
 
 __all__ = ["held_out_calibration", "left_out_calibration", "split_machine"]
 
@@ -62,9 +64,36 @@ def _chosen(machine: Machine, *, share: float, seed: int) -> tuple[Clip, ...]:
     return tuple(chosen)
 
 
-def left_out_calibration(scores: Mapping[str, NDArray[np.float64]], settings: SystemSettings) -> Calibration:
-    """Calibration by leave-one-out scores of each domain; a network, if there is one, was trained on the clips."""
-    return Calibration.from_scores(scores, origin="left-out" if network_plan(settings) is None else "trained-on")
+def left_out_calibration(
+    clips: MachineSpectrograms,
+    scores: NDArray[np.float64],
+    clip_domains: NDArray[np.int64],
+    settings: SystemSettings,
+) -> Calibration:
+    """Calibration by leave-one-out scores of each domain; a network, if there is one, was trained on the clips.
+
+    Parameters
+    ----------
+    clips
+        Training clips.
+    scores
+        Score of each clip, left out with all that depends on it, shape ``(clip,)``.
+    clip_domains
+        Index of each clip's domain in `soundness.training.summary.domain_names`, shape ``(clip,)``.
+    settings
+        Settings of the system.
+    """
+    by_domain, notes = {}, []
+    for index, name in enumerate(domain_names(clips)):
+        here = clip_domains == index
+        by_domain[name] = scores[here]
+        if clips.counts is not None:
+            by_domain[name] = independent_scores(scores[here], clips.counts[here])
+        if (n_independent := len(by_domain[name])) < here.sum():
+            notes.append(f"{here.sum()} {name or 'normal'} clips that share sound or a group count as {n_independent}")
+    origin: Origin = "left-out" if network_plan(settings) is None else "trained-on"
+    calibration = Calibration.from_scores(by_domain, origin=origin)
+    return replace(calibration, notes=(*calibration.notes, *notes))
 
 
 def held_out_calibration(

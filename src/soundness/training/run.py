@@ -42,7 +42,7 @@ from soundness.training.dependence import independent_clips
 from soundness.training.duration import forecast
 from soundness.training.labelling import Labeller
 from soundness.training.separation import decide_separation, read_separator
-from soundness.training.summary import domain_names, summarize, training_notes
+from soundness.training.summary import summarize, training_notes
 
 if TYPE_CHECKING:  # loads PyTorch
     from soundness.representations.network_cache import NetworkCache
@@ -323,10 +323,7 @@ class _Run:
         self, clips: MachineSpectrograms, fitted: Fitted, scorer: Scorer, vectors: TrainingVectors
     ) -> Calibration:
         if self.settings.calibration == "left-out":
-            scores = scorer.left_out_scores()
-            names = enumerate(domain_names(clips))
-            by_domain = {name: scores[vectors.clip_domains == index] for index, name in names}
-            return left_out_calibration(by_domain, self.settings)
+            return left_out_calibration(clips, scorer.left_out_scores(), vectors.clip_domains, self.settings)
         machine = self.held_out[clips.machine_type]
         return held_out_calibration(
             machine, fitted.representation, scorer, self._reader(), advance=self._advance(machine)

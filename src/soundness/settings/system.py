@@ -159,9 +159,9 @@ class SystemSettings(StrictSettings):
     (the name up to its last number), or a regular expression whose first group, or the whole of it, is the same text in
     the clips of a group; empty for none."""
     calibration_blocks: Literal["auto", "off"] = "off"
-    """Order in time of the training clips, by their names or the times of their files. ``auto``: a clip is left out with
-    its neighbours in time and, where normal sound wanders, calibration is by clips that came later than those that they
-    are compared with; ``off``: the order does not matter."""
+    """Order in time of the training clips, by their names or the times of their files. ``auto``: where normal sound
+    wanders, calibration is by clips that came later than those that they are compared with; ``off``: the order does not
+    matter."""
     calibration_share: float = Field(default=0.2, gt=0.0, lt=1.0)
     """Share of the training clips of each domain that is held out, where calibration is ``held-out``."""
 

@@ -2,9 +2,10 @@
 
 import re
 
+import numpy as np
 import pytest
 
-from soundness.reports.svg_charts import line_chart, roc_chart, score_chart
+from soundness.reports.svg_charts import line_chart, roc_chart, score_chart, time_chart
 
 
 def test_bars_are_as_high_as_the_clips_are_many():
@@ -24,6 +25,26 @@ def test_a_threshold_beyond_the_scores_is_not_drawn_and_equal_scores_are_no_trou
     chart = score_chart({"all": [2.0, 2.0]}, span=(2.0, 2.0), threshold=9.0, title="")
     assert "threshold" not in chart
     assert "nan" not in chart
+
+
+@pytest.mark.parametrize("threshold", [0.501, 0.9, 0.05])
+def test_a_bar_lies_on_one_side_of_the_threshold(threshold):
+    rng = np.random.default_rng(0)
+    values = np.concatenate([rng.uniform(0, 1, 200), [threshold, np.nextafter(threshold, 2), threshold - 1e-9]])
+    chart = score_chart({"all": values}, span=(0.0, 1.0), threshold=threshold, title="")
+    line = float(re.search(r'class="threshold" points="([\d.]+)', chart)[1])
+    bars = re.findall(r"M([\d.]+),([\d.]+)V([\d.]+)H([\d.]+)", re.search(r'class="bars all" d="([^"]*)"', chart)[1])
+    assert not [left for left, _, _, right in bars if float(left) < line < float(right)]
+    right = sum(float(base) - float(top) for left, base, top, _ in bars if float(left) >= line)
+    total = sum(float(base) - float(top) for _, base, top, _ in bars)
+    assert right / total == pytest.approx((values > threshold).mean(), abs=0.01)
+
+
+def test_dots_over_time_lie_at_their_times_and_those_above_the_threshold_have_another_colour():
+    chart = time_chart([0.0, 50.0, 100.0], [1.0, 3.0, 2.0], threshold=2.5, ends=("monday", "friday"), title="x")
+    assert re.findall(r'class="dots anomaly" d="M([\d.]+),', chart) == ["175.0"]
+    assert [float(x) for x in re.findall(r"M([\d.]+),[\d.]+h0", chart)] == [40.0, 310.0, 175.0]
+    assert "monday" in chart
 
 
 def test_curves_lie_where_their_points_are():

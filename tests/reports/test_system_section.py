@@ -15,7 +15,7 @@ def test_a_system_is_shown_with_training_and_settings(runs, system):
     heading, row = part.training
     cells = dict(zip(heading, row, strict=True))
     assert cells["machine"] == "fan"
-    assert bool(cells["parameters"]) == (system == "conditional")
+    assert bool(cells.get("parameters")) == (system == "conditional")
     assert len(part.losses) == (1 if system == "conditional" else 0)
     settings = dict(part.settings)
     assert settings["log_mel.n_mels"] == "16"

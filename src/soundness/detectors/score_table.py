@@ -1,16 +1,19 @@
 """Table of scored recordings for a person: verdict and reason of each, and a summary of each machine."""
 
+import csv
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from soundness.atomic_files import RowFile
+from soundness.atomic_files import RowFile, open_text
 from soundness.detectors.protocol import Verdict, WindowScore
+from soundness.errors import ScoresError
 
 __all__ = [
     "SCORE_TABLE_FILE",
+    "VERDICTS",
     "WINDOW_TABLE_FILE",
     "MachineVerdicts",
     "ScoreRow",
@@ -18,11 +21,14 @@ __all__ = [
     "WindowTable",
     "against_threshold",
     "machine_verdicts",
+    "read_score_table",
     "recorded_at",
 ]
 
 SCORE_TABLE_FILE = "scores.csv"
 WINDOW_TABLE_FILE = "windows.csv"
+
+VERDICTS: tuple[Verdict, ...] = ("anomalous", "normal", "cannot tell")
 
 _COLUMNS = ("path", "machine", "time", "score", "p_value", "threshold", "verdict", "reason")
 _WINDOW_COLUMNS = ("path", "start_seconds", "seconds", "score", "p_value", "anomalous")
@@ -143,6 +149,26 @@ class WindowTable:
             self._file.complete()
 
 
+def read_score_table(folder: Path) -> list[ScoreRow]:
+    """Read ``scores.csv`` of a folder of scores; nothing where there is none, or a file of other columns.
+
+    Raises
+    ------
+    ScoresError
+        If the file cannot be read, or a row is none of `ScoreTable`.
+    """
+    file = folder / SCORE_TABLE_FILE
+    if not file.exists():
+        return []
+    try:
+        with open_text(file, mode="r") as stream:
+            rows = csv.DictReader(stream)
+            is_table = set(_COLUMNS) <= set(rows.fieldnames or ())  # else somebody else's file of this name
+            return [_read_row(row) for row in rows] if is_table else []
+    except (OSError, csv.Error, ValueError) as error:
+        raise ScoresError(f"{file}: cannot be read as a table of scores: {error}") from None
+
+
 def machine_verdicts(rows: Iterable[ScoreRow]) -> list[MachineVerdicts]:
     """Verdicts by machine, in the order in which machines come first."""
     machines: dict[str, list[ScoreRow]] = {}
@@ -166,6 +192,23 @@ def recorded_at(path: Path) -> str:
         return datetime.fromtimestamp(changed).astimezone().isoformat(timespec="seconds")
     except (OSError, OverflowError, ValueError):  # not there, or a time that no calendar has
         return ""
+
+
+def _read_row(row: dict[str, str]) -> ScoreRow:
+    numbers = {name: float(row[name]) if row[name] else None for name in ("score", "p_value", "threshold")}
+    verdict = next((one for one in VERDICTS if one == row["verdict"]), None)
+    if verdict is None:
+        raise ValueError(f"expected a verdict, got {row['verdict']!r}")
+    return ScoreRow(
+        path=Path(row["path"]),
+        machine=row["machine"],
+        time=row["time"],
+        anomaly_score=numbers["score"],
+        p_value=numbers["p_value"],
+        threshold=numbers["threshold"],
+        verdict=verdict,
+        reason=row["reason"],
+    )
 
 
 def _verdicts(machine: str, rows: Sequence[ScoreRow]) -> MachineVerdicts:

@@ -38,6 +38,8 @@ class Verdict:
     grade: str
     sentences: tuple[str, ...]
     facts: tuple[tuple[str, str], ...]
+    is_known: bool = True
+    """False where no labels grade the scores."""
 
 
 def run_verdict(detectors: Mapping[str, Detector], evaluation: Evaluation | None) -> Verdict:
@@ -49,7 +51,7 @@ def run_verdict(detectors: Mapping[str, Detector], evaluation: Evaluation | None
     if evaluation is None or evaluation.score is None:
         trained = f"{count(len(detectors), 'detector')} trained on {count(n_clips, 'normal clip')}."
         rest = "Their quality is not known yet: it takes scores of labelled clips."
-        return Verdict("Not yet evaluated", (trained, rest), facts)
+        return Verdict("Not yet evaluated", (trained, rest), facts, is_known=False)
     return Verdict(
         _grade(evaluation.score),
         (

@@ -11,6 +11,7 @@ from soundness.aliases import PathLike, Progress
 from soundness.atomic_files import write_whole
 from soundness.benchmarking.results import BenchmarkResult, place_of
 from soundness.detectors.saving import load
+from soundness.detectors.score_table import read_score_table
 from soundness.errors import DataError, OutputError, ScoresError
 from soundness.evaluation.labelled_scores import read_labelled
 from soundness.evaluation.results import evaluate
@@ -19,6 +20,7 @@ from soundness.evaluation.truth import is_evaluator_truth
 from soundness.extras import check_extra
 from soundness.reports.pages import render_page
 from soundness.reports.players import NO_RECORDINGS, Recordings, find_recordings
+from soundness.reports.recording_rows import Links, find_explanations
 from soundness.reports.report_tables import (
     benchmark_verdict,
     count,
@@ -116,7 +118,10 @@ def report(
     if out.suffix.lower() not in (".html", ".htm"):
         raise OutputError(f"{out}: a page's file ends in .html; anything else there would be replaced by it")
     places = _Places(truth, data)
-    page = _benchmark_page(folder, places, progress) if is_benchmark else _run_page(folder, scores, places)
+    links = find_explanations(out)
+    page = (
+        _benchmark_page(folder, places, links, progress) if is_benchmark else _run_page(folder, scores, places, links)
+    )
     anchors = {system.name: system.anchor for system in page["systems"]}
     time = datetime.now().astimezone().strftime("%d %B %Y, %H:%M")
     write_whole(out, render_page("report.html", **page, anchors=anchors, time=time))
@@ -152,7 +157,7 @@ class _Places:
         return NO_RECORDINGS, None
 
 
-def _run_page(run: Path, scores: Path | None, places: _Places) -> dict[str, Any]:
+def _run_page(run: Path, scores: Path | None, places: _Places, links: Links) -> dict[str, Any]:
     detectors = load(run)
     lacking = [name for name in read_identity(run / _RUN_FILE)["machine_types"] if name not in detectors]
     missing = [f"{name}: its training was not finished" for name in lacking]
@@ -160,7 +165,7 @@ def _run_page(run: Path, scores: Path | None, places: _Places) -> dict[str, Any]
     if scores is None:
         missing.append("no scores: --scores names the folder that soundness score wrote")
     else:
-        scored = _scored(scores, places.truth, missing)
+        scored = _scored(scores, places.truth, links, missing)
         recordings, data = places.recordings(missing)
     trained = Trained(run, detectors)
     system, problems = system_part(trained, scored, recordings, has_players=True)
@@ -168,6 +173,7 @@ def _run_page(run: Path, scores: Path | None, places: _Places) -> dict[str, Any]
     return {
         **dict.fromkeys(("summary", "heat", "heat_machines", "details"), ()),
         "kind": "training",
+        "counts": system.counts if scored.machines else {},
         "title": f"{system.name} on {count(len(detectors), 'machine')}",
         "folder": str(run),
         "verdict": run_verdict(detectors, scored.evaluation),
@@ -180,7 +186,7 @@ def _run_page(run: Path, scores: Path | None, places: _Places) -> dict[str, Any]
     }
 
 
-def _benchmark_page(out: Path, places: _Places, progress: Progress | None) -> dict[str, Any]:
+def _benchmark_page(out: Path, places: _Places, links: Links, progress: Progress | None) -> dict[str, Any]:
     result = _read_result(out / _RESULTS_FILE)
     missing = [f"failed: {failure}" for failure in result.failures]
     recordings, data = places.recordings(missing, Path(result.data))
@@ -190,6 +196,7 @@ def _benchmark_page(out: Path, places: _Places, progress: Progress | None) -> di
     ranked = result.ranked
     page: dict[str, Any] = {
         "kind": "benchmark",
+        "counts": {},
         "title": f"{count(len(ranked), 'system')} on {count(len(result.machine_types), 'machine')}",
         "folder": str(out),
         "verdict": benchmark_verdict(result),
@@ -206,7 +213,8 @@ def _benchmark_page(out: Path, places: _Places, progress: Progress | None) -> di
         measured = next(one for one in result.measured if one.system == name)
         run, folder = (place_of(out, kind, name, measured.seed) for kind in ("runs", "scores"))
         trained = Trained(run, load(run), shared=out / "separators")
-        scored = Scored(read_scores(folder), read_labelled(folder, truth=truth), measured.evaluation)
+        labelled, table = read_labelled(folder, truth=truth), read_score_table(folder)
+        scored = Scored(read_scores(folder), labelled, measured.evaluation, table, links)
         system, problems = system_part(trained, scored, recordings, has_players=number == 0)
         page["systems"].append(system)
         if number == 0:  # data and versions are the same for all
@@ -229,13 +237,13 @@ def _read_result(file: Path) -> BenchmarkResult:
     return result
 
 
-def _scored(folder: Path, truth: Path | None, missing: list[str]) -> Scored:
+def _scored(folder: Path, truth: Path | None, links: Links, missing: list[str]) -> Scored:
     """Scores with labels and figures, if there are any; otherwise `missing` gets a line."""
-    labelled = read_labelled(folder, truth=truth)
+    labelled, table = read_labelled(folder, truth=truth), read_score_table(folder)
     if not labelled.clips:
         missing.append(f"{folder}: no labels, so neither figures nor ROC; --truth names a folder that has them")
-        return Scored(read_scores(folder), labelled, None)
-    return Scored(read_scores(folder), labelled, evaluate(folder, truth=truth))
+        return Scored(read_scores(folder), labelled, None, table, links)
+    return Scored(read_scores(folder), labelled, evaluate(folder, truth=truth), table, links)
 
 
 def _not_found(scored: Scored, recordings: Recordings) -> list[str]:

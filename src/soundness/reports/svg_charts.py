@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from soundness.aliases import Array
 
-__all__ = ["line_chart", "roc_chart", "score_chart"]
+__all__ = ["line_chart", "roc_chart", "score_chart", "time_chart"]
 
 _N_BARS = 28
 _WIDTH, _HEIGHT = 320, 180  # about the size on a phone, so that letters keep their size
@@ -77,8 +77,9 @@ def score_chart(
         Description for screen readers.
     """
     low, high = span if span[1] > span[0] else (span[0] - 0.5, span[0] + 0.5)
-    edges = np.linspace(low, high, _N_BARS + 1)
-    counts = {label: np.histogram(np.clip(values, low, high), bins=edges)[0] for label, values in scores.items()}
+    edges = _edges(low, high, threshold)
+    low, high = float(edges[0]), float(edges[-1])
+    counts = {label: _counts(values, edges) for label, values in scores.items()}
     up = max([1, *(int(count.max()) for label, count in counts.items() if label != "anomaly")])
     down = int(counts["anomaly"].max()) if "anomaly" in counts else 0
     frame = _Frame((low, high), (-down, up))
@@ -131,6 +132,58 @@ def line_chart(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, 
     x_ticks = [(float(value), f"{value:,.0f}") for value in frame.x_range]
     y_ticks = [(float(value), f"{value:.3g}") for value in np.linspace(*frame.y_range, 3)]
     return frame.svg([*parts, frame.ticks(x_ticks, y_ticks, x_title)], title)
+
+
+def time_chart(
+    times: Sequence[float], scores: Sequence[float], *, threshold: float | None, ends: tuple[str, str], title: str
+) -> Markup:
+    """Draw scores over time, those above the threshold in another colour.
+
+    Parameters
+    ----------
+    times, scores
+        Time of each recording in seconds, and its score.
+    threshold
+        Score above which a recording is anomalous; ``None`` where it is not known.
+    ends
+        First and last time in words.
+    title
+        Description, as in `score_chart`.
+    """
+    limits = [] if threshold is None else [threshold]
+    low, high = _spread(np.array([min(0.0, *scores), *scores, *limits]))
+    first, last = _spread(np.array(times))
+    frame = _Frame((first, last), (low, high + 0.05 * (high - low)))
+    parts = [frame.line((first, last), (low, low), "axis")]
+    if threshold is not None:
+        parts.append(frame.line((first, last), (threshold, threshold), "threshold"))
+    is_above = [threshold is not None and score > threshold for score in scores]
+    for label, wanted in (("normal", False), ("anomaly", True)):
+        dots = "".join(
+            f"M{x:.1f},{y:.1f}h0"
+            for x, y, above in zip(frame.x(times), frame.y(scores), is_above, strict=True)
+            if above == wanted
+        )
+        parts.append(Markup('<path class="dots {}" d="{}"/>').format(label, dots or "M0,0"))
+    xs = [(first + 0.1 * (last - first), ends[0]), (last - 0.1 * (last - first), ends[1])]
+    return frame.svg([*parts, frame.ticks(xs, [(low, f"{low:.3g}"), (high, f"{high:.3g}")], "time")], title)
+
+
+def _edges(low: float, high: float, threshold: float | None) -> Array:
+    """Edges of the bars, one of which is the threshold, so that no bar has clips of both its sides."""
+    if threshold is None or not low < threshold < high:
+        return np.linspace(low, high, _N_BARS + 1)
+    width = (high - low) / _N_BARS
+    n_below, n_above = int(np.ceil((threshold - low) / width)), int(np.ceil((high - threshold) / width))
+    edges: Array = threshold + width * np.arange(-n_below, n_above + 1, dtype=np.float64)
+    return edges
+
+
+def _counts(values: ArrayLike, edges: Array) -> NDArray[np.int64]:
+    """Clips of each bar; its right edge belongs to it, for a score that equals the threshold is normal."""
+    inside = np.clip(np.asarray(values, np.float64), edges[0], edges[-1])
+    places = np.clip(np.searchsorted(edges, inside, side="left") - 1, 0, len(edges) - 2)
+    return np.bincount(places, minlength=len(edges) - 1).astype(np.int64)
 
 
 def _bars(frame: _Frame, edges: Array, counts: NDArray[np.int64], label: str) -> Markup:

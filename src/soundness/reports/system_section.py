@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,21 +12,26 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from soundness.detectors.detector import Detector
+from soundness.detectors.protocol import Verdict
+from soundness.detectors.score_table import VERDICTS, ScoreRow
 from soundness.evaluation.labelled_scores import LabelledScores
 from soundness.evaluation.metrics import roc_auc, roc_curve
 from soundness.evaluation.results import FIGURE_TITLES, Evaluation
 from soundness.evaluation.score_files import MachineScores
 from soundness.evaluation.year_metrics import Figures, LabelledClips
 from soundness.reports.players import Player, Recordings, add_sound, extreme_clips, n_players
+from soundness.reports.recording_rows import Links, MachineRecordings, machine_recordings
 from soundness.reports.svg_charts import line_chart, roc_chart, score_chart
 from soundness.sealed_files import SUFFIX
 from soundness.separation.saving import load_separator
+from soundness.tables import split_constant
 
 if TYPE_CHECKING:  # loads PyTorch
     from soundness.separation.separator import Separator
 
 __all__ = ["NOTHING_SCORED", "LossCurve", "MachinePart", "Scored", "SystemPart", "Trained", "system_part"]
 
+_MOST_PLAYED = 24  # machines with recordings to play
 _SHARE_ON_THE_AXIS = 85  # per cent of the clips; those with higher scores share the last bar
 
 
@@ -56,6 +61,10 @@ class Scored:
     machines: Sequence[MachineScores]
     labelled: LabelledScores | None
     evaluation: Evaluation | None
+    table: Sequence[ScoreRow] = ()
+    """Rows of ``scores.csv``."""
+    links: Links = field(default_factory=dict)
+    """Explanations of recordings."""
 
     def clips_of(self, scores: MachineScores) -> LabelledClips | None:
         """Labelled clips of a machine and section."""
@@ -86,8 +95,19 @@ class MachinePart:
     panels: tuple[tuple[str, Markup], ...]
     roc: Markup | None
     roc_lines: tuple[str, ...]
+    recordings: MachineRecordings
     highest: tuple[Player, ...]
     lowest: tuple[Player, ...]
+
+    @property
+    def anchor(self) -> str:
+        """Identifier within the section of a system."""
+        return anchor_of(self.name)
+
+    @property
+    def n_anomalous(self) -> int:
+        """Number of anomalous recordings."""
+        return self.recordings.counts["anomalous"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +127,15 @@ class SystemPart:
     seed: int
     training: tuple[tuple[str, ...], ...]
     """A table; the first row is the heading."""
+    training_constants: tuple[tuple[str, str], ...]
+    """Columns that are the same for all machines, and what they say."""
     losses: tuple[LossCurve, ...]
     separator: tuple[tuple[str, ...], ...]
     separator_notes: tuple[str, ...]
     machines: tuple[MachinePart, ...]
     settings: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
+    has_labels: bool
 
     @property
     def has_sounds(self) -> bool:
@@ -122,7 +145,17 @@ class SystemPart:
     @property
     def anchor(self) -> str:
         """Identifier within the page."""
-        return "system-" + "".join(letter if letter.isalnum() else "-" for letter in self.name)
+        return f"system-{anchor_of(self.name)}"
+
+    @property
+    def counts(self) -> dict[Verdict, int]:
+        """Number of recordings by verdict, of all machines."""
+        return {verdict: sum(one.recordings.counts[verdict] for one in self.machines) for verdict in VERDICTS}
+
+
+def anchor_of(name: str) -> str:
+    """Name as a part of an identifier of a page."""
+    return "".join(letter if letter.isalnum() else "-" for letter in name)
 
 
 def system_part(
@@ -143,23 +176,36 @@ def system_part(
     """
     first = next(iter(trained.detectors.values()))
     machines, problems = [], []
+    played = _machines_with_players(scored.machines) if has_players else set()
     for one in scored.machines:
-        part, lines = _machine_part(one, scored, trained.detectors.get(one.machine_type), recordings, has_players)
+        is_played = (one.machine_type, one.section) in played
+        part, lines = _machine_part(one, scored, trained.detectors.get(one.machine_type), recordings, is_played)
         machines.append(part)
         problems += lines
     separators = _separators_of(trained)
+    training, constants = split_constant(list(_training_rows(trained.detectors)))
     system = SystemPart(
         name=first.settings.name,
         seed=first.summary.seed,
-        training=tuple(_training_rows(trained.detectors)),
+        training=tuple(training),
+        training_constants=constants,
         losses=_losses(trained.run),
         separator=next((tuple(rows) for one in separators if (rows := one.improvement_rows())), ()),
         separator_notes=tuple(note for one in separators for note in (str(one), *one.summary.notes)),
         machines=tuple(machines),
+        has_labels=scored.labelled is not None and bool(scored.labelled.clips),
         settings=tuple(_flat(first.settings.model_dump(mode="json"))),
         notes=(*_notes(trained.detectors), *(scored.evaluation.notes if scored.evaluation is not None else ())),
     )
     return system, problems
+
+
+def _machines_with_players(machines: Sequence[MachineScores]) -> set[tuple[str, str]]:
+    """Machines and sections whose recordings can be played: those with the most anomalous ones."""
+    counts = {
+        (one.machine_type, one.section): 0 if one.decisions is None else int(one.decisions.sum()) for one in machines
+    }
+    return set(sorted(counts, key=lambda key: -counts[key])[:_MOST_PLAYED])
 
 
 def _machine_part(
@@ -186,6 +232,7 @@ def _machine_part(
         panels=tuple(_panels(scores, clips, None if detector is None else detector.threshold.value)),
         roc=_roc(clips),
         roc_lines=tuple(_curves(clips)),
+        recordings=machine_recordings(scores, scored.table, clips, links=scored.links),
         highest=tuple(highest),
         lowest=tuple(lowest),
     )

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from folders import touch
 from scored import FAN, without_labels, write, write_dataset, write_evaluator_truth
 from soundness.errors import ScoresError
+from soundness.evaluation.labelled_scores import read_labelled
 from soundness.evaluation.results import evaluate
 from soundness.evaluation.score_files import ClipScore, write_scores
 
@@ -66,3 +68,18 @@ def test_scores_and_truth_of_one_machine_each_belong_together_whatever_their_nam
     evaluation = evaluate(tmp_path / "scores", truth=tmp_path / "held out")
     assert evaluation.machines[0].figures.auc == 0.5
     assert any("compared with the truth of held out" in note for note in evaluation.notes)
+
+
+def test_recordings_of_one_name_in_two_folders_keep_their_own_labels(tmp_path):
+    touch(tmp_path / "fan", "normal/n.wav", "test/d1/x.wav", "test/d2/x.wav", "test/d1/y.wav")
+    touch(tmp_path / "data" / "fan", "normal/n.wav", "good/d1/x.wav", "faulty/d2/x.wav", "faulty/d1/y.wav")
+    truth = tmp_path / "data" / "fan"
+    names = ("faulty/d2/x.wav", "y.wav")
+    write_scores(tmp_path / "s", "fan", "section_00", [ClipScore(name, float(i), 0) for i, name in enumerate(names)])
+    (clips,) = read_labelled(tmp_path / "s", truth=truth).clips
+    assert list(clips.is_anomaly) == [True, True]
+    touch(tmp_path / "pump", "normal/n.wav", "test/good/x.wav", "test/bad/x.wav")
+    names = ("good/x.wav", "bad/x.wav")
+    write_scores(tmp_path / "p", "pump", "section_00", [ClipScore(name, float(i), 0) for i, name in enumerate(names)])
+    (clips,) = read_labelled(tmp_path / "p", truth=tmp_path / "pump").clips
+    assert list(clips.is_anomaly) == [False, True]

@@ -289,3 +289,37 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         ScoreWriter(tmp_path / "file")
     with pytest.raises(OutputError, match=r"anomaly_score|decision_result"):
         write_scores(tmp_path / "file", "fan", "section_00", [])
+
+
+BASELINE_NAMES = (
+    "anomaly_score_DCASE2025T2fan_section_00_test_seed13711_id(0_)_Eval.csv",
+    "anomaly_score_DCASE2023T2fan_section_00_test_seed13711_id(0_).csv",
+    "anomaly_score_fan_section_00_test.csv",
+    "anomaly_score_fan_section_00.csv",
+)
+
+
+@pytest.mark.parametrize("name", BASELINE_NAMES)
+def test_files_of_the_challenges_own_baseline_are_read(tmp_path, name):
+    (tmp_path / name).write_text("a.wav,0.5\nb.wav,1.5\n")
+    (tmp_path / name.replace("anomaly_score", "decision_result")).write_text("a.wav,0\nb.wav,1\n")
+    (scores,) = read_scores(tmp_path)
+    assert (scores.machine_type, scores.section, scores.file_names) == ("fan", "section_00", ("a.wav", "b.wav"))
+    assert list(scores.decisions) == [0, 1]
+
+
+def test_two_seeds_of_the_baseline_are_refused_by_name(tmp_path):
+    for seed in (1, 2):
+        (tmp_path / f"anomaly_score_DCASE2025T2fan_section_00_test_seed{seed}_id(0_).csv").write_text("a.wav,0.5\n")
+    with pytest.raises(ScoresError, match=r"seed2.*: expected one file of fan section_00, beside .*seed1"):
+        read_scores(tmp_path)
+
+
+def test_decimal_commas_are_understood_and_a_line_that_is_not_is_named(tmp_path):
+    path = tmp_path / "anomaly_score_fan_section_00_test.csv"
+    path.write_text("a.wav;0,716\nb.wav;-1,5\n")
+    assert list(read_scores(tmp_path)[0].anomaly_scores) == [0.716, -1.5]
+    for text, line in (("a.wav;0,716\nb.wav;1.234,5\n", 2), ("a.wav,0,716\n", 1), ("name;score\na.wav;1\n", 1)):
+        path.write_text(text)
+        with pytest.raises(ScoresError, match=rf"_test\.csv:{line}: expected"):
+            read_scores(tmp_path)

@@ -12,6 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
+from soundness.plain_text import printable
+
 __all__ = ["ProgressBars", "elided", "log_lines", "say", "say_verdict", "show_lines", "show_table", "warn"]
 
 _WIDTH_OF_A_FILE = 200
@@ -21,18 +23,18 @@ _VERDICT_STYLES = {"anomalous": "bold red", "normal": "green", "cannot tell": "b
 
 def say(message: str) -> None:
     """Print a line of results."""
-    _console(stderr=False).print(message, highlight=False, markup=False, soft_wrap=True)
+    _console(stderr=False).print(printable(message), highlight=False, markup=False, soft_wrap=True)
 
 
 def warn(message: str) -> None:
     """Print a line that is not a result."""
-    _console(stderr=True).print(message, highlight=False, markup=False, soft_wrap=True)
+    _console(stderr=True).print(printable(message), highlight=False, markup=False, soft_wrap=True)
 
 
 def say_verdict(verdict: str, text: str) -> None:
     """Print a line of results that begins with a verdict: a word in capitals, in colour on a terminal."""
     word = Text(f"{verdict.upper():11}  ", style=_VERDICT_STYLES[verdict])
-    _console(stderr=False).print(word + Text(text), highlight=False, soft_wrap=True)
+    _console(stderr=False).print(word + Text(printable(text)), highlight=False, soft_wrap=True)
 
 
 def elided(text: str, width: int) -> str:
@@ -67,11 +69,11 @@ def show_table(title: str, rows: Sequence[Sequence[str]], *, n_left: int = 1) ->
         Number of columns that are aligned to the left; the others hold numbers.
     """
     kept = [index for index, column in enumerate(zip(*rows[1:], strict=True)) if any(column)] or [0]
-    table = Table(title=Text(title), title_justify="left", header_style="bold")
+    table = Table(title=Text(printable(title)), title_justify="left", header_style="bold")
     for index in kept:
         table.add_column(rows[0][index], justify="left" if index < n_left else "right", overflow="fold")
     for row in rows[1:]:
-        table.add_row(*(Text(row[index]) for index in kept))
+        table.add_row(*(Text(printable(row[index])) for index in kept))
     _console(stderr=False).print(table)
 
 

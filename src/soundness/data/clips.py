@@ -2,13 +2,16 @@
 
 import csv
 import re
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from soundness.audio.formats import KNOWN_SUFFIXES
+from soundness.data.csv_tables import read_rows
 from soundness.errors import DataError
+from soundness.plain_text import printable
 
 __all__ = [
     "DOMAINS",
@@ -21,11 +24,13 @@ __all__ = [
     "Split",
     "SupplementalKind",
     "clip_key",
+    "clip_keys",
     "clock",
     "condition_of",
     "describe_clip",
     "parse_name",
     "read_attributes",
+    "same_key",
     "supplemental_kind",
 ]
 
@@ -159,6 +164,26 @@ def clip_key(file_name: str) -> str:
     return path.stem if path.suffix.lower() in KNOWN_SUFFIXES else path.name
 
 
+def clip_keys(file_names: Iterable[str]) -> list[str]:
+    """Keys of several clips: that of `clip_key` where it is a clip's own, else the path without the suffix."""
+    names = list(file_names)
+    keys = [clip_key(name) for name in names]
+    counts = Counter(keys)
+    return [key if counts[key] == 1 else _path_key(name) for name, key in zip(names, keys, strict=True)]
+
+
+def same_key(key: str, keys: Collection[str]) -> str | None:
+    """The one of several keys that means the same clip: the key, or a path that ends as it does; ``None`` without."""
+    if key in keys:
+        return key
+    found = [other for other in keys if key.endswith(f"/{other}") or other.endswith(f"/{key}")] if "/" in key else []
+    return found[0] if len(found) == 1 else None
+
+
+def _path_key(name: str) -> str:
+    return (PurePosixPath(name.replace("\\", "/")).parent / clip_key(name)).as_posix()
+
+
 def parse_name(stem: str) -> NameParts | None:
     """Parse a file name of the challenge, of any year from 2020 to 2026.
 
@@ -238,19 +263,18 @@ def read_attributes(path: Path) -> dict[str, str]:
         If the file cannot be read, or has no column ``file_name``.
     """
     try:
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            table = csv.DictReader(file)
-            if "file_name" not in (table.fieldnames or ()):
-                raise DataError("no column file_name; expected file_name,d1p,d1v,...", path=path)
-            rows = list(table)
+        rows = [cells for _, cells in read_rows(path, fits=lambda cells: "file_name" in cells)]
     except (OSError, csv.Error) as error:
         raise DataError(f"attributes cannot be read ({error})", path=path) from error
-    return {row["file_name"].strip(): _attribute_string(row) for row in rows if row["file_name"]}
+    if not rows or "file_name" not in rows[0]:
+        raise DataError("no column file_name; expected file_name,d1p,d1v,...", path=path)
+    table = [dict(zip(rows[0], cells, strict=False)) for cells in rows[1:]]
+    return {row["file_name"].strip(): _attribute_string(row) for row in table if row.get("file_name")}
 
 
-def _attribute_string(row: Mapping[str, str | None]) -> str:
-    values = (value or "" for name, value in row.items() if re.fullmatch(r"d\d+[pv]", name or ""))
-    return "_".join(value.strip() for value in values if value.strip() not in ("", _NO_ATTRIBUTE))
+def _attribute_string(row: Mapping[str, str]) -> str:
+    values = (value for name, value in row.items() if re.fullmatch(r"d\d+[pv]", name))
+    return "_".join(printable(value.strip()) for value in values if value.strip() not in ("", _NO_ATTRIBUTE))
 
 
 def _domain(words: Collection[str]) -> Domain | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from soundness.data.clips import clip_key
+from soundness.data.clips import clip_keys, same_key
 from soundness.errors import ScoresError
 from soundness.evaluation.score_files import MachineScores, read_scores
 from soundness.evaluation.truth import ClipTruth, Truth, is_evaluator_truth, read_truth, truth_from_names
@@ -77,7 +77,12 @@ def _unscored(scored: Sequence[MachineScores], known: Truth) -> list[str]:
     """Notes on clips of the truth without scores, a line for each machine."""
     notes = []
     for machine_type, clips in known.items():
-        names = {clip_key(n) for scores in scored if scores.machine_type == machine_type for n in scores.file_names}
+        names = {
+            same_key(key, clips)
+            for scores in scored
+            if scores.machine_type == machine_type
+            for key in clip_keys(scores.file_names)
+        } - {None}
         n_test = sum(clip.is_test for clip in clips.values())
         n_missing = sum(clip.is_test and name not in names for name, clip in clips.items())
         if not names:
@@ -88,7 +93,7 @@ def _unscored(scored: Sequence[MachineScores], known: Truth) -> list[str]:
 
 
 def _labelled(scores: MachineScores, known: Mapping[str, ClipTruth], notes: list[str]) -> LabelledClips | None:
-    keys = [clip_key(file_name) for file_name in scores.file_names]
+    keys = [same_key(key, known) or key for key in clip_keys(scores.file_names)]
     truth = {key: known[key] for key in keys if key in known}
     is_known = np.array([key in truth for key in keys])
     n_unknown = int((~is_known).sum())

@@ -16,6 +16,12 @@ and, if recordings could not be scored, ``failed.csv`` with the header ``path,me
 Other systems' files may lack ``_test`` (2020, 2022), or be one for each domain of a section (2021)::
 
     anomaly_score_<machine>_<section>_source_test.csv
+
+or have the names that the challenge's own baseline gives them::
+
+    anomaly_score_DCASE2025T2<machine>_<section>_test_seed13711_id(0_)_Eval.csv
+
+Their columns may be separated by semicolons or tabs, and their numbers have decimal commas.
 """
 
 import csv
@@ -30,9 +36,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from soundness.atomic_files import PARTIAL_SUFFIX, RowFile, open_text, output_errors
+from soundness.atomic_files import PARTIAL_SUFFIX, RowFile, output_errors
 from soundness.data.clips import DOMAINS, Domain
+from soundness.data.csv_tables import parse_number, read_rows
 from soundness.errors import ScoresError
+from soundness.plain_text import spreadsheet_cell, spreadsheet_path
 
 __all__ = [
     "FAILED_FILE",
@@ -52,7 +60,9 @@ _DECISION_PREFIX = "decision_result"
 _P_VALUE_PREFIX = "p_value"
 _ALARM_PREFIX = "alarm"
 _SECTION = r"(?:section|id)_\d+"
-_NAME = rf"(?P<machine>.+)_(?P<section>{_SECTION})(?:_(?P<domain>source|target))?(?:_test)?\.csv"
+_BASELINE_TAIL = r"(?:_seed\d+)?(?:_id\([^)]*\))?(?:_(?:Eval|Dev))?"  # of the challenge's own baseline
+_TAIL = rf"(?:_(?P<domain>source|target))?(?:_test)?{_BASELINE_TAIL}\.csv"
+_NAME = rf"(?:DCASE20\d\dT\d)?(?P<machine>.+)_(?P<section>{_SECTION}){_TAIL}"
 _EXPECTED_NAME = "{prefix}_<machine>_<section_NN or id_NN>_test.csv"
 
 
@@ -149,7 +159,7 @@ class ScoreWriter:
         if self._failures is None:
             self._failures = RowFile(self._folder / FAILED_FILE)
             self._failures.append(("path", "message"))
-        self._failures.append((str(path), message))
+        self._failures.append((spreadsheet_path(path), spreadsheet_cell(message)))
 
     def _complete(self) -> None:
         for files in self._machines.values():
@@ -251,8 +261,8 @@ def files_by_machine(folder: Path, prefix: str) -> dict[tuple[str, str], list[Pa
 
 def domain_of_file(path: Path) -> Domain | None:
     """Domain in the name of a score or truth file of 2021; ``None`` for all others."""
-    match = re.search(r"_(source|target)(?:_test)?\.csv$", path.name)
-    return None if match is None else next(domain for domain in DOMAINS if domain == match[1])
+    match = re.search(f"_{_SECTION}{_TAIL}$", path.name)
+    return None if match is None else next((domain for domain in DOMAINS if domain == match["domain"]), None)
 
 
 class _MachineFiles:
@@ -333,7 +343,7 @@ def _read_rows(path: Path, *, expected: str, accept: Callable[[float], bool]) ->
         if name in seen:
             raise ScoresError(f"{path}:{number}: expected each file name once, got {name} again")
         seen.add(name)
-        value = _number(text)
+        value = parse_number(text)
         if not accept(value):
             raise ScoresError(f"{path}:{number}: expected {expected} for {name}, got {text.strip()!r}")
         yield name, value
@@ -341,23 +351,12 @@ def _read_rows(path: Path, *, expected: str, accept: Callable[[float], bool]) ->
         raise ScoresError(f"{path}: expected a row for each clip, but the file is empty")
 
 
-def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+def _csv_rows(path: Path) -> list[tuple[int, list[str]]]:
     """Number and fields of each line that is not blank."""
     try:
-        with open_text(path, mode="r") as stream:
-            reader = csv.reader(stream)
-            for row in reader:
-                if row:
-                    yield reader.line_num, row
+        return read_rows(path, fits=lambda row: len(row) == 2 and not math.isnan(parse_number(row[1])))
     except (OSError, csv.Error) as error:
         raise ScoresError(f"{path}: cannot be read: {error}") from error
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
 
 
 def _is_binary(value: float) -> bool:

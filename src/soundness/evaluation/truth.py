@@ -1,11 +1,11 @@
 """Labels and domains of test clips: from their names, a labelled data set, or the official evaluator's files."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from soundness.data.clips import DOMAINS, Domain, clip_key, parse_name
-from soundness.data.datasets import open_dataset
+from soundness.data.clips import DOMAINS, Clip, Domain, clip_key, clip_keys, parse_name
+from soundness.data.datasets import Machine, open_dataset
 from soundness.evaluation.score_files import domain_of_file, files_by_machine, read_binary
 
 __all__ = [
@@ -49,8 +49,8 @@ def truth_from_names(file_names: Iterable[str]) -> dict[str, ClipTruth]:
         and those of training and supplemental clips, are left out.
     """
     truth: dict[str, ClipTruth] = {}
-    for stem in map(clip_key, file_names):
-        parts = parse_name(stem)
+    for stem in clip_keys(file_names):
+        parts = parse_name(stem.rpartition("/")[2])
         if parts is not None and parts.label is not None and parts.split in (None, "test"):
             truth[stem] = ClipTruth(parts.label == "anomaly", parts.domain)
     return truth
@@ -101,10 +101,9 @@ def truth_from_dataset(path: Path) -> Truth:
     for machine_type, machine in open_dataset(path).machines.items():
         clips = truth.setdefault(machine_type, {})
         contradicted = set()
-        for clip in machine.clips:
+        for key, clip in _by_key(machine):
             if clip.label is None or clip.split == "supplemental":
                 continue
-            key = clip_key(clip.path.name)
             is_of_2021 = clip.path.parent.name.lower() in _DOMAIN_FOLDERS
             found = ClipTruth(clip.label == "anomaly", clip.domain, clip.split == "test", is_of_2021)
             known = clips.setdefault(key, found)
@@ -115,6 +114,14 @@ def truth_from_dataset(path: Path) -> Truth:
         for key in contradicted:
             del clips[key]
     return truth
+
+
+def _by_key(machine: Machine) -> Iterator[tuple[str, Clip]]:
+    """Keys and clips of a machine; a name that several test clips have is none, and their paths are."""
+    paths = clip_keys(clip.key for clip in machine.test)
+    own = dict(zip((clip.path for clip in machine.test), paths, strict=True))
+    for clip in machine.clips:
+        yield own.get(clip.path, clip_key(clip.path.name)), clip
 
 
 def _binary_by_key(path: Path) -> dict[str, int]:

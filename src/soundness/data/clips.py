@@ -28,9 +28,9 @@ __all__ = [
     "clock",
     "condition_of",
     "describe_clip",
+    "known_keys",
     "parse_name",
     "read_attributes",
-    "same_key",
     "supplemental_kind",
 ]
 
@@ -172,11 +172,19 @@ def clip_keys(file_names: Iterable[str]) -> list[str]:
     return [key if counts[key] == 1 else _path_key(name) for name, key in zip(names, keys, strict=True)]
 
 
-def same_key(key: str, keys: Collection[str]) -> str | None:
-    """The one of several keys that means the same clip: the key, or a path that ends as it does; ``None`` without."""
-    if key in keys:
-        return key
-    found = [other for other in keys if key.endswith(f"/{other}") or other.endswith(f"/{key}")] if "/" in key else []
+def known_keys(file_names: Iterable[str], known: Collection[str]) -> list[str]:
+    """Keys of clips among known ones, by their names or by paths that end alike; those of `clip_keys` of the others."""
+    names = list(file_names)
+    return [
+        next((found for each in (key, _path_key(name)) if (found := _same_key(each, known))), key)
+        for name, key in zip(names, clip_keys(names), strict=True)
+    ]
+
+
+def _same_key(key: str, known: Collection[str]) -> str | None:
+    if key in known or "/" not in key:
+        return key if key in known else None
+    found = [other for other in known if key.endswith(f"/{other}") or other.endswith(f"/{key}")]
     return found[0] if len(found) == 1 else None
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from soundness.data.clips import clip_keys, same_key
+from soundness.data.clips import known_keys
 from soundness.errors import ScoresError
 from soundness.evaluation.score_files import MachineScores, read_scores
 from soundness.evaluation.truth import ClipTruth, Truth, is_evaluator_truth, read_truth, truth_from_names
@@ -78,11 +78,11 @@ def _unscored(scored: Sequence[MachineScores], known: Truth) -> list[str]:
     notes = []
     for machine_type, clips in known.items():
         names = {
-            same_key(key, clips)
+            key
             for scores in scored
             if scores.machine_type == machine_type
-            for key in clip_keys(scores.file_names)
-        } - {None}
+            for key in known_keys(scores.file_names, clips)
+        }
         n_test = sum(clip.is_test for clip in clips.values())
         n_missing = sum(clip.is_test and name not in names for name, clip in clips.items())
         if not names:
@@ -93,7 +93,7 @@ def _unscored(scored: Sequence[MachineScores], known: Truth) -> list[str]:
 
 
 def _labelled(scores: MachineScores, known: Mapping[str, ClipTruth], notes: list[str]) -> LabelledClips | None:
-    keys = [same_key(key, known) or key for key in clip_keys(scores.file_names)]
+    keys = known_keys(scores.file_names, known)
     truth = {key: known[key] for key in keys if key in known}
     is_known = np.array([key in truth for key in keys])
     n_unknown = int((~is_known).sum())

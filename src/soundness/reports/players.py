@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from soundness.aliases import Array
 from soundness.audio.log_mel import LogMel
-from soundness.data.clips import clip_keys, same_key
+from soundness.data.clips import known_keys
 from soundness.data.datasets import find_clips, open_dataset
 from soundness.detectors.detector import Detector
 from soundness.detectors.reader import read_recording
@@ -95,13 +95,13 @@ def extreme_clips(
     n_lowest = min(n_clips, len(order) // 2)
     n_highest = min(n_clips, len(order) - n_lowest)
     truths = _truths(labelled)
-    keys = clip_keys(scores.file_names)
+    keys = known_keys(scores.file_names, truths)
     players = [
         Player(
             file_name=scores.file_names[index],
             anomaly_score=float(scores.anomaly_scores[index]),
             decision=None if scores.decisions is None else int(scores.decisions[index]),
-            truth=truths.get(same_key(keys[index], truths) or "", ""),
+            truth=truths.get(keys[index], ""),
         )
         for index in order
     ]

@@ -4,8 +4,9 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol, cast
 
 import numpy as np
 import soundfile  # type: ignore[import-untyped]  # it ships no types
@@ -13,12 +14,14 @@ import soundfile  # type: ignore[import-untyped]  # it ships no types
 from soundness.aliases import Waveform
 from soundness.audio.containers.examine import views_of_sound
 from soundness.audio.containers.views import FileView, SoundView
+from soundness.audio.formats import MEDIA_SUFFIXES
+from soundness.audio.media import MediaFile, has_pyav
 from soundness.errors import AudioError, UnreadableError
 from soundness.regular_files import NotAFileError, open_regular
 
 __all__ = ["AudioInfo", "Recording", "opened"]
 
-_UNKNOWN_LENGTH = 2**62  # libsndfile reports such counts for a stream without a length in its header
+_NOT_AUDIO = "not audio, or damaged; expected a format that libsndfile reads"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +42,28 @@ class AudioInfo:
         return self.n_samples / self.sample_rate
 
 
+class Decoder(Protocol):
+    """Sound of one part of a file."""
+
+    sample_rate: int
+    n_channels: int
+
+    def count(self) -> int:
+        """Samples per channel."""
+
+    def blocks(self, block_samples: int) -> Iterator[Waveform]:
+        """Read the samples, shape ``(time, channel)``, at most ``block_samples`` at a time."""
+
+
 class Recording:
     """An open recording.
 
     Parameters
     ----------
-    files
-        Its decoders, one for each part; parts follow each other.
-    views
-        The parts of the file that they read.
+    parts
+        Its decoders; parts follow each other.
+    stated
+        The length that its header states as a fraction of the sound that is there, or ``None``; see `SoundView`.
 
     Raises
     ------
@@ -55,16 +71,21 @@ class Recording:
         If the parts differ in sample rate or number of channels.
     """
 
-    def __init__(self, files: Sequence[soundfile.SoundFile], views: Sequence[SoundView]) -> None:
-        forms = sorted({(file.samplerate, file.channels) for file in files})
+    def __init__(self, parts: Sequence[Decoder], *, stated: float | None) -> None:
+        forms = sorted({(part.sample_rate, part.n_channels) for part in parts})
         if len(forms) > 1:
             raise AudioError("parts of different form, one behind the other: " + ", ".join(map(_form, forms)))
-        lengths = [
-            file.frames if view.n_samples is None else view.n_samples for file, view in zip(files, views, strict=True)
-        ]
-        self._parts = list(zip(files, lengths, strict=True))
-        (sample_rate, n_channels), n_samples = forms[0], sum(lengths)
-        self.info = AudioInfo(sample_rate, n_channels, n_samples, _note(n_samples / sample_rate, views[0]))
+        self.sample_rate, self.n_channels = forms[0]
+        self._parts, self._stated = parts, stated
+
+    def info(self) -> AudioInfo:
+        """Form and length; the length of a format that states none is that of the decoded sound."""
+        n_samples, note = sum(part.count() for part in self._parts), ""
+        if self._stated is not None:
+            seconds = n_samples / self.sample_rate
+            stated = f"its header says {seconds * self._stated:.1f} s"
+            note = f"{stated}; {seconds:.1f} s of sound are there, all of it is read"
+        return AudioInfo(self.sample_rate, self.n_channels, n_samples, note)
 
     def blocks(self, block_samples: int) -> Iterator[Waveform]:
         """Read the samples, shape ``(time, channel)``, at most ``block_samples`` at a time.
@@ -75,14 +96,13 @@ class Recording:
             If there are none, fewer than the header says, or some that are not finite.
         """
         n_read = 0
-        for file, n_samples in self._parts:
-            for block in _blocks(file, n_samples, block_samples):
-                is_finite = np.isfinite(block).all(axis=1)
-                if not is_finite.all():
-                    position = (n_read + int(np.argmin(is_finite))) / self.info.sample_rate
-                    raise AudioError(f"holds samples that are no numbers (NaN or infinite), at {position:.3f} s")
-                n_read += len(block)
-                yield block
+        for block in chain.from_iterable(part.blocks(block_samples) for part in self._parts):
+            is_finite = np.isfinite(block).all(axis=1)
+            if not is_finite.all():
+                position = (n_read + int(np.argmin(is_finite))) / self.sample_rate
+                raise AudioError(f"holds samples that are no numbers (NaN or infinite), at {position:.3f} s")
+            n_read += len(block)
+            yield block
         if n_read == 0:
             raise UnreadableError("0 samples; a clip needs at least 1")
 
@@ -94,24 +114,10 @@ def opened(path: Path) -> Iterator[Recording]:
         with ExitStack() as stack:
             raw = stack.enter_context(_raw(path))
             views = views_of_sound(raw, os.fstat(raw.fileno()).st_size)
-            yield Recording([stack.enter_context(_decoder(raw, view)) for view in views], views)
+            parts = [_decoder(raw, view, path.suffix.lower(), stack) for view in views]
+            yield Recording(parts, stated=views[0].stated)
     except AudioError as error:
         raise error.at(path) from error.__cause__
-
-
-def _blocks(file: soundfile.SoundFile, n_samples: int, block_samples: int) -> Iterator[Waveform]:
-    n_read = 0
-    while (size := min(block_samples, n_samples - n_read)) > 0:
-        try:
-            block: Waveform = file.read(size, dtype="float32", always_2d=True)
-        except soundfile.SoundFileError as error:
-            raise UnreadableError("damaged or truncated; its sound cannot be decoded to the end") from error
-        if len(block) == 0:
-            break
-        n_read += len(block)
-        yield block
-    if n_read < n_samples < _UNKNOWN_LENGTH:
-        raise UnreadableError(f"truncated; its header says {n_samples:,} samples, it holds {n_read:,}")
 
 
 class _SoundFile(soundfile.SoundFile):  # type: ignore[misc]  # it ships no types
@@ -120,6 +126,35 @@ class _SoundFile(soundfile.SoundFile):  # type: ignore[misc]  # it ships no type
     def seekable(self) -> bool:
         """False, so that python-soundfile does not seek to where it is after each read."""
         return False
+
+
+class _SndfileDecoder:
+    """Sound that libsndfile decodes; ``n_samples`` per channel is ``None`` where it knows them."""
+
+    def __init__(self, file: soundfile.SoundFile, n_samples: int | None) -> None:
+        self.sample_rate: int = file.samplerate
+        self.n_channels: int = file.channels
+        self._file = file
+        self._n_samples: int = file.frames if n_samples is None else n_samples
+
+    def count(self) -> int:
+        """Samples per channel."""
+        return self._n_samples
+
+    def blocks(self, block_samples: int) -> Iterator[Waveform]:
+        """Read the samples; see `Decoder`."""
+        n_read, n_samples = 0, self._n_samples
+        while (size := min(block_samples, n_samples - n_read)) > 0:
+            try:
+                block: Waveform = self._file.read(size, dtype="float32", always_2d=True)
+            except soundfile.SoundFileError as error:
+                raise UnreadableError("damaged or truncated; its sound cannot be decoded to the end") from error
+            if len(block) == 0:
+                break
+            n_read += len(block)
+            yield block
+        if n_read < n_samples:
+            raise UnreadableError(f"truncated; its header says {n_samples:,} samples, it holds {n_read:,}")
 
 
 def _raw(path: Path) -> BinaryIO:
@@ -141,21 +176,32 @@ def _raw(path: Path) -> BinaryIO:
     return file
 
 
-def _decoder(raw: BinaryIO, view: SoundView) -> soundfile.SoundFile:
+def _decoder(raw: BinaryIO, view: SoundView, suffix: str, stack: ExitStack) -> Decoder:
+    is_whole = view.segments is None
+    file = raw if view.segments is None else cast("BinaryIO", FileView(raw, view.segments))
     try:
-        if view.segments is not None:
-            return _SoundFile(FileView(raw, view.segments))
-        os.lseek(raw.fileno(), 0, os.SEEK_SET)  # libsndfile takes it for the beginning
-        return _SoundFile(raw.fileno(), closefd=False)
+        if is_whole:
+            os.lseek(raw.fileno(), 0, os.SEEK_SET)  # libsndfile takes it for the beginning
+        sound_file = _SoundFile(raw.fileno(), closefd=False) if is_whole else _SoundFile(file)
+        return _SndfileDecoder(stack.enter_context(sound_file), view.n_samples)
     except soundfile.SoundFileError as error:
-        raise UnreadableError("not audio, or damaged; expected a format that libsndfile reads") from error
+        if has_pyav():
+            if is_whole:  # libsndfile has moved the position behind the back of its buffer
+                file = stack.enter_context(os.fdopen(raw.fileno(), "rb", closefd=False))
+            return _media(file, suffix, error)
+        if suffix in MEDIA_SUFFIXES:
+            raise AudioError("read through PyAV, which is not installed: pip install 'soundness[media]'") from error
+        raise UnreadableError(_NOT_AUDIO) from error
+
+
+def _media(file: BinaryIO, suffix: str, error: soundfile.SoundFileError) -> Decoder:
+    try:
+        return MediaFile(file)
+    except UnreadableError:
+        if suffix in MEDIA_SUFFIXES:
+            raise
+        raise UnreadableError(_NOT_AUDIO) from error
 
 
 def _form(form: tuple[int, int]) -> str:
     return f"{form[1]} channel(s) at {form[0]} Hz"
-
-
-def _note(seconds: float, view: SoundView) -> str:
-    if view.stated is None:
-        return ""
-    return f"its header says {seconds * view.stated:.1f} s; {seconds:.1f} s of sound are there, all of it is read"

@@ -36,7 +36,7 @@ SUFFIXES_OF_FORMAT: dict[str, tuple[str, ...]] = {
 """Suffixes of each format of libsndfile that holds recordings, in lower case with their dot."""
 
 MEDIA_SUFFIXES = frozenset(
-    {".3g2", ".3gp", ".aac", ".ac3", ".amr", ".ape", ".asf", ".avi", ".awb", ".m4a", ".m4b", ".m4v", ".mka", ".mkv"}
+    {".3g2", ".3gp", ".aac", ".amr", ".ape", ".asf", ".avi", ".awb", ".m4a", ".m4b", ".m4v", ".mka", ".mkv"}
     | {".mov", ".mp4", ".spx", ".tta", ".weba", ".webm", ".wma", ".wmv", ".wv"}
 )
 """Suffixes of formats that PyAV (FFmpeg) reads and libsndfile does not: of telephones, cameras and browsers."""

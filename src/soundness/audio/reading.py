@@ -33,7 +33,7 @@ def read_info(path: Path) -> AudioInfo:
         If the file is missing, not readable, empty, not audio, or shorter than its header says.
     """
     with opened(path) as recording:
-        return recording.info
+        return recording.info()
 
 
 def read_blocks(path: Path, *, block_samples: int = _BLOCK_SAMPLES) -> Iterator[Waveform]:
@@ -83,13 +83,12 @@ def read_channel(path: Path, *, sample_rate: int, fmax: float, channel: int) -> 
         See `read_waveform`; or if there is no such channel.
     """
     with opened(path) as recording:
-        info = recording.info
         _check_rate(recording, fmax)
-        _check_channel(info.n_channels, channel)
-        blocks = recording.blocks(max(1, _BLOCK_SAMPLES // info.n_channels))
+        _check_channel(recording.n_channels, channel)
+        blocks = recording.blocks(max(1, _BLOCK_SAMPLES // recording.n_channels))
         picked: Iterator[Waveform] = (np.ascontiguousarray(block[:, channel : channel + 1]) for block in blocks)
-        if info.sample_rate != sample_rate:
-            picked = _resampled(picked, soxr.ResampleStream(info.sample_rate, sample_rate, 1))
+        if recording.sample_rate != sample_rate:
+            picked = _resampled(picked, soxr.ResampleStream(recording.sample_rate, sample_rate, 1))
         yield from (block[:, 0] for block in picked)
 
 
@@ -167,7 +166,7 @@ def read_pieces(path: Path, *, sample_rate: int, fmax: float, n_samples: int) ->
     """
     with opened(path) as recording:
         _check_rate(recording, fmax)
-        held = np.empty((0, recording.info.n_channels), dtype=np.float32)
+        held = np.empty((0, recording.n_channels), dtype=np.float32)
         for block in _blocks_at(recording, sample_rate):
             held = np.concatenate([held, block])
             while len(held) >= n_samples:
@@ -181,7 +180,7 @@ def _check_channel(n_channels: int, channel: int) -> None:
 
 
 def _check_rate(recording: Recording, fmax: float) -> None:
-    if (sample_rate := recording.info.sample_rate) < 2 * fmax:
+    if (sample_rate := recording.sample_rate) < 2 * fmax:
         raise AudioError(
             f"recorded at {sample_rate} Hz, so nothing above {sample_rate / 2:g} Hz; "
             f"the detector uses frequencies up to {fmax:g} Hz"
@@ -189,10 +188,10 @@ def _check_rate(recording: Recording, fmax: float) -> None:
 
 
 def _blocks_at(recording: Recording, sample_rate: int) -> Iterator[Waveform]:
-    blocks, info = recording.blocks(_BLOCK_SAMPLES), recording.info
-    if info.sample_rate == sample_rate:
+    blocks = recording.blocks(_BLOCK_SAMPLES)
+    if recording.sample_rate == sample_rate:
         return blocks
-    return _resampled(blocks, soxr.ResampleStream(info.sample_rate, sample_rate, info.n_channels))
+    return _resampled(blocks, soxr.ResampleStream(recording.sample_rate, sample_rate, recording.n_channels))
 
 
 def _resampled(blocks: Iterator[Waveform], stream: soxr.ResampleStream) -> Iterator[Waveform]:

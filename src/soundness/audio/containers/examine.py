@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 from soundness.audio.containers.flac import view_of_flac
+from soundness.audio.containers.frames import is_adts, view_of_adts, view_of_amr
 from soundness.audio.containers.iff import view_of_core_audio, view_of_iff
 from soundness.audio.containers.mpeg import end_of_id3, view_of_mpeg
 from soundness.audio.containers.ogg import views_of_ogg
@@ -14,7 +15,7 @@ from soundness.audio.containers.views import SoundView
 __all__ = ["views_of_sound"]
 
 _FEWEST_BYTES = 12
-_MEDIA = (b"\x1aE\xdf\xa3", b"0&\xb2u", b"#!AM")  # Matroska, Windows Media, AMR
+_MEDIA = (b"\x1aE\xdf\xa3", b"0&\xb2u")  # Matroska, Windows Media
 
 View = Callable[[BinaryIO, int], SoundView]
 
@@ -32,6 +33,7 @@ _VIEWS: dict[bytes, View] = {
     b"NIST": view_of_nist,
     b"2BIT": view_of_avr,
     b"Crea": view_of_voice,
+    b"#!AM": view_of_amr,
 }
 
 
@@ -57,6 +59,8 @@ def views_of_sound(file: BinaryIO, n_bytes: int) -> tuple[SoundView, ...]:
         return (_VIEWS[head[:4]](file, n_bytes),)
     if head[:4] == b"OggS" and start == 0:
         return views_of_ogg(file, n_bytes)
+    if is_adts(head):
+        return (view_of_adts(file, n_bytes),)
     if head[4:8] == b"ftyp" or head[:4] in _MEDIA:
         return (SoundView(),)
     return (view_of_mpeg(file, start, n_bytes) or SoundView(),)

@@ -1,5 +1,6 @@
 """Ogg: a stream ends with a page that says so, and others may follow it."""
 
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -10,6 +11,7 @@ from soundness.errors import UnreadableError
 __all__ = ["views_of_ogg"]
 
 _HEADER_BYTES = 27
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))  # the bits of each byte
 _IS_FIRST, _IS_LAST = 2, 4
 
 
@@ -28,7 +30,7 @@ def views_of_ogg(file: BinaryIO, n_bytes: int) -> tuple[SoundView, ...]:
     Raises
     ------
     UnreadableError
-        If the last of them is cut short.
+        If the last of them is cut short, or a page is damaged.
     """
     starts: list[int] = []
     end, is_open = 0, False
@@ -58,8 +60,18 @@ def _page(file: BinaryIO, position: int) -> _Page | None:
     if len(header) < _HEADER_BYTES or header[:5] != b"OggS\0":
         return None
     sizes = file.read(header[26])
+    content = file.read(sum(sizes))
     n_bytes = _HEADER_BYTES + header[26] + sum(sizes)
+    is_whole = len(header) + len(sizes) + len(content) == n_bytes
+    if is_whole and _checksum(header[:22] + bytes(4) + header[26:] + sizes + content) != header[22:26]:
+        raise UnreadableError(f"damaged; the page at byte {position:,} does not fit its checksum")
     return _Page(at=position, n_bytes=n_bytes, flags=header[5])
+
+
+def _checksum(page: bytes) -> bytes:
+    """Checksum of a page: a CRC of the polynomial of zlib's, but of bits in the other order, and not inverted."""
+    crc = zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return crc.to_bytes(4).translate(_REVERSED)
 
 
 def _pages(file: BinaryIO) -> Iterator[_Page]:

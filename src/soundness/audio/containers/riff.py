@@ -4,7 +4,7 @@ import struct
 from dataclasses import replace
 from typing import BinaryIO
 
-from soundness.audio.containers.chunks import Chunk, ChunkStyle, end_of_sound, iter_chunks
+from soundness.audio.containers.chunks import Chunk, ChunkStyle, end_of_sound, iter_chunks, truncated
 from soundness.audio.containers.mpeg import view_of_mpeg
 from soundness.audio.containers.views import SoundView, patched
 from soundness.errors import AudioError
@@ -26,7 +26,11 @@ def view_of_riff(file: BinaryIO, n_bytes: int) -> SoundView:
         If it is cut short, or cannot be led to its end.
     """
     file.seek(0)
-    magic = file.read(4)
+    magic, size, kind = file.read(4), int.from_bytes(file.read(4), "little"), file.read(4)
+    if kind != b"WAVE":  # AVI, which others decode
+        if 8 + size > n_bytes:
+            raise truncated(size, n_bytes - 8)
+        return SoundView()
     order = ">" if magic == b"RIFX" else "<"
     style = ChunkStyle(header=f"{order}4sI", padding=2)
     found: dict[bytes, Chunk] = {}

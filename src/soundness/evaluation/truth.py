@@ -1,11 +1,11 @@
 """Labels and domains of test clips: from their names, a labelled data set, or the official evaluator's files."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from soundness.data.clips import DOMAINS, Clip, Domain, clip_key, clip_keys, parse_name
-from soundness.data.datasets import Machine, open_dataset
+from soundness.data.datasets import open_dataset
 from soundness.evaluation.score_files import domain_of_file, files_by_machine, read_binary
 
 __all__ = [
@@ -96,32 +96,26 @@ def truth_from_evaluator(path: Path) -> Truth:
 
 
 def truth_from_dataset(path: Path) -> Truth:
-    """Read labels and domains of a data set's clips; a name with two different ones is left out."""
+    """Read labels and domains of a data set's clips; a name that says two different things is known by its paths."""
     truth: dict[str, dict[str, ClipTruth]] = {}
     for machine_type, machine in open_dataset(path).machines.items():
         clips = truth.setdefault(machine_type, {})
-        contradicted = set()
-        for key, clip in _by_key(machine):
-            if clip.label is None or clip.split == "supplemental":
-                continue
-            is_of_2021 = clip.path.parent.name.lower() in _DOMAIN_FOLDERS
-            found = ClipTruth(clip.label == "anomaly", clip.domain, clip.split == "test", is_of_2021)
-            known = clips.setdefault(key, found)
-            if (known.is_anomaly, known.domain) != (found.is_anomaly, found.domain):
-                contradicted.add(key)
-            if found.is_test:
-                clips[key] = found
-        for key in contradicted:
-            del clips[key]
+        by_name: dict[str, list[Clip]] = {}
+        for clip in machine.clips:
+            if clip.label is not None and clip.split != "supplemental":
+                by_name.setdefault(clip_key(clip.path.name), []).append(clip)
+        for name, own in by_name.items():
+            own.sort(key=lambda clip: clip.split == "test")  # which has precedence
+            if len({(clip.label, clip.domain) for clip in own}) == 1:
+                clips[name] = _truth(own[-1])
+            else:
+                clips |= {key: _truth(clip) for key, clip in zip(clip_keys(c.key for c in own), own, strict=True)}
     return truth
 
 
-def _by_key(machine: Machine) -> Iterator[tuple[str, Clip]]:
-    """Keys and clips of a machine; a name that several test clips have is none, and their paths are."""
-    paths = clip_keys(clip.key for clip in machine.test)
-    own = dict(zip((clip.path for clip in machine.test), paths, strict=True))
-    for clip in machine.clips:
-        yield own.get(clip.path, clip_key(clip.path.name)), clip
+def _truth(clip: Clip) -> ClipTruth:
+    is_of_2021 = clip.path.parent.name.lower() in _DOMAIN_FOLDERS
+    return ClipTruth(clip.label == "anomaly", clip.domain, clip.split == "test", is_of_2021)
 
 
 def _binary_by_key(path: Path) -> dict[str, int]:

@@ -56,12 +56,17 @@ def test_a_bad_row_of_the_truth_is_named(tmp_path: Path) -> None:
         truth_from_evaluator(tmp_path)
 
 
-def test_a_name_with_two_truths_has_none(tmp_path: Path) -> None:
+def test_clips_of_one_name_with_two_truths_are_known_by_their_paths(tmp_path: Path) -> None:
     for name in ("normal/0.wav", "normal/1.wav", "abnormal/0.wav", "abnormal/2.wav"):
         (tmp_path / "fan" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "fan" / name).touch()
     truth = truth_from_dataset(tmp_path / "fan")["fan"]
-    assert truth == {"1": ClipTruth(False, None, is_test=False), "2": ClipTruth(True, None)}
+    assert truth == {
+        "normal/0": ClipTruth(False, None, is_test=False),
+        "abnormal/0": ClipTruth(True, None),
+        "1": ClipTruth(False, None, is_test=False),
+        "2": ClipTruth(True, None),
+    }
 
 
 def test_a_test_clip_counts_as_such_though_a_training_clip_has_its_name(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import csv
 import logging
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -400,3 +401,88 @@ def test_a_full_disk_ends_a_watch_with_one_line_and_the_same_command_goes_on(cal
     assert [one.returncode for one in done] == [2, 0]
     assert done[0].stderr.splitlines() == [f"soundness: {folder / 'alarms.csv'}: cannot be written: File too large"]
     assert sorted(row["file"] for row in rows(folder / "alarms.csv")) == [f"{index}.wav" for index in range(8)]
+
+
+def events(path):
+    return [(row["event"], row["file"]) for row in rows(path)]
+
+
+@pytest.mark.parametrize("hours", [1, -1, 5.5, 14])
+def test_a_recording_whose_time_has_moved_by_hours_is_known_and_another_content_is_not(
+    folder, watched, tmp_path, hours
+):
+    for name in ("a.wav", "b.wav"):
+        record(folder / name, 50 + len(name), seconds_ago=100)
+    watched.look()
+    record(folder / "b.wav", 99, seconds_ago=100)  # another recording under an old name
+    for path in folder.glob("*.wav"):
+        age(path, 3600 * hours)
+    watched.look()
+    assert watched.watch.counts.n_scored == 3
+    assert sorted(events(tmp_path / "alarms.csv")[2:]) == [("clip", "b.wav"), ("known", "a.wav")]
+    watched.look()
+    assert watched.watch.counts.n_waiting == 0
+    assert len(rows(tmp_path / "alarms.csv")) == 4
+    age(folder / "a.wav", 700)  # written again, for all that is known
+    watched.look()
+    assert watched.watch.counts.n_scored == 4
+
+
+def test_a_recording_that_is_moved_is_known_and_a_copy_of_it_is_another(folder, watched, tmp_path):
+    record(folder / "a.wav", 50, seconds_ago=100)
+    watched.look()
+    (folder / "done").mkdir()
+    (folder / "a.wav").rename(folder / "done" / "a.wav")
+    watched.look()
+    assert events(tmp_path / "alarms.csv") == [("clip", "a.wav"), ("known", "done/a.wav")]
+    shutil.copy2(folder / "done" / "a.wav", folder / "copy.wav")
+    watched.look()
+    assert watched.watch.counts.n_scored == 2
+
+
+def test_each_folder_is_a_machine_with_a_window_of_its_own(folder, calibrated, tmp_path):
+    ordered = replace(calibrated[0], alarm_rule=rule(n_anomalous=2, n_clips=2))
+    found = Watched(folder, {"fan": ordered}, tmp_path / "alarms.csv")
+    for index, (name, is_anomalous) in enumerate(
+        [("p1/2024-03-01/a", True), ("p2/a", False), ("p1/2024-03-02/b", True), ("p2/b", True), ("c", True)]
+    ):
+        record(folder / f"{name}.wav", 60 + index, seconds_ago=50 - index, is_anomalous=is_anomalous)
+    found.look()
+    assert found.alarms == ["p1/2024-03-02/b.wav"]
+    assert [row["machine"] for row in rows(tmp_path / "alarms.csv")] == ["p1", "p2", "p1", "p2", "fan"]
+    found.log.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells who has a file open")
+def test_a_recording_that_somebody_has_open_to_write_is_left_alone(folder, watched, tmp_path):
+    whole = record(tmp_path / "whole.wav", 51).read_bytes()
+    with subprocess.Popen(
+        [sys.executable, "-c", "import sys; f = open(sys.argv[1], 'ab'); print(flush=True); input()", folder / "a.wav"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as writer:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        (folder / "a.wav").write_bytes(whole)
+        watched.look(3)
+        assert (watched.watch.counts.n_scored, watched.watch.counts.n_waiting) == (0, 1)
+        writer.communicate(b"\n")
+    watched.look()
+    assert watched.watch.counts.n_scored == 1
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".sqlite"])
+def test_names_of_strangers_are_logged_and_known_again(folder, calibrated, tmp_path, suffix):
+    names = ["=1+1.wav", "a\nb.wav", os.fsdecode(b"Stra\xdfe.wav"), "'x.wav", "@x/fan\nx/y.wav"]
+    for index, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        record(tmp_path / "new.wav", 60 + index).rename(folder / name)
+    for _ in range(2):
+        found = Watched(folder, {"fan": calibrated[0]}, tmp_path / f"alarms{suffix}").look()
+        assert found.watch.counts.n_failed == 0
+        found.log.close()
+    assert found.watch.counts.n_scored == 0
+    if suffix == ".csv":
+        logged = rows(tmp_path / "alarms.csv")
+        assert len({row["file"] for row in logged}) == len(logged) == len(names)
+        assert not any(cell.startswith(("=", "@")) for row in logged for cell in (row["file"], row["machine"]))

@@ -96,7 +96,7 @@ def truth_from_evaluator(path: Path) -> Truth:
 
 
 def truth_from_dataset(path: Path) -> Truth:
-    """Read labels and domains of a data set's clips; a name that says two different things is known by its paths."""
+    """Read labels and domains of a data set's clips; several clips of one name are known by their paths."""
     truth: dict[str, dict[str, ClipTruth]] = {}
     for machine_type, machine in open_dataset(path).machines.items():
         clips = truth.setdefault(machine_type, {})
@@ -106,7 +106,8 @@ def truth_from_dataset(path: Path) -> Truth:
                 by_name.setdefault(clip_key(clip.path.name), []).append(clip)
         for name, own in by_name.items():
             own.sort(key=lambda clip: clip.split == "test")  # which has precedence
-            if len({(clip.label, clip.domain) for clip in own}) == 1:
+            n_truths = len({(clip.label, clip.domain) for clip in own})
+            if n_truths == 1 and sum(clip.split == "test" for clip in own) <= 1:
                 clips[name] = _truth(own[-1])
             else:
                 clips |= {key: _truth(clip) for key, clip in zip(clip_keys(c.key for c in own), own, strict=True)}

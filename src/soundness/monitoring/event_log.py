@@ -11,14 +11,15 @@ import sys
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from soundness.atomic_files import output_errors
 from soundness.errors import OutputError, SettingsError
+from soundness.plain_text import one_line, spreadsheet_cell
 
-__all__ = ["EventLog", "LogRow", "open_log"]
+__all__ = ["EventLog", "LogRow", "file_cell", "open_log"]
 
 _SQLITE_SUFFIXES = (".sqlite", ".sqlite3", ".db")
 
@@ -32,19 +33,24 @@ class LogRow:
     time
         Time of scoring, UTC, as ISO 8601.
     event
-        ``clip`` or ``failed``; in CSV also ``sent``, once its alarm has reached the webhook.
+        ``clip`` or ``failed``; ``known`` for a recording that has such a row under another name or time; in CSV also
+        ``sent``, once its alarm has reached the webhook.
     machine
-        Machine type of the detector; empty where there is none for it.
+        Machine: the folder that the recording lies in, or the machine type of the detector; empty where there is no
+        detector for it.
     file
-        Path below the folder, escaped by `plain`.
+        Path below the folder, in one line and no formula for spreadsheets; see `file_cell`.
     size, mtime_ns
-        Size of the file in bytes, and time of its last change in nanoseconds; other values mean another recording.
+        Size of the file in bytes, and time of its last change in nanoseconds; other values mean another recording,
+        unless it has the same content.
     score, p_value
         Anomaly score and p-value; ``None`` where it failed.
     anomalous, alarm
         1 if it counts for the alarm rule, and if an alarm begins with it, else 0.
     message
         Reason of the failure, or a note.
+    content
+        Fingerprint of the content; empty in logs that earlier versions began.
     """
 
     time: str
@@ -58,6 +64,7 @@ class LogRow:
     anomalous: int = 0
     alarm: int = 0
     message: str = ""
+    content: str = ""
 
     @property
     def key(self) -> tuple[str, int, int]:
@@ -71,7 +78,11 @@ def _number(text: str) -> float | None:
 
 _LONGEST_WINDOW = 10_000
 _COLUMNS = tuple(field.name for field in fields(LogRow))
-_EARLIER_COLUMNS = tuple("odd" if name == "anomalous" else name for name in _COLUMNS)  # of logs that go on
+_WITHOUT_CONTENT = tuple(name for name in _COLUMNS if name != "content")
+_EARLIER_COLUMNS = (  # of logs that go on
+    _WITHOUT_CONTENT,
+    tuple("odd" if name == "anomalous" else name for name in _WITHOUT_CONTENT),
+)
 _PARSERS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(("size", "mtime_ns", "anomalous", "alarm"), int),
     **dict.fromkeys(("score", "p_value"), _number),
@@ -84,6 +95,9 @@ class EventLog(Protocol):
 
     def is_known(self, key: tuple[str, int, int]) -> bool:
         """Return True if a recording has a row."""
+
+    def alike(self, size: int, content: str) -> list[tuple[str, int]]:
+        """Files, and times of change in nanoseconds, of the rows of recordings of this size and content."""
 
     def add(self, row: LogRow) -> None:
         """Add a row, synchronized to disk.
@@ -129,10 +143,10 @@ def open_log(path: Path) -> EventLog:
     raise SettingsError(f"{path}: a log ends in .csv or .sqlite")
 
 
-def plain(text: str) -> str:
-    """Escape a text to one line of UTF-8, so that different texts stay different."""
-    text = text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+def file_cell(name: str) -> str:
+    """Name of a file as the log keeps it: different names stay different, and none is a formula."""
+    text = one_line(name)
+    return f"'{text}" if text.startswith("'") else spreadsheet_cell(text)
 
 
 class CsvLog:
@@ -141,6 +155,8 @@ class CsvLog:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._known: set[tuple[str, int, int]] = set()
+        self._columns = _COLUMNS
+        self._alike: defaultdict[tuple[int, str], list[tuple[str, int]]] = defaultdict(list)
         self._anomalous: defaultdict[str, deque[bool]] = defaultdict(lambda: deque(maxlen=_LONGEST_WINDOW))
         self._unsent: dict[tuple[str, int, int], LogRow] = {}
         with output_errors(path):
@@ -156,9 +172,15 @@ class CsvLog:
     def is_known(self, key: tuple[str, int, int]) -> bool:
         return key in self._known
 
+    def alike(self, size: int, content: str) -> list[tuple[str, int]]:
+        return self._alike.get((size, content), [])
+
     def add(self, row: LogRow) -> None:
-        self._append(list(asdict(row).values()))
+        self._append(self._cells(row))
         self._take_in(row)
+
+    def _cells(self, row: LogRow) -> list[object]:
+        return [value for name, value in asdict(row).items() if name in self._columns]
 
     def last_anomalous(self, machine: str, n_clips: int) -> list[bool]:
         return list(self._anomalous[machine])[-n_clips:]
@@ -167,7 +189,7 @@ class CsvLog:
         return list(self._unsent.values())
 
     def mark_sent(self, row: LogRow) -> None:
-        self._append(list({**asdict(row), "event": "sent"}.values()))
+        self._append(self._cells(replace(row, event="sent")))
         self._unsent.pop(row.key, None)
 
     def close(self) -> None:
@@ -187,8 +209,8 @@ class CsvLog:
         header = _line(_COLUMNS)
         self._file.seek(0)
         first = self._file.readline()
-        if first == _line(_EARLIER_COLUMNS):
-            header = first
+        if first in map(_line, _EARLIER_COLUMNS):
+            header, self._columns = first, _WITHOUT_CONTENT
         if first != header and not header.startswith(first):
             raise OutputError(
                 f"{self.path}: not a log of soundness watch; expected the columns {','.join(_COLUMNS)}; choose "
@@ -208,13 +230,15 @@ class CsvLog:
     def _row(self, line: bytes, number: int) -> LogRow:
         try:
             (cells,) = csv.reader([line.decode("utf-8")])
-            texts = zip(_COLUMNS, cells, strict=True)
+            texts = zip(self._columns, cells, strict=True)
             return LogRow(**{name: _PARSERS.get(name, str)(text) for name, text in texts})
         except (ValueError, csv.Error):
             raise OutputError(f"{self.path}:{number}: not a row of a log of soundness watch") from None
 
     def _take_in(self, row: LogRow) -> None:
         self._known.add(row.key)
+        if row.content and row.event != "sent":
+            self._alike[row.size, row.content].append((row.file, row.mtime_ns))
         if row.event == "sent":
             self._unsent.pop(row.key, None)
             return
@@ -261,6 +285,11 @@ class SqliteLog:
                 )
                 if "odd" in {row[1] for row in self._database.execute("PRAGMA table_info(soundness_clips)")}:
                     self._database.execute("ALTER TABLE soundness_clips RENAME COLUMN odd TO anomalous")
+                if "content" not in {row[1] for row in self._database.execute("PRAGMA table_info(soundness_clips)")}:
+                    self._database.execute("ALTER TABLE soundness_clips ADD COLUMN content TEXT NOT NULL DEFAULT ''")
+                self._database.execute(
+                    "CREATE INDEX IF NOT EXISTS soundness_content ON soundness_clips (content) WHERE content <> ''"
+                )
                 self._database.execute("COMMIT")
             except sqlite3.Error:
                 self._database.close()
@@ -269,6 +298,10 @@ class SqliteLog:
     def is_known(self, key: tuple[str, int, int]) -> bool:
         question = "SELECT 1 FROM soundness_clips WHERE file = ? AND size = ? AND mtime_ns = ?"
         return len(self._rows(question, key)) > 0
+
+    def alike(self, size: int, content: str) -> list[tuple[str, int]]:
+        question = "SELECT file, mtime_ns FROM soundness_clips WHERE content = ? AND content <> '' AND size = ?"
+        return [(file, mtime_ns) for file, mtime_ns in self._rows(question, (content, size))]
 
     def add(self, row: LogRow) -> None:
         marks = ", ".join("?" * len(_COLUMNS))

@@ -17,12 +17,22 @@ import watchfiles
 from soundness.aliases import PathLike
 from soundness.audio.formats import AUDIO_SUFFIXES
 from soundness.data.finding import find_recordings, unread_problems
+from soundness.data.folder_names import machine_folder, path_key
 from soundness.detectors.detector import Detector
 from soundness.detectors.protocol import RecordingScore
 from soundness.detectors.saving import load
 from soundness.errors import AudioError, DataError, SettingsError, UnreadableError
-from soundness.monitoring.event_log import EventLog, LogRow, open_log, plain
+from soundness.monitoring.event_log import EventLog, LogRow, file_cell, open_log
+from soundness.monitoring.recording_files import (
+    Stamp,
+    content_of,
+    is_being_written,
+    is_recent,
+    is_same_time,
+    stamp_of,
+)
 from soundness.monitoring.webhook import AlarmSender, check_url
+from soundness.plain_text import one_line, printable, spreadsheet_cell
 from soundness.scoring.alarms import AlarmWindow
 from soundness.threads import one_thread_each
 
@@ -30,11 +40,7 @@ __all__ = ["Watch", "WatchCounts", "watch"]
 
 _LOGGER = logging.getLogger(__name__)
 
-_STILL_WRITTEN_SECONDS = 30.0  # an unreadable file that was changed so recently may yet be completed
 _QUIET_MS = 200  # without a change, after which changes are reported together
-
-Stamp = tuple[int, int]
-"""Size in bytes and time of change in nanoseconds."""
 
 
 @dataclass(slots=True)
@@ -60,8 +66,9 @@ class Watch:
     folder
         Folder in which, or below which, recordings appear.
     detectors
-        Detectors by machine type. One alone scores everything; of several, the one that the first folder below
-        ``folder`` is named after.
+        Detectors by machine type. One alone scores everything; of several, the one that a folder below ``folder`` is
+        named after. Each folder is a machine of its own, with its own window of the alarm rule, but for folders that
+        are named after times.
     log
         Log of the scored recordings.
     longest_seconds
@@ -85,6 +92,7 @@ class Watch:
     _seen: dict[Path, tuple[Stamp, float]] = field(default_factory=dict)  # with the monotonic time of the first look
     _windows: dict[str, AlarmWindow] = field(default_factory=dict)
     _problems: list[str] = field(default_factory=list)
+    _present: set[str] = field(default_factory=set)  # names of the recordings at the last look
 
     def look(self) -> None:
         """Score the recordings that have settled and have no row, the earliest first.
@@ -101,7 +109,7 @@ class Watch:
         self._seen |= {path: seen for path, seen in before.items() if seen[0] == found.get(path)}
         ready = [path for path, (_, since) in self._seen.items() if now - since >= self.settled_seconds and since < now]
         with one_thread_each():
-            for path in sorted(ready, key=lambda path: (found[path][1], path)):
+            for path in sorted(ready, key=lambda path: (found[path][1], path_key(path))):
                 self._take(path, found[path])
                 if self.sender is not None:
                     self.sender.deliver()
@@ -125,38 +133,46 @@ class Watch:
                 _LOGGER.warning("%s; looking again", problem)
         self._problems = problems
         self.counts.n_closed = len(listed.closed)
+        names = {path: self._name(path) for path in listed.recordings}
+        self._present = set(names.values())
         found = {}
-        for path in listed.recordings:
-            stamp = _stamp(path)
-            if stamp is not None and not self.log.is_known((self._name(path), *stamp)):
+        for path, name in names.items():
+            stamp = stamp_of(path)
+            if stamp is not None and not self.log.is_known((name, *stamp)):
                 found[path] = stamp
         return found
 
     def _take(self, path: Path, stamp: Stamp) -> None:
-        """Score a recording and log it, unless it is still being written."""
+        """Score a recording and log it, unless it is still being written or is known under another name or time."""
+        if is_being_written(path):
+            return
         detector = self._detector(path)
+        row = self._row(path, stamp, content_of(path))
         if detector is None:
-            self._fail(path, stamp, f"no detector for it; there are detectors for {', '.join(self.detectors)}")
+            self._fail(path, row, f"no detector for it; there are detectors for {', '.join(self.detectors)}")
+            return
+        if (known := self._known_as(row)) is not None:
+            self.log.add(replace(row, event="known", message=_plain(known)))
             return
         try:
             score = detector.score_recording(path, max_seconds=self.longest_seconds)
         except AudioError as error:
-            if _stamp(path) is None:
-                self._fail(path, stamp, "gone before it could be read", detector)
-            elif _stamp(path) == stamp and not (isinstance(error, UnreadableError) and _is_recent(stamp)):
-                self._fail(path, stamp, error.reason, detector)
+            if stamp_of(path) is None:
+                self._fail(path, row, "gone before it could be read")
+            elif stamp_of(path) == stamp and not (isinstance(error, UnreadableError) and is_recent(stamp)):
+                self._fail(path, row, error.reason)
             return
-        if _stamp(path) in (stamp, None):  # else it was changed while it was read
-            self._log_score(path, stamp, detector, score)
+        if stamp_of(path) in (stamp, None):  # else it was changed while it was read
+            self._log_score(path, row, detector, score)
 
-    def _log_score(self, path: Path, stamp: Stamp, detector: Detector, found: RecordingScore) -> None:
+    def _log_score(self, path: Path, row: LogRow, detector: Detector, found: RecordingScore) -> None:
         p_value, note = found.p_value, "; ".join(found.notes)
         is_anomalous = is_alarm = False
-        window = self._window(detector)
+        window = self._window(row.machine, detector)
         if window is not None and p_value is not None:
             is_anomalous, is_alarm = window.rule.is_anomalous(p_value), window.add(p_value)
-        row = self._row(path, stamp, "clip", machine=detector.machine_type, message=note)
-        row = replace(row, score=found.anomaly_score, p_value=p_value, anomalous=int(is_anomalous), alarm=int(is_alarm))
+        row = replace(row, score=found.anomaly_score, p_value=p_value, message=_plain(note))
+        row = replace(row, anomalous=int(is_anomalous), alarm=int(is_alarm))
         self.log.add(row)
         self.counts.n_scored += 1
         self.counts.n_alarms += is_alarm
@@ -165,44 +181,56 @@ class Watch:
         if is_alarm:
             self.on_alarm(row)
 
-    def _fail(self, path: Path, stamp: Stamp, message: str, detector: Detector | None = None) -> None:
-        machine = "" if detector is None else detector.machine_type
-        self.log.add(self._row(path, stamp, "failed", machine=machine, message=plain(message)))
+    def _fail(self, path: Path, row: LogRow, message: str) -> None:
+        self.log.add(replace(row, event="failed", message=_plain(message)))
         self.counts.n_failed += 1
         _LOGGER.warning("%s: %s", path, message)
 
-    def _row(self, path: Path, stamp: Stamp, event: str, *, machine: str, message: str) -> LogRow:
-        moment, name, (size, mtime_ns) = datetime.now(UTC).isoformat(timespec="milliseconds"), self._name(path), stamp
+    def _row(self, path: Path, stamp: Stamp, content: str) -> LogRow:
         return LogRow(
-            time=moment, event=event, machine=machine, file=name, size=size, mtime_ns=mtime_ns, message=message
+            time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            event="clip",
+            machine=_plain(self._machine(path)),
+            file=self._name(path),
+            size=stamp[0],
+            mtime_ns=stamp[1],
+            content=content,
         )
 
-    def _window(self, detector: Detector) -> AlarmWindow | None:
-        name, rule = detector.machine_type, detector.alarm_rule
-        if rule is not None and name not in self._windows:
-            self._windows[name] = AlarmWindow(rule, self.log.last_anomalous(name, rule.n_clips))
-        return self._windows.get(name)
+    def _known_as(self, row: LogRow) -> str | None:
+        """Reason why a recording is one that has a row: the clocks have changed, or it was moved; ``None`` if new."""
+        for name, mtime_ns in self.log.alike(row.size, row.content) if row.content else ():
+            is_namesake = name.rpartition("/")[2] == row.file.rpartition("/")[2]
+            if name == row.file and is_same_time(mtime_ns, row.mtime_ns):
+                return "the same recording; its time has moved"
+            if name not in self._present and is_same_time(mtime_ns, row.mtime_ns, has_shifts=is_namesake):
+                return f"the same recording as {name}, moved"
+        return None
+
+    def _window(self, machine: str, detector: Detector) -> AlarmWindow | None:
+        rule = detector.alarm_rule
+        if rule is not None and machine not in self._windows:
+            self._windows[machine] = AlarmWindow(rule, self.log.last_anomalous(machine, rule.n_clips))
+        return self._windows.get(machine)
 
     def _detector(self, path: Path) -> Detector | None:
         if len(self.detectors) == 1:
             return next(iter(self.detectors.values()))
-        return self.detectors.get(path.relative_to(self.folder).parts[0])
+        names = [printable(name) for name in path.relative_to(self.folder).parts[:-1]]
+        return next((self.detectors[name] for name in names if name in self.detectors), None)
+
+    def _machine(self, path: Path) -> str:
+        """Machine of a recording: the folder below the one that is watched, or that of its detector."""
+        folder = machine_folder(path.relative_to(self.folder))
+        detector = self._detector(path)
+        return folder or ("" if detector is None else detector.machine_type)
 
     def _name(self, path: Path) -> str:
-        return plain(path.relative_to(self.folder).as_posix())
+        return file_cell(path.relative_to(self.folder).as_posix())
 
 
-def _stamp(path: Path) -> Stamp | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns
-
-
-def _is_recent(stamp: Stamp) -> bool:
-    """True if a file may still be being written; a clock that goes wrong only makes its age larger."""
-    return abs(time.time() - stamp[1] / 1e9) <= _STILL_WRITTEN_SECONDS
+def _plain(text: str) -> str:
+    return spreadsheet_cell(one_line(text))
 
 
 def watch(

@@ -101,6 +101,10 @@ class FusedScorer(Scorer):
         """Score of each clip with all that came from it left out of each member, shape ``(clip,)``."""
         return self._fused(np.stack([scorer.left_out_scores() for scorer in self.scorers], axis=1))
 
+    def left_out_short_scores(self) -> Array:
+        """Score of each clip at each shorter length; see `soundness.scoring.protocol.ShortClipScorer`."""
+        return self._fused(np.stack([scorer.left_out_short_scores() for scorer in self.scorers], axis=-1))
+
     def notes(self) -> list[str]:
         """Notes of all members, each once."""
         return list(dict.fromkeys(note for scorer in self.scorers for note in scorer.notes()))
@@ -137,7 +141,7 @@ class FusedScorer(Scorer):
         return np.split(vectors, np.cumsum(self.sizes)[:-1], axis=-1)
 
     def _fused(self, scores: Array) -> Array:
-        """Scores of clips, shape ``(clip,)``, from those of each member, shape ``(clip, member)``."""
+        """Scores of clips, shape ``(..., clip)``, from those of each member, shape ``(..., clip, member)``."""
         fused: Array = ((scores - self.statistics[:, 0]) / self.statistics[:, 1]).mean(axis=-1)
         return fused
 
@@ -161,5 +165,8 @@ def _members(settings: ScorerSettings, *, n_views: int) -> list[tuple[int, Score
 
 
 def _views(training: TrainingVectors, sizes: NDArray[np.int64]) -> list[TrainingVectors]:
-    parts = np.split(training.vectors, np.cumsum(sizes)[:-1], axis=-1)
-    return [replace(training, vectors=part, view_sizes=()) for part in parts]
+    edges = np.cumsum(sizes)[:-1]
+    parts = np.split(training.vectors, edges, axis=-1)
+    short = [None] * len(parts) if training.shortened is None else np.split(training.shortened, edges, axis=-1)
+    pairs = zip(parts, short, strict=True)
+    return [replace(training, vectors=part, shortened=own, view_sizes=()) for part, own in pairs]

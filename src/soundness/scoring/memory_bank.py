@@ -15,7 +15,7 @@ from soundness.scoring.whitening import CrossFit, whitening_matrix
 from soundness.settings.scoring import ScorerSettings
 from soundness.threads import one_blas_thread
 
-__all__ = ["MemoryBank", "left_out_distances", "reference_pairs", "references_of"]
+__all__ = ["MemoryBank", "left_out_distances", "left_out_distances_by_length", "reference_pairs", "references_of"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -177,7 +177,7 @@ class MemoryBank:
         return distances
 
     def distances_without(self, left_out: NDArray[np.bool_], embedded: Array, queries: Array) -> Array:
-        """Distance of a training clip to each domain without it, shape ``(domain,)``.
+        """Distance of a training clip to each domain without it, shape ``(length, domain)``.
 
         Parameters
         ----------
@@ -186,13 +186,15 @@ class MemoryBank:
         embedded
             All training clips as they are compared without those, shape ``(clip, feature)``.
         queries
-            The clip under each condition, shape ``(condition, feature)``.
+            The clip, whole and shortened, under each condition, shape ``(length, condition, feature)``.
         """
-        found = np.empty(len(self.domain_distances))
+        found = np.empty((len(queries), len(self.domain_distances)))
         for domain, distance in enumerate(self.domain_distances):
             pairs = _pairs_of(self.pairs, self.domains, domain)
             references, gone = references_of(embedded, pairs), left_out[pairs[:, 0]] | left_out[pairs[:, 1]]
-            found[domain] = distance.distances_without(queries[self.domain_conditions[domain]], references, gone).min()
+            own = queries[:, self.domain_conditions[domain]]
+            distances = distance.distances_without(own.reshape(-1, own.shape[-1]), references, gone)
+            found[:, domain] = distances.reshape(own.shape[:-1]).min(axis=1)
         return found
 
     def with_clips(self, training: TrainingVectors) -> "MemoryBank":
@@ -249,18 +251,33 @@ def left_out_distances(banks: Sequence[MemoryBank], training: TrainingVectors, *
     start
         Index of the first clip whose distances are computed.
     """
-    distances = [np.empty((len(training.vectors) - start, len(bank.domain_conditions))) for bank in banks]
+    return [found[0] for found in left_out_distances_by_length(banks, training, start=start)]
+
+
+def left_out_distances_by_length(
+    banks: Sequence[MemoryBank], training: TrainingVectors, *, start: int = 0
+) -> list[Array]:
+    """Distances of each training clip, whole and at each shorter length, shape ``(1 + length, clip, domain)``.
+
+    See `left_out_distances`; a clip that was shortened is compared with whole ones.
+    """
+    short = training.shortened
+    n_clips, n_lengths = len(training.vectors) - start, 1 if short is None else 1 + len(short)
+    distances = [np.empty((n_lengths, n_clips, len(bank.domain_conditions))) for bank in banks]
     crossfit = CrossFit(training.own, training.clip_domains, banks[0].settings)
     clips, queries = crossfit.prepared(training.own), crossfit.prepared(training.vectors)
+    shortened = None if short is None else crossfit.prepared(short)
     # Products this small gain nothing from threads, and threads that wait for a busy core cost ten times the whole.
     with one_blas_thread():
         for clip in range(start, len(training.vectors)):
             left_out = training.left_out_with(clip)
             is_alone = int(left_out.sum()) == 1
             embed = crossfit.without(clip) if is_alone else crossfit.without_all(left_out)
-            embedded, query = embed(clips), embed(queries[clip])
+            embedded, query = embed(clips), embed(queries[clip])[None]
+            if shortened is not None:
+                query = np.concatenate([query, embed(shortened[:, clip])])
             for bank, found in zip(banks, distances, strict=True):
-                found[clip - start] = bank.distances_without(left_out, embedded, query)
+                found[:, clip - start] = bank.distances_without(left_out, embedded, query)
     return distances
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from soundness.aliases import Array
 from soundness.errors import DataError
-from soundness.scoring.memory_bank import MemoryBank, left_out_distances
+from soundness.scoring.memory_bank import MemoryBank, left_out_distances, left_out_distances_by_length
 from soundness.scoring.normalization import FEWEST_FOR_STATISTICS, new_normalization
 from soundness.scoring.protocol import ANY_DOMAIN, Scorer, TrainingVectors
 from soundness.settings.scoring import ScorerSettings
@@ -32,6 +32,8 @@ class NearestNeighborScorer(Scorer):
         clip is left, or where the domain was not there yet.
     settings
         See `soundness.settings.scoring.ScorerSettings`.
+    short_left_out
+        The same as ``left_out`` for clips that were shortened, shape ``(length, clip, domain)``; they are not saved.
 
     References
     ----------
@@ -39,9 +41,12 @@ class NearestNeighborScorer(Scorer):
        conditional autoencoding", DCASE 2025 Challenge, section 2.2.
     """
 
-    def __init__(self, bank: MemoryBank, *, left_out: Array, settings: ScorerSettings) -> None:
+    def __init__(
+        self, bank: MemoryBank, *, left_out: Array, settings: ScorerSettings, short_left_out: Array | None = None
+    ) -> None:
         self.bank = bank
         self.left_out = left_out
+        self.short_left_out = np.empty((0, *left_out.shape)) if short_left_out is None else short_left_out
         self.settings = settings
         own = left_out[np.arange(len(left_out)), bank.domains]
         if not np.isfinite(own).any():  # each clip is alone in its domain
@@ -67,8 +72,11 @@ class NearestNeighborScorer(Scorer):
         if len(training.vectors) < 2:
             raise DataError("1 training clip; to compare normal clips with each other takes 2")
         banks = [MemoryBank.from_training(training, settings) for settings in members]
-        found = zip(banks, left_out_distances(banks, training), members, strict=True)
-        return [cls(bank, left_out=left_out, settings=settings) for bank, left_out, settings in found]
+        found = zip(banks, left_out_distances_by_length(banks, training), members, strict=True)
+        return [
+            cls(bank, left_out=left_out[0], settings=settings, short_left_out=left_out[1:])
+            for bank, left_out, settings in found
+        ]
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:
@@ -85,6 +93,11 @@ class NearestNeighborScorer(Scorer):
     def left_out_scores(self) -> Array:
         """Score of each clip of the bank with all that came from it left out, shape ``(clip,)``."""
         return self._smallest(self.left_out)[0]
+
+    def left_out_short_scores(self) -> Array:
+        """Score of each clip at each shorter length; see `soundness.scoring.protocol.ShortClipScorer`."""
+        scores: Array = np.array([self._smallest(left_out)[0] for left_out in self.short_left_out])
+        return scores.reshape(len(self.short_left_out), -1)
 
     def nearest(self, vectors: Array, n_clips: int) -> NDArray[np.int64]:
         """Indices of the nearest normal clips by whitened distance, whatever their domain; see `Scorer`."""

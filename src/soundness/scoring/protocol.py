@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from soundness.aliases import Array
 from soundness.errors import DataError, SettingsError
 from soundness.settings.scoring import ScorerSettings
 
-__all__ = ["ANY_DOMAIN", "Scorer", "TrainingVectors"]
+__all__ = ["ANY_DOMAIN", "Scorer", "ShortClipScorer", "TrainingVectors"]
 
 ANY_DOMAIN = -1
 """Domain index of a condition that stands for all domains."""
@@ -41,6 +41,9 @@ class TrainingVectors:
     dependent
         True where two clips share sound, or are neighbours in time, so that one is left out with the other, shape
         ``(clip, clip)``, symmetric and true on the diagonal; ``None`` where each clip is left out alone.
+    shortened
+        Vectors of the same clips cut to several shorter lengths, shape ``(length, clip, condition, feature)``; ``None``
+        where there are none.
     """
 
     vectors: Array
@@ -51,6 +54,7 @@ class TrainingVectors:
     view_sizes: tuple[int, ...] = ()
     n_bands: int = 0
     dependent: NDArray[np.bool_] | None = None
+    shortened: Array | None = None
 
     @classmethod
     def from_vectors(
@@ -133,7 +137,19 @@ class TrainingVectors:
             own_conditions=self.own_conditions[chosen],
             clip_domains=self.clip_domains[chosen],
             dependent=None if self.dependent is None else self.dependent[np.ix_(chosen, chosen)],
+            shortened=None if self.shortened is None else self.shortened[:, chosen],
         )
+
+
+@runtime_checkable
+class ShortClipScorer(Protocol):
+    """A scorer that was fitted to shortened clips, too."""
+
+    def left_out_short_scores(self) -> Array:
+        """Score of each training clip at each shorter length, left out as in `Scorer.left_out_scores`.
+
+        Shape ``(length, clip)``; without a length in a scorer that comes from a file.
+        """
 
 
 class Scorer(Protocol):

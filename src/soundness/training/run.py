@@ -30,7 +30,8 @@ from soundness.representations.protocol import (
 )
 from soundness.run_folders import Existing, begin_run, locked_folder, read_identity
 from soundness.scoring.calibration import Calibration, Threshold
-from soundness.scoring.protocol import Scorer, TrainingVectors
+from soundness.scoring.clip_lengths import ClipLengths
+from soundness.scoring.protocol import Scorer, ShortClipScorer, TrainingVectors
 from soundness.scoring.scorers import find_scorer
 from soundness.sealed_files import SUFFIX
 from soundness.settings.loading import DEFAULT_SYSTEM, load_settings
@@ -42,6 +43,7 @@ from soundness.training.dependence import independent_clips
 from soundness.training.duration import forecast
 from soundness.training.labelling import Labeller
 from soundness.training.separation import decide_separation, read_separator
+from soundness.training.short_clips import has_short_clips, shortened_vectors
 from soundness.training.summary import summarize, training_notes
 
 if TYPE_CHECKING:  # loads PyTorch
@@ -290,7 +292,11 @@ class _Run:
 
     def _detector(self, clips: MachineSpectrograms, fitted: Fitted, *, fit_seconds: float) -> Detector:
         started = time.perf_counter()
+        cut = self.cut[clips.machine_type]
         vectors = training_vectors(clips, fitted)
+        if has_short_clips(self.settings):
+            short = shortened_vectors(clips, fitted.representation, self.settings, cut.lengths.short_seconds)
+            vectors = replace(vectors, shortened=short)
         scorer = find_scorer(self.settings.scorer.name).fit(vectors, self.settings.scorer)
         calibration = self._calibration(clips, fitted, scorer, vectors)
         threshold = Threshold.from_scores(calibration.scores, false_alarm_rate=self.settings.false_alarm_rate)
@@ -301,7 +307,6 @@ class _Run:
             "scoring": time.perf_counter() - started,
         }
         scorer_notes = (*scorer.notes(), *threshold.notes, *calibration.notes)
-        cut = self.cut[clips.machine_type]
         notes = (*self.notes, *cut.notes, *training_notes(clips, fitted), *scorer_notes)
         summary = summarize(clips, fitted, settings=self.settings, seed=self.seed, seconds=seconds, notes=notes)
         if self.separator is not None:
@@ -316,8 +321,18 @@ class _Run:
             separator=self.separator if self.settings.separation in ("denoise", "target=separated") else None,
             calibration=calibration,
             normal_clips=normal_clips_of(clips),
-            lengths=cut.lengths,
+            lengths=self._lengths(cut.lengths, clips, scorer, vectors),
         )
+
+    def _lengths(
+        self, lengths: ClipLengths, clips: MachineSpectrograms, scorer: Scorer, vectors: TrainingVectors
+    ) -> ClipLengths:
+        """Lengths with the calibration of short clips, where there is one."""
+        if vectors.shortened is None or not isinstance(scorer, ShortClipScorer):
+            return lengths
+        scores = zip(lengths.short_seconds, scorer.left_out_short_scores(), strict=True)
+        domains, settings = vectors.clip_domains, self.settings
+        return replace(lengths, short={at: left_out_calibration(clips, own, domains, settings) for at, own in scores})
 
     def _calibration(
         self, clips: MachineSpectrograms, fitted: Fitted, scorer: Scorer, vectors: TrainingVectors

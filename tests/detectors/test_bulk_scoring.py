@@ -346,10 +346,10 @@ def test_silence_and_short_clips_are_scored_with_a_warning(detectors, tmp_path):
     assert scores_in(tmp_path / "out").keys() == {path.name for path in (ordinary, silent, short)}
     assert report.n_scored == 3
     assert report.failures == []
-    assert report.warnings == [
+    assert {
         f"{silent}: digital silence",
         f"{short}: 4 frames, shorter than one segment of 8: repeated to fill it",
-    ]
+    } <= set(report.warnings)
 
 
 def test_progress_is_told_of_each_recording_damaged_or_not(detector, tmp_path):

@@ -66,3 +66,18 @@ def test_a_member_whose_view_is_not_there_is_refused():
     chosen = ScorerSettings(name="fused", members=(MemberSettings(view=2),))
     with pytest.raises(SettingsError, match=r"scorer\.members: view 2 \(counted from 0\) of 2 views"):
         FusedScorer.fit(training_of(5, 5), chosen)
+
+
+def test_a_view_that_is_the_same_in_all_clips_but_for_their_level_is_left_out_and_said_to_be():
+    training = training_of(10, 6)
+    level = np.linspace(-30.0, -20.0, len(training.vectors))[:, None, None]
+    flat = np.broadcast_to(level - 90.0, (*training.vectors.shape[:2], 3))
+    both = replace(training, vectors=np.concatenate([training.vectors[..., :2], flat], axis=-1))
+    chosen = ScorerSettings(name="fused", whitening="shrunk", members=MEMBERS)
+    fused = FusedScorer.fit(both, chosen)
+    assert [view for view, _ in fused.pairs()] == [0, 0]
+    assert "view 2 of 2 of the clips is mostly the same in all training clips" in fused.notes()[0]
+    query = training_of(1, 1, seed=7).vectors[0]
+    again = FusedScorer.from_arrays(fused.arrays(), chosen)
+    assert again.score(query) == fused.score(query)
+    assert FusedScorer.fit(training, chosen).notes() == []

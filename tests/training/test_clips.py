@@ -145,7 +145,19 @@ def test_silent_clips_are_noted(folder, small):
     paths = sorted((folder / "train").iterdir())
     for path in paths[1:3]:
         soundfile.write(path, np.zeros(8_000), RATE)
-    assert clips_in(folder, small()).notes == (f"2 training clip(s) digital silence: {paths[1].name}",)
+    found = clips_in(folder, small())
+    assert found.notes == (f"2 training clip(s) without any sound, not learned: {paths[1].name}",)
+    assert {clip.path for clip in found.clips}.isdisjoint(paths[1:3])
+    assert len(found.clips) == len(found.spectrograms) == len(found.conditions) == len(paths) - 2
+
+
+def test_a_machine_whose_clips_hold_no_sound_is_refused_with_the_channel_that_does(folder, small):
+    paths = sorted((folder / "train").iterdir())
+    for path in paths[2:]:
+        soundfile.write(path, np.stack([np.zeros(8_000), 0.1 * np.ones(8_000) * np.arange(8_000) % 2], axis=1), RATE)
+    message = r"digital silence in channel 0, which is used, of 0 to 1; --set audio.channel=1 .* at least 3 that do"
+    with pytest.raises(DataError, match=message):
+        clips_in(folder, small())
 
 
 def test_silence_of_another_channel_is_not_noted(folder, small):
@@ -215,7 +227,7 @@ def test_the_time_of_separating_is_a_part_of_the_time_of_reading(folder, small, 
 def test_silence_is_read_and_noted_where_it_is_separated(folder, small, separator):
     soundfile.write(first_clip(folder), np.zeros(8_000), RATE)
     found = clips_in(folder, small("conditional", "separation=denoise"), separator)
-    assert found.notes == (f"1 training clip(s) digital silence: {first_clip(folder).name}",)
+    assert found.notes == (f"1 training clip(s) without any sound, not learned: {first_clip(folder).name}",)
     assert all(np.isfinite(clip.reference).all() for clip in found.spectrograms)
 
 

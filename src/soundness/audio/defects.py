@@ -13,6 +13,7 @@ DefectKind = Literal["header", "silent", "constant", "quiet channel", "gap", "cl
 QUIETER_DB = 40.0
 """Difference between channels from which on nothing seems to be plugged into the quieter one."""
 
+_NOISE_DBFS = -75.0  # level of a channel beside a louder one, up to which it is taken for an open input's noise
 _OFFSET_DB = -10.0  # re the sound, from which on an offset is named
 _GAP_SHARE = 0.002  # of the samples, from which on gaps are named: less are single lost packets
 
@@ -70,7 +71,8 @@ def _of_channels(measures: ClipMeasures, used: int) -> Iterator[Defect]:
     elif levels[loudest] - levels[used] >= QUIETER_DB:
         apart = levels[loudest] - levels[used]
         text = f"channel {used}, which is used, is {apart:.0f} dB quieter than channel {loudest}; {hint}"
-        yield Defect(kind="quiet channel", text=text)
+        is_noise = channels[used].is_coarse or levels[used] <= _NOISE_DBFS
+        yield Defect(kind="quiet channel", text=text, is_deaf=is_noise)
     silent = [index for index, one in enumerate(channels) if one.is_silent and index != used]
     if silent:
         text = f"digital silence in channel {', '.join(map(str, silent))} of 0 to {last}"
@@ -89,7 +91,7 @@ def _of_channel(measures: ChannelMeasures) -> Iterator[Defect]:
     if measures.is_coarse:
         text = f"too quiet for its format: only few values occur, at a level of {measures.level_dbfs:.0f} dBFS"
         yield Defect(kind="few values", text=text)
-    if measures.offset_db >= _OFFSET_DB:
+    if measures.offset_db >= _OFFSET_DB and not measures.is_coarse:
         beside = f"{abs(measures.offset_db):.0f} dB {'above' if measures.offset_db >= 0 else 'below'} the sound"
         text = f"an offset of {measures.offset:.3g} ({beside}): the electronics' mean, no sound"
         yield Defect(kind="offset", text=text)

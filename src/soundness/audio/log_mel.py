@@ -9,7 +9,20 @@ from numpy.typing import NDArray
 
 from soundness.settings.system import LogMelSettings
 
-__all__ = ["SMALLEST_RMS", "LogMel", "Spectrograms", "band_centres", "hann_window", "mel_filterbank", "without_mean"]
+__all__ = [
+    "SMALLEST_RMS",
+    "USABLE_SHARE",
+    "LogMel",
+    "Spectrograms",
+    "band_centres",
+    "hann_window",
+    "mel_filterbank",
+    "n_bands_below",
+    "without_mean",
+]
+
+USABLE_SHARE = 0.9
+"""Share of half the sample rate up to which filters of recorders and converters leave a sound as it is."""
 
 SMALLEST_RMS = 1e-15
 """Root mean square of digital silence, where the floor of a log-mel lies relative to it."""
@@ -140,6 +153,11 @@ def mel_filterbank(settings: LogMelSettings, *, sample_rate: int) -> NDArray[np.
     triangles = np.maximum(0.0, np.minimum(-ramps[:-2] / widths[:-1], ramps[2:] / widths[1:]))
     filters: NDArray[np.float32] = (triangles * (2.0 / (edges[2:] - edges[:-2]))[:, None]).astype(np.float32)
     return filters
+
+
+def n_bands_below(settings: LogMelSettings, hz: float) -> int:
+    """Number of bands that end at a frequency or below it."""
+    return int((_band_edges(settings)[2:] <= hz).sum())
 
 
 def band_centres(settings: LogMelSettings) -> NDArray[np.float64]:

@@ -154,17 +154,22 @@ class Measurement:
         for channel, samples in zip(self._channels, columns, strict=True):
             channel.add(samples)
 
+    @property
+    def seconds(self) -> float:
+        """Length of all blocks together."""
+        return self._channels[0].n_samples / self.sample_rate if self._channels else 0.0
+
     def result(self) -> ClipMeasures:
         """Measures of all blocks, of which there is at least one."""
         return ClipMeasures(
-            seconds=self._channels[0].n_samples / self.sample_rate,
+            seconds=self.seconds,
             sample_rate=self.sample_rate,
             channels=tuple(channel.result() for channel in self._channels),
         )
 
 
-def measure_clip(path: Path) -> ClipMeasures:
-    """Measure one recording, block by block.
+def measure_clip(path: Path, *, max_seconds: float | None = None) -> ClipMeasures:
+    """Measure one recording, block by block, up to ``max_seconds`` of it or a little more.
 
     Raises
     ------
@@ -175,6 +180,8 @@ def measure_clip(path: Path) -> ClipMeasures:
     measurement = Measurement(info.sample_rate)
     for block in read_blocks(path):
         measurement.add(block)
+        if max_seconds is not None and measurement.seconds >= max_seconds:
+            break
     return replace(measurement.result(), note=info.note)
 
 

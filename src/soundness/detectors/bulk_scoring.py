@@ -1,6 +1,7 @@
 """Scoring of many recordings: in parallel, in their order, and without keeping them in memory."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -33,6 +34,8 @@ if TYPE_CHECKING:  # loads PyTorch
     from soundness.detectors.detector import Detector
 
 __all__ = ["ScoredClip", "ScoringReport", "score", "score_clip", "scored"]
+
+_FIGURES = re.compile(r"\d[\d.,]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,16 +85,31 @@ class ScoringReport:
         Verdict on each recording, in their order.
     alarms
         Recordings with which an alarm begins, in the order of the recordings; empty where no rule was applied.
-    warnings
-        A line each, with the file's path.
+    recording_notes
+        Notes on recordings, by machine and kind of note: path and text of each.
     notes
         Notes on what was left out or assumed.
     """
 
     rows: list[ScoreRow] = field(default_factory=list)
     alarms: list[Path] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    recording_notes: dict[tuple[str, str], list[tuple[Path, str]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Notes on recordings, a line for each kind, with the first recording and the number of the others."""
+        lines = []
+        for (machine, _), found in self.recording_notes.items():
+            path, note = found[0]
+            more = f" (and {len(found) - 1:,} more recordings of {machine})" if len(found) > 1 else ""
+            lines.append(f"{path}: {note}{more}")
+        return lines
+
+    def add_notes(self, path: Path, machine: str, notes: Iterable[str]) -> None:
+        """Add the notes on a recording; those that differ in their figures alone are of one kind."""
+        for note in notes:
+            self.recording_notes.setdefault((machine, _FIGURES.sub("#", note)), []).append((path, note))
 
     @property
     def n_scored(self) -> int:
@@ -199,7 +217,7 @@ def _add(result: ScoredClip, files: "_ScoreFiles | None", windows: "_Windows | N
     if files is not None:
         files.windows.add(path, found.windows)
         files.writer.add(result.machine_type, result.clip.section, score)
-    report.warnings += [f"{path}: {note}" for note in found.notes]
+    report.add_notes(path, result.machine_type, found.notes)
     if score.alarm == 1:
         report.alarms.append(path)
 

@@ -14,13 +14,25 @@ from soundness.aliases import PathLike, Waveform
 from soundness.audio.anomalous_regions import reason
 from soundness.audio.log_mel import Spectrograms
 from soundness.audio.log_mel_cache import LogMelCache
+from soundness.audio.measures import measure_clip
+from soundness.audio.reading import read_info
 from soundness.detectors.explanation import explain_clip, regions_of
+from soundness.detectors.form import RecordingForm
 from soundness.detectors.front_end import FrontEnd
 from soundness.detectors.normal_clips import NormalClips
-from soundness.detectors.protocol import NOT_CALIBRATED, Judge, RecordingScore, ScoredPart, cut_notes, recording_notes
+from soundness.detectors.protocol import (
+    NOT_CALIBRATED,
+    Judge,
+    RecordingScore,
+    ScoredPart,
+    cut_notes,
+    recording_notes,
+    with_form,
+)
 from soundness.detectors.reader import RecordingLogMels, RecordingReader
 from soundness.errors import SettingsError, audio_errors_at
 from soundness.representations.protocol import Representation
+from soundness.representations.statistics import MeanLogMel
 from soundness.scoring.alarms import AlarmRule
 from soundness.scoring.calibration import Calibration, Threshold
 from soundness.scoring.clip_lengths import ClipLengths
@@ -33,6 +45,7 @@ if TYPE_CHECKING:  # loads PyTorch
 __all__ = ["Detector", "TrainingSummary"]
 
 _SAME_SECONDS = 1e-6
+_KNOWN_SHARE = 0.75  # of the bands
 
 
 class TrainingSummary(BaseModel):
@@ -95,6 +108,8 @@ class Detector:
         Names and band statistics of the normal clips; ``None`` where they are not kept.
     lengths
         Lengths of the clips that were learned; ``None`` where they are not known, and recordings are scored whole.
+    form
+        Form of the recordings that were learned; ``None`` where it is not known.
     cache
         Log-mels kept on disk while recordings are scored; ``None`` to keep none. It is not saved.
     """
@@ -110,6 +125,7 @@ class Detector:
     alarm_rule: AlarmRule | None = None
     normal_clips: NormalClips | None = None
     lengths: ClipLengths | None = None
+    form: RecordingForm | None = None
     cache: LogMelCache | None = None
 
     @cached_property
@@ -120,14 +136,39 @@ class Detector:
     @cached_property
     def reader(self) -> RecordingReader:
         """Reader of recordings for the front end."""
-        return RecordingReader(self.front_end, self.cache)
+        return RecordingReader(self.front_end, self.cache, self._completed if self._completes_bands else None)
+
+    @property
+    def _completes_bands(self) -> bool:
+        """True if bands that cannot be compared, in recordings of another rate, are replaced by normal ones."""
+        is_statistical = isinstance(self.representation, MeanLogMel) and self.separator is None
+        return is_statistical and self.form is not None and self.normal_clips is not None
+
+    def _n_known_bands(self, path: Path) -> int:
+        """Number of bands of a recording that can be compared; 0 if they are too few to tell the others from."""
+        assert self.form is not None
+        n_bands = self.settings.log_mel.n_mels
+        n_known = self.form.n_comparable_bands(read_info(path).sample_rate, self.settings)
+        return n_known if n_known >= _KNOWN_SHARE * n_bands else 0
+
+    def _completed(self, path: Path, log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
+        n_known = self._n_known_bands(path)
+        if n_known in (0, len(log_mel)):
+            return log_mel
+        assert self.normal_clips is not None
+        return self.normal_clips.completed(log_mel, n_known=n_known)
 
     def score_recording(self, path: PathLike, *, max_seconds: float | None = None) -> RecordingScore:
         """Score a recording; see `soundness.detectors.protocol.AnyDetector`."""
         path = Path(path)
         parts = [self._scored(recording) for recording in self.windows(path, max_seconds=max_seconds)]
         with audio_errors_at(path):
-            return self.judge.judge(parts, notes=cut_notes(path, max_seconds))
+            found = self.judge.judge(parts, notes=cut_notes(path, max_seconds))
+        if self.form is None:
+            return found
+        measures = measure_clip(path, max_seconds=max_seconds)
+        completes = self._completes_bands and self._n_known_bands(path) > 0
+        return with_form(found, self.form.difference(measures, self.settings, completes_bands=completes))
 
     def windows(self, path: Path, *, max_seconds: float | None = None) -> Iterator[RecordingLogMels]:
         """Log-mels of the windows that a recording is scored in, which is one unless it is long.

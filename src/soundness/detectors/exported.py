@@ -19,15 +19,25 @@ from numpy.typing import NDArray
 from soundness.aliases import PathLike, Waveform
 from soundness.audio.anomalous_regions import find_regions, reason
 from soundness.audio.log_mel import band_centres
+from soundness.audio.measures import measure_clip
 from soundness.audio.reading import pick_channel, read_waveform
 from soundness.audio.windows import ClipLength, Window, read_windows
-from soundness.detectors.protocol import NOT_CALIBRATED, Judge, RecordingScore, ScoredPart, cut_notes, recording_notes
+from soundness.detectors.form import RecordingForm
+from soundness.detectors.protocol import (
+    NOT_CALIBRATED,
+    Judge,
+    RecordingScore,
+    ScoredPart,
+    cut_notes,
+    recording_notes,
+    with_form,
+)
 from soundness.errors import AudioError, BundleError, SettingsError, audio_errors_at
 from soundness.extras import check_extra
 from soundness.scoring.alarms import AlarmRule
 from soundness.scoring.calibration import Calibration
 from soundness.scoring.clip_lengths import ClipLengths
-from soundness.settings.system import LogMelSettings
+from soundness.settings.system import LogMelSettings, SystemSettings
 
 if TYPE_CHECKING:  # it is loaded when the first graph is
     from onnxruntime import InferenceSession  # type: ignore[import-untyped]  # it ships no types
@@ -145,7 +155,11 @@ class ExportedDetector:
         path = Path(path)
         with audio_errors_at(path):
             parts = [self._scored(window) for window in self.windows(path, max_seconds=max_seconds)]
-            return self.judge.judge(parts, notes=cut_notes(path, max_seconds))
+            found = self.judge.judge(parts, notes=cut_notes(path, max_seconds))
+        if self.about["form"] is None:
+            return found
+        form, settings = RecordingForm.from_plain(self.about["form"]), SystemSettings(**self.about["settings"])
+        return with_form(found, form.difference(measure_clip(path, max_seconds=max_seconds), settings))
 
     def windows(self, path: Path, *, max_seconds: float | None = None) -> Iterator[Window]:
         """Windows that a recording is scored in, which is one unless it is long.
@@ -266,7 +280,7 @@ class ExportedDetector:
 
     def _notes(self, waveform: Waveform) -> tuple[str, ...]:
         return recording_notes(
-            has_sound=bool(waveform.any()),
+            has_sound=bool((waveform != waveform[..., :1]).any()),
             n_samples=waveform.shape[-1],
             hop_length=self.about["hop_length"],
             segment_frames=self.about["segment_frames"],

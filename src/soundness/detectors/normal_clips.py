@@ -18,6 +18,9 @@ __all__ = ["FLOOR_QUANTILE", "NormalClips", "name_of"]
 FLOOR_QUANTILE = 0.1
 """Quantile of a band's log-mel over time that gives its level in quiet moments."""
 
+_PREDICTING_BANDS = 8
+_RIDGE = 0.1  # in mean variances
+_SMALLEST_DROP_DB = 0.01
 _SAME_DB = 1e-3  # clips whose bands agree so closely are one recording
 
 Floats = NDArray[np.float32]
@@ -145,6 +148,46 @@ class NormalClips:
         """Indices of the clips whose means are nearest to one of shape ``(mel,)``, nearest first."""
         distances = np.square(self.means - mean).sum(axis=1)
         return np.argsort(distances, kind="stable")[:n_clips]
+
+    def completed(self, log_mel: NDArray[np.float32], *, n_known: int) -> NDArray[np.float32]:
+        """Log-mel of a clip whose highest bands are not known, with those expected of a normal clip.
+
+        They keep their course over time, but get the mean and the low quantile that a regression on the highest of the
+        known bands gives, as they differ from the nearest normal clip. So they make the clip neither more nor less
+        anomalous than its other bands do.
+
+        Parameters
+        ----------
+        log_mel
+            dB, shape ``(mel, frame)``.
+        n_known
+            Number of bands, from the lowest, that are known.
+        """
+        mean = log_mel.mean(axis=1, dtype=np.float64)
+        floor = np.quantile(log_mel, FLOOR_QUANTILE, axis=1)
+        nearest = int(np.square(self.means[:, :n_known] - mean[:n_known]).sum(axis=1).argmin())
+        known = slice(max(0, n_known - _PREDICTING_BANDS), n_known)
+        upper = [
+            own[nearest, n_known:] + (clip[known] - own[nearest, known]) @ self._slopes(own, known, n_known)
+            for own, clip in ((self.means, mean), (self.floors, floor))
+        ]
+        course = log_mel[n_known:].astype(np.float64) - mean[n_known:, None]
+        drop = np.maximum((mean - floor)[n_known:], _SMALLEST_DROP_DB)
+        course *= (np.maximum(upper[0] - upper[1], 0.0) / drop)[:, None]
+        return np.concatenate([log_mel[:n_known], (upper[0][:, None] + course).astype(np.float32)])
+
+    def _slopes(self, bands: Floats, known: slice, n_known: int) -> NDArray[np.float64]:
+        """Slopes of the bands from ``n_known`` on by those that predict them, shape ``(predicting, predicted)``."""
+        centred = bands.astype(np.float64)
+        for domain in np.unique(self.domains):
+            centred[self.domains == domain] -= centred[self.domains == domain].mean(axis=0)
+        below, above = centred[:, known], centred[:, n_known:]
+        squares = np.einsum("ci,cj->ij", below, below)
+        ridge = _RIDGE * max(float(np.trace(squares)) / len(squares), 1e-9)
+        slopes: NDArray[np.float64] = np.linalg.solve(
+            squares + ridge * np.eye(len(squares)), np.einsum("ci,cj->ij", below, above)
+        )
+        return slopes
 
     def same_as(self, means: Floats, floors: Floats) -> int | None:
         """Index of the clip with these means and floors, shape ``(mel,)`` each; ``None`` if there is none."""

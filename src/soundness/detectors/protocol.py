@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
 from soundness.audio.reading import read_info
 from soundness.data.clips import clock
+from soundness.detectors.form import FormDifference
 from soundness.errors import AudioError
 from soundness.scoring.alarms import AlarmRule
 from soundness.scoring.calibration import Calibration, Threshold
@@ -23,6 +24,7 @@ __all__ = [
     "WindowScore",
     "cut_notes",
     "recording_notes",
+    "with_form",
 ]
 
 NOT_CALIBRATED = "not calibrated, so there are no p-values; soundness calibrate makes some"
@@ -288,6 +290,15 @@ class AnyDetector(Protocol):
         SettingsError
             If there is none.
         """
+
+
+def with_form(score: RecordingScore, difference: FormDifference) -> RecordingScore:
+    """Score with the notes on the recording's form, and the reason why it cannot be judged if there is one."""
+    return replace(
+        score,
+        notes=(*difference.notes, *score.notes),
+        cannot_tell=difference.cannot_tell or score.cannot_tell,
+    )
 
 
 def cut_notes(path: Path, max_seconds: float | None) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """Recordings in files as the log-mels that a system uses, kept in a cache where there is one."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -18,7 +18,10 @@ from soundness.detectors.front_end import FrontEnd, Source, pair
 from soundness.errors import audio_errors_at
 from soundness.settings.system import SystemSettings
 
-__all__ = ["RecordingLogMels", "RecordingReader", "read_recording"]
+__all__ = ["Completion", "RecordingLogMels", "RecordingReader", "read_recording"]
+
+Completion = Callable[[Path, NDArray[np.float32]], NDArray[np.float32]]
+"""Log-mel of a recording, ``(mel, frame)``, with the bands that cannot be compared with the training's replaced."""
 
 
 def read_recording(path: Path, settings: SystemSettings, *, max_seconds: float | None = None) -> Waveform:
@@ -82,11 +85,16 @@ class RecordingReader:
         Front end of the system.
     cache
         Log-mels kept on disk; ``None`` to keep none.
+    completion
+        Applied to each log-mel after it was read; ``None`` to leave them as they are.
     """
 
-    def __init__(self, front_end: FrontEnd, cache: LogMelCache | None = None) -> None:
+    def __init__(
+        self, front_end: FrontEnd, cache: LogMelCache | None = None, completion: Completion | None = None
+    ) -> None:
         self.front_end = front_end
         self.cache = cache
+        self.completion = completion
 
     def read(self, path: Path, *, max_seconds: float | None = None) -> RecordingLogMels:
         """Read a recording, up to ``max_seconds`` of it.
@@ -110,7 +118,7 @@ class RecordingReader:
                 for source, kept in computed.items():
                     cache.put(path, self.front_end.settings, kept, separator=self._cache_key(source))
         log_mels = {source: kept for source, kept in found.items() if kept is not None}
-        return _log_mels(log_mels, separation_seconds=seconds)
+        return self._completed(path, _log_mels(log_mels, separation_seconds=seconds))
 
     def windows(
         self, path: Path, *, clip_seconds: float, is_overlapping: bool = True, max_seconds: float | None = None
@@ -138,7 +146,7 @@ class RecordingReader:
         clip = ClipLength(n_samples=round(clip_seconds * rate), is_overlapping=is_overlapping)
         whole = self._whole_from_cache(path) if max_seconds is None else None
         if whole is not None and not is_long(whole.n_samples, clip.n_samples):
-            yield whole
+            yield self._completed(path, whole)
             return
         windows = read_windows(
             path,
@@ -155,7 +163,14 @@ class RecordingReader:
             if self.cache is not None and max_seconds is None and window.is_whole:
                 for source, kept in computed.items():
                     self.cache.put(path, settings, kept, separator=self._cache_key(source))
-            yield _log_mels(computed, separation_seconds=seconds, start_seconds=window.start / rate)
+            found = _log_mels(computed, separation_seconds=seconds, start_seconds=window.start / rate)
+            yield self._completed(path, found)
+
+    def _completed(self, path: Path, found: RecordingLogMels) -> RecordingLogMels:
+        if self.completion is None:
+            return found
+        completed = {source: self.completion(path, log_mel) for source, log_mel in found.log_mels.items()}
+        return replace(found, log_mels=completed)
 
     def _whole_from_cache(self, path: Path) -> RecordingLogMels | None:
         if self.cache is None:
@@ -168,7 +183,7 @@ class RecordingReader:
         """Log-mels of a recording, and the time of the separation in seconds."""
         computed: dict[Source, CachedLogMel] = {}
         seconds = 0.0
-        has_sound = bool(self.front_end.machine_sound(channel, "original").any())
+        has_sound = bool((channel != channel[..., :1]).any())
         for source in sources:
             started = time.perf_counter()
             sound = self.front_end.machine_sound(channel, source)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from soundness.aliases import PathLike
 from soundness.detectors.detector import Detector, TrainingSummary
+from soundness.detectors.form import RecordingForm
 from soundness.detectors.normal_clips import NormalClips
 from soundness.errors import BundleError, DataError, OutputError, SettingsError
 from soundness.extras import check_extra
@@ -68,6 +69,8 @@ def save_detector(detector: Detector, path: Path) -> None:
             for domain, scores in own.scores.items()
         }
         about["lengths"] = _about_lengths(detector.lengths)
+    if detector.form is not None:
+        about["form"] = detector.form.plain()
     if detector.alarm_rule is not None:
         about["alarm_rule"] = asdict(detector.alarm_rule)
     if detector.normal_clips is not None:
@@ -108,6 +111,7 @@ def load_detector(path: Path) -> Detector:
             separator=separator,
             calibration=_calibration(about, arrays),
             lengths=_lengths(about, arrays),
+            form=RecordingForm.from_plain(about["form"]) if "form" in about else None,
             alarm_rule=AlarmRule(**about["alarm_rule"]) if "alarm_rule" in about else None,
             normal_clips=(
                 NormalClips.from_arrays(arrays_below("normal_clips", arrays), about["normal_clips"])

@@ -189,6 +189,7 @@ def _about(detector: Detector) -> dict[str, Any]:
         "separation": "off" if detector.separator is None else settings.separation,
         "threshold": asdict(detector.threshold),
         "calibration": None if calibration is None else _calibration(calibration),
+        "form": None if detector.form is None else detector.form.plain(),
         "lengths": None
         if lengths is None
         else {

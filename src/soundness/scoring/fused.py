@@ -15,6 +15,7 @@ from soundness.settings.scoring import MemberSettings, ScorerSettings
 
 __all__ = ["FusedScorer"]
 
+_SAME = 1e-3  # dB, or whatever the unit of a feature is
 _SMALLEST_DEVIATION = 1e-6  # times the largest score: where clips are identical, scores have a deviation of zero
 
 
@@ -33,6 +34,8 @@ class FusedScorer(Scorer):
         Mean and deviation of each member's left-out scores, shape ``(member, 2)``.
     settings
         Settings of the scorer.
+    members
+        Indices of the members among those of the settings: all but those whose view is the same in all normal clips.
     """
 
     def __init__(
@@ -42,16 +45,19 @@ class FusedScorer(Scorer):
         sizes: NDArray[np.int64],
         statistics: Array,
         settings: ScorerSettings,
+        members: NDArray[np.int64],
     ) -> None:
         self.scorers = scorers
         self.sizes = sizes
         self.statistics = statistics
         self.settings = settings
-        self._views_of_members = [view for view, _ in _members(settings, n_views=len(sizes))]
+        self.members = members
+        every = _members(settings, n_views=len(sizes))
+        self._views_of_members = [every[index][0] for index in members]
 
     @classmethod
     def fit(cls, training: TrainingVectors, settings: ScorerSettings) -> Self:
-        """Fit each member to its view.
+        """Fit each member to its view; a view that is the same in all normal clips has none.
 
         Raises
         ------
@@ -59,8 +65,11 @@ class FusedScorer(Scorer):
             If a member scores a view that vectors do not have.
         """
         sizes = np.array(training.view_sizes or (training.vectors.shape[2],), np.int64)
-        members = _members(settings, n_views=len(sizes))
+        every = _members(settings, n_views=len(sizes))
         views = _views(training, sizes)
+        varying = [index for index, (view, _) in enumerate(every) if _varies(views[view])]
+        chosen = np.array(varying or range(len(every)), np.int64)  # where none varies, whitening says so
+        members = [every[index] for index in chosen]
         fitted = {
             view: iter(NearestNeighborScorer.fit_together(views[view], [own for seen, own in members if seen == view]))
             for view in {view for view, _ in members}
@@ -69,22 +78,29 @@ class FusedScorer(Scorer):
         left_out = np.stack([scorer.left_out_scores() for scorer in scorers])  # (member, clip)
         smallest = np.maximum(_SMALLEST_DEVIATION * np.abs(left_out).max(axis=1), 1e-12)
         statistics = np.stack([left_out.mean(axis=1), np.maximum(left_out.std(axis=1), smallest)], axis=1)
-        return cls(scorers, sizes=sizes, statistics=statistics, settings=settings)
+        return cls(scorers, sizes=sizes, statistics=statistics, settings=settings, members=chosen)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:
-        scorers = []
-        for index, (_, member) in enumerate(_members(settings, n_views=len(arrays["sizes"]))):
+        scorers, every = [], _members(settings, n_views=len(arrays["sizes"]))
+        for index, (_, member) in enumerate(every[chosen] for chosen in arrays["members"]):
             start = f"member.{index}."
             own = {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
             scorers.append(NearestNeighborScorer.from_arrays(own, member))
-        return cls(scorers, sizes=arrays["sizes"], statistics=arrays["statistics"], settings=settings)
+        return cls(
+            scorers,
+            sizes=arrays["sizes"],
+            statistics=arrays["statistics"],
+            settings=settings,
+            members=arrays["members"],
+        )
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Arrays of each member, sizes and statistics, by name."""
         return {
             "sizes": self.sizes,
             "statistics": self.statistics,
+            "members": self.members,
             **{
                 f"member.{index}.{name}": array
                 for index, scorer in enumerate(self.scorers)
@@ -106,8 +122,15 @@ class FusedScorer(Scorer):
         return self._fused(np.stack([scorer.left_out_short_scores() for scorer in self.scorers], axis=-1))
 
     def notes(self) -> list[str]:
-        """Notes of all members, each once."""
-        return list(dict.fromkeys(note for scorer in self.scorers for note in scorer.notes()))
+        """Notes of all members, each once, and those on views that are left out."""
+        used = set(self._views_of_members)
+        asked = {view for view, _ in _members(self.settings, n_views=len(self.sizes))}
+        left_out = [
+            f"view {view + 1} of {len(self.sizes)} of the clips is mostly the same in all training clips, as where it "
+            f"lies on the floor of the spectrogram: the score leaves it out"
+            for view in sorted(asked - used)
+        ]
+        return left_out + list(dict.fromkeys(note for scorer in self.scorers for note in scorer.notes()))
 
     def nearest(self, vectors: Array, n_clips: int) -> NDArray[np.int64]:
         """Indices of the nearest normal clips by the mean of the members' distances, each in its mean; see `Scorer`."""
@@ -131,7 +154,9 @@ class FusedScorer(Scorer):
         """Scorer with further clips in each member, fused as before; see `Scorer`."""
         views = _views(training, self.sizes)
         scorers = [scorer.enrolled(views[view]) for view, scorer in self.pairs()]
-        return type(self)(scorers, sizes=self.sizes, statistics=self.statistics, settings=self.settings)
+        return type(self)(
+            scorers, sizes=self.sizes, statistics=self.statistics, settings=self.settings, members=self.members
+        )
 
     def pairs(self) -> list[tuple[int, NearestNeighborScorer]]:
         """View and scorer of each member."""
@@ -144,6 +169,14 @@ class FusedScorer(Scorer):
         """Scores of clips, shape ``(..., clip)``, from those of each member, shape ``(..., clip, member)``."""
         fused: Array = ((scores - self.statistics[:, 0]) / self.statistics[:, 1]).mean(axis=-1)
         return fused
+
+
+def _varies(view: TrainingVectors) -> bool:
+    """True if most features differ between clips of a domain by more than an amount that is the same in most."""
+    own = view.own
+    shape = own - np.median(own, axis=1, keepdims=True) if own.shape[1] > 1 else own
+    ranges = [np.ptp(shape[view.clip_domains == label], axis=0) for label in np.unique(view.clip_domains)]
+    return bool(np.median(np.max(ranges, axis=0)) > _SAME)
 
 
 def _members(settings: ScorerSettings, *, n_views: int) -> list[tuple[int, ScorerSettings]]:

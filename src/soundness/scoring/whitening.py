@@ -274,7 +274,10 @@ def _freedom(domains: NDArray[np.int64]) -> int:
 
 def _check_varies(vectors: Array, domains: NDArray[np.int64]) -> None:
     if not any(np.ptp(vectors[domains == label], axis=0).any() for label in np.unique(domains)):
-        raise DataError("no two training clips of a domain differ; whitening needs clips that vary")
+        raise DataError(
+            "no two training clips of a domain differ in what the system reads of them: copies of one recording, or "
+            "sound that lies below the floor of the spectrogram"
+        )
 
 
 def _centred(vectors: Array, domains: NDArray[np.int64]) -> Array:

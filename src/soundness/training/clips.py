@@ -21,6 +21,7 @@ from soundness.scoring.protocol import ANY_DOMAIN, TrainingVectors
 from soundness.settings.system import SystemSettings
 from soundness.threads import map_recordings
 from soundness.training.cutting import read_clips, recordings
+from soundness.training.form import silence_text
 from soundness.training.summary import domain_names
 
 __all__ = ["check_training_clips", "noise_clips", "normal_clips_of", "read_machine", "training_vectors"]
@@ -87,20 +88,31 @@ def read_machine(machine: Machine, reader: RecordingReader, *, advance: Callable
             results.append(result)
             advance()
     noise = map_recordings(reader.read, [clip.path for clip in noise_clips(machine, settings)])
-    pairs = [_paired(result, settings) for result in results]
-    spectrograms = tuple(own for own, _ in pairs)
     silent = [clip for clip, result in zip(machine.train, results, strict=True) if not result.has_sound]
+    clips = tuple(clip for clip, result in zip(machine.train, results, strict=True) if result.has_sound)
+    _check_enough(machine, clips, silent, settings)
+    pairs = [_paired(result, settings) for result in results if result.has_sound]
+    spectrograms = tuple(own for own, _ in pairs)
     return MachineSpectrograms(
         machine_type=machine.machine_type,
-        clips=machine.train,
+        clips=clips,
         spectrograms=spectrograms,
         copies=tuple(copy for _, copy in pairs if copy is not None),
         noise=tuple(result.spectrograms.input for result in noise),
-        notes=(*_named("digital silence", silent), *_short(machine.train, spectrograms, settings)),
+        notes=(*_named("without any sound, not learned", silent), *_short(clips, spectrograms, settings)),
         seconds=time.perf_counter() - started,
         separation_seconds=sum(result.separation_seconds for result in results) / (os.cpu_count() or 1),
-        conditions=tuple(condition_of(clip) for clip in machine.train),
+        conditions=tuple(condition_of(clip) for clip in clips),
     )
+
+
+def _check_enough(machine: Machine, clips: Sequence[Clip], silent: Sequence[Clip], settings: SystemSettings) -> None:
+    """Refuse a machine of whose clips too few hold any sound."""
+    if silent and len(clips) < FEWEST_TRAINING_CLIPS:
+        raise DataError(
+            f"{silent[0].path}: {silence_text(silent[0], settings)}; {len(silent)} of {len(machine.train)} training "
+            f"clips of {machine.machine_type} hold no sound, and at least {FEWEST_TRAINING_CLIPS} that do are needed"
+        )
 
 
 def noise_clips(machine: Machine, settings: SystemSettings) -> tuple[Clip, ...]:

@@ -41,6 +41,7 @@ from soundness.training.clips import check_training_clips, noise_clips, normal_c
 from soundness.training.cutting import CutMachine, cut_machine
 from soundness.training.dependence import independent_clips
 from soundness.training.duration import forecast
+from soundness.training.form import training_form
 from soundness.training.labelling import Labeller
 from soundness.training.separation import decide_separation, read_separator
 from soundness.training.short_clips import has_short_clips, shortened_vectors
@@ -307,7 +308,8 @@ class _Run:
             "scoring": time.perf_counter() - started,
         }
         scorer_notes = (*scorer.notes(), *threshold.notes, *calibration.notes)
-        notes = (*self.notes, *cut.notes, *training_notes(clips, fitted), *scorer_notes)
+        formed = training_form(clips, self.settings)
+        notes = (*formed.notes, *self.notes, *cut.notes, *training_notes(clips, fitted), *scorer_notes)
         summary = summarize(clips, fitted, settings=self.settings, seed=self.seed, seconds=seconds, notes=notes)
         if self.separator is not None:
             summary = summary.model_copy(update={"separator_seconds": self.separator.summary.seconds})
@@ -322,6 +324,7 @@ class _Run:
             calibration=calibration,
             normal_clips=normal_clips_of(clips),
             lengths=self._lengths(cut.lengths, clips, scorer, vectors),
+            form=formed.form,
         )
 
     def _lengths(

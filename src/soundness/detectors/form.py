@@ -1,0 +1,182 @@
+"""Form of recordings: rate, level, channels and defects of those that a detector learned, and of those that it scores.
+
+A recording whose form differs from that of the training says nothing about the machine until the difference is named:
+what cannot have changed at the machine raises no alarm, and what makes a detector deaf is said.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from soundness.audio.defects import DefectKind, find_defects
+from soundness.audio.log_mel import USABLE_SHARE, n_bands_below
+from soundness.audio.measures import ClipMeasures
+from soundness.settings.system import SystemSettings
+
+__all__ = ["FormDifference", "RecordingForm"]
+
+_HALF = 0.5  # of the recordings of the training, or of the samples of one
+_LOUDER_DB = 3.0  # beyond all levels of the training, from which on a change of level is named
+_NAMED: tuple[DefectKind, ...] = ("silent", "constant", "quiet channel", "gap", "clipped", "few values", "offset")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormDifference:
+    """Difference in form between a recording and those of the training.
+
+    Parameters
+    ----------
+    notes
+        Notes on it, for the user.
+    cannot_tell
+        Reason why the recording cannot be judged; empty where it can be.
+    """
+
+    notes: tuple[str, ...] = ()
+    cannot_tell: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingForm:
+    """Form of the recordings that a detector learned.
+
+    Parameters
+    ----------
+    n_recordings
+        Number of recordings.
+    sample_rates
+        Sample rates that occur, in Hz, ascending.
+    n_channels
+        Numbers of channels that occur, ascending.
+    levels
+        Lowest and highest level of the channel that is used, without its offset, dBFS.
+    gap_share
+        Largest share of a recording that lies in gaps.
+    defects
+        Number of recordings with each kind of defect.
+    """
+
+    n_recordings: int
+    sample_rates: tuple[int, ...]
+    n_channels: tuple[int, ...]
+    levels: tuple[float, float]
+    gap_share: float
+    defects: Mapping[str, int]
+
+    @classmethod
+    def from_measures(cls, measures: Sequence[ClipMeasures], *, channel: int) -> Self:
+        """Summarize recordings that hold sound.
+
+        Parameters
+        ----------
+        measures
+            Measures of each, at least one.
+        channel
+            Channel that is used, from 0.
+        """
+        own = [each.channels[channel] for each in measures]
+        levels = [each.level_dbfs for each in own if each.level_dbfs is not None]
+        kinds = [{defect.kind for defect in find_defects(each, channel=channel)} for each in measures]
+        return cls(
+            n_recordings=len(measures),
+            sample_rates=tuple(sorted({each.sample_rate for each in measures})),
+            n_channels=tuple(sorted({len(each.channels) for each in measures})),
+            levels=(min(levels), max(levels)),
+            gap_share=max(each.gap_share for each in own),
+            defects={kind: sum(kind in found for found in kinds) for kind in _NAMED if any(kind in f for f in kinds)},
+        )
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
+        """Rebuild from `plain`."""
+        sequences = {name: tuple(plain[name]) for name in ("sample_rates", "n_channels", "levels")}
+        return cls(**{**plain, **sequences})
+
+    def plain(self) -> dict[str, Any]:
+        """Fields as plain values."""
+        return {**asdict(self), "defects": dict(self.defects)}
+
+    def comparable_hz(self, recorded_rate: int, *, used_rate: int) -> float:
+        """Frequency up to which a recording can be compared with those of the training, in Hz; infinite where alike.
+
+        Below half of the lower rate, the filters of recorders and converters differ from one to the next. Recordings
+        that are resampled to the rate of the detector all pass the same filter.
+
+        Parameters
+        ----------
+        recorded_rate
+            Rate of the recording.
+        used_rate
+            Rate to which the detector resamples.
+        """
+        own, known = ({_as_used(rate, used_rate) for rate in rates} for rates in ([recorded_rate], self.sample_rates))
+        return float("inf") if own & known else USABLE_SHARE * min(own | known) / 2
+
+    def difference(
+        self, measures: ClipMeasures, settings: SystemSettings, *, completes_bands: bool = False
+    ) -> FormDifference:
+        """Compare a recording with those of the training.
+
+        Parameters
+        ----------
+        measures
+            Measures of the recording.
+        settings
+            Settings of the detector.
+        completes_bands
+            True if the detector does without bands that cannot be compared.
+        """
+        channel = settings.audio.channel
+        if channel >= len(measures.channels):
+            return FormDifference()  # which is an error, of its reader
+        defects = find_defects(measures, channel=channel)
+        deaf = [defect.text for defect in defects if defect.is_deaf]
+        notes = [defect.text for defect in defects if not (defect.is_deaf or self._is_usual(defect.kind))]
+        own = measures.channels[channel]
+        if not deaf and own.gap_share > max(_HALF, self.gap_share):
+            deaf = [defect.text for defect in defects if defect.kind == "gap"]
+        if own.level_dbfs is not None:
+            notes += self._level_notes(own.level_dbfs)
+        rates = self._rate_text(measures.sample_rate, settings)
+        if rates and completes_bands:
+            notes.append(f"{rates}; normal is assumed above")
+        elif rates and not deaf:
+            hz = self.comparable_hz(measures.sample_rate, used_rate=settings.audio.sample_rate)
+            deaf = [f"{rates}; a detector that was trained with --set log_mel.fmax={hz:.0f} uses nothing above"]
+        return FormDifference(notes=tuple(notes), cannot_tell=deaf[0] if deaf else "")
+
+    def n_comparable_bands(self, recorded_rate: int, settings: SystemSettings) -> int:
+        """Number of bands, from the lowest, that can be compared in a recording of a rate; see `comparable_hz`."""
+        hz = self.comparable_hz(recorded_rate, used_rate=settings.audio.sample_rate)
+        return n_bands_below(settings.log_mel, hz)
+
+    def _rate_text(self, recorded_rate: int, settings: SystemSettings) -> str:
+        if self.n_comparable_bands(recorded_rate, settings) == settings.log_mel.n_mels:
+            return ""
+        hz = self.comparable_hz(recorded_rate, used_rate=settings.audio.sample_rate)
+        learned = ", ".join(f"{rate:,}" for rate in self.sample_rates)
+        return (
+            f"recorded at {recorded_rate:,} Hz, the training at {learned} Hz: they can be compared up to {hz:,.0f} Hz"
+        )
+
+    def training_notes(self) -> Iterator[str]:
+        """Notes on recordings of the training that do not agree in form."""
+        if len(self.sample_rates) > 1:
+            rates = ", ".join(f"{rate:,}" for rate in self.sample_rates)
+            yield f"training recordings of different sample rates ({rates} Hz), whose highest bands differ therefore"
+
+    def _is_usual(self, kind: DefectKind) -> bool:
+        return kind != "quiet channel" and self.defects.get(kind, 0) >= _HALF * self.n_recordings
+
+    def _level_notes(self, level: float) -> Iterator[str]:
+        below, above = self.levels[0] - level, level - self.levels[1]
+        if max(below, above) < _LOUDER_DB:
+            return
+        word = f"{above:.0f} dB louder" if above > below else f"{below:.0f} dB quieter"
+        than = "the loudest recording of the training" if above > below else "the quietest recording of the training"
+        yield f"{word} than {than}: the gain of the microphone, or the machine?"
+
+
+def _as_used(rate: int, used_rate: int) -> int:
+    """Rate that a recording's highest bands depend on: its own, unless that is far above the detector's."""
+    return min(rate, round(used_rate / USABLE_SHARE))

@@ -5,7 +5,6 @@ from .benchmarking.run import BenchmarkPlan as BenchmarkPlan
 from .benchmarking.run import benchmark as benchmark
 from .data.datasets import open_dataset as open_dataset
 from .data.downloads import download as download
-from .data.inspection import inspect as inspect
 from .detectors.bulk_scoring import score as score
 from .detectors.bulk_scoring import score_clip as score_clip
 from .detectors.saving import load as load
@@ -20,6 +19,7 @@ from .monitoring.folder_watch import watch as watch
 from .monitoring.recalibration import calibrate as calibrate
 from .reports.explanation import explain as explain
 from .reports.run_report import report as report
+from .screening.inspection import inspect as inspect
 from .separation.recordings import separate as separate
 from .separation.training import train_separator as train_separator
 from .settings.loading import load_settings as load_settings

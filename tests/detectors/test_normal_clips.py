@@ -40,10 +40,12 @@ def test_clips_of_other_domains_join():
     assert joined.of_domain("source").tolist() == [True, False, False, True]
 
 
-def test_a_recording_is_known_again():
-    found = measured()
-    assert found.same_as(found.means[1], found.floors[1]) == 1
-    assert found.same_as(found.means[1] + 0.1, found.floors[1]) is None
+def test_prints_are_kept():
+    found = measured(n_channels=(2, 1))
+    again = NormalClips.from_arrays(found.arrays(), found.about())
+    assert [own.tolist() for own in again.prints] == [own.tolist() for own in found.prints]
+    assert found.subset(np.array([1])).prints[0].tolist() == found.prints[1].tolist()
+    assert len(found.concatenate(measured(seed=1)).prints) == 4
 
 
 def test_some_of_them_keep_their_order_and_domains():

@@ -5,7 +5,9 @@ import pytest
 
 from soundness.errors import SettingsError
 from soundness.screening.dependence import find_dependence, groups_of, independent_scores, limited
+from soundness.screening.known_recordings import KnownRecordings
 
+FLAT = [np.zeros(64)] * 5
 RNG = np.random.default_rng(0)
 N_FRAMES = 200
 
@@ -17,7 +19,7 @@ def a_print(n_frames=N_FRAMES):
 def test_of_several_copies_the_one_with_the_shortest_name_is_kept():
     own, other = a_print(), a_print()
     names = ["x - Copy.wav", "y.wav", "x.wav", "x (1).flac"]
-    found = find_dependence([own, other, own, own[:, 1:]], names)
+    found = find_dependence([own, other, own, own[:, 1:]], FLAT[:4], names)
     assert found.copy_of.tolist() == [2, 1, 2, 2]
     assert found.kept.tolist() == [1, 2]
     (note,) = found.notes(names, kind="training clips", hop_seconds=0.032)
@@ -26,7 +28,7 @@ def test_of_several_copies_the_one_with_the_shortest_name_is_kept():
 
 def test_a_copy_under_another_condition_is_not_dropped_but_depends():
     own = a_print()
-    found = find_dependence([own, own, a_print()], ["a", "b", "c"], kinds=["source", "target", "source"])
+    found = find_dependence([own, own, a_print()], FLAT[:3], ["a", "b", "c"], kinds=["source", "target", "source"])
     assert found.kept.tolist() == [0, 1, 2]
     assert found.common.tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
 
@@ -34,7 +36,7 @@ def test_a_copy_under_another_condition_is_not_dropped_but_depends():
 def test_overlapping_clips_depend_on_those_that_they_overlap():
     long = a_print(500)
     clips = [long[:, start : start + 200] for start in (0, 100, 200, 300)]
-    found = find_dependence(clips, list("abcd"))
+    found = find_dependence(clips, FLAT[:4], list("abcd"))
     apart = np.abs(np.subtract.outer(np.arange(4), np.arange(4)))
     np.testing.assert_allclose(found.common, np.select([apart == 0, apart == 1], [1.0, 0.5]))
     assert len(found.kept) == 4
@@ -46,7 +48,7 @@ def test_overlapping_clips_depend_on_those_that_they_overlap():
 
 
 def test_independent_clips_give_no_note():
-    found = find_dependence([a_print() for _ in range(5)], list("abcde"))
+    found = find_dependence([a_print() for _ in range(5)], FLAT, list("abcde"))
     assert (found.common == np.eye(5)).all()
     assert list(found.notes(list("abcde"), kind="clips", hop_seconds=0.1)) == []
 
@@ -75,7 +77,7 @@ def test_groups_that_cannot_be_left_out_are_refused(group_by, message):
 
 
 def test_clips_of_a_group_depend_on_each_other():
-    found = find_dependence([a_print() for _ in range(4)], list("abcd"), groups=["1", "2", "1", None])
+    found = find_dependence([a_print() for _ in range(4)], FLAT[:4], list("abcd"), groups=["1", "2", "1", None])
     assert found.common.tolist() == [[1, 0, 1, 0], [0, 1, 0, 0], [1, 0, 1, 0], [0, 0, 0, 1]]
 
 
@@ -93,3 +95,22 @@ def test_dependent_scores_count_as_fewer_independent_ones():
     assert independent_scores(scores, np.full(6, 0.5)).tolist() == [2, 4, 6]
     assert independent_scores(scores, np.array([0.5, 1, 1, 1, 0.5, 1])).tolist() == [1, 2, 4, 5, 6]
     assert independent_scores(scores, np.full(6, 0.1)).tolist() == [6]
+
+
+def test_a_recording_to_which_a_sound_was_added_is_no_copy():
+    own, louder, muffled, whistling = a_print(), np.full(64, 3.0), np.zeros(64), np.zeros(64)
+    muffled[50:] = -30.0
+    whistling[30:32] = 8.0
+    means = [np.zeros(64), louder, muffled, whistling]
+    found = find_dependence([own] * 4, means, list("abcd"))
+    assert found.copy_of.tolist() == [0, 0, 0, 3]
+    assert found.common[0, 3] == 1.0
+    known = KnownRecordings([a_print(), own], np.zeros((2, 64)))
+    assert [known.copy_of(own, mean) for mean in means] == [1, 1, 1, None]
+    assert known.copy_of(own[:, 3:], means[0]) == 1
+    assert known.copy_of(np.hstack([a_print(2), own]), means[0]) == 1
+    assert known.copy_of(own[:, 100:], means[0]) is None
+    assert known.copy_of(a_print(), means[0]) is None
+    assert known.copy_of(np.zeros_like(own), means[0]) is None
+    assert [(match.first, match.second) for match in known.shared_with([a_print(), own[:, 100:]])] == [(1, 1)]
+    assert KnownRecordings([], np.empty((0, 64))).copy_of(own, means[0]) is None

@@ -79,10 +79,9 @@ def test_clips_of_very_different_length_are_compared():
 def test_packed_prints_are_the_same():
     prints = [sound_print(log_mel(sound)) for sound in (hum(1), hum(2, seconds=3.0))]
     signs, is_there = pack_prints(prints)
-    back = unpack_prints(signs, is_there)
+    back = unpack_prints(signs, is_there, n_bands=128)
     np.testing.assert_array_equal(back[0], prints[0])
-    np.testing.assert_array_equal(back[1][:, : prints[1].shape[1]], prints[1])
-    assert not back[1][:, prints[1].shape[1] :].any()
+    np.testing.assert_array_equal(back[1], prints[1])
     assert signs.nbytes + is_there.nbytes < 2 * 500
 
 

@@ -96,7 +96,7 @@ def make_data(
 
 def inspect(data: Data, *, json_file: JsonFile = None, quiet: Quiet = False) -> int:
     """Show the contents of a data set and its problems, before any training."""
-    from soundness.data.inspection import COLUMNS, table_rows
+    from soundness.screening.inspection import COLUMNS, table_rows
 
     with ProgressBars(is_quiet=quiet) as bars:
         inspection = soundness.inspect(data, progress=functools.partial(bars, "reading"))

@@ -10,7 +10,7 @@ import typer
 import soundness
 from soundness.atomic_files import write_whole
 from soundness.cli.console import ProgressBars, say, show_lines, show_table
-from soundness.cli.options import JsonFile, OneDetector, Overwrite, Quiet, Seed
+from soundness.cli.options import GroupBy, JsonFile, OneDetector, Overwrite, Quiet, Seed
 
 __all__ = ["alarms", "calibrate", "drift", "enroll", "watch"]
 
@@ -30,13 +30,20 @@ def calibrate(
             show_default="read from their names; all calibration is replaced",
         ),
     ] = None,
+    group_by: GroupBy = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> int:
     """Calibrate p-values and threshold with new normal clips; valid as long as normal sounds stay like these."""
     with ProgressBars(is_quiet=quiet) as bars:
         calibrated = soundness.calibrate(
-            detector, clips, out, domain=domain, overwrite=overwrite, progress=functools.partial(bars, "scoring")
+            detector,
+            clips,
+            out,
+            domain=domain,
+            group_by=group_by,
+            overwrite=overwrite,
+            progress=functools.partial(bars, "scoring"),
         )
     if calibrated.calibration is not None:
         show_lines("notes", [*calibrated.calibration.notes, *calibrated.threshold.notes])

@@ -37,6 +37,8 @@ from soundness.scoring.alarms import AlarmRule
 from soundness.scoring.calibration import Calibration, Threshold
 from soundness.scoring.clip_lengths import ClipLengths
 from soundness.scoring.protocol import Scorer
+from soundness.screening.known_recordings import KnownRecordings
+from soundness.screening.sound_prints import sound_print
 from soundness.settings.system import SystemSettings
 
 if TYPE_CHECKING:  # loads PyTorch
@@ -239,6 +241,21 @@ class Detector:
     def spectrograms(self, waveform: Waveform) -> Spectrograms:
         """Spectrograms that the representation takes; see `score`."""
         return self.front_end.spectrograms(waveform)
+
+    @cached_property
+    def known_recordings(self) -> KnownRecordings:
+        """Normal clips that are recognised by their sound prints."""
+        clips = self.normal_clips
+        return KnownRecordings((), np.empty((0, 0))) if clips is None else KnownRecordings(clips.prints, clips.means)
+
+    def known_recording(self, clip: Spectrograms) -> str | None:
+        """Name of the normal clip of the training that a recording is a copy of, whatever its own name and container.
+
+        ``None`` if it is none of them. It takes about a millisecond, so that `soundness.score` may ask it of each.
+        """
+        log_mel = clip.reference
+        index = self.known_recordings.copy_of(sound_print(log_mel), log_mel.mean(axis=1, dtype=np.float64))
+        return None if self.normal_clips is None or index is None else self.normal_clips.names[index]
 
     def error_map(self, waveform: Waveform) -> NDArray[np.floating]:
         """Deviation from normal of each band and frame of a waveform, shape ``(mel, frame)``; see `score`."""

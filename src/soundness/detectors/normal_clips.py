@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.data.clips import Clip
+from soundness.screening.sound_prints import LONGEST_PRINT, SoundPrint, pack_prints, sound_print, unpack_prints
 
 __all__ = ["FLOOR_QUANTILE", "NormalClips", "name_of"]
 
@@ -21,7 +22,6 @@ FLOOR_QUANTILE = 0.1
 _PREDICTING_BANDS = 8
 _RIDGE = 0.1  # in mean variances
 _SMALLEST_DROP_DB = 0.01
-_SAME_DB = 1e-3  # clips whose bands agree so closely are one recording
 
 Floats = NDArray[np.float32]
 
@@ -46,6 +46,8 @@ class NormalClips:
         Domains; ``""`` where there are none.
     n_channels
         Numbers of channels that occurred among the recordings; empty if not known.
+    prints
+        Sound print of each, by which it is recognised under another name, up to 512 frames; empty if not known.
     """
 
     names: tuple[str, ...]
@@ -55,6 +57,7 @@ class NormalClips:
     domains: NDArray[np.int64]
     domain_names: tuple[str, ...]
     n_channels: tuple[int, ...] = ()
+    prints: tuple[SoundPrint, ...] = ()
 
     @classmethod
     def from_log_mels(
@@ -86,6 +89,7 @@ class NormalClips:
             domains=np.array([domain_names.index(domain) for domain in domains], np.int64),
             domain_names=domain_names,
             n_channels=tuple(sorted(set(n_channels))),
+            prints=tuple(sound_print(log_mel)[:, :LONGEST_PRINT] for log_mel in log_mels),
         )
 
     @classmethod
@@ -99,11 +103,19 @@ class NormalClips:
             domains=arrays["domains"],
             domain_names=tuple(about["domain_names"]),
             n_channels=tuple(about["n_channels"]),
+            prints=tuple(unpack_prints(arrays["prints"], arrays["print_frames"], n_bands=arrays["means"].shape[1])),
         )
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Arrays, by name."""
-        return {"means": self.means, "floors": self.floors, "levels": self.levels, "domains": self.domains}
+        signs, is_there = pack_prints(self.prints)
+        statistics: dict[str, NDArray[Any]] = {
+            "means": self.means,
+            "floors": self.floors,
+            "levels": self.levels,
+            "domains": self.domains,
+        }
+        return {**statistics, "prints": signs, "print_frames": is_there}
 
     def about(self) -> dict[str, Any]:
         """Plain values, by name."""
@@ -126,6 +138,7 @@ class NormalClips:
             domains=np.concatenate([self.domains, moved[others.domains]]),
             domain_names=domain_names,
             n_channels=tuple(sorted({*self.n_channels, *others.n_channels})),
+            prints=self.prints + others.prints,
         )
 
     def subset(self, indices: NDArray[np.int64]) -> Self:
@@ -137,6 +150,7 @@ class NormalClips:
             floors=self.floors[indices],
             levels=self.levels[indices],
             domains=self.domains[indices],
+            prints=tuple(self.prints[index] for index in indices) if self.prints else (),
         )
 
     def of_domain(self, name: str) -> NDArray[np.bool_]:
@@ -188,11 +202,6 @@ class NormalClips:
             squares + ridge * np.eye(len(squares)), np.einsum("ci,cj->ij", below, above)
         )
         return slopes
-
-    def same_as(self, means: Floats, floors: Floats) -> int | None:
-        """Index of the clip with these means and floors, shape ``(mel,)`` each; ``None`` if there is none."""
-        apart = np.abs(self.means - means).max(axis=1) + np.abs(self.floors - floors).max(axis=1)
-        return int(apart.argmin()) if len(apart) and apart.min() <= _SAME_DB else None
 
 
 def name_of(clip: Clip) -> str:

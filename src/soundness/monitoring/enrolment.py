@@ -11,12 +11,12 @@ from soundness.audio.log_mel import band_centres
 from soundness.data.clips import Clip
 from soundness.data.datasets import Paths, list_clips
 from soundness.detectors.detector import Detector, TrainingSummary
-from soundness.detectors.normal_clips import NormalClips
 from soundness.detectors.saving import new_detector_file, one_detector
 from soundness.errors import DataError, SettingsError
-from soundness.monitoring.new_clips import NewClip, concatenate_clips, read_new_clips
+from soundness.monitoring.new_clips import NewClip, concatenate_clips, independent, read_new_clips
 from soundness.scoring.calibration import Calibration
 from soundness.scoring.protocol import ANY_DOMAIN, Scorer, TrainingVectors
+from soundness.screening.dependence import independent_scores
 
 __all__ = ["EnrolledClip", "Enrolment", "enroll"]
 
@@ -143,14 +143,14 @@ def _enrolment(
     if not condition.strip():
         raise SettingsError("condition: no name; expected one such as car_2 or microphone-left")
     domain = condition if domain is None else domain
-    new = read_new_clips(detector, clips, progress=progress)
-    _check_new(detector.normal_clips, new)
-    training = _vectors(detector, new, domain)
+    fresh = independent(detector, read_new_clips(detector, clips, progress=progress))
+    new = fresh.clips
+    training = replace(_vectors(detector, new, domain), dependent=fresh.common > 0.0)
     beside = _scores_beside(detector.scorer, training)
     enrolled = _enrolled_clips(detector, calibration, new, beside)
     if not force:
         _check_safe(enrolled, beside)
-    notes = tuple(_notes(detector, calibration, training, enrolled, domain))
+    notes = (*fresh.notes, *_notes(detector, calibration, training, enrolled, domain))
     about = f"{len(enrolled)} clip(s) of {condition} enrolled as {domain or 'normal'}"
     known = detector.normal_clips
     changed = replace(
@@ -159,25 +159,9 @@ def _enrolment(
         normal_clips=None if known is None else known.concatenate(concatenate_clips(new, domain=domain)),
         summary=_summary(detector.summary, domain, len(enrolled), (about, *notes)),
     )
-    scores = np.concatenate([calibration.scores.get(domain, np.empty(0)), beside])
+    scores = np.concatenate([calibration.scores.get(domain, np.empty(0)), independent_scores(beside, fresh.counts)])
     extended = Calibration.from_scores({**calibration.scores, domain: scores}, origin=calibration.origin)
     return Enrolment(detector=changed.calibrated(extended), domain=domain, clips=tuple(enrolled), notes=notes)
-
-
-def _check_new(known: NormalClips | None, new: Sequence[NewClip]) -> None:
-    """Refuse a recording that the detector has, or that comes twice: beside itself no clip is anomalous."""
-    before: list[NewClip] = []
-    for each in new:
-        bands = each.statistics.means[0], each.statistics.floors[0]
-        if known is not None and (index := known.same_as(*bands)) is not None:
-            raise DataError(
-                f"{each.clip.path}: the same recording as {known.names[index]}, which is normal clip {index + 1} of "
-                f"{len(known)} that the detector has"
-            )
-        for other in before:
-            if other.statistics.same_as(*bands) is not None:
-                raise DataError(f"{each.clip.path}: the same recording as {other.clip.path}")
-        before.append(each)
 
 
 def _vectors(detector: Detector, new: Sequence[NewClip], domain: str) -> TrainingVectors:
@@ -195,14 +179,14 @@ def _vectors(detector: Detector, new: Sequence[NewClip], domain: str) -> Trainin
 
 
 def _scores_beside(scorer: Scorer, training: TrainingVectors) -> Array:
-    """Score of each clip with all others enrolled, shape ``(clip,)``."""
-    indices = np.arange(len(training.vectors))
-    if len(indices) == 1:
-        scorer.enrolled(training)  # raises an error if it cannot
-        return np.array([scorer.score(training.vectors[0])])
-    return np.array(
-        [scorer.enrolled(training.subset(indices != clip)).score(training.vectors[clip]) for clip in indices]
-    )
+    """Score of each clip with all others enrolled that do not depend on it, shape ``(clip,)``."""
+    scorer.enrolled(training)  # raises an error if it cannot
+    found = []
+    for clip, vectors in enumerate(training.vectors):
+        others = ~training.left_out_with(clip)
+        beside = scorer.enrolled(training.subset(others)) if others.any() else scorer
+        found.append(beside.score(vectors))
+    return np.array(found)
 
 
 def _enrolled_clips(

@@ -13,9 +13,10 @@ from soundness.data.clips import Clip
 from soundness.detectors.detector import Detector
 from soundness.detectors.normal_clips import NormalClips, name_of
 from soundness.errors import AudioError, DataError
+from soundness.screening.dependence import find_dependence, groups_of
 from soundness.threads import map_recordings
 
-__all__ = ["NewClip", "concatenate_clips", "read_new_clips"]
+__all__ = ["IndependentClips", "NewClip", "concatenate_clips", "independent", "read_new_clips"]
 
 _N_WORKERS = 2  # recordings in memory at once, each of which may last hours
 
@@ -64,6 +65,89 @@ def read_new_clips(
         if progress is not None:
             progress(done, len(clips))
     return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class IndependentClips:
+    """New recordings without copies.
+
+    Parameters
+    ----------
+    clips
+        Recordings of which none is a copy of another.
+    common
+        Share of the shorter one that two of them have in common, shape ``(clip, clip)``.
+    notes
+        Notes for the user on copies and shared sound.
+    """
+
+    clips: tuple[NewClip, ...]
+    common: NDArray[np.float64]
+    notes: tuple[str, ...]
+
+    @property
+    def counts(self) -> NDArray[np.float64]:
+        """Recordings that each clip counts as, at most 1, shape ``(clip,)``."""
+        counts: NDArray[np.float64] = 1.0 / self.common.sum(axis=1)
+        return counts
+
+
+def independent(detector: Detector, new: Sequence[NewClip], *, group_by: str | None = None) -> IndependentClips:
+    """Recordings that are new to a detector, without copies of each other and what shares sound with its training.
+
+    Parameters
+    ----------
+    detector
+        Detector whose normal clips are known by their sound prints.
+    new
+        Recordings.
+    group_by
+        See `soundness.screening.dependence.groups_of`; ``None`` without groups.
+
+    Raises
+    ------
+    DataError
+        If one is a recording that the detector has, under whatever name, or none is left.
+    SettingsError
+        If ``group_by`` cannot be used.
+    """
+    prints = [each.statistics.prints[0] for each in new]
+    names = [each.clip.path.name for each in new]
+    means = [each.statistics.means[0] for each in new]
+    known = detector.known_recordings
+    for each, own, mean in zip(new, prints, means, strict=True):
+        index = known.copy_of(own, mean)
+        if index is not None and detector.normal_clips is not None:
+            raise DataError(
+                f"the same recording as {detector.normal_clips.names[index]}, which is normal clip {index + 1} of "
+                f"{len(known.prints)} that the detector has; expected recordings that are new to it",
+                path=each.clip.path,
+            )
+    found = find_dependence(
+        prints,
+        means,
+        names,
+        kinds=[each.clip.domain or "" for each in new],
+        groups=None if group_by is None else groups_of([each.clip.path for each in new], group_by),
+    )
+    log_mel = detector.settings.log_mel
+    hop_seconds = log_mel.hop_length / detector.settings.audio.sample_rate
+    notes = list(found.notes(names, kind="recordings", hop_seconds=hop_seconds))
+    shared = known.shared_with(prints)
+    touched = {match.second for match in shared}
+    kept = [int(index) for index in found.kept if index not in touched]
+    if shared and detector.normal_clips is not None:
+        match = shared[0]
+        message = (
+            f"{len(touched)} of {len(new)} recordings share sound with normal clips that the detector has "
+            f"({names[match.second]} with {detector.normal_clips.names[match.first]})"
+        )
+        if not kept:
+            raise DataError(f"{message}; expected recordings that are new to it")
+        notes.append(f"{message}: they are left out")
+    return IndependentClips(
+        clips=tuple(new[index] for index in kept), common=found.common[np.ix_(kept, kept)], notes=tuple(notes)
+    )
 
 
 def concatenate_clips(clips: Iterable[NewClip], *, domain: str) -> NormalClips:

@@ -6,14 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from soundness.aliases import CountProgress, PathLike
+from soundness.aliases import Array, CountProgress, PathLike
 from soundness.data.clips import Clip, parse_name
 from soundness.data.datasets import Paths, list_clips
 from soundness.detectors.detector import Detector
 from soundness.detectors.saving import new_detector_file, one_detector
 from soundness.errors import DataError
-from soundness.monitoring.new_clips import NewClip, read_new_clips
+from soundness.monitoring.new_clips import IndependentClips, independent, read_new_clips
 from soundness.scoring.calibration import Calibration, Origin
+from soundness.screening.dependence import independent_scores
 
 __all__ = ["calibrate"]
 
@@ -26,6 +27,7 @@ def calibrate(
     out: PathLike | None = None,
     *,
     domain: str | None = None,
+    group_by: str | None = None,
     overwrite: bool = False,
     progress: CountProgress | None = None,
 ) -> Detector:
@@ -42,6 +44,9 @@ def calibrate(
     domain
         Domain of all of them, whose calibration they replace; ``None`` takes each clip's domain from its name, and
         replaces the calibration of all domains.
+    group_by
+        Recordings that count as one by their names: ``folder``, ``prefix`` (the name up to its last number), or a
+        regular expression; ``None`` if each stands alone.
     overwrite
         Replace a file that is there.
     progress
@@ -56,31 +61,30 @@ def calibrate(
     with new_detector_file(out, overwrite=overwrite) as save:
         detector, listed = one_detector(detector), list_clips(clips)
         _check(listed, domain)
-        scores: dict[str, list[float]] = {}
-        for each in read_new_clips(detector, listed, progress=progress):
-            _check_unknown(detector, each)
-            name = (each.clip.domain or "") if domain is None else domain
-            scores.setdefault(name, []).append(each.score)
-        new = {name: np.array(values) for name, values in scores.items()}
+        fresh = independent(detector, read_new_clips(detector, listed, progress=progress), group_by=group_by)
+        new = _scores_by_domain(fresh, domain)
         before = {} if detector.calibration is None else detector.calibration.scores
         kept = {} if domain is None else {name: values for name, values in before.items() if name != domain}
         origin: Origin = "fresh" if detector.calibration is None or not kept else detector.calibration.origin
         calibration = Calibration.from_scores({**kept, **new}, origin=origin)
-        notes = (*calibration.notes, *_notes(listed, before.keys(), kept.keys(), new.keys()))
+        notes = (*calibration.notes, *fresh.notes, *_notes(listed, before.keys(), kept.keys(), new.keys()))
         calibrated = detector.calibrated(replace(calibration, notes=notes))
         save(calibrated)
         return calibrated
 
 
-def _check_unknown(detector: Detector, each: NewClip) -> None:
-    """Refuse a recording that the detector was trained on, whatever its name is."""
-    known = detector.normal_clips
-    index = None if known is None else known.same_as(each.statistics.means[0], each.statistics.floors[0])
-    if known is not None and index is not None:
-        raise DataError(
-            f"{each.clip.path}: the same recording as {known.names[index]}, which the detector was trained on; "
-            f"p-values need recordings that are new to it"
-        )
+def _scores_by_domain(fresh: IndependentClips, domain: str | None) -> dict[str, Array]:
+    """Scores of new clips by domain, of as many independent clips as they are worth."""
+    names = np.array([(each.clip.domain or "") if domain is None else domain for each in fresh.clips])
+    scores = np.array([each.score for each in fresh.clips])
+    found = {str(name): independent_scores(scores[names == name], fresh.counts[names == name]) for name in set(names)}
+    for name, values in found.items():
+        if len(values) < _FEWEST_CLIPS:
+            raise DataError(
+                f"{(names == name).sum()} {name or 'normal'} clip(s) to calibrate by are copies, share sound or are of "
+                f"one group, and count as {len(values)}; at least {_FEWEST_CLIPS} are needed"
+            )
+    return found
 
 
 def _notes(

@@ -167,9 +167,14 @@ def _all_clips(bank: MemoryBank, new: TrainingVectors) -> TrainingVectors:
     vectors[-n_new:] = new.vectors
     conditions = np.zeros(len(vectors), np.int64)
     conditions[-n_new:] = new.own_conditions
+    dependent = None
+    if new.dependent is not None:
+        dependent = np.eye(len(vectors), dtype=np.bool_)
+        dependent[-n_new:, -n_new:] = new.dependent
     return TrainingVectors(
         vectors=vectors,
         own_conditions=conditions,
         clip_domains=bank.domains,
         condition_domains=np.full(n_conditions, ANY_DOMAIN),
+        dependent=dependent,
     )

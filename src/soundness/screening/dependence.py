@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from soundness.errors import SettingsError
 from soundness.screening.sound_prints import Match, SoundPrint, find_shared
 
-__all__ = ["Dependence", "find_dependence", "groups_of", "independent_scores", "is_copy", "limited"]
+__all__ = ["COPY_FRAMES", "Dependence", "find_dependence", "groups_of", "independent_scores", "is_copy", "limited"]
 
-_COPY_FRAMES = 4  # by which a container may delay the sound
+COPY_FRAMES = 4
+"""Frames by which a container may delay the sound."""
+
 _COPY_SHARE = 0.9
+_MOST_CHANGE_DB = 2.0  # of a band beside the others: a copy may have lost the highest, but no sound was added
 _FEWEST_GROUPS = 3
 
 
@@ -74,6 +77,7 @@ class Dependence:
 
 def find_dependence(
     prints: Sequence[SoundPrint],
+    means: Sequence[NDArray[np.floating]],
     names: Sequence[str],
     *,
     kinds: Sequence[str] | None = None,
@@ -85,6 +89,8 @@ def find_dependence(
     ----------
     prints
         Sound print of each.
+    means
+        Mean of each band over time, dB, shape ``(mel,)`` each.
     names
         File of each; of several copies the one with the shortest name is the original.
     kinds
@@ -97,7 +103,8 @@ def find_dependence(
     copy_of = np.arange(len(prints))
     for match in sorted(matches, key=lambda match: -match.agreement):
         is_alike = kinds is None or kinds[match.first] == kinds[match.second]
-        if is_alike and is_copy(match, prints[match.first], prints[match.second]):
+        pair = match.first, match.second
+        if is_alike and is_copy(match, [prints[index] for index in pair], [means[index] for index in pair]):
             roots = copy_of[match.first], copy_of[match.second]
             kept, dropped = sorted(roots, key=lambda root: ranks[root])
             copy_of[copy_of == dropped] = kept
@@ -113,10 +120,32 @@ def find_dependence(
     return Dependence(copy_of=copy_of, common=common, shared=shared)
 
 
-def is_copy(match: Match, first: SoundPrint, second: SoundPrint) -> bool:
-    """True if two clips are one recording from beginning to end."""
-    longest = max(first.shape[1], second.shape[1])
-    return abs(match.lag) <= _COPY_FRAMES and match.n_frames >= _COPY_SHARE * longest - _COPY_FRAMES
+def is_copy(
+    match: Match,
+    prints: Sequence[SoundPrint],
+    means: Sequence[NDArray[np.floating]],
+    *,
+    is_second_copy: bool = False,
+) -> bool:
+    """True if two clips are one recording from beginning to end, but for gain and coding.
+
+    Parameters
+    ----------
+    match
+        Sound that they share.
+    prints, means
+        Sound print and mean of each band, dB, of the first and the second.
+    is_second_copy
+        True if only the second can be the copy.
+    """
+    longest = max(own.shape[1] for own in prints)
+    if abs(match.lag) > COPY_FRAMES or match.n_frames < _COPY_SHARE * longest - COPY_FRAMES:
+        return False
+    change = means[1] - means[0]
+    change = change - np.median(change)
+    (changed,) = np.nonzero(np.abs(change) > _MOST_CHANGE_DB)
+    is_cut = len(changed) == 0 or (changed[0] + len(changed) == len(change) and len(changed) < len(change) / 2)
+    return bool(is_cut and (not is_second_copy or (change <= _MOST_CHANGE_DB).all()))
 
 
 def groups_of(paths: Sequence[Path], group_by: str) -> list[str | None]:

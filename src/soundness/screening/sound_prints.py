@@ -12,10 +12,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["N_GROUPS", "Match", "SoundPrint", "find_shared", "pack_prints", "sound_print", "unpack_prints"]
+__all__ = [
+    "LONGEST_PRINT",
+    "N_GROUPS",
+    "Match",
+    "SoundPrint",
+    "confirmed",
+    "find_shared",
+    "pack_prints",
+    "sound_print",
+    "unpack_prints",
+]
 
 N_GROUPS = 16
 """Groups of bands, each of which gives one sign a frame."""
+
+LONGEST_PRINT = 512
+"""Frames of a print that are kept, and that are compared at once."""
 
 SoundPrint = NDArray[np.int8]
 """Signs, shape ``(group, frame)``; 0 in frames where nothing moves, as in digital silence."""
@@ -25,7 +38,6 @@ _SIGNS = np.array(
     [1, -1, -1, 1, -1, 1, 1, -1], np.float32
 )  # of Thue and Morse: no level, slope or bend of the spectrum
 _SMALLEST_DB = 0.05  # what moves less is rounding
-_SEGMENT_FRAMES = 512
 _FEWEST_FRAMES = 16  # shared, and a tenth of the shorter clip: less hardly makes two clips alike
 _SMALLEST_SHARE = 0.1
 _CANDIDATE = 9.0  # sum of two correlations, in units of one over the root of their samples
@@ -94,7 +106,7 @@ def find_shared(prints: Sequence[SoundPrint], others: Sequence[SoundPrint] | Non
         if others is None and first >= second:
             continue
         whole = int(segments.starts[row] - against.starts[column]) + lag
-        match = _confirmed(prints, prints if others is None else others, (first, second), whole)
+        match = confirmed(prints, prints if others is None else others, (first, second), whole)
         if match is not None and ((first, second) not in best or best[first, second].n_frames < match.n_frames):
             best[first, second] = match
     return [best[pair] for pair in sorted(best)]
@@ -108,7 +120,7 @@ def pack_prints(prints: Sequence[SoundPrint]) -> tuple[NDArray[np.int16], NDArra
     tuple
         Signs as bits, shape ``(clip, frame)``, and a bit for each frame that has signs, shape ``(clip, byte)``.
     """
-    length = min(_SEGMENT_FRAMES, max((own.shape[1] for own in prints), default=0))
+    length = min(LONGEST_PRINT, max((own.shape[1] for own in prints), default=0))
     signs, is_there = np.zeros((len(prints), length), np.int16), np.zeros((len(prints), length), np.bool_)
     for index, own in enumerate(prints):
         cut = own[:, :length]
@@ -118,11 +130,14 @@ def pack_prints(prints: Sequence[SoundPrint]) -> tuple[NDArray[np.int16], NDArra
     return signs, np.packbits(is_there, axis=1)
 
 
-def unpack_prints(signs: NDArray[np.int16], is_there: NDArray[np.uint8]) -> list[SoundPrint]:
-    """Prints from `pack_prints`, each of the same number of frames, without signs where there was none."""
+def unpack_prints(signs: NDArray[np.int16], is_there: NDArray[np.uint8], *, n_bands: int) -> list[SoundPrint]:
+    """Prints from `pack_prints` of log-mels of so many bands, up to the last frame that has signs."""
+    n_groups = min(N_GROUPS, n_bands)
     there = np.unpackbits(is_there, axis=1, count=signs.shape[1]).astype(np.int8)
-    bits = (signs.view(np.uint16)[:, None] >> np.arange(N_GROUPS, dtype=np.uint16)[:, None]) & 1
-    return list((2 * bits.astype(np.int8) - 1) * there[:, None])
+    bits = (signs.view(np.uint16)[:, None] >> np.arange(n_groups, dtype=np.uint16)[:, None]) & 1
+    lengths = (there * np.arange(1, 1 + signs.shape[1])).max(axis=1, initial=0)
+    found = (2 * bits.astype(np.int8) - 1) * there[:, None]
+    return [own[:, :length] for own, length in zip(found, lengths, strict=True)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,10 +163,10 @@ class _Segments:
     @classmethod
     def from_prints(cls, prints: Sequence[SoundPrint]) -> "_Segments | None":
         places = [
-            (clip, start, min(_SEGMENT_FRAMES, own.shape[1] - start))
+            (clip, start, min(LONGEST_PRINT, own.shape[1] - start))
             for clip, own in enumerate(prints)
-            for start in range(0, own.shape[1], _SEGMENT_FRAMES)
-            if own.shape[1] - start >= min(_FEWEST_FRAMES, own.shape[1])
+            for start in range(0, own.shape[1], LONGEST_PRINT)
+            if own.shape[1] - start >= _FEWEST_FRAMES
         ]
         if not places:
             return None
@@ -190,7 +205,7 @@ def _candidates(segments: _Segments, against: _Segments, *, is_same: bool) -> It
                 there = columns[columns >= here[0]] if is_same and second_length == first_length else columns
                 products = np.matmul(first[:, here], second[:, there].conj().transpose(0, 2, 1))
                 sums = np.fft.irfft(products, size, axis=0)  # (lag, row, column)
-                both = np.concatenate([sums[lags[0] :], sums[: lags[-1] + 2]])
+                both = np.concatenate([sums[size + lags[0] :], sums[: lags[-1] + 2]])  # negative lags are at the end
                 both = (both[:-1] + both[1:]) * weights[:, None, None]
                 best = both.argmax(axis=0)
                 scores = np.take_along_axis(both, best[None], axis=0)[0]
@@ -215,10 +230,20 @@ def _weights(first: int, second: int) -> tuple[NDArray[np.int64], NDArray[np.flo
     return lags, (1.0 / np.sqrt(np.maximum(overlaps, 1))).astype(np.float32)
 
 
-def _confirmed(
+def confirmed(
     prints: Sequence[SoundPrint], others: Sequence[SoundPrint], pair: tuple[int, int], lag: int
 ) -> Match | None:
-    """Shared sound at a lag, if the two clips agree there in most parts and not in a few."""
+    """Shared sound at a lag or the next, if the two clips agree there in most parts and not in a few.
+
+    Parameters
+    ----------
+    prints, others
+        Clips, of which the pair is one each.
+    pair
+        Index in ``prints`` and in ``others``.
+    lag
+        Frame of the first at which the second begins.
+    """
     first, second = prints[pair[0]], others[pair[1]]
     parts = []
     for shift in (lag, lag + 1):
@@ -228,7 +253,7 @@ def _confirmed(
         product = first[:, max(0, shift) :][:, :length] * second[:, max(0, -shift) :][:, :length]
         parts.append(product)
     n_there = [int((part != 0).any(axis=0).sum()) for part in parts]
-    if min(n_there) < min(_FEWEST_FRAMES, first.shape[1], second.shape[1]):
+    if min(n_there) < _FEWEST_FRAMES:
         return None
     agreements = [float(_correlation(part.sum(dtype=np.float64) / np.count_nonzero(part))) for part in parts]
     if sum(agreements) < _LEAST_SUM:

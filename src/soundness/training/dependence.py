@@ -37,6 +37,7 @@ def independent_clips(clips: MachineSpectrograms, settings: SystemSettings) -> M
     paths = [clip.path for clip in clips.clips]
     found = find_dependence(
         [sound_print(own.reference) for own in clips.spectrograms],
+        [own.reference.mean(axis=1, dtype=np.float64) for own in clips.spectrograms],
         [path.name for path in paths],
         kinds=[str(condition) for condition in clips.conditions],
         groups=groups_of(paths, settings.group_by) if settings.group_by else None,

@@ -8,8 +8,8 @@ import pytest
 import soundfile
 
 from soundness.audio.reading import read_blocks, read_info, read_waveform
-from soundness.data.inspection import inspect
 from soundness.errors import AudioError, UnreadableError
+from soundness.screening.inspection import inspect
 
 RATE = 16_000
 SOUND = np.random.default_rng(0).integers(-9000, 9000, 4 * RATE).astype("<i2")  # four seconds

@@ -14,6 +14,7 @@ from soundness.audio.measures import ClipMeasures, measure_clip
 from soundness.data.clips import DOMAINS, Clip, Split
 from soundness.data.datasets import FEWEST_TRAINING_CLIPS, Machine, Problem, Selection, open_dataset
 from soundness.errors import AudioError
+from soundness.screening.doubles import double_problems
 from soundness.settings.system import AudioSettings, LogMelSettings
 from soundness.threads import map_recordings
 
@@ -122,7 +123,7 @@ def inspect(data: PathLike | Selection, *, progress: CountProgress | None = None
     splits = []
     for machine in dataset.machines.values():
         splits += [_report(machine.machine_type, split, machine.clips, measures) for split in _SPLITS]
-        problems += _machine_problems(machine, measures)
+        problems += [*_machine_problems(machine, measures), *double_problems(machine, measures.keys())]
     return Inspection(dataset.root, tuple(report for report in splits if report.n_clips > 0), tuple(problems))
 
 

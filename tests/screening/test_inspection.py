@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from soundness.audio.reading import read_waveform
 from soundness.data.datasets import Problem
-from soundness.data.inspection import COLUMNS, Inspection, Range, SplitReport, inspect, table_rows
 from soundness.errors import AudioError
+from soundness.screening.inspection import COLUMNS, Inspection, Range, SplitReport, inspect, table_rows
 from soundness.settings.system import LogMelSettings
 
 RATE = 16_000

@@ -5,10 +5,12 @@ import itertools
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Literal, TextIO
 
 from soundness.errors import OutputError
+from soundness.regular_files import open_regular
 
 __all__ = ["PARTIAL_SUFFIX", "RowFile", "open_text", "output_errors", "whole_file", "write_whole"]
 
@@ -104,4 +106,6 @@ class RowFile:
 def open_text(path: Path, *, mode: Literal["r", "a"]) -> TextIO:
     """Open a CSV file; bytes that are not UTF-8 pass unchanged, and a leading byte-order mark is dropped."""
     encoding = "utf-8-sig" if mode == "r" else "utf-8"
+    if mode == "r":
+        return TextIOWrapper(open_regular(path), encoding=encoding, errors="surrogateescape", newline="")
     return path.open(mode, encoding=encoding, errors="surrogateescape", newline="")

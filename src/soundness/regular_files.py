@@ -3,10 +3,10 @@
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
-__all__ = ["NotAFileError", "open_regular", "read_regular", "read_regular_text"]
+__all__ = ["NotAFileError", "check_regular", "open_regular", "read_regular", "read_regular_text"]
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -34,7 +34,7 @@ class NotAFileError(OSError):
         self.kind = kind
 
 
-def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
     """Open a file to read its bytes.
 
     Raises
@@ -50,6 +50,21 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     except BaseException:
         os.close(descriptor)
         raise
+
+
+def check_regular(path: str | os.PathLike[str]) -> None:
+    """Refuse a path that leads to something that is no file, before a library opens it; none at all may be there.
+
+    Raises
+    ------
+    NotAFileError
+        If it is a pipe, a device, a socket or a folder.
+    """
+    try:
+        mode = Path(path).stat().st_mode
+    except FileNotFoundError:
+        return
+    _check(mode, path)
 
 
 def read_regular(path: str | os.PathLike[str]) -> bytes:

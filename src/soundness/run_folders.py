@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, Literal
 
 from soundness.atomic_files import output_errors, write_whole
 from soundness.errors import OutputError
+from soundness.regular_files import NotAFileError, read_regular_text
 
 __all__ = [
     "LOCK_NAME",
@@ -119,7 +120,9 @@ def read_identity(file: Path) -> dict[str, Any]:
         If `begin_run` did not write the file.
     """
     try:
-        identity = json.loads(file.read_text(encoding="utf-8"))
+        identity = json.loads(read_regular_text(file))
+    except NotAFileError as error:
+        raise OutputError(f"{file}: {error.strerror}; remove it by hand") from error
     except ValueError:
         identity = None
     if not isinstance(identity, dict) or "machine_types" not in identity:

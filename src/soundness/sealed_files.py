@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from soundness.atomic_files import write_whole
 from soundness.errors import BundleError, SettingsError
+from soundness.regular_files import open_regular, read_regular
 
 __all__ = [
     "FORMATS",
@@ -84,7 +85,7 @@ def check_kind(path: Path, kind: str) -> None:
         If it cannot be read, or holds something else.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             _sealed_as(path, file.read(_LONGEST_FIRST_LINE).partition(b"\n")[0], kind=kind)
     except OSError as error:
         raise BundleError(f"{path}: cannot be read: {error.strerror}; expected a {kind}") from None
@@ -99,7 +100,7 @@ def read_sealed(path: Path, *, kind: str) -> tuple[dict[str, Any], dict[str, NDA
         If it cannot be read, holds something else, is of another format, or was cut or altered.
     """
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except OSError as error:
         raise BundleError(f"{path}: cannot be read: {error.strerror}; expected a {kind}") from None
     first_line, _, payload = content.partition(b"\n")

@@ -148,6 +148,18 @@ def test_a_half_written_recording_that_nobody_goes_on_with_is_named_once_and_sco
     assert rows(tmp_path / "alarms.csv")[-1]["event"] == "clip"
 
 
+def test_a_recording_whose_header_is_not_complete_is_given_time(folder, watched, tmp_path):
+    content = bytearray(record(tmp_path / "whole.wav", 54).read_bytes())
+    at = content.index(b"data") + 4
+    content[at : at + 4] = bytes(4)  # as a recorder leaves it until it closes the file
+    (folder / "a.wav").write_bytes(content)
+    watched.look(5)
+    assert (watched.watch.counts.n_scored, watched.watch.counts.n_waiting) == (0, 1)
+    age(folder / "a.wav", 100)
+    watched.look(5)
+    assert (watched.watch.counts.n_scored, watched.watch.counts.n_waiting) == (1, 0)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [(b"no sound at all" * 100, "not audio"), (b"", "empty file"), (None, "samples that are no")],

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.atomic_files import write_whole
+from soundness.regular_files import read_regular
 from soundness.settings.system import SystemSettings
 
 __all__ = ["CachedLogMel", "LogMelCache"]
@@ -44,7 +45,7 @@ class LogMelCache:
         ``separator`` is the fingerprint of the separator that is applied; empty for none.
         """
         try:
-            content = self._file(recording, settings, separator).read_bytes()
+            content = read_regular(self._file(recording, settings, separator))
             n_mels, n_frames, n_samples, has_sound = _HEADER.unpack_from(content)
             log_mel = np.frombuffer(content, "<f4", offset=_HEADER.size).reshape(n_mels, n_frames)
         except (FileNotFoundError, struct.error, ValueError):  # none, or cut short by a crash of the computer

@@ -25,6 +25,7 @@ from soundness.detectors.saving import load
 from soundness.errors import OutputError, SoundnessError
 from soundness.evaluation.bootstrap import bootstrap_intervals
 from soundness.evaluation.results import evaluate
+from soundness.regular_files import NotAFileError, read_regular_text
 from soundness.representations.network_cache import NetworkCache
 from soundness.representations.protocol import network_plan
 from soundness.sealed_files import SUFFIX
@@ -77,9 +78,11 @@ class Job:
     def finished(self) -> Measured | None:
         """Figures of an earlier run with the same data and settings; ``None`` if there was none."""
         try:
-            kept = json.loads(self.figures.read_text(encoding="utf-8"))
+            kept = json.loads(read_regular_text(self.figures))
         except FileNotFoundError:
             return None
+        except NotAFileError as error:
+            raise OutputError(f"{self.figures}: {error.strerror}; remove it by hand") from error
         if kept["identity"] != self.identity:
             raise OutputError(f"{self.figures}: measured with other data or settings; --overwrite begins anew")
         return Measured.model_validate(kept["measured"])

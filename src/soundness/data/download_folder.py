@@ -13,6 +13,7 @@ from soundness.atomic_files import PARTIAL_SUFFIX, output_errors, write_whole
 from soundness.data.download_archives import is_inside, unpack
 from soundness.data.layouts import DCASE
 from soundness.errors import DownloadError, OutputError
+from soundness.regular_files import NotAFileError, read_regular
 
 __all__ = ["ArchiveKey", "DownloadFolder", "Part"]
 
@@ -169,10 +170,10 @@ class DownloadFolder:
 
 def _read_receipt(file: Path) -> _Receipt:
     try:
-        receipt = _Receipt.model_validate_json(file.read_text(encoding="utf-8"))
+        receipt = _Receipt.model_validate_json(read_regular(file))
         if all(map(is_inside, receipt.files)):
             return receipt
-    except (ValidationError, UnicodeDecodeError):
+    except (ValidationError, UnicodeDecodeError, NotAFileError):
         pass
     raise OutputError(f"{file}: not a receipt of soundness download; delete it, and its files are fetched anew")
 

@@ -21,6 +21,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type
 from soundness.aliases import CountProgress
 from soundness.atomic_files import PARTIAL_SUFFIX, output_errors
 from soundness.errors import DownloadError
+from soundness.regular_files import open_regular
 
 __all__ = ["RemoteFile", "RetryPolicy", "fetch", "fetch_text", "md5_of", "web_client"]
 
@@ -143,7 +144,7 @@ def web_client(**options: Any) -> httpx.Client:
 
 def md5_of(file: Path) -> str:
     """MD5 of a file as hexadecimal digits: a check against accidents, not against forgery."""
-    with file.open("rb") as stream:
+    with open_regular(file) as stream:
         return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 

@@ -12,6 +12,7 @@ from soundness.aliases import PathLike
 from soundness.audio.formats import AUDIO_SUFFIXES, KNOWN_SUFFIXES, UNREAD_SUFFIXES, unread_recordings
 from soundness.data.folder_names import is_clutter, natural_key, path_key
 from soundness.errors import DataError
+from soundness.regular_files import open_regular
 from soundness.settings.durations import parse_since
 
 __all__ = [
@@ -232,7 +233,7 @@ def _is_disguised(path: Path) -> bool:
     if path.suffix[1:2].isalpha() or not path.is_file():
         return False
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return file.read(12).startswith(_HEADS)
     except OSError:
         return False  # no name says that it is a recording

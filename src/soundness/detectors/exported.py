@@ -34,6 +34,7 @@ from soundness.detectors.protocol import (
 )
 from soundness.errors import AudioError, BundleError, SettingsError, audio_errors_at
 from soundness.extras import check_extra
+from soundness.regular_files import read_regular, read_regular_text
 from soundness.scoring.alarms import AlarmRule
 from soundness.scoring.calibration import Calibration
 from soundness.scoring.clip_lengths import ClipLengths
@@ -111,7 +112,7 @@ class ExportedDetector:
         about = _read_about(file)
         graph = file.with_suffix(GRAPH_SUFFIX)
         try:
-            return cls(graph.read_bytes(), about)
+            return cls(read_regular(graph), about)
         except OSError as error:
             raise BundleError(f"{graph}: cannot be read: {error.strerror}; expected an exported graph") from None
         except BundleError as error:
@@ -325,7 +326,7 @@ def fingerprint(about: Mapping[str, Any]) -> str:
 
 def _read_about(file: Path) -> dict[str, Any]:
     try:
-        about = json.loads(file.read_text(encoding="utf-8"))
+        about = json.loads(read_regular_text(file))
     except OSError as error:
         raise BundleError(f"{file}: cannot be read: {error.strerror}; expected the metadata of a graph") from None
     except ValueError as error:

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from soundness.atomic_files import output_errors
 from soundness.errors import OutputError, SettingsError
 from soundness.plain_text import one_line, spreadsheet_cell
+from soundness.regular_files import check_regular
 
 __all__ = ["EventLog", "LogRow", "file_cell", "open_log"]
 
@@ -161,6 +162,7 @@ class CsvLog:
         self._unsent: dict[tuple[str, int, int], LogRow] = {}
         with output_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
+            check_regular(path)
             self._file = path.open("a+b")
         try:
             self._lock()
@@ -274,6 +276,7 @@ class SqliteLog:
         columns = ", ".join(f"{name} {_SQL_TYPES.get(_PARSERS.get(name, str), 'TEXT NOT NULL')}" for name in _COLUMNS)
         with _database_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
+            check_regular(path)
             self._database = sqlite3.connect(path, timeout=1.0, isolation_level=None)
             try:
                 self._database.execute("PRAGMA locking_mode = EXCLUSIVE")

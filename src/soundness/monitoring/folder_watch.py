@@ -16,6 +16,7 @@ import watchfiles
 
 from soundness.aliases import PathLike
 from soundness.audio.formats import AUDIO_SUFFIXES
+from soundness.audio.reading import read_info
 from soundness.data.finding import find_recordings, unread_problems
 from soundness.data.folder_names import machine_folder, path_key
 from soundness.detectors.detector import Detector
@@ -155,6 +156,8 @@ class Watch:
             self.log.add(replace(row, event="known", message=_plain(known)))
             return
         try:
+            if is_recent(stamp) and read_info(path).note:  # its header may yet be completed
+                return
             score = detector.score_recording(path, max_seconds=self.longest_seconds)
         except AudioError as error:
             if stamp_of(path) is None:

@@ -16,6 +16,7 @@ from soundness.detectors.protocol import Verdict
 from soundness.detectors.score_table import VERDICTS, ScoreRow, against_threshold
 from soundness.evaluation.score_files import MachineScores
 from soundness.evaluation.year_metrics import LabelledClips
+from soundness.regular_files import open_regular
 from soundness.reports.svg_charts import time_chart
 
 __all__ = ["Links", "MachineRecordings", "RecordingRow", "find_explanations", "machine_recordings"]
@@ -151,7 +152,7 @@ def _pages(folder: Path) -> Iterator[Path]:
 
 def _beginning(file: Path) -> str:
     try:
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             return stream.read(_HEAD_BYTES).decode("utf-8", errors="replace")
     except OSError:  # a page of somebody else
         return ""

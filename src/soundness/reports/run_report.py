@@ -18,6 +18,7 @@ from soundness.evaluation.results import evaluate
 from soundness.evaluation.score_files import read_scores
 from soundness.evaluation.truth import is_evaluator_truth
 from soundness.extras import check_extra
+from soundness.regular_files import read_regular
 from soundness.reports.pages import render_page
 from soundness.reports.players import NO_RECORDINGS, Recordings, find_recordings
 from soundness.reports.recording_rows import Links, find_explanations
@@ -227,7 +228,7 @@ def _benchmark_page(out: Path, places: _Places, links: Links, progress: Progress
 
 def _read_result(file: Path) -> BenchmarkResult:
     try:
-        result = BenchmarkResult.model_validate_json(file.read_bytes())
+        result = BenchmarkResult.model_validate_json(read_regular(file))
     except FileNotFoundError:
         raise ScoresError(f"{file}: not there; a benchmark writes it when all its systems are done") from None
     except (OSError, ValidationError) as error:

@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from soundness.evaluation.metrics import roc_auc, roc_curve
 from soundness.evaluation.results import FIGURE_TITLES, Evaluation
 from soundness.evaluation.score_files import MachineScores
 from soundness.evaluation.year_metrics import Figures, LabelledClips
+from soundness.regular_files import open_regular
 from soundness.reports.players import Player, Recordings, add_sound, extreme_clips, n_players
 from soundness.reports.recording_rows import Links, MachineRecordings, machine_recordings
 from soundness.reports.svg_charts import line_chart, roc_chart, score_chart
@@ -300,7 +302,7 @@ def _logged(folder: Path) -> dict[str, tuple[list[float], list[float]]]:
     """Epochs, counted from 1, and values of each loss; a resumed training has a log for each start."""
     lines: dict[str, dict[float, float]] = {}
     for file in sorted(folder.glob("logs/version_*/metrics.csv"), key=lambda file: int(file.parent.name.split("_")[1])):
-        with file.open(encoding="utf-8", newline="") as stream:
+        with TextIOWrapper(open_regular(file), encoding="utf-8", newline="") as stream:
             for row in csv.DictReader(stream):
                 for column, name in (("train_loss", "train"), ("held_out_loss", "held-out")):
                     if row.get(column) and np.isfinite(float(row[column])):

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from soundness.errors import SettingsError
+from soundness.regular_files import read_regular_text
 from soundness.settings.separation import SeparatorSettings
 from soundness.settings.system import SystemSettings
 
@@ -99,7 +100,7 @@ def _read_system(system: Path | str | SystemSettings) -> tuple[str, dict[str, An
     path, system = Path(system), str(system)
     if path.suffix == ".toml":
         try:
-            return system, {"name": path.stem, **tomllib.loads(path.read_text(encoding="utf-8"))}
+            return system, {"name": path.stem, **tomllib.loads(read_regular_text(path))}
         except (OSError, ValueError) as error:
             raise SettingsError(f"{system}: not a readable settings file: {error}") from None
     names = system_names()

@@ -201,6 +201,7 @@ TESTED_ELSEWHERE = {
     "pseudo_labels",  # needs clips without attributes: tested with the labelling
     "dependence",  # needs copies: tested with the dependence
     "group_by",  # goes with it
+    "screening",  # needs a clip that is not like the others: tested with the screening
     "calibration_blocks",  # needs an order in time: tested with the calibration
 }
 

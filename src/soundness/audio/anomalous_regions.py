@@ -56,7 +56,11 @@ class AnomalousRegion:
 
     def __str__(self) -> str:
         """Describe it, such as: a tone near 3.1 kHz, 9 dB above normal, from 2.0 s to 4.5 s."""
-        words = [self.kind, _level(self.excess_db), self.times]
+        return self.description()
+
+    def description(self, *, reference: str = "normal") -> str:
+        """Describe it beside a reference, "normal" or "the others"; see `__str__`."""
+        words = [self.kind, _level(self.excess_db, reference), self.times]
         return ", ".join(word for word in words if word)
 
     @property
@@ -253,8 +257,8 @@ def _runs(active: NDArray[np.bool_]) -> Sequence[tuple[int, int]]:
     return [(int(start), int(end)) for start, end in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def _level(excess_db: float | None) -> str:
+def _level(excess_db: float | None, reference: str) -> str:
     if excess_db is None:
         return ""
     amount = f"{abs(excess_db):.0f} dB" if abs(excess_db) >= 0.95 else "less than 1 dB"
-    return f"{amount} {'above' if excess_db >= 0 else 'below'} normal"
+    return f"{amount} {'above' if excess_db >= 0 else 'below'} {reference}"

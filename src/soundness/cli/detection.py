@@ -14,6 +14,7 @@ from soundness.cli.options import (
     Data,
     GroupBy,
     JsonFile,
+    Keep,
     Machines,
     Overrides,
     Overwrite,
@@ -26,6 +27,7 @@ from soundness.cli.options import (
     existing_results,
     split_names,
 )
+from soundness.data.finding import Selection
 from soundness.settings.loading import DEFAULT_SYSTEM
 
 __all__ = ["evaluate", "export", "score", "systems", "train"]
@@ -59,6 +61,7 @@ def train(
     ] = None,
     separator: SeparatorFile = None,
     group_by: GroupBy = None,
+    keep: Keep = None,
     machines: Machines = "",
     seed: Seed = 0,
     overrides: Overrides = None,
@@ -73,7 +76,7 @@ def train(
     chosen += [] if group_by is None else [f"group_by={json.dumps(group_by)}", "dependence=find"]
     with ProgressBars(is_quiet=quiet) as bars:
         detectors = soundness.train(
-            data,
+            Selection(data, keep=keep or ()),
             out,
             system=soundness.load_settings(system, overrides=[*(overrides or ()), *chosen]),
             separator=separator,

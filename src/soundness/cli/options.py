@@ -11,6 +11,7 @@ __all__ = [
     "Data",
     "GroupBy",
     "JsonFile",
+    "Keep",
     "Machines",
     "OneDetector",
     "Overrides",
@@ -58,6 +59,15 @@ GroupBy = Annotated[
         "names of those that do.",
         metavar="prefix|folder|REGEX",
         show_default="each recording stands alone",
+    ),
+]
+Keep = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--keep",
+        help="A recording that is normal, though it is not like the others; it is not set aside; may be repeated.",
+        metavar="FILE",
+        show_default=False,
     ),
 ]
 JsonFile = Annotated[

@@ -1,6 +1,6 @@
 """Tables of results in the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +13,23 @@ if TYPE_CHECKING:
     from soundness.benchmarking.results import BenchmarkResult
     from soundness.detectors.detector import Detector
     from soundness.monitoring.alarm_proposals import AlarmProposal
+    from soundness.screening.records import ScreeningRecord
     from soundness.separation.separator import Separator
 
-__all__ = ["show_benchmark", "show_comparison", "show_detectors", "show_evaluation", "show_proposal", "show_separator"]
+__all__ = [
+    "show_benchmark",
+    "show_comparison",
+    "show_detectors",
+    "show_evaluation",
+    "show_proposal",
+    "show_screening",
+    "show_separator",
+]
 
 
 def show_detectors(detectors: "Sequence[Detector]", out: Path) -> None:
-    """Show the detectors of a training: their clips, figures and notes."""
+    """Show the detectors of a training: suspects among their clips first, then clips, figures and notes."""
+    show_screening({each.machine_type: each.summary.screening for each in detectors})
     rows: list[tuple[str, ...]] = [
         ("machine", "conditioned on", "separation", "clips", "conditions", "parameters", "steps", "held-out loss",
          "threshold", "s")
@@ -32,6 +42,17 @@ def show_detectors(detectors: "Sequence[Detector]", out: Path) -> None:
         say(f"the separator was trained for {trained / 60:.1f} minutes")
     notes = [f"{detector.machine_type}: {note}" for detector in detectors for note in detector.summary.notes]
     show_lines("notes", notes)
+
+
+def show_screening(records: "Mapping[str, ScreeningRecord | None]") -> None:
+    """Show the clips of each machine that are not like the others, before all else."""
+    found = {machine: record for machine, record in records.items() if record is not None and record.lines}
+    n_suspects = sum(len(record.suspects) for record in found.values())
+    lines = [f"{machine}: {line}" for machine, record in found.items() for line in record.lines]
+    show_lines(f"{n_suspects} training clip(s) not like the others" if n_suspects else "screening", lines)
+    kept = [record for record in found.values() if record.set_aside]
+    if kept:
+        say(f"--keep FILE trains with one that is normal, such as --keep {kept[0].set_aside[0].name}")
 
 
 def _detector_row(detector: "Detector") -> tuple[str, ...]:

@@ -66,6 +66,8 @@ class Selection:
     since
         Date, such as ``2024-03-01`` or ``2024-03-01T06:00``, or time before now, such as ``12h`` or ``7d``, since which
         a recording must have been written. ``None`` takes all.
+    keep
+        Recordings that are normal, whatever a screening finds.
 
     Raises
     ------
@@ -76,6 +78,7 @@ class Selection:
     paths: tuple[Path, ...]
     pattern: str | None
     since: float | None
+    keep: tuple[Path, ...]
 
     def __init__(
         self,
@@ -83,6 +86,7 @@ class Selection:
         *,
         pattern: str | None = None,
         since: str | float | None = None,
+        keep: Iterable[PathLike] = (),
     ) -> None:
         known = paths if isinstance(paths, Selection) else None
         listed = known.paths if known is not None else _as_paths(paths)
@@ -90,6 +94,7 @@ class Selection:
         object.__setattr__(self, "paths", listed)
         object.__setattr__(self, "pattern", known.pattern if known is not None and pattern is None else pattern)
         object.__setattr__(self, "since", known.since if known is not None and seconds is None else seconds)
+        object.__setattr__(self, "keep", (*(known.keep if known is not None else ()), *_as_paths(keep)))
 
     @property
     def folder(self) -> Path:

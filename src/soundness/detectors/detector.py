@@ -38,6 +38,7 @@ from soundness.scoring.calibration import Calibration, Threshold
 from soundness.scoring.clip_lengths import ClipLengths
 from soundness.scoring.protocol import Scorer
 from soundness.screening.known_recordings import KnownRecordings
+from soundness.screening.records import ScreeningRecord
 from soundness.screening.sound_prints import sound_print
 from soundness.settings.system import SystemSettings
 
@@ -79,6 +80,8 @@ class TrainingSummary(BaseModel):
     """Wall-clock time of reading the clips, of separating them (a part of reading), of training the network and of
     fitting the scorer."""
     notes: tuple[str, ...]
+    screening: ScreeningRecord | None = None
+    """Screening of the training clips for some that are not normal; ``None`` without one."""
     versions: dict[str, str]
 
 

@@ -95,7 +95,7 @@ class CrossFit:
         if self._settings.whitening == "none":
             return lambda vectors: vectors
         if not self._varies_without(clip):
-            return self._with_all
+            return self.with_all
         others = np.arange(len(self._vectors)) != clip
         if self._settings.is_standardised:
             direction = self._centred[clip]
@@ -112,13 +112,14 @@ class CrossFit:
         others = ~left_out
         centred = _centred(self._vectors[others], self._domains[others])
         if float(np.square(centred).sum()) <= _NO_VARIANCE * self._total:
-            return self._with_all
+            return self.with_all
         return (
             self._standardised(centred.T @ centred, others) if self._settings.is_standardised else self._fitted(others)
         )
 
     @cached_property
-    def _with_all(self) -> Embedding:
+    def with_all(self) -> Embedding:
+        """Embedding of prepared vectors by all clips."""
         return self._fitted(np.ones(len(self._vectors), np.bool_))
 
     def _varies_without(self, clip: int) -> bool:

@@ -162,6 +162,9 @@ class SystemSettings(StrictSettings):
     """Order in time of the training clips, by their names or the times of their files. ``auto``: where normal sound
     wanders, calibration is by clips that came later than those that they are compared with; ``off``: the order does not
     matter."""
+    screening: Literal["set-aside", "keep", "ask"] = "keep"
+    """Training clips that are not like the others, beyond what chance gives; they are always named. ``set-aside``:
+    the detector is made without them; ``keep``: with them; ``ask``: the training refuses."""
     calibration_share: float = Field(default=0.2, gt=0.0, lt=1.0)
     """Share of the training clips of each domain that is held out, where calibration is ``held-out``."""
 

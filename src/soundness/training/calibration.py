@@ -1,6 +1,5 @@
 """Clips that calibrate a detector: training clips left out one by one, or held out of all training."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -8,14 +7,12 @@ from numpy.typing import NDArray
 
 from soundness.data.clips import Clip
 from soundness.data.datasets import Machine
-from soundness.detectors.reader import RecordingReader
 from soundness.errors import DataError
 from soundness.representations.protocol import MachineSpectrograms, Representation, network_plan
 from soundness.scoring.calibration import Calibration, Origin
 from soundness.scoring.protocol import Scorer
 from soundness.screening.dependence import independent_scores
 from soundness.settings.system import SystemSettings
-from soundness.training.clips import read_machine
 from soundness.training.summary import domain_names
 
 __all__ = ["held_out_calibration", "left_out_calibration", "split_machine"]
@@ -96,28 +93,16 @@ def left_out_calibration(
     return replace(calibration, notes=(*calibration.notes, *notes))
 
 
-def held_out_calibration(
-    machine: Machine,
-    representation: Representation,
-    scorer: Scorer,
-    reader: RecordingReader,
-    *,
-    advance: Callable[[], None],
-) -> Calibration:
+def held_out_calibration(held_out: MachineSpectrograms, representation: Representation, scorer: Scorer) -> Calibration:
     """Calibration by clips that neither representation nor scorer was fitted on.
 
     Parameters
     ----------
-    machine
-        Machine with the held-out clips as its training clips, the second of `split_machine`.
+    held_out
+        Held-out clips, those of the second of `split_machine`.
     representation, scorer
         Fitted on the others.
-    reader
-        Reader that the training clips were read with.
-    advance
-        Called after each clip.
     """
-    held_out = read_machine(machine, reader, advance=advance)
     scores: dict[str, list[float]] = {}
     for clip, spectrograms in zip(held_out.clips, held_out.spectrograms, strict=True):
         vectors = representation.vectors(spectrograms).astype(np.float64)

@@ -76,6 +76,8 @@ class Labeller:
         advance
             Called for another machine that has to be read; its result is called after each of the machine's clips.
         """
+        for one in machines:  # without copies and clips that were set aside
+            self.machines[one.machine_type] = replace(self.machines[one.machine_type], clips=one.clips)
         if any(self._way(one.clips) == "classifier" for one in machines):
             self._vectors.update({one.machine_type: band_moments(one.spectrograms) for one in machines})
             if self.settings.separation != "denoise":  # the network's input is the recording

@@ -43,6 +43,7 @@ from soundness.training.dependence import independent_clips
 from soundness.training.duration import forecast
 from soundness.training.form import training_form
 from soundness.training.labelling import Labeller
+from soundness.training.screening import ScreenedClips, check_kept, check_screened, screen_clips, with_cost
 from soundness.training.separation import decide_separation, read_separator
 from soundness.training.short_clips import has_short_clips, shortened_vectors
 from soundness.training.summary import summarize, training_notes
@@ -78,7 +79,8 @@ def train(
     ----------
     data
         A data set of any layout, or a folder of normal recordings. Its training clips are read and, if a separator is
-        to be trained, its supplemental clips; never its test clips.
+        to be trained, its supplemental clips; never its test clips. `Selection.keep` names recordings that the
+        screening leaves in.
     out
         Folder of the run, with logs and, during the training, checkpoints.
     system
@@ -167,12 +169,16 @@ def train_planned(
         held_out={name: pair[1] for name, pair in split.items()},
         labeller=Labeller((dataset.machines | kept).values(), settings, seed=plan.seed),
         notes=notes,
+        keep=data.keep if isinstance(data, Selection) else (),
         cut={each.machine.machine_type: each for each in cut},
         resumes=existing == "resume",
         caches=Caches() if caches is None else caches,
         progress=progress,
     )
+    check_kept(run.keep, [clip.path for machine in chosen for clip in machine.train])
     with locked_folder(run.out, kind="training"):
+        if settings.screening == "ask":
+            run.ask()
         run.open(existing)
         return run.train(dataset)
 
@@ -189,6 +195,7 @@ class _Run:
     held_out: dict[str, Machine]
     labeller: Labeller
     notes: tuple[str, ...]
+    keep: tuple[Path, ...]
     cut: dict[str, CutMachine]
     resumes: bool
     caches: Caches
@@ -206,6 +213,7 @@ class _Run:
                 for machine in [*self.machines, *self.held_out.values()]
                 for clip in (*machine.train, *noise_clips(machine, self.settings))
             ),
+            "keep": sorted(str(path.resolve()) for path in self.keep),
             "pseudo_labels": fingerprint(self.labeller.teachers(self.machines)),
             "separator": "" if self.separator is None else self.separator.fingerprint,
         }
@@ -217,6 +225,11 @@ class _Run:
             existing=existing,
             parts=lambda file: [*(f"{name}{SUFFIX}" for name in read_identity(file)["machine_types"]), _WORK_FOLDER],
         )
+
+    def ask(self) -> None:
+        """Refuse clips that are not like the others, of all machines at once, before anything is trained."""
+        plain = replace(self, settings=self.settings.model_copy(update={"separation": "off"}), separator=None)
+        check_screened(plain._screened(machine).record for machine in self.machines)
 
     def train(self, dataset: Dataset) -> list[Detector]:
         """Train all detectors, and before them the run's own separator if the system needs one."""
@@ -256,11 +269,8 @@ class _Run:
         paths = [self.out / f"{machine.machine_type}{SUFFIX}" for machine in group]
         if self.resumes and all(path.exists() for path in paths):
             return [load_detector(path) for path in paths]
-        read = [
-            independent_clips(read_machine(machine, self._reader(), advance=self._advance(machine)), self.settings)
-            for machine in group
-        ]
-        clips = self.labeller.labelled(read, self._reader(), advance=self._advance)
+        screened = [self._screened(machine) for machine in group]
+        clips = self.labeller.labelled([each.clips for each in screened], self._reader(), advance=self._advance)
         name = group[0].machine_type if self.settings.scope == "machine" else "shared"
         context = FitContext(
             seed=self.seed,
@@ -273,11 +283,18 @@ class _Run:
         with output_errors(context.folder):  # logs and checkpoints
             fitted = find_representation(self.settings.representation).fit(clips, self.settings, context)
         seconds = time.perf_counter() - started
-        detectors = [self._detector(*pair, fit_seconds=seconds) for pair in zip(clips, fitted, strict=True)]
+        detectors = [self._detector(*each, fit_seconds=seconds) for each in zip(clips, fitted, screened, strict=True)]
         for detector, path in zip(detectors, paths, strict=True):
             save_detector(detector, path)
         shutil.rmtree(context.folder / "checkpoints", ignore_errors=True)  # the detectors hold the weights now
         return detectors
+
+    def _screened(self, machine: Machine) -> ScreenedClips:
+        """Training clips of a machine without copies and suspects, and those held out of them without suspects."""
+        held_out = self.held_out[machine.machine_type]
+        parts = [part for part in (machine, held_out) if part.train]
+        read = [read_machine(part, self._reader(), advance=self._advance(part)) for part in parts]
+        return screen_clips(independent_clips(read[0], self.settings), self.settings, held_out=read[1:], keep=self.keep)
 
     def _reader(self) -> RecordingReader:
         return RecordingReader(FrontEnd(self.settings, self.separator), self.caches.log_mels)
@@ -291,7 +308,9 @@ class _Run:
 
         return advance
 
-    def _detector(self, clips: MachineSpectrograms, fitted: Fitted, *, fit_seconds: float) -> Detector:
+    def _detector(
+        self, clips: MachineSpectrograms, fitted: Fitted, screened: ScreenedClips, *, fit_seconds: float
+    ) -> Detector:
         started = time.perf_counter()
         cut = self.cut[clips.machine_type]
         vectors = training_vectors(clips, fitted)
@@ -299,7 +318,7 @@ class _Run:
             short = shortened_vectors(clips, fitted.representation, self.settings, cut.lengths.short_seconds)
             vectors = replace(vectors, shortened=short)
         scorer = find_scorer(self.settings.scorer.name).fit(vectors, self.settings.scorer)
-        calibration = self._calibration(clips, fitted, scorer, vectors)
+        calibration = self._calibration(fitted, scorer, screened, vectors=vectors)
         threshold = Threshold.from_scores(calibration.scores, false_alarm_rate=self.settings.false_alarm_rate)
         seconds = {
             "reading": clips.seconds,
@@ -307,12 +326,13 @@ class _Run:
             "fitting": fit_seconds,
             "scoring": time.perf_counter() - started,
         }
+        record = with_cost(screened, clips, fitted, scores=scorer.left_out_scores(), settings=self.settings)
         scorer_notes = (*scorer.notes(), *threshold.notes, *calibration.notes)
         formed = training_form(clips, self.settings)
         notes = (*formed.notes, *self.notes, *cut.notes, *training_notes(clips, fitted), *scorer_notes)
         summary = summarize(clips, fitted, settings=self.settings, seed=self.seed, seconds=seconds, notes=notes)
-        if self.separator is not None:
-            summary = summary.model_copy(update={"separator_seconds": self.separator.summary.seconds})
+        separator_seconds = None if self.separator is None else self.separator.summary.seconds
+        summary = summary.model_copy(update={"separator_seconds": separator_seconds, "screening": record})
         return Detector(
             machine_type=clips.machine_type,
             settings=self.settings,
@@ -338,14 +358,11 @@ class _Run:
         return replace(lengths, short={at: left_out_calibration(clips, own, domains, settings) for at, own in scores})
 
     def _calibration(
-        self, clips: MachineSpectrograms, fitted: Fitted, scorer: Scorer, vectors: TrainingVectors
+        self, fitted: Fitted, scorer: Scorer, screened: ScreenedClips, *, vectors: TrainingVectors
     ) -> Calibration:
         if self.settings.calibration == "left-out":
-            return left_out_calibration(clips, scorer.left_out_scores(), vectors.clip_domains, self.settings)
-        machine = self.held_out[clips.machine_type]
-        return held_out_calibration(
-            machine, fitted.representation, scorer, self._reader(), advance=self._advance(machine)
-        )
+            return left_out_calibration(screened.clips, scorer.left_out_scores(), vectors.clip_domains, self.settings)
+        return held_out_calibration(screened.held_out, fitted.representation, scorer)
 
 
 def _check_parts(settings: SystemSettings) -> None:

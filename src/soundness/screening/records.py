@@ -1,0 +1,71 @@
+"""Record of a screening, kept with a detector and shown in its report."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+__all__ = ["Screening", "ScreeningRecord", "Suspect"]
+
+Screening = Literal["set-aside", "keep", "ask"]
+"""Treatment of suspects: they do not enter the detector, they do, or the command refuses and names them."""
+
+
+class Suspect(BaseModel):
+    """A clip that is not like the others."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    """Folder and file."""
+    p_value: float
+    """Probability that a normal clip is as far from the others."""
+    finding: str
+    """What is anomalous about it, in words."""
+    is_set_aside: bool
+    """True if the detector was made without it."""
+
+    def __str__(self) -> str:
+        """Describe it in a line, such as: fan/19.wav: a tone near 3.1 kHz, 12 dB above the others; set aside."""
+        done = "set aside" if self.is_set_aside else "kept"
+        return f"{self.name}: {self.finding}; {done} (p-value {self.p_value:.2g})"
+
+
+class ScreeningRecord(BaseModel):
+    """Screening of the clips that a detector was made from."""
+
+    model_config = ConfigDict(frozen=True)
+
+    screening: Screening
+    suspects: tuple[Suspect, ...] = ()
+    """The most anomalous first."""
+    p_values: dict[str, float] = {}
+    """P-value of each clip against the others, by name; without those of domains that have too few clips."""
+    threshold_with: float | None = None
+    """Threshold of a detector with the suspects among its normal clips; ``None`` without suspects."""
+    threshold_without: float | None = None
+    """Threshold of one without them."""
+    notes: tuple[str, ...] = ()
+    """Groups of similar clips that were kept, and clips that could not be screened."""
+
+    @property
+    def set_aside(self) -> tuple[Suspect, ...]:
+        """Suspects that the detector was made without."""
+        return tuple(suspect for suspect in self.suspects if suspect.is_set_aside)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Description of suspects, their cost and groups, a line each."""
+        cost = () if self.cost == "" else (self.cost,)
+        return (*map(str, self.suspects), *cost, *self.notes)
+
+    @property
+    def cost(self) -> str:
+        """Cost of the suspects in words; empty where it is not known."""
+        with_them, without = self.threshold_with, self.threshold_without
+        if with_them is None or without is None:
+            return ""
+        which = self.suspects[0].name if len(self.suspects) == 1 else f"these {len(self.suspects)}"
+        verb = "falls" if without < with_them else "rises"
+        if f"{with_them:.2g}" == f"{without:.2g}":
+            return f"with or without {which} the threshold is {without:.2g}"
+        return f"without {which} the threshold {verb} from {with_them:.2g} to {without:.2g}"

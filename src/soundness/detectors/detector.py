@@ -220,7 +220,8 @@ class Detector:
     def reason(self, path: PathLike, *, start_seconds: float = 0.0) -> str:
         """Description of what is most anomalous; see `soundness.detectors.protocol.AnyDetector`."""
         recording = self.window(Path(path), start_seconds=start_seconds)
-        return reason(regions_of(self, explain_clip(self, recording.spectrograms)))
+        regions = regions_of(self, explain_clip(self, recording.spectrograms))
+        return reason([region.later(recording.start_seconds) for region in regions])
 
     def score(self, waveform: Waveform) -> float:
         """Anomaly score of a waveform; higher is more anomalous.

@@ -224,7 +224,7 @@ class ExportedDetector:
             centres=band_centres(settings),
             frame_seconds=settings.hop_length / self.about["sample_rate"],
         )
-        return reason(regions)
+        return reason([region.later(window.start / self.about["sample_rate"]) for region in regions])
 
     def read(self, path: PathLike, *, max_seconds: float | None = None) -> Waveform:
         """Read a recording for the graph, up to ``max_seconds`` of it.

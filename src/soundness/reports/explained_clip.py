@@ -7,12 +7,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from soundness.aliases import Waveform
 from soundness.audio.anomalous_regions import AnomalousRegion
+from soundness.audio.reading import pick_channel
+from soundness.audio.windows import ClipLength, read_windows
 from soundness.data.finding import find_recordings
 from soundness.detectors.detector import Detector
 from soundness.detectors.explanation import Explanation, explain_clip, regions_of
 from soundness.detectors.front_end import pair
-from soundness.detectors.protocol import RecordingScore
+from soundness.detectors.protocol import RecordingScore, WindowScore
 from soundness.detectors.reader import read_recording
 from soundness.detectors.score_table import against_threshold, recorded_at
 from soundness.errors import AudioError, audio_errors_at
@@ -55,7 +58,7 @@ class ExplainedClip:
     detector
         Detector of the score.
     waveform, machine_sound
-        Samples of the channel that is used, and the machine sound separated from it (``None`` without separation),
+        Samples of the channel that is used, of a long recording those of its most anomalous window, and the machine sound separated from it (``None`` without separation),
         shape ``(time,)``.
     score
         Score, threshold and verdict.
@@ -91,6 +94,12 @@ class ExplainedClip:
         return len(self.waveform) / self.detector.settings.audio.sample_rate
 
     @property
+    def start_seconds(self) -> float:
+        """Start of what is explained: of the most anomalous window of a long recording, else 0."""
+        window = self.score.most_anomalous
+        return 0.0 if window is None else window.start_seconds
+
+    @property
     def decision_words(self) -> str:
         """Score and threshold in words."""
         score, sign, threshold = against_threshold(self.score.anomaly_score, self.score.threshold).split()
@@ -108,6 +117,10 @@ class ExplainedClip:
         calibration = self.detector.calibration
         if calibration is None:
             return "The detector has no calibration, so there is no p-value."
+        if self.score.windows:
+            return (
+                f"The p-value is {self.score.p_value:.2g}, for the most anomalous of {len(self.score.windows)} windows."
+            )
         return _p_value_words(calibration, self.score)
 
     @property
@@ -117,9 +130,14 @@ class ExplainedClip:
             return (f"{_capitalized(self.score.cannot_tell)}.",)
         if self.score.verdict == "normal":
             return ("It differs from the normal recordings no more than they differ from each other.",)
+        window = self.score.most_anomalous
+        return (*self._reasons, *([] if window is None else [f"The most anomalous part is explained: {window}."]))
+
+    @property
+    def _reasons(self) -> tuple[str, ...]:
         if not self.regions:
             return ("No single band stands out.",)
-        first, *others = self.regions
+        first, *others = (region.later(self.start_seconds) for region in self.regions)
         words = [f"{_capitalized(str(first))}; its share of the anomaly is {_per_cent(first.share)}."]
         words += [f"Next is {other} ({_per_cent(other.share)})." for other in others]
         if not others:
@@ -154,10 +172,10 @@ def explain_recording(detector: Detector, path: Path, *, normal: Path | None) ->
     AudioError
         If the recording cannot be used.
     """
-    score = detector.score_recording(path)
-    waveform, front_end = read_recording(path, detector.settings), detector.front_end
+    score, front_end = detector.score_recording(path), detector.front_end
+    channel = _channel(detector, path, score.most_anomalous)
     with audio_errors_at(path):
-        sounds = {source: front_end.sound(waveform, source) for source in front_end.sources}
+        sounds = {source: front_end.machine_sound(channel, source) for source in front_end.sources}
         clip = pair({source: front_end.log_mel(sound) for source, sound in sounds.items()})
     explanation = explain_clip(detector, clip)
     nearest, line = _nearest_recording(detector, explanation, path, normal)
@@ -165,14 +183,31 @@ def explain_recording(detector: Detector, path: Path, *, normal: Path | None) ->
         name=path.name,
         time=recorded_at(path),
         detector=detector,
-        waveform=front_end.sound(waveform, "original")[0],
+        waveform=channel[0],
         machine_sound=sounds["separated"][0] if "separated" in sounds else None,
         score=score,
         explanation=explanation,
         regions=tuple(regions_of(detector, explanation)) if score.verdict == "anomalous" else (),
         nearest=nearest,
-        notes=(*detector.notes(waveform), *([line] if line else [])),
+        notes=(*score.notes, *([line] if line else [])),
     )
+
+
+def _channel(detector: Detector, path: Path, window: WindowScore | None) -> Waveform:
+    """Channel that the detector uses, shape ``(1, time)``: of the recording, or of the window that made its score."""
+    audio, lengths = detector.settings.audio, detector.lengths
+    if window is None or lengths is None:
+        with audio_errors_at(path):
+            return pick_channel(read_recording(path, detector.settings), channel=audio.channel)
+    windows = read_windows(
+        path,
+        sample_rate=audio.sample_rate,
+        fmax=detector.settings.log_mel.fmax,
+        channel=audio.channel,
+        clip=ClipLength(n_samples=round(lengths.clip_seconds * audio.sample_rate), is_overlapping=True),
+    )
+    start = round(window.start_seconds * audio.sample_rate)
+    return next(found.waveform for found in windows if found.start >= start)
 
 
 def _nearest_recording(

@@ -58,7 +58,8 @@ class ExplainedClip:
     detector
         Detector of the score.
     waveform, machine_sound
-        Samples of the channel that is used, of a long recording those of its most anomalous window, and the machine sound separated from it (``None`` without separation),
+        Samples of the channel that is used, of a long recording those of its most anomalous window, and the machine
+        sound separated from it (``None`` without separation),
         shape ``(time,)``.
     score
         Score, threshold and verdict.

@@ -57,7 +57,8 @@ def show_lines(title: str, lines: Sequence[str]) -> None:
     width = _console(stderr=True).width if _has_width(sys.stderr) else None
     for line in lines[:_LINES_SHOWN]:
         wrapped = [line] if width is None else textwrap.wrap(line, width - 4, break_long_words=False)
-        warn("\n".join(("  " if number == 0 else "    ") + part for number, part in enumerate(wrapped)))
+        for number, part in enumerate(wrapped):
+            warn(("  " if number == 0 else "    ") + part)
     if len(lines) > _LINES_SHOWN:
         warn(f"  ... and {len(lines) - _LINES_SHOWN} more")
 

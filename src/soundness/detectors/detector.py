@@ -48,6 +48,7 @@ if TYPE_CHECKING:  # loads PyTorch
 __all__ = ["Detector", "TrainingSummary"]
 
 _SAME_SECONDS = 1e-6
+_LEVEL_CHANGE_DB = 1.0
 _KNOWN_SHARE = 0.75  # of the bands
 
 
@@ -220,8 +221,21 @@ class Detector:
     def reason(self, path: PathLike, *, start_seconds: float = 0.0) -> str:
         """Description of what is most anomalous; see `soundness.detectors.protocol.AnyDetector`."""
         recording = self.window(Path(path), start_seconds=start_seconds)
-        regions = regions_of(self, explain_clip(self, recording.spectrograms))
-        return reason([region.later(recording.start_seconds) for region in regions])
+        clip = recording.spectrograms
+        regions = [region.later(recording.start_seconds) for region in regions_of(self, explain_clip(self, clip))]
+        return self.level_change(clip) or reason(regions)
+
+    def level_change(self, clip: Spectrograms) -> str:
+        """Change of level in words, where it alone makes a clip anomalous; empty elsewhere."""
+        if not isinstance(self.representation, MeanLogMel) or self.normal_clips is None:
+            return ""
+        change = self.normal_clips.level_change(clip.reference)
+        same_level = Spectrograms(clip.input - np.float32(change), clip.reference - np.float32(change))
+        is_anomalous = self.score_spectrograms(clip) > self.threshold.value >= self.score_spectrograms(same_level)
+        if not is_anomalous or abs(change) < _LEVEL_CHANGE_DB:
+            return ""
+        word = "louder" if change > 0 else "quieter"
+        return f"all bands {abs(change):.0f} dB {word}: the gain of the microphone, or the machine?"
 
     def score(self, waveform: Waveform) -> float:
         """Anomaly score of a waveform; higher is more anomalous.

@@ -177,7 +177,11 @@ def explain_recording(detector: Detector, path: Path, *, normal: Path | None) ->
     channel = _channel(detector, path, score.most_anomalous)
     with audio_errors_at(path):
         sounds = {source: front_end.machine_sound(channel, source) for source in front_end.sources}
-        clip = pair({source: front_end.log_mel(sound) for source, sound in sounds.items()})
+        log_mels = {source: front_end.log_mel(sound) for source, sound in sounds.items()}
+    completion = detector.reader.completion
+    if completion is not None:
+        log_mels = {source: completion(path, log_mel) for source, log_mel in log_mels.items()}
+    clip = pair(log_mels)
     explanation = explain_clip(detector, clip)
     nearest, line = _nearest_recording(detector, explanation, path, normal)
     return ExplainedClip(
@@ -190,7 +194,7 @@ def explain_recording(detector: Detector, path: Path, *, normal: Path | None) ->
         explanation=explanation,
         regions=tuple(regions_of(detector, explanation)) if score.verdict == "anomalous" else (),
         nearest=nearest,
-        notes=(*score.notes, *([line] if line else [])),
+        notes=tuple(filter(None, (detector.level_change(clip), *score.notes, line))),
     )
 
 

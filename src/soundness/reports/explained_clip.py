@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from soundness.aliases import Waveform
 from soundness.audio.anomalous_regions import AnomalousRegion
 from soundness.audio.reading import pick_channel
-from soundness.audio.windows import ClipLength, read_windows
+from soundness.data.clips import start_of_part, without_part
 from soundness.data.finding import find_recordings
 from soundness.detectors.detector import Detector
 from soundness.detectors.explanation import Explanation, explain_clip, regions_of
 from soundness.detectors.front_end import pair
 from soundness.detectors.protocol import RecordingScore, WindowScore
-from soundness.detectors.reader import read_recording
+from soundness.detectors.reader import read_recording, read_window
 from soundness.detectors.score_table import against_threshold, recorded_at
 from soundness.errors import AudioError, audio_errors_at
 from soundness.scoring.calibration import Calibration
@@ -58,9 +58,8 @@ class ExplainedClip:
     detector
         Detector of the score.
     waveform, machine_sound
-        Samples of the channel that is used, of a long recording those of its most anomalous window, and the machine
-        sound separated from it (``None`` without separation),
-        shape ``(time,)``.
+        Samples of the channel that is used (in a long recording, of its most anomalous window), and the machine sound
+        separated from it (``None`` without separation), shape ``(time,)``.
     score
         Score, threshold and verdict.
     explanation
@@ -91,7 +90,7 @@ class ExplainedClip:
 
     @property
     def seconds(self) -> float:
-        """Length of the recording."""
+        """Length of what is shown."""
         return len(self.waveform) / self.detector.settings.audio.sample_rate
 
     @property
@@ -204,15 +203,8 @@ def _channel(detector: Detector, path: Path, window: WindowScore | None) -> Wave
     if window is None or lengths is None:
         with audio_errors_at(path):
             return pick_channel(read_recording(path, detector.settings), channel=audio.channel)
-    windows = read_windows(
-        path,
-        sample_rate=audio.sample_rate,
-        fmax=detector.settings.log_mel.fmax,
-        channel=audio.channel,
-        clip=ClipLength(n_samples=round(lengths.clip_seconds * audio.sample_rate), is_overlapping=True),
-    )
-    start = round(window.start_seconds * audio.sample_rate)
-    return next(found.waveform for found in windows if found.start >= start)
+    start = window.start_seconds
+    return read_window(path, detector.settings, clip_seconds=lengths.clip_seconds, start_seconds=start)
 
 
 def _nearest_recording(
@@ -228,22 +220,34 @@ def _nearest_recording(
     for candidate in _candidates(name, path, folder):
         has_namesake = True
         try:
-            waveform = read_recording(candidate, detector.settings)
-            log_mel = detector.spectrograms(waveform).reference
+            channel = _normal_sound(detector, candidate, name)
+            log_mel = detector.front_end.channel_spectrograms(channel).reference
         except AudioError:  # another recording of that name
             continue
         if log_mel.shape[0] == kept.means.shape[1] and _is_same(log_mel, kept.means[index]):
-            channel = detector.front_end.sound(waveform, "original")
             is_itself = candidate.resolve() == path.resolve()
             line = "the detector was trained on this clip, so it looks more normal than it is" if is_itself else ""
-            return NormalRecording(name, channel[0], log_mel), line
+            return NormalRecording(name, detector.front_end.machine_sound(channel, "original")[0], log_mel), line
     where = f"in {folder}" if folder is not None else "beside the clip; name its folder with --normal"
     found = "the recording of that name is another one" if has_namesake else "it is not found"
     return None, f"the nearest normal clip is {name}: {found} {where}"
 
 
+def _normal_sound(detector: Detector, path: Path, name: str) -> Waveform:
+    """The channel of a normal clip, which may be a part of a recording, shape ``(1, time)``."""
+    start = start_of_part(name)
+    if start is None or detector.lengths is None:
+        waveform = read_recording(path, detector.settings)
+        return pick_channel(waveform, channel=detector.settings.audio.channel)
+    clip_seconds = detector.lengths.clip_seconds
+    return read_window(
+        path, detector.settings, clip_seconds=clip_seconds, start_seconds=start + clip_seconds / 2, is_overlapping=False
+    )
+
+
 def _candidates(name: str, path: Path, folder: Path | None) -> Iterator[Path]:
     """Files that may be a normal clip, the most likely first."""
+    name = without_part(name)
     base = name.rpartition("/")[2]
     if folder is None:
         places = [path.parent.parent / name, path.parent / base, path.parent.parent.parent / name]

@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 from soundness.atomic_files import write_whole
 from soundness.audio.anomalous_regions import hertz, strongest_second
 from soundness.audio.log_mel import band_centres
+from soundness.data.clips import clock
+from soundness.detectors.protocol import RecordingScore
 from soundness.detectors.score_table import against_threshold
 from soundness.reports.explained_clip import ExplainedClip
 from soundness.reports.frequency_axis import FrequencyAxis
 from soundness.reports.pages import Colours, audio_uri, map_uri, render_page, shrink
+from soundness.reports.svg_charts import time_chart
 
 __all__ = [
     "MOST_COLUMNS",
@@ -122,7 +125,11 @@ def _context(explained: ExplainedClip) -> dict[str, Any]:
     facts = [("machine", detector.machine_type)]
     facts += [("recorded", when(explained))] if explained.time else []
     facts += [] if score.p_value is None else [("p-value", f"{score.p_value:.2g}")]
-    facts.append(("length", f"{explained.seconds:.1f} s"))
+    window, windows = score.most_anomalous, score.windows
+    if window is None:
+        facts.append(("length", f"{explained.seconds:.1f} s"))
+    else:
+        facts += [("length", clock(windows[-1].start_seconds + windows[-1].seconds)), ("shown", str(window))]
     levels, scale, nearest = level_scale(explained), deviation_scale(explained), None
     is_anomalous = score.verdict == "anomalous"
     if explained.nearest is not None:
@@ -152,9 +159,22 @@ def _context(explained: ExplainedClip) -> dict[str, Any]:
         "bands": _band_bars(explained) if is_anomalous else "",
         "frames": _frame_bars(shrink(explanation.frames[None], _MOST_BARS)[0]) if is_anomalous else "",
         "players": _players(explained),
+        "time_line": "" if window is None else _time_line(score),
         "nearest": nearest,
         "reading": _reading(explained),
     }
+
+
+def _time_line(score: RecordingScore) -> Markup:
+    windows = score.windows
+    middles = [window.start_seconds + window.seconds / 2 for window in windows]
+    return time_chart(
+        middles,
+        [window.anomaly_score for window in windows],
+        threshold=score.threshold,
+        ends=(clock(middles[0]), clock(middles[-1])),
+        title="scores of the windows over time",
+    )
 
 
 def _reading(explained: ExplainedClip) -> list[str]:

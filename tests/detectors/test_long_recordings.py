@@ -86,9 +86,9 @@ def test_a_window_scores_as_a_file_of_the_same_samples_does(detector, long_recor
 
 def test_normal_recordings_of_any_length_keep_the_promise(detector, tmp_path):
     for seconds in (4, 9, 24):
-        clips = [write(tmp_path / f"{seconds}_{seed}.wav", machine(seconds, 2_000 + seed)) for seed in range(12)]
+        clips = [write(tmp_path / f"{seconds}_{seed}.wav", machine(seconds, 2_000 + seed)) for seed in range(8)]
         n_flagged = sum(detector.score_recording(clip).verdict == "anomalous" for clip in clips)
-        assert n_flagged <= 4, seconds
+        assert n_flagged <= 3, seconds
 
 
 def test_the_length_of_a_clip_can_be_chosen(site, tmp_path):
@@ -114,17 +114,18 @@ def test_one_long_recording_trains_as_its_clips_in_files_do(site, tmp_path):
     assert long.score_recording(probe).anomaly_score == short.score_recording(probe).anomaly_score
 
 
-def test_a_system_with_a_network_is_scored_in_windows_too(small, tmp_path):
-    for seed in range(6):
-        write(tmp_path / "pump" / "normal" / f"{seed}.wav", machine(1, seed))
-    settings = small("conditional", "audio.sample_rate=8000", "log_mel.fmax=4000")
-    (detector,) = soundness.train(tmp_path / "pump", tmp_path / "run", system=settings)
-    found = detector.score_recording(write(tmp_path / "long.wav", machine(4, 9)))
-    assert len(found.windows) == 7
-    short = detector.score_recording(write(tmp_path / "short.wav", machine(0.8, 9)))
+def test_a_system_with_a_network_is_scored_in_windows_too(detectors, tmp_path):
+    def recording(seconds):
+        path = tmp_path / f"{seconds}.wav"
+        soundfile.write(path, 0.1 * np.random.default_rng(9).standard_normal(round(seconds * 16_000)), 16_000)
+        return path
+
+    detector = detectors["conditional"]  # of clips of 0.4 s
+    assert [window.start_seconds for window in detector.score_recording(recording(1.0)).windows] == [0.0, 0.2, 0.4, 0.6]
+    short = detector.score_recording(recording(0.3))
     assert short.verdict == "cannot tell"
-    assert short.cannot_tell.startswith("0.8 s long; the detector learned clips of 1.0 s")
-    assert detector.score_recording(write(tmp_path / "near.wav", machine(0.9, 9))).cannot_tell == ""
+    assert short.cannot_tell.startswith("0.3 s long; the detector learned clips of 0.4 s")
+    assert detector.score_recording(recording(0.37)).cannot_tell == ""
 
 
 def test_short_recordings_are_flagged_at_the_rate_or_not_decided(detector, tmp_path):

@@ -32,7 +32,7 @@ def test_silence_another_rate_and_ten_times_the_length_are_explained(workshop, t
     soundfile.write(silence, np.zeros(RATE), RATE)
     explained = explain(workshop / "run", silence, tmp_path / "why")
     assert explained.score.verdict == "cannot tell"
-    assert explained.sentences == ("Digital silence.",)
+    assert explained.sentences == ("Digital silence: all samples are zero.",)
     resampled = write_fan(tmp_path / "fast", tone=(0.6, 1.4), rate=44_100)
     assert "dB above normal, from 0.6 s to 1.4 s" in explain(workshop / "run", resampled, tmp_path / "why").sentences[0]
     long = write_fan(tmp_path / "long", tone=(30, 30.5), seconds=40.0)

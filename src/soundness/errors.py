@@ -88,7 +88,20 @@ class SettingsError(SoundnessError):
 
 
 class BundleError(SoundnessError):
-    """A file does not hold the intact detector or separator that was expected."""
+    """A file does not hold the intact detector or separator that was expected.
+
+    Parameters
+    ----------
+    reason
+        Expectation and finding; with the name of the file where ``path`` is ``None`` and it is known.
+    path
+        The file; ``None`` where it is not known, or is part of the reason.
+    """
+
+    def __init__(self, reason: str, *, path: Path | None = None) -> None:
+        super().__init__(reason if path is None else f"{path}: {reason}")
+        self.reason = reason
+        self.path = path
 
 
 class ExportError(SoundnessError):

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from soundness.atomic_files import output_errors, write_whole
-from soundness.errors import OutputError
-from soundness.regular_files import NotAFileError, read_regular_text
+from soundness.errors import BundleError, OutputError
+from soundness.regular_files import NotAFileError, read_regular
+from soundness.stored_values import MachineName, json_values, stored_value
 
 __all__ = [
     "LOCK_NAME",
@@ -98,7 +99,11 @@ def _remove(folder: Path, file: Path, *, kind: str, existing: Existing, parts: C
         raise OutputError(f"{folder}: exists, and is not the folder of a {kind} (no {file.name}); choose another")
     if existing != "replace":
         raise OutputError(f"{folder}: exists already; --overwrite replaces it, --resume goes on with it")
-    for part in [folder / name for name in parts(file)]:
+    names = list(parts(file))
+    for name in names:
+        if Path(name).name != name or not name.isprintable():
+            raise OutputError(f"{file}: names {name!r}, which is no file of this run; remove {folder} by hand")
+    for part in [folder / name for name in names]:
         if part.is_dir():
             shutil.rmtree(part, ignore_errors=True)
         else:
@@ -120,13 +125,13 @@ def read_identity(file: Path) -> dict[str, Any]:
         If `begin_run` did not write the file.
     """
     try:
-        identity = json.loads(read_regular_text(file))
+        identity = stored_value(dict[str, Any], json_values(read_regular(file)), name="run")
+        stored_value(tuple[MachineName, ...], identity.get("machine_types"), name="machine_types")
     except NotAFileError as error:
         raise OutputError(f"{file}: {error.strerror}; remove it by hand") from error
-    except ValueError:
-        identity = None
-    if not isinstance(identity, dict) or "machine_types" not in identity:
-        raise OutputError(f"{file}: not the file of a run; remove {file.parent} by hand to start anew")
+    except BundleError as error:
+        reason = f"not the file of a run ({error})"
+        raise OutputError(f"{file}: {reason}; remove {file.parent} by hand to start anew") from None
     return identity
 
 
@@ -161,8 +166,9 @@ def locked_folder(folder: Path, *, kind: str) -> Iterator[None]:
         If another process, or another call, has it, or nothing can be written there.
     """
     with output_errors(folder):
-        if folder.exists() and not folder.is_dir():
-            raise OutputError(f"{folder}: is a file; a folder for the {kind} is expected")
+        with suppress(FileNotFoundError):
+            if not stat.S_ISDIR(folder.stat().st_mode):
+                raise OutputError(f"{folder}: is a file; a folder for the {kind} is expected")
         missing = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
         with _locked(folder / LOCK_NAME, folder, kind=kind):

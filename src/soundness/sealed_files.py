@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,12 @@ from pydantic import ValidationError
 
 from soundness.atomic_files import write_whole
 from soundness.errors import BundleError, SettingsError
+from soundness.plain_text import printable
 from soundness.regular_files import open_regular, read_regular
+from soundness.stored_values import json_values
+
+if TYPE_CHECKING:
+    from torch import nn
 
 __all__ = [
     "FORMATS",
@@ -22,6 +27,7 @@ __all__ = [
     "check_format",
     "check_kind",
     "read_sealed",
+    "rebuilt_network",
     "this_version_reads",
     "write_sealed",
 ]
@@ -31,7 +37,11 @@ FORMATS = {"detector": 9, "separator": 3}
 
 SUFFIX = ".soundness"
 
+Network = TypeVar("Network", bound="nn.Module")
+
 _LONGEST_FIRST_LINE = 256
+_LONGEST_NUMBER = 18  # digits
+_LONGEST_SHOWN = 200
 
 
 @contextmanager
@@ -39,14 +49,21 @@ def this_version_reads(path: Path) -> Iterator[None]:
     """Turn an error while the content of an intact file is rebuilt into a `BundleError` of one line."""
     try:
         yield
+    except BundleError as error:
+        raise error if error.path is not None else BundleError(error.reason, path=path) from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise BundleError(f"{path}: its settings do not fit this version of soundness: {first['msg']}") from None
-    except (SettingsError, RuntimeError, TypeError) as error:
-        line = str(error).splitlines()[0]
-        raise BundleError(f"{path}: does not fit this version of soundness: {line}") from None
+        key = printable(".".join(map(str, first["loc"])))[:_LONGEST_SHOWN]
+        reason = f"its settings do not fit this version of soundness: {key}: {first['msg'][:_LONGEST_SHOWN]}"
+        raise BundleError(reason, path=path) from None
     except KeyError as error:
-        raise BundleError(f"{path}: needs a part that this version of soundness lacks: {error}") from None
+        reason = f"needs a part that this version of soundness lacks: {printable(str(error.args[0]))[:_LONGEST_SHOWN]}"
+        raise BundleError(reason, path=path) from None
+    except MemoryError:
+        raise BundleError("asks for more memory than there is", path=path) from None
+    except (SettingsError, RuntimeError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
+        line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BundleError(f"does not fit this version of soundness: {line}", path=path) from None
 
 
 def write_sealed(path: Path, *, kind: str, about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -116,16 +133,20 @@ def read_sealed(path: Path, *, kind: str) -> tuple[dict[str, Any], dict[str, NDA
 def _sealed_as(path: Path, first_line: bytes, *, kind: str) -> tuple[int, int, str]:
     """Format, number of bytes and checksum from the first line of a file."""
     words = first_line[:_LONGEST_FIRST_LINE].decode("ascii", errors="replace").split(" ")
-    if len(words) != 5 or words[0] != "soundness" or not words[2].isdecimal() or not words[3].isdecimal():
+    numbers = words[2:4]
+    is_sealed = len(words) == 5 and words[0] == "soundness"
+    if not is_sealed or not all(word.isdecimal() and len(word) <= _LONGEST_NUMBER for word in numbers):
         raise BundleError(f"{path}: not a {kind} of soundness")
     if words[1] != kind:
-        raise BundleError(f"{path}: holds a {words[1]}; expected a {kind}")
+        raise BundleError(f"{path}: holds a {printable(words[1])}; expected a {kind}")
     return int(words[2]), int(words[3]), words[4]
 
 
-def check_format(kind: str, found: int, *, file: str) -> None:
+def check_format(kind: str, found: object, *, file: str) -> None:
     """Refuse another format than that of this version; ``file`` begins the message."""
-    if found != FORMATS[kind]:
+    if found != FORMATS[kind] or not isinstance(found, int):
+        if not isinstance(found, int):
+            raise BundleError(f"{file} no format that soundness knows")
         remedy = "train it anew" if found < FORMATS[kind] else "a newer one reads it"
         raise BundleError(f"{file} format {found}; this version of soundness reads format {FORMATS[kind]}: {remedy}")
 
@@ -136,10 +157,53 @@ def _unpacked(path: Path, payload: bytes) -> tuple[dict[str, Any], dict[str, NDA
 
     try:
         arrays = load(payload)
-        header = json.loads(payload[8 : 8 + int.from_bytes(payload[:8], "little")])
-        return json.loads(header["__metadata__"]["soundness"]), arrays
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise BundleError(f"{path}: not a readable safetensors file: {error}") from None
+        header = json_values(payload[8 : 8 + int.from_bytes(payload[:8], "little")])
+        about = json_values(header["__metadata__"]["soundness"])
+    except BundleError as error:
+        raise BundleError(error.reason, path=path) from None
+    except (SafetensorError, ValueError, KeyError) as error:  # also a type that NumPy lacks
+        line = (str(error).splitlines() or [""])[0][:_LONGEST_SHOWN]
+        raise BundleError(f"not a readable safetensors file: {line}", path=path) from None
+    if not isinstance(about, dict):
+        raise BundleError("its description is no JSON object", path=path)
+    return about, arrays
+
+
+def rebuilt_network(build: "Callable[[], Network]", arrays: Mapping[str, NDArray[Any]]) -> "Network":
+    """Network with weights from a file, for which no more memory is taken than the file has weights.
+
+    Parameters
+    ----------
+    build
+        Makes the network without its weights.
+    arrays
+        Weights, by name.
+
+    Raises
+    ------
+    BundleError
+        If a weight is missing, or of another type or shape than the network's, or is no finite number.
+    """
+    import torch  # part of the extra `train`
+
+    with torch.device("meta"):  # sizes alone
+        expected = {name: (tuple(each.shape), each.dtype) for name, each in build().state_dict().items()}
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    for name, (shape, _) in expected.items():
+        if shape == () and name in tensors and tensors[name].shape == (1,):  # a file has no array of no axis
+            tensors[name] = tensors[name][0]
+    for name in sorted(expected.keys() | tensors.keys()):
+        if name not in tensors or name not in expected:
+            raise BundleError(f"array {name}: is {'missing' if name in expected else 'no part of the network'}")
+        shape, dtype = expected[name]
+        if tuple(tensors[name].shape) != shape or tensors[name].dtype != dtype:
+            came = f"{tensors[name].dtype} of {tuple(tensors[name].shape)}"
+            raise BundleError(f"array {name}: {dtype} of shape {shape} is expected; {came} came")
+        if not torch.isfinite(tensors[name]).all():
+            raise BundleError(f"array {name}: holds what is no finite number")
+    network = build()
+    network.load_state_dict(tensors)
+    return network
 
 
 def arrays_below(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

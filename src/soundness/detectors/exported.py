@@ -11,14 +11,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+from pydantic import Field
 
 from soundness.aliases import PathLike, Waveform
 from soundness.audio.anomalous_regions import find_regions, reason
-from soundness.audio.arrays import as_waveform
 from soundness.audio.log_mel import band_centres
 from soundness.audio.measures import measure_clip
 from soundness.audio.reading import pick_channel, read_waveform
@@ -35,14 +35,13 @@ from soundness.detectors.protocol import (
 )
 from soundness.errors import AudioError, BundleError, SettingsError, audio_errors_at
 from soundness.extras import check_extra
-from soundness.regular_files import read_regular, read_regular_text
+from soundness.onnx_graphs import check_graph, new_session, run_session
+from soundness.regular_files import read_regular
 from soundness.scoring.alarms import AlarmRule
-from soundness.scoring.calibration import Calibration
+from soundness.scoring.calibration import Calibration, Origin, Threshold
 from soundness.scoring.clip_lengths import ClipLengths
 from soundness.settings.system import LogMelSettings, SystemSettings
-
-if TYPE_CHECKING:  # it is loaded when the first graph is
-    from onnxruntime import InferenceSession  # type: ignore[import-untyped]  # it ships no types
+from soundness.stored_values import Finite, MachineName, Note, Seconds, json_values, stored_value
 
 __all__ = ["ABOUT_SUFFIX", "FORMAT", "GRAPH_SUFFIX", "Answer", "ExportedDetector", "fingerprint", "load_exports"]
 
@@ -50,6 +49,51 @@ FORMAT = 3
 GRAPH_SUFFIX = ".onnx"
 ABOUT_SUFFIX = ".json"
 _CHECKSUM = "sha256"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StoredCalibration:
+    """Plain values of a calibration."""
+
+    origin: Origin
+    is_valid: bool
+    notes: Annotated[tuple[Note, ...], Field(min_length=1)]
+    scores: Annotated[dict[str, Annotated[tuple[Finite, ...], Field(min_length=1)]], Field(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StoredLength(_StoredCalibration):
+    """Plain values of the calibration of a length."""
+
+    seconds: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StoredLengths:
+    """Plain values of lengths."""
+
+    clip_seconds: Seconds
+    full_seconds: Seconds
+    short: Annotated[tuple[_StoredLength, ...], Field(max_length=64)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StoredExport:
+    """Metadata of a graph that are used; what else there is, people read."""
+
+    machine_type: MachineName
+    sample_rate: int
+    channel: int
+    fmax: float
+    min_samples: int
+    hop_length: int
+    segment_frames: Annotated[int, Field(ge=1, le=2**14)] | None
+    threshold: Threshold
+    calibration: _StoredCalibration | None
+    lengths: _StoredLengths | None
+    form: RecordingForm | None
+    alarm_rule: AlarmRule | None
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,10 +136,13 @@ class ExportedDetector:
     def __init__(self, graph: bytes, about: Mapping[str, Any]) -> None:
         if hashlib.sha256(graph).hexdigest() != about[_CHECKSUM]:
             raise BundleError("altered since it was exported: the graph's checksum does not fit")
-        self._session = _session(graph)
+        check_extra("runtime")
+        check_graph(graph)
+        self._session = new_session(graph)
         if self._session.get_modelmeta().custom_metadata_map.get("soundness") != fingerprint(about):
             raise BundleError("altered since it was exported: the graph belongs to other metadata")
         self.about = about
+        self._check_graph_fits()
 
     @classmethod
     def load(cls, path: PathLike) -> Self:
@@ -118,6 +165,23 @@ class ExportedDetector:
             raise BundleError(f"{graph}: cannot be read: {error.strerror}; expected an exported graph") from None
         except BundleError as error:
             raise BundleError(f"{graph}: {error}") from None
+
+    def _check_graph_fits(self) -> None:
+        """Refuse a graph whose inputs and outputs are not those of its metadata; the shortest clip shows them."""
+        inputs = [(each.name, each.type, len(each.shape)) for each in self._session.get_inputs()]
+        if inputs != [("waveform", "tensor(float)", 2)]:
+            raise BundleError("its graph takes something else than waveforms")
+        found = run_session(self._session, np.full((1, self.about["min_samples"]), 1e-3, np.float32))
+        n_mels = self.about["settings"]["log_mel"]["n_mels"]
+        has_p_values = self.about["calibration"] is not None
+        shapes = {name: np.shape(value) for name, value in found.items()}
+        if (
+            set(shapes) != {"score", "error_map", *(["p_value"] if has_p_values else [])}
+            or {shapes[name] for name in shapes if name != "error_map"} != {(1,)}
+            or shapes["error_map"][:2] != (1, n_mels)
+            or not all(value.dtype.kind == "f" and np.isfinite(value).all() for value in found.values())
+        ):
+            raise BundleError("its graph gives something else than scores and error maps of its metadata")
 
     @property
     def machine_type(self) -> str:
@@ -160,7 +224,10 @@ class ExportedDetector:
             found = self.judge.judge(parts, notes=cut_notes(path, max_seconds))
         if self.about["form"] is None:
             return found
-        form, settings = RecordingForm.from_plain(self.about["form"]), SystemSettings(**self.about["settings"])
+        form, settings = (
+            stored_value(RecordingForm, self.about["form"], name="form"),
+            SystemSettings(**self.about["settings"]),
+        )
         return with_form(found, form.difference(measure_clip(path, max_seconds=max_seconds), settings))
 
     def windows(self, path: Path, *, max_seconds: float | None = None) -> Iterator[Window]:
@@ -225,7 +292,7 @@ class ExportedDetector:
             centres=band_centres(settings),
             frame_seconds=settings.hop_length / self.about["sample_rate"],
         )
-        return reason([region.later(window.start / self.about["sample_rate"]) for region in regions])
+        return reason(regions)
 
     def read(self, path: PathLike, *, max_seconds: float | None = None) -> Waveform:
         """Read a recording for the graph, up to ``max_seconds`` of it.
@@ -252,22 +319,6 @@ class ExportedDetector:
             channel: Waveform = pick_channel(waveform, channel=about["channel"])[0]
         return channel
 
-    def score(self, samples: ArrayLike, *, sample_rate: int | None = None) -> float:
-        """Anomaly score of samples in an array; see `soundness.detectors.detector.Detector.score`."""
-        about = self.about
-        waveform = as_waveform(
-            samples,
-            sample_rate=sample_rate,
-            target_rate=about["sample_rate"],
-            fmax=about["fmax"],
-            min_samples=about["min_samples"],
-        )
-        if sample_rate is not None and about["form"] is not None:
-            form, settings = RecordingForm.from_plain(about["form"]), SystemSettings(**about["settings"])
-            if problem := form.rate_text(sample_rate, settings):
-                raise AudioError(problem)
-        return float(self.run(pick_channel(waveform, channel=about["channel"])).scores[0])
-
     def run(self, waveforms: NDArray[np.float32]) -> Answer:
         """Score clips of one length.
 
@@ -286,8 +337,7 @@ class ExportedDetector:
             raise AudioError(
                 f"samples of shape {waveforms.shape}; expected (clip, time), {self.about['min_samples']:,} or more each"
             )
-        names = [output.name for output in self._session.get_outputs()]
-        found = dict(zip(names, self._session.run(names, {"waveform": waveforms}), strict=True))
+        found = run_session(self._session, waveforms)
         if not np.isfinite(found["error_map"]).all():
             raise AudioError("too loud: its spectrum overflows")
         return Answer(found["score"], found.get("p_value"), found["error_map"])
@@ -332,7 +382,7 @@ def load_exports(path: PathLike) -> dict[str, ExportedDetector]:
 
 def _calibration(about: Mapping[str, Any]) -> Calibration:
     scores = {domain: np.array(values, np.float64) for domain, values in about["scores"].items()}
-    return Calibration(scores, about["origin"], tuple(about["notes"]))
+    return Calibration.from_stored({"origin": about["origin"], "notes": about["notes"]}, scores)
 
 
 def fingerprint(about: Mapping[str, Any]) -> str:
@@ -343,32 +393,25 @@ def fingerprint(about: Mapping[str, Any]) -> str:
 
 def _read_about(file: Path) -> dict[str, Any]:
     try:
-        about = json.loads(read_regular_text(file))
+        about = json_values(read_regular(file))
     except OSError as error:
         raise BundleError(f"{file}: cannot be read: {error.strerror}; expected the metadata of a graph") from None
-    except ValueError as error:
-        raise BundleError(f"{file}: no JSON: {error}") from None
+    except BundleError as error:
+        raise BundleError(error.reason, path=file) from None
     if not isinstance(about, dict) or "soundness_export" not in about or _CHECKSUM not in about:
         raise BundleError(f"{file}: not of an exported detector")
     if about["soundness_export"] != FORMAT:
         found = f"{file}: format {about['soundness_export']}; this version of soundness reads format {FORMAT}"
         raise BundleError(f"{found}: export the detector anew")
-    return about
-
-
-def _session(graph: bytes) -> "InferenceSession":
-    check_extra("runtime")
-    from onnxruntime import InferenceSession, SessionOptions
-    from onnxruntime.capi.onnxruntime_pybind11_state import (  # type: ignore[import-untyped]  # likewise
-        Fail,
-        InvalidGraph,
-        InvalidProtobuf,
-    )
-
-    options = SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1  # recordings are scored side by side
-    options.log_severity_level = 3
     try:
-        return InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except (Fail, InvalidGraph, InvalidProtobuf) as error:
-        raise BundleError(f"no graph that onnxruntime can run: {str(error).splitlines()[0]}") from None
+        own = stored_value(_StoredExport, about, name="metadata")
+        settings = stored_value(SystemSettings, about["settings"], name="settings")
+    except BundleError as error:
+        raise BundleError(error.reason, path=file) from None
+    audio, log_mel = settings.audio, settings.log_mel
+    stated = (own.sample_rate, own.channel, own.fmax, own.min_samples, own.hop_length)
+    if stated != (audio.sample_rate, audio.channel, log_mel.fmax, log_mel.n_fft, log_mel.hop_length):
+        raise BundleError("its sample rate, channel or frames are not those of its settings", path=file)
+    if about["settings"] != settings.model_dump(mode="json"):
+        raise BundleError("its settings are not complete", path=file)
+    return about

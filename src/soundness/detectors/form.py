@@ -4,14 +4,18 @@ A recording whose form differs from that of the training says nothing about the 
 what cannot have changed at the machine raises no alarm, and what makes a detector deaf is said.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Annotated, Any, Self
+
+from pydantic import Field
 
 from soundness.audio.defects import DefectKind, find_defects
 from soundness.audio.log_mel import USABLE_SHARE, n_bands_below
 from soundness.audio.measures import ClipMeasures
+from soundness.settings.fields import PositiveInt
 from soundness.settings.system import SystemSettings
+from soundness.stored_values import Finite, NotNegativeInt
 
 __all__ = ["FormDifference", "RecordingForm"]
 
@@ -56,12 +60,12 @@ class RecordingForm:
         Number of recordings with each kind of defect.
     """
 
-    n_recordings: int
-    sample_rates: tuple[int, ...]
-    n_channels: tuple[int, ...]
-    levels: tuple[float, float]
-    gap_share: float
-    defects: Mapping[str, int]
+    n_recordings: PositiveInt
+    sample_rates: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+    n_channels: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+    levels: tuple[Finite, Finite]
+    gap_share: Annotated[float, Field(ge=0.0, le=1.0)]
+    defects: dict[str, NotNegativeInt]
 
     @classmethod
     def from_measures(cls, measures: Sequence[ClipMeasures], *, channel: int) -> Self:
@@ -85,12 +89,6 @@ class RecordingForm:
             gap_share=max(each.gap_share for each in own),
             defects={kind: sum(kind in found for found in kinds) for kind in _NAMED if any(kind in f for f in kinds)},
         )
-
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
-        """Rebuild from `plain`."""
-        sequences = {name: tuple(plain[name]) for name in ("sample_rates", "n_channels", "levels")}
-        return cls(**{**plain, **sequences})
 
     def plain(self) -> dict[str, Any]:
         """Fields as plain values."""
@@ -137,7 +135,7 @@ class RecordingForm:
             deaf = [defect.text for defect in defects if defect.kind == "gap"]
         if own.level_dbfs is not None:
             notes += self._level_notes(own.level_dbfs)
-        rates = self.rate_text(measures.sample_rate, settings)
+        rates = self._rate_text(measures.sample_rate, settings)
         if rates and completes_bands:
             notes.append(f"{rates}; normal is assumed above")
         elif rates and not deaf:
@@ -150,8 +148,7 @@ class RecordingForm:
         hz = self.comparable_hz(recorded_rate, used_rate=settings.audio.sample_rate)
         return n_bands_below(settings.log_mel, hz)
 
-    def rate_text(self, recorded_rate: int, settings: SystemSettings) -> str:
-        """Reason why not all bands of a recording of a rate can be compared; empty if they can."""
+    def _rate_text(self, recorded_rate: int, settings: SystemSettings) -> str:
         if self.n_comparable_bands(recorded_rate, settings) == settings.log_mel.n_mels:
             return ""
         hz = self.comparable_hz(recorded_rate, used_rate=settings.audio.sample_rate)

@@ -12,7 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.data.clips import Clip
+from soundness.errors import BundleError
 from soundness.screening.sound_prints import LONGEST_PRINT, SoundPrint, pack_prints, sound_print, unpack_prints
+from soundness.settings.fields import PositiveInt
+from soundness.stored_values import Note, floats, indices, integers, stored_value
 
 __all__ = ["FLOOR_QUANTILE", "NormalClips", "name_of"]
 
@@ -24,6 +27,15 @@ _RIDGE = 0.1  # in mean variances
 _SMALLEST_DROP_DB = 0.01
 
 Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StoredNames:
+    """Plain values of normal clips in a file."""
+
+    names: tuple[Note, ...]
+    domain_names: tuple[Note, ...]
+    n_channels: tuple[PositiveInt, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -95,15 +107,17 @@ class NormalClips:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], about: Mapping[str, Any]) -> Self:
         """Rebuild from `arrays` and `about`."""
+        own = stored_value(_StoredNames, about, name="normal_clips")
+        means = floats(arrays, "means", (len(own.names), None), single=True)
         return cls(
-            names=tuple(about["names"]),
-            means=arrays["means"],
-            floors=arrays["floors"],
-            levels=arrays["levels"],
-            domains=arrays["domains"],
-            domain_names=tuple(about["domain_names"]),
-            n_channels=tuple(about["n_channels"]),
-            prints=tuple(unpack_prints(arrays["prints"], arrays["print_frames"], n_bands=arrays["means"].shape[1])),
+            names=own.names,
+            means=means,
+            floors=floats(arrays, "floors", means.shape, single=True),
+            levels=floats(arrays, "levels", (len(own.names),), single=True),
+            domains=indices(arrays, "domains", (len(own.names),), below=len(own.domain_names)),
+            domain_names=own.domain_names,
+            n_channels=own.n_channels,
+            prints=tuple(_prints(arrays, n_clips=len(own.names), n_bands=means.shape[1])),
         )
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -190,18 +204,6 @@ class NormalClips:
         course *= (np.maximum(upper[0] - upper[1], 0.0) / drop)[:, None]
         return np.concatenate([log_mel[:n_known], (upper[0][:, None] + course).astype(np.float32)])
 
-    def level_change(self, log_mel: NDArray[np.float32]) -> float:
-        """Difference in level from the normal clip whose spectrum is most like that of a clip, in dB.
-
-        Parameters
-        ----------
-        log_mel
-            dB, shape ``(mel, frame)``.
-        """
-        apart = log_mel.mean(axis=1, dtype=np.float64) - self.means
-        changes = np.median(apart, axis=1)
-        return float(changes[np.square(apart - changes[:, None]).sum(axis=1).argmin()])
-
     def _slopes(self, bands: Floats, known: slice, n_known: int) -> NDArray[np.float64]:
         """Slopes of the bands from ``n_known`` on by those that predict them, shape ``(predicting, predicted)``."""
         centred = bands.astype(np.float64)
@@ -220,3 +222,13 @@ def name_of(clip: Clip) -> str:
     """Folder and file of a clip, by which it is kept, and the time of a part: ``fan/a.wav @ 00:10``."""
     name = "/".join(clip.path.parts[-2:])
     return name if clip.part is None else f"{name} {clip.part}"
+
+
+def _prints(arrays: Mapping[str, NDArray[Any]], *, n_clips: int, n_bands: int) -> list[SoundPrint]:
+    """Sound prints from a file."""
+    n_frames = arrays["prints"].shape[-1] if arrays["prints"].ndim == 2 else 0
+    if n_frames > LONGEST_PRINT:
+        raise BundleError(f"array prints: {n_frames} frames; at most {LONGEST_PRINT} are expected")
+    signs = integers(arrays, "prints", (n_clips, n_frames), np.int16)
+    is_there = integers(arrays, "print_frames", (n_clips, (n_frames + 7) // 8), np.uint8)
+    return unpack_prints(signs, is_there, n_bands=n_bands)

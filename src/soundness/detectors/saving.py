@@ -6,16 +6,17 @@ ever executed. A user's own part is named by its import path, and imported only 
 environment allows it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
+import numpy as np
 
 from soundness.aliases import PathLike
+from soundness.audio.log_mel import Spectrograms
 from soundness.detectors.detector import Detector, TrainingSummary
 from soundness.detectors.form import RecordingForm
 from soundness.detectors.normal_clips import NormalClips
@@ -39,6 +40,7 @@ from soundness.sealed_files import (
 )
 from soundness.separation.saving import describe_separator, rebuild_separator
 from soundness.settings.system import SystemSettings
+from soundness.stored_values import MachineName, stored_value
 
 __all__ = ["load", "load_detector", "new_detector_file", "one_detector", "save_detector"]
 
@@ -94,38 +96,61 @@ def load_detector(path: Path) -> Detector:
     with this_version_reads(path):
         separator = None
         if "separator" in about:
-            check_format("separator", about["separator"]["format"], file=f"{path}: its separator is of")
+            check_format("separator", about["separator"].get("format"), file=f"{path}: its separator is of")
             separator = rebuild_separator(about["separator"], arrays_below("separator", arrays))
         settings = SystemSettings.model_validate(about["settings"])
         _check_parts_allowed(path, settings)
-        threshold = about["threshold"]
-        return Detector(
-            machine_type=about["machine_type"],
+        detector = Detector(
+            machine_type=stored_value(MachineName, about["machine_type"], name="machine_type"),
             settings=settings,
             representation=find_representation(settings.representation).from_arrays(
                 arrays_below("representation", arrays), settings
             ),
             scorer=find_scorer(settings.scorer.name).from_arrays(arrays_below("scorer", arrays), settings.scorer),
-            threshold=Threshold(threshold["value"], threshold["domains"], tuple(threshold["notes"])),
-            summary=TrainingSummary.model_validate(about["summary"]),
+            threshold=stored_value(Threshold, about["threshold"], name="threshold"),
+            summary=stored_value(TrainingSummary, about["summary"], name="summary"),
             separator=separator,
-            calibration=_calibration(about, arrays),
-            lengths=_lengths(about, arrays),
-            form=RecordingForm.from_plain(about["form"]) if "form" in about else None,
-            alarm_rule=AlarmRule(**about["alarm_rule"]) if "alarm_rule" in about else None,
+            calibration=(
+                Calibration.from_stored(about["calibration"], arrays_below("calibration", arrays))
+                if "calibration" in about  # else written before there was any
+                else None
+            ),
+            lengths=(
+                ClipLengths.from_stored(about["lengths"], arrays_below("short", arrays))
+                if about.get("lengths") is not None
+                else None
+            ),
+            form=stored_value(RecordingForm, about["form"], name="form") if "form" in about else None,
+            alarm_rule=stored_value(AlarmRule, about["alarm_rule"], name="alarm_rule")
+            if "alarm_rule" in about
+            else None,
             normal_clips=(
                 NormalClips.from_arrays(arrays_below("normal_clips", arrays), about["normal_clips"])
                 if "normal_clips" in about
                 else None
             ),
         )
+        _check_parts_fit(detector)
+    return detector
 
 
-def _calibration(about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Calibration | None:
-    if "calibration" not in about:  # written before there was any
-        return None
-    scores, own = arrays_below("calibration", arrays), about["calibration"]
-    return Calibration({domain: scores[domain] for domain in sorted(scores)}, own["origin"], tuple(own["notes"]))
+def _check_parts_fit(detector: Detector) -> None:
+    """Refuse a detector whose parts cannot score a clip together, each of which may be as its own settings want it."""
+    n_mels = detector.settings.log_mel.n_mels
+    plan = detector.representation.network_plan(detector.settings)
+    log_mel = np.full((n_mels, 2 if plan is None else max(2, plan.segment_frames)), -50.0, np.float32)
+    clip = Spectrograms(input=log_mel, reference=log_mel)
+    with np.errstate(all="ignore"):
+        score, error_map = detector.score_spectrograms(clip), detector.representation.error_map(clip)
+    if error_map.shape != log_mel.shape or not (np.isfinite(score) and np.isfinite(error_map).all()):
+        raise BundleError("its parts do not fit each other: no score of a clip comes out")
+    normal = detector.normal_clips
+    if normal is None:
+        return
+    n_clips = len(detector.scorer.left_out_scores())
+    if (len(normal), normal.means.shape[1]) != (n_clips, n_mels):
+        found = f"{len(normal)} normal clips of {normal.means.shape[1]} bands"
+        raise BundleError(f"its parts do not fit each other: {found}; {n_clips} of {n_mels} are expected")
 
 
 def _about_lengths(lengths: ClipLengths) -> dict[str, Any]:
@@ -138,24 +163,12 @@ def _about_lengths(lengths: ClipLengths) -> dict[str, Any]:
     }
 
 
-def _lengths(about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> ClipLengths | None:
-    own = about.get("lengths")
-    if own is None:
-        return None
-    short = {}
-    for index, each in enumerate(own["short"]):
-        scores = arrays_below(f"short.{index}", arrays)
-        ordered = {domain: scores[domain] for domain in sorted(scores)}
-        short[float(each["seconds"])] = Calibration(ordered, each["origin"], tuple(each["notes"]))
-    return ClipLengths(clip_seconds=own["clip_seconds"], full_seconds=own["full_seconds"], short=short)
-
-
 def _check_parts_allowed(path: Path, settings: SystemSettings) -> None:
     network = [] if settings.autoencoder is None else [settings.autoencoder.name]
     try:
         check_allowed([settings.representation, settings.scorer.name, *network])
     except SettingsError as error:
-        raise BundleError(f"{path}: {error}") from None
+        raise BundleError(str(error), path=path) from None
 
 
 def load(detector: PathLike) -> dict[str, Detector]:

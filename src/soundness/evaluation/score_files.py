@@ -40,7 +40,7 @@ from soundness.atomic_files import PARTIAL_SUFFIX, RowFile, output_errors
 from soundness.data.clips import DOMAINS, Domain
 from soundness.data.csv_tables import parse_number, read_rows
 from soundness.errors import ScoresError
-from soundness.plain_text import spreadsheet_cell, spreadsheet_path
+from soundness.plain_text import printable, spreadsheet_cell, spreadsheet_path
 
 __all__ = [
     "FAILED_FILE",
@@ -55,6 +55,7 @@ __all__ = [
 ]
 
 FAILED_FILE = "failed.csv"
+_LONGEST_SHOWN = 200
 _SCORE_PREFIX = "anomaly_score"
 _DECISION_PREFIX = "decision_result"
 _P_VALUE_PREFIX = "p_value"
@@ -317,7 +318,7 @@ def _read_machine(
         by_name = _merged(decision_paths, expected="0 or 1", accept=_is_binary)
         for name in sorted(scores.keys() ^ by_name.keys()):
             lacking = (decision_paths if name in scores else paths)[0]
-            raise ScoresError(f"{lacking}: expected the same clips as its counterpart, but {name} is missing")
+            raise ScoresError(f"{lacking}: expected the same clips as its counterpart, but {_short(name)} is missing")
         decisions = np.array([by_name[name] for name in scores], dtype=np.int64)
     values = np.array(list(scores.values()), dtype=np.float64)
     return MachineScores(machine_type, section, tuple(scores), values, decisions)
@@ -329,7 +330,7 @@ def _merged(paths: Sequence[Path], *, expected: str, accept: Callable[[float], b
     for path in paths:
         rows = dict(_read_rows(path, expected=expected, accept=accept))
         for name in sorted(rows.keys() & merged.keys()):
-            raise ScoresError(f"{path}: expected each file name once, got {name} again, which {paths[0]} holds")
+            raise ScoresError(f"{path}: expected each file name once, got {_short(name)} again, which {paths[0]} holds")
         merged |= rows
     return merged
 
@@ -341,11 +342,11 @@ def _read_rows(path: Path, *, expected: str, accept: Callable[[float], bool]) ->
             raise ScoresError(f"{path}:{number}: expected a file name and {expected}, got {len(row)} columns")
         name, text = row
         if name in seen:
-            raise ScoresError(f"{path}:{number}: expected each file name once, got {name} again")
+            raise ScoresError(f"{path}:{number}: expected each file name once, got {_short(name)} again")
         seen.add(name)
         value = parse_number(text)
         if not accept(value):
-            raise ScoresError(f"{path}:{number}: expected {expected} for {name}, got {text.strip()!r}")
+            raise ScoresError(f"{path}:{number}: expected {expected} for {_short(name)}, got {_short(text.strip())!r}")
         yield name, value
     if not seen:
         raise ScoresError(f"{path}: expected a row for each clip, but the file is empty")
@@ -361,3 +362,9 @@ def _csv_rows(path: Path) -> list[tuple[int, list[str]]]:
 
 def _is_binary(value: float) -> bool:
     return value in (0, 1)
+
+
+def _short(text: str) -> str:
+    """Text of a file in a message of one line."""
+    text = printable(text)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."

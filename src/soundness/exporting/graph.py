@@ -18,10 +18,10 @@ import onnx
 from numpy.typing import DTypeLike, NDArray
 from onnx import helper, numpy_helper
 
-__all__ = ["OPSET", "Graph", "Operand", "Value"]
+from soundness.onnx_graphs import OPSET
 
-OPSET = 18
-"""Version of the operator set: the first in which every reduction takes its axes as an input."""
+__all__ = ["Graph", "Operand", "Value"]
+
 _IR_VERSION = 9  # of the file; the current one with that set
 
 

@@ -20,7 +20,9 @@ from soundness.representations.embedding_networks import (
 )
 from soundness.representations.protocol import FitContext, Fitted, MachineSpectrograms, NetworkPlan
 from soundness.representations.statistics import band_statistics
+from soundness.sealed_files import rebuilt_network
 from soundness.settings.system import SystemSettings
+from soundness.stored_values import floats
 
 __all__ = ["DiscriminativeEmbedding"]
 
@@ -96,11 +98,15 @@ class DiscriminativeEmbedding:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: SystemSettings) -> Self:
         """Rebuild from `arrays`."""
-        mean, deviation = (arrays[f"machine_{name}"] for name in ("mean", "deviation"))
-        tensors = {name: torch.from_numpy(array) for name, array in arrays.items() if not name.startswith("machine_")}
-        scale = {name: tensors[name] for name in ("mean", "deviation", "spread")}
-        network = new_embedding_network(settings, **scale)
-        network.load_state_dict(tensors)
+        shape = (settings.log_mel.n_mels,)
+        mean, deviation = (floats(arrays, f"machine_{name}", shape, single=True) for name in ("mean", "deviation"))
+        weights = {name: array for name, array in arrays.items() if not name.startswith("machine_")}
+        scale = {
+            "mean": torch.from_numpy(floats(arrays, "mean", shape, single=True)),
+            "deviation": torch.from_numpy(floats(arrays, "deviation", shape, single=True)),
+            "spread": torch.from_numpy(floats(arrays, "spread", shape, single=True)),
+        }
+        network = rebuilt_network(lambda: new_embedding_network(settings, **scale), weights)
         return cls(network, mean=mean, deviation=deviation, segment_frames=settings.embedding.segment_frames)
 
     def arrays(self) -> dict[str, NDArray[Any]]:

@@ -26,12 +26,15 @@ from soundness.representations.autoencoders import (
 from soundness.representations.conditions import ConditionEncoder
 from soundness.representations.protocol import FitContext, Fitted, MachineSpectrograms, NetworkPlan
 from soundness.representations.statistics import pooled
+from soundness.sealed_files import rebuilt_network
 from soundness.settings.fields import Pooling
 from soundness.settings.system import SystemSettings
+from soundness.stored_values import floats
 
 __all__ = ["ERRORS", "SMALLEST_SQUARE", "Latent", "ReconstructionError"]
 
 _ROWS_AT_A_TIME = 256  # of an hour-long clip, so that its feature maps fit into memory
+_MOST_CONDITIONS = 100_000
 SMALLEST_SQUARE = 1e-4  # where a residual crosses zero, its logarithm would drown all others
 
 ERRORS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -139,12 +142,13 @@ class ReconstructionError:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: SystemSettings) -> Self:
         """Rebuild from `arrays`, for a system with an autoencoder."""
-        tensors = {name: torch.from_numpy(array) for name, array in arrays.items() if name != "conditions"}
-        conditions = arrays["conditions"]
-        reconstructor = new_reconstructor(
-            settings, n_conditions=conditions.shape[1], mean=tensors["mean"], deviation=tensors["deviation"]
+        weights = {name: array for name, array in arrays.items() if name != "conditions"}
+        conditions = _conditions(arrays)
+        shape = (2, settings.log_mel.n_mels)
+        scale = {name: torch.from_numpy(floats(arrays, name, shape, single=True)) for name in ("mean", "deviation")}
+        reconstructor = rebuilt_network(
+            lambda: new_reconstructor(settings, n_conditions=conditions.shape[1], **scale), weights
         )
-        reconstructor.load_state_dict(tensors)
         return cls.from_network(reconstructor, conditions, settings)
 
     @classmethod
@@ -350,3 +354,11 @@ def _covariance(
     mean = total / count
     covariance: NDArray[np.float64] = (products - count * np.outer(mean, mean)) / max(1, count - 1)
     return covariance
+
+
+def _conditions(arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+    """Encoded conditions from a file; without features where a network is not conditional."""
+    found = arrays["conditions"]
+    if found.ndim == 2 and found.shape[1] == 0 and 0 < len(found) <= _MOST_CONDITIONS:
+        return found.astype(np.float32)
+    return floats(arrays, "conditions", (None, None), single=True, low=0.0, high=1.0)

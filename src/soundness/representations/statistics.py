@@ -11,6 +11,7 @@ from soundness.errors import SettingsError
 from soundness.representations.protocol import FitContext, Fitted, MachineSpectrograms, NetworkPlan
 from soundness.settings.fields import Pooling, quantile_of
 from soundness.settings.system import SystemSettings
+from soundness.stored_values import floats
 
 __all__ = [
     "MeanLogMel",
@@ -67,9 +68,9 @@ class MeanLogMel:
         return None
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: SystemSettings) -> Self:  # noqa: ARG003  # the protocol passes settings to all
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: SystemSettings) -> Self:
         """Rebuild from `arrays`."""
-        return cls(mean=arrays["mean"], deviation=arrays["deviation"])
+        return cls(**_scale(arrays, settings))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Mean and deviation, by name."""
@@ -116,7 +117,7 @@ class QuantileLogMel(MeanLogMel):
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: SystemSettings) -> Self:
         """Rebuild from `arrays`."""
-        return cls(mean=arrays["mean"], deviation=arrays["deviation"], quantile=settings.quantile)
+        return cls(**_scale(arrays, settings), quantile=settings.quantile)
 
     def vectors(self, clip: Spectrograms) -> NDArray[np.float32]:
         """Quantile of each band in dB, shape ``(1, mel)``."""
@@ -141,7 +142,7 @@ class PooledLogMel(MeanLogMel):
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: SystemSettings) -> Self:
         """Rebuild from `arrays`."""
-        return cls(mean=arrays["mean"], deviation=arrays["deviation"], poolings=settings.poolings)
+        return cls(**_scale(arrays, settings), poolings=settings.poolings)
 
     @property
     def view_sizes(self) -> tuple[int, ...]:
@@ -151,6 +152,15 @@ class PooledLogMel(MeanLogMel):
     def vectors(self, clip: Spectrograms) -> NDArray[np.float32]:
         """Views of a clip, one after the other, shape ``(1, feature)``."""
         return np.concatenate(pooled(clip.reference, self.poolings))[None]
+
+
+def _scale(arrays: Mapping[str, NDArray[Any]], settings: SystemSettings) -> dict[str, Bands]:
+    """Mean and deviation of each band, from a file."""
+    shape = (settings.log_mel.n_mels,)
+    return {
+        "mean": floats(arrays, "mean", shape, single=True),
+        "deviation": floats(arrays, "deviation", shape, single=True, low=_SMALLEST_DEVIATION_DB),
+    }
 
 
 def band_statistics(log_mels: Sequence[NDArray[np.float32]]) -> tuple[Bands, Bands]:

@@ -11,6 +11,7 @@ from soundness.aliases import Array
 from soundness.errors import SettingsError
 from soundness.scoring.protocol import ANY_DOMAIN, Scorer, TrainingVectors
 from soundness.settings.scoring import ScorerSettings
+from soundness.stored_values import floats, indices
 
 __all__ = ["MahalanobisScorer", "MeanScorer"]
 
@@ -37,7 +38,7 @@ class MeanScorer(Scorer):
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:  # noqa: ARG003  # as all scorers
-        return cls(arrays["training_scores"])
+        return cls(floats(arrays, "training_scores", (None,)))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Scores of the training clips."""
@@ -106,7 +107,10 @@ class MahalanobisScorer(Scorer):
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:  # noqa: ARG003  # as all scorers
-        return cls(arrays["covariances"], arrays["condition_domains"], arrays["training_scores"])
+        n_features = arrays["covariances"].shape[-1] if "covariances" in arrays else 1
+        covariances = floats(arrays, "covariances", (None, n_features, n_features))
+        condition_domains = indices(arrays, "condition_domains", (None,), low=ANY_DOMAIN, below=len(covariances))
+        return cls(covariances, condition_domains, floats(arrays, "training_scores", (None,)))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Covariances, domains of the conditions and scores of the training clips, by name."""

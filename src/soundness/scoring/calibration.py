@@ -6,12 +6,15 @@ NumPy alone. A p-value is the share of normal clips, the clip itself among them,
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
 
 from soundness.aliases import Array
-from soundness.errors import DataError
+from soundness.errors import BundleError, DataError
+from soundness.stored_values import Finite, Note, floats, stored_value
 
 __all__ = ["Calibration", "Origin", "Threshold", "n_flagged"]
 
@@ -40,6 +43,14 @@ def n_flagged(rate: float, n_clips: int) -> int:
     while count > 0 and count / (n_clips + 1) > rate:
         count -= 1
     return count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StoredCalibration:
+    """Plain values of a calibration in a file."""
+
+    origin: Origin
+    notes: Annotated[tuple[Note, ...], Field(min_length=1)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,6 +112,30 @@ class Calibration:
         notes.append(f"no p-value lies below 1/{1 + min(counts.values())}: {shown} clips calibrate them")
         return cls(ordered, origin, tuple(notes))
 
+    @classmethod
+    def from_stored(cls, about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Rebuild from the plain values and the arrays of a file.
+
+        Parameters
+        ----------
+        about
+            ``origin`` and ``notes``.
+        arrays
+            Scores by domain.
+
+        Raises
+        ------
+        BundleError
+            If one is missing, or of another type or range.
+        """
+        own = stored_value(_StoredCalibration, about, name="calibration")
+        scores = {domain: floats(arrays, domain, (None,)) for domain in sorted(arrays)}
+        if not scores:
+            raise BundleError("calibration: holds no scores")
+        if any((np.diff(values) < 0.0).any() for values in scores.values()):
+            raise BundleError("calibration: scores are not in order")
+        return cls(scores, own.origin, own.notes)
+
     @property
     def used(self) -> dict[str, Array]:
         """Scores of the domains that count: a domain of a single clip counts only where it is the only one."""
@@ -157,9 +192,9 @@ class Threshold:
         Notes for the user on domains that are too small to support the rate that was asked for.
     """
 
-    value: float
-    domains: dict[str, float]
-    notes: tuple[str, ...]
+    value: Finite
+    domains: dict[str, Finite]
+    notes: tuple[Note, ...]
 
     @classmethod
     def from_scores(cls, scores: Mapping[str, Array], *, false_alarm_rate: float) -> Self:

@@ -9,12 +9,15 @@ extrapolated. In a short recording a mean over time scatters more: its calibrati
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Annotated, Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
 
 from soundness.aliases import Array
-from soundness.scoring.calibration import Calibration, n_flagged
+from soundness.scoring.calibration import Calibration, Origin, n_flagged
+from soundness.stored_values import Note, Seconds, stored_value
 
 __all__ = ["CLIP_SECONDS", "ClipLengths", "Tail", "recording_p_value", "recording_threshold", "window_rate"]
 
@@ -27,6 +30,24 @@ _FEWEST_IN_TAIL = 8  # of one with a few clips the tail is the larger half at mo
 _LONGEST_CLIP_SECONDS = 30.0
 _NEARLY_FULL = 0.9
 _SHORTEST_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StoredLength:
+    """Plain values of the calibration of a length in a file."""
+
+    seconds: Seconds
+    origin: Origin
+    notes: tuple[Note, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StoredLengths:
+    """Plain values of lengths in a file."""
+
+    clip_seconds: Seconds
+    full_seconds: Seconds
+    short: Annotated[tuple[_StoredLength, ...], Field(max_length=64)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -63,6 +84,25 @@ class ClipLengths:
         often = float(np.quantile(np.minimum(seconds, clip_seconds), 0.1))  # some are as short as that
         return cls(clip_seconds=clip_seconds, full_seconds=min(_NEARLY_FULL * clip_seconds, often))
 
+    @classmethod
+    def from_stored(cls, about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Rebuild from the plain values and the arrays of a file; see `Calibration.from_stored`.
+
+        Parameters
+        ----------
+        about
+            ``clip_seconds``, ``full_seconds`` and ``short``, a list with ``seconds``, ``origin`` and ``notes`` of each.
+        arrays
+            Scores, by the index of the length and the domain: ``0.source``.
+        """
+        own = stored_value(_StoredLengths, about, name="lengths")
+        short = {}
+        for index, each in enumerate(own.short):
+            start = f"{index}."
+            scores = {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
+            short[each.seconds] = Calibration.from_stored({"origin": each.origin, "notes": each.notes}, scores)
+        return cls(clip_seconds=own.clip_seconds, full_seconds=own.full_seconds, short=short)
+
     @property
     def short_seconds(self) -> tuple[float, ...]:
         """Lengths to calibrate for: halves, as far as a recording of a second needs them."""
@@ -93,7 +133,7 @@ class ClipLengths:
         shortest = max(min(self.short, default=self.full_seconds), _SHORTEST_SECONDS)
         return (
             f"{seconds:.1f} s long; the detector learned clips of {self.clip_seconds:.1f} s, and can tell normal from "
-            f"anomalous from {min(shortest, self.full_seconds):.3g} s on"
+            f"anomalous from {min(shortest, self.full_seconds):.1f} s on"
         )
 
 

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.aliases import Array
+from soundness.errors import BundleError
 from soundness.settings.scoring import ScorerSettings
+from soundness.stored_values import floats, indices
 
 __all__ = ["DISTANCES", "DensityRatio", "Distance", "DistanceToMean", "NearestNeighbors", "nearest_distances"]
 
@@ -159,7 +161,13 @@ class DensityRatio(Distance):
 
     @classmethod
     def from_arrays(cls, references: Array, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:
-        near, neighbors, usual = (arrays[name] for name in ("near", "neighbors", "usual"))
+        n_kept = arrays["near"].shape[-1] if arrays["near"].ndim == 2 else 0
+        if not min(settings.n_density_neighbors, len(references) - 1) <= n_kept <= max(len(references) - 1, 0):
+            raise BundleError(f"array near: {n_kept} neighbours of each of {len(references)} clips")
+        shape = (len(references), n_kept)
+        near = floats(arrays, "near", shape, low=0.0)
+        neighbors = indices(arrays, "neighbors", shape, below=len(references))
+        usual = floats(arrays, "usual", (1,), low=0.0)
         return cls(references, settings, near=near, neighbors=neighbors, usual=usual.item())
 
     def arrays(self) -> dict[str, NDArray[Any]]:

@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.aliases import Array
+from soundness.errors import BundleError
 from soundness.scoring.distances import DISTANCES, Distance
 from soundness.scoring.protocol import ANY_DOMAIN, TrainingVectors
 from soundness.scoring.whitening import CrossFit, whitening_matrix
 from soundness.settings.scoring import ScorerSettings
+from soundness.stored_values import flags, floats, indices
 from soundness.threads import one_blas_thread
 
 __all__ = ["MemoryBank", "left_out_distances", "left_out_distances_by_length", "reference_pairs", "references_of"]
@@ -63,7 +65,7 @@ class MemoryBank:
             If vectors are to be whitened, and no two clips of a domain differ.
         """
         if not training.is_spectrum:
-            settings = settings.model_copy(update={"anomaly_width": 0.0, "level": "keep"})
+            settings = _without_expected_changes(settings)
         whitening = whitening_matrix(training.own, training.clip_domains, settings)
         labels = training.condition_domains
         n_domains = 1 + int(training.clip_domains.max())
@@ -108,9 +110,17 @@ class MemoryBank:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:
         """Rebuild a bank from `arrays`."""
-        own, domains, domain_conditions = (arrays[name] for name in ("own", "domains", "domain_conditions"))
-        settings = settings.model_copy(update={"anomaly_width": arrays["anomaly_width"].item()})
-        whitening = arrays.get("whitening")
+        own = floats(arrays, "own", (None, None))
+        n_clips, n_features = own.shape
+        domain_conditions = flags(arrays, "domain_conditions", (None, None))
+        if not domain_conditions.any(axis=1).all():
+            raise BundleError("array domain_conditions: a domain has no condition")
+        domains = indices(arrays, "domains", (n_clips,), below=len(domain_conditions))
+        width = floats(arrays, "anomaly_width", (1,), low=0.0, high=settings.anomaly_width).item()
+        settings = settings.model_copy(update={"anomaly_width": width})
+        whitening = None
+        if settings.whitening != "none":
+            whitening = floats(arrays, "whitening", (n_features, n_features))
         return cls._build(own, domains, domain_conditions, whitening=whitening, settings=settings, arrays=arrays)
 
     def arrays(self) -> dict[str, NDArray[Any]]:

@@ -1,5 +1,6 @@
 """Anomaly score by the distance to the normal clips of each domain: float64 NumPy."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -7,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.aliases import Array
-from soundness.errors import DataError
+from soundness.errors import BundleError, DataError
 from soundness.scoring.memory_bank import MemoryBank, left_out_distances, left_out_distances_by_length
 from soundness.scoring.normalization import FEWEST_FOR_STATISTICS, new_normalization
 from soundness.scoring.protocol import ANY_DOMAIN, Scorer, TrainingVectors
 from soundness.settings.scoring import ScorerSettings
+from soundness.stored_values import floats
 
 __all__ = ["NearestNeighborScorer"]
 
@@ -80,7 +82,12 @@ class NearestNeighborScorer(Scorer):
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:
-        return cls(MemoryBank.from_arrays(arrays, settings), left_out=arrays["left_out"], settings=settings)
+        bank = MemoryBank.from_arrays(arrays, settings)
+        shape = (len(bank.own), len(bank.domain_conditions))
+        left_out = floats(arrays, "left_out", shape, low=0.0, high=math.inf)
+        if not np.isfinite(left_out).any():
+            raise BundleError("array left_out: no clip has a distance to another")
+        return cls(bank, left_out=left_out, settings=settings)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Memory bank and left-out distances, by name."""

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from soundness.sealed_files import read_sealed, this_version_reads, write_sealed
 from soundness.settings.separation import SeparatorSettings
+from soundness.stored_values import stored_value
 
 if TYPE_CHECKING:  # loads PyTorch
     from soundness.separation.separator import Separator
@@ -54,5 +55,5 @@ def rebuild_separator(about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any
     return Separator.from_arrays(
         arrays,
         settings=SeparatorSettings.model_validate(about["settings"]),
-        summary=SeparatorSummary.model_validate(about["summary"]),
+        summary=stored_value(SeparatorSummary, about["summary"], name="summary"),
     )

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from soundness.aliases import Waveform
 from soundness.errors import SettingsError
+from soundness.sealed_files import rebuilt_network
 from soundness.separation.conv_tasnet import ConvTasNet
 from soundness.settings.separation import SeparatorSettings
 
@@ -97,8 +98,7 @@ class Separator:
         cls, arrays: Mapping[str, NDArray[Any]], *, settings: SeparatorSettings, summary: SeparatorSummary
     ) -> Self:
         """Rebuild from `arrays`."""
-        network = ConvTasNet(settings)
-        network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+        network = rebuilt_network(lambda: ConvTasNet(settings), arrays)
         return cls(network, settings=settings, summary=summary)
 
     def arrays(self) -> dict[str, NDArray[Any]]:

@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from soundness.settings.fields import PositiveInt, StrictSettings
+from soundness.settings.fields import LayerSize, PositiveInt, StrictSettings
 
 __all__ = ["EmbeddingSettings"]
 
@@ -12,15 +12,15 @@ __all__ = ["EmbeddingSettings"]
 class EmbeddingSettings(StrictSettings):
     """Network of the representation ``discriminative-embedding``, and its training."""
 
-    segment_frames: int = Field(default=64, ge=1)
+    segment_frames: int = Field(default=64, ge=1, le=2**14)
     """Frames in a segment; a clip is scored by consecutive segments."""
-    channels: tuple[PositiveInt, ...] = Field(default=(8, 16, 32, 32), min_length=1, strict=False)
+    channels: tuple[LayerSize, ...] = Field(default=(8, 16, 32, 32), min_length=1, max_length=32, strict=False)
     """Feature maps of the layers that read a segment's change over time; each halves both axes."""
-    spectrum_channels: tuple[PositiveInt, ...] = Field(default=(16, 32, 32), min_length=1, strict=False)
+    spectrum_channels: tuple[LayerSize, ...] = Field(default=(16, 32, 32), min_length=1, max_length=32, strict=False)
     """Feature maps of the layers that read the long-time spectrum; each halves its bands."""
-    n_features: PositiveInt = 128
+    n_features: LayerSize = 128
     """Values of an embedding from each of the two branches."""
-    n_sub_clusters: PositiveInt = 16
+    n_sub_clusters: LayerSize = 16
     """Fixed random centres of each class."""
     mixup_share: float = Field(default=0.5, ge=0.0, le=1.0)
     """Share of the segments that are mixed with another one, together with their labels."""

@@ -5,9 +5,12 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-__all__ = ["Pooling", "PositiveInt", "StrictSettings", "quantile_of"]
+__all__ = ["LayerSize", "Pooling", "PositiveInt", "StrictSettings", "quantile_of"]
 
 PositiveInt = Annotated[int, Field(ge=1)]
+
+LayerSize = Annotated[int, Field(ge=1, le=2**16)]
+"""Width or feature maps of a layer of a network."""
 
 
 def quantile_of(pooling: str) -> float | None:

@@ -1,5 +1,6 @@
 """Load and check settings from TOML files and ``key=value``; systems by name."""
 
+import reprlib
 import tomllib
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -35,6 +36,9 @@ _OLD_SETTINGS = {
     "normalization=none": "it was removed: 'min' is nearest to it",
     **dict.fromkeys(("whitening_scope", "n_components", "fusion"), "it was removed: leave it out"),
 }
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 200  # as long as a wrong value may be in a message
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -157,7 +161,7 @@ def validated(model: type[Model], values: Mapping[str, Any], *, origin: str = "s
         raise SettingsError(f"{origin}: unknown setting {key!r}{hint}")
     message = first["msg"].removeprefix("Value error, ")
     hint = _hint(f"{key.rpartition('.')[2]}={first['input']}", [])
-    came = f"{key}: {message}; {first['input']!r} came{hint}" if key else message
+    came = f"{key}: {message}; {_SHORT.repr(first['input'])} came{hint}" if key else message
     raise SettingsError(f"{origin}: {came}")
 
 

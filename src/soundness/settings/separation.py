@@ -55,15 +55,15 @@ class SeparatorSettings(StrictSettings):
 
     sample_rate: int = Field(default=16_000, ge=1_000, le=384_000)
     """Hz; recordings of another rate are resampled to it."""
-    channel: int = Field(default=0, ge=0)
+    channel: int = Field(default=0, ge=0, lt=1024)
     """Channel of a clip that it is trained on, from 0."""
     size: Literal["cpu", "cpu-quality", "gpu", "paper"] = "cpu"
     """Key of `SEPARATOR_SIZES`."""
     basis: Literal["learned", "stft"] = "stft"
     """Basis of the masks: learned filters or a spectrum."""
-    n_fft: int = Field(default=2048, ge=32, multiple_of=4)
+    n_fft: int = Field(default=2048, ge=32, le=2**17, multiple_of=4)
     """Samples in a frame of the spectrum; the hop is a quarter of it."""
-    refinement_channels: int = Field(default=8, ge=0)
+    refinement_channels: int = Field(default=8, ge=0, le=1024)
     """Feature maps of the convolution over bins and frames that corrects the masks of a spectrum; 0 for none, as in the
     paper. The learned basis has none, for its filters have no order."""
     causal: bool = False

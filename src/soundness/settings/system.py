@@ -9,11 +9,15 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from soundness.settings.embedding import EmbeddingSettings
-from soundness.settings.fields import Pooling, PositiveInt, StrictSettings
+from soundness.settings.fields import LayerSize, Pooling, PositiveInt, StrictSettings
 from soundness.settings.scoring import ScorerSettings
 from soundness.settings.separation import SeparatorSettings
 
 __all__ = ["AudioSettings", "AutoencoderSettings", "LogMelSettings", "SystemSettings", "TrainingSettings"]
+
+
+_MOST_OVERLAPPING = 64  # frames that a sample may be part of
+_MOST_WEIGHTS = 2**25  # of bands and bins
 
 
 class AudioSettings(StrictSettings):
@@ -21,7 +25,7 @@ class AudioSettings(StrictSettings):
 
     sample_rate: int = Field(default=16_000, ge=1_000, le=384_000)
     """Hz; every recording is resampled to it."""
-    channel: int = Field(default=0, ge=0)
+    channel: int = Field(default=0, ge=0, lt=1024)
     """Channel of a recording that is read, from 0."""
     is_dc_removed: bool = False
     """True if the mean of a recording is taken off before anything else: it is an offset of the electronics, no sound.
@@ -35,16 +39,16 @@ class AudioSettings(StrictSettings):
 class LogMelSettings(StrictSettings):
     """Log-mel spectrogram; the defaults are the official baseline's."""
 
-    n_fft: int = Field(default=1024, ge=32)
+    n_fft: int = Field(default=1024, ge=32, le=2**17)
     """Samples in a frame and in its window."""
     hop_length: PositiveInt = 512
-    """Samples from one frame to the next."""
-    n_mels: PositiveInt = 128
+    """Samples from one frame to the next; at most ``n_fft``, so that none is skipped, and at least 1/64 of it."""
+    n_mels: int = Field(default=128, ge=1, le=4096)
     fmin: float = Field(default=0.0, ge=0.0)
     """Hz, lower edge of the lowest band."""
     fmax: float = Field(default=8_000.0, gt=0.0)
     """Hz, upper edge of the highest band; at most half the sample rate."""
-    power: float = Field(default=2.0, gt=0.0)
+    power: float = Field(default=2.0, gt=0.0, le=4.0)
     """Exponent of the magnitude: 2 for power, 1 for magnitude."""
     floor_db: float = Field(default=-90.0, ge=-200.0, le=0.0)
     """Lowest value in dB re ``floor_reference``. The noise of 16-bit samples lies at about -87 dB, so only digital
@@ -55,6 +59,20 @@ class LogMelSettings(StrictSettings):
     microphone or samples in pascal move all values alike and hide none. ``full-scale``: it lies at the same value in
     all recordings, as in the official baseline."""
 
+    @model_validator(mode="after")
+    def _a_clip_costs_bounded_work(self) -> Self:
+        if not self.n_fft / _MOST_OVERLAPPING <= self.hop_length <= self.n_fft:
+            raise ValueError(
+                f"hop_length is {self.hop_length}; with n_fft={self.n_fft} it must lie between "
+                f"{-(-self.n_fft // _MOST_OVERLAPPING)} and {self.n_fft}"
+            )
+        n_weights = self.n_mels * (self.n_fft // 2 + 1)
+        if n_weights > _MOST_WEIGHTS:
+            raise ValueError(
+                f"n_mels={self.n_mels} with n_fft={self.n_fft} takes {n_weights:,} weights; at most {_MOST_WEIGHTS:,}"
+            )
+        return self
+
 
 class AutoencoderSettings(StrictSettings):
     """Network that reconstructs segments of a log-mel spectrogram."""
@@ -64,13 +82,13 @@ class AutoencoderSettings(StrictSettings):
     path of your own class, ``module:Class``."""
     is_conditional: bool = True
     """True if the condition (machine type, attributes, domain) is concatenated with the input."""
-    segment_frames: int = Field(default=8, ge=1)
+    segment_frames: int = Field(default=8, ge=1, le=2**14)
     """Frames in a segment."""
-    channels: tuple[PositiveInt, ...] = Field(default=(16, 32), min_length=1, strict=False)
+    channels: tuple[LayerSize, ...] = Field(default=(16, 32), min_length=1, max_length=32, strict=False)
     """Feature maps of the encoder's layers, or widths of dense ones; the decoder mirrors them."""
     first_stride: Literal[2, 4] = 4
     """Factor by which the first convolution shortens both axes; each of the others halves them."""
-    latent_features: PositiveInt = 8
+    latent_features: LayerSize = 8
     """Width of the bottleneck: narrow, so that an anomaly cannot be copied through."""
     is_standardised: bool = True
     """True if each band is standardised by its mean and deviation; otherwise bands stay in dB."""
@@ -122,7 +140,7 @@ class SystemSettings(StrictSettings):
     your own class, ``module:Class``."""
     quantile: float = Field(default=0.3, gt=0.0, lt=1.0)
     """Quantile of each band over time, in ``quantile-log-mel``."""
-    poolings: tuple[Pooling, ...] = Field(default=("mean",), min_length=1, strict=False)
+    poolings: tuple[Pooling, ...] = Field(default=("mean",), min_length=1, max_length=64, strict=False)
     """Statistics of each band over time, in ``log-mel`` and ``reconstruction-error``, or of each value of the
     bottleneck over segments, in ``latent``: a view of the clip each. ``quantile-0.1`` is the 10 % quantile."""
     autoencoder: AutoencoderSettings | None = AutoencoderSettings()

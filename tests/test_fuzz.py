@@ -1,0 +1,331 @@
+"""Ten thousand mutants of files that people and machines hand over: each is used, or refused in one line.
+
+Seeds are fixed, so a mutant that fails once fails always; its file is kept in the test's folder.
+"""
+
+import json
+import random
+import signal
+import sqlite3
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from safetensors.numpy import load as load_arrays
+
+from monitored import hum, record, rule
+from mutants import mutated_bytes, mutated_json, mutated_sealed, mutated_text
+from resealed import split
+from soundness.audio.reading import read_info, read_waveform
+from soundness.data.clips import read_attributes
+from soundness.errors import SoundnessError
+from soundness.evaluation.score_files import ClipScore, read_scores, write_scores
+from soundness.monitoring.event_log import LogRow, open_log
+from soundness.run_folders import begin_run, read_identity
+from soundness.settings.loading import load_settings
+
+RATE = 16_000
+LONGEST_SECONDS = 10.0
+LARGEST_BYTES = 2 << 30
+
+
+@contextmanager
+def limited():
+    """Context of at most two more gibibytes of memory and ten seconds for each mutant, on systems that have limits."""
+    if sys.platform == "win32":
+        yield lambda: None
+        return
+    import resource
+
+    def late(*_):
+        raise TimeoutError(f"a mutant took over {LONGEST_SECONDS:g} s")
+
+    before, handler = resource.getrlimit(resource.RLIMIT_AS), signal.signal(signal.SIGALRM, late)
+    used = next(
+        int(line.split()[1]) << 10
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith("VmSize:")
+    )
+    resource.setrlimit(resource.RLIMIT_AS, (used + LARGEST_BYTES, before[1]))
+    try:
+        yield lambda: signal.setitimer(signal.ITIMER_REAL, LONGEST_SECONDS)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def check(n: int, make: Callable[[random.Random], bytes], use, path, *, seed: int = 0) -> None:
+    """Use as many mutants in turn; fail with the kinds of errors that are none of the package's own."""
+    failures: dict[str, str] = {}
+    n_refused = 0
+    with limited() as start_clock:
+        for index in range(n):
+            path.write_bytes(make(random.Random(1_000_003 * seed + index)))
+            start_clock()
+            began = time.perf_counter()
+            try:
+                use(path)
+            except SoundnessError as error:
+                n_refused += 1
+                if "\n" in str(error) or len(str(error)) > 2_000:
+                    failures.setdefault("a message of several lines", f"{index}: {str(error)[:300]!r}")
+            except Exception as error:  # noqa: BLE001  # each kind is reported
+                frame = traceback.extract_tb(error.__traceback__)[-1]
+                own = next(
+                    (f for f in reversed(traceback.extract_tb(error.__traceback__)) if "/soundness/" in f.filename),
+                    frame,
+                )
+                kind = f"{type(error).__name__} in {own.filename.rpartition('/soundness/')[2]}:{own.lineno}"
+                if kind not in failures:
+                    path.with_name(f"failed-{len(failures)}{path.suffix}").write_bytes(path.read_bytes())
+                    failures[kind] = f"{index}: {error!s:.150}"
+            if time.perf_counter() - began > LONGEST_SECONDS / 2:
+                failures.setdefault("slow", f"{index}: {time.perf_counter() - began:.1f} s")
+    assert not failures, "\n".join(f"{kind}: mutant {example}" for kind, example in sorted(failures.items()))
+    assert n_refused > n / 20
+
+
+FORMATS = {
+    "wav": ("WAV", "PCM_16"), "float.wav": ("WAV", "FLOAT"), "adpcm.wav": ("WAV", "IMA_ADPCM"),
+    "flac": ("FLAC", "PCM_16"), "ogg": ("OGG", "VORBIS"), "mp3": ("MP3", "MPEG_LAYER_III"),
+    "aiff": ("AIFF", "PCM_16"), "w64": ("W64", "PCM_16"), "caf": ("CAF", "PCM_16"), "au": ("AU", "PCM_16"),
+    "rf64": ("RF64", "PCM_24"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_recordings(suffix, tmp_path):
+    kind, subtype = FORMATS[suffix]
+    path = tmp_path / f"clip.{suffix}"
+    seeds = []
+    for n_channels in (1, 2):
+        soundfile.write(path, np.stack([hum(1)[:3200]] * n_channels, axis=1), RATE, format=kind, subtype=subtype)
+        seeds.append(path.read_bytes())
+
+    def use(path):
+        read_info(path)
+        samples = read_waveform(path, sample_rate=RATE, fmax=8_000.0, min_samples=512, max_samples=RATE)
+        assert np.isfinite(samples).all()
+
+    check(300, lambda rng: mutated_bytes(rng.choice(seeds), rng, rng.choice(seeds)), use, path)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    return record(tmp_path_factory.mktemp("clip") / "a.wav")
+
+
+def sealed_parts(path):
+    _, payload, about = split(path.read_bytes())
+    return about, load_arrays(payload)
+
+
+def use_detector(clip):
+    from soundness.detectors.saving import load_detector
+
+    def use(path):
+        detector = load_detector(path)
+        found = detector.score_recording(clip)
+        assert np.isfinite(found.anomaly_score)
+        assert found.verdict in ("anomalous", "normal", "cannot tell")
+        detector.calibration_note  # noqa: B018  # it reads the calibration
+        with suppress(SoundnessError):
+            detector.required_rule()
+
+    return use
+
+
+@pytest.mark.parametrize("system", ["soundness", "log-mel-knn", "conditional"])
+def test_detectors(system, detectors, clip, tmp_path):
+    from dataclasses import replace
+
+    from soundness.detectors.saving import save_detector
+
+    seed = tmp_path / "seed.soundness"
+    detector = replace(detectors[system], alarm_rule=rule())
+    save_detector(detector, seed)
+    about, arrays = sealed_parts(seed)
+    n = {"soundness": 1600, "log-mel-knn": 800, "conditional": 300}[system]
+    check(n, lambda rng: mutated_sealed(about, arrays, rng), use_detector(clip), tmp_path / "mutant.soundness")
+
+
+def test_separators(separator_file, tmp_path):
+    from soundness.separation.saving import load_separator
+
+    about, arrays = sealed_parts(separator_file)
+    sound = np.zeros((1, 4_000), np.float32)
+
+    def use(path):
+        load_separator(path).separate(sound)
+
+    check(150, lambda rng: mutated_sealed(about, arrays, rng, kind="separator"), use, tmp_path / "mutant.soundness")
+
+
+def test_exports(exported, clip, tmp_path):
+    pytest.importorskip("onnxruntime")
+    from soundness.detectors.exported import ExportedDetector, fingerprint
+
+    graph = (exported / "fan.onnx").read_bytes()
+    about = json.loads((exported / "fan.json").read_text())
+
+    def use(path):
+        detector = ExportedDetector.load(path)
+        assert np.isfinite(detector.score_recording(clip).anomaly_score)
+        detector.calibration_note  # noqa: B018
+        with suppress(SoundnessError):
+            detector.required_rule()
+
+    (tmp_path / "fan.onnx").write_bytes(graph)
+    check(300, lambda rng: mutated_text(json.dumps(about).encode(), rng), use, tmp_path / "fan.json")
+
+    import hashlib
+
+    import onnx
+    from onnx.helper import set_model_props
+
+    model = onnx.load_from_string(graph)
+
+    def sealed_again(rng):
+        """Metadata changed, and the graph and they sealed again with each other's checksum."""
+        changed = mutated_json(about, rng)
+        with suppress(TypeError, AttributeError, ValueError):
+            set_model_props(model, {"soundness": fingerprint(changed)})
+            content = model.SerializeToString()
+            (tmp_path / "fan.onnx").write_bytes(content)
+            changed["sha256"] = hashlib.sha256(content).hexdigest()
+        return json.dumps(changed).encode()
+
+    check(700, sealed_again, use, tmp_path / "fan.json", seed=1)
+
+    def graph_sealed_again(rng):
+        content = mutated_bytes(graph, rng)
+        (tmp_path / "fan.onnx").write_bytes(content)
+        return json.dumps(about | {"sha256": hashlib.sha256(content).hexdigest()}).encode()
+
+    check(200, graph_sealed_again, use, tmp_path / "fan.json", seed=2)
+
+
+def log_rows(n):
+    for index in range(n):
+        yield LogRow(
+            time="2026-01-01T00:00:00.000+00:00",
+            event="failed" if index == 2 else "clip",
+            machine="fan",
+            file=f"a{index}.wav",
+            size=100 + index,
+            mtime_ns=1_700_000_000_000_000_000 + index,
+            score=None if index == 2 else 1.5,
+            p_value=None if index == 2 else 0.25,
+            anomalous=index % 2,
+            alarm=int(index == 1),
+            message="a note" if index == 3 else "",
+        )
+
+
+def use_log(path):
+    log = open_log(path)
+    try:
+        log.last_anomalous("fan", 10)
+        for row in log.unsent():
+            json.dumps(row.key)
+        log.add(next(iter(log_rows(1))).__class__(**{**fields_of(next(iter(log_rows(1)))), "file": "new.wav"}))
+    finally:
+        log.close()
+
+
+def fields_of(row):
+    return {name: getattr(row, name) for name in row.__slots__}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "sqlite"])
+def test_logs(suffix, tmp_path):
+    seed = tmp_path / f"seed.{suffix}"
+    log = open_log(seed)
+    for row in log_rows(5):
+        log.add(row)
+    log.close()
+    content = seed.read_bytes()
+    if suffix == "csv":
+        check(1_000, lambda rng: mutated_text(content, rng), use_log, tmp_path / "log.csv")
+        return
+
+    def cells_changed(rng):
+        """A log of which a cell holds something else, or bytes are changed."""
+        if rng.random() < 0.6:
+            return mutated_bytes(content, rng)
+        other = tmp_path / "other.sqlite"
+        other.write_bytes(content)
+        database = sqlite3.connect(other)
+        column = rng.choice(
+            ["time", "event", "machine", "file", "size", "mtime_ns", "score", "alarm", "sent", "message"]
+        )
+        value = rng.choice([b"\x00\xff", "text", -1, 2**62, 1e300, 0.5, "", "\n"])
+        with suppress(sqlite3.Error):
+            database.execute(f"UPDATE soundness_clips SET {column} = ? WHERE id = ?", (value, rng.randrange(1, 6)))
+        database.commit()
+        database.close()
+        return other.read_bytes()
+
+    check(300, cells_changed, use_log, tmp_path / "log.sqlite")
+
+
+def test_score_tables(tmp_path):
+    write_scores(
+        tmp_path, "fan", "section_00", [ClipScore(f"a{index}.wav", 0.5 * index, index % 2) for index in range(6)]
+    )
+    for name in ("anomaly_score", "decision_result"):
+        path = tmp_path / f"{name}_fan_section_00_test.csv"
+        content = path.read_bytes()
+        check(600, lambda rng, content=content: mutated_text(content, rng), lambda path: read_scores(path.parent), path)
+        path.write_bytes(content)
+
+
+def test_settings(tmp_path):
+    from importlib import resources
+
+    systems = resources.files("soundness.settings").joinpath("systems")
+    content = b"\n".join(systems.joinpath(name).read_bytes() for name in ("soundness.toml",))
+    check(800, lambda rng: mutated_text(content, rng), load_settings, tmp_path / "mine.toml")
+
+
+def test_identities_of_runs(tmp_path):
+    folder = tmp_path / "a" / "run"
+    identity = {"system": "x", "seed": 0, "machine_types": ["fan", "pump"], "data": "abc"}
+    outside = tmp_path / "a" / "mine.result"
+    outside.parent.mkdir()
+    outside.write_text("mine")
+
+    def use(_):
+        (folder / "fan.result").write_text("earlier")
+        begin_run(
+            folder, identity, kind="training", file_name="run.json", existing="replace",
+            parts=lambda file: [f"{name}.result" for name in read_identity(file)["machine_types"]],
+        )  # fmt: skip
+        assert outside.exists()
+
+    folder.mkdir()
+    text = json.dumps(identity).encode()
+
+    def make(rng):
+        if rng.random() < 0.2:
+            names = [
+                rng.choice(
+                    ["fan", "../mine", "../../x", "/etc/x", "..", "", ".", "a/b", "a\0", "\ud800", "C:x", "x" * 400]
+                )
+            ]
+            return json.dumps({**identity, "machine_types": names}).encode()
+        return mutated_text(text, rng) if rng.random() < 0.4 else json.dumps(mutated_json(identity, rng)).encode()
+
+    check(400, make, use, folder / "run.json")
+
+
+def test_attributes(tmp_path):
+    content = b"file_name,d1p,d1v,d2p,d2v\n" + b"".join(b"train/a%d.wav,vel,%d,car,B\n" % (i, i) for i in range(4))
+    check(500, lambda rng: mutated_text(content, rng), read_attributes, tmp_path / "attributes_00.csv")

@@ -34,3 +34,11 @@ def test_copies_and_overlaps_are_named_and_copies_in_the_test_are_a_warning_of_t
     assert any("copies of others by sound: n0 (1).wav of n0.wav, t2_of_n.wav of n2.wav" in message for message in found)
     assert any("2 of 13 recordings share sound with others: later.wav and n3.wav" in message for message in found)
     assert any("1 test clips are copies of training clips, e.g. t2_of_n.wav of n2.wav" in message for message in found)
+
+
+def test_quiet_recordings_with_an_offset_are_no_copies_of_each_other(tmp_path):
+    for seed in range(4):
+        sound = 1e-5 * np.random.default_rng(seed).standard_normal(2 * RATE) + 0.01
+        (tmp_path / "pump").mkdir(exist_ok=True)
+        soundfile.write(tmp_path / "pump" / f"{seed}.wav", sound, RATE, subtype="FLOAT")
+    assert not any("copies" in message or "share" in message for message in messages(tmp_path / "pump"))

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from soundness.audio.log_mel import LogMel
+from soundness.audio.log_mel import LogMel, without_mean
 from soundness.audio.reading import read_waveform
 from soundness.data.clips import Clip
 from soundness.data.datasets import Machine, Problem
@@ -42,7 +42,7 @@ def double_problems(machine: Machine, readable: Collection[Path]) -> list[Proble
 
 
 def _print_of(clip: Clip) -> tuple[SoundPrint, NDArray[np.floating]] | None:
-    audio, log_mel = AudioSettings(), LogMelSettings()
+    audio, log_mel = AudioSettings(), LogMelSettings(floor_reference="recording")  # quiet ones are not all alike
     try:
         waveform = read_waveform(
             clip.path, sample_rate=audio.sample_rate, fmax=0.0, max_samples=round(_LONGEST_SECONDS * audio.sample_rate)
@@ -51,7 +51,7 @@ def _print_of(clip: Clip) -> tuple[SoundPrint, NDArray[np.floating]] | None:
         return None
     if len(waveform) <= audio.channel or waveform.shape[1] < log_mel.n_fft:
         return None
-    spectrum = LogMel(log_mel, sample_rate=audio.sample_rate)(waveform[audio.channel])
+    spectrum = LogMel(log_mel, sample_rate=audio.sample_rate)(without_mean(waveform)[audio.channel])
     return sound_print(spectrum), spectrum.mean(axis=1)
 
 

@@ -14,7 +14,7 @@ from recordings import RATE, write
 def today(tmp_path: Path) -> Path:
     folder = tmp_path / "a_folder_of_a_rather_long_name_such_as_sites_have" / "today"
     write(folder / "good.wav", seed=50)
-    soundfile.write(folder / "loud.wav", np.random.default_rng(1).uniform(-0.8, 0.8, size=RATE), RATE)
+    soundfile.write(folder / "loud.wav", np.random.default_rng(1).uniform(-0.8, 0.8, size=2 * RATE), RATE)
     (folder / "text.wav").write_text("no audio")
     return folder
 

@@ -48,9 +48,9 @@ def test_every_system_is_explained_and_says_what_its_shares_are(detectors, fan, 
     explanation = explained.explanation
     assert explanation.shares.shape == explanation.log_mel.shape == explanation.deviations.shape
     assert explanation.shares.sum() == pytest.approx(explanation.total)
-    assert explained.anomaly_score == detector.score(read_recording(path, detector.settings))
+    assert explained.score.anomaly_score == detector.score(read_recording(path, detector.settings))
     if system == "baseline-mse":
-        assert explanation.total == pytest.approx(explained.anomaly_score)
+        assert explanation.total == pytest.approx(explained.score.anomaly_score)
         assert explanation.meaning == "parts of the score: they add up to it"
         assert "mean log-mel" in explanation.nearest_by
     if system in ("conditional", "baseline-mse"):

@@ -98,3 +98,18 @@ def test_every_problem_of_a_recording_names_it(exported, tmp_path):
 def test_an_export_without_an_alarm_rule_says_how_to_get_one(exported):
     with pytest.raises(SettingsError, match="exported without an alarm rule; soundness alarms makes one"):
         load_exports(exported)["fan"].required_rule()
+
+
+def test_arrays_are_scored_as_by_the_detector_whatever_their_type_and_shape(detectors, exported):
+    detector, own = detectors["log-mel-whitened"], load_exports(exported)["fan"]
+    rate = detector.settings.audio.sample_rate
+    sound = (3_000 * np.random.default_rng(0).standard_normal(rate)).astype(np.int16)
+    expected = detector.score(sound[None] / np.float32(32_768))
+    for samples in (sound, sound[:, None], sound[None].astype(np.int32) << 16, sound / 32_768):
+        for each in (detector, own):
+            assert each.score(samples, sample_rate=rate) == pytest.approx(expected, rel=1e-4)
+    for each in (detector, own):
+        with pytest.raises(AudioError, match="samples of type complex"):
+            each.score(sound * 1j)
+        with pytest.raises(AudioError, match="recorded at 4000 Hz"):
+            each.score(sound, sample_rate=4_000)

@@ -1,5 +1,7 @@
 """Recordings that differ from those of the training in form: rate, level, channel, gaps. Nothing of it is a fault."""
 
+import re
+
 import numpy as np
 import pytest
 import soundfile
@@ -136,6 +138,15 @@ def test_a_change_of_level_beyond_the_training_is_named(detector, tmp_path):
     ordinary, loud = scored(detector, tmp_path, [sound, 3 * sound])
     assert ordinary.notes == ()
     assert any("dB louder than the loudest recording of the training: the gain" in note for note in loud.notes)
+
+
+def test_an_anomaly_that_is_a_change_of_level_alone_is_called_one(detector, tmp_path):
+    loud = 2 * steeply_resampled(machine(100, rate=48_000))
+    (found,) = scored(detector, tmp_path, [loud])
+    assert found.verdict == "anomalous"
+    assert re.match(r"all bands [567] dB louder: the gain", detector.reason(tmp_path / "00.wav"))
+    (found,) = scored(detector, tmp_path, [2 * steeply_resampled(machine(100, rate=48_000, fault=0.3))])
+    assert "all bands" not in detector.reason(tmp_path / "00.wav")
 
 
 def test_what_is_usual_in_the_training_is_not_said_of_each_recording():

@@ -33,6 +33,10 @@ SCORERS_TO_EXPORT = [
         "anomaly_width": 2.0,
     },
     {"name": "fused"},
+    *(
+        {"name": "fused", "whitening": "scaled", "is_standardised": True, "anomaly_width": 1.0, "level": level}
+        for level in ("ignore", "both")
+    ),
     {"name": "mean"},
 ]
 

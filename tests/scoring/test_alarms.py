@@ -2,10 +2,11 @@
 
 from functools import partial
 
+import numpy as np
 import pytest
 
 import monitored
-from soundness.scoring.alarms import AlarmWindow, rate_per_day
+from soundness.scoring.alarms import AlarmWindow, duration, rate_in, rate_per_day
 
 rule = partial(monitored.rule, n_anomalous=2, n_clips=3, p_value=0.1)
 
@@ -34,3 +35,17 @@ def test_a_window_goes_on_from_the_clips_before_it():
 )
 def test_a_rate_is_shown_in_a_unit_that_is_easy_to_imagine(per_day, words):
     assert rate_per_day(per_day) == words
+
+
+def test_rates_of_a_table_have_one_unit():
+    assert [rate_in(rate, "day") for rate in (1867.2, 17.1, 0.974, 0.00178, 1e-6, 0.0)] == [
+        "1,867", "17.1", "0.974", "0.0018", "< 0.001", "0"
+    ]  # fmt: skip
+    assert [duration(seconds) for seconds in (80, 100.0, 600, 7200)] == ["80 s", "100 s", "10 min", "2 h"]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 1.0])
+def test_the_chance_of_an_alarm_is_that_of_many_faults(share):
+    found = rule(n_anomalous=3, n_clips=5)
+    clips = np.random.default_rng(0).random((20_000, 5)) < share
+    assert found.chance_of_alarm(share) == pytest.approx((clips.sum(axis=1) >= 3).mean(), abs=0.01)

@@ -10,6 +10,7 @@ from soundness.errors import DataError, SettingsError
 from soundness.scoring.fused import FusedScorer
 from soundness.scoring.nearest_neighbors import NearestNeighborScorer
 from soundness.scoring.protocol import TrainingVectors
+from soundness.settings.loading import load_settings
 from soundness.settings.scoring import MemberSettings, ScorerSettings
 
 
@@ -81,3 +82,39 @@ def test_a_view_that_is_the_same_in_all_clips_but_for_their_level_is_left_out_an
     again = FusedScorer.from_arrays(fused.arrays(), chosen)
     assert again.score(query) == fused.score(query)
     assert FusedScorer.fit(training, chosen).notes() == []
+
+
+def spectra(n_clips, seed=0):
+    """Mean and low quantile of spectra in dB that differ in shape and level."""
+    rng = np.random.default_rng(seed)
+    shape = 0.3 * rng.standard_normal((n_clips, 24)) + 0.3 * rng.standard_normal((n_clips, 1))
+    return np.concatenate([shape - 50, shape - 53], axis=1)
+
+
+def level_scorer(level):
+    chosen = load_settings("soundness", overrides=[f"scorer.level={level}"]).scorer
+    training = TrainingVectors.from_vectors(spectra(60), view_sizes=(24, 24), n_bands=24)
+    return FusedScorer.fit(training, chosen), chosen
+
+
+def test_a_level_that_is_ignored_changes_no_score():
+    (keeping, _), (ignoring, _) = level_scorer("keep"), level_scorer("ignore")
+    for query in spectra(3, seed=1):
+        assert keeping.score(query[None] + 6.0) > keeping.score(query[None]) + 1.0
+        assert ignoring.score(query[None] + 6.0) == pytest.approx(ignoring.score(query[None]), abs=0.05)
+        fault = query.copy()
+        fault[5:9] += 6.0
+        assert ignoring.score(fault[None]) > ignoring.score(query[None]) + 1.0
+
+
+def test_a_level_of_its_own_raises_the_score_and_is_named():
+    both, chosen = level_scorer("both")
+    (query,) = spectra(1, seed=1)
+    assert both.is_level_change(query[None] + 6.0)
+    threshold = np.quantile(both.left_out_scores(), 0.9)
+    new = np.array([both.score(one[None]) for one in spectra(200, seed=2)])
+    assert (new > threshold).mean() < 0.2  # the two share the false alarms
+    assert both.score(query[None] + 6.0) > threshold
+    again = FusedScorer.from_arrays(both.arrays(), chosen)
+    assert again.score(query[None] + 6.0) == both.score(query[None] + 6.0)
+    assert np.array_equal(again.left_out_scores(), both.left_out_scores())

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +63,10 @@ class AnomalousRegion:
         """Describe it beside a reference, "normal" or "the others"; see `__str__`."""
         words = [self.kind, _level(self.excess_db, reference), self.times]
         return ", ".join(word for word in words if word)
+
+    def later(self, seconds: float) -> Self:
+        """The same region in a longer recording, of which this clip begins so many seconds after the start."""
+        return replace(self, spans=tuple((start + seconds, end + seconds) for start, end in self.spans))
 
     @property
     def kind(self) -> str:

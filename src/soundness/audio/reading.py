@@ -36,14 +36,14 @@ def read_info(path: Path) -> AudioInfo:
         return recording.info()
 
 
-def read_blocks(path: Path, *, block_samples: int = _BLOCK_SAMPLES) -> Iterator[Waveform]:
-    """Read a recording block by block, at its own rate; memory does not grow with its length.
+def read_blocks(path: Path, *, block_samples: int | None = None) -> Iterator[Waveform]:
+    """Read a recording block by block, at its own rate; memory grows with neither length nor channels.
 
     Yields
     ------
     ndarray
-        Samples, shape ``(time, channel)``, at most `block_samples` each: integers divided by their full scale, floats
-        as they are.
+        Samples, shape ``(time, channel)``, at most ``block_samples`` each, or as many as are of use: integers divided
+        by their full scale, floats as they are.
 
     Raises
     ------
@@ -51,7 +51,8 @@ def read_blocks(path: Path, *, block_samples: int = _BLOCK_SAMPLES) -> Iterator[
         As `read_info`; or if there are no samples, fewer than the header says, or samples that are not finite.
     """
     with opened(path) as recording:
-        yield from recording.blocks(block_samples)
+        n_samples = max(1, _BLOCK_SAMPLES // recording.n_channels) if block_samples is None else block_samples
+        yield from recording.blocks(n_samples)
 
 
 def read_blocks_at(path: Path, *, sample_rate: int) -> Iterator[Waveform]:

@@ -3,21 +3,25 @@
 import logging
 import os
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Self
+from typing import Self, TextIO
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from soundness.plain_text import printable
+from soundness.tables import column_widths, split_constant
 
 __all__ = ["ProgressBars", "elided", "log_lines", "say", "say_verdict", "show_lines", "show_table", "warn"]
 
 _WIDTH_OF_A_FILE = 200
 _LINES_SHOWN = 20
+_COLUMN_GAP = 2
 _VERDICT_STYLES = {"anomalous": "bold red", "normal": "green", "cannot tell": "bold yellow"}
 
 
@@ -46,18 +50,23 @@ def elided(text: str, width: int) -> str:
 
 
 def show_lines(title: str, lines: Sequence[str]) -> None:
-    """Print a titled list of notes, if there are any, at most the first twenty."""
+    """Print a titled list of notes, if there are any, at most the first twenty; on a terminal, between words."""
     if not lines:
         return
     warn(f"{title}:")
+    width = _console(stderr=True).width if _has_width(sys.stderr) else None
     for line in lines[:_LINES_SHOWN]:
-        warn(f"  {line}")
+        wrapped = [line] if width is None else textwrap.wrap(line, width - 4, break_long_words=False)
+        for number, part in enumerate(wrapped):
+            warn(("  " if number == 0 else "    ") + part)
     if len(lines) > _LINES_SHOWN:
         warn(f"  ... and {len(lines) - _LINES_SHOWN} more")
 
 
 def show_table(title: str, rows: Sequence[Sequence[str]], *, n_left: int = 1) -> None:
-    """Print a table without its empty columns.
+    """Print a table without its empty and constant columns, which are told below it; no word is broken.
+
+    A table that is too wide for the screen even so is printed as blocks of lines, one for each row.
 
     Parameters
     ----------
@@ -68,13 +77,35 @@ def show_table(title: str, rows: Sequence[Sequence[str]], *, n_left: int = 1) ->
     n_left
         Number of columns that are aligned to the left; the others hold numbers.
     """
-    kept = [index for index, column in enumerate(zip(*rows[1:], strict=True)) if any(column)] or [0]
-    table = Table(title=Text(printable(title)), title_justify="left", header_style="bold")
-    for index in kept:
-        table.add_column(rows[0][index], justify="left" if index < n_left else "right", overflow="fold")
-    for row in rows[1:]:
-        table.add_row(*(Text(printable(row[index])) for index in kept))
-    _console(stderr=False).print(table)
+    console = _console(stderr=False)
+    (heading, *kept), constant = split_constant([tuple(map(printable, row)) for row in rows])
+    numbers = set(rows[0][n_left:])
+    widths = column_widths([heading, *kept], console.width - _COLUMN_GAP * len(heading))
+    if title:
+        console.print(Text(printable(title), style="italic"), soft_wrap=True)
+    if widths is None:
+        _show_blocks(console, heading, kept)
+    else:
+        table = Table(header_style="bold", box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+        for name, width in zip(heading, widths, strict=True):
+            table.add_column(Text(name), justify="right" if name in numbers else "left", width=width, overflow="fold")
+        for row in kept:
+            table.add_row(*map(Text, row))
+        console.print(table)
+    if constant:
+        all_rows = ", ".join(f"{name} {value}" for name, value in constant)
+        console.print(Text(f"in all rows: {all_rows}"), soft_wrap=False)
+
+
+def _show_blocks(console: Console, heading: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    for row in rows:
+        for index, (name, cell) in enumerate(zip(heading, row, strict=True)):
+            if cell:
+                indent = "  " if index else ""
+                lines = textwrap.wrap(f"{name}: {cell}", console.width - 4, break_long_words=False) or [""]
+                for number, line in enumerate(lines):
+                    text = f"{indent}{'  ' if number else ''}{line}"
+                    console.print(Text(elided(text, console.width)), soft_wrap=True)
 
 
 class ProgressBars:
@@ -145,5 +176,9 @@ def log_lines(*, is_quiet: bool) -> Iterator[None]:
 
 def _console(*, stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
-    is_measured = stream.isatty() or os.environ.get("COLUMNS", "").isdigit()
-    return Console(stderr=stderr, width=None if is_measured else _WIDTH_OF_A_FILE)
+    return Console(stderr=stderr, width=None if _has_width(stream) else _WIDTH_OF_A_FILE)
+
+
+def _has_width(stream: TextIO) -> bool:
+    """True if lines are for a screen of a known width."""
+    return stream.isatty() or os.environ.get("COLUMNS", "").isdigit()

@@ -100,7 +100,14 @@ def inspect(data: Data, *, json_file: JsonFile = None, quiet: Quiet = False) -> 
 
     with ProgressBars(is_quiet=quiet) as bars:
         inspection = soundness.inspect(data, progress=functools.partial(bars, "reading"))
-    show_table(str(data), [COLUMNS, *table_rows(inspection)], n_left=7)
+    rows = [dict(zip(COLUMNS, row, strict=True)) for row in table_rows(inspection)]
+    for row in rows:  # names of conditions are long, and in the file of --json
+        row["conditions"] = row["conditions"].partition(":")[0]
+        row["kind"] = row.pop("supplemental")
+    if len({row["clip s"] for row in rows}) == 1:
+        for row in rows:
+            del row["total s"]
+    show_table(str(data), [tuple(rows[0] if rows else COLUMNS), *(tuple(row.values()) for row in rows)], n_left=5)
     show_lines(f"{len(inspection.problems)} problem(s)", [str(problem) for problem in inspection.problems])
     if json_file is not None:
         write_whole(json_file, json.dumps(inspection.to_json(), indent=2) + "\n")

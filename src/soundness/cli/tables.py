@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from soundness.cli.console import say, show_lines, show_table
 from soundness.evaluation.bootstrap import Comparison, Difference, Interval
 from soundness.evaluation.results import Evaluation, table_rows
-from soundness.scoring.alarms import rate_per_day
+from soundness.scoring.alarms import duration, rate_in, rate_unit
+from soundness.tables import notes_by_machine
 
 if TYPE_CHECKING:
     from soundness.benchmarking.results import BenchmarkResult
@@ -40,8 +41,8 @@ def show_detectors(detectors: "Sequence[Detector]", out: Path) -> None:
     trained = detectors[0].summary.separator_seconds
     if trained is not None:
         say(f"the separator was trained for {trained / 60:.1f} minutes")
-    notes = [f"{detector.machine_type}: {note}" for detector in detectors for note in detector.summary.notes]
-    show_lines("notes", notes)
+    notes = [(detector.machine_type, note) for detector in detectors for note in detector.summary.notes]
+    show_lines("notes", notes_by_machine(notes, len(detectors)))
 
 
 def show_screening(records: "Mapping[str, ScreeningRecord | None]") -> None:
@@ -90,7 +91,8 @@ def show_separator(separator: "Separator", out: Path, pictures: Sequence[Path]) 
 def show_evaluation(evaluation: Evaluation, *, title: str, is_quiet: bool) -> None:
     """Show the figures in per cent, the official score and notes; if quiet, only the score."""
     if not is_quiet:
-        show_table(title, table_rows(evaluation), n_left=2)
+        rows = _without_one_section(table_rows(evaluation))
+        show_table(title, rows, n_left=1 + ("section" in rows[0]))
     if evaluation.official_score is not None:
         say(f"official score {100 * evaluation.official_score:.2f} %")
     elif evaluation.score is not None:
@@ -106,9 +108,9 @@ def show_comparison(comparison: Comparison, *, title: str, is_quiet: bool) -> No
     """Show the scores of two systems and their difference, with 95 % intervals; if quiet, only the total."""
     if not is_quiet:
         rows = [("machine", "clips", "score", "against", "difference", "p")]
-        rows += [(row.machine_type, str(row.n_clips), *_cells(row.score)) for row in comparison.machines]
+        rows += [(row.machine_type, str(row.n_clips), *_cells(row.score, n_digits=1)) for row in comparison.machines]
         if len(comparison.machines) > 1:
-            rows.append(("all", str(comparison.n_clips), *_cells(comparison.score)))
+            rows.append(("all", str(comparison.n_clips), *_cells(comparison.score, n_digits=1)))
         show_table(f"{title}, per cent with 95 % intervals", rows)
     if comparison.score is None:
         say("no score of both: an official figure is missing")
@@ -124,36 +126,53 @@ def show_proposal(proposal: "AlarmProposal") -> None:
     """Show an alarm rule, its expected rates, and those of a recording."""
     rule, found = proposal.rule, proposal.replay
     say(f"{proposal.machine_type}: an alarm at {rule}")
-    rows = [
-        ("false alarms", "rate"),
-        ("requested", rate_per_day(rule.asked_per_day)),
-        ("expected of independent clips", rate_per_day(rule.expected_per_day)),
-        ("the same, upper 95 % bound", rate_per_day(rule.bound_per_day)),
-        ("however dependent clips are, upper 95 % bound", rate_per_day(rule.dependent_per_day)),
+    rates = [
+        ("requested", rule.asked_per_day),
+        ("expected of independent clips", rule.expected_per_day),
+        ("the same, upper 95 % bound", rule.bound_per_day),
+        ("however dependent clips are, upper 95 % bound", rule.dependent_per_day),
     ]
     if found is not None:
-        rows.append((f"{found.n_alarms} on a recording of {found.n_clips} clips", rate_per_day(found.per_day)))
-        rows.append(("the same, upper 95 % bound", rate_per_day(found.upper_per_day)))
-    show_table("", rows)
+        rates.append((f"{found.n_alarms} on a recording of {found.n_clips} clips", found.per_day))
+        rates.append(("the same, upper 95 % bound", found.upper_per_day))
+    unit = rate_unit(rule.asked_per_day)
+    show_table("", [("false alarms", f"a {unit}"), *((name, rate_in(rate, unit)) for name, rate in rates)])
+    longest = duration(rule.n_clips * rule.clip_every_seconds)
+    rows = [("a fault that is anomalous in", "raises an alarm")]
+    rows += [("every clip", f"after {duration(rule.n_anomalous * rule.clip_every_seconds)}")]
+    rows += [
+        (f"{100 * share:.0f} % of the clips", f"within {longest} in {100 * rule.chance_of_alarm(share):.0f} %")
+        for share in (0.9, 0.5)
+    ]
+    show_table("", rows, n_left=2)
     show_lines("notes", proposal.notes)
 
 
 def show_benchmark(result: "BenchmarkResult", *, title: str) -> int:
     """Show the figures of a benchmark, and its failures; give the exit status, 2 if all jobs failed."""
     if result.measured:
-        show_table(f"{title}, per cent, mean ± deviation over seeds", result.table_rows(), n_left=3)
+        rows = _without_one_section(result.table_rows())
+        show_table(f"{title}, per cent, mean ± deviation over seeds", rows, n_left=2 + ("section" in rows[0]))
         show_table("summary", result.summary_rows(), n_left=2)
     show_lines(f"{len(result.failures)} failed", result.failures)
     return int(bool(result.failures)) if result.measured else 2
 
 
-def _cells(difference: Difference | None) -> tuple[str, str, str, str]:
+def _without_one_section(rows: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+    """Rows without the column of the sections, where there is but one."""
+    place = rows[0].index("section")
+    is_alone = len({row[place] for row in rows[1:]} - {""}) < 2
+    return [tuple(cell for index, cell in enumerate(row) if index != place or not is_alone) for row in rows]
+
+
+def _cells(difference: Difference | None, *, n_digits: int = 2) -> tuple[str, str, str, str]:
     if difference is None:
         return ("-", "-", "-", "-")
-    intervals = (_cell(difference.first), _cell(difference.second), _cell(difference.difference, sign="+"))
-    return (*intervals, f"{difference.p_value:.3f}")
+    first, second = (_cell(one, n_digits) for one in (difference.first, difference.second))
+    return (first, second, _cell(difference.difference, n_digits, sign="+"), f"{difference.p_value:.3f}")
 
 
-def _cell(interval: Interval, *, sign: str = "") -> str:
-    value, low, high = (f"{100 * figure:{sign}.2f}" for figure in (interval.value, interval.low, interval.high))
+def _cell(interval: Interval, n_digits: int, *, sign: str = "") -> str:
+    figures = (interval.value, interval.low, interval.high)
+    value, low, high = (f"{100 * figure:{sign}.{n_digits}f}" for figure in figures)
     return f"{value} [{low}, {high}]"

@@ -33,6 +33,9 @@ def show_summary(report: ScoringReport, *, has_rows: bool) -> None:
             show_rows(one.worst[:n_shown])
             if len(one.worst) > n_shown:
                 say(f"{_INDENT}and {len(one.worst) - n_shown} more ANOMALOUS")
+            show_rows(one.undecided[:n_shown])
+            if len(one.undecided) > n_shown:
+                say(f"{_INDENT}and {len(one.undecided) - n_shown} more CANNOT TELL")
 
 
 def _against_threshold(row: ScoreRow) -> str:

@@ -31,7 +31,9 @@ __all__ = [
     "known_keys",
     "parse_name",
     "read_attributes",
+    "start_of_part",
     "supplemental_kind",
+    "without_part",
 ]
 
 Domain = Literal["source", "target"]
@@ -73,6 +75,20 @@ def clock(seconds: float) -> str:
     whole, _, digits = f"{rest:05.2f}".partition(".")
     shown = f"{minutes:02d}:{whole}" + (f".{digits.rstrip('0')}" if digits.strip("0") else "")
     return f"{hours}:{shown}" if hours else shown
+
+
+_PART_OF_NAME = re.compile(r" @ (?:(\d+):)?(\d\d):(\d\d(?:\.\d+)?)$")
+
+
+def start_of_part(name: str) -> float | None:
+    """Start in seconds of the part of a recording that a name ends with, as in ``a.wav @ 04:10``; ``None`` without."""
+    found = _PART_OF_NAME.search(name)
+    return None if found is None else 3600 * int(found[1] or 0) + 60 * int(found[2]) + float(found[3])
+
+
+def without_part(name: str) -> str:
+    """Name without the part of a recording at its end."""
+    return _PART_OF_NAME.sub("", name)
 
 
 @dataclass(frozen=True, slots=True)

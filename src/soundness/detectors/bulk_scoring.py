@@ -28,6 +28,7 @@ from soundness.errors import AudioError, OutputError, SettingsError
 from soundness.evaluation.score_files import FAILED_FILE, ClipScore, ScoreWriter
 from soundness.run_folders import locked_folder
 from soundness.scoring.alarms import AlarmWindow
+from soundness.tables import notes_by_machine
 from soundness.threads import map_recordings
 
 if TYPE_CHECKING:  # loads PyTorch
@@ -191,7 +192,8 @@ def score(
     assigned, notes = assign(listing.clips, detectors)
     notes += [str(problem) for problem in listing.problems]
     used = {detector.machine_type: detector for _, detector in assigned}
-    notes += [f"{name}: {note}" for name, detector in used.items() if (note := detector.calibration_note)]
+    calibration = [(name, note) for name, detector in used.items() if (note := detector.calibration_note)]
+    notes += notes_by_machine(calibration, len(used))
     windows = _Windows(used) if has_alarms else None
     report = ScoringReport(notes=notes)
     with _score_files(None if out is None else Path(out), overwrite=overwrite) as files:

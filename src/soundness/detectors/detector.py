@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict
 
 from soundness.aliases import PathLike, Waveform
 from soundness.audio.anomalous_regions import reason
+from soundness.audio.arrays import as_waveform
 from soundness.audio.log_mel import Spectrograms
 from soundness.audio.log_mel_cache import LogMelCache
 from soundness.audio.measures import measure_clip
@@ -30,7 +31,7 @@ from soundness.detectors.protocol import (
     with_form,
 )
 from soundness.detectors.reader import RecordingLogMels, RecordingReader
-from soundness.errors import SettingsError, audio_errors_at
+from soundness.errors import AudioError, SettingsError, audio_errors_at
 from soundness.representations.protocol import Representation
 from soundness.representations.statistics import MeanLogMel
 from soundness.scoring.alarms import AlarmRule
@@ -48,6 +49,7 @@ if TYPE_CHECKING:  # loads PyTorch
 __all__ = ["Detector", "TrainingSummary"]
 
 _SAME_SECONDS = 1e-6
+_LEVEL_CHANGE_DB = 1.0
 _KNOWN_SHARE = 0.75  # of the bands
 
 
@@ -149,15 +151,15 @@ class Detector:
         is_statistical = isinstance(self.representation, MeanLogMel) and self.separator is None
         return is_statistical and self.form is not None and self.normal_clips is not None
 
-    def _n_known_bands(self, path: Path) -> int:
-        """Number of bands of a recording that can be compared; 0 if they are too few to tell the others from."""
+    def _n_known_bands(self, sample_rate: int) -> int:
+        """Number of bands that can be compared at a rate; 0 if they are too few to tell the others from."""
         assert self.form is not None
         n_bands = self.settings.log_mel.n_mels
-        n_known = self.form.n_comparable_bands(read_info(path).sample_rate, self.settings)
+        n_known = self.form.n_comparable_bands(sample_rate, self.settings)
         return n_known if n_known >= _KNOWN_SHARE * n_bands else 0
 
     def _completed(self, path: Path, log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
-        n_known = self._n_known_bands(path)
+        n_known = self._n_known_bands(read_info(path).sample_rate)
         if n_known in (0, len(log_mel)):
             return log_mel
         assert self.normal_clips is not None
@@ -172,7 +174,7 @@ class Detector:
         if self.form is None:
             return found
         measures = measure_clip(path, max_seconds=max_seconds)
-        completes = self._completes_bands and self._n_known_bands(path) > 0
+        completes = self._completes_bands and self._n_known_bands(read_info(path).sample_rate) > 0
         return with_form(found, self.form.difference(measures, self.settings, completes_bands=completes))
 
     def windows(self, path: Path, *, max_seconds: float | None = None) -> Iterator[RecordingLogMels]:
@@ -220,22 +222,59 @@ class Detector:
     def reason(self, path: PathLike, *, start_seconds: float = 0.0) -> str:
         """Description of what is most anomalous; see `soundness.detectors.protocol.AnyDetector`."""
         recording = self.window(Path(path), start_seconds=start_seconds)
-        return reason(regions_of(self, explain_clip(self, recording.spectrograms)))
+        clip = recording.spectrograms
+        regions = [region.later(recording.start_seconds) for region in regions_of(self, explain_clip(self, clip))]
+        return self.level_change(clip) or reason(regions)
 
-    def score(self, waveform: Waveform) -> float:
-        """Anomaly score of a waveform; higher is more anomalous.
+    def level_change(self, clip: Spectrograms) -> str:
+        """Change of level in words, where it alone makes a clip anomalous; empty elsewhere."""
+        if not isinstance(self.representation, MeanLogMel) or self.normal_clips is None:
+            return ""
+        change = self.normal_clips.level_change(clip.reference)
+        same_level = Spectrograms(clip.input - np.float32(change), clip.reference - np.float32(change))
+        is_anomalous = self.score_spectrograms(clip) > self.threshold.value >= self.score_spectrograms(same_level)
+        if not is_anomalous or abs(change) < _LEVEL_CHANGE_DB:
+            return ""
+        word = "louder" if change > 0 else "quieter"
+        return f"all bands {abs(change):.0f} dB {word}: the gain of the microphone, or the machine?"
+
+    def score(self, samples: ArrayLike, *, sample_rate: int | None = None) -> float:
+        """Anomaly score of samples in an array; higher is more anomalous.
 
         Parameters
         ----------
-        waveform
-            In [-1, 1] at the detector's sample rate, shape ``(channel, time)``.
+        samples
+            Floats, signed integers or bytes, shape ``(time,)``, ``(channel, time)`` or ``(time, channel)``; see
+            `soundness.audio.arrays.as_waveform`.
+        sample_rate
+            Rate of the samples in Hz; ``None`` if it is the detector's. Other rates are resampled.
 
         Raises
         ------
         AudioError
-            If the waveform lacks the channel that the detector uses, or is too loud.
+            If the samples cannot be understood, lack the channel that the detector uses, are too few or too loud, or
+            of a rate that the detector cannot compare with.
         """
-        return self.score_spectrograms(self.spectrograms(waveform))
+        settings = self.settings
+        waveform = as_waveform(
+            samples,
+            sample_rate=sample_rate,
+            target_rate=settings.audio.sample_rate,
+            fmax=settings.log_mel.fmax,
+            min_samples=settings.log_mel.n_fft,
+        )
+        clip = self.spectrograms(waveform)
+        return self.score_spectrograms(clip if sample_rate is None else self._comparable(clip, sample_rate))
+
+    def _comparable(self, clip: Spectrograms, sample_rate: int) -> Spectrograms:
+        """Spectrograms of samples of a rate, with normal bands in the place of those that cannot be compared."""
+        if self.form is None or (problem := self.form.rate_text(sample_rate, self.settings)) == "":
+            return clip
+        n_known = self._n_known_bands(sample_rate) if self._completes_bands else 0
+        if n_known == 0 or self.normal_clips is None:
+            raise AudioError(problem)
+        log_mel = self.normal_clips.completed(clip.reference, n_known=n_known)
+        return Spectrograms(input=log_mel, reference=log_mel)
 
     def score_spectrograms(self, clip: Spectrograms) -> float:
         """Anomaly score of spectrograms that were computed before; see `score` and `spectrograms`."""

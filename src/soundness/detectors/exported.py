@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
 from soundness.aliases import PathLike, Waveform
 from soundness.audio.anomalous_regions import find_regions, reason
+from soundness.audio.arrays import as_waveform
 from soundness.audio.log_mel import band_centres
 from soundness.audio.measures import measure_clip
 from soundness.audio.reading import pick_channel, read_waveform
@@ -292,7 +293,7 @@ class ExportedDetector:
             centres=band_centres(settings),
             frame_seconds=settings.hop_length / self.about["sample_rate"],
         )
-        return reason(regions)
+        return reason([region.later(window.start / self.about["sample_rate"]) for region in regions])
 
     def read(self, path: PathLike, *, max_seconds: float | None = None) -> Waveform:
         """Read a recording for the graph, up to ``max_seconds`` of it.
@@ -318,6 +319,25 @@ class ExportedDetector:
             )
             channel: Waveform = pick_channel(waveform, channel=about["channel"])[0]
         return channel
+
+    def score(self, samples: ArrayLike, *, sample_rate: int | None = None) -> float:
+        """Anomaly score of samples in an array; see `soundness.detectors.detector.Detector.score`."""
+        about = self.about
+        waveform = as_waveform(
+            samples,
+            sample_rate=sample_rate,
+            target_rate=about["sample_rate"],
+            fmax=about["fmax"],
+            min_samples=about["min_samples"],
+        )
+        if sample_rate is not None and about["form"] is not None:
+            form, settings = (
+                stored_value(RecordingForm, about["form"], name="form"),
+                SystemSettings(**about["settings"]),
+            )
+            if problem := form.rate_text(sample_rate, settings):
+                raise AudioError(problem)
+        return float(self.run(pick_channel(waveform, channel=about["channel"])).scores[0])
 
     def run(self, waveforms: NDArray[np.float32]) -> Answer:
         """Score clips of one length.

@@ -135,7 +135,7 @@ class RecordingForm:
             deaf = [defect.text for defect in defects if defect.kind == "gap"]
         if own.level_dbfs is not None:
             notes += self._level_notes(own.level_dbfs)
-        rates = self._rate_text(measures.sample_rate, settings)
+        rates = self.rate_text(measures.sample_rate, settings)
         if rates and completes_bands:
             notes.append(f"{rates}; normal is assumed above")
         elif rates and not deaf:
@@ -148,7 +148,8 @@ class RecordingForm:
         hz = self.comparable_hz(recorded_rate, used_rate=settings.audio.sample_rate)
         return n_bands_below(settings.log_mel, hz)
 
-    def _rate_text(self, recorded_rate: int, settings: SystemSettings) -> str:
+    def rate_text(self, recorded_rate: int, settings: SystemSettings) -> str:
+        """Reason why not all bands of a recording of a rate can be compared; empty if they can."""
         if self.n_comparable_bands(recorded_rate, settings) == settings.log_mel.n_mels:
             return ""
         hz = self.comparable_hz(recorded_rate, used_rate=settings.audio.sample_rate)

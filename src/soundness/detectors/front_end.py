@@ -91,7 +91,11 @@ class FrontEnd:
         AudioError
             If the recording lacks the channel or is too loud.
         """
-        return pair({source: self.log_mel(self.sound(waveform, source)) for source in self.sources})
+        return self.channel_spectrograms(pick_channel(waveform, channel=self.settings.audio.channel))
+
+    def channel_spectrograms(self, channel: Waveform) -> Spectrograms:
+        """Spectrograms of the channel that is used, of shape ``(1, time)``; see `spectrograms`."""
+        return pair({source: self.log_mel(self.machine_sound(channel, source)) for source in self.sources})
 
 
 def pair(log_mels: Mapping[Source, NDArray[np.float32]]) -> Spectrograms:

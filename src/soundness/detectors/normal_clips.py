@@ -204,6 +204,18 @@ class NormalClips:
         course *= (np.maximum(upper[0] - upper[1], 0.0) / drop)[:, None]
         return np.concatenate([log_mel[:n_known], (upper[0][:, None] + course).astype(np.float32)])
 
+    def level_change(self, log_mel: NDArray[np.float32]) -> float:
+        """Difference in level from the normal clip whose spectrum is most like that of a clip, in dB.
+
+        Parameters
+        ----------
+        log_mel
+            dB, shape ``(mel, frame)``.
+        """
+        apart = log_mel.mean(axis=1, dtype=np.float64) - self.means
+        changes = np.median(apart, axis=1)
+        return float(changes[np.square(apart - changes[:, None]).sum(axis=1).argmin()])
+
     def _slopes(self, bands: Floats, known: slice, n_known: int) -> NDArray[np.float64]:
         """Slopes of the bands from ``n_known`` on by those that predict them, shape ``(predicting, predicted)``."""
         centred = bands.astype(np.float64)

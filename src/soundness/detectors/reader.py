@@ -13,12 +13,12 @@ from soundness.aliases import Waveform
 from soundness.audio.log_mel import Spectrograms
 from soundness.audio.log_mel_cache import CachedLogMel, LogMelCache
 from soundness.audio.reading import pick_channel, read_waveform
-from soundness.audio.windows import ClipLength, is_long, read_windows
+from soundness.audio.windows import ClipLength, Window, is_long, read_windows
 from soundness.detectors.front_end import FrontEnd, Source, pair
 from soundness.errors import audio_errors_at
 from soundness.settings.system import SystemSettings
 
-__all__ = ["Completion", "RecordingLogMels", "RecordingReader", "read_recording"]
+__all__ = ["Completion", "RecordingLogMels", "RecordingReader", "read_recording", "read_window"]
 
 Completion = Callable[[Path, NDArray[np.float32]], NDArray[np.float32]]
 """Log-mel of a recording, ``(mel, frame)``, with the bands that cannot be compared with the training's replaced."""
@@ -43,6 +43,50 @@ def read_recording(path: Path, settings: SystemSettings, *, max_seconds: float |
         fmax=settings.log_mel.fmax,
         min_samples=settings.log_mel.n_fft,
         max_samples=None if max_seconds is None else round(max_seconds * settings.audio.sample_rate),
+    )
+
+
+def read_window(
+    path: Path, settings: SystemSettings, *, clip_seconds: float, start_seconds: float, is_overlapping: bool = True
+) -> Waveform:
+    """Read the window of a recording that begins at a time, or the recording that is one window.
+
+    Parameters
+    ----------
+    path, settings
+        See `read_recording`, as for the errors.
+    clip_seconds, is_overlapping
+        See `RecordingReader.windows`.
+    start_seconds
+        Start of the window.
+
+    Returns
+    -------
+    ndarray
+        The channel that is used, in [-1, 1] at the system's sample rate, shape ``(1, time)``.
+    """
+    start = round(start_seconds * settings.audio.sample_rate)
+    found = None
+    for window in _windows(path, settings, clip_seconds=clip_seconds, is_overlapping=is_overlapping):
+        if found is not None and window.start > start:
+            break
+        found = window.waveform
+    assert found is not None  # a recording has a window
+    return found
+
+
+def _windows(
+    path: Path, settings: SystemSettings, *, clip_seconds: float, is_overlapping: bool, max_seconds: float | None = None
+) -> Iterator[Window]:
+    rate = settings.audio.sample_rate
+    return read_windows(
+        path,
+        sample_rate=rate,
+        fmax=settings.log_mel.fmax,
+        channel=settings.audio.channel,
+        clip=ClipLength(n_samples=round(clip_seconds * rate), is_overlapping=is_overlapping),
+        min_samples=settings.log_mel.n_fft,
+        max_samples=None if max_seconds is None else round(max_seconds * rate),
     )
 
 
@@ -143,21 +187,13 @@ class RecordingReader:
         """
         settings = self.front_end.settings
         rate = settings.audio.sample_rate
-        clip = ClipLength(n_samples=round(clip_seconds * rate), is_overlapping=is_overlapping)
         whole = self._whole_from_cache(path) if max_seconds is None else None
-        if whole is not None and not is_long(whole.n_samples, clip.n_samples):
+        if whole is not None and not is_long(whole.n_samples, round(clip_seconds * rate)):
             yield self._completed(path, whole)
             return
-        windows = read_windows(
-            path,
-            sample_rate=rate,
-            fmax=settings.log_mel.fmax,
-            channel=settings.audio.channel,
-            clip=clip,
-            min_samples=settings.log_mel.n_fft,
-            max_samples=None if max_seconds is None else round(max_seconds * rate),
-        )
-        for window in windows:
+        for window in _windows(
+            path, settings, clip_seconds=clip_seconds, is_overlapping=is_overlapping, max_seconds=max_seconds
+        ):
             with audio_errors_at(path):
                 computed, seconds = self._compute(window.waveform, self.front_end.sources)
             if self.cache is not None and max_seconds is None and window.is_whole:

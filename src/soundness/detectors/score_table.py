@@ -77,11 +77,14 @@ class MachineVerdicts:
         Number of recordings by verdict; all three are there.
     worst
         Anomalous recordings, the highest score first.
+    undecided
+        Recordings that have a score and no verdict.
     """
 
     machine: str
     counts: dict[Verdict, int]
     worst: tuple[ScoreRow, ...]
+    undecided: tuple[ScoreRow, ...]
 
 
 class ScoreTable:
@@ -218,4 +221,5 @@ def _verdicts(machine: str, rows: Sequence[ScoreRow]) -> MachineVerdicts:
         machine=machine,
         counts={"anomalous": found["anomalous"], "normal": found["normal"], "cannot tell": found["cannot tell"]},
         worst=tuple(sorted(anomalous, key=lambda row: -(row.anomaly_score or 0.0))),
+        undecided=tuple(row for row in rows if row.verdict == "cannot tell" and row.anomaly_score is not None),
     )

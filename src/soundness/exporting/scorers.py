@@ -77,7 +77,12 @@ def _fused_score(scorer: FusedScorer, vectors: Value) -> Value:
     views = [vectors.part(np.int64(a), np.int64(b), axis=2) for a, b in pairwise(edges)]
     columns = [_neighbor_score(own, views[view]).with_axes(1) for view, own in scorer.pairs()]
     scores = vectors.graph.op("Concat", *columns, axis=1)  # (clip, member)
-    return ((scores - scorer.statistics[:, 0]) / scorer.statistics[:, 1]).mean(1)
+    sound = ((scores - scorer.statistics[:, 0]) / scorer.statistics[:, 1]).mean(1)
+    if scorer.level is None:
+        return sound
+    (mean, deviation), (sound_mean, sound_deviation) = scorer.level.statistics
+    level = _neighbor_score(scorer.level.scorer, views[0].mean(2, keep=True))
+    return sound.op("Max", (level - mean) / deviation * sound_deviation + sound_mean)
 
 
 def _mean_score(scorer: MeanScorer, vectors: Value) -> Value:  # noqa: ARG001  # as all scorers

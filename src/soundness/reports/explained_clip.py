@@ -7,13 +7,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from soundness.aliases import Waveform
 from soundness.audio.anomalous_regions import AnomalousRegion
+from soundness.audio.reading import pick_channel
+from soundness.data.clips import start_of_part, without_part
 from soundness.data.finding import find_recordings
 from soundness.detectors.detector import Detector
 from soundness.detectors.explanation import Explanation, explain_clip, regions_of
 from soundness.detectors.front_end import pair
-from soundness.detectors.protocol import RecordingScore
-from soundness.detectors.reader import read_recording
+from soundness.detectors.protocol import RecordingScore, WindowScore
+from soundness.detectors.reader import read_recording, read_window
 from soundness.detectors.score_table import against_threshold, recorded_at
 from soundness.errors import AudioError, audio_errors_at
 from soundness.scoring.calibration import Calibration
@@ -55,8 +58,8 @@ class ExplainedClip:
     detector
         Detector of the score.
     waveform, machine_sound
-        Samples of the channel that is used, and the machine sound separated from it (``None`` without separation),
-        shape ``(time,)``.
+        Samples of the channel that is used (in a long recording, of its most anomalous window), and the machine sound
+        separated from it (``None`` without separation), shape ``(time,)``.
     score
         Score, threshold and verdict.
     explanation
@@ -87,8 +90,14 @@ class ExplainedClip:
 
     @property
     def seconds(self) -> float:
-        """Length of the recording."""
+        """Length of what is shown."""
         return len(self.waveform) / self.detector.settings.audio.sample_rate
+
+    @property
+    def start_seconds(self) -> float:
+        """Start of what is explained: of the most anomalous window of a long recording, else 0."""
+        window = self.score.most_anomalous
+        return 0.0 if window is None else window.start_seconds
 
     @property
     def decision_words(self) -> str:
@@ -108,6 +117,10 @@ class ExplainedClip:
         calibration = self.detector.calibration
         if calibration is None:
             return "The detector has no calibration, so there is no p-value."
+        if self.score.windows:
+            return (
+                f"The p-value is {self.score.p_value:.2g}, for the most anomalous of {len(self.score.windows)} windows."
+            )
         return _p_value_words(calibration, self.score)
 
     @property
@@ -117,9 +130,14 @@ class ExplainedClip:
             return (f"{_capitalized(self.score.cannot_tell)}.",)
         if self.score.verdict == "normal":
             return ("It differs from the normal recordings no more than they differ from each other.",)
+        window = self.score.most_anomalous
+        return (*self._reasons, *([] if window is None else [f"The most anomalous part is explained: {window}."]))
+
+    @property
+    def _reasons(self) -> tuple[str, ...]:
         if not self.regions:
             return ("No single band stands out.",)
-        first, *others = self.regions
+        first, *others = (region.later(self.start_seconds) for region in self.regions)
         words = [f"{_capitalized(str(first))}; its share of the anomaly is {_per_cent(first.share)}."]
         words += [f"Next is {other} ({_per_cent(other.share)})." for other in others]
         if not others:
@@ -154,25 +172,39 @@ def explain_recording(detector: Detector, path: Path, *, normal: Path | None) ->
     AudioError
         If the recording cannot be used.
     """
-    score = detector.score_recording(path)
-    waveform, front_end = read_recording(path, detector.settings), detector.front_end
+    score, front_end = detector.score_recording(path), detector.front_end
+    channel = _channel(detector, path, score.most_anomalous)
     with audio_errors_at(path):
-        sounds = {source: front_end.sound(waveform, source) for source in front_end.sources}
-        clip = pair({source: front_end.log_mel(sound) for source, sound in sounds.items()})
+        sounds = {source: front_end.machine_sound(channel, source) for source in front_end.sources}
+        log_mels = {source: front_end.log_mel(sound) for source, sound in sounds.items()}
+    completion = detector.reader.completion
+    if completion is not None:
+        log_mels = {source: completion(path, log_mel) for source, log_mel in log_mels.items()}
+    clip = pair(log_mels)
     explanation = explain_clip(detector, clip)
     nearest, line = _nearest_recording(detector, explanation, path, normal)
     return ExplainedClip(
         name=path.name,
         time=recorded_at(path),
         detector=detector,
-        waveform=front_end.sound(waveform, "original")[0],
+        waveform=channel[0],
         machine_sound=sounds["separated"][0] if "separated" in sounds else None,
         score=score,
         explanation=explanation,
         regions=tuple(regions_of(detector, explanation)) if score.verdict == "anomalous" else (),
         nearest=nearest,
-        notes=(*detector.notes(waveform), *([line] if line else [])),
+        notes=tuple(filter(None, (detector.level_change(clip), *score.notes, line))),
     )
+
+
+def _channel(detector: Detector, path: Path, window: WindowScore | None) -> Waveform:
+    """Channel that the detector uses, shape ``(1, time)``: of the recording, or of the window that made its score."""
+    audio, lengths = detector.settings.audio, detector.lengths
+    if window is None or lengths is None:
+        with audio_errors_at(path):
+            return pick_channel(read_recording(path, detector.settings), channel=audio.channel)
+    start = window.start_seconds
+    return read_window(path, detector.settings, clip_seconds=lengths.clip_seconds, start_seconds=start)
 
 
 def _nearest_recording(
@@ -188,22 +220,34 @@ def _nearest_recording(
     for candidate in _candidates(name, path, folder):
         has_namesake = True
         try:
-            waveform = read_recording(candidate, detector.settings)
-            log_mel = detector.spectrograms(waveform).reference
+            channel = _normal_sound(detector, candidate, name)
+            log_mel = detector.front_end.channel_spectrograms(channel).reference
         except AudioError:  # another recording of that name
             continue
         if log_mel.shape[0] == kept.means.shape[1] and _is_same(log_mel, kept.means[index]):
-            channel = detector.front_end.sound(waveform, "original")
             is_itself = candidate.resolve() == path.resolve()
             line = "the detector was trained on this clip, so it looks more normal than it is" if is_itself else ""
-            return NormalRecording(name, channel[0], log_mel), line
+            return NormalRecording(name, detector.front_end.machine_sound(channel, "original")[0], log_mel), line
     where = f"in {folder}" if folder is not None else "beside the clip; name its folder with --normal"
     found = "the recording of that name is another one" if has_namesake else "it is not found"
     return None, f"the nearest normal clip is {name}: {found} {where}"
 
 
+def _normal_sound(detector: Detector, path: Path, name: str) -> Waveform:
+    """The channel of a normal clip, which may be a part of a recording, shape ``(1, time)``."""
+    start = start_of_part(name)
+    if start is None or detector.lengths is None:
+        waveform = read_recording(path, detector.settings)
+        return pick_channel(waveform, channel=detector.settings.audio.channel)
+    clip_seconds = detector.lengths.clip_seconds
+    return read_window(
+        path, detector.settings, clip_seconds=clip_seconds, start_seconds=start + clip_seconds / 2, is_overlapping=False
+    )
+
+
 def _candidates(name: str, path: Path, folder: Path | None) -> Iterator[Path]:
     """Files that may be a normal clip, the most likely first."""
+    name = without_part(name)
     base = name.rpartition("/")[2]
     if folder is None:
         places = [path.parent.parent / name, path.parent / base, path.parent.parent.parent / name]

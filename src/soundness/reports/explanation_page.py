@@ -1,6 +1,7 @@
 """Page of an explained recording, and what its picture shares with it."""
 
 import importlib.metadata
+import math
 import re
 from datetime import datetime
 from pathlib import Path
@@ -13,10 +14,13 @@ from numpy.typing import NDArray
 from soundness.atomic_files import write_whole
 from soundness.audio.anomalous_regions import hertz, strongest_second
 from soundness.audio.log_mel import band_centres
+from soundness.data.clips import clock
+from soundness.detectors.protocol import RecordingScore
 from soundness.detectors.score_table import against_threshold
 from soundness.reports.explained_clip import ExplainedClip
 from soundness.reports.frequency_axis import FrequencyAxis
 from soundness.reports.pages import Colours, audio_uri, map_uri, render_page, shrink
+from soundness.reports.svg_charts import time_chart
 
 __all__ = [
     "MOST_COLUMNS",
@@ -88,7 +92,7 @@ def boxes_of(explained: ExplainedClip) -> list[dict[str, Any]]:
                 for start, end in region.spans or ((0.0, seconds),)
             ],
             "band": f"{hertz(region.fmin)} to {hertz(region.fmax)}",
-            "times": region.times,
+            "times": region.later(explained.start_seconds).times,
             "level": "" if region.excess_db is None else f"{region.excess_db:+.1f} dB",
             "share": f"{100 * region.share:.0f} %",
         }
@@ -121,7 +125,11 @@ def _context(explained: ExplainedClip) -> dict[str, Any]:
     facts = [("machine", detector.machine_type)]
     facts += [("recorded", when(explained))] if explained.time else []
     facts += [] if score.p_value is None else [("p-value", f"{score.p_value:.2g}")]
-    facts.append(("length", f"{explained.seconds:.1f} s"))
+    window, windows = score.most_anomalous, score.windows
+    if window is None:
+        facts.append(("length", f"{explained.seconds:.1f} s"))
+    else:
+        facts += [("length", clock(windows[-1].start_seconds + windows[-1].seconds)), ("shown", str(window))]
     levels, scale, nearest = level_scale(explained), deviation_scale(explained), None
     is_anomalous = score.verdict == "anomalous"
     if explained.nearest is not None:
@@ -145,15 +153,28 @@ def _context(explained: ExplainedClip) -> dict[str, Any]:
         "notes": explained.notes,
         "is_signed": is_signed(explained),
         "limit": f"{scale.high:.0f}",
-        "deviations": _map(explained, explanation.deviations, scale),
-        "log_mel": _map(explained, explanation.log_mel, levels),
+        "deviations": _map(explained, explanation.deviations, scale, start=explained.start_seconds),
+        "log_mel": _map(explained, explanation.log_mel, levels, start=explained.start_seconds),
         "regions": boxes_of(explained),
         "bands": _band_bars(explained) if is_anomalous else "",
         "frames": _frame_bars(shrink(explanation.frames[None], _MOST_BARS)[0]) if is_anomalous else "",
         "players": _players(explained),
+        "time_line": "" if window is None else _time_line(score),
         "nearest": nearest,
         "reading": _reading(explained),
     }
+
+
+def _time_line(score: RecordingScore) -> Markup:
+    windows = score.windows
+    middles = [window.start_seconds + window.seconds / 2 for window in windows]
+    return time_chart(
+        middles,
+        [window.anomaly_score for window in windows],
+        threshold=score.threshold,
+        ends=(clock(middles[0]), clock(middles[-1])),
+        title="scores of the windows over time",
+    )
 
 
 def _reading(explained: ExplainedClip) -> list[str]:
@@ -197,20 +218,22 @@ def level_scale(explained: ExplainedClip) -> Scale:
     return Scale(float(low), float(max(high, low + 1.0)), "magma")
 
 
-def x_ticks(seconds: float) -> list[tuple[float, str]]:
-    """Places as shares of the width, and seconds: about five."""
+def x_ticks(seconds: float, *, start: float = 0.0) -> list[tuple[float, str]]:
+    """Places as shares of the width, and seconds from the start of the recording: about five."""
     steps = [step * 10.0**power for power in range(-2, 5) for step in (1, 2, 5)]
     step = next((step for step in steps if seconds / step <= 6), steps[-1])
-    n_ticks = int((seconds - 0.04 * seconds) / step) + 1
-    return [(round(index * step / seconds, 4), f"{index * step:g} s") for index in range(n_ticks)]
+    first = math.ceil(start / step)
+    n_ticks = int((start + 0.96 * seconds) / step) - first + 1
+    times = [(first + index) * step for index in range(n_ticks)]
+    return [(round((time - start) / seconds, 4), f"{time:g} s") for time in times]
 
 
-def _map(explained: ExplainedClip, values: Array, scale: Scale) -> dict[str, Any]:
+def _map(explained: ExplainedClip, values: Array, scale: Scale, *, start: float = 0.0) -> dict[str, Any]:
     axis = frequency_axis(explained)
     return {
         "picture": map_uri(axis.drawn(shrink(values, MOST_COLUMNS)), **scale._asdict()),
         "y_ticks": axis.ticks(),
-        "x_ticks": x_ticks(values.shape[1] * explained.frame_seconds),
+        "x_ticks": x_ticks(values.shape[1] * explained.frame_seconds, start=start),
     }
 
 

@@ -60,7 +60,7 @@ def draw_explanation(explained: ExplainedClip) -> bytes:
     levels, top = level_scale(explained), deviations.top + _MAP_HEIGHT + 76
     width = (_WIDTH - 2 * _MARGIN - 2 * _AXIS - _GAP) // 2
     places = [_Place(_MARGIN + _AXIS + column * (width + _AXIS + _GAP), top, width, _PAIR_HEIGHT) for column in (0, 1)]
-    canvas.map(explained, explained.explanation.log_mel, levels, places[0])
+    canvas.map(explained, explained.explanation.log_mel, levels, places[0], start=explained.start_seconds)
     canvas.text((places[0].left, top - 30), "This clip", 17, is_bold=True)
     if explained.nearest is not None:
         canvas.map(explained, explained.nearest.log_mel, levels, places[1])
@@ -123,7 +123,7 @@ class _Canvas:
         title = "Anomalous regions" if boxes else "Compared with normal"
         limit = f"±{scale.high:.0f} deviations of normal frames" if is_signed(explained) else f"up to {scale.high:.0f}"
         words = f"blue below normal, red above, {limit}" if is_signed(explained) else f"error map, {limit}"
-        self.map(explained, explained.explanation.deviations, scale, place)
+        self.map(explained, explained.explanation.deviations, scale, place, start=explained.start_seconds)
         self.text((place.left, place.top - 28), title, 17, is_bold=True)
         self.text((place.left + 220, place.top - 26), words, 14, colour="muted")
         for box in boxes:
@@ -134,7 +134,14 @@ class _Canvas:
         if explained.score.verdict == "anomalous":
             self._shares(explained, place)
 
-    def map(self, explained: ExplainedClip, values: NDArray[np.floating[Any]], scale: Scale, place: _Place) -> None:
+    def map(
+        self,
+        explained: ExplainedClip,
+        values: NDArray[np.floating[Any]],
+        scale: Scale,
+        place: _Place,
+        start: float = 0.0,
+    ) -> None:
         """Draw a map with its axes."""
         axis = frequency_axis(explained)
         picture = map_image(axis.drawn(shrink(values, MOST_COLUMNS)), **scale._asdict()).convert("RGB")
@@ -142,7 +149,7 @@ class _Canvas:
         self._image.paste(picture.resize(size, Image.Resampling.BILINEAR), (place.left, place.top))
         for share, words in axis.ticks():
             self.text((place.left - 8, place.y(share)), words, 14, colour="muted", anchor="rm")
-        for share, words in x_ticks(values.shape[1] * explained.frame_seconds):
+        for share, words in x_ticks(values.shape[1] * explained.frame_seconds, start=start):
             self.text((place.x(share), place.top + place.height + 6), words, 14, colour="muted", anchor="ma")
 
     def _shares(self, explained: ExplainedClip, place: _Place) -> None:

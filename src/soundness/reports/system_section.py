@@ -26,7 +26,7 @@ from soundness.reports.recording_rows import Links, MachineRecordings, machine_r
 from soundness.reports.svg_charts import line_chart, roc_chart, score_chart
 from soundness.sealed_files import SUFFIX
 from soundness.separation.saving import load_separator
-from soundness.tables import split_constant
+from soundness.tables import notes_by_machine, split_constant
 
 if TYPE_CHECKING:  # loads PyTorch
     from soundness.separation.separator import Separator
@@ -241,15 +241,10 @@ def _machine_part(
     return part, problems
 
 
-def _notes(detectors: Mapping[str, Detector]) -> Iterator[str]:
+def _notes(detectors: Mapping[str, Detector]) -> list[str]:
     """Notes of the detectors, each once, with its machines."""
-    machines: dict[str, list[str]] = {}
-    for name, detector in detectors.items():
-        for note in detector.summary.notes:
-            machines.setdefault(note, []).append(name)
-    for note, names in machines.items():
-        is_of_all = len(names) == len(detectors) > 1
-        yield f"{'all machines' if is_of_all else ', '.join(names)}: {note}"
+    notes = ((name, note) for name, detector in detectors.items() for note in detector.summary.notes)
+    return notes_by_machine(notes, len(detectors))
 
 
 def _training_rows(detectors: Mapping[str, Detector]) -> Iterator[tuple[str, ...]]:

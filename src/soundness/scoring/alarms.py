@@ -1,5 +1,6 @@
 """Alarm rule: so many of the last clips are anomalous; and rates of alarms in words."""
 
+import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pydantic import Field
 
 from soundness.stored_values import NotNegative, PositiveFinite, Rate
 
-__all__ = ["MOST_CLIPS", "AlarmRule", "AlarmWindow", "rate_per_day"]
+__all__ = ["MOST_CLIPS", "AlarmRule", "AlarmWindow", "duration", "rate_in", "rate_per_day", "rate_unit"]
 
 MOST_CLIPS = 10_000
 """Largest number of clips that a rule looks at."""
@@ -50,6 +51,17 @@ class AlarmRule:
         """The rule in words."""
         return f"{self.n_anomalous} of {self.n_clips} clip(s) with a p-value of {self.p_value:.4g} or less"
 
+    def chance_of_alarm(self, share: float) -> float:
+        """Probability of an alarm within the first ``n_clips`` clips of a fault.
+
+        Parameters
+        ----------
+        share
+            Probability with which a clip of the fault is anomalous, independently of the others.
+        """
+        counts = range(self.n_anomalous, self.n_clips + 1)
+        return sum(math.comb(self.n_clips, k) * share**k * (1 - share) ** (self.n_clips - k) for k in counts)
+
     def is_anomalous(self, p_value: float) -> bool:
         """True if a clip of this p-value counts as anomalous."""
         return p_value <= self.p_value
@@ -82,9 +94,30 @@ class AlarmWindow:
         return self.is_on and not was_on
 
 
+_UNIT_DAYS = {"hour": 1 / 24, "day": 1.0, "week": 7.0, "year": 365.0}
+
+
 def rate_per_day(per_day: float) -> str:
     """Rate in words, such as ``3/week``, in the shortest unit of an hour to a year that has about one or more."""
-    for unit, days in (("hour", 1 / 24), ("day", 1.0), ("week", 7.0), ("year", 365.0)):
-        if per_day * days >= 0.95:
-            return f"{per_day * days:.3g}/{unit}"
-    return f"{365 * per_day:.2g}/year"
+    unit = rate_unit(per_day)
+    return f"{rate_in(per_day, unit)}/{unit}"
+
+
+def rate_unit(per_day: float) -> str:
+    """Shortest unit of time, of an hour to a year, in which a rate is about one or more."""
+    return next((unit for unit, days in _UNIT_DAYS.items() if per_day * days >= 0.95), "year")
+
+
+def rate_in(per_day: float, unit: str) -> str:
+    """Rate in a unit of time, in digits."""
+    rate = per_day * _UNIT_DAYS[unit]
+    if rate >= 100:
+        return f"{rate:,.0f}"
+    return f"{rate:.3g}" if rate >= 0.95 else f"{rate:.2g}" if rate >= 0.001 or rate == 0 else "< 0.001"
+
+
+def duration(seconds: float) -> str:
+    """Time in words, such as ``80 s``, ``12 min`` or ``5 h``."""
+    if seconds <= 120:
+        return f"{seconds:g} s"
+    return f"{seconds / 60:.3g} min" if seconds < 6000 else f"{seconds / 3600:.3g} h"

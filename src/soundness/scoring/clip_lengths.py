@@ -133,7 +133,7 @@ class ClipLengths:
         shortest = max(min(self.short, default=self.full_seconds), _SHORTEST_SECONDS)
         return (
             f"{seconds:.1f} s long; the detector learned clips of {self.clip_seconds:.1f} s, and can tell normal from "
-            f"anomalous from {min(shortest, self.full_seconds):.1f} s on"
+            f"anomalous from {min(shortest, self.full_seconds):.3g} s on"
         )
 
 

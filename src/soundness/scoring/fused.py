@@ -1,7 +1,7 @@
 """Mean of the scores of several scorers, each of which scores one view of a clip: float64 NumPy."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -14,7 +14,7 @@ from soundness.scoring.protocol import Scorer, TrainingVectors
 from soundness.settings.scoring import MemberSettings, ScorerSettings
 from soundness.stored_values import floats, indices
 
-__all__ = ["FusedScorer"]
+__all__ = ["FusedScorer", "LevelScorer"]
 
 _SAME = 1e-3  # dB, or whatever the unit of a feature is
 _MOST_FEATURES = 1 << 24
@@ -38,6 +38,8 @@ class FusedScorer(Scorer):
         Settings of the scorer.
     members
         Indices of the members among those of the settings: all but those whose view is the same in all normal clips.
+    level
+        Scorer of the level alone, where the settings ask for one; ``None`` elsewhere.
     """
 
     def __init__(
@@ -48,12 +50,14 @@ class FusedScorer(Scorer):
         statistics: Array,
         settings: ScorerSettings,
         members: NDArray[np.int64],
+        level: "LevelScorer | None" = None,
     ) -> None:
         self.scorers = scorers
         self.sizes = sizes
         self.statistics = statistics
         self.settings = settings
         self.members = members
+        self.level = level
         every = _members(settings, n_views=len(sizes))
         self._views_of_members = [every[index][0] for index in members]
 
@@ -80,7 +84,9 @@ class FusedScorer(Scorer):
         left_out = np.stack([scorer.left_out_scores() for scorer in scorers])  # (member, clip)
         smallest = np.maximum(_SMALLEST_DEVIATION * np.abs(left_out).max(axis=1), 1e-12)
         statistics = np.stack([left_out.mean(axis=1), np.maximum(left_out.std(axis=1), smallest)], axis=1)
-        return cls(scorers, sizes=sizes, statistics=statistics, settings=settings, members=chosen)
+        found = cls(scorers, sizes=sizes, statistics=statistics, settings=settings, members=chosen)
+        found.level = None if settings.level != "both" else LevelScorer.fit(views[0], found.left_out_scores(), settings)
+        return found
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:
@@ -99,7 +105,14 @@ class FusedScorer(Scorer):
         statistics = floats(arrays, "statistics", (len(scorers), 2))
         if not (statistics[:, 1] > 0.0).all():
             raise BundleError("array statistics: a deviation is 0 or less")
-        return cls(scorers, sizes=sizes, statistics=statistics, settings=settings, members=chosen)
+        return cls(
+            scorers,
+            sizes=sizes,
+            statistics=statistics,
+            settings=settings,
+            members=chosen,
+            level=LevelScorer.from_arrays(arrays, settings) if settings.level == "both" else None,
+        )
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Arrays of each member, sizes and statistics, by name."""
@@ -112,20 +125,32 @@ class FusedScorer(Scorer):
                 for index, scorer in enumerate(self.scorers)
                 for name, array in scorer.arrays().items()
             },
+            **({} if self.level is None else self.level.arrays()),
         }
 
     def score(self, vectors: Array) -> float:
         """Anomaly score of one clip, shape ``(condition, feature)``, in deviations of normal scores."""
-        parts = self._split(vectors)
-        return float(self._fused(np.array([[scorer.score(parts[view]) for view, scorer in self.pairs()]]))[0])
+        sound, level = self._of_sound(vectors), self._of_level(vectors)
+        return sound if level is None else max(sound, level)
+
+    def is_level_change(self, vectors: Array) -> bool:
+        """True if the score of a clip is that of its level, not that of its sound."""
+        level = self._of_level(vectors)
+        return level is not None and level > self._of_sound(vectors)
 
     def left_out_scores(self) -> Array:
         """Score of each clip with all that came from it left out of each member, shape ``(clip,)``."""
-        return self._fused(np.stack([scorer.left_out_scores() for scorer in self.scorers], axis=1))
+        sound = self._fused(np.stack([scorer.left_out_scores() for scorer in self.scorers], axis=1))
+        return (
+            sound if self.level is None else np.maximum(sound, self.level.scaled(self.level.scorer.left_out_scores()))
+        )
 
     def left_out_short_scores(self) -> Array:
         """Score of each clip at each shorter length; see `soundness.scoring.protocol.ShortClipScorer`."""
-        return self._fused(np.stack([scorer.left_out_short_scores() for scorer in self.scorers], axis=-1))
+        sound = self._fused(np.stack([scorer.left_out_short_scores() for scorer in self.scorers], axis=-1))
+        if self.level is None:
+            return sound
+        return np.maximum(sound, self.level.scaled(self.level.scorer.left_out_short_scores()))
 
     def notes(self) -> list[str]:
         """Notes of all members, each once, and those on views that are left out."""
@@ -160,13 +185,29 @@ class FusedScorer(Scorer):
         """Scorer with further clips in each member, fused as before; see `Scorer`."""
         views = _views(training, self.sizes)
         scorers = [scorer.enrolled(views[view]) for view, scorer in self.pairs()]
+        level = None if self.level is None else self.level.enrolled(views[0])
         return type(self)(
-            scorers, sizes=self.sizes, statistics=self.statistics, settings=self.settings, members=self.members
+            scorers,
+            sizes=self.sizes,
+            statistics=self.statistics,
+            settings=self.settings,
+            members=self.members,
+            level=level,
         )
 
     def pairs(self) -> list[tuple[int, NearestNeighborScorer]]:
         """View and scorer of each member."""
         return list(zip(self._views_of_members, self.scorers, strict=True))
+
+    def _of_sound(self, vectors: Array) -> float:
+        parts = self._split(vectors)
+        return float(self._fused(np.array([[scorer.score(parts[view]) for view, scorer in self.pairs()]]))[0])
+
+    def _of_level(self, vectors: Array) -> float | None:
+        if self.level is None:
+            return None
+        levels = self._split(vectors)[0].mean(axis=-1, keepdims=True)
+        return float(self.level.scaled(np.array([self.level.scorer.score(levels)]))[0])
 
     def _split(self, vectors: Array) -> list[Array]:
         return np.split(vectors, np.cumsum(self.sizes)[:-1], axis=-1)
@@ -175,6 +216,64 @@ class FusedScorer(Scorer):
         """Scores of clips, shape ``(..., clip)``, from those of each member, shape ``(..., clip, member)``."""
         fused: Array = ((scores - self.statistics[:, 0]) / self.statistics[:, 1]).mean(axis=-1)
         return fused
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LevelScorer:
+    """Score of a clip's level alone, the mean of the first view of it: its distance to the mean of a domain.
+
+    Parameters
+    ----------
+    scorer
+        Scorer of levels, as vectors of one feature.
+    statistics
+        Mean and deviation of its left-out scores, and of those of the sound, to which it is scaled, shape ``(2, 2)``.
+    """
+
+    scorer: NearestNeighborScorer
+    statistics: Array
+
+    @classmethod
+    def fit(cls, view: TrainingVectors, sound: Array, settings: ScorerSettings) -> Self:
+        """Fit to the levels of normal clips, beside the left-out scores of their sound."""
+        scorer = NearestNeighborScorer.fit(_levels(view), _of_levels(settings))
+        pairs = [scorer.left_out_scores(), sound]
+        return cls(scorer, np.array([[own.mean(), max(float(own.std()), 1e-12)] for own in pairs]))
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:
+        """Rebuild from `arrays`."""
+        start = "level."
+        own = {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
+        statistics = own.pop("statistics")
+        return cls(NearestNeighborScorer.from_arrays(own, _of_levels(settings)), statistics)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Arrays of the scorer, and the statistics, by name."""
+        return {
+            "level.statistics": self.statistics,
+            **{f"level.{name}": array for name, array in self.scorer.arrays().items()},
+        }
+
+    def scaled(self, scores: Array) -> Array:
+        """Scores of levels, with mean and deviation of those of the sound."""
+        (mean, deviation), (sound_mean, sound_deviation) = self.statistics
+        found: Array = (scores - mean) / deviation * sound_deviation + sound_mean
+        return found
+
+    def enrolled(self, view: TrainingVectors) -> Self:
+        """Scorer with the levels of further clips."""
+        return type(self)(self.scorer.enrolled(_levels(view)), self.statistics)
+
+
+def _levels(view: TrainingVectors) -> TrainingVectors:
+    short = None if view.shortened is None else view.shortened.mean(axis=-1, keepdims=True)
+    return replace(view, vectors=view.vectors.mean(axis=-1, keepdims=True), shortened=short, n_bands=0)
+
+
+def _of_levels(settings: ScorerSettings) -> ScorerSettings:
+    changes = {"distance": "mahalanobis", "normalization": "z-score", "anomaly_width": 0.0, "level": "keep"}
+    return settings.model_copy(update={**changes, "members": ()})
 
 
 def _varies(view: TrainingVectors) -> bool:

@@ -65,7 +65,7 @@ class MemoryBank:
             If vectors are to be whitened, and no two clips of a domain differ.
         """
         if not training.is_spectrum:
-            settings = _without_expected_changes(settings)
+            settings = settings.model_copy(update={"anomaly_width": 0.0, "level": "keep"})
         whitening = whitening_matrix(training.own, training.clip_domains, settings)
         labels = training.condition_domains
         n_domains = 1 + int(training.clip_domains.max())

@@ -34,6 +34,7 @@ _FEWEST_FOR_LEDOIT_WOLF = 5
 _LARGEST_SCALED = 0.2
 _NO_VARIANCE = 1e-10  # times the variance of all clips: what rounding leaves of clips that do not differ
 _HARDLY_VARIES = 1e-6  # times the variance of all clips: below, too many digits are lost
+_GAIN_DB = 10.0  # of recordings, where it is to be ignored: so much that more would change nothing
 _CONSTANT = 1e-10  # times the mean square: what rounding leaves of a feature that does not vary
 
 
@@ -148,6 +149,7 @@ class CrossFit:
         if shrinkage < self._settings.eigenvalue_floor:  # some eigenvalues may be floored
             return self._fitted(others)
         shrunk = ((1 - shrinkage) * products + shrinkage * np.diag(squares)) / _freedom(domains)
+        shrunk += _gain_variance(self._settings)
         matrix = np.linalg.inv(np.linalg.cholesky(shrunk)).T
         changes = _changes(len(matrix), self._settings)
         factor = matrix if changes is None else likelihood_ratio_factor(matrix, changes)
@@ -168,7 +170,12 @@ class CrossFit:
 
 
 def shrunk_inverse_root(
-    vectors: Array, domains: NDArray[np.int64], *, shrinkage: float, eigenvalue_floor: float = 0.0
+    vectors: Array,
+    domains: NDArray[np.int64],
+    *,
+    shrinkage: float,
+    eigenvalue_floor: float = 0.0,
+    further: Array | float = 0.0,
 ) -> Array:
     r"""Inverse square root of the shrunk within-domain covariance.
 
@@ -185,6 +192,8 @@ def shrunk_inverse_root(
         Between 0 and 1.
     eigenvalue_floor
         Smallest eigenvalue of the shrunk covariance, in their mean.
+    further
+        Covariance that is added after shrinking.
 
     Returns
     -------
@@ -201,7 +210,7 @@ def shrunk_inverse_root(
     covariance = centred.T @ centred / _freedom(domains)
     variance = np.trace(covariance) / len(covariance)
     shrunk = (1 - shrinkage) * covariance + shrinkage * variance * np.eye(len(covariance))
-    values, directions = np.linalg.eigh(shrunk)
+    values, directions = np.linalg.eigh(shrunk + further)
     values = np.maximum(values, eigenvalue_floor * variance)
     inverse_root: Array = (directions / np.sqrt(values)) @ directions.T
     return inverse_root
@@ -236,13 +245,24 @@ def _root(vectors: Array, domains: NDArray[np.int64], settings: ScorerSettings) 
     deviations = _deviations(vectors, domains) if settings.is_standardised else np.ones(vectors.shape[1])
     scaled = vectors if not settings.is_standardised else vectors / deviations
     shrinkage = _shrinkage(scaled, domains, settings)
-    matrix = shrunk_inverse_root(scaled, domains, shrinkage=shrinkage, eigenvalue_floor=settings.eigenvalue_floor)
+    gain = _gain_variance(settings) / np.outer(deviations, deviations)
+    floor = settings.eigenvalue_floor
+    matrix = shrunk_inverse_root(scaled, domains, shrinkage=shrinkage, eigenvalue_floor=floor, further=gain)
     changes = _changes(len(matrix), settings)
     if changes is not None:
         factor = likelihood_ratio_factor(matrix, changes / deviations[:, None])
         directions, lengths, _ = np.linalg.svd(factor, full_matrices=False)
         matrix = (directions * lengths) @ directions.T  # symmetric, so that features stay close to their bands
     return matrix / deviations[:, None] if settings.is_standardised else matrix
+
+
+def _gain_variance(settings: ScorerSettings) -> float:
+    """Covariance of any two features by a gain that is the same in all of them; 0 where the level is kept.
+
+    Distances hardly depend on a gain then, and lose less than if each clip's own level were taken off: the level is the
+    weighted mean of the features that vary least about it.
+    """
+    return 0.0 if settings.level == "keep" else _GAIN_DB**2
 
 
 def _changes(n_features: int, settings: ScorerSettings) -> Array | None:

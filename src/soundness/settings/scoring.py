@@ -55,6 +55,11 @@ class ScorerSettings(StrictSettings):
     `soundness.scoring.expected_changes`."""
     anomaly_level: float = Field(default=0.1, gt=0.0, le=1000.0)
     """Size of that change in each band, in the unit of the vectors: dB of a log-mel."""
+    level: Literal["keep", "ignore", "both"] = "keep"
+    """Part of a change of all bands by the same amount, as a microphone's gain or a louder machine makes it, where
+    vectors are spectra in dB. ``keep``: it counts as any other change. ``ignore``: it counts for nothing. ``both``: the
+    score is the larger of one that ignores it and one of the level alone, which share the false alarms. ``ignore`` and
+    ``both`` need standardised, whitened vectors, and ``both`` the scorer ``fused``."""
     normalization: NormalizationName = "z-score"
     """Way in which the distances of a clip to several domains become one score. ``min``: the smallest; ``z-score``: the
     smallest after subtracting the mean of the domain's left-out training distances and dividing by their deviation;
@@ -76,4 +81,15 @@ class ScorerSettings(StrictSettings):
                 f"anomaly_width is {self.anomaly_width:g}, which needs is_standardised=true and whitening 'shrunk', "
                 f"'scaled' or 'ledoit-wolf'; whitening is {self.whitening!r}, is_standardised {self.is_standardised}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _an_ignored_level_needs_a_standardised_covariance(self) -> Self:
+        if self.level != "keep" and not (self.whitening != "none" and self.is_standardised):
+            raise ValueError(
+                f"level is {self.level!r}, which needs is_standardised=true and whitening 'shrunk', 'scaled' or "
+                f"'ledoit-wolf'; whitening is {self.whitening!r}, is_standardised {self.is_standardised}"
+            )
+        if self.level == "both" and self.name != "fused":
+            raise ValueError(f"level 'both' needs the scorer 'fused'; name is {self.name!r}")
         return self

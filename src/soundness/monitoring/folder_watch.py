@@ -202,11 +202,13 @@ class Watch:
 
     def _known_as(self, row: LogRow) -> str | None:
         """Reason why a recording is one that has a row: the clocks have changed, or it was moved; ``None`` if new."""
-        for name, mtime_ns in self.log.alike(row.size, row.content) if row.content else ():
+        alike = self.log.alike(row.size, row.content) if row.content else []
+        is_copied = any(name in self._present and name != row.file for name, _ in alike)
+        for name, mtime_ns in alike:
             is_namesake = name.rpartition("/")[2] == row.file.rpartition("/")[2]
             if name == row.file and is_same_time(mtime_ns, row.mtime_ns):
                 return "the same recording; its time has moved"
-            if name not in self._present and is_same_time(mtime_ns, row.mtime_ns, has_shifts=is_namesake):
+            if not is_copied and is_same_time(mtime_ns, row.mtime_ns, has_shifts=is_namesake):
                 return f"the same recording as {name}, moved"
         return None
 

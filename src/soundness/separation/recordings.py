@@ -155,7 +155,10 @@ def _written(path: Path, *, rate: int, n_channels: int) -> Iterator[soundfile.So
     """WAV file that is there whole or not at all."""
     with whole_file(path, is_durable=False) as partial:
         try:
-            with soundfile.SoundFile(partial, "w", rate, n_channels, subtype=_SUBTYPE, format="WAV") as file:
+            with (
+                partial.open("wb+") as stream,  # its name may be no UTF-8, which soundfile does not open
+                soundfile.SoundFile(stream, "w", rate, n_channels, subtype=_SUBTYPE, format="WAV") as file,
+            ):
                 yield file
         except soundfile.SoundFileError as error:
             raise OutputError(f"{path}: cannot be written: {error}") from None

@@ -5,6 +5,7 @@ from .benchmarking.run import BenchmarkPlan as BenchmarkPlan
 from .benchmarking.run import benchmark as benchmark
 from .data.datasets import open_dataset as open_dataset
 from .data.downloads import download as download
+from .data.finding import Selection as Selection
 from .detectors.bulk_scoring import score as score
 from .detectors.bulk_scoring import score_clip as score_clip
 from .detectors.saving import load as load

@@ -10,7 +10,7 @@ import typer
 import soundness
 from soundness.atomic_files import write_whole
 from soundness.cli.console import ProgressBars, say, show_lines, show_table
-from soundness.cli.options import Data, JsonFile, Machines, Overwrite, Quiet, split_names
+from soundness.cli.options import Data, JsonFile, Machines, Overwrite, Pattern, Quiet, Since, split_names
 
 __all__ = ["download", "inspect", "make_data"]
 
@@ -94,12 +94,21 @@ def make_data(
     return 0
 
 
-def inspect(data: Data, *, json_file: JsonFile = None, quiet: Quiet = False) -> int:
+def inspect(
+    data: Data,
+    *,
+    pattern: Pattern = None,
+    since: Since = None,
+    json_file: JsonFile = None,
+    quiet: Quiet = False,
+) -> int:
     """Show the contents of a data set and its problems, before any training."""
     from soundness.screening.inspection import COLUMNS, table_rows
 
     with ProgressBars(is_quiet=quiet) as bars:
-        inspection = soundness.inspect(data, progress=functools.partial(bars, "reading"))
+        inspection = soundness.inspect(
+            soundness.Selection(data, pattern=pattern, since=since), progress=functools.partial(bars, "reading")
+        )
     rows = [dict(zip(COLUMNS, row, strict=True)) for row in table_rows(inspection)]
     for row in rows:  # names of conditions are long, and in the file of --json
         row["conditions"] = row["conditions"].partition(":")[0]

@@ -18,16 +18,17 @@ from soundness.cli.options import (
     Machines,
     Overrides,
     Overwrite,
+    Pattern,
     Quiet,
     Resume,
     RunOrDetector,
     Seed,
     SeparatorFile,
+    Since,
     Truth,
     existing_results,
     split_names,
 )
-from soundness.data.finding import Selection
 from soundness.settings.loading import DEFAULT_SYSTEM
 
 __all__ = ["evaluate", "export", "score", "systems", "train"]
@@ -63,6 +64,8 @@ def train(
     group_by: GroupBy = None,
     keep: Keep = None,
     machines: Machines = "",
+    pattern: Pattern = None,
+    since: Since = None,
     seed: Seed = 0,
     overrides: Overrides = None,
     resume: Resume = False,
@@ -76,7 +79,7 @@ def train(
     chosen += [] if group_by is None else [f"group_by={json.dumps(group_by)}", "dependence=find"]
     with ProgressBars(is_quiet=quiet) as bars:
         detectors = soundness.train(
-            Selection(data, keep=keep or ()),
+            soundness.Selection(data, pattern=pattern, since=since, keep=keep or ()),
             out,
             system=soundness.load_settings(system, overrides=[*(overrides or ()), *chosen]),
             separator=separator,
@@ -106,25 +109,31 @@ def score(
     ] = None,
     alarms: Annotated[
         bool,
-        typer.Option("--alarms", help="Apply the alarm rule of the detector, in the order of the recordings' names."),
+        typer.Option(
+            "--alarms",
+            help="Apply the alarm rule of the detector, in the order of the recordings' names, numbers as numbers.",
+        ),
     ] = False,
     runtime: Annotated[
         Literal["torch", "onnx"],
         typer.Option(help="PyTorch; or onnxruntime, for a detector that soundness export wrote."),
     ] = "torch",
+    pattern: Pattern = None,
+    since: Since = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> int:
     """Score recordings, and say of each: ANOMALOUS, NORMAL or CANNOT TELL, and why.
 
-    Exit status: 0 all were scored, whatever the verdicts; 1 some could not be scored; 2 none could, and why.
+    Exit status: 0 all were scored, whatever the verdicts; 1 some could not be scored; 2 none could, or all are
+    training clips, and why.
     """
     from soundness.cli.verdicts import show_rows, show_summary
 
     with ProgressBars(is_quiet=quiet) as bars:
         report = soundness.score(
             detector,
-            clips,
+            soundness.Selection(clips, pattern=pattern, since=since),
             out,
             overwrite=overwrite,
             has_alarms=alarms,
@@ -143,7 +152,7 @@ def score(
         say(f"{len(report.alarms)} alarm(s)")
     kept = "--out FOLDER keeps the scores" if out is None else f"all in {out / 'scores.csv'}"
     say(f"{report.n_scored} recordings scored, {report.n_flagged} of them ANOMALOUS; {kept}")
-    if report.n_scored == 0:
+    if report.n_scored == report.n_known:  # none, or none that says anything about the machine
         return 2
     return 1 if report.failures else 0
 

@@ -10,7 +10,7 @@ import typer
 import soundness
 from soundness.atomic_files import write_whole
 from soundness.cli.console import ProgressBars, say, show_lines, show_table
-from soundness.cli.options import GroupBy, JsonFile, OneDetector, Overwrite, Quiet, Seed
+from soundness.cli.options import GroupBy, JsonFile, OneDetector, Overwrite, Pattern, Quiet, Seed, Since
 
 __all__ = ["alarms", "calibrate", "drift", "enroll", "watch"]
 
@@ -31,6 +31,8 @@ def calibrate(
         ),
     ] = None,
     group_by: GroupBy = None,
+    pattern: Pattern = None,
+    since: Since = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> int:
@@ -38,7 +40,7 @@ def calibrate(
     with ProgressBars(is_quiet=quiet) as bars:
         calibrated = soundness.calibrate(
             detector,
-            clips,
+            soundness.Selection(clips, pattern=pattern, since=since),
             out,
             domain=domain,
             group_by=group_by,
@@ -69,6 +71,8 @@ def alarms(
         Path | None, typer.Option(help="File of the detector with the rule.", show_default="only show the rule")
     ] = None,
     seed: Seed = 0,
+    pattern: Pattern = None,
+    since: Since = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> int:
@@ -80,7 +84,7 @@ def alarms(
         proposal = soundness.alarms(
             detector,
             AlarmRequest(false_alarms=false_alarms, clip_every=clip_every, longest=longest),
-            recordings=recording or (),
+            recordings=soundness.Selection(recording or (), pattern=pattern, since=since),
             out=out,
             overwrite=overwrite,
             seed=seed,
@@ -102,13 +106,15 @@ def watch(
     webhook: Annotated[
         str | None, typer.Option(help="Address that alarms are posted to, as JSON.", metavar="URL", show_default=False)
     ] = None,
+    pattern: Pattern = None,
+    since: Since = None,
     once: Annotated[bool, typer.Option("--once", help="Score the recordings that are there, and stop.")] = False,
     poll: Annotated[float, typer.Option(help="Seconds between two looks at the folder.")] = 2.0,
     longest: Annotated[float, typer.Option(help="Longest part of a recording that is scored, in seconds.")] = 600.0,
 ) -> int:
     """Score recordings as they appear in a folder, and raise alarms; the log keeps what was scored."""
     counts = soundness.watch(
-        folder,
+        soundness.Selection(folder, pattern=pattern, since=since),
         detector=detector,
         log=log,
         webhook=webhook,
@@ -141,6 +147,8 @@ def enroll(
         typer.Option(help="Domain to add them to, such as target.", show_default="a new one, named CONDITION"),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Enrol clips that are highly anomalous, too.")] = False,
+    pattern: Pattern = None,
+    since: Since = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> int:
@@ -148,7 +156,7 @@ def enroll(
     with ProgressBars(is_quiet=quiet) as bars:
         enrolment = soundness.enroll(
             detector,
-            clips,
+            soundness.Selection(clips, pattern=pattern, since=since),
             out,
             condition=condition,
             domain=domain,
@@ -173,13 +181,20 @@ def drift(
     detector: OneDetector,
     clips: Annotated[list[Path], typer.Argument(help="Current normal recordings, or folders.", show_default=False)],
     *,
+    pattern: Pattern = None,
+    since: Since = None,
     seed: Seed = 0,
     json_file: JsonFile = None,
     quiet: Quiet = False,
 ) -> int:
     """Test whether normal sound has changed since the training, and how; exit status 0 whatever the result."""
     with ProgressBars(is_quiet=quiet) as bars:
-        found = soundness.drift(detector, clips, seed=seed, progress=functools.partial(bars, "reading"))
+        found = soundness.drift(
+            detector,
+            soundness.Selection(clips, pattern=pattern, since=since),
+            seed=seed,
+            progress=functools.partial(bars, "reading"),
+        )
     if json_file is not None:
         write_whole(json_file, json.dumps(found.as_json(), indent=2) + "\n")
     tests = [("test", "p-value"), *((name, f"{p_value:.4f}") for name, p_value in found.drift.tests.items())]

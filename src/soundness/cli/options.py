@@ -16,11 +16,13 @@ __all__ = [
     "OneDetector",
     "Overrides",
     "Overwrite",
+    "Pattern",
     "Quiet",
     "Resume",
     "RunOrDetector",
     "Seed",
     "SeparatorFile",
+    "Since",
     "Truth",
     "existing_results",
     "split_names",
@@ -68,6 +70,24 @@ Keep = Annotated[
         help="A recording that is normal, though it is not like the others; it is not set aside; may be repeated.",
         metavar="FILE",
         show_default=False,
+    ),
+]
+Pattern = Annotated[
+    str | None,
+    typer.Option(
+        help="Take only recordings of folders with such names, as in '*_left.wav', or such paths, as in "
+        "'2024-03-*/*.wav'.",
+        metavar="GLOB",
+        show_default="all",
+    ),
+]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        help="Take only recordings of folders that were written since a date, as in 2024-03-01, or for a time, as in "
+        "12h or 7d.",
+        metavar="DATE|TIME",
+        show_default="all",
     ),
 ]
 JsonFile = Annotated[

@@ -8,7 +8,7 @@ import typer
 
 import soundness
 from soundness.cli.console import ProgressBars, say, show_lines
-from soundness.cli.options import Data, Overwrite, Quiet, Resume, Seed, existing_results, split_names
+from soundness.cli.options import Data, Overwrite, Pattern, Quiet, Resume, Seed, Since, existing_results, split_names
 
 __all__ = ["separate", "train_separator"]
 
@@ -70,6 +70,8 @@ def separate(
     *,
     out: Annotated[Path, typer.Option(help="The machine goes to OUT/machine, the noise to OUT/noise.")],
     noise: Annotated[bool, typer.Option("--noise", help="Write the noise, too.")] = False,
+    pattern: Pattern = None,
+    since: Since = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> int:
@@ -77,7 +79,7 @@ def separate(
     with ProgressBars(is_quiet=quiet) as bars:
         report = soundness.separate(
             separator,
-            recordings,
+            soundness.Selection(recordings, pattern=pattern, since=since),
             out,
             has_noise=noise,
             overwrite=overwrite,

@@ -91,12 +91,13 @@ class Machine:
 class Dataset:
     """Machines under one folder, by name in alphabetical order, at least one.
 
-    ``problems`` are those that leave the rest of the data of use.
+    ``problems`` are those that leave the rest of the data of use; ``selection`` is what it was opened with.
     """
 
     root: Path
     machines: dict[str, Machine]
     problems: tuple[Problem, ...]
+    selection: Selection | None = None
 
     def chosen(self, names: Sequence[str]) -> list[Machine]:
         """Select machines by name, in the order of the data set; all if none is named.
@@ -143,7 +144,7 @@ def open_dataset(path: PathLike | Selection, *, layouts: Mapping[str, Layout] = 
         ]
         machines[name] = Machine(name, members[0].folder, tuple(clips), all(each.is_flat for each in members))
         problems += _problems_of(machines[name])
-    return Dataset(root, machines, tuple(problems))
+    return Dataset(root, machines, tuple(problems), selection)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """Find recordings in and below folders: each once, in the order of their names, and with a word on what is left out."""
 
 import fnmatch
+import itertools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ __all__ = [
     "list_audio",
     "list_entries",
     "listed_names",
+    "order_note",
     "unread_problems",
 ]
 
@@ -210,6 +212,19 @@ def unread_problems(found: FoundFiles, folder: Path) -> list[Problem]:
         message = f"{len(others):,} file(s), {message}, e.g. {others[0].relative_to(folder)}"
         problems.append(Problem(folder, message, "warning"))
     return problems
+
+
+def order_note(paths: Sequence[Path]) -> str | None:
+    """Note on the order of recordings where the times of their files would give another; ``None`` where they agree."""
+    times = []
+    for path in paths:
+        try:
+            times.append(path.stat().st_mtime)
+        except OSError:  # reading it will tell
+            continue
+    if all(first <= second for first, second in itertools.pairwise(times)):
+        return None
+    return "taken in the order of their names, numbers as numbers; the times of their files give another order"
 
 
 def listed_names(names: Iterable[str]) -> str:

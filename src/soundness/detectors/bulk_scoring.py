@@ -11,6 +11,7 @@ from soundness.aliases import CountProgress, PathLike
 from soundness.atomic_files import PARTIAL_SUFFIX, output_errors
 from soundness.data.clips import Clip
 from soundness.data.datasets import Paths, find_clips
+from soundness.data.finding import order_note
 from soundness.detectors.assignment import Assigned, assign
 from soundness.detectors.exported import load_exports
 from soundness.detectors.protocol import AnyDetector, RecordingScore
@@ -90,12 +91,15 @@ class ScoringReport:
         Notes on recordings, by machine and kind of note: path and text of each.
     notes
         Notes on what was left out or assumed.
+    n_known
+        Number of recordings that a detector was trained on.
     """
 
     rows: list[ScoreRow] = field(default_factory=list)
     alarms: list[Path] = field(default_factory=list)
     recording_notes: dict[tuple[str, str], list[tuple[Path, str]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    n_known: int = 0
 
     @property
     def warnings(self) -> list[str]:
@@ -184,8 +188,8 @@ def score(
     Raises
     ------
     SoundnessError
-        If there is nothing to score, no detector or alarm rule for it, or if ``out``
-        holds scores already or cannot be written.
+        If there is nothing to score, no detector or alarm rule for it, or if ``out`` holds scores already or cannot be
+        written.
     """
     detectors = detector if isinstance(detector, Mapping) else _load(detector, runtime)
     listing = find_clips(clips)
@@ -195,13 +199,30 @@ def score(
     calibration = [(name, note) for name, detector in used.items() if (note := detector.calibration_note)]
     notes += notes_by_machine(calibration, len(used))
     windows = _Windows(used) if has_alarms else None
+    notes += _order_notes(assigned) if has_alarms else []
     report = ScoringReport(notes=notes)
     with _score_files(None if out is None else Path(out), overwrite=overwrite) as files:
         for done, result in enumerate(scored(assigned, n_workers=n_workers), start=1):
             _add(result, files, windows, report)
             if progress is not None:
                 progress(done, len(assigned))
+    if report.n_known:
+        report.notes.insert(0, _known_words(report))
     return report
+
+
+def _known_words(report: ScoringReport) -> str:
+    which = "one of these is a clip" if report.n_known == 1 else f"{report.n_known:,} of these are clips"
+    return f"{which} that the detector was trained on: they look more normal than they are"
+
+
+def _order_notes(assigned: Sequence[Assigned]) -> list[str]:
+    """Notes on machines whose recordings are not in the order of their files' times."""
+    paths: dict[tuple[str, str], list[Path]] = {}
+    for clip, detector in assigned:
+        paths.setdefault((clip.machine_type or detector.machine_type, clip.section), []).append(clip.path)
+    found = {name: note for (name, _), own in paths.items() if (note := order_note(own)) is not None}
+    return [f"recordings of {name}: {note}" for name, note in found.items()]
 
 
 def _add(result: ScoredClip, files: "_ScoreFiles | None", windows: "_Windows | None", report: ScoringReport) -> None:
@@ -215,11 +236,12 @@ def _add(result: ScoredClip, files: "_ScoreFiles | None", windows: "_Windows | N
         return
     score = ClipScore(result.clip.key, found.anomaly_score, found.decision, found.p_value)
     if windows is not None:
-        score = windows.with_alarm(result.machine_type, result.clip, score)
+        score = windows.with_alarm(result.machine_type, result.clip, score, is_doubtful=bool(found.cannot_tell))
     if files is not None:
         files.windows.add(path, found.windows)
         files.writer.add(result.machine_type, result.clip.section, score)
     report.add_notes(path, result.machine_type, found.notes)
+    report.n_known += bool(found.trained_on)
     if score.alarm == 1:
         report.alarms.append(path)
 
@@ -241,10 +263,12 @@ class _Windows:
         self._rules = {name: detector.required_rule() for name, detector in detectors.items()}
         self._windows: dict[tuple[str, str], AlarmWindow] = {}
 
-    def with_alarm(self, machine_type: str, clip: Clip, score: ClipScore) -> ClipScore:
-        """The score, with its alarm: 1 if one begins."""
+    def with_alarm(self, machine_type: str, clip: Clip, score: ClipScore, *, is_doubtful: bool) -> ClipScore:
+        """The score, with its alarm: 1 if one begins; a recording that cannot be judged counts for none."""
         name = clip.machine_type or machine_type  # several machines may share a detector
         window = self._windows.setdefault((name, clip.section), AlarmWindow(self._rules[machine_type]))
+        if is_doubtful:
+            return replace(score, alarm=0)
         assert score.p_value is not None  # a detector with a rule is calibrated
         return replace(score, alarm=int(window.add(score.p_value)))
 

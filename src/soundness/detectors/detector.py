@@ -207,6 +207,7 @@ class Detector:
             anomaly_score=self.score_spectrograms(recording.spectrograms),
             notes=self._notes(has_sound=recording.has_sound, n_samples=recording.n_samples),
             cannot_tell="" if recording.has_sound else "digital silence",
+            trained_on=(self.known_recording(recording.spectrograms) or "") if recording.has_sound else "",
         )
 
     @cached_property

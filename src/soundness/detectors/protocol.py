@@ -16,6 +16,7 @@ from soundness.scoring.clip_lengths import ClipLengths, recording_p_value, recor
 
 __all__ = [
     "NOT_CALIBRATED",
+    "TRAINED_ON",
     "AnyDetector",
     "Judge",
     "RecordingScore",
@@ -28,6 +29,13 @@ __all__ = [
 ]
 
 NOT_CALIBRATED = "not calibrated, so there are no p-values; soundness calibrate makes some"
+
+TRAINED_ON = "the detector was trained on it, so it looks more normal than it is"
+"""Reason why nobody can tell of a training clip that its machine is normal now."""
+
+_MOST_KNOWN = (
+    3  # a recording of which every third window is a training clip is known; those overlap, which clips do not
+)
 
 Verdict = Literal["anomalous", "normal", "cannot tell"]
 """Answer for a person; no recording is called normal that could not be judged."""
@@ -80,6 +88,8 @@ class RecordingScore:
         decision holds.
     windows
         Scores of the windows of a long recording, by time; empty for a recording that is scored as a whole.
+    trained_on
+        Name of the training clip that the recording is, whatever its own name; empty if it is new to the detector.
 
     Raises
     ------
@@ -94,6 +104,7 @@ class RecordingScore:
     notes: tuple[str, ...]
     cannot_tell: str = ""
     windows: tuple[WindowScore, ...] = ()
+    trained_on: str = ""
 
     @property
     def verdict(self) -> Verdict:
@@ -127,6 +138,8 @@ class ScoredPart:
         Notes on the part.
     cannot_tell
         Reason why its score says nothing; empty where it counts.
+    trained_on
+        Name of the training clip that it is; empty if it is new.
     """
 
     start_seconds: float
@@ -134,6 +147,7 @@ class ScoredPart:
     anomaly_score: float
     notes: tuple[str, ...] = ()
     cannot_tell: str = ""
+    trained_on: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,8 +186,14 @@ class Judge:
         AudioError
             If its score is not finite.
         """
-        if len(parts) == 1:
-            return self._whole(parts[0], notes)
+        found = self._whole(parts[0], notes) if len(parts) == 1 else self._long(parts, notes)
+        known = [part.trained_on for part in parts if part.trained_on]
+        if _MOST_KNOWN * len(known) < len(parts):
+            return found
+        is_told = found.decision == 1 or found.cannot_tell
+        return replace(found, trained_on=known[0], cannot_tell=found.cannot_tell if is_told else TRAINED_ON)
+
+    def _long(self, parts: Sequence[ScoredPart], notes: tuple[str, ...]) -> RecordingScore:
         usable = [part for part in parts if not part.cannot_tell] or list(parts)
         highest = max(usable, key=lambda part: part.anomaly_score)
         threshold, n_windows = self._long_threshold(parts)

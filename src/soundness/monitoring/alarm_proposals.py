@@ -1,5 +1,6 @@
 """Alarm rule for a detector, within what its calibration and a normal recording support."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from soundness.aliases import CountProgress, PathLike, Waveform
 from soundness.audio.reading import read_info, read_pieces
 from soundness.data.clips import Clip
 from soundness.data.datasets import Paths, list_clips
+from soundness.data.finding import order_note
 from soundness.detectors.detector import Detector
 from soundness.detectors.reader import read_recording
 from soundness.detectors.saving import new_detector_file, one_detector
@@ -21,6 +23,8 @@ from soundness.settings.durations import SECONDS_PER_DAY
 from soundness.threads import map_recordings
 
 __all__ = ["AlarmProposal", "alarms", "p_values_of", "propose_alarms"]
+
+_LOG = logging.getLogger(__name__)
 
 _LONG = 1.5  # times the time from clip to clip: a longer recording is cut into clips
 _CLUSTERED = 2.0
@@ -154,6 +158,9 @@ def p_values_of(
     calibration, clips = _valid_calibration(detector), list_clips(paths)
     if not clips:
         raise DataError("nothing to replay; expected normal recordings")
+
+    if (note := order_note([clip.path for clip in clips])) is not None:
+        _LOG.warning("recordings are %s", note)
 
     def p_values(clip: Clip) -> list[float]:
         if clip.label == "anomaly":

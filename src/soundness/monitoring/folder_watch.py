@@ -17,7 +17,7 @@ import watchfiles
 from soundness.aliases import PathLike
 from soundness.audio.formats import AUDIO_SUFFIXES
 from soundness.audio.reading import read_info
-from soundness.data.finding import find_recordings, unread_problems
+from soundness.data.finding import Selection, find_recordings, unread_problems
 from soundness.data.folder_names import machine_folder, path_key
 from soundness.detectors.detector import Detector
 from soundness.detectors.protocol import RecordingScore
@@ -76,6 +76,8 @@ class Watch:
         Longest part of a recording that is scored.
     settled_seconds
         Time for which a recording must be unchanged before it is scored, at two looks at least.
+    selection
+        Recordings of the folder that are scored; ``None`` for all.
     on_alarm
         Called with the row of a recording with which an alarm begins.
     sender
@@ -87,6 +89,7 @@ class Watch:
     log: EventLog
     longest_seconds: float
     settled_seconds: float = 0.0
+    selection: Selection | None = None
     on_alarm: Callable[[LogRow], None] = lambda _: None
     sender: AlarmSender | None = None
     counts: WatchCounts = field(default_factory=WatchCounts)
@@ -127,7 +130,7 @@ class Watch:
 
     def _unknown(self) -> dict[Path, Stamp]:
         """Stamps of the recordings that have no row."""
-        listed = find_recordings(self.folder)
+        listed = find_recordings(self.folder, self.selection)
         problems = [str(problem) for problem in unread_problems(listed, self.folder)]
         for problem in problems:
             if problem not in self._problems:
@@ -169,10 +172,10 @@ class Watch:
             self._log_score(path, row, detector, score)
 
     def _log_score(self, path: Path, row: LogRow, detector: Detector, found: RecordingScore) -> None:
-        p_value, note = found.p_value, "; ".join(found.notes)
+        p_value, note = found.p_value, "; ".join(dict.fromkeys((*found.notes, *filter(None, [found.cannot_tell]))))
         is_anomalous = is_alarm = False
         window = self._window(row.machine, detector)
-        if window is not None and p_value is not None:
+        if window is not None and p_value is not None and not found.cannot_tell:
             is_anomalous, is_alarm = window.rule.is_anomalous(p_value), window.add(p_value)
         row = replace(row, score=found.anomaly_score, p_value=p_value, message=_plain(note))
         row = replace(row, anomalous=int(is_anomalous), alarm=int(is_alarm))
@@ -239,7 +242,7 @@ def _plain(text: str) -> str:
 
 
 def watch(
-    folder: PathLike,
+    folder: PathLike | Selection,
     *,
     detector: PathLike,
     log: PathLike | None = None,
@@ -256,7 +259,7 @@ def watch(
     Parameters
     ----------
     folder
-        Folder in which, or below which, recordings appear.
+        Folder in which, or below which, recordings appear; or a `Selection` of them.
     detector
         A detector's file or a run's folder, with alarm rules.
     log
@@ -280,7 +283,8 @@ def watch(
     SoundnessError
         If the folder, the detector, the log or the webhook cannot be used.
     """
-    folder = Path(folder)
+    selection = Selection(folder)
+    folder = selection.folder
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; expected one that recordings appear in")
     if not (0.0 < poll_seconds < math.inf and 0.0 < longest_seconds < math.inf):
@@ -295,6 +299,7 @@ def watch(
     opened = open_log(folder / "alarms.csv" if log is None else Path(log))
     watching = Watch(
         folder=folder,
+        selection=selection,
         detectors=detectors,
         log=opened,
         longest_seconds=longest_seconds,

@@ -15,7 +15,7 @@ from soundness.data.finding import find_recordings
 from soundness.detectors.detector import Detector
 from soundness.detectors.explanation import Explanation, explain_clip, regions_of
 from soundness.detectors.front_end import pair
-from soundness.detectors.protocol import RecordingScore, WindowScore
+from soundness.detectors.protocol import TRAINED_ON, RecordingScore, WindowScore
 from soundness.detectors.reader import read_recording, read_window
 from soundness.detectors.score_table import against_threshold, recorded_at
 from soundness.errors import AudioError, audio_errors_at
@@ -149,6 +149,8 @@ class ExplainedClip:
         """Advice on what to check next."""
         if self.score.verdict == "normal":
             return ()
+        if self.score.cannot_tell == TRAINED_ON:
+            return ("Explain a recording that the detector was not trained on.",)
         if self.score.cannot_tell:
             return ("Check microphone, cable and recorder, and record again as the normal recordings were made.",)
         setting = "Were microphone, place, gain, speed and load those of the normal recordings?"
@@ -225,9 +227,7 @@ def _nearest_recording(
         except AudioError:  # another recording of that name
             continue
         if log_mel.shape[0] == kept.means.shape[1] and _is_same(log_mel, kept.means[index]):
-            is_itself = candidate.resolve() == path.resolve()
-            line = "the detector was trained on this clip, so it looks more normal than it is" if is_itself else ""
-            return NormalRecording(name, detector.front_end.machine_sound(channel, "original")[0], log_mel), line
+            return NormalRecording(name, detector.front_end.machine_sound(channel, "original")[0], log_mel), ""
     where = f"in {folder}" if folder is not None else "beside the clip; name its folder with --normal"
     found = "the recording of that name is another one" if has_namesake else "it is not found"
     return None, f"the nearest normal clip is {name}: {found} {where}"

@@ -56,7 +56,7 @@ class TrainedSeparator:
 
 
 def train_separator(
-    data: PathLike,
+    data: PathLike | Selection,
     out: PathLike,
     *,
     settings: SeparatorSettings | None = None,
@@ -120,7 +120,7 @@ def train_separator(
             return TrainedSeparator(_finished(out, settings, seed=seed), ())
         identity = _identity(settings, found, chosen, before, seed=seed)
         kept, held_out, notes = _read_sounds(found, settings, seed=seed, progress=progress)
-        recipes = _recipes(kept, chosen, data)
+        recipes = _recipes(kept, chosen, dataset.root)
         begin_run(
             work, identity, kind="training", file_name=_RUN_FILE, existing=existing, parts=lambda _: [_FIT_FOLDER]
         )
@@ -233,15 +233,15 @@ def _read_sounds(
     return kept, held_out, notes
 
 
-def _recipes(sounds: Sequence[MachineSounds], chosen: Sequence[str], data: PathLike) -> list[Recipe]:
+def _recipes(sounds: Sequence[MachineSounds], chosen: Sequence[str], root: Path) -> list[Recipe]:
     """Mixtures that the chosen machines are trained on."""
     try:
         recipes = [recipe for recipe in recipes_of(sounds) if recipe.machine_type in chosen]
     except DataError as error:
-        raise error.at(Path(data)) from None
+        raise error.at(root) from None
     if not recipes:
         reason = f"{', '.join(chosen)}: no supplemental clips, so there is nothing to train on"
-        raise DataError(reason, path=Path(data))
+        raise DataError(reason, path=root)
     return recipes
 
 

@@ -251,7 +251,7 @@ class _Run:
         folder = self.out / _WORK_FOLDER
         try:
             trained = train_separator(
-                dataset.root,
+                dataset.root if dataset.selection is None else dataset.selection,
                 folder / f"separator{SUFFIX}",
                 settings=settings,
                 seed=self.seed,

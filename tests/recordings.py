@@ -8,7 +8,7 @@ import soundfile
 RATE = 16_000
 
 
-def write(path: Path, *, seed: int = 0, seconds: float = 1.5, rate: int = RATE) -> Path:
+def write(path: Path, *, seed: int = 90, seconds: float = 1.5, rate: int = RATE) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng(seed).normal(scale=0.05, size=int(seconds * rate))
     soundfile.write(path, noise, rate, subtype="PCM_16")

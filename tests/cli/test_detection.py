@@ -40,18 +40,37 @@ def test_the_most_anomalous_recordings_are_named_with_their_scores(tmp_path: Pat
         path.parent.mkdir(exist_ok=True)
         soundfile.write(path, np.random.default_rng(index).uniform(-level, level, size=RATE), RATE)
     result = soundness("score", run, tmp_path / "loud", pump / "normal" / "3.wav", "--out", tmp_path / "scores")
-    assert "pump: 3 ANOMALOUS, 1 NORMAL, of 4 recordings" in result.stdout
+    assert "pump: 3 ANOMALOUS, 1 CANNOT TELL, of 4 recordings" in result.stdout
     named = [line for line in result.stdout.splitlines() if "loud" in line]
     assert [line.split("/")[-1][0] for line in named] == ["2", "1", "0"]
 
 
-def test_a_single_recording_can_be_scored(tmp_path: Path, pump: Path, run: Path) -> None:
+def test_a_single_recording_can_be_scored(tmp_path: Path, run: Path) -> None:
     out = tmp_path / "one"
-    assert soundness("score", run / "pump.soundness", pump / "normal" / "0.wav", "--out", out).exit_code == 0
+    path = write(tmp_path / "0.wav")
+    assert soundness("score", run / "pump.soundness", path, "--out", out).exit_code == 0
     (row,) = (out / "anomaly_score_pump_section_00_test.csv").read_text().splitlines()
     name, value = row.split(",")
     assert name == "0.wav"
     assert np.isfinite(float(value))
+
+
+def test_training_clips_give_no_all_clear(tmp_path: Path, pump: Path, run: Path) -> None:
+    result = soundness("score", run, pump / "normal")
+    assert result.exit_code == 2
+    assert "of these are clips that the detector was trained on: they look more normal than they are" in result.stderr
+    assert "NORMAL " not in result.stdout
+    fresh = write(tmp_path / "fresh.wav")
+    assert soundness("score", run, fresh, pump / "normal" / "0.wav").exit_code == 0
+
+
+def test_a_pattern_and_a_time_choose_recordings_of_a_folder(tmp_path: Path, run: Path) -> None:
+    for name in ("a_L.wav", "a_R.wav", "day1/b_L.wav"):
+        write(tmp_path / "in" / name)
+    assert "2 recordings scored" in soundness("score", run, tmp_path / "in", "--pattern", "*_L.wav").stdout
+    assert "3 recordings scored" in soundness("score", run, tmp_path / "in", "--since", "1h").stdout
+    assert "no recordings since" in refusal("score", run, tmp_path / "in", "--since", "2200-01-01")
+    assert "is no date or time" in refusal("score", run, tmp_path / "in", "--since", "soon")
 
 
 def test_a_folder_without_permission_is_refused_by_name(tmp_path: Path, pump: Path) -> None:
@@ -252,7 +271,7 @@ def test_a_harmed_detector_is_refused_by_name(tmp_path: Path, pump: Path, run: P
 def test_what_exists_is_not_overwritten_unless_asked(tmp_path: Path, pump: Path, run: Path) -> None:
     assert "--overwrite" in refusal("train", pump, "--out", run, "--system", "log-mel-knn")
     assert soundness("train", pump, "--out", run, "--system", "log-mel-knn", "--overwrite", "-q").exit_code == 0
-    score = ("score", run, pump / "normal", "--out", tmp_path / "scores", "-q")
+    score = ("score", run, write(tmp_path / "today" / "a.wav"), "--out", tmp_path / "scores", "-q")
     assert soundness(*score).exit_code == 0
     assert "--overwrite" in refusal(*score)
     assert soundness(*score, "--overwrite").exit_code == 0

@@ -1,13 +1,16 @@
 """Many recordings are scored one by one: whatever is beside them, in whatever order, and whichever are damaged."""
 
 import csv
+import os
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import soundfile
 
+from monitored import rule
 from soundness.detectors.bulk_scoring import score, score_clip
 from soundness.errors import AudioError, DataError, OutputError
 from soundness.evaluation.score_files import read_scores
@@ -367,3 +370,42 @@ def test_the_sections_of_a_machine_have_files_of_their_own(detector, tmp_path):
         soundfile.write(folder / f"section_{section:02d}_0000.wav", noise(seed=section), RATE)
     score({"fan": detector}, [folder], tmp_path / "out")
     assert [machine.section for machine in read_scores(tmp_path / "out")] == ["section_00", "section_03"]
+
+
+def test_recordings_that_the_detector_was_trained_on_are_recognised_under_any_name(fan, detector, tmp_path):
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    for index, path in enumerate(sorted((fan / "train").iterdir())[:3]):
+        waveform, rate = soundfile.read(path, dtype="int16")
+        soundfile.write(copies / f"new{index}.flac", waveform, rate)  # another container, the same sound
+    report = score({"fan": detector}, copies, tmp_path / "out")
+    assert (report.n_scored, report.n_known) == (3, 3)
+    assert report.notes[0] == (
+        "3 of these are clips that the detector was trained on: they look more normal than they are"
+    )
+    assert {row.verdict for row in report.rows} <= {"cannot tell", "anomalous"}
+    write_clips(copies, 2)
+    again = score({"fan": detector}, [copies])
+    assert (again.n_scored, again.n_known) == (5, 3)
+    assert score({"fan": detector}, [fan / "test"]).n_known == 0
+
+
+def test_the_order_of_recordings_is_said_where_times_give_another(detector, tmp_path):
+    ruled = replace(detector, alarm_rule=rule())
+    paths = write_clips(tmp_path / "clips", 3)
+    for index, path in enumerate(paths):
+        os.utime(path, (1.7e9 + index, 1.7e9 + index))
+    assert not any("order" in note for note in score({"fan": ruled}, paths, has_alarms=True).notes)
+    os.utime(paths[0], (1.8e9, 1.8e9))
+    assert any("in the order of their names" in note for note in score({"fan": ruled}, paths, has_alarms=True).notes)
+    assert not any("order" in note for note in score({"fan": ruled}, paths).notes)
+
+
+def test_machines_that_share_a_detector_have_windows_of_their_own(detector, tmp_path):
+    ruled = replace(detector, alarm_rule=rule(n_anomalous=2, n_clips=2, p_value=1.0))
+    for name in ("p1/a.wav", "p2/a.wav"):
+        write_clips((tmp_path / "in" / name).parent, 1)
+    assert score({"fan": ruled}, tmp_path / "in", has_alarms=True).alarms == []
+    write_clips(tmp_path / "in" / "p1", 2)
+    report = score({"fan": ruled}, tmp_path / "in", has_alarms=True)
+    assert report.alarms == [tmp_path / "in" / "p1" / "001.wav"]

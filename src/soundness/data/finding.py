@@ -105,6 +105,10 @@ class Selection:
             raise DataError(f"{len(self.paths)} paths; expected one folder")
         return self.paths[0]
 
+    def __bool__(self) -> bool:
+        """True if there is a path."""
+        return bool(self.paths)
+
     @property
     def takes_all(self) -> bool:
         """True if nothing in a folder is left out."""

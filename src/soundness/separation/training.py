@@ -14,7 +14,7 @@ from soundness.aliases import PathLike, Progress, Waveform
 from soundness.atomic_files import output_errors
 from soundness.audio.reading import pick_channel, read_waveform
 from soundness.data.clips import Clip
-from soundness.data.datasets import Machine, fingerprint, open_dataset
+from soundness.data.datasets import Machine, Selection, fingerprint, open_dataset
 from soundness.errors import DataError, OutputError, SettingsError, audio_errors_at
 from soundness.extras import check_extra
 from soundness.lightning_loop import check_accelerator, count_parameters

@@ -100,9 +100,9 @@ def test_training_refuses_a_broken_recording_by_name(tmp_path: Path, pump: Path,
 
 def test_scoring_goes_on_after_broken_recordings(tmp_path: Path, run: Path) -> None:
     folder, out = tmp_path / "clips", tmp_path / "scores"
-    write(folder / "good_1.wav", seed=1)
+    write(folder / "good_1.wav", seed=91)
     broken = {write_broken(folder / f"broken_{kind}.wav", kind) for kind in BROKEN}
-    write(folder / "good_2.wav", seed=2)
+    write(folder / "good_2.wav", seed=92)
     result = soundness("score", run, folder, "--out", out)
     assert result.exit_code == 1
     rows = (out / "anomaly_score_pump_section_00_test.csv").read_text().splitlines()

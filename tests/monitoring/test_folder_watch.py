@@ -402,7 +402,7 @@ LITTLE_ROOM = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (600, 
 def test_a_full_disk_ends_a_watch_with_one_line_and_the_same_command_goes_on(calibrated, folder, tmp_path):
     save_detector(replace(calibrated[0], alarm_rule=rule()), tmp_path / "d.soundness")
     for index in range(8):
-        record(folder / f"{index}.wav", index)
+        record(folder / f"{index}.wav", 500 + index)
     arguments = ["watch", str(folder), "--detector", str(tmp_path / "d.soundness"), "--once", "--poll", "0.01"]
     done = [
         subprocess.run(

@@ -47,6 +47,7 @@ from soundness.training.screening import ScreenedClips, check_kept, check_screen
 from soundness.training.separation import decide_separation, read_separator
 from soundness.training.short_clips import has_short_clips, shortened_vectors
 from soundness.training.summary import summarize, training_notes
+from soundness.training.time_order import calibrated_in_order
 
 if TYPE_CHECKING:  # loads PyTorch
     from soundness.representations.network_cache import NetworkCache
@@ -361,7 +362,9 @@ class _Run:
         self, fitted: Fitted, scorer: Scorer, screened: ScreenedClips, *, vectors: TrainingVectors
     ) -> Calibration:
         if self.settings.calibration == "left-out":
-            return left_out_calibration(screened.clips, scorer.left_out_scores(), vectors.clip_domains, self.settings)
+            scores, domains = scorer.left_out_scores(), vectors.clip_domains
+            calibration = left_out_calibration(screened.clips, scores, domains, self.settings)
+            return calibrated_in_order(screened.clips, vectors, calibration, self.settings)
         return held_out_calibration(screened.held_out, fitted.representation, scorer)
 
 

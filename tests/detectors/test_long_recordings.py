@@ -221,3 +221,37 @@ def test_a_judge_without_lengths_or_calibration_has_one_threshold():
     strict = dataclasses.replace(judge, calibration=calibration, lengths=lengths)
     assert strict.judge(parts).threshold >= 1.0
     assert strict.judge([dataclasses.replace(parts[0], seconds=3.0)]).verdict == "cannot tell"
+
+
+def test_neighbours_in_a_long_training_recording_are_left_out_together(tmp_path):
+    write(tmp_path / "long" / "normal" / "day.wav", np.concatenate([machine(4, 3_000 + seed) for seed in range(16)]))
+    for name, dependence in (("alone", "ignore"), ("together", "find")):
+        settings = soundness.load_settings(
+            overrides=[*OVERRIDES, "audio.clip_seconds=4", f"dependence={dependence}", "screening=keep"]
+        )
+        soundness.train(tmp_path / "long", tmp_path / name, system=settings)
+    alone, together = (load_detector(tmp_path / name / "long.soundness") for name in ("alone", "together"))
+    assert (alone.calibration.n_clips, together.calibration.n_clips) == ({"": 16}, {"": 16})
+    assert together.calibration.scores[""].mean() > alone.calibration.scores[""].mean()  # two neighbours fewer
+
+
+def test_a_long_normal_recording_calibrates_as_its_clips_do(detector, tmp_path):
+    day = np.concatenate([machine(4, 10_000 + seed) for seed in range(12)])
+    fresh = soundness.calibrate(detector, [write(tmp_path / "day.wav", day)])
+    assert fresh.calibration.n_clips == {"": 12}
+    assert sorted(fresh.lengths.short) == [1.0, 2.0]
+    assert fresh.lengths.short[1.0].n_clips == {"": 12}
+    assert fresh.score_recording(write(tmp_path / "short.wav", machine(1.5, 11_000))).verdict == "normal"
+
+
+def test_a_long_recording_of_a_new_condition_is_enrolled_clip_by_clip(detector, tmp_path):
+    day = np.concatenate([1.5 * machine(4, 12_000 + seed) for seed in range(6)])
+    found = soundness.enroll(detector, [write(tmp_path / "day.wav", day)], condition="fast", force=True)
+    assert len(found.clips) == 6
+    assert found.detector.normal_clips.names[-1].endswith("day.wav @ 00:20")
+    assert found.detector.score_recording(write(tmp_path / "short.wav", machine(1.5, 0))).verdict == "cannot tell"
+
+
+def test_drift_is_measured_on_the_clips_of_a_long_recording(detector, tmp_path):
+    day = np.concatenate([machine(4, 13_000 + seed) for seed in range(8)])
+    assert soundness.drift(detector, [write(tmp_path / "day.wav", day)]).n_clips == 8

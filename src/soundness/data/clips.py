@@ -3,12 +3,14 @@
 import csv
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from soundness.audio.formats import KNOWN_SUFFIXES
+from soundness.audio.windows import is_long, n_consecutive
 from soundness.data.csv_tables import read_rows
 from soundness.errors import DataError
 from soundness.plain_text import printable
@@ -23,10 +25,12 @@ __all__ = [
     "Part",
     "Split",
     "SupplementalKind",
+    "by_recording",
     "clip_key",
     "clip_keys",
     "clock",
     "condition_of",
+    "cut_clip",
     "describe_clip",
     "known_keys",
     "parse_name",
@@ -75,6 +79,29 @@ def clock(seconds: float) -> str:
     whole, _, digits = f"{rest:05.2f}".partition(".")
     shown = f"{minutes:02d}:{whole}" + (f".{digits.rstrip('0')}" if digits.strip("0") else "")
     return f"{hours}:{shown}" if hours else shown
+
+
+def cut_clip(clip: "Clip", *, seconds: float, clip_seconds: float) -> "list[Clip]":
+    """Clips, one after the other, of a recording that is more than 1.5 of them long; else the clip alone.
+
+    Parameters
+    ----------
+    clip
+        The recording.
+    seconds
+        Its length.
+    clip_seconds
+        Length of a clip.
+    """
+    if clip.part is not None or not is_long(seconds, clip_seconds):
+        return [clip]
+    starts = (index * clip_seconds for index in range(n_consecutive(seconds, clip_seconds)))
+    return [replace(clip, part=Part(start_seconds=start, seconds=clip_seconds)) for start in starts]
+
+
+def by_recording(clips: "Sequence[Clip]") -> "list[list[Clip]]":
+    """Clips by their recording, the parts of one together, in their order."""
+    return [list(own) for _, own in groupby(clips, key=lambda clip: (clip.path, clip.part is None))]
 
 
 _PART_OF_NAME = re.compile(r" @ (?:(\d+):)?(\d\d):(\d\d(?:\.\d+)?)$")

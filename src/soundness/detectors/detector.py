@@ -1,6 +1,6 @@
 """A detector: everything between a waveform and its anomaly score, in one object that is ready to use."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -333,13 +333,20 @@ class Detector:
             return NOT_CALIBRATED
         return None if self.calibration.is_valid else self.calibration.notes[0]
 
-    def calibrated(self, calibration: Calibration) -> Self:
+    def calibrated(self, calibration: Calibration, *, short: Mapping[float, Calibration] | None = None) -> Self:
         """The same detector with another calibration, its threshold, and no alarm rule.
 
         A rule keeps to its rate only with the calibration that it was made from.
+
+        Parameters
+        ----------
+        calibration
+            Calibration of whole clips.
+        short
+            Calibration of clips of each shorter length in seconds; ``None`` without, so that nobody can tell.
         """
         threshold = Threshold.from_scores(calibration.scores, false_alarm_rate=self.settings.false_alarm_rate)
-        lengths = None if self.lengths is None else replace(self.lengths, short={})
+        lengths = None if self.lengths is None else replace(self.lengths, short=short or {})
         return replace(self, calibration=calibration, threshold=threshold, alarm_rule=None, lengths=lengths)
 
     def required_rule(self) -> AlarmRule:

@@ -14,8 +14,9 @@ from soundness.audio.log_mel import Spectrograms
 from soundness.audio.log_mel_cache import CachedLogMel, LogMelCache
 from soundness.audio.reading import pick_channel, read_waveform
 from soundness.audio.windows import ClipLength, Window, is_long, read_windows
+from soundness.data.clips import Clip
 from soundness.detectors.front_end import FrontEnd, Source, pair
-from soundness.errors import audio_errors_at
+from soundness.errors import UnreadableError, audio_errors_at
 from soundness.settings.system import SystemSettings
 
 __all__ = ["Completion", "RecordingLogMels", "RecordingReader", "read_recording", "read_window"]
@@ -163,6 +164,24 @@ class RecordingReader:
                     cache.put(path, self.front_end.settings, kept, separator=self._cache_key(source))
         log_mels = {source: kept for source, kept in found.items() if kept is not None}
         return self._completed(path, _log_mels(log_mels, separation_seconds=seconds))
+
+    def read_clips(self, clips: Sequence[Clip]) -> list[RecordingLogMels]:
+        """Read the clips of one recording, see `soundness.data.clips.by_recording`.
+
+        Raises
+        ------
+        AudioError
+            If it cannot be used, or is shorter than its header says.
+        """
+        path, part = clips[0].path, clips[0].part
+        if part is None:
+            return [self.read(clip.path) for clip in clips]
+        wanted = {round(clip.part.start_seconds / part.seconds) for clip in clips if clip.part is not None}
+        windows = self.windows(path, clip_seconds=part.seconds, is_overlapping=False)
+        found = [window for index, window in enumerate(windows) if index in wanted]
+        if len(found) < len(clips):
+            raise UnreadableError(f"{len(found)} clips of {part.seconds:g} s; its header says more", path=path)
+        return found
 
     def windows(
         self, path: Path, *, clip_seconds: float, is_overlapping: bool = True, max_seconds: float | None = None

@@ -1,6 +1,6 @@
 """Recordings that a detector was not trained on, read and scored to calibrate, extend or check it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 
@@ -9,14 +9,16 @@ from numpy.typing import NDArray
 
 from soundness.aliases import CountProgress
 from soundness.audio.reading import AudioInfo, read_info
-from soundness.data.clips import Clip
+from soundness.audio.short_clips import at_length, place_of
+from soundness.data.clips import Clip, by_recording, cut_clip
 from soundness.detectors.detector import Detector
 from soundness.detectors.normal_clips import NormalClips, name_of
+from soundness.detectors.reader import RecordingLogMels
 from soundness.errors import AudioError, DataError
 from soundness.screening.dependence import find_dependence, groups_of
 from soundness.threads import map_recordings
 
-__all__ = ["IndependentClips", "NewClip", "concatenate_clips", "independent", "read_new_clips"]
+__all__ = ["IndependentClips", "NewClip", "concatenate_clips", "cut_clips", "independent", "read_new_clips"]
 
 _N_WORKERS = 2  # recordings in memory at once, each of which may last hours
 
@@ -37,6 +39,8 @@ class NewClip:
         Anomaly score.
     statistics
         Name and band statistics.
+    short_scores
+        Score of the clip cut to each of the detector's shorter lengths, shape ``(length,)``.
     """
 
     clip: Clip
@@ -44,12 +48,13 @@ class NewClip:
     vectors: NDArray[np.float64]
     score: float
     statistics: NormalClips
+    short_scores: NDArray[np.float64]
 
 
 def read_new_clips(
     detector: Detector, clips: Sequence[Clip], *, progress: CountProgress | None = None
 ) -> list[NewClip]:
-    """Read and score recordings, each of which must be usable and hold sound.
+    """Read and score recordings, each of which must be usable and hold sound; long ones are cut into clips.
 
     Raises
     ------
@@ -59,12 +64,31 @@ def read_new_clips(
     """
     if not clips:
         raise DataError("no recordings; expected normal ones")
-    found = []
-    for done, new in enumerate(map_recordings(partial(_read, detector), clips, n_workers=_N_WORKERS), start=1):
-        found.append(new)
+    clips = cut_clips(detector, clips)
+    places = {clip: place_of(index) for index, clip in enumerate(clips)}
+    found: list[NewClip] = []
+    read = map_recordings(partial(_read, detector, places), by_recording(clips), n_workers=_N_WORKERS)
+    for own in read:
+        found += own
         if progress is not None:
-            progress(done, len(clips))
+            progress(len(found), len(clips))
     return found
+
+
+def cut_clips(detector: Detector, clips: Sequence[Clip]) -> list[Clip]:
+    """Cut long recordings into clips of the length that the detector learned.
+
+    Raises
+    ------
+    AudioError
+        If the header of one cannot be read.
+    """
+    if detector.lengths is None:
+        return list(clips)
+    length = detector.lengths.clip_seconds
+    return [
+        part for clip in clips for part in cut_clip(clip, seconds=read_info(clip.path).seconds, clip_seconds=length)
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -156,10 +180,14 @@ def concatenate_clips(clips: Iterable[NewClip], *, domain: str) -> NormalClips:
     return replace(together, domain_names=(domain,))
 
 
-def _read(detector: Detector, clip: Clip) -> NewClip:
-    info = read_info(clip.path)
-    _check_channels(detector, clip, info)
-    recording = detector.reader.read(clip.path)
+def _read(detector: Detector, places: Mapping[Clip, float], clips: Sequence[Clip]) -> list[NewClip]:
+    info = read_info(clips[0].path)
+    _check_channels(detector, clips[0], info)
+    found = zip(clips, detector.reader.read_clips(clips), strict=True)
+    return [_new_clip(detector, clip, info, recording, place=places[clip]) for clip, recording in found]
+
+
+def _new_clip(detector: Detector, clip: Clip, info: AudioInfo, recording: RecordingLogMels, *, place: float) -> NewClip:
     if not recording.has_sound:
         raise AudioError("digital silence; expected the sound of a machine", path=clip.path)
     spectrograms = recording.spectrograms
@@ -168,7 +196,11 @@ def _read(detector: Detector, clip: Clip) -> NewClip:
         [spectrograms.reference], names=[name_of(clip)], domains=[""], n_channels=[info.n_channels]
     )
     score = detector.scorer.score(vectors)
-    return NewClip(clip=clip, info=info, vectors=vectors, score=score, statistics=statistics)
+    lengths = () if detector.lengths is None else detector.lengths.short_seconds
+    short = [detector.score_spectrograms(at_length(spectrograms, at, detector.settings, place=place)) for at in lengths]
+    return NewClip(
+        clip=clip, info=info, vectors=vectors, score=score, statistics=statistics, short_scores=np.array(short)
+    )
 
 
 def _check_channels(detector: Detector, clip: Clip, info: AudioInfo) -> None:

@@ -12,7 +12,7 @@ from soundness.data.datasets import Paths, list_clips
 from soundness.detectors.detector import Detector
 from soundness.detectors.saving import new_detector_file, one_detector
 from soundness.errors import DataError
-from soundness.monitoring.new_clips import IndependentClips, independent, read_new_clips
+from soundness.monitoring.new_clips import IndependentClips, cut_clips, independent, read_new_clips
 from soundness.scoring.calibration import Calibration, Origin
 from soundness.screening.dependence import independent_scores
 
@@ -59,7 +59,8 @@ def calibrate(
         or the file exists already or cannot be written.
     """
     with new_detector_file(out, overwrite=overwrite) as save:
-        detector, listed = one_detector(detector), list_clips(clips)
+        detector = one_detector(detector)
+        listed = cut_clips(detector, list_clips(clips))
         _check(listed, domain)
         fresh = independent(detector, read_new_clips(detector, listed, progress=progress), group_by=group_by)
         new = _scores_by_domain(fresh, domain)
@@ -68,15 +69,33 @@ def calibrate(
         origin: Origin = "fresh" if detector.calibration is None or not kept else detector.calibration.origin
         calibration = Calibration.from_scores({**kept, **new}, origin=origin)
         notes = (*calibration.notes, *fresh.notes, *_notes(listed, before.keys(), kept.keys(), new.keys()))
-        calibrated = detector.calibrated(replace(calibration, notes=notes))
+        short = _short_calibrations(detector, fresh, domain, origin=origin)
+        calibrated = detector.calibrated(replace(calibration, notes=notes), short=short)
         save(calibrated)
         return calibrated
 
 
-def _scores_by_domain(fresh: IndependentClips, domain: str | None) -> dict[str, Array]:
-    """Scores of new clips by domain, of as many independent clips as they are worth."""
+def _short_calibrations(
+    detector: Detector, fresh: IndependentClips, domain: str | None, *, origin: Origin
+) -> dict[float, Calibration]:
+    """Calibration by the new clips cut to each shorter length, with that of the domains that keep theirs."""
+    found: dict[float, Calibration] = {}
+    lengths = detector.lengths
+    for index, seconds in enumerate(() if lengths is None else lengths.short_seconds):
+        assert lengths is not None
+        scores = _scores_by_domain(fresh, domain, short=index)
+        if domain is not None and detector.calibration is not None and set(detector.calibration.scores) - {domain}:
+            if seconds not in lengths.short:
+                continue
+            scores = {**lengths.short[seconds].scores, **scores}
+        found[seconds] = Calibration.from_scores(scores, origin=origin)
+    return found
+
+
+def _scores_by_domain(fresh: IndependentClips, domain: str | None, *, short: int | None = None) -> dict[str, Array]:
+    """Scores of new clips by domain, whole or at a shorter length, of as many independent clips as they are worth."""
     names = np.array([(each.clip.domain or "") if domain is None else domain for each in fresh.clips])
-    scores = np.array([each.score for each in fresh.clips])
+    scores = np.array([each.score if short is None else each.short_scores[short] for each in fresh.clips])
     found = {str(name): independent_scores(scores[names == name], fresh.counts[names == name]) for name in set(names)}
     for name, values in found.items():
         if len(values) < _FEWEST_CLIPS:

@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from soundness.aliases import Array
 from soundness.audio.log_mel import Spectrograms
 from soundness.audio.reading import read_info
-from soundness.data.clips import Clip, condition_of
+from soundness.data.clips import Clip, by_recording, condition_of
 from soundness.data.datasets import FEWEST_TRAINING_CLIPS, Machine
 from soundness.detectors.normal_clips import NormalClips, name_of
 from soundness.detectors.reader import RecordingLogMels, RecordingReader
@@ -20,7 +19,6 @@ from soundness.representations.protocol import Fitted, MachineSpectrograms, Repr
 from soundness.scoring.protocol import ANY_DOMAIN, TrainingVectors
 from soundness.settings.system import SystemSettings
 from soundness.threads import map_recordings
-from soundness.training.cutting import read_clips, recordings
 from soundness.training.form import silence_text
 from soundness.training.summary import domain_names
 
@@ -83,7 +81,7 @@ def read_machine(machine: Machine, reader: RecordingReader, *, advance: Callable
     started = time.perf_counter()
     settings = reader.front_end.settings
     results = []
-    for found in map_recordings(partial(read_clips, reader), recordings(machine.train)):
+    for found in map_recordings(reader.read_clips, by_recording(machine.train)):
         for result in found:
             results.append(result)
             advance()

@@ -1,9 +1,13 @@
 """Training clips that are not independent: copies are taken out, and what shares sound is left out together."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
+from soundness.data.clips import Clip
 from soundness.data.datasets import FEWEST_TRAINING_CLIPS
 from soundness.errors import DataError
 from soundness.representations.protocol import MachineSpectrograms
@@ -51,7 +55,7 @@ def independent_clips(clips: MachineSpectrograms, settings: SystemSettings) -> M
         )
     kept = clips.subset(found.kept.tolist())
     common = found.common[np.ix_(found.kept, found.kept)]
-    dependent = common > 0.0
+    dependent = (common > 0.0) | _neighbours(kept.clips)
     if (dependent == np.eye(len(dependent), dtype=np.bool_)).all():
         return replace(kept, notes=(*kept.notes, *notes))
     domains = domain_names(kept)
@@ -62,3 +66,12 @@ def independent_clips(clips: MachineSpectrograms, settings: SystemSettings) -> M
             "may be too small; soundness calibrate with recordings of another day makes right ones"
         )
     return replace(kept, notes=(*kept.notes, *notes), dependent=within, counts=1.0 / common.sum(axis=1))
+
+
+def _neighbours(clips: Sequence[Clip]) -> NDArray[np.bool_]:
+    """True where two clips are parts of one recording, one after the other, shape ``(clip, clip)``."""
+    found = np.eye(len(clips), dtype=np.bool_)
+    for index, (before, after) in enumerate(pairwise(clips)):
+        is_next = before.part is not None and after.part is not None and before.path == after.path
+        found[index, index + 1] = found[index + 1, index] = is_next
+    return found

@@ -5,11 +5,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export MPLBACKEND = Agg
 
-.PHONY: help demo test check install clean
+.PHONY: help demo test check wheel install clean
 
 help:
 	@echo "make demo   install, then make sounds, train, score, evaluate and draw (in demo/)"
 	@echo "make test   install, then run every test"
+	@echo "make wheel  build dist/soundness-*.whl, to install elsewhere"
 	@echo "make check  install, then check style, types and imports"
 
 demo: install
@@ -24,6 +25,10 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+wheel:
+	$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	rm -rf build
+
 install: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -33,4 +38,4 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo out
+	rm -rf $(VENV) demo dist out

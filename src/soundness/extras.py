@@ -1,46 +1,92 @@
-"""Optional extras: their packages, and the error where one is not installed."""
+"""Optional packages: what each feature needs, and the error where one is not installed."""
 
+import re
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, requires
 from importlib.util import find_spec
 
 from soundness.errors import MissingExtraError
 
-__all__ = ["check_extra", "missing_extra"]
+__all__ = ["check_extra", "install_command", "missing_extra"]
 
+_DETECTORS = ("safetensors",)
+_PAGES = ("jinja2", "PIL", *_DETECTORS)
 _PACKAGES = {
-    "train": ("torch", "safetensors", "pytorch_lightning", "matplotlib", "yaml", "jinja2", "sklearn", "PIL"),
+    "detectors": _DETECTORS,
+    "pages": _PAGES,
+    "train": ("torch", "pytorch_lightning", "matplotlib", "yaml", "sklearn", *_PAGES),
     "export": ("onnx", "onnxruntime"),
     "runtime": ("onnxruntime",),
     "media": ("av",),
 }
+"""Import names by feature; those of ``detectors``, ``pages`` and ``runtime`` are the extra ``runtime`` together."""
+
+_DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "pytorch_lightning": "pytorch-lightning",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
 
 
 def check_extra(extra: str = "train") -> None:
-    """Make sure that an extra is installed.
+    """Make sure that the packages of a feature are installed.
 
     Parameters
     ----------
     extra
-        ``train``, ``export``, ``runtime`` or ``media``.
+        ``detectors`` (their files), ``pages``, ``train``, ``export``, ``runtime`` or ``media``.
 
     Raises
     ------
     MissingExtraError
-        If one of its packages is not; the message says how to install it.
+        If one is not; the message says how to install all that are not.
     """
-    for package in _PACKAGES[extra]:
-        try:
-            found = find_spec(package)
-        except ValueError:  # a module that was put aside, and has no spec
-            found = None
-        if found is None:
-            raise _error(package, extra)
+    missing = [package for package in _PACKAGES[extra] if not _is_installed(package)]
+    if missing:
+        raise _error(missing)
+
+
+def install_command(extra: str) -> str:
+    """Command that installs the packages of a feature, on every system as it stands."""
+    return _command(_PACKAGES[extra])
 
 
 def missing_extra(error: ModuleNotFoundError) -> Exception:
-    """Error that names the extra to install, if a module of one was not found; else the error itself."""
+    """Error that says what to install, if a module of an optional package was not found; else the error itself."""
     package = (error.name or "").partition(".")[0]
-    return next((_error(package, extra) for extra, packages in _PACKAGES.items() if package in packages), error)
+    feature = next((packages for packages in _PACKAGES.values() if package in packages), None)
+    if feature is None:
+        return error
+    return _error([one for one in feature if one == package or not _is_installed(one)])
 
 
-def _error(package: str, extra: str) -> MissingExtraError:
-    return MissingExtraError(f"this needs the package {package}: pip install 'soundness[{extra}]'")
+def _is_installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ValueError:  # a module that was put aside, and has no spec
+        return False
+
+
+def _error(packages: Sequence[str]) -> MissingExtraError:
+    names = ", ".join(_distribution(package) for package in packages)
+    return MissingExtraError(f"this needs {names}, not installed here: {_command(packages)}")
+
+
+def _command(packages: Sequence[str]) -> str:
+    known = _requirements()
+    wanted = (f'"{known.get(name, name)}"' for name in map(_distribution, packages))
+    return f"python -m pip install {' '.join(wanted)}"
+
+
+def _distribution(package: str) -> str:
+    return _DISTRIBUTIONS.get(package, package)
+
+
+def _requirements() -> dict[str, str]:
+    """Requirements of all extras, such as ``torch>=2.6``, by name of the distribution."""
+    try:
+        lines = [line.partition(";")[0].strip() for line in requires("soundness") or ()]
+    except PackageNotFoundError:  # run from its source
+        return {}
+    return {re.split(r"[^A-Za-z0-9._-]", line)[0].lower(): line for line in lines}

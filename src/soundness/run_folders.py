@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -113,7 +113,11 @@ def _remove(folder: Path, file: Path, *, kind: str, existing: Existing, parts: C
 
 def package_versions() -> dict[str, str]:
     """Versions of Python and packages that results depend on, by name."""
-    return {"python": platform.python_version(), **{name: version(name) for name in ("soundness", "torch", "numpy")}}
+    found = {"python": platform.python_version()}
+    for name in ("soundness", "torch", "numpy"):
+        with suppress(PackageNotFoundError):  # PyTorch is optional
+            found[name] = version(name)
+    return found
 
 
 def read_identity(file: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from soundness.audio.formats import AUDIO_SUFFIXES, KNOWN_SUFFIXES, MEDIA_SUFFIXES, UNREAD_SUFFIXES, unread_recordings
+from soundness.extras import install_command
 
 WITHOUT_PYAV = """
 import sys
@@ -31,7 +32,7 @@ def test_recordings_that_cannot_be_read_are_counted_by_suffix_and_the_extra_is_n
     assert done.stderr == ""
     assert done.stdout.splitlines() == [
         "3 files look like recordings that cannot be read here (2 .m4a, 1 .wma); "
-        "pip install 'soundness[media]' reads them",
-        "1 file looks like a recording that cannot be read here (1 .aac); pip install 'soundness[media]' reads them",
+        f"to read them: {install_command('media')}",
+        f"1 file looks like a recording that cannot be read here (1 .aac); to read them: {install_command('media')}",
     ]
     assert unread_recordings([Path("a.wav"), Path("notes.txt")]) == ""

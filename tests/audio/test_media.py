@@ -11,6 +11,7 @@ import soundfile
 
 from soundness.audio.reading import read_blocks, read_info, read_waveform
 from soundness.errors import AudioError, UnreadableError
+from soundness.extras import install_command
 
 RATE = 16_000
 SINE = (0.3 * np.sin(2 * np.pi * 440 * np.arange(3 * RATE) / RATE)).astype(np.float32)
@@ -124,7 +125,7 @@ def test_without_pyav_a_file_that_needs_it_says_so_and_others_are_read(tmp_path:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout.splitlines() == [
         "3.0",
-        "a.m4a: read through PyAV, which is not installed: pip install 'soundness[media]'",
+        f"a.m4a: read through PyAV, which is not installed: {install_command('media')}",
     ]
 
 

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from soundness.detectors.bulk_scoring import score
+from soundness.detectors.bulk_scoring import load_any, score
 from soundness.detectors.exported import load_exports
 from soundness.detectors.saving import save_detector
 from soundness.errors import AudioError, BundleError, SettingsError
 from soundness.evaluation.score_files import read_scores
+from soundness.monitoring.folder_watch import watch
+from soundness.reports.explanation import explain
 
 
 def test_clips_of_one_length_can_be_scored_together(exported):
@@ -43,7 +45,7 @@ def test_recordings_are_scored_where_there_is_no_torch(exported, fan, tmp_path):
     code = (
         "import sys; sys.modules.update(dict.fromkeys(['torch', 'onnx', 'safetensors', 'matplotlib']));"
         "import soundness;"
-        f"print(soundness.score({str(exported)!r}, [{str(fan)!r}], {str(tmp_path / 'out')!r}, runtime='onnx').n_scored)"
+        f"print(soundness.score({str(exported)!r}, [{str(fan)!r}], {str(tmp_path / 'out')!r}).n_scored)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "8"
@@ -113,3 +115,19 @@ def test_arrays_are_scored_as_by_the_detector_whatever_their_type_and_shape(dete
             each.score(sound * 1j)
         with pytest.raises(AudioError, match="recorded at 4000 Hz"):
             each.score(sound, sample_rate=4_000)
+
+
+def test_exports_are_recognised_and_other_commands_say_what_they_need(exported, fan, tmp_path):
+    graph = next(exported.glob("*.onnx"))
+    for path in (exported, graph, graph.with_suffix(".json")):
+        assert set(load_any(path)) == {"fan"}
+    with pytest.raises(SettingsError, match="expected auto, torch or onnx"):
+        load_any(exported, "tensorflow")
+    for path in (exported, graph):
+        with pytest.raises(BundleError, match="is an export, which score and watch take"):
+            explain(path, next((fan / "test").iterdir()), tmp_path / "why")
+
+
+def test_a_folder_is_watched_by_an_export(exported, fan, tmp_path):
+    counts = watch(fan / "test", detector=exported, log=tmp_path / "log.csv", once=True, poll_seconds=0.05)
+    assert (counts.n_scored, counts.n_failed) == (8, 0)

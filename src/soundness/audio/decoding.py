@@ -17,6 +17,7 @@ from soundness.audio.containers.views import FileView, SoundView
 from soundness.audio.formats import MEDIA_SUFFIXES
 from soundness.audio.media import MediaFile, has_pyav
 from soundness.errors import AudioError, UnreadableError
+from soundness.extras import install_command
 from soundness.regular_files import NotAFileError, open_regular
 
 __all__ = ["AudioInfo", "Recording", "opened"]
@@ -190,7 +191,7 @@ def _decoder(raw: BinaryIO, view: SoundView, suffix: str, stack: ExitStack) -> D
                 file = stack.enter_context(os.fdopen(raw.fileno(), "rb", closefd=False))
             return _media(file, suffix, error)
         if suffix in MEDIA_SUFFIXES:
-            raise AudioError("read through PyAV, which is not installed: pip install 'soundness[media]'") from error
+            raise AudioError(f"read through PyAV, which is not installed: {install_command('media')}") from error
         raise UnreadableError(_NOT_AUDIO) from error
 
 

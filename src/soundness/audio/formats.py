@@ -7,6 +7,8 @@ from pathlib import Path
 
 import soundfile  # type: ignore[import-untyped]  # it ships no types
 
+from soundness.extras import install_command
+
 __all__ = [
     "AUDIO_SUFFIXES",
     "KNOWN_SUFFIXES",
@@ -74,5 +76,5 @@ def unread_recordings(paths: Iterable[Path]) -> str:
     n_files = counts.total()
     files = "1 file looks like a recording" if n_files == 1 else f"{n_files:,} files look like recordings"
     listed = ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(counts.items()))
-    remedy = "pip install 'soundness[media]' reads them" if counts.keys() <= MEDIA_SUFFIXES else "convert them to WAV"
+    remedy = f"to read them: {install_command('media')}" if counts.keys() <= MEDIA_SUFFIXES else "convert them to WAV"
     return f"{files} that cannot be read here ({listed}); {remedy}"

@@ -115,9 +115,9 @@ def score(
         ),
     ] = False,
     runtime: Annotated[
-        Literal["torch", "onnx"],
-        typer.Option(help="PyTorch; or onnxruntime, for a detector that soundness export wrote."),
-    ] = "torch",
+        Literal["auto", "torch", "onnx"],
+        typer.Option(help="torch for detectors as they are trained, onnx for exported ones, auto for what is there."),
+    ] = "auto",
     pattern: Pattern = None,
     since: Since = None,
     overwrite: Overwrite = False,
@@ -218,5 +218,5 @@ def export(
             f"{each.graph}: {each.n_bytes / 1e6:.1f} MB; agrees on {each.n_sounds} sounds and {each.n_clips} "
             f"recordings, scores within {each.largest_difference:.1g}"
         )
-    say(f"next: soundness score {out} CLIPS --runtime onnx --out SCORES")
+    say(f"next: soundness score {out} CLIPS --out SCORES")
     return 0

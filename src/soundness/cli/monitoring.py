@@ -99,7 +99,9 @@ def alarms(
 def watch(
     folder: Annotated[Path, typer.Argument(help="Folder in or below which recordings appear.", show_default=False)],
     *,
-    detector: Annotated[Path, typer.Option(help="A detector (.soundness) with an alarm rule, or a run's folder.")],
+    detector: Annotated[
+        Path, typer.Option(help="A detector with an alarm rule (.soundness, or an export), or a run's folder.")
+    ],
     log: Annotated[
         Path | None, typer.Option(help="Log file that ends in .csv or .sqlite.", show_default="alarms.csv in FOLDER")
     ] = None,

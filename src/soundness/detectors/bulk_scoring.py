@@ -13,7 +13,7 @@ from soundness.data.clips import Clip
 from soundness.data.datasets import Paths, find_clips
 from soundness.data.finding import order_note
 from soundness.detectors.assignment import Assigned, assign
-from soundness.detectors.exported import load_exports
+from soundness.detectors.exported import ABOUT_SUFFIX, GRAPH_SUFFIX, load_exports
 from soundness.detectors.protocol import AnyDetector, RecordingScore
 from soundness.detectors.score_table import (
     SCORE_TABLE_FILE,
@@ -29,15 +29,20 @@ from soundness.errors import AudioError, OutputError, SettingsError
 from soundness.evaluation.score_files import FAILED_FILE, ClipScore, ScoreWriter
 from soundness.run_folders import locked_folder
 from soundness.scoring.alarms import AlarmWindow
+from soundness.sealed_files import SUFFIX
 from soundness.tables import notes_by_machine
 from soundness.threads import map_recordings
 
 if TYPE_CHECKING:  # loads PyTorch
     from soundness.detectors.detector import Detector
 
-__all__ = ["ScoredClip", "ScoringReport", "score", "score_clip", "scored"]
+__all__ = ["Runtime", "ScoredClip", "ScoringReport", "load_any", "score", "score_clip", "scored"]
 
 _FIGURES = re.compile(r"\d[\d.,]*")
+
+
+Runtime = Literal["auto", "torch", "onnx"]
+"""Kind of detectors: as they are trained, as they are exported, or what is there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +160,7 @@ def score(
     *,
     overwrite: bool = False,
     has_alarms: bool = False,
-    runtime: Literal["torch", "onnx"] = "torch",
+    runtime: Runtime = "auto",
     n_workers: int | None = None,
     progress: CountProgress | None = None,
 ) -> ScoringReport:
@@ -168,7 +173,7 @@ def score(
     Parameters
     ----------
     detector
-        A detector's file, or a run's folder; with the runtime ``onnx`` an exported one, or a folder of them; or
+        A detector's file, or a run's folder; an exported one, or a folder of them; or
         detectors by machine type. One detector alone scores all recordings.
     clips
         Recordings, folders of them, or data sets, of which the test clips are scored.
@@ -179,7 +184,7 @@ def score(
     has_alarms
         Apply each detector's alarm rule to its recordings, in their order.
     runtime
-        PyTorch, or onnxruntime, which needs no extra but ``runtime``, to load detectors with.
+        Kind of the detectors: ``torch`` for files of training, ``onnx`` for exports, ``auto`` for what is there.
     n_workers
         Threads; the number of cores if ``None``. It has no influence on the scores.
     progress
@@ -191,7 +196,7 @@ def score(
         If there is nothing to score, no detector or alarm rule for it, or if ``out`` holds scores already or cannot be
         written.
     """
-    detectors = detector if isinstance(detector, Mapping) else _load(detector, runtime)
+    detectors = detector if isinstance(detector, Mapping) else load_any(detector, runtime)
     listing = find_clips(clips)
     assigned, notes = assign(listing.clips, detectors)
     notes += [str(problem) for problem in listing.problems]
@@ -246,14 +251,28 @@ def _add(result: ScoredClip, files: "_ScoreFiles | None", windows: "_Windows | N
         report.alarms.append(path)
 
 
-def _load(detector: PathLike, runtime: str) -> Mapping[str, AnyDetector]:
-    if runtime == "onnx":
+def load_any(detector: PathLike, runtime: Runtime = "auto") -> Mapping[str, AnyDetector]:
+    """Read detectors, trained or exported, of one file or of a folder, by machine type; see `score`.
+
+    Raises
+    ------
+    SoundnessError
+        If there is none, or one cannot be read.
+    """
+    if runtime not in ("auto", "torch", "onnx"):
+        raise SettingsError(f"runtime: {runtime!r}; expected auto, torch or onnx")
+    if runtime == "onnx" or (runtime == "auto" and _is_export(Path(detector))):
         return load_exports(detector)
-    if runtime != "torch":
-        raise SettingsError(f"runtime: {runtime!r}; expected torch or onnx")
-    from soundness.detectors.saving import load  # needs the extra `train`
+    from soundness.detectors.saving import load  # needs safetensors
 
     return load(detector)
+
+
+def _is_export(path: Path) -> bool:
+    """True for an export's file, and for a folder that holds exports and no trained detectors."""
+    if path.is_dir():
+        return any(path.glob(f"*{GRAPH_SUFFIX}")) and not any(path.glob(f"*{SUFFIX}"))
+    return path.suffix.lower() in (GRAPH_SUFFIX, ABOUT_SUFFIX)
 
 
 class _Windows:

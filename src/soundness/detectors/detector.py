@@ -327,6 +327,11 @@ class Detector:
         return None if self.calibration is None else self.calibration.p_value(anomaly_score)
 
     @property
+    def shortest_seconds(self) -> float:
+        """Length of the shortest recording that can be scored."""
+        return self.settings.log_mel.n_fft / self.settings.audio.sample_rate
+
+    @property
     def calibration_note(self) -> str | None:
         """Reason why p-values are missing or cannot be relied on; ``None`` if there is none."""
         if self.calibration is None:

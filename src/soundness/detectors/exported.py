@@ -195,6 +195,16 @@ class ExportedDetector:
         return float(self.about["threshold"]["value"])
 
     @property
+    def alarm_rule(self) -> AlarmRule | None:
+        """Alarm rule that the detector was exported with; ``None`` without one."""
+        return None if self.about["alarm_rule"] is None else AlarmRule(**self.about["alarm_rule"])
+
+    @property
+    def shortest_seconds(self) -> float:
+        """Length of the shortest recording that can be scored."""
+        return float(self.about["min_samples"] / self.about["sample_rate"])
+
+    @property
     def calibration_note(self) -> str | None:
         """Reason why p-values are missing or cannot be relied on; ``None`` if there is none."""
         calibration = self.about["calibration"]
@@ -210,12 +220,13 @@ class ExportedDetector:
         SettingsError
             If it was exported without one.
         """
-        if self.about["alarm_rule"] is None:
+        rule = self.alarm_rule
+        if rule is None:
             raise SettingsError(
                 f"the detector of {self.machine_type} was exported without an alarm rule; soundness alarms makes one, "
                 f"and soundness export takes it along"
             )
-        return AlarmRule(**self.about["alarm_rule"])
+        return rule
 
     def score_recording(self, path: PathLike, *, max_seconds: float | None = None) -> RecordingScore:
         """Score a recording; see `soundness.detectors.protocol.AnyDetector`."""

@@ -274,6 +274,14 @@ class AnyDetector(Protocol):
         """Machine that the detector was trained for."""
 
     @property
+    def alarm_rule(self) -> AlarmRule | None:
+        """Rule by which its scores raise alarms; ``None`` without one."""
+
+    @property
+    def shortest_seconds(self) -> float:
+        """Length of the shortest recording that it can score."""
+
+    @property
     def calibration_note(self) -> str | None:
         """Reason why p-values are missing or cannot be relied on; ``None`` if there is none."""
 

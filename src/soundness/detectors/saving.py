@@ -21,7 +21,7 @@ from soundness.detectors.detector import Detector, TrainingSummary
 from soundness.detectors.form import RecordingForm
 from soundness.detectors.normal_clips import NormalClips
 from soundness.errors import BundleError, DataError, OutputError, SettingsError
-from soundness.extras import check_extra
+from soundness.extras import check_extra, missing_extra
 from soundness.plugins import check_allowed
 from soundness.representations.protocol import find_representation
 from soundness.run_folders import locked_file
@@ -179,18 +179,26 @@ def load(detector: PathLike) -> dict[str, Detector]:
     BundleError
         If there is no detector there, or one of them cannot be read.
     MissingExtraError
-        If the extra ``train`` is not installed.
+        If packages that they need are not installed: safetensors, and PyTorch for one with a network or separator.
     """
-    check_extra("train")
+    check_extra("detectors")
     path = Path(detector)
     if not path.exists():
         raise BundleError(f"{path}: no such file or folder; expected a detector ({SUFFIX}) or a run folder")
     files = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
+    if path.suffix == ".onnx" or (not files and any(path.glob("*.onnx"))):
+        raise BundleError(
+            f"{path}: is an export, which score and watch take; this needs the detector's own file ({SUFFIX}), which "
+            f"runs without PyTorch, too"
+        )
     if not files:
         raise BundleError(f"{path}: holds no detector; expected files that end in {SUFFIX}")
     detectors: dict[str, Detector] = {}
     for file in files:
-        found = load_detector(file)
+        try:
+            found = load_detector(file)
+        except ModuleNotFoundError as error:
+            raise missing_extra(error) from error
         if found.machine_type in detectors:
             raise BundleError(f"{file}: a second detector of {found.machine_type} in this folder")
         detectors[found.machine_type] = found

@@ -19,9 +19,8 @@ from soundness.audio.formats import AUDIO_SUFFIXES
 from soundness.audio.reading import read_info
 from soundness.data.finding import Selection, find_recordings, unread_problems
 from soundness.data.folder_names import machine_folder, path_key
-from soundness.detectors.detector import Detector
-from soundness.detectors.protocol import RecordingScore
-from soundness.detectors.saving import load
+from soundness.detectors.bulk_scoring import load_any
+from soundness.detectors.protocol import AnyDetector, RecordingScore
 from soundness.errors import AudioError, DataError, SettingsError, UnreadableError
 from soundness.monitoring.event_log import EventLog, LogRow, file_cell, open_log
 from soundness.monitoring.recording_files import (
@@ -85,7 +84,7 @@ class Watch:
     """
 
     folder: Path
-    detectors: Mapping[str, Detector]
+    detectors: Mapping[str, AnyDetector]
     log: EventLog
     longest_seconds: float
     settled_seconds: float = 0.0
@@ -171,7 +170,7 @@ class Watch:
         if stamp_of(path) in (stamp, None):  # else it was changed while it was read
             self._log_score(path, row, detector, score)
 
-    def _log_score(self, path: Path, row: LogRow, detector: Detector, found: RecordingScore) -> None:
+    def _log_score(self, path: Path, row: LogRow, detector: AnyDetector, found: RecordingScore) -> None:
         p_value, note = found.p_value, "; ".join(dict.fromkeys((*found.notes, *filter(None, [found.cannot_tell]))))
         is_anomalous = is_alarm = False
         window = self._window(row.machine, detector)
@@ -215,13 +214,13 @@ class Watch:
                 return f"the same recording as {name}, moved"
         return None
 
-    def _window(self, machine: str, detector: Detector) -> AlarmWindow | None:
+    def _window(self, machine: str, detector: AnyDetector) -> AlarmWindow | None:
         rule = detector.alarm_rule
         if rule is not None and machine not in self._windows:
             self._windows[machine] = AlarmWindow(rule, self.log.last_anomalous(machine, rule.n_clips))
         return self._windows.get(machine)
 
-    def _detector(self, path: Path) -> Detector | None:
+    def _detector(self, path: Path) -> AnyDetector | None:
         if len(self.detectors) == 1:
             return next(iter(self.detectors.values()))
         names = [printable(name) for name in path.relative_to(self.folder).parts[:-1]]
@@ -291,7 +290,7 @@ def watch(
         raise SettingsError(
             f"seconds must be above 0 and finite; got poll {poll_seconds:g}, longest {longest_seconds:g}"
         )
-    detectors = load(detector)
+    detectors = load_any(detector)
     for found in detectors.values():
         _check_detector(found, longest_seconds=longest_seconds, needs_rule=webhook is not None)
     if webhook is not None:
@@ -344,12 +343,11 @@ def _changes(folder: Path, *, poll_seconds: float) -> Iterator[None]:
         yield
 
 
-def _check_detector(detector: Detector, *, longest_seconds: float, needs_rule: bool) -> None:
-    shortest = detector.settings.log_mel.n_fft / detector.settings.audio.sample_rate
-    if longest_seconds < shortest:
+def _check_detector(detector: AnyDetector, *, longest_seconds: float, needs_rule: bool) -> None:
+    if longest_seconds < detector.shortest_seconds:
         raise SettingsError(
             f"longest: {longest_seconds:g} s of a recording; the detector of {detector.machine_type} needs at least "
-            f"{shortest:g} s"
+            f"{detector.shortest_seconds:g} s"
         )
     if detector.alarm_rule is None:
         if needs_rule:

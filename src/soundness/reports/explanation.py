@@ -71,7 +71,7 @@ def explain(
     SoundnessError
         If there is no such detector, the recording cannot be used, or page or picture cannot be written.
     """
-    check_extra()
+    check_extra("pages")
     clip, out = Path(clip), Path(out)
     if normal is not None and not Path(normal).is_dir():
         raise DataError(f"{normal}: no such folder; expected one with the normal recordings")

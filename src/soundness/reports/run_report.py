@@ -103,7 +103,7 @@ def report(
     MissingExtraError
         If the extra ``train`` is not installed.
     """
-    check_extra()
+    check_extra("pages")
     folder, out = Path(run_or_benchmark), Path(out)
     scores, truth, data = (None if path is None else Path(path) for path in (scores, truth, data))
     is_benchmark = (folder / _BENCHMARK_FILE).exists()

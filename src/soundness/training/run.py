@@ -19,7 +19,7 @@ from soundness.detectors.front_end import FrontEnd
 from soundness.detectors.reader import RecordingReader
 from soundness.detectors.saving import load_detector, save_detector
 from soundness.errors import SettingsError
-from soundness.extras import check_extra
+from soundness.extras import check_extra, missing_extra
 from soundness.representations.protocol import (
     REPRESENTATIONS,
     FitContext,
@@ -114,8 +114,19 @@ def train(
         machines=tuple(machines),
         seed=seed,
     )
-    check_extra("train")
+    _check_packages(plan)
     return train_planned(data, out, plan, existing=existing, progress=progress)
+
+
+def _check_packages(plan: "TrainingPlan") -> None:
+    """Make sure that what a training needs is installed: PyTorch where there is a network or a separator."""
+    check_extra("detectors")
+    try:
+        has_network = network_plan(plan.settings) is not None
+    except ModuleNotFoundError as error:
+        raise missing_extra(error) from error
+    if has_network or plan.separator is not None or plan.settings.separation not in ("off", "auto"):
+        check_extra("train")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

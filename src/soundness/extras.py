@@ -18,6 +18,7 @@ _PACKAGES = {
     "export": ("onnx", "onnxruntime"),
     "runtime": ("onnxruntime",),
     "media": ("av",),
+    "formats": ("h5py", "nptdms", "pyarrow", "pymatreader", "pyuff"),
 }
 """Import names by feature; those of ``detectors``, ``pages`` and ``runtime`` are the extra ``runtime`` together."""
 
@@ -35,7 +36,7 @@ def check_extra(extra: str = "train") -> None:
     Parameters
     ----------
     extra
-        ``detectors`` (their files), ``pages``, ``train``, ``export``, ``runtime`` or ``media``.
+        ``detectors`` (their files), ``pages``, ``train``, ``export``, ``runtime``, ``media`` or ``formats``.
 
     Raises
     ------
@@ -47,9 +48,9 @@ def check_extra(extra: str = "train") -> None:
         raise _error(missing)
 
 
-def install_command(extra: str) -> str:
-    """Command that installs the packages of a feature, on every system as it stands."""
-    return _command(_PACKAGES[extra])
+def install_command(*extras: str) -> str:
+    """Command that installs the packages of some features, on every system as it stands."""
+    return _command([package for extra in extras for package in _PACKAGES[extra]])
 
 
 def missing_extra(error: ModuleNotFoundError) -> Exception:

@@ -11,9 +11,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from soundness.audio.log_mel import LogMel, mel_filterbank, without_mean
+from soundness.audio.log_mel import LogMel, band_centres, mel_filterbank, without_mean
 from soundness.audio.reading import read_waveform
+from soundness.errors import SettingsError
 from soundness.separation.losses import LogMelLayer
+from soundness.settings.loading import load_settings
 from soundness.settings.system import LogMelSettings
 
 RATE = 16_000
@@ -182,6 +184,7 @@ CHANGES = {
     "n_fft": 512,
     "hop_length": 256,
     "n_mels": 64,
+    "frequency_scale": "linear",
     "fmin": 100.0,
     "fmax": 7_000.0,
     "power": 1.0,
@@ -247,3 +250,33 @@ def test_the_number_of_threads_changes_no_bit():
     digests = done.stdout.split()
     assert len(digests) == 3
     assert len(set(digests)) == 1
+
+
+@pytest.mark.parametrize("scale", ["log", "linear"])
+@pytest.mark.parametrize(("rate", "fmin", "fmax"), [(12_000, 1.0, 6_000.0), (192_000, 100.0, 96_000.0)])
+def test_bands_of_other_scales_are_even_on_them_and_none_lies_between_two_bins(scale, rate, fmin, fmax):
+    settings = LogMelSettings(frequency_scale=scale, fmin=fmin, fmax=fmax, n_mels=64)
+    centres = band_centres(settings)
+    steps = np.diff(np.log(centres) if scale == "log" else centres)
+    np.testing.assert_allclose(steps, steps[0])
+    filters = mel_filterbank(settings, sample_rate=rate)
+    areas = filters.sum(axis=1) * rate / settings.n_fft
+    np.testing.assert_allclose(areas[1:-1], 1, atol=0.1)
+    assert (areas > 0.4).all()
+    peaks = np.fft.rfftfreq(settings.n_fft, 1 / rate)[filters.argmax(axis=1)]
+    widths = np.maximum(np.gradient(centres), rate / settings.n_fft)
+    assert (np.abs(peaks - centres) <= widths).all()
+
+
+@pytest.mark.parametrize("scale", ["log", "linear"])
+def test_a_tone_is_found_in_its_band_of_any_scale(scale):
+    rate = 192_000
+    settings = LogMelSettings(frequency_scale=scale, fmin=500.0, fmax=96_000.0, n_mels=48, n_fft=4096)
+    tone = np.sin(2 * np.pi * 40_000 * np.arange(rate) / rate).astype(np.float32)
+    loudest = LogMel(settings, sample_rate=rate)(tone).mean(axis=1).argmax()
+    assert loudest == np.abs(band_centres(settings) - 40_000).argmin()
+
+
+def test_a_logarithmic_scale_begins_above_zero():
+    with pytest.raises(SettingsError, match=r"frequency_scale log needs a log_mel\.fmin above 0 Hz"):
+        load_settings(overrides=["log_mel.frequency_scale=log"])

@@ -84,7 +84,7 @@ def test_the_two_baselines_differ_in_their_score_alone():
         ("log_mel.fmin=nan", r"log_mel\.fmin: .*finite number"),
         ("training.held_out=1", r"training\.held_out: .*less than 1"),
         ("training.learning_rate=0", r"training\.learning_rate: .*greater than 0"),
-        ("audio.sample_rate=999", r"audio\.sample_rate: .*1000"),
+        ("audio.sample_rate=0", r"audio\.sample_rate: .*1"),
         ("audio.channel=-1", r"audio\.channel: "),
         ("log_mel.n_fft=16", r"log_mel\.n_fft: "),
         ("log_mel.floor_db=1", r"log_mel\.floor_db: "),

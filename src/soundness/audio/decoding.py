@@ -14,13 +14,18 @@ import soundfile  # type: ignore[import-untyped]  # it ships no types
 from soundness.aliases import Waveform
 from soundness.audio.containers.examine import views_of_sound
 from soundness.audio.containers.views import FileView, SoundView
-from soundness.audio.formats import MEDIA_SUFFIXES
+from soundness.audio.formats import MEDIA_SUFFIXES, TABLE_SUFFIXES
 from soundness.audio.media import MediaFile, has_pyav
+from soundness.audio.tables.reading import TableFile
 from soundness.errors import AudioError, UnreadableError
 from soundness.extras import install_command
 from soundness.regular_files import NotAFileError, open_regular
+from soundness.settings.system import AudioSettings
 
-__all__ = ["AudioInfo", "Recording", "opened"]
+__all__ = ["AS_STATED", "AudioInfo", "Recording", "opened"]
+
+AS_STATED = AudioSettings()
+"""Settings with which tables of numbers are read as they themselves state."""
 
 _NOT_AUDIO = "not audio, or damaged; expected a format that libsndfile reads"
 
@@ -109,11 +114,17 @@ class Recording:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Recording]:
-    """Open a recording whose file holds what its header says, or more; every `AudioError` within names the file."""
+def opened(path: Path, audio: AudioSettings = AS_STATED) -> Iterator[Recording]:
+    """Open a recording whose file holds what its header says, or more; every `AudioError` within names the file.
+
+    The ``rate`` and the ``columns`` of ``audio`` say how a table of numbers is read.
+    """
     try:
         with ExitStack() as stack:
             raw = stack.enter_context(_raw(path))
+            if path.suffix.lower() in TABLE_SUFFIXES:
+                yield Recording([TableFile(raw, path, audio)], stated=None)
+                return
             views = views_of_sound(raw, os.fstat(raw.fileno()).st_size)
             parts = [_decoder(raw, view, path.suffix.lower(), stack) for view in views]
             yield Recording(parts, stated=views[0].stated)

@@ -14,6 +14,7 @@ __all__ = [
     "KNOWN_SUFFIXES",
     "MEDIA_SUFFIXES",
     "SUFFIXES_OF_FORMAT",
+    "TABLE_SUFFIXES",
     "UNREAD_SUFFIXES",
     "unread_recordings",
 ]
@@ -48,15 +49,38 @@ _OTHER_SUFFIXES = frozenset(
     | {".ogv", ".pcm", ".ra", ".rm", ".shn", ".tak", ".vox"}
 )
 
-KNOWN_SUFFIXES = MEDIA_SUFFIXES.union(_OTHER_SUFFIXES, *SUFFIXES_OF_FORMAT.values())
+TABLE_SUFFIXES: dict[str, str] = {
+    ".csv": "numpy",
+    ".h5": "h5py",
+    ".hdf5": "h5py",
+    ".mat": "scipy",
+    ".npy": "numpy",
+    ".npz": "numpy",
+    ".parquet": "pyarrow",
+    ".tdms": "nptdms",
+    ".uff": "pyuff",
+    ".unv": "pyuff",
+}
+"""Suffixes of tables of numbers and the package that reads each; a .csv file of numbers alone is a recording."""
+
+_OF_EXTRA = {
+    "media": MEDIA_SUFFIXES,
+    "formats": frozenset(suffix for suffix, name in TABLE_SUFFIXES.items() if name not in ("numpy", "scipy")),
+}
+
+KNOWN_SUFFIXES = frozenset().union(MEDIA_SUFFIXES, _OTHER_SUFFIXES, TABLE_SUFFIXES, *SUFFIXES_OF_FORMAT.values()) - {
+    ".csv"
+}
 """Suffixes of files that look like recordings."""
 
 _HAS_PYAV = find_spec("av") is not None
 
-AUDIO_SUFFIXES: frozenset[str] = frozenset(
-    suffix for name in soundfile.available_formats() for suffix in SUFFIXES_OF_FORMAT.get(name, ())
-) | (MEDIA_SUFFIXES if _HAS_PYAV else frozenset())
-"""Suffixes that are read here: those of the installed libsndfile, and of PyAV where it is installed."""
+AUDIO_SUFFIXES: frozenset[str] = frozenset().union(
+    *(SUFFIXES_OF_FORMAT.get(name, ()) for name in soundfile.available_formats()),
+    MEDIA_SUFFIXES if _HAS_PYAV else (),
+    (suffix for suffix, name in TABLE_SUFFIXES.items() if suffix != ".csv" and find_spec(name) is not None),
+)
+"""Suffixes that are read here: those of the installed libsndfile, and of other packages where they are installed."""
 
 UNREAD_SUFFIXES = KNOWN_SUFFIXES - AUDIO_SUFFIXES
 """Suffixes of files that look like recordings and cannot be read with the packages that are installed."""
@@ -76,5 +100,7 @@ def unread_recordings(paths: Iterable[Path]) -> str:
     n_files = counts.total()
     files = "1 file looks like a recording" if n_files == 1 else f"{n_files:,} files look like recordings"
     listed = ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(counts.items()))
-    remedy = f"to read them: {install_command('media')}" if counts.keys() <= MEDIA_SUFFIXES else "convert them to WAV"
+    extras = [extra for extra, suffixes in _OF_EXTRA.items() if suffixes & counts.keys()]
+    is_readable = counts.keys() <= MEDIA_SUFFIXES | TABLE_SUFFIXES.keys()
+    remedy = f"to read them: {install_command(*extras)}" if is_readable else "convert them to WAV"
     return f"{files} that cannot be read here ({listed}); {remedy}"

@@ -135,7 +135,9 @@ def hann_window(n_samples: int) -> NDArray[np.float64]:
 
 
 def mel_filterbank(settings: LogMelSettings, *, sample_rate: int) -> NDArray[np.float32]:
-    """Triangular filters of unit area on Slaney's mel scale.
+    """Triangular filters of unit area on Slaney's mel scale, or another frequency scale.
+
+    On the other scales a side of a triangle is at least as wide as a bin, so that no band lies between two bins.
 
     Returns
     -------
@@ -148,10 +150,13 @@ def mel_filterbank(settings: LogMelSettings, *, sample_rate: int) -> NDArray[np.
     """
     edges = _band_edges(settings)
     bins = np.fft.rfftfreq(settings.n_fft, 1 / sample_rate)
-    ramps = edges[:, None] - bins  # (mel + 2, bin)
-    widths = np.diff(edges)[:, None]
-    triangles = np.maximum(0.0, np.minimum(-ramps[:-2] / widths[:-1], ramps[2:] / widths[1:]))
-    filters: NDArray[np.float32] = (triangles * (2.0 / (edges[2:] - edges[:-2]))[:, None]).astype(np.float32)
+    low, centre, high = edges[:-2], edges[1:-1], edges[2:]
+    if settings.frequency_scale != "mel":
+        low, high = np.minimum(low, centre - bins[1]), np.maximum(high, centre + bins[1])
+    rising = (bins - low[:, None]) / (centre - low)[:, None]  # (mel, bin)
+    falling = (high[:, None] - bins) / (high - centre)[:, None]
+    triangles = np.maximum(0.0, np.minimum(rising, falling))
+    filters: NDArray[np.float32] = (triangles * (2.0 / (high - low))[:, None]).astype(np.float32)
     return filters
 
 
@@ -167,6 +172,10 @@ def band_centres(settings: LogMelSettings) -> NDArray[np.float64]:
 
 def _band_edges(settings: LogMelSettings) -> NDArray[np.float64]:
     """Frequencies in Hz at which one triangle ends and the next but one begins, shape ``(mel + 2,)``."""
+    if settings.frequency_scale == "log":
+        return np.geomspace(settings.fmin, settings.fmax, settings.n_mels + 2)
+    if settings.frequency_scale == "linear":
+        return np.linspace(settings.fmin, settings.fmax, settings.n_mels + 2)
     lowest, highest = _hz_to_mel(settings.fmin), _hz_to_mel(settings.fmax)
     return np.array([_mel_to_hz(mel) for mel in np.linspace(lowest, highest, settings.n_mels + 2)])
 

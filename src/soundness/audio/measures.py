@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.aliases import Waveform
+from soundness.audio.decoding import AS_STATED
 from soundness.audio.reading import read_blocks, read_info
+from soundness.settings.system import AudioSettings
 
 __all__ = ["CLIPPED_RUN", "ChannelMeasures", "ClipMeasures", "Gap", "Measurement", "measure_clip"]
 
@@ -168,7 +170,7 @@ class Measurement:
         )
 
 
-def measure_clip(path: Path, *, max_seconds: float | None = None) -> ClipMeasures:
+def measure_clip(path: Path, *, max_seconds: float | None = None, audio: AudioSettings = AS_STATED) -> ClipMeasures:
     """Measure one recording, block by block, up to ``max_seconds`` of it or a little more.
 
     Raises
@@ -176,9 +178,9 @@ def measure_clip(path: Path, *, max_seconds: float | None = None) -> ClipMeasure
     AudioError
         If it cannot be read to its end, or holds samples that are not finite.
     """
-    info = read_info(path)
+    info = read_info(path, audio=audio)
     measurement = Measurement(info.sample_rate)
-    for block in read_blocks(path):
+    for block in read_blocks(path, audio=audio):
         measurement.add(block)
         if max_seconds is not None and measurement.seconds >= max_seconds:
             break

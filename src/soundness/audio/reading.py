@@ -7,8 +7,9 @@ import numpy as np
 import soxr  # type: ignore[import-untyped]  # it ships no types
 
 from soundness.aliases import Waveform
-from soundness.audio.decoding import AudioInfo, Recording, opened
+from soundness.audio.decoding import AS_STATED, AudioInfo, Recording, opened
 from soundness.errors import AudioError, UnreadableError
+from soundness.settings.system import AudioSettings
 
 __all__ = [
     "AudioInfo",
@@ -24,7 +25,7 @@ __all__ = [
 _BLOCK_SAMPLES = 2**18
 
 
-def read_info(path: Path) -> AudioInfo:
+def read_info(path: Path, *, audio: AudioSettings = AS_STATED) -> AudioInfo:
     """Read a recording's header.
 
     Raises
@@ -32,11 +33,13 @@ def read_info(path: Path) -> AudioInfo:
     AudioError
         If the file is missing, not readable, empty, not audio, or shorter than its header says.
     """
-    with opened(path) as recording:
+    with opened(path, audio) as recording:
         return recording.info()
 
 
-def read_blocks(path: Path, *, block_samples: int | None = None) -> Iterator[Waveform]:
+def read_blocks(
+    path: Path, *, block_samples: int | None = None, audio: AudioSettings = AS_STATED
+) -> Iterator[Waveform]:
     """Read a recording block by block, at its own rate; memory grows with neither length nor channels.
 
     Yields
@@ -50,18 +53,20 @@ def read_blocks(path: Path, *, block_samples: int | None = None) -> Iterator[Wav
     AudioError
         As `read_info`; or if there are no samples, fewer than the header says, or samples that are not finite.
     """
-    with opened(path) as recording:
+    with opened(path, audio) as recording:
         n_samples = max(1, _BLOCK_SAMPLES // recording.n_channels) if block_samples is None else block_samples
         yield from recording.blocks(n_samples)
 
 
-def read_blocks_at(path: Path, *, sample_rate: int) -> Iterator[Waveform]:
+def read_blocks_at(path: Path, *, sample_rate: int, audio: AudioSettings = AS_STATED) -> Iterator[Waveform]:
     """Read a recording block by block, as `read_blocks`, resampled to `sample_rate` in Hz."""
-    with opened(path) as recording:
+    with opened(path, audio) as recording:
         yield from (block for block in _blocks_at(recording, sample_rate) if len(block) > 0)
 
 
-def read_channel(path: Path, *, sample_rate: int, fmax: float, channel: int) -> Iterator[Waveform]:
+def read_channel(
+    path: Path, *, sample_rate: int, fmax: float, channel: int, audio: AudioSettings = AS_STATED
+) -> Iterator[Waveform]:
     """Read one channel of a recording block by block, at a rate; memory grows with neither length nor channels.
 
     Its samples are those of `read_waveform`, to the last bit.
@@ -72,6 +77,8 @@ def read_channel(path: Path, *, sample_rate: int, fmax: float, channel: int) -> 
         See `read_waveform`.
     channel
         The channel, from 0.
+    audio
+        See `read_waveform`.
 
     Yields
     ------
@@ -83,7 +90,7 @@ def read_channel(path: Path, *, sample_rate: int, fmax: float, channel: int) -> 
     AudioError
         See `read_waveform`; or if there is no such channel.
     """
-    with opened(path) as recording:
+    with opened(path, audio) as recording:
         _check_rate(recording, fmax)
         _check_channel(recording.n_channels, channel)
         blocks = recording.blocks(max(1, _BLOCK_SAMPLES // recording.n_channels))
@@ -94,7 +101,13 @@ def read_channel(path: Path, *, sample_rate: int, fmax: float, channel: int) -> 
 
 
 def read_waveform(
-    path: Path, *, sample_rate: int, fmax: float, min_samples: int = 1, max_samples: int | None = None
+    path: Path,
+    *,
+    sample_rate: int,
+    fmax: float,
+    min_samples: int = 1,
+    max_samples: int | None = None,
+    audio: AudioSettings = AS_STATED,
 ) -> Waveform:
     """Read a recording, resampled to a rate.
 
@@ -113,6 +126,8 @@ def read_waveform(
         Fewest samples per channel, at `sample_rate`.
     max_samples
         Most samples per channel, at `sample_rate`; the rest is not read. ``None`` reads all.
+    audio
+        Its ``rate`` and ``columns`` say how a table of numbers is read.
 
     Returns
     -------
@@ -124,7 +139,7 @@ def read_waveform(
     AudioError
         See `read_blocks`; or if recorded at less than twice `fmax`, or shorter than `min_samples`.
     """
-    with opened(path) as recording:
+    with opened(path, audio) as recording:
         _check_rate(recording, fmax)
         blocks: list[Waveform] = []
         for block in _blocks_at(recording, sample_rate):
@@ -150,7 +165,9 @@ def pick_channel(waveform: Waveform, *, channel: int) -> Waveform:
     return waveform[channel : channel + 1]
 
 
-def read_pieces(path: Path, *, sample_rate: int, fmax: float, n_samples: int) -> Iterator[Waveform]:
+def read_pieces(
+    path: Path, *, sample_rate: int, fmax: float, n_samples: int, audio: AudioSettings = AS_STATED
+) -> Iterator[Waveform]:
     """Read a recording piece by piece, resampled to a rate; memory does not grow with its length.
 
     Parameters
@@ -159,13 +176,15 @@ def read_pieces(path: Path, *, sample_rate: int, fmax: float, n_samples: int) ->
         See `read_waveform`, as for the errors.
     n_samples
         Samples per channel in each piece, at `sample_rate`; a shorter rest at the end is left out.
+    audio
+        See `read_waveform`.
 
     Yields
     ------
     ndarray
         Waveform, shape ``(channel, time)``, full scale at -1 and 1.
     """
-    with opened(path) as recording:
+    with opened(path, audio) as recording:
         _check_rate(recording, fmax)
         held = np.empty((0, recording.n_channels), dtype=np.float32)
         for block in _blocks_at(recording, sample_rate):

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from soundness.aliases import Waveform
+from soundness.audio.decoding import AS_STATED
 from soundness.audio.reading import read_channel
 from soundness.errors import UnreadableError, audio_errors_at
+from soundness.settings.system import AudioSettings
 
 __all__ = ["LONG", "ClipLength", "Window", "is_long", "n_consecutive", "read_windows"]
 
@@ -68,6 +70,7 @@ def read_windows(
     clip: ClipLength,
     min_samples: int = 1,
     max_samples: int | None = None,
+    audio: AudioSettings = AS_STATED,
 ) -> Iterator[Window]:
     """Read a recording in windows; one that is not long is one window, whatever its length.
 
@@ -85,8 +88,10 @@ def read_windows(
         Fewest samples of the recording.
     max_samples
         Most samples that are read; ``None`` reads all.
+    audio
+        See `soundness.audio.reading.read_waveform`.
     """
-    blocks = read_channel(path, sample_rate=sample_rate, fmax=fmax, channel=channel)
+    blocks = read_channel(path, sample_rate=sample_rate, fmax=fmax, channel=channel, audio=audio)
     n_windows = 0
     with audio_errors_at(path):
         for window in _windows(_first(blocks, max_samples), clip):

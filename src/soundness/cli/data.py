@@ -10,7 +10,19 @@ import typer
 import soundness
 from soundness.atomic_files import write_whole
 from soundness.cli.console import ProgressBars, say, show_lines, show_table
-from soundness.cli.options import Data, JsonFile, Machines, Overwrite, Pattern, Quiet, Since, split_names
+from soundness.cli.options import (
+    Columns,
+    Data,
+    JsonFile,
+    Machines,
+    Overwrite,
+    Pattern,
+    Quiet,
+    Rate,
+    Since,
+    split_names,
+    table_overrides,
+)
 
 __all__ = ["download", "inspect", "make_data"]
 
@@ -99,15 +111,20 @@ def inspect(
     *,
     pattern: Pattern = None,
     since: Since = None,
+    rate: Rate = None,
+    columns: Columns = None,
     json_file: JsonFile = None,
     quiet: Quiet = False,
 ) -> int:
     """Show the contents of a data set and its problems, before any training."""
     from soundness.screening.inspection import COLUMNS, table_rows
 
+    settings = soundness.load_settings(overrides=table_overrides(rate, columns))
     with ProgressBars(is_quiet=quiet) as bars:
         inspection = soundness.inspect(
-            soundness.Selection(data, pattern=pattern, since=since), progress=functools.partial(bars, "reading")
+            soundness.Selection(data, pattern=pattern, since=since),
+            audio=settings.audio,
+            progress=functools.partial(bars, "reading"),
         )
     rows = [dict(zip(COLUMNS, row, strict=True)) for row in table_rows(inspection)]
     for row in rows:  # names of conditions are long, and in the file of --json

@@ -11,15 +11,18 @@ import soundness
 from soundness.atomic_files import write_whole
 from soundness.cli.console import ProgressBars, say, show_lines, show_table
 from soundness.cli.options import (
+    Columns,
     Data,
     GroupBy,
     JsonFile,
     Keep,
     Machines,
+    Native,
     Overrides,
     Overwrite,
     Pattern,
     Quiet,
+    Rate,
     Resume,
     RunOrDetector,
     Seed,
@@ -28,6 +31,7 @@ from soundness.cli.options import (
     Truth,
     existing_results,
     split_names,
+    table_overrides,
 )
 from soundness.settings.loading import DEFAULT_SYSTEM
 
@@ -63,6 +67,9 @@ def train(
     separator: SeparatorFile = None,
     group_by: GroupBy = None,
     keep: Keep = None,
+    rate: Rate = None,
+    columns: Columns = None,
+    native: Native = False,
     machines: Machines = "",
     pattern: Pattern = None,
     since: Since = None,
@@ -74,14 +81,19 @@ def train(
 ) -> int:
     """Train a detector for each machine from normal recordings alone."""
     from soundness.cli.tables import show_detectors
+    from soundness.data.sample_rates import native_overrides
 
     chosen = [] if separation is None else [f"separation={separation}"]
     chosen += [] if group_by is None else [f"group_by={json.dumps(group_by)}", "dependence=find"]
+    changes = [*(overrides or ()), *chosen, *table_overrides(rate, columns)]
+    selection = soundness.Selection(data, pattern=pattern, since=since, keep=keep or ())
+    if native:
+        changes = [*native_overrides(selection, system, changes, machines=split_names(machines)), *changes]
     with ProgressBars(is_quiet=quiet) as bars:
         detectors = soundness.train(
-            soundness.Selection(data, pattern=pattern, since=since, keep=keep or ()),
+            selection,
             out,
-            system=soundness.load_settings(system, overrides=[*(overrides or ()), *chosen]),
+            system=soundness.load_settings(system, overrides=changes),
             separator=separator,
             machines=split_names(machines),
             seed=seed,

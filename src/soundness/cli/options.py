@@ -1,5 +1,6 @@
 """Arguments and options that several commands share."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -8,16 +9,19 @@ import typer
 from soundness.run_folders import Existing
 
 __all__ = [
+    "Columns",
     "Data",
     "GroupBy",
     "JsonFile",
     "Keep",
     "Machines",
+    "Native",
     "OneDetector",
     "Overrides",
     "Overwrite",
     "Pattern",
     "Quiet",
+    "Rate",
     "Resume",
     "RunOrDetector",
     "Seed",
@@ -26,6 +30,7 @@ __all__ = [
     "Truth",
     "existing_results",
     "split_names",
+    "table_overrides",
 ]
 
 Data = Annotated[
@@ -44,6 +49,29 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Draw no progress bar
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", help="Change a setting, as in scorer.n_neighbors=2; may be repeated.", metavar="KEY=VALUE"),
+]
+Rate = Annotated[
+    float | None,
+    typer.Option(
+        help="Sample rate of tables of numbers (.csv, .mat, .npy, .npz, .h5, .parquet, .tdms, .uff).",
+        metavar="HZ",
+        show_default="what the file states, or its column of times",
+    ),
+]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        help="Columns of tables that are channels, by name or pattern, as in '*_DE_time', or number from 0, with "
+        "commas between.",
+        metavar="NAMES",
+        show_default="all columns of numbers but the time",
+    ),
+]
+Native = Annotated[
+    bool,
+    typer.Option(
+        "--native", help="Keep the recordings' own sample rate, and use frequencies up to half of it, instead of 8 kHz."
+    ),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with a training that was interrupted.")]
 Machines = Annotated[str, typer.Option(help="Machine types, with commas between.", show_default="all")]
@@ -106,6 +134,12 @@ Truth = Annotated[
 def existing_results(*, resume: bool, overwrite: bool) -> Existing:
     """Treatment of results that are there already, from the flags ``--resume`` and ``--overwrite``."""
     return "resume" if resume else "replace" if overwrite else "refuse"
+
+
+def table_overrides(rate: float | None, columns: str | None) -> list[str]:
+    """Settings of the options ``--rate`` and ``--columns``, as for ``--set``."""
+    overrides = [] if rate is None else [f"audio.rate={rate}"]
+    return overrides + ([] if columns is None else [f"audio.columns={json.dumps(list(split_names(columns)))}"])
 
 
 def split_names(names: str) -> tuple[str, ...]:

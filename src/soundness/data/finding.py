@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Literal
 
 from soundness.aliases import PathLike
-from soundness.audio.formats import AUDIO_SUFFIXES, KNOWN_SUFFIXES, UNREAD_SUFFIXES, unread_recordings
+from soundness.audio.formats import (
+    AUDIO_SUFFIXES,
+    KNOWN_SUFFIXES,
+    TABLE_SUFFIXES,
+    UNREAD_SUFFIXES,
+    unread_recordings,
+)
+from soundness.audio.tables.text import looks_numeric
 from soundness.data.folder_names import is_clutter, natural_key, path_key
 from soundness.errors import DataError
 from soundness.regular_files import open_regular
@@ -23,6 +30,7 @@ __all__ = [
     "Selection",
     "Severity",
     "find_recordings",
+    "is_recording",
     "list_audio",
     "list_entries",
     "listed_names",
@@ -35,6 +43,7 @@ Severity = Literal["error", "warning"]
 _MOST_NAMES = 5
 _MOST_CLOSED = 5  # folders that cannot be listed which are named
 _COMPRESSED = frozenset({".gz", ".zip", ".bz2", ".xz", ".zst", ".7z"})
+_HEAD_BYTES = 4096
 _HEADS = (b"RIFF", b"RIFX", b"RF64", b"fLaC", b"OggS", b"FORM", b"caff", b"riff\x2e\x91\xcf\x11", b".snd")
 
 
@@ -153,11 +162,13 @@ def _as_paths(paths: object) -> tuple[Path, ...]:
 class FoundFiles:
     """Files in and below a folder.
 
-    ``recordings`` are in no order in a list that is still filled; ``unread`` look like recordings in formats that
-    cannot be read; ``closed`` are errors that name folders that cannot be listed.
+    ``recordings`` are in no order in a list that is still filled; ``tables`` are tables of numbers beside sound files,
+    which are not taken for recordings; ``unread`` look like recordings in formats that cannot be read; ``closed`` are
+    errors that name folders that cannot be listed.
     """
 
     recordings: list[Path] = field(default_factory=list)
+    tables: list[Path] = field(default_factory=list)
     unread: list[Path] = field(default_factory=list)
     closed: list[DataError] = field(default_factory=list)
 
@@ -172,8 +183,22 @@ def list_entries(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def list_audio(folder: Path) -> list[Path]:
-    """List the recordings among the files of `list_entries`."""
-    return [path for path in list_entries(folder)[1] if path.suffix.lower() in AUDIO_SUFFIXES]
+    """List the recordings among the files of `list_entries`; tables of numbers only where there is no sound file."""
+    found = [path for path in list_entries(folder)[1] if is_recording(path)]
+    sounds = [path for path in found if path.suffix.lower() not in TABLE_SUFFIXES]
+    return sounds or found
+
+
+def is_recording(path: Path) -> bool:
+    """True for a file whose suffix says that it is a recording, and for a .csv file that holds numbers alone."""
+    suffix = path.suffix.lower()
+    if suffix != ".csv":
+        return suffix in AUDIO_SUFFIXES
+    try:
+        with open_regular(path) as file:
+            return looks_numeric(file.read(_HEAD_BYTES))
+    except OSError:
+        return False
 
 
 def find_recordings(folder: Path, selection: Selection | None = None) -> FoundFiles:
@@ -189,12 +214,15 @@ def find_recordings(folder: Path, selection: Selection | None = None) -> FoundFi
         else:
             _sort_in(path, found, selection, folder)
     if linked:
-        known = {os.path.realpath(path) for path in found.recordings}
+        known = {os.path.realpath(path) for path in (*found.recordings, *found.tables)}
         for path in sorted(linked, key=path_key):
             if (target := os.path.realpath(path)) not in known:
                 known.add(target)
                 _sort_in(path, found, selection, folder)
+    if not found.recordings or (selection is not None and selection.pattern is not None):
+        found.recordings, found.tables = found.recordings + found.tables, []
     found.recordings.sort(key=path_key)
+    found.tables.sort(key=path_key)
     found.unread.sort(key=path_key)
     return found
 
@@ -207,6 +235,12 @@ def unread_problems(found: FoundFiles, folder: Path) -> list[Problem]:
     ]
     if (n_more := len(found.closed) - _MOST_CLOSED) > 0:
         problems.append(Problem(folder, f"{n_more} more folders cannot be listed, and are not read", "warning"))
+    if found.tables:
+        message = (
+            f"{len(found.tables):,} table(s) of numbers beside sound files are not read; --pattern '*{{}}' takes them"
+        )
+        message = message.format(found.tables[0].suffix)
+        problems.append(Problem(folder, f"{message}, e.g. {found.tables[0].relative_to(folder)}", "warning"))
     known = [path for path in found.unread if path.suffix.lower() in UNREAD_SUFFIXES]
     others = [path for path in found.unread if path.suffix.lower() not in UNREAD_SUFFIXES]
     if known:
@@ -240,8 +274,8 @@ def listed_names(names: Iterable[str]) -> str:
 
 def _sort_in(path: Path, found: FoundFiles, selection: Selection | None, root: Path) -> None:
     suffix = path.suffix.lower()
-    if suffix in AUDIO_SUFFIXES:
-        files = found.recordings
+    if is_recording(path):
+        files = found.tables if suffix in TABLE_SUFFIXES else found.recordings
     elif suffix in UNREAD_SUFFIXES or _is_disguised(path):
         files = found.unread
     else:

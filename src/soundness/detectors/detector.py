@@ -41,7 +41,7 @@ from soundness.scoring.protocol import Scorer
 from soundness.screening.known_recordings import KnownRecordings
 from soundness.screening.records import ScreeningRecord
 from soundness.screening.sound_prints import sound_print
-from soundness.settings.system import SystemSettings
+from soundness.settings.system import AudioSettings, SystemSettings
 
 if TYPE_CHECKING:  # loads PyTorch
     from soundness.separation.separator import Separator
@@ -140,6 +140,11 @@ class Detector:
         """Channel, separation and log-mel of the system."""
         return FrontEnd(self.settings, self.separator)
 
+    @property
+    def audio(self) -> AudioSettings:
+        """Settings with which it reads recordings."""
+        return self.settings.audio
+
     @cached_property
     def reader(self) -> RecordingReader:
         """Reader of recordings for the front end."""
@@ -159,7 +164,7 @@ class Detector:
         return n_known if n_known >= _KNOWN_SHARE * n_bands else 0
 
     def _completed(self, path: Path, log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
-        n_known = self._n_known_bands(read_info(path).sample_rate)
+        n_known = self._n_known_bands(read_info(path, audio=self.audio).sample_rate)
         if n_known in (0, len(log_mel)):
             return log_mel
         assert self.normal_clips is not None
@@ -170,11 +175,12 @@ class Detector:
         path = Path(path)
         parts = [self._scored(recording) for recording in self.windows(path, max_seconds=max_seconds)]
         with audio_errors_at(path):
-            found = self.judge.judge(parts, notes=cut_notes(path, max_seconds))
+            found = self.judge.judge(parts, notes=cut_notes(path, max_seconds, self.audio))
         if self.form is None:
             return found
-        measures = measure_clip(path, max_seconds=max_seconds)
-        completes = self._completes_bands and self._n_known_bands(read_info(path).sample_rate) > 0
+        measures = measure_clip(path, max_seconds=max_seconds, audio=self.audio)
+        info = read_info(path, audio=self.audio)
+        completes = self._completes_bands and self._n_known_bands(info.sample_rate) > 0
         return with_form(found, self.form.difference(measures, self.settings, completes_bands=completes))
 
     def windows(self, path: Path, *, max_seconds: float | None = None) -> Iterator[RecordingLogMels]:

@@ -41,7 +41,7 @@ from soundness.regular_files import read_regular
 from soundness.scoring.alarms import AlarmRule
 from soundness.scoring.calibration import Calibration, Origin, Threshold
 from soundness.scoring.clip_lengths import ClipLengths
-from soundness.settings.system import LogMelSettings, SystemSettings
+from soundness.settings.system import AudioSettings, LogMelSettings, SystemSettings
 from soundness.stored_values import Finite, MachineName, Note, Seconds, json_values, stored_value
 
 __all__ = ["ABOUT_SUFFIX", "FORMAT", "GRAPH_SUFFIX", "Answer", "ExportedDetector", "fingerprint", "load_exports"]
@@ -228,19 +228,25 @@ class ExportedDetector:
             )
         return rule
 
+    @cached_property
+    def audio(self) -> AudioSettings:
+        """Settings of recordings."""
+        return AudioSettings.model_validate(self.about["settings"]["audio"])
+
     def score_recording(self, path: PathLike, *, max_seconds: float | None = None) -> RecordingScore:
         """Score a recording; see `soundness.detectors.protocol.AnyDetector`."""
         path = Path(path)
         with audio_errors_at(path):
             parts = [self._scored(window) for window in self.windows(path, max_seconds=max_seconds)]
-            found = self.judge.judge(parts, notes=cut_notes(path, max_seconds))
+            found = self.judge.judge(parts, notes=cut_notes(path, max_seconds, self.audio))
         if self.about["form"] is None:
             return found
         form, settings = (
             stored_value(RecordingForm, self.about["form"], name="form"),
             SystemSettings(**self.about["settings"]),
         )
-        return with_form(found, form.difference(measure_clip(path, max_seconds=max_seconds), settings))
+        measures = measure_clip(path, max_seconds=max_seconds, audio=self.audio)
+        return with_form(found, form.difference(measures, settings))
 
     def windows(self, path: Path, *, max_seconds: float | None = None) -> Iterator[Window]:
         """Windows that a recording is scored in, which is one unless it is long.
@@ -262,6 +268,7 @@ class ExportedDetector:
             clip=ClipLength(n_samples=round(self.judge.lengths.clip_seconds * rate), is_overlapping=True),
             min_samples=about["min_samples"],
             max_samples=None if max_seconds is None else round(max_seconds * rate),
+            audio=self.audio,
         )
 
     def _scored(self, window: Window) -> ScoredPart:
@@ -327,6 +334,7 @@ class ExportedDetector:
                 fmax=about["fmax"],
                 min_samples=about["min_samples"],
                 max_samples=None if max_seconds is None else round(max_seconds * about["sample_rate"]),
+                audio=self.audio,
             )
             channel: Waveform = pick_channel(waveform, channel=about["channel"])[0]
         return channel

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
+from soundness.audio.decoding import AS_STATED
 from soundness.audio.reading import read_info
 from soundness.data.clips import clock
 from soundness.detectors.form import FormDifference
@@ -13,6 +14,7 @@ from soundness.errors import AudioError
 from soundness.scoring.alarms import AlarmRule
 from soundness.scoring.calibration import Calibration, Threshold
 from soundness.scoring.clip_lengths import ClipLengths, recording_p_value, recording_threshold
+from soundness.settings.system import AudioSettings
 
 __all__ = [
     "NOT_CALIBRATED",
@@ -274,6 +276,10 @@ class AnyDetector(Protocol):
         """Machine that the detector was trained for."""
 
     @property
+    def audio(self) -> AudioSettings:
+        """Settings with which it reads recordings."""
+
+    @property
     def alarm_rule(self) -> AlarmRule | None:
         """Rule by which its scores raise alarms; ``None`` without one."""
 
@@ -329,9 +335,9 @@ def with_form(score: RecordingScore, difference: FormDifference) -> RecordingSco
     )
 
 
-def cut_notes(path: Path, max_seconds: float | None) -> tuple[str, ...]:
+def cut_notes(path: Path, max_seconds: float | None, audio: AudioSettings = AS_STATED) -> tuple[str, ...]:
     """Note on a recording that is longer than what is read of it."""
-    if max_seconds is None or (seconds := read_info(path).seconds) <= max_seconds:
+    if max_seconds is None or (seconds := read_info(path, audio=audio).seconds) <= max_seconds:
         return ()
     return (f"only the first {max_seconds:g} s of {seconds:,.0f} s were scored",)
 

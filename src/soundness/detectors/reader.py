@@ -44,6 +44,7 @@ def read_recording(path: Path, settings: SystemSettings, *, max_seconds: float |
         fmax=settings.log_mel.fmax,
         min_samples=settings.log_mel.n_fft,
         max_samples=None if max_seconds is None else round(max_seconds * settings.audio.sample_rate),
+        audio=settings.audio,
     )
 
 
@@ -88,6 +89,7 @@ def _windows(
         clip=ClipLength(n_samples=round(clip_seconds * rate), is_overlapping=is_overlapping),
         min_samples=settings.log_mel.n_fft,
         max_samples=None if max_seconds is None else round(max_seconds * rate),
+        audio=settings.audio,
     )
 
 

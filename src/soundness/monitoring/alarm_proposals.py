@@ -182,11 +182,11 @@ def _waveforms(path: Path, detector: Detector, seconds: float) -> Iterator[Wavef
     n_samples = round(seconds * settings.audio.sample_rate)
     if n_samples < settings.log_mel.n_fft:
         raise SettingsError(f"a clip every {seconds:g} s: shorter than one frame of {settings.log_mel.n_fft} samples")
-    if read_info(path).seconds < _LONG * seconds:
+    if read_info(path, audio=settings.audio).seconds < _LONG * seconds:
         yield read_recording(path, settings)
         return
     rate, fmax = settings.audio.sample_rate, settings.log_mel.fmax
-    yield from read_pieces(path, sample_rate=rate, fmax=fmax, n_samples=n_samples)
+    yield from read_pieces(path, sample_rate=rate, fmax=fmax, n_samples=n_samples, audio=settings.audio)
 
 
 def _valid_calibration(detector: Detector) -> Calibration:

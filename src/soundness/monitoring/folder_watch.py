@@ -158,7 +158,7 @@ class Watch:
             self.log.add(replace(row, event="known", message=_plain(known)))
             return
         try:
-            if is_recent(stamp) and read_info(path).note:  # its header may yet be completed
+            if is_recent(stamp) and read_info(path, audio=detector.audio).note:  # its header may yet be completed
                 return
             score = detector.score_recording(path, max_seconds=self.longest_seconds)
         except AudioError as error:
@@ -328,7 +328,7 @@ def _changes(folder: Path, *, poll_seconds: float) -> Iterator[None]:
     try:
         for _ in watchfiles.watch(
             folder,
-            watch_filter=lambda _, path: Path(path).suffix.lower() in AUDIO_SUFFIXES,
+            watch_filter=lambda _, path: Path(path).suffix.lower() in (*AUDIO_SUFFIXES, ".csv"),
             debounce=poll_ms,
             step=min(_QUIET_MS, poll_ms),
             rust_timeout=poll_ms,

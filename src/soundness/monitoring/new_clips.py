@@ -87,7 +87,9 @@ def cut_clips(detector: Detector, clips: Sequence[Clip]) -> list[Clip]:
         return list(clips)
     length = detector.lengths.clip_seconds
     return [
-        part for clip in clips for part in cut_clip(clip, seconds=read_info(clip.path).seconds, clip_seconds=length)
+        part
+        for clip in clips
+        for part in cut_clip(clip, seconds=read_info(clip.path, audio=detector.audio).seconds, clip_seconds=length)
     ]
 
 
@@ -181,7 +183,7 @@ def concatenate_clips(clips: Iterable[NewClip], *, domain: str) -> NormalClips:
 
 
 def _read(detector: Detector, places: Mapping[Clip, float], clips: Sequence[Clip]) -> list[NewClip]:
-    info = read_info(clips[0].path)
+    info = read_info(clips[0].path, audio=detector.audio)
     _check_channels(detector, clips[0], info)
     found = zip(clips, detector.reader.read_clips(clips), strict=True)
     return [_new_clip(detector, clip, info, recording, place=places[clip]) for clip, recording in found]

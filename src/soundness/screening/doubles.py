@@ -1,11 +1,13 @@
 """Recordings of a machine that are copies of each other or share sound, as problems of a data set."""
 
 from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from soundness.audio.decoding import AS_STATED
 from soundness.audio.log_mel import LogMel, without_mean
 from soundness.audio.reading import read_waveform
 from soundness.data.clips import Clip
@@ -22,7 +24,7 @@ _LONGEST_SECONDS = 120.0  # of which sound is compared
 _SHOWN = 3
 
 
-def double_problems(machine: Machine, readable: Collection[Path]) -> list[Problem]:
+def double_problems(machine: Machine, readable: Collection[Path], audio: AudioSettings = AS_STATED) -> list[Problem]:
     """Warnings about copies and shared sound among the training and test clips of a machine.
 
     Parameters
@@ -31,9 +33,11 @@ def double_problems(machine: Machine, readable: Collection[Path]) -> list[Proble
         Machine of a data set.
     readable
         Recordings that can be read; the others are left out.
+    audio
+        See `soundness.audio.reading.read_waveform`.
     """
     clips = [clip for clip in (*machine.train, *machine.test) if clip.path in readable]
-    read = zip(clips, map_recordings(_print_of, clips), strict=True)
+    read = zip(clips, map_recordings(partial(_print_of, audio), clips), strict=True)
     known = [(clip, *found) for clip, found in read if found is not None and found[0].any()]
     if len(known) < 2:
         return []
@@ -41,11 +45,15 @@ def double_problems(machine: Machine, readable: Collection[Path]) -> list[Proble
     return [Problem(own[0].path.parent, message, "warning") for message in _messages(own, prints, means)]
 
 
-def _print_of(clip: Clip) -> tuple[SoundPrint, NDArray[np.floating]] | None:
-    audio, log_mel = AudioSettings(), LogMelSettings(floor_reference="recording")  # quiet ones are not all alike
+def _print_of(audio: AudioSettings, clip: Clip) -> tuple[SoundPrint, NDArray[np.floating]] | None:
+    log_mel = LogMelSettings(floor_reference="recording")  # quiet ones are not all alike
     try:
         waveform = read_waveform(
-            clip.path, sample_rate=audio.sample_rate, fmax=0.0, max_samples=round(_LONGEST_SECONDS * audio.sample_rate)
+            clip.path,
+            sample_rate=audio.sample_rate,
+            fmax=0.0,
+            max_samples=round(_LONGEST_SECONDS * audio.sample_rate),
+            audio=audio,
         )
     except AudioError:  # named among the problems of its file
         return None

@@ -4,11 +4,13 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TypeVar
 
 from soundness.aliases import CountProgress, PathLike
+from soundness.audio.decoding import AS_STATED
 from soundness.audio.defects import Defect, DefectKind, find_defects
 from soundness.audio.measures import ClipMeasures, measure_clip
 from soundness.data.clips import DOMAINS, Clip, Split
@@ -87,13 +89,17 @@ class Inspection:
         return {"root": str(self.root), "splits": [asdict(split) for split in self.splits], "problems": problems}
 
 
-def inspect(data: PathLike | Selection, *, progress: CountProgress | None = None) -> Inspection:
+def inspect(
+    data: PathLike | Selection, *, audio: AudioSettings = AS_STATED, progress: CountProgress | None = None
+) -> Inspection:
     """Read every recording of a data set and report what it holds and what is wrong with it.
 
     Parameters
     ----------
     data
         A data set of any layout, or a folder of recordings.
+    audio
+        Its ``rate`` and ``columns`` say how tables of numbers are read.
     progress
         Called with the number of recordings done and the total.
 
@@ -107,12 +113,12 @@ def inspect(data: PathLike | Selection, *, progress: CountProgress | None = None
     measures: dict[Path, ClipMeasures] = {}
     problems = list(dataset.problems)
     found_defects: dict[tuple[str, Split, DefectKind], list[tuple[Path, Defect]]] = {}
-    results = map_recordings(_try_to_measure, clips, n_workers=min(_MOST_WORKERS, os.cpu_count() or 1))
+    results = map_recordings(partial(_try_to_measure, audio), clips, n_workers=min(_MOST_WORKERS, os.cpu_count() or 1))
     for n_done, (clip, found) in enumerate(zip(clips, results, strict=True), start=1):
         if isinstance(found, ClipMeasures):
             measures[clip.path] = found
             problems += _refusals(clip, found)
-            for defect in find_defects(found, channel=AudioSettings().channel):
+            for defect in find_defects(found, channel=audio.channel):
                 key = (clip.machine_type, clip.split, defect.kind)
                 found_defects.setdefault(key, []).append((clip.path, defect))
         else:
@@ -123,7 +129,7 @@ def inspect(data: PathLike | Selection, *, progress: CountProgress | None = None
     splits = []
     for machine in dataset.machines.values():
         splits += [_report(machine.machine_type, split, machine.clips, measures) for split in _SPLITS]
-        problems += [*_machine_problems(machine, measures), *double_problems(machine, measures.keys())]
+        problems += [*_machine_problems(machine, measures), *double_problems(machine, measures.keys(), audio)]
     return Inspection(dataset.root, tuple(report for report in splits if report.n_clips > 0), tuple(problems))
 
 
@@ -132,9 +138,9 @@ def table_rows(inspection: Inspection) -> list[tuple[str, ...]]:
     return [_row(report) for report in inspection.splits]
 
 
-def _try_to_measure(clip: Clip) -> ClipMeasures | AudioError:
+def _try_to_measure(audio: AudioSettings, clip: Clip) -> ClipMeasures | AudioError:
     try:
-        return measure_clip(clip.path)
+        return measure_clip(clip.path, audio=audio)
     except AudioError as error:
         return error
 

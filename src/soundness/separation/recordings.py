@@ -10,9 +10,8 @@ import soundfile  # type: ignore[import-untyped]  # it ships no types
 
 from soundness.aliases import CountProgress, PathLike
 from soundness.atomic_files import whole_file
-from soundness.audio.formats import AUDIO_SUFFIXES
 from soundness.audio.reading import read_blocks_at, read_info
-from soundness.data.finding import Paths, Selection, find_recordings, unread_problems
+from soundness.data.finding import Paths, Selection, find_recordings, is_recording, unread_problems
 from soundness.errors import AudioError, DataError, OutputError, audio_errors_at
 from soundness.extras import check_extra
 from soundness.run_folders import locked_folder
@@ -119,7 +118,7 @@ def _planned(paths: Paths) -> dict[Path, Path]:
     selection = Selection(paths)
     for path in selection.paths:
         recordings = _recordings_in(path, selection) if path.is_dir() else [path]
-        if not path.is_dir() and path.suffix.lower() not in AUDIO_SUFFIXES:
+        if not path.is_dir() and not is_recording(path):
             raise DataError("not a recording" if path.exists() else "no such file or folder", path=path)
         for recording in recordings:
             relative = recording.relative_to(path) if path.is_dir() else Path(recording.name)

@@ -23,8 +23,13 @@ _MOST_WEIGHTS = 2**25  # of bands and bins
 class AudioSettings(StrictSettings):
     """Sample rate, channel and length of a recording."""
 
-    sample_rate: int = Field(default=16_000, ge=1_000, le=384_000)
-    """Hz; every recording is resampled to it."""
+    sample_rate: int = Field(default=16_000, ge=1, le=10_000_000)
+    """Hz; every recording is resampled to it, unless it has that rate."""
+    rate: float | None = Field(default=None, gt=0.0)
+    """Sample rate in Hz of tables of numbers (.csv, .mat, .npy and others); ``None`` where they state it themselves."""
+    columns: tuple[str, ...] = Field(default=(), strict=False)
+    """Columns of a table that are its channels, by name or pattern, such as ``*_DE_time``, or by number from 0; all
+    columns of numbers but the time if empty."""
     channel: int = Field(default=0, ge=0, lt=1024)
     """Channel of a recording that is read, from 0."""
     is_dc_removed: bool = False
@@ -44,6 +49,10 @@ class LogMelSettings(StrictSettings):
     hop_length: PositiveInt = 512
     """Samples from one frame to the next; at most ``n_fft``, so that none is skipped, and at least 1/64 of it."""
     n_mels: int = Field(default=128, ge=1, le=4096)
+    frequency_scale: Literal["mel", "log", "linear"] = "mel"
+    """Scale on which the bands are equally wide: Slaney's mel, as in librosa; logarithmic, from ``fmin`` above 0; or
+    linear. On the latter two, where bands are narrower than the bins of the spectrum, a band takes the value between
+    the two bins beside it."""
     fmin: float = Field(default=0.0, ge=0.0)
     """Hz, lower edge of the lowest band."""
     fmax: float = Field(default=8_000.0, gt=0.0)
@@ -207,4 +216,6 @@ class SystemSettings(StrictSettings):
             raise ValueError(
                 f"log_mel.fmin ({self.log_mel.fmin:g} Hz) must lie below log_mel.fmax ({self.log_mel.fmax:g} Hz)"
             )
+        if self.log_mel.frequency_scale == "log" and self.log_mel.fmin == 0.0:
+            raise ValueError("log_mel.frequency_scale log needs a log_mel.fmin above 0 Hz, such as 1")
         return self

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from soundness.aliases import Array
+from soundness.audio.decoding import AS_STATED
 from soundness.audio.log_mel import Spectrograms
 from soundness.audio.reading import read_info
 from soundness.data.clips import Clip, by_recording, condition_of
@@ -17,7 +18,7 @@ from soundness.detectors.reader import RecordingLogMels, RecordingReader
 from soundness.errors import AudioError, DataError, SettingsError
 from soundness.representations.protocol import Fitted, MachineSpectrograms, Representation, network_plan
 from soundness.scoring.protocol import ANY_DOMAIN, TrainingVectors
-from soundness.settings.system import SystemSettings
+from soundness.settings.system import AudioSettings, SystemSettings
 from soundness.threads import map_recordings
 from soundness.training.form import silence_text
 from soundness.training.summary import domain_names
@@ -51,7 +52,7 @@ def check_training_clips(machine: Machine, settings: SystemSettings) -> None:
             continue  # of one recording, which was checked
         if other is not clip:
             raise DataError(f"{clip.path}: has the same name as {other.path}; each training clip needs its own")
-        info = read_info(clip.path)
+        info = read_info(clip.path, audio=settings.audio)
         if info.sample_rate / 2 < settings.log_mel.fmax:
             highest = f"{info.sample_rate / 2:g}"
             raise AudioError(
@@ -121,13 +122,15 @@ def noise_clips(machine: Machine, settings: SystemSettings) -> tuple[Clip, ...]:
     return tuple(clip for clip in machine.supplemental if clip.supplemental == "noise")
 
 
-def normal_clips_of(clips: MachineSpectrograms) -> NormalClips:
+def normal_clips_of(clips: MachineSpectrograms, audio: AudioSettings = AS_STATED) -> NormalClips:
     """Names and band statistics of a machine's training clips."""
     return NormalClips.from_log_mels(
         [clip.reference for clip in clips.spectrograms],
         names=[name_of(clip) for clip in clips.clips],
         domains=[clip.domain or "" for clip in clips.clips],
-        n_channels=[read_info(path).n_channels for path in dict.fromkeys(clip.path for clip in clips.clips)],
+        n_channels=[
+            read_info(path, audio=audio).n_channels for path in dict.fromkeys(clip.path for clip in clips.clips)
+        ],
     )
 
 

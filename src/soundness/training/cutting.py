@@ -4,11 +4,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from soundness.audio.decoding import AS_STATED
 from soundness.audio.reading import read_info
 from soundness.audio.windows import is_long
 from soundness.data.clips import cut_clip
 from soundness.data.datasets import Machine
 from soundness.scoring.clip_lengths import CLIP_SECONDS, ClipLengths
+from soundness.settings.system import AudioSettings
 
 __all__ = ["CutMachine", "cut_machine"]
 
@@ -22,7 +24,7 @@ class CutMachine:
     notes: tuple[str, ...]
 
 
-def cut_machine(machine: Machine, *, clip_seconds: float | None) -> CutMachine:
+def cut_machine(machine: Machine, *, clip_seconds: float | None, audio: AudioSettings = AS_STATED) -> CutMachine:
     """Cut the training recordings of a machine that are more than 1.5 clips long.
 
     Parameters
@@ -31,6 +33,8 @@ def cut_machine(machine: Machine, *, clip_seconds: float | None) -> CutMachine:
         Machine of a data set.
     clip_seconds
         Length of a clip; ``None`` for that of the recordings, see `ClipLengths.from_recordings`.
+    audio
+        See `soundness.audio.reading.read_waveform`.
 
     Raises
     ------
@@ -41,7 +45,7 @@ def cut_machine(machine: Machine, *, clip_seconds: float | None) -> CutMachine:
     if not clips:
         unknown = ClipLengths.from_recordings(np.array([CLIP_SECONDS]), asked=clip_seconds)
         return CutMachine(machine=machine, lengths=unknown, notes=())
-    seconds = {clip.path: read_info(clip.path).seconds for clip in clips}
+    seconds = {clip.path: read_info(clip.path, audio=audio).seconds for clip in clips}
     lengths = ClipLengths.from_recordings(np.array([seconds[clip.path] for clip in clips]), asked=clip_seconds)
     long = [clip for clip in clips if is_long(seconds[clip.path], lengths.clip_seconds)]
     if not long:

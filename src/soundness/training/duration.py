@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from soundness.audio.reading import read_info
 from soundness.data.datasets import Machine
 from soundness.representations.protocol import network_plan
-from soundness.settings.system import SystemSettings
+from soundness.settings.system import AudioSettings, SystemSettings
 
 __all__ = ["expected_seconds", "forecast"]
 
@@ -34,15 +34,17 @@ def _parts(settings: SystemSettings, groups: Sequence[Sequence[Machine]]) -> dic
     parts = {"reading": n_clips * (_SECONDS_A_CLIP if settings.separation == "off" else _SECONDS_A_SEPARATED_CLIP)}
     plan = network_plan(settings)
     if plan is not None and plan.seconds_per_step is not None:
-        n_steps = sum(plan.n_steps if isinstance(plan.n_steps, int) else plan.n_steps(_length(g)) for g in groups)
+        n_steps = sum(
+            plan.n_steps if isinstance(plan.n_steps, int) else plan.n_steps(_length(g, settings.audio)) for g in groups
+        )
         parts["training the network" + ("s" if len(groups) > 1 else "")] = n_steps * plan.seconds_per_step()
     return parts
 
 
-def _length(group: Sequence[Machine]) -> float:
+def _length(group: Sequence[Machine], audio: AudioSettings) -> float:
     """Length of the training clips in seconds, by their headers."""
     clips = [clip for machine in group for clip in machine.train]
-    return sum(read_info(clip.path).seconds if clip.part is None else clip.part.seconds for clip in clips)
+    return sum(read_info(clip.path, audio=audio).seconds if clip.part is None else clip.part.seconds for clip in clips)
 
 
 def _words(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ def training_form(clips: MachineSpectrograms, settings: SystemSettings) -> Train
         If one cannot be read.
     """
     paths = list(dict.fromkeys(clip.path for clip in clips.clips))
-    measures = list(map_recordings(measure_clip, paths))
+    measures = list(map_recordings(partial(measure_clip, audio=settings.audio), paths))
     channel = settings.audio.channel
     form = RecordingForm.from_measures(measures, channel=channel)
     found: dict[DefectKind, list[tuple[str, Defect]]] = {}
@@ -50,7 +51,7 @@ def training_form(clips: MachineSpectrograms, settings: SystemSettings) -> Train
 
 def silence_text(clip: Clip, settings: SystemSettings) -> str:
     """Reason in words why a clip holds no sound that could be learned."""
-    measures: ClipMeasures = measure_clip(clip.path)
+    measures: ClipMeasures = measure_clip(clip.path, audio=settings.audio)
     deaf = [one.text for one in find_defects(measures, channel=settings.audio.channel) if one.is_deaf]
     return deaf[0] if deaf else "all samples of this part are equal"
 

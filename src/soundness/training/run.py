@@ -164,7 +164,10 @@ def train_planned(
     dataset = open_dataset(data)
     for problem in dataset.problems:
         _LOG.warning("%s", problem)
-    cut = [cut_machine(machine, clip_seconds=settings.audio.clip_seconds) for machine in dataset.chosen(plan.machines)]
+    audio = settings.audio
+    cut = [
+        cut_machine(machine, clip_seconds=audio.clip_seconds, audio=audio) for machine in dataset.chosen(plan.machines)
+    ]
     chosen = [each.machine for each in cut]
     for machine in chosen:
         check_training_clips(machine, settings)
@@ -354,7 +357,7 @@ class _Run:
             summary=summary,
             separator=self.separator if self.settings.separation in ("denoise", "target=separated") else None,
             calibration=calibration,
-            normal_clips=normal_clips_of(clips),
+            normal_clips=normal_clips_of(clips, self.settings.audio),
             lengths=self._lengths(cut.lengths, clips, scorer, vectors),
             form=formed.form,
         )

@@ -1,0 +1,1 @@
+"""Tables of numbers as recordings: vibration and process data."""

@@ -1,0 +1,1 @@
+"""Vibration of machines that do not exist."""

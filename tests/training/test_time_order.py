@@ -11,7 +11,7 @@ RATE = 16_000
 N_CLIPS = 60
 
 
-def life(*, wander, n_clips=N_CLIPS + 20, seed=3):
+def life(*, wander, n_clips=N_CLIPS + 10, seed=4):
     """Clips of half a second whose resonance and level walk at random from one to the next."""
     rng = np.random.default_rng(seed)
     hz, place, level = np.fft.rfftfreq(RATE // 2, 1 / RATE), 2000.0, 0.0
@@ -37,7 +37,7 @@ def share_anomalous(detector, sounds):
 
 @pytest.fixture(scope="module")
 def wandering():
-    return list(life(wander=0.012))
+    return list(life(wander=0.025))
 
 
 def test_the_threshold_of_a_machine_that_wanders_is_that_of_later_clips(tmp_path, wandering):
@@ -48,8 +48,9 @@ def test_the_threshold_of_a_machine_that_wanders_is_that_of_later_clips(tmp_path
     assert "right but for the difference that one clip makes" not in "\n".join(auto.summary.notes)
     assert "each calibration clip was left out" in "\n".join(off.summary.notes)
     assert auto.threshold.value > off.threshold.value
-    following = wandering[N_CLIPS : N_CLIPS + 10]
-    assert share_anomalous(auto, following) < share_anomalous(off, following)
+    following = wandering[N_CLIPS:]
+    assert share_anomalous(auto, following) <= 0.1
+    assert share_anomalous(off, following) >= 0.3
 
 
 def test_clips_whose_numbers_carry_no_time_are_calibrated_as_before(tmp_path, wandering):

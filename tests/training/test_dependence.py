@@ -80,3 +80,17 @@ def test_copies_of_one_recording_are_no_training_set(tmp_path):
         write(tmp_path / "pump" / f"{name}.wav", machine(1))
     with pytest.raises(DataError, match=r"1 recording\(s\) among 4 training clips"):
         train(tmp_path / "pump", tmp_path / "run")
+
+
+def test_clips_that_are_held_out_share_no_sound_with_the_training(tmp_path):
+    for seed in range(12):
+        path = write(tmp_path / "pump" / f"n{seed:02d}.wav", machine(seed))
+        shutil.copy(path, path.with_name(f"{path.stem} - Copy.wav"))
+    settings = load_settings("soundness", overrides=["calibration=held-out", "calibration_share=0.4"])
+    detector = train(tmp_path / "pump", tmp_path / "run", system=settings)[0]
+    (note,) = [note for note in detector.summary.notes if "that are held out share sound" in note]
+    n_clips = sum(detector.calibration.n_clips.values())
+    assert note.startswith(f"{10 - n_clips} of 10 clips")
+    grouped = load_settings("soundness", overrides=["calibration=held-out", r"group_by='^n\d+'"])
+    detector = train(tmp_path / "pump", tmp_path / "run2", system=grouped)[0]
+    assert detector.calibration.n_clips == {"": 3}  # three of twelve, each twice

@@ -41,7 +41,7 @@ _SMALLEST_DB = 0.05  # what moves less is rounding
 _FEWEST_FRAMES = 16  # shared, and a tenth of the shorter clip: less hardly makes two clips alike
 _SMALLEST_SHARE = 0.1
 _CANDIDATE = 9.0  # sum of two correlations, in units of one over the root of their samples
-_LEAST_SUM = 0.56
+_LEAST_SUM = 0.6
 _LEAST_QUARTILE = 0.36
 _LENGTH_CLASS = 32  # frames; segments that differ less are compared as if they did not
 _ROWS = 16  # clips compared with all others at a time, for memory
@@ -192,7 +192,7 @@ def _candidates(segments: _Segments, against: _Segments, *, is_same: bool) -> It
     """Pairs of segments that may share sound, and the lag, most likely ones first."""
     size = _fast_length(segments.signs.shape[2] + against.signs.shape[2])
     first = _spectra(segments.signs, size)
-    second = first if is_same else _spectra(against.signs, size)
+    second = np.ascontiguousarray((first if is_same else _spectra(against.signs, size)).conj().transpose(0, 2, 1))
     least = _CANDIDATE * float(np.sqrt(segments.signs.shape[1]))
     found: list[tuple[float, int, int, int]] = []
     for first_length, rows in segments.of_length():
@@ -203,7 +203,9 @@ def _candidates(segments: _Segments, against: _Segments, *, is_same: bool) -> It
             for start in range(0, len(rows), _ROWS):
                 here = rows[start : start + _ROWS]
                 there = columns[columns >= here[0]] if is_same and second_length == first_length else columns
-                products = np.matmul(first[:, here], second[:, there].conj().transpose(0, 2, 1))
+                is_range = there[-1] - there[0] + 1 == len(there)  # which needs no copy
+                conjugate = second[..., there[0] : there[-1] + 1] if is_range else second[..., there]
+                products = np.matmul(first[:, here], conjugate)
                 sums = np.fft.irfft(products, size, axis=0)  # (lag, row, column)
                 both = np.concatenate([sums[size + lags[0] :], sums[: lags[-1] + 2]])  # negative lags are at the end
                 both = (both[:-1] + both[1:]) * weights[:, None, None]

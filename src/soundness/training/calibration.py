@@ -1,5 +1,6 @@
 """Clips that calibrate a detector: training clips left out one by one, or held out of all training."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from soundness.errors import DataError
 from soundness.representations.protocol import MachineSpectrograms, Representation, network_plan
 from soundness.scoring.calibration import Calibration, Origin
 from soundness.scoring.protocol import Scorer
-from soundness.screening.dependence import independent_scores
+from soundness.screening.dependence import groups_of, independent_scores
 from soundness.settings.system import SystemSettings
 from soundness.training.summary import domain_names
 
@@ -39,12 +40,12 @@ def split_machine(machine: Machine, settings: SystemSettings, *, seed: int) -> t
     """
     if settings.calibration != "held-out":
         return machine, replace(machine, clips=())
-    chosen = _chosen(machine, share=settings.calibration_share, seed=seed)
+    chosen = _chosen(machine, share=settings.calibration_share, group_by=settings.group_by, seed=seed)
     kept = tuple(clip for clip in machine.clips if clip not in chosen)
     return replace(machine, clips=kept), replace(machine, clips=chosen)
 
 
-def _chosen(machine: Machine, *, share: float, seed: int) -> tuple[Clip, ...]:
+def _chosen(machine: Machine, *, share: float, group_by: str, seed: int) -> tuple[Clip, ...]:
     by_domain: dict[str, list[Clip]] = {}
     for clip in machine.train:
         by_domain.setdefault(clip.domain or "", []).append(clip)
@@ -57,8 +58,23 @@ def _chosen(machine: Machine, *, share: float, seed: int) -> tuple[Clip, ...]:
                 f"calibration=held-out needs at least {_FEWEST_CLIPS} to hold some out; left-out needs none"
             )
         count = min(max(2, round(share * len(clips))), len(clips) - 3)
-        chosen += [clips[index] for index in sorted(rng.choice(len(clips), size=count, replace=False))]
+        if group_by:
+            chosen += _whole_groups(clips, count, group_by=group_by, rng=rng)
+        else:
+            chosen += [clips[index] for index in sorted(rng.choice(len(clips), size=count, replace=False))]
     return tuple(chosen)
+
+
+def _whole_groups(clips: Sequence[Clip], count: int, *, group_by: str, rng: np.random.Generator) -> list[Clip]:
+    """At least so many clips of one domain, of whole groups."""
+    named = groups_of([clip.path for clip in clips], group_by)
+    groups = np.array([f"{index}" if name is None else f"={name}" for index, name in enumerate(named)])
+    chosen = np.zeros(len(clips), np.bool_)
+    names = rng.permutation(np.unique(groups))
+    for name in names[:-1]:  # one is left to train on
+        if chosen.sum() < count:
+            chosen |= groups == name
+    return [clip for clip, is_chosen in zip(clips, chosen, strict=True) if is_chosen]
 
 
 def left_out_calibration(
@@ -108,4 +124,5 @@ def held_out_calibration(held_out: MachineSpectrograms, representation: Represen
         vectors = representation.vectors(spectrograms).astype(np.float64)
         scores.setdefault(clip.domain or "", []).append(scorer.score(vectors))
     by_domain = {domain: np.array(values) for domain, values in scores.items()}
-    return Calibration.from_scores(by_domain, origin="held-out")
+    calibration = Calibration.from_scores(by_domain, origin="held-out")
+    return replace(calibration, notes=(*calibration.notes, *held_out.notes))

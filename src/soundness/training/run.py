@@ -39,7 +39,7 @@ from soundness.settings.system import SystemSettings
 from soundness.training.calibration import held_out_calibration, left_out_calibration, split_machine
 from soundness.training.clips import check_training_clips, noise_clips, normal_clips_of, read_machine, training_vectors
 from soundness.training.cutting import CutMachine, cut_machine
-from soundness.training.dependence import independent_clips
+from soundness.training.dependence import independent_clips, unshared_clips
 from soundness.training.duration import forecast
 from soundness.training.form import training_form
 from soundness.training.labelling import Labeller
@@ -309,7 +309,9 @@ class _Run:
         held_out = self.held_out[machine.machine_type]
         parts = [part for part in (machine, held_out) if part.train]
         read = [read_machine(part, self._reader(), advance=self._advance(part)) for part in parts]
-        return screen_clips(independent_clips(read[0], self.settings), self.settings, held_out=read[1:], keep=self.keep)
+        clips = independent_clips(read[0], self.settings)
+        rest = [unshared_clips(part, clips, self.settings) for part in read[1:]]
+        return screen_clips(clips, self.settings, held_out=rest, keep=self.keep)
 
     def _reader(self) -> RecordingReader:
         return RecordingReader(FrontEnd(self.settings, self.separator), self.caches.log_mels)

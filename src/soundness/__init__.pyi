@@ -28,3 +28,4 @@ from .settings.loading import system_descriptions as system_descriptions
 from .settings.loading import system_names as system_names
 from .synthetic.make import make_data as make_data
 from .training.run import train as train
+from .training.screening import screen as screen

@@ -158,7 +158,7 @@ def test_an_enrolled_detector_is_read_back(trained, new_clips, tmp_path):
     enrolled = load_detector(out)
     assert enrolled.normal_clips.domain_names == ("source", "target")
     line = refusal("enroll", trained, *new_clips[:1], "--condition", "b", "--out", tmp_path / "x.soundness")
-    assert "--force enrolls it all the same" in line
+    assert "--keep FILE enrolls it all the same" in line
     assert not (tmp_path / "x.soundness").exists()
     assert "exists already" in refusal("enroll", trained, *new_clips, "--condition", "b", "--out", out)
 

@@ -64,7 +64,8 @@ def test_enrolling_is_nearly_training_with_the_clips(detector, fresh, trained, t
 def test_a_clip_unlike_the_other_new_ones_asks_for_force(detector, fresh, tmp_path):
     odd = hum_at(tmp_path / "odd.wav", 3000, 70)
     with pytest.raises(
-        DataError, match=r"odd\.wav: highly anomalous, and unlike the other 8 new clips: score .*p-value"
+        DataError,
+        match=r"odd\.wav: highly anomalous, and unlike the other 8 new clips, with a band from .*: score .*p-value",
     ):
         enroll(detector, [*fresh, odd], condition="b")
     forced = enroll(detector, [*fresh, odd], condition="b", force=True)

@@ -113,19 +113,21 @@ def inspect(
     since: Since = None,
     rate: Rate = None,
     columns: Columns = None,
+    screen: Annotated[
+        bool, typer.Option("--screen", help="Find training clips that are not like the others, which takes longer.")
+    ] = False,
     json_file: JsonFile = None,
     quiet: Quiet = False,
 ) -> int:
     """Show the contents of a data set and its problems, before any training."""
+    from soundness.cli.tables import show_screening
     from soundness.screening.inspection import COLUMNS, table_rows
 
     settings = soundness.load_settings(overrides=table_overrides(rate, columns))
+    selection = soundness.Selection(data, pattern=pattern, since=since)
     with ProgressBars(is_quiet=quiet) as bars:
-        inspection = soundness.inspect(
-            soundness.Selection(data, pattern=pattern, since=since),
-            audio=settings.audio,
-            progress=functools.partial(bars, "reading"),
-        )
+        inspection = soundness.inspect(selection, audio=settings.audio, progress=functools.partial(bars, "reading"))
+        screened = soundness.screen(selection, system=settings, progress=bars) if screen else {}
     rows = [dict(zip(COLUMNS, row, strict=True)) for row in table_rows(inspection)]
     for row in rows:  # names of conditions are long, and in the file of --json
         row["conditions"] = row["conditions"].partition(":")[0]
@@ -134,7 +136,13 @@ def inspect(
         for row in rows:
             del row["total s"]
     show_table(str(data), [tuple(rows[0] if rows else COLUMNS), *(tuple(row.values()) for row in rows)], n_left=5)
+    if screen:
+        show_screening(screened)
+        n_suspects = sum(len(record.suspects) for record in screened.values())
+        say(f"{n_suspects} of {sum(len(record.p_values) for record in screened.values())} training clips stand apart")
     show_lines(f"{len(inspection.problems)} problem(s)", [str(problem) for problem in inspection.problems])
     if json_file is not None:
-        write_whole(json_file, json.dumps(inspection.to_json(), indent=2) + "\n")
+        found = {name: record.model_dump(mode="json") for name, record in screened.items()}
+        told = inspection.to_json() | ({"screening": found} if screen else {})
+        write_whole(json_file, json.dumps(told, indent=2) + "\n")
     return 0

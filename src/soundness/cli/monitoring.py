@@ -10,7 +10,7 @@ import typer
 import soundness
 from soundness.atomic_files import write_whole
 from soundness.cli.console import ProgressBars, say, show_lines, show_table
-from soundness.cli.options import GroupBy, JsonFile, OneDetector, Overwrite, Pattern, Quiet, Seed, Since
+from soundness.cli.options import GroupBy, JsonFile, Keep, OneDetector, Overwrite, Pattern, Quiet, Seed, Since
 
 __all__ = ["alarms", "calibrate", "drift", "enroll", "watch"]
 
@@ -33,6 +33,7 @@ def calibrate(
     group_by: GroupBy = None,
     pattern: Pattern = None,
     since: Since = None,
+    keep: Keep = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> int:
@@ -40,7 +41,7 @@ def calibrate(
     with ProgressBars(is_quiet=quiet) as bars:
         calibrated = soundness.calibrate(
             detector,
-            soundness.Selection(clips, pattern=pattern, since=since),
+            soundness.Selection(clips, pattern=pattern, since=since, keep=keep or ()),
             out,
             domain=domain,
             group_by=group_by,
@@ -151,6 +152,7 @@ def enroll(
     force: Annotated[bool, typer.Option("--force", help="Enrol clips that are highly anomalous, too.")] = False,
     pattern: Pattern = None,
     since: Since = None,
+    keep: Keep = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> int:
@@ -158,7 +160,7 @@ def enroll(
     with ProgressBars(is_quiet=quiet) as bars:
         enrolment = soundness.enroll(
             detector,
-            soundness.Selection(clips, pattern=pattern, since=since),
+            soundness.Selection(clips, pattern=pattern, since=since, keep=keep or ()),
             out,
             condition=condition,
             domain=domain,

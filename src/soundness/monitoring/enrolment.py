@@ -9,14 +9,16 @@ import numpy as np
 from soundness.aliases import Array, CountProgress, PathLike
 from soundness.audio.log_mel import band_centres
 from soundness.data.clips import Clip
-from soundness.data.datasets import Paths, list_clips
+from soundness.data.datasets import Paths, Selection, list_clips
 from soundness.detectors.detector import Detector, TrainingSummary
 from soundness.detectors.saving import new_detector_file, one_detector
 from soundness.errors import DataError, SettingsError
 from soundness.monitoring.new_clips import NewClip, concatenate_clips, independent, read_new_clips
+from soundness.monitoring.screening import screen_new_clips
 from soundness.scoring.calibration import Calibration
 from soundness.scoring.protocol import ANY_DOMAIN, Scorer, TrainingVectors
 from soundness.screening.dependence import independent_scores
+from soundness.screening.records import ScreeningRecord, check_kept
 
 __all__ = ["EnrolledClip", "Enrolment", "enroll"]
 
@@ -100,7 +102,7 @@ def enroll(
         A detector with a calibration and a scorer that keeps normal clips, its file, or the folder of a run with one
         machine.
     clips
-        Normal recordings, or folders of them.
+        Normal recordings, or folders of them; `Selection.keep` names those that are enrolled though they are dangerous.
     out
         File of the new detector; ``None`` to write none.
     condition
@@ -122,7 +124,13 @@ def enroll(
     """
     with new_detector_file(out, overwrite=overwrite) as save:
         enrolment = _enrolment(
-            one_detector(detector), list_clips(clips), condition, domain, force=force, progress=progress
+            one_detector(detector),
+            list_clips(clips),
+            condition,
+            domain,
+            keep=Selection(clips).keep,
+            force=force,
+            progress=progress,
         )
         save(enrolment.detector)
     return enrolment
@@ -134,6 +142,7 @@ def _enrolment(
     condition: str,
     domain: str | None,
     *,
+    keep: Sequence[Path],
     force: bool,
     progress: CountProgress | None,
 ) -> Enrolment:
@@ -147,7 +156,14 @@ def _enrolment(
     new = fresh.clips
     training = replace(_vectors(detector, new, domain), dependent=fresh.common > 0.0)
     beside = _scores_beside(detector.scorer, training)
-    enrolled = _enrolled_clips(detector, calibration, new, beside)
+    check_kept(keep, [each.clip.path for each in new], kind="new")
+    record, _ = screen_new_clips(
+        replace(detector, settings=detector.settings.model_copy(update={"screening": "keep"})),
+        new,
+        [domain] * len(new),
+        dependent=fresh.common > 0.0,
+    )
+    enrolled = _accepted(_enrolled_clips(detector, calibration, new, beside), record, new, keep=keep)
     if not force:
         _check_safe(enrolled, beside)
     notes = (*fresh.notes, *_notes(detector, calibration, training, enrolled, domain))
@@ -218,6 +234,22 @@ def _enrolled_clips(
     return found
 
 
+def _accepted(
+    clips: Sequence[EnrolledClip], record: ScreeningRecord, new: Sequence[NewClip], *, keep: Sequence[Path]
+) -> list[EnrolledClip]:
+    """Clips with what a screening of the new ones among themselves found; no danger in those that the user keeps."""
+    findings = {suspect.name: str(suspect).partition(": ")[2] for suspect in record.suspects}
+    kept = {path.resolve() for path in keep}
+    found = []
+    for clip, each in zip(clips, new, strict=True):
+        own = findings.get(each.statistics.names[0])
+        danger = clip.danger
+        if own is not None:
+            danger = f"{danger or f'not like the other {len(new) - 1} new clips'}, with {own}"
+        found.append(replace(clip, danger="" if clip.path.resolve() in kept else danger))
+    return found
+
+
 def _deviation(calibration: Calibration, beside: Array) -> float:
     """Robust deviation of scores within one condition: of the new clips, or of a domain if that is larger."""
     return max(
@@ -253,8 +285,8 @@ def _check_safe(clips: Sequence[EnrolledClip], beside: Array) -> None:
     others = f", and {len(dangerous) - 1} more such clip(s)" if len(dangerous) > 1 else ""
     raise DataError(
         f"{first.path}: {first.danger}: score {first.score:.2f}, p-value {first.p_value:.4f}; with the other new clips "
-        f"enrolled {first.score_beside:.2f}, where their median is {np.median(beside):.2f}{others}; --force enrolls it "
-        f"all the same"
+        f"enrolled {first.score_beside:.2f}, where their median is {np.median(beside):.2f}{others}; leave it out, or "
+        f"--keep FILE enrolls it all the same, and --force all of them"
     )
 
 

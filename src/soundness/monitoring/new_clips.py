@@ -117,6 +117,11 @@ class IndependentClips:
         counts: NDArray[np.float64] = 1.0 / self.common.sum(axis=1)
         return counts
 
+    def subset(self, chosen: NDArray[np.bool_]) -> "IndependentClips":
+        """Clips where ``chosen``, shape ``(clip,)``, is true."""
+        clips = tuple(clip for clip, is_chosen in zip(self.clips, chosen, strict=True) if is_chosen)
+        return replace(self, clips=clips, common=self.common[np.ix_(chosen, chosen)])
+
 
 def independent(detector: Detector, new: Sequence[NewClip], *, group_by: str | None = None) -> IndependentClips:
     """Recordings that are new to a detector, without copies of each other and what shares sound with its training.

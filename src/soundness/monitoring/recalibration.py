@@ -1,20 +1,23 @@
 """`calibrate`: p-values of a trained detector by new normal clips."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from soundness.aliases import Array, CountProgress, PathLike
 from soundness.data.clips import Clip, parse_name
-from soundness.data.datasets import Paths, list_clips
+from soundness.data.datasets import Paths, Selection, list_clips
 from soundness.detectors.detector import Detector
 from soundness.detectors.saving import new_detector_file, one_detector
 from soundness.errors import DataError
 from soundness.monitoring.new_clips import IndependentClips, cut_clips, independent, read_new_clips
-from soundness.scoring.calibration import Calibration, Origin
+from soundness.monitoring.screening import screen_new_clips
+from soundness.scoring.calibration import Calibration, Origin, Threshold
 from soundness.screening.dependence import independent_scores
+from soundness.screening.records import ScreeningRecord, check_kept
 
 __all__ = ["calibrate"]
 
@@ -39,6 +42,8 @@ def calibrate(
         A detector, its file, or the folder of a run with one machine.
     clips
         Normal recordings that it was not trained on, folders of them, or data sets, of which the test clips are taken.
+        Those that are not like the others are named and, as the detector's setting ``screening`` says, set aside;
+        `Selection.keep` names those that stay.
     out
         File of the calibrated detector; ``None`` to write none.
     domain
@@ -63,6 +68,7 @@ def calibrate(
         listed = cut_clips(detector, list_clips(clips))
         _check(listed, domain)
         fresh = independent(detector, read_new_clips(detector, listed, progress=progress), group_by=group_by)
+        fresh, record = _screened(detector, fresh, domain, keep=Selection(clips).keep)
         new = _scores_by_domain(fresh, domain)
         before = {} if detector.calibration is None else detector.calibration.scores
         kept = {} if domain is None else {name: values for name, values in before.items() if name != domain}
@@ -70,7 +76,7 @@ def calibrate(
         calibration = Calibration.from_scores({**kept, **new}, origin=origin)
         notes = (*calibration.notes, *fresh.notes, *_notes(listed, before.keys(), kept.keys(), new.keys()))
         short = _short_calibrations(detector, fresh, domain, origin=origin)
-        calibrated = detector.calibrated(replace(calibration, notes=notes), short=short)
+        calibrated = detector.calibrated(replace(calibration, notes=(*record.lines, *notes)), short=short)
         save(calibrated)
         return calibrated
 
@@ -90,6 +96,27 @@ def _short_calibrations(
             scores = {**lengths.short[seconds].scores, **scores}
         found[seconds] = Calibration.from_scores(scores, origin=origin)
     return found
+
+
+def _screened(
+    detector: Detector, fresh: IndependentClips, domain: str | None, *, keep: Sequence[Path]
+) -> tuple[IndependentClips, ScreeningRecord]:
+    """New clips without those that are set aside, and the record of their screening with what they cost."""
+    check_kept(keep, [each.clip.path for each in fresh.clips], kind="new")
+    names = [(each.clip.domain or "") if domain is None else domain for each in fresh.clips]
+    record, is_set_aside = screen_new_clips(detector, fresh.clips, names, dependent=fresh.common > 0.0, keep=keep)
+    if not record.suspects:
+        return fresh, record
+    suspects = {suspect.name for suspect in record.suspects}
+    is_suspect = np.array([each.statistics.names[0] in suspects for each in fresh.clips])
+    thresholds = [
+        Threshold.from_scores(
+            _scores_by_domain(fresh.subset(chosen), domain), false_alarm_rate=detector.settings.false_alarm_rate
+        ).value
+        for chosen in (np.ones(len(is_suspect), np.bool_), ~is_suspect)
+    ]
+    update = {"threshold_with": thresholds[0], "threshold_without": thresholds[1]}
+    return fresh.subset(~is_set_aside), record.model_copy(update=update)
 
 
 def _scores_by_domain(fresh: IndependentClips, domain: str | None, *, short: int | None = None) -> dict[str, Array]:

@@ -243,8 +243,15 @@ def _machine_part(
 
 def _notes(detectors: Mapping[str, Detector]) -> list[str]:
     """Notes of the detectors, each once, with its machines."""
-    notes = ((name, note) for name, detector in detectors.items() for note in detector.summary.notes)
+    notes = ((name, note) for name, detector in detectors.items() for note in _notes_of(detector))
     return notes_by_machine(notes, len(detectors))
+
+
+def _notes_of(detector: Detector) -> Iterator[str]:
+    """Notes on a training, first those on clips that are not like the others."""
+    if detector.summary.screening is not None:
+        yield from detector.summary.screening.lines
+    yield from detector.summary.notes
 
 
 def _training_rows(detectors: Mapping[str, Detector]) -> Iterator[tuple[str, ...]]:

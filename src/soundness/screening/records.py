@@ -1,10 +1,16 @@
 """Record of a screening, kept with a detector and shown in its report."""
 
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["Screening", "ScreeningRecord", "Suspect"]
+from soundness.errors import DataError
+
+__all__ = ["Screening", "ScreeningRecord", "Suspect", "check_kept", "undecided"]
+
+_MOST_NAMES = 5
 
 Screening = Literal["set-aside", "keep", "ask"]
 """Treatment of suspects: they do not enter the detector, they do, or the command refuses and names them."""
@@ -25,9 +31,8 @@ class Suspect(BaseModel):
     """True if the detector was made without it."""
 
     def __str__(self) -> str:
-        """Describe it in a line, such as: fan/19.wav: a tone near 3.1 kHz, 12 dB above the others; set aside."""
-        done = "set aside" if self.is_set_aside else "kept"
-        return f"{self.name}: {self.finding}; {done} (p-value {self.p_value:.2g})"
+        """Describe it in a line, such as: fan/19.wav: a tone near 3.1 kHz, 12 dB above the others (p-value 0.001)."""
+        return f"{self.name}: {self.finding} (p-value {self.p_value:.2g})"
 
 
 class ScreeningRecord(BaseModel):
@@ -56,7 +61,10 @@ class ScreeningRecord(BaseModel):
     def lines(self) -> tuple[str, ...]:
         """Description of suspects, their cost and groups, a line each."""
         cost = () if self.cost == "" else (self.cost,)
-        return (*map(str, self.suspects), *cost, *self.notes)
+        if self.screening == "ask":  # the user has decided, or will
+            return (*map(str, self.suspects), *cost, *self.notes)
+        treated = (f"{each}: {'set aside' if each.is_set_aside else 'kept'}" for each in self.suspects)
+        return (*treated, *cost, *self.notes)
 
     @property
     def cost(self) -> str:
@@ -69,3 +77,46 @@ class ScreeningRecord(BaseModel):
         if f"{with_them:.2g}" == f"{without:.2g}":
             return f"with or without {which} the threshold is {without:.2g}"
         return f"without {which} the threshold {verb} from {with_them:.2g} to {without:.2g}"
+
+
+def undecided(records: Iterable[ScreeningRecord], *, kind: str) -> DataError | None:
+    """Error that names the suspects of which nobody has decided, where the settings ask for that.
+
+    Parameters
+    ----------
+    records
+        Records of screenings.
+    kind
+        Kind of the clips, "training" or "new".
+    """
+    suspects = [suspect for record in records if record.screening == "ask" for suspect in record.set_aside]
+    if not suspects:
+        return None
+    more = f"; and {len(suspects) - _MOST_NAMES} more" if len(suspects) > _MOST_NAMES else ""
+    return DataError(
+        f"{len(suspects)} {kind} clip(s) not like the others: {'; '.join(map(str, suspects[:_MOST_NAMES]))}{more}; "
+        f"--keep FILE for each that is normal, or leave it out; --set screening=set-aside trains without them"
+    )
+
+
+def check_kept(keep: Sequence[Path], clips: Iterable[Path], *, kind: str) -> None:
+    """Refuse a recording to keep that is none of the clips.
+
+    Parameters
+    ----------
+    keep
+        Recordings to keep.
+    clips
+        Files of the clips.
+    kind
+        Kind of the clips, "training" or "new".
+
+    Raises
+    ------
+    DataError
+        If there is one.
+    """
+    known = {path.resolve() for path in clips}
+    for path in keep:
+        if path.resolve() not in known:
+            raise DataError(f"{path}: to be kept, but it is none of the {len(known)} {kind} recordings")

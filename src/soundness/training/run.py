@@ -33,6 +33,7 @@ from soundness.scoring.calibration import Calibration, Threshold
 from soundness.scoring.clip_lengths import ClipLengths
 from soundness.scoring.protocol import Scorer, ShortClipScorer, TrainingVectors
 from soundness.scoring.scorers import find_scorer
+from soundness.screening.records import check_kept, undecided
 from soundness.sealed_files import SUFFIX
 from soundness.settings.loading import DEFAULT_SYSTEM, load_settings
 from soundness.settings.system import SystemSettings
@@ -43,7 +44,7 @@ from soundness.training.dependence import independent_clips, unshared_clips
 from soundness.training.duration import forecast
 from soundness.training.form import training_form
 from soundness.training.labelling import Labeller
-from soundness.training.screening import ScreenedClips, check_kept, check_screened, screen_clips, with_cost
+from soundness.training.screening import ScreenedClips, screen_clips, with_cost
 from soundness.training.separation import decide_separation, read_separator
 from soundness.training.short_clips import has_short_clips, shortened_vectors
 from soundness.training.summary import summarize, training_notes
@@ -190,7 +191,7 @@ def train_planned(
         caches=Caches() if caches is None else caches,
         progress=progress,
     )
-    check_kept(run.keep, [clip.path for machine in chosen for clip in machine.train])
+    check_kept(run.keep, [clip.path for machine in chosen for clip in machine.train], kind="training")
     with locked_folder(run.out, kind="training"):
         if settings.screening == "ask":
             run.ask()
@@ -244,7 +245,8 @@ class _Run:
     def ask(self) -> None:
         """Refuse clips that are not like the others, of all machines at once, before anything is trained."""
         plain = replace(self, settings=self.settings.model_copy(update={"separation": "off"}), separator=None)
-        check_screened(plain._screened(machine).record for machine in self.machines)
+        if error := undecided([plain._screened(machine).record for machine in self.machines], kind="training"):
+            raise error
 
     def train(self, dataset: Dataset) -> list[Detector]:
         """Train all detectors, and before them the run's own separator if the system needs one."""

@@ -1,30 +1,33 @@
 """Screening of training clips: those that are not like the others are named, and set aside."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from soundness.aliases import Array
-from soundness.data.finding import listed_names
+from soundness.aliases import Array, PathLike, Progress
+from soundness.data.datasets import Machine, open_dataset
+from soundness.data.finding import Selection, listed_names
+from soundness.detectors.front_end import FrontEnd
 from soundness.detectors.normal_clips import FLOOR_QUANTILE, name_of
-from soundness.errors import DataError
+from soundness.detectors.reader import RecordingReader
 from soundness.representations.protocol import Fitted, MachineSpectrograms
 from soundness.scoring.calibration import Threshold
 from soundness.scoring.scorers import find_scorer
 from soundness.screening.findings import finding
 from soundness.screening.records import ScreeningRecord, Suspect
 from soundness.screening.suspects import FEWEST_CLIPS, find_suspects
+from soundness.settings.loading import DEFAULT_SYSTEM, load_settings
 from soundness.settings.system import SystemSettings
 from soundness.training.calibration import left_out_calibration
-from soundness.training.clips import training_vectors
+from soundness.training.clips import check_training_clips, read_machine, training_vectors
+from soundness.training.cutting import cut_machine
+from soundness.training.dependence import independent_clips
 from soundness.training.summary import domain_names
 
-__all__ = ["ScreenedClips", "check_kept", "check_screened", "screen_clips", "with_cost"]
-
-_MOST_NAMES = 5
+__all__ = ["ScreenedClips", "screen", "screen_clips", "with_cost"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -84,39 +87,6 @@ def screen_clips(
         held_out=_subset(rest, ~is_set_aside[n_clips:]) if held_out else rest,
         otherwise=None if (otherwise == chosen).all() else _subset(clips, otherwise),
         record=together.record(is_set_aside),
-    )
-
-
-def check_kept(keep: Sequence[Path], clips: Iterable[Path]) -> None:
-    """Refuse a recording to keep that is none of the training clips.
-
-    Raises
-    ------
-    DataError
-        If there is one.
-    """
-    known = {path.resolve() for path in clips}
-    for path in keep:
-        if path.resolve() not in known:
-            raise DataError(f"{path}: to be kept, but it is none of the {len(known)} training recordings")
-
-
-def check_screened(records: Iterable[ScreeningRecord]) -> None:
-    """Refuse suspects of which nobody has decided, where the settings ask for that.
-
-    Raises
-    ------
-    DataError
-        If there are any.
-    """
-    undecided = [suspect for record in records if record.screening == "ask" for suspect in record.set_aside]
-    if not undecided:
-        return
-    listed = "; ".join(f"{suspect.name}: {suspect.finding}" for suspect in undecided[:_MOST_NAMES])
-    more = f"; and {len(undecided) - _MOST_NAMES} more" if len(undecided) > _MOST_NAMES else ""
-    raise DataError(
-        f"{len(undecided)} training clip(s) not like the others: {listed}{more}; --keep FILE for each that is normal, "
-        f"--set screening=set-aside to train without them"
     )
 
 
@@ -252,3 +222,49 @@ def _middle(scores: list[float]) -> tuple[float, float]:
 
 def _subset(clips: MachineSpectrograms, chosen: NDArray[np.bool_]) -> MachineSpectrograms:
     return clips if chosen.all() else clips.subset(np.flatnonzero(chosen).tolist())
+
+
+def screen(
+    data: PathLike | Selection,
+    *,
+    system: PathLike | SystemSettings = DEFAULT_SYSTEM,
+    machines: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> dict[str, ScreeningRecord]:
+    """Find training clips that are not like the others, without training.
+
+    Parameters
+    ----------
+    data, system, machines, progress
+        See `soundness.train`.
+
+    Returns
+    -------
+    dict
+        Record of each machine; `ScreeningRecord.lines` describes what was found.
+
+    Raises
+    ------
+    SoundnessError
+        If the data set, a training clip or a setting cannot be used.
+    """
+    settings = load_settings(system).model_copy(update={"separation": "off", "screening": "ask"})
+    reader = RecordingReader(FrontEnd(settings))
+    found = {}
+    for machine in open_dataset(data).chosen(machines):
+        cut = cut_machine(machine, clip_seconds=settings.audio.clip_seconds).machine
+        check_training_clips(cut, settings)
+        read = read_machine(cut, reader, advance=_counted(cut, progress))
+        found[cut.machine_type] = screen_clips(independent_clips(read, settings), settings).record
+    return found
+
+
+def _counted(machine: Machine, progress: Progress | None) -> Callable[[], None]:
+    """Function that is called after each clip of a machine."""
+    counter = iter(range(1, 1 + len(machine.train)))
+
+    def advance() -> None:
+        if progress is not None:
+            progress(f"reading {machine.machine_type}", next(counter), len(machine.train))
+
+    return advance

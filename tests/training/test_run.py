@@ -121,6 +121,8 @@ BASE = {
     "scorer.is_standardised": ("scorer.whitening=shrunk",),
     "scorer.anomaly_width": ("scorer.whitening=shrunk", "scorer.is_standardised=true"),
     "scorer.anomaly_level": ("scorer.whitening=shrunk", "scorer.is_standardised=true", "scorer.anomaly_width=3"),
+    "scorer.level": ("scorer.whitening=shrunk", "scorer.is_standardised=true"),
+    "log_mel.floor_reference": ("log_mel.floor_db=-20",),
     "scorer.n_density_neighbors": ("scorer.distance=density-ratio",),
     "training.patience": ("training.learning_rate=0.3", "training.max_steps=150"),
     "training.steps_per_epoch": ("training.learning_rate=0.3", "training.max_steps=150"),
@@ -139,6 +141,8 @@ CHANGES = {
     "log_mel.fmax": 6_000,
     "log_mel.power": 1.0,
     "log_mel.floor_db": -20,
+    "log_mel.floor_reference": "recording",
+    "audio.is_dc_removed": "true",
     "autoencoder.is_conditional": "false",
     "autoencoder.segment_frames": 16,
     "autoencoder.channels": [8],
@@ -164,6 +168,7 @@ CHANGES = {
     "scorer.is_standardised": "true",
     "scorer.anomaly_width": 3,
     "scorer.anomaly_level": 5,
+    "scorer.level": "ignore",
     "scorer.distance": "mahalanobis",
     "scorer.n_density_neighbors": 2,
     "scorer.normalization": "quantile",
@@ -392,7 +397,7 @@ def test_silence_short_clips_and_few_target_clips_are_noted(tmp_path, write_mach
     soundfile.write(paths[0], np.zeros(8_000), RATE)
     soundfile.write(paths[1], noise(1_000), RATE)
     (detector,) = run(folder, system="conditional")
-    assert f"1 training clip(s) digital silence: {paths[0].name}" in detector.summary.notes
+    assert f"1 training clip(s) without any sound, not learned: {paths[0].name}" in detector.summary.notes
     assert f"shorter than one segment of 8 frames, repeated to fill it: {paths[1].name}" in notes_of(detector)
     assert "2 target clip(s) support no false-alarm rate below 1/3" in notes_of(detector)
     assert re.search("a domain has 2 clip.*those of all domains", notes_of(detector))

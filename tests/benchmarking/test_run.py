@@ -13,12 +13,13 @@ import pytest
 
 import soundness
 from conftest import SMALL_EARS, SMALL_NETWORK, SMALL_SEPARATOR
-from soundness.benchmarking.run import BenchmarkPlan, benchmark
+from soundness.benchmarking.run import BenchmarkPlan, _without_training, benchmark
 from soundness.detectors.bulk_scoring import score
 from soundness.detectors.saving import load_detector
 from soundness.errors import OutputError, SettingsError
 from soundness.evaluation.results import evaluate
 from soundness.settings.loading import load_settings
+from soundness.synthetic.make import make_data
 from soundness.training.run import train
 
 SMALL = [*SMALL_EARS, *SMALL_NETWORK, *(f"separator.{setting}" for setting in SMALL_SEPARATOR)]
@@ -219,10 +220,10 @@ def test_a_bug_in_one_system_leaves_the_others_their_figures_and_keeps_its_trace
 
 @pytest.mark.slow
 def test_a_separator_is_trained_once_for_all_that_want_the_same(hall, tmp_path):
-    names = ("conditional", "fully-connected", "log-mel-knn")
-    result = run(hall, tmp_path / "out", *names, machines=["fan"])
+    names = ("conditional", "fully-connected")
+    result = run(hall, tmp_path / "out", *names, machines=["fan"], overrides=["separation=augment"])
     assert result.failures == ()
-    assert result.separation == {"conditional": "augment", "fully-connected": "augment", "log-mel-knn": "off"}
+    assert result.separation == {"conditional": "augment", "fully-connected": "augment"}
     assert len(list((tmp_path / "out" / "separators").glob("*.soundness"))) == 1
 
 
@@ -252,3 +253,16 @@ def test_after_a_kill_what_was_finished_is_not_done_again(fan, tmp_path):
     assert [one.system for one in result.measured] == ["log-mel-knn", "conditional"]
     assert slow.stat().st_mtime_ns == before
     assert result.measured[1].model_dump(mode="json") == figures
+
+
+def test_no_separator_is_trained_unasked_and_no_published_figures_stand_beside_synthetic_sounds(tmp_path):
+    sizes = {"n_train": 6, "n_target_train": 2, "n_test_normal": 4, "n_test_anomaly": 4, "n_supplemental": 4}
+    made = make_data(tmp_path / "data", machines=("fan",), seconds=1.0, n_workers=1, **sizes)
+    result = run(made.root, tmp_path / "out", "log-mel-knn", seeds=[0])
+    assert result.is_synthetic
+    assert result.published == []
+    assert not list((tmp_path / "out").glob("separators/*.soundness"))
+    (settings,) = systems("conditional")
+    assert settings.separation == "auto"
+    assert _without_training(settings, has_separator=False).separation == "off"
+    assert _without_training(settings, has_separator=True).separation == "auto"

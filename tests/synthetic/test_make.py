@@ -35,7 +35,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> FactoryResult:
 
 
 def digests(root: Path) -> dict[str, str]:
-    files = sorted(path for path in root.rglob("*") if path.is_file())
+    files = sorted(path for path in root.rglob("*") if path.suffix in (".wav", ".csv"))
     return {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
@@ -125,7 +125,7 @@ def test_the_source_has_several_conditions_and_the_target_others(tmp_path: Path)
 
 def test_the_truth_lies_beside_the_data_and_nowhere_in_it(made: FactoryResult) -> None:
     assert made.truth == made.root.with_name("data_truth")
-    assert {path.suffix for path in made.root.rglob("*") if path.is_file()} == {".wav", ".csv"}
+    assert {path.suffix for path in made.root.rglob("*") if path.is_file()} == {".wav", ".csv", ".txt"}
     assert {path.name for path in made.root.rglob("*.csv")} == {"attributes_00.csv"}
     assert not [path for path in made.root.rglob("*") if re.search(r"_(machine|noise)\.wav$", path.name)]
 

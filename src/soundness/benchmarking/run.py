@@ -15,6 +15,7 @@ from soundness.extras import check_extra
 from soundness.run_folders import Existing, begin_run, locked_folder
 from soundness.settings.loading import load_settings, system_names
 from soundness.settings.system import SystemSettings
+from soundness.synthetic.make import is_synthetic
 from soundness.training.separation import decide_separation
 
 __all__ = ["BenchmarkPlan", "benchmark"]
@@ -37,7 +38,8 @@ class BenchmarkPlan:
     machines
         Machine types; all of them where none is named.
     separator
-        File of a separator for all systems that use one; without it, they train what they need, once.
+        File of a separator for all systems that use one; without it, those whose settings name a use of separated
+        sound train one together, and others use none.
     truth
         A labelled data set, or the official evaluator's truth; ``None`` takes it from the data set.
     """
@@ -119,7 +121,7 @@ def benchmark(
     machines = dataset.chosen(plan.machines)
     decided = [
         decide_separation(dataset, one, has_separator=separator is not None and one.separation != "off")[0]
-        for one in systems
+        for one in (_without_training(each, has_separator=separator is not None) for each in systems)
     ]
     identity = {
         "machine_types": [machine.machine_type for machine in machines],
@@ -145,8 +147,15 @@ def benchmark(
             separation={settings.name: settings.separation for settings in decided},
             measured=tuple(sorted(done, key=lambda one: (order[one.system], one.seed))),
             failures=tuple(failures),
+            is_synthetic=any(is_synthetic(clip.path) for machine in machines for clip in machine.clips[:1]),
         )
         return result, _write(result, out, truth=Path(data) if truth is None else truth)
+
+
+def _without_training(settings: SystemSettings, *, has_separator: bool) -> SystemSettings:
+    """Settings that train no separator unless they name a use of it: none is trained unasked."""
+    is_asked = has_separator or settings.separation != "auto"
+    return settings if is_asked else settings.model_copy(update={"separation": "off"})
 
 
 def _write(result: BenchmarkResult, out: Path, *, truth: Path) -> list[Path]:

@@ -45,7 +45,7 @@ def benchmark(
         str | None,
         typer.Option(
             help="As in train, for all systems: augment, denoise, target=separated or off.",
-            show_default="each system's own",
+            show_default="each system's own; off where that would train a separator",
         ),
     ] = None,
     separator: SeparatorFile = None,

@@ -26,7 +26,10 @@ from soundness.synthetic.render import Stems, render
 from soundness.synthetic.settings import FactorySettings
 from soundness.synthetic.signals import SAMPLE_RATE
 
-__all__ = ["FactoryResult", "make_data"]
+__all__ = ["FactoryResult", "is_synthetic", "make_data"]
+
+_MARK = "synthetic.txt"
+_MARK_WORDS = "Sounds of a machine that does not exist, made by soundness make-data.\n"
 
 _ANOMALY_COLUMNS = ("file_name", "kind", "severity", "fmin", "fmax", "start_seconds", "end_seconds")
 _CLIPS_A_TASK = 4
@@ -106,6 +109,11 @@ def make_data(
     return FactoryResult(out, truth, n_clips)
 
 
+def is_synthetic(clip: Path) -> bool:
+    """True for a clip in a folder of a machine that `make_data` made, wherever it was moved to."""
+    return any((folder / _MARK).is_file() for folder in clip.parents[:2])
+
+
 def _refuse_bad_folders(out: Path, truth: Path, *, overwrite: bool) -> None:
     if out.is_relative_to(truth) or truth.is_relative_to(out):
         raise OutputError(f"{truth}: the truth must lie outside the data set {out}, and the data set outside of it")
@@ -182,6 +190,7 @@ def _make_machine(
         if progress is not None:
             progress(machine, n_done, len(plans))
     _write_table(roots[0] / machine / "attributes_00.csv", _attribute_table(plans))
+    (roots[0] / machine / _MARK).write_text(_MARK_WORDS, encoding="utf-8")
     _write_table(roots[1] / machine / "anomalies.csv", [_ANOMALY_COLUMNS, *rows])
 
 

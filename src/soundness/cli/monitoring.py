@@ -113,7 +113,7 @@ def watch(
     since: Since = None,
     once: Annotated[bool, typer.Option("--once", help="Score the recordings that are there, and stop.")] = False,
     poll: Annotated[float, typer.Option(help="Seconds between two looks at the folder.")] = 2.0,
-    longest: Annotated[float, typer.Option(help="Longest part of a recording that is scored, in seconds.")] = 600.0,
+    longest: Annotated[float, typer.Option(help="Longest part of a recording that is scored, in seconds.")] = 86_400.0,
 ) -> int:
     """Score recordings as they appear in a folder, and raise alarms; the log keeps what was scored."""
     counts = soundness.watch(

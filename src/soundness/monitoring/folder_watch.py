@@ -248,7 +248,7 @@ def watch(
     webhook: str | None = None,
     once: bool = False,
     poll_seconds: float = 2.0,
-    longest_seconds: float = 600.0,
+    longest_seconds: float = 86_400.0,
     on_alarm: Callable[[LogRow], None] | None = None,
 ) -> WatchCounts:
     """Score recordings as they appear in a folder, until interrupted.

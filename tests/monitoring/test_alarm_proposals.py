@@ -81,7 +81,7 @@ def test_a_detector_of_an_earlier_version_is_not_calibrated(calibrated):
 
 def test_a_folder_is_replayed_in_the_order_of_its_names_and_a_long_recording_in_pieces(calibrated, tmp_path):
     detector = calibrated[0]
-    pieces = [hum(seed, is_anomalous=seed == 2, seconds=0.5) for seed in range(4)]
+    pieces = [hum(700 + seed, is_anomalous=seed == 2, seconds=0.5) for seed in range(4)]
     for index in (2, 0, 3, 1):
         record(tmp_path / "clips" / f"{index}.wav")
         soundfile.write(tmp_path / "clips" / f"{index}.wav", pieces[index], RATE, subtype="FLOAT")
@@ -90,6 +90,14 @@ def test_a_folder_is_replayed_in_the_order_of_its_names_and_a_long_recording_in_
     assert of_clips == [detector.p_value(score_clip(detector, tmp_path / "clips" / f"{i}.wav")) for i in range(4)]
     assert p_values_of(detector, [tmp_path / "long.wav"], clip_every_seconds=0.5) == of_clips
     assert of_clips[2] == 1 / 25
+
+
+def test_a_recording_of_the_training_is_refused_under_any_name(calibrated, tmp_path):
+    path = record(tmp_path / "mine.wav", 3)
+    with pytest.raises(
+        DataError, match=r"mine\.wav: the same recording as .*0003.*, which the detector was trained on"
+    ):
+        p_values_of(calibrated[0], [path], clip_every_seconds=0.4)
 
 
 def test_a_recording_that_is_labelled_anomalous_is_refused(calibrated, tmp_path):

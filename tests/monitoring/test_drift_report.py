@@ -45,3 +45,12 @@ def test_drift_needs_band_statistics_and_normal_clips(detector, fresh):
     detector = replace(detector, normal_clips=None)
     with pytest.raises(SettingsError, match="holds no band statistics"):
         drift(detector, fresh[1:])
+
+
+def test_copies_count_once_and_clips_of_the_training_are_named(detector, fresh, tmp_path):
+    copy = tmp_path / "fresh" / f"{fresh[0].stem} - Copy.wav"
+    copy.write_bytes(fresh[0].read_bytes())
+    report = drift(detector, [*fresh, copy, hum_at(tmp_path / "mine.wav", 400, 3)])
+    assert report.n_clips == len(fresh) + 1
+    assert any("1 of 10 recordings is a copy of others" in note for note in report.notes)
+    assert any("1 of 10 recordings are clips of the training (mine.wav)" in note for note in report.notes)

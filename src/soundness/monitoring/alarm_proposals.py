@@ -167,7 +167,7 @@ def p_values_of(
             raise DataError("labelled anomalous; false alarms are counted on normal recordings", path=clip.path)
         with audio_errors_at(clip.path):
             waveforms = _waveforms(clip.path, detector, clip_every_seconds)
-            return [calibration.p_value(detector.score(waveform)) for waveform in waveforms]
+            return [_p_value(detector, calibration, clip, waveform) for waveform in waveforms]
 
     found: list[float] = []
     for done, values in enumerate(map_recordings(p_values, clips), start=1):
@@ -175,6 +175,19 @@ def p_values_of(
         if progress is not None:
             progress(done, len(clips))
     return found
+
+
+def _p_value(detector: Detector, calibration: Calibration, clip: Clip, waveform: Waveform) -> float:
+    """P-value of a clip, which must be new to the detector: one that it was trained on raises no alarm."""
+    spectrograms = detector.spectrograms(waveform)
+    known = detector.known_recording(spectrograms)
+    if known is not None:
+        raise DataError(
+            f"the same recording as {known}, which the detector was trained on; false alarms are counted on recordings "
+            f"that are new to it",
+            path=clip.path,
+        )
+    return calibration.p_value(detector.score_spectrograms(spectrograms))
 
 
 def _waveforms(path: Path, detector: Detector, seconds: float) -> Iterator[Waveform]:

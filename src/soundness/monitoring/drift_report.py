@@ -12,7 +12,7 @@ from soundness.detectors.detector import Detector
 from soundness.detectors.saving import one_detector
 from soundness.errors import DataError, SettingsError
 from soundness.monitoring.drift_statistics import ALPHA, Drift, compute_drift
-from soundness.monitoring.new_clips import concatenate_clips, read_new_clips
+from soundness.monitoring.new_clips import concatenate_clips, read_new_clips, without_copies
 
 __all__ = ["DriftReport", "drift"]
 
@@ -108,7 +108,9 @@ def drift(
     for each in fresh:
         if each.clip.label == "anomaly":
             raise DataError("labelled anomalous; drift is measured on normal clips", path=each.clip.path)
+    fresh, copy_notes = without_copies(detector, fresh)
     notes = [] if len(fresh) > 2 else [f"{len(fresh)} clip(s): only large changes are noticed"]
+    notes += copy_notes
     scores = {}
     if calibration is None or not calibration.is_valid:
         notes.append("scores are not tested: only clips that the network was trained on calibrate the detector")

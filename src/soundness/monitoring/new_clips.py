@@ -15,10 +15,18 @@ from soundness.detectors.detector import Detector
 from soundness.detectors.normal_clips import NormalClips, name_of
 from soundness.detectors.reader import RecordingLogMels
 from soundness.errors import AudioError, DataError
-from soundness.screening.dependence import find_dependence, groups_of
+from soundness.screening.dependence import Dependence, find_dependence, groups_of
 from soundness.threads import map_recordings
 
-__all__ = ["IndependentClips", "NewClip", "concatenate_clips", "cut_clips", "independent", "read_new_clips"]
+__all__ = [
+    "IndependentClips",
+    "NewClip",
+    "concatenate_clips",
+    "cut_clips",
+    "independent",
+    "read_new_clips",
+    "without_copies",
+]
 
 _N_WORKERS = 2  # recordings in memory at once, each of which may last hours
 
@@ -154,16 +162,8 @@ def independent(detector: Detector, new: Sequence[NewClip], *, group_by: str | N
                 f"{len(known.prints)} that the detector has; expected recordings that are new to it",
                 path=each.clip.path,
             )
-    found = find_dependence(
-        prints,
-        means,
-        names,
-        kinds=[each.clip.domain or "" for each in new],
-        groups=None if group_by is None else groups_of([each.clip.path for each in new], group_by),
-    )
-    log_mel = detector.settings.log_mel
-    hop_seconds = log_mel.hop_length / detector.settings.audio.sample_rate
-    notes = list(found.notes(names, kind="recordings", hop_seconds=hop_seconds))
+    found = _dependence(new, group_by=group_by)
+    notes = list(found.notes(names, kind="recordings", hop_seconds=_hop_seconds(detector)))
     shared = known.shared_with(prints)
     touched = {match.second for match in shared}
     kept = [int(index) for index in found.kept if index not in touched]
@@ -179,6 +179,37 @@ def independent(detector: Detector, new: Sequence[NewClip], *, group_by: str | N
     return IndependentClips(
         clips=tuple(new[index] for index in kept), common=found.common[np.ix_(kept, kept)], notes=tuple(notes)
     )
+
+
+def without_copies(detector: Detector, new: Sequence[NewClip]) -> tuple[list[NewClip], list[str]]:
+    """Recordings of which none is a copy of another, and notes on copies and on what the detector knows."""
+    found = _dependence(new)
+    names = [each.clip.path.name for each in new]
+    notes = list(found.notes(names, kind="recordings", hop_seconds=_hop_seconds(detector)))
+    known = [
+        each.clip.path.name
+        for each in new
+        if detector.known_recordings.copy_of(each.statistics.prints[0], each.statistics.means[0]) is not None
+    ]
+    if known:
+        notes.append(
+            f"{len(known)} of {len(new)} recordings are clips of the training ({known[0]}): only new ones show a change"
+        )
+    return [new[index] for index in found.kept], notes
+
+
+def _dependence(new: Sequence[NewClip], *, group_by: str | None = None) -> Dependence:
+    return find_dependence(
+        [each.statistics.prints[0] for each in new],
+        [each.statistics.means[0] for each in new],
+        [each.clip.path.name for each in new],
+        kinds=[each.clip.domain or "" for each in new],
+        groups=None if group_by is None else groups_of([each.clip.path for each in new], group_by),
+    )
+
+
+def _hop_seconds(detector: Detector) -> float:
+    return detector.settings.log_mel.hop_length / detector.settings.audio.sample_rate
 
 
 def concatenate_clips(clips: Iterable[NewClip], *, domain: str) -> NormalClips:

@@ -30,8 +30,7 @@ from soundness.representations.protocol import (
 )
 from soundness.run_folders import Existing, begin_run, locked_folder, read_identity
 from soundness.scoring.calibration import Calibration, Threshold
-from soundness.scoring.clip_lengths import ClipLengths
-from soundness.scoring.protocol import Scorer, ShortClipScorer, TrainingVectors
+from soundness.scoring.protocol import Scorer, TrainingVectors
 from soundness.scoring.scorers import find_scorer
 from soundness.screening.records import check_kept, undecided
 from soundness.sealed_files import SUFFIX
@@ -46,7 +45,7 @@ from soundness.training.form import training_form
 from soundness.training.labelling import Labeller
 from soundness.training.screening import ScreenedClips, screen_clips, with_cost
 from soundness.training.separation import decide_separation, read_separator
-from soundness.training.short_clips import has_short_clips, shortened_vectors
+from soundness.training.short_clips import calibrated_lengths, has_short_clips, shortened_vectors
 from soundness.training.summary import summarize, training_notes
 from soundness.training.time_order import calibrated_in_order
 
@@ -362,19 +361,9 @@ class _Run:
             separator=self.separator if self.settings.separation in ("denoise", "target=separated") else None,
             calibration=calibration,
             normal_clips=normal_clips_of(clips, self.settings.audio),
-            lengths=self._lengths(cut.lengths, clips, scorer, vectors),
+            lengths=calibrated_lengths(cut.lengths, clips, scorer, vectors, self.settings, calibration=calibration),
             form=formed.form,
         )
-
-    def _lengths(
-        self, lengths: ClipLengths, clips: MachineSpectrograms, scorer: Scorer, vectors: TrainingVectors
-    ) -> ClipLengths:
-        """Lengths with the calibration of short clips, where there is one."""
-        if vectors.shortened is None or not isinstance(scorer, ShortClipScorer):
-            return lengths
-        scores = zip(lengths.short_seconds, scorer.left_out_short_scores(), strict=True)
-        domains, settings = vectors.clip_domains, self.settings
-        return replace(lengths, short={at: left_out_calibration(clips, own, domains, settings) for at, own in scores})
 
     def _calibration(
         self, fitted: Fitted, scorer: Scorer, screened: ScreenedClips, *, vectors: TrainingVectors

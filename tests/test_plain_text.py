@@ -5,7 +5,8 @@ import io
 
 import pytest
 
-from soundness.plain_text import one_line, printable, spreadsheet_cell, spreadsheet_path
+from soundness.plain_text import one_line, printable, shown_name, spreadsheet_cell, spreadsheet_path
+from soundness.stored_values import machine_name_problem
 
 NASTY = ("fan\nx", "a\rb", "\x1b[2J\x1b[31mred", "evil\u202egpj.wav", "b\udcff.wav", "a\u2028b", "\x00", "\u200ewav")
 
@@ -42,3 +43,9 @@ def test_numbers_and_other_texts_stay_as_they_are(text: str) -> None:
     stream = io.StringIO()
     csv.writer(stream).writerow([spreadsheet_cell(text), "x"])
     assert next(csv.reader(io.StringIO(stream.getvalue()))) == [text, "x"]
+
+
+@pytest.mark.parametrize("text", [*NASTY, "a\\b", "a\u00a0b"])
+def test_a_machine_named_after_any_folder_may_be_part_of_the_name_of_a_file(text: str) -> None:
+    assert machine_name_problem(shown_name(text)) == ""
+    assert shown_name("Lüfter 3") == "Lüfter 3"

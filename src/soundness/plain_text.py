@@ -4,7 +4,7 @@ import os
 import re
 import unicodedata
 
-__all__ = ["one_line", "printable", "spreadsheet_cell", "spreadsheet_path"]
+__all__ = ["one_line", "printable", "shown_name", "spreadsheet_cell", "spreadsheet_path"]
 
 _FORMULA = re.compile(r"[=+\-@\t\r\n|%]")  # first characters that a spreadsheet may take for a formula
 _NUMBER = re.compile(r"[+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?")
@@ -25,6 +25,21 @@ def _shown(char: str) -> str:
     if "\udc80" <= char <= "\udcff":  # a byte that is no UTF-8, as the operating system gives it
         return f"\\x{ord(char) - 0xDC00:02x}"
     return char.encode("unicode_escape").decode("ascii")
+
+
+def shown_name(name: str) -> str:
+    r"""Name of a folder as that of a machine, which becomes part of names of files: what cannot be shown is escaped.
+
+    >>> shown_name("fan\nx")
+    'fan%0Ax'
+    """
+    return "".join(char if char.isprintable() and char not in "/\\" else _escaped(char) for char in name)
+
+
+def _escaped(char: str) -> str:
+    if unicodedata.category(char) == "Zs":
+        return " "
+    return "".join(f"%{byte:02X}" for byte in char.encode("utf-8", "surrogateescape"))
 
 
 def one_line(text: str) -> str:

@@ -37,6 +37,7 @@ def test_a_folder_of_a_machine_is_no_time(name: str) -> None:
         ("2024-03-01/pump1/x.wav", "pump1"),
         ("hall/pump1/day1/x.wav", "hall/pump1"),
         ("3/x.wav", "3"),
+        ("fan\nx/y.wav", "fan%0Ax"),
     ],
 )
 def test_a_machine_is_known_by_its_folder(path: str, machine: str) -> None:

@@ -27,7 +27,6 @@ from soundness.data.folder_names import ANOMALOUS_FOLDERS, NORMAL_FOLDERS, machi
 from soundness.data.layouts import LAYOUTS, FlatLayout, FolderLayout, Layout, Place
 from soundness.data.machine_folders import MachineFolder, find_machine_folders, group_by_name
 from soundness.errors import DataError
-from soundness.plain_text import printable
 
 __all__ = [
     "FEWEST_TRAINING_CLIPS",
@@ -211,7 +210,7 @@ def _clips_at(path: Path, layouts: Mapping[str, Layout], selection: Selection) -
 
 def _unlabelled(clip: Clip, machine_type: str) -> Clip:
     """The clip of a folder of recordings: what stands in its name, and nothing that a layout assumes."""
-    name = machine_type or printable(machine_folder(PurePosixPath(clip.key)))
+    name = machine_type or machine_folder(PurePosixPath(clip.key))
     return replace(describe_clip(clip.path, machine_type=name, split="test"), key=clip.key)
 
 

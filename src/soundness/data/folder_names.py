@@ -3,6 +3,8 @@
 import re
 from pathlib import PurePath
 
+from soundness.plain_text import shown_name
+
 __all__ = [
     "ANOMALOUS_FOLDERS",
     "NORMAL_FOLDERS",
@@ -114,5 +116,5 @@ def machine_folder(relative: PurePath) -> str:
     for name in relative.parts[:-1]:
         is_below_one = is_time_folder(name, is_below_one=is_below_one)
         if not is_below_one:
-            kept.append(name)
+            kept.append(shown_name(name))
     return "/".join(kept)

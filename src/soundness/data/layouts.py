@@ -8,7 +8,7 @@ from typing import Protocol
 from soundness.data.clips import Clip, Domain, Label, Split, describe_clip
 from soundness.data.finding import find_recordings, list_audio, list_entries
 from soundness.data.folder_names import ANOMALOUS_FOLDERS, NORMAL_FOLDERS, plain_name
-from soundness.plain_text import printable
+from soundness.plain_text import shown_name
 
 __all__ = [
     "DCASE",
@@ -123,7 +123,7 @@ LAYOUTS: dict[str, Layout] = {
 
 def machine_name(folder: Path) -> str:
     """Name of a machine by its folder."""
-    return printable(folder.resolve().name if folder.name in ("", "..") else folder.name)
+    return shown_name(folder.resolve().name if folder.name in ("", "..") else folder.name)
 
 
 def _label(path: Path, place_folder: Path, place: Place) -> Label | None:

@@ -32,7 +32,7 @@ from soundness.monitoring.recording_files import (
     stamp_of,
 )
 from soundness.monitoring.webhook import AlarmSender, check_url
-from soundness.plain_text import one_line, printable, spreadsheet_cell
+from soundness.plain_text import one_line, shown_name, spreadsheet_cell
 from soundness.scoring.alarms import AlarmWindow
 from soundness.threads import one_thread_each
 
@@ -223,7 +223,7 @@ class Watch:
     def _detector(self, path: Path) -> AnyDetector | None:
         if len(self.detectors) == 1:
             return next(iter(self.detectors.values()))
-        names = [printable(name) for name in path.relative_to(self.folder).parts[:-1]]
+        names = [shown_name(name) for name in path.relative_to(self.folder).parts[:-1]]
         return next((self.detectors[name] for name in names if name in self.detectors), None)
 
     def _machine(self, path: Path) -> str:

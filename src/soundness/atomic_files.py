@@ -65,7 +65,7 @@ def whole_file(path: Path, *, is_durable: bool = True) -> Iterator[Path]:
 
 
 def write_whole(path: Path, content: bytes | str, *, is_durable: bool = True) -> None:
-    """Write a file, text as UTF-8; see `whole_file`.
+    """Write a file, text as UTF-8 and what is none escaped; see `whole_file`.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def write_whole(path: Path, content: bytes | str, *, is_durable: bool = True) ->
         If it cannot be written.
     """
     with whole_file(path, is_durable=is_durable) as partial:
-        partial.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+        partial.write_bytes(content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
 
 
 class RowFile:

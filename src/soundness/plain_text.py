@@ -3,8 +3,17 @@
 import os
 import re
 import unicodedata
+from collections.abc import Mapping
+from typing import Any
 
-__all__ = ["one_line", "printable", "shown_name", "spreadsheet_cell", "spreadsheet_path"]
+__all__ = [
+    "one_line",
+    "printable",
+    "shown_name",
+    "spreadsheet_cell",
+    "spreadsheet_path",
+    "stored_text",
+]
 
 _FORMULA = re.compile(r"[=+\-@\t\r\n|%]")  # first characters that a spreadsheet may take for a formula
 _NUMBER = re.compile(r"[+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?")
@@ -25,6 +34,15 @@ def _shown(char: str) -> str:
     if "\udc80" <= char <= "\udcff":  # a byte that is no UTF-8, as the operating system gives it
         return f"\\x{ord(char) - 0xDC00:02x}"
     return char.encode("unicode_escape").decode("ascii")
+
+
+def stored_text(value: Any) -> Any:
+    """Plain values with texts that every reader of JSON takes: bytes that are no UTF-8 are escaped, as when shown."""
+    if isinstance(value, str):
+        return value if value.isascii() else "".join(_shown(c) if "\ud800" <= c <= "\udfff" else c for c in value)
+    if isinstance(value, Mapping):
+        return {stored_text(key): stored_text(one) for key, one in value.items()}
+    return [stored_text(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def shown_name(name: str) -> str:

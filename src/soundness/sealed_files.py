@@ -19,6 +19,7 @@ from soundness.stored_values import json_values
 
 if TYPE_CHECKING:
     from torch import nn
+from soundness.plain_text import stored_text
 
 __all__ = [
     "FORMATS",
@@ -88,7 +89,7 @@ def write_sealed(path: Path, *, kind: str, about: Mapping[str, Any], arrays: Map
     from safetensors.numpy import save  # part of the extra `train`
 
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    payload = save(contiguous, metadata={"soundness": json.dumps(about)})
+    payload = save(contiguous, metadata={"soundness": json.dumps(stored_text(about))})
     first_line = f"soundness {kind} {FORMATS[kind]} {len(payload)} {hashlib.sha256(payload).hexdigest()}\n"
     write_whole(path, first_line.encode("ascii") + payload)
 

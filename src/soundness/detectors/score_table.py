@@ -10,6 +10,7 @@ from pathlib import Path
 from soundness.atomic_files import RowFile, open_text
 from soundness.detectors.protocol import Verdict, WindowScore
 from soundness.errors import ScoresError
+from soundness.plain_text import spreadsheet_cell, spreadsheet_path
 
 __all__ = [
     "SCORE_TABLE_FILE",
@@ -108,7 +109,8 @@ class ScoreTable:
     def add(self, row: ScoreRow) -> None:
         """Append a recording; numbers have all digits of a float64."""
         numbers = ("" if value is None else repr(value) for value in (row.anomaly_score, row.p_value, row.threshold))
-        self._file.append((str(row.path), row.machine, row.time, *numbers, row.verdict, row.reason))
+        path, machine, reason = spreadsheet_path(row.path), spreadsheet_cell(row.machine), spreadsheet_cell(row.reason)
+        self._file.append((path, machine, row.time, *numbers, row.verdict, reason))
 
     def complete(self) -> None:
         """Give the file its name, replacing an earlier one."""
@@ -144,7 +146,9 @@ class WindowTable:
         for window in windows:
             p_value = "" if window.p_value is None else repr(window.p_value)
             times = (f"{window.start_seconds:.3f}", f"{window.seconds:.3f}")
-            self._file.append((str(path), *times, repr(window.anomaly_score), p_value, str(window.decision)))
+            self._file.append(
+                (spreadsheet_path(path), *times, repr(window.anomaly_score), p_value, str(window.decision))
+            )
 
     def complete(self) -> None:
         """Give the file its name, replacing an earlier one."""

@@ -25,6 +25,7 @@ from soundness.threads import one_thread_each
 
 if TYPE_CHECKING:  # of the extra "export"
     import onnx
+from soundness.plain_text import stored_text
 
 __all__ = ["TOLERANCE", "Export", "export", "export_detector", "synthetic_sounds"]
 
@@ -202,7 +203,7 @@ def _about(detector: Detector) -> dict[str, Any]:
         "summary": detector.summary.model_dump(mode="json"),
         "versions": {package: version(package) for package in ("soundness", "onnx", "onnxruntime", "torch")},
     }
-    plain: dict[str, Any] = json.loads(json.dumps(about))
+    plain: dict[str, Any] = json.loads(json.dumps(stored_text(about)))
     return plain
 
 

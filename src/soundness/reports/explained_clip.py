@@ -19,6 +19,7 @@ from soundness.detectors.protocol import TRAINED_ON, RecordingScore, WindowScore
 from soundness.detectors.reader import read_recording, read_window
 from soundness.detectors.score_table import against_threshold, recorded_at
 from soundness.errors import AudioError, audio_errors_at
+from soundness.plain_text import printable
 from soundness.scoring.calibration import Calibration
 
 __all__ = ["ExplainedClip", "NormalRecording", "explain_recording"]
@@ -255,7 +256,11 @@ def _candidates(name: str, path: Path, folder: Path | None) -> Iterator[Path]:
         places = [folder / name, folder / base]
     yield from (place for place in places if place.is_file())
     if folder is not None:
-        yield from (place for place in find_recordings(folder).recordings if place.name == base and place not in places)
+        yield from (
+            place
+            for place in find_recordings(folder).recordings
+            if printable(place.name) == base and place not in places
+        )
 
 
 def _is_same(log_mel: NDArray[np.float32], level: NDArray[np.floating]) -> bool:

@@ -140,7 +140,7 @@ def find_explanations(page: Path) -> dict[tuple[str, str], str]:
         for file in _pages(folder):
             match = _TITLE.search(_beginning(file))
             if match is not None:
-                address = quote(os.path.relpath(file, folder).replace(os.sep, "/"))
+                address = quote(os.fsencode(os.path.relpath(file, folder).replace(os.sep, "/")))
                 found[html.unescape(match[2]), html.unescape(match[1])] = address
     return found
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from soundness.detectors.detector import TrainingSummary
+from soundness.plain_text import printable
 from soundness.representations.protocol import Fitted, MachineSpectrograms
 from soundness.run_folders import package_versions
 from soundness.settings.system import SystemSettings
@@ -57,7 +58,7 @@ def summarize(
         separation=settings.separation,
         separator_seconds=None,
         seconds=dict(seconds),
-        notes=notes,
+        notes=tuple(map(printable, notes)),
         versions=package_versions(),
     )
 

@@ -53,7 +53,7 @@ TABLE_SUFFIXES: dict[str, str] = {
     ".csv": "numpy",
     ".h5": "h5py",
     ".hdf5": "h5py",
-    ".mat": "scipy",
+    ".mat": "numpy",
     ".npy": "numpy",
     ".npz": "numpy",
     ".parquet": "pyarrow",
@@ -65,7 +65,7 @@ TABLE_SUFFIXES: dict[str, str] = {
 
 _OF_EXTRA = {
     "media": MEDIA_SUFFIXES,
-    "formats": frozenset(suffix for suffix, name in TABLE_SUFFIXES.items() if name not in ("numpy", "scipy")),
+    "formats": frozenset(suffix for suffix, name in TABLE_SUFFIXES.items() if name != "numpy"),
 }
 
 KNOWN_SUFFIXES = frozenset().union(MEDIA_SUFFIXES, _OTHER_SUFFIXES, TABLE_SUFFIXES, *SUFFIXES_OF_FORMAT.values()) - {

@@ -91,7 +91,8 @@ def chosen(table: Table, audio: AudioSettings) -> TableSound:
     if len(lengths) > 1:
         raise AudioError(f"columns of different length: {_listed(names)}; --columns names those that are channels")
     rate = audio.rate if audio.rate is not None else _rate(table, names, time)
-    samples = np.stack([numbers[name] for name in names], axis=1).astype(np.float32)
+    with np.errstate(over="ignore"):  # what float32 cannot hold is refused with what is not finite
+        samples = np.stack([numbers[name] for name in names], axis=1).astype(np.float32)
     return TableSound(samples, max(round(rate), 1))
 
 

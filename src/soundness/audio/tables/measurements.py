@@ -1,5 +1,6 @@
 """Files of measuring systems and data bases: HDF5, Parquet, TDMS and universal files."""
 
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -72,6 +73,7 @@ def read_tdms(file: BinaryIO) -> Table:
     from nptdms import TdmsFile  # type: ignore[import-untyped]  # likewise
 
     _check_segments(file)
+    logging.getLogger("nptdms").setLevel(logging.ERROR)  # it prints what it goes on with
     columns: dict[str, NDArray[np.generic]] = {}
     rates: dict[str, float] = {}
     for group in TdmsFile.read(file).groups():

@@ -95,14 +95,14 @@ def _named(error: ModuleNotFoundError) -> Exception:
 
 
 def _table(file: BinaryIO, path: Path, suffix: str) -> Table:
-    from soundness.audio.tables import arrays, measurements, text
+    from soundness.audio.tables import arrays, matlab, measurements, text
 
     if suffix == ".csv":
         return text.read_text(file)
     if suffix in (".npy", ".npz"):
         return arrays.read_numpy(file)
     if suffix == ".mat":
-        return arrays.read_matlab(file, path)
+        return matlab.read_matlab(file, path)
     if suffix in (".h5", ".hdf5"):
         return measurements.read_hdf5(file)
     if suffix == ".parquet":

@@ -15,6 +15,7 @@ from soundness.cli.options import (
     Data,
     JsonFile,
     Machines,
+    Native,
     Overwrite,
     Pattern,
     Quiet,
@@ -113,6 +114,7 @@ def inspect(
     since: Since = None,
     rate: Rate = None,
     columns: Columns = None,
+    native: Native = False,
     screen: Annotated[
         bool, typer.Option("--screen", help="Find training clips that are not like the others, which takes longer.")
     ] = False,
@@ -121,10 +123,13 @@ def inspect(
 ) -> int:
     """Show the contents of a data set and its problems, before any training."""
     from soundness.cli.tables import show_screening
+    from soundness.data.sample_rates import native_overrides
     from soundness.screening.inspection import COLUMNS, table_rows
 
-    settings = soundness.load_settings(overrides=table_overrides(rate, columns))
-    selection = soundness.Selection(data, pattern=pattern, since=since)
+    selection, changes = soundness.Selection(data, pattern=pattern, since=since), table_overrides(rate, columns)
+    if native:
+        changes += native_overrides(selection, overrides=changes)
+    settings = soundness.load_settings(overrides=changes)
     with ProgressBars(is_quiet=quiet) as bars:
         inspection = soundness.inspect(selection, audio=settings.audio, progress=functools.partial(bars, "reading"))
         screened = soundness.screen(selection, system=settings, progress=bars) if screen else {}

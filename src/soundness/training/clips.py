@@ -57,7 +57,8 @@ def check_training_clips(machine: Machine, settings: SystemSettings) -> None:
             highest = f"{info.sample_rate / 2:g}"
             raise AudioError(
                 f"recorded at {info.sample_rate} Hz, so nothing above {highest} Hz; the detector uses frequencies up "
-                f"to {settings.log_mel.fmax:g} Hz; --set log_mel.fmax={highest} lets it end there",
+                f"to {settings.log_mel.fmax:g} Hz; --set log_mel.fmax={highest} lets it end there, --native keeps "
+                f"the rate, too",
                 path=clip.path,
             )
 

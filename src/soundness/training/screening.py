@@ -252,7 +252,7 @@ def screen(
     reader = RecordingReader(FrontEnd(settings))
     found = {}
     for machine in open_dataset(data).chosen(machines):
-        cut = cut_machine(machine, clip_seconds=settings.audio.clip_seconds).machine
+        cut = cut_machine(machine, clip_seconds=settings.audio.clip_seconds, audio=settings.audio).machine
         check_training_clips(cut, settings)
         read = read_machine(cut, reader, advance=_counted(cut, progress))
         found[cut.machine_type] = screen_clips(independent_clips(read, settings), settings).record

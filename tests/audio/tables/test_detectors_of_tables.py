@@ -84,3 +84,6 @@ def test_inspect_takes_rate_and_columns(tmp_path: Path) -> None:
     root = bearings(tmp_path, ".mat")
     shown = run("inspect", root / "bearing/normal", "--rate", "12000", "--columns", "*_DE_time", "-q")
     assert "12000" in shown.output
+    options = ["--rate", "12000", "--columns", "*_DE_time", "--native", "--screen", "-q"]
+    shown = run("inspect", root / "bearing/normal", *options)
+    assert "of 24 training clips stand apart" in shown.output

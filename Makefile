@@ -5,16 +5,20 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export MPLBACKEND = Agg
 
-.PHONY: help demo test check wheel install clean
+.PHONY: help demo hero test check wheel install clean
 
 help:
 	@echo "make demo   install, then make sounds, train, score, evaluate and draw (in demo/)"
+	@echo "make hero   install, then draw the picture of the README"
 	@echo "make test   install, then run every test"
 	@echo "make wheel  build dist/soundness-*.whl, to install elsewhere"
 	@echo "make check  install, then check style, types and imports"
 
 demo: install
 	$(BIN)/soundness demo --out demo --overwrite
+
+hero: install
+	$(BIN)/python benchmarks/hero.py
 
 test: install
 	$(BIN)/python -m pytest -n 2 --dist loadfile

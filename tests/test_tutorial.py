@@ -64,6 +64,6 @@ def test_every_command_of_the_tutorial_runs_and_prints_what_the_page_says(real_d
         elif kind == "text":
             missing = [line for line in block.splitlines() if not is_printed(line, printed)]
             assert not missing, printed
-    assert {"abnormal_00000002.html", "abnormal_00000002.png"} == {file.name for file in (tmp_path / "why").iterdir()}
+    assert {"clip_00000002.html", "clip_00000002.png"} == {file.name for file in (tmp_path / "why").iterdir()}
     assert (tmp_path / "incoming" / "alarms.csv").is_file()
     assert (tmp_path / "report.html").is_file()

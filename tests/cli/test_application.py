@@ -1,5 +1,7 @@
 """Exit status, messages and help of the command line."""
 
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -7,9 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
 
 from command_line import soundness
 from recordings import write
+from soundness.cli.application import app
 
 
 def test_the_version_is_printed() -> None:
@@ -113,3 +117,14 @@ def test_the_help_of_every_command_describes_it(command: str) -> None:
     result = soundness(command, "--help")
     assert result.exit_code == 0
     assert len(result.stdout) > 300
+
+
+@pytest.mark.parametrize("name", [one.name for one in app.registered_commands])
+def test_the_help_of_each_command_has_an_example_that_can_be_typed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    text = soundness(name, "--help").stdout
+    (example,) = re.findall(r"Example: soundness (.*)", text)
+    arguments = shlex.split(example)
+    assert arguments[0] == name
+    found = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]  # of a group
+    assert found.make_context(name, arguments[1:])

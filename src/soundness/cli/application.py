@@ -43,6 +43,30 @@ _COMMANDS: dict[str, tuple[Callable[..., int], ...]] = {
 }
 """Groups of the help text, each in the order in which one needs its commands."""
 
+_EXAMPLES = {
+    "download": "2025 --out data --machines fan --part dev",
+    "make-data": "data --machines fan,gearbox",
+    "inspect": "pump",
+    "demo": "--out demo",
+    "systems": "",
+    "train": "pump --out run",
+    "score": "run today --out scores",
+    "evaluate": "scores --truth data",
+    "report": "run --scores scores --out report.html",
+    "train-separator": "data --minutes 20 --out separator.soundness",
+    "separate": "separator.soundness recordings --out separated",
+    "calibrate": "run new --out calibrated.soundness",
+    "alarms": "run --false-alarms 1/week --clip-every 1min --out pump.soundness",
+    "watch": "incoming --detector pump.soundness",
+    "explain": "run today/monday_0.wav --normal pump --out why",
+    "enroll": "run night --condition night_shift --out grown.soundness",
+    "drift": "run week",
+    "export": "run --out edge --check today",
+    "benchmark": "data --out bench --systems soundness,log-mel-knn",
+    "submission": "scores --out submission --team Doe_UXY",
+}
+"""Arguments of an example of each command, for its help text."""
+
 app = typer.Typer(
     name="soundness",
     no_args_is_help=True,
@@ -110,4 +134,6 @@ def command(function: Callable[Parameters, int]) -> Callable[Parameters, None]:
 
 for _group, _functions in _COMMANDS.items():
     for _function in _functions:
-        app.command(rich_help_panel=_group)(command(_function))
+        _name = _function.__name__.replace("_", "-")
+        _example = f"Example: `soundness {_name} {_EXAMPLES[_name]}".rstrip() + "`"
+        app.command(_name, rich_help_panel=_group, epilog=_example)(command(_function))

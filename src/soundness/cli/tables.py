@@ -58,17 +58,17 @@ def show_screening(records: "Mapping[str, ScreeningRecord | None]") -> None:
 
 def _detector_row(detector: "Detector") -> tuple[str, ...]:
     summary = detector.summary
-    separation = summary.separation
-    if "separating" in summary.seconds and separation != "off":
+    separation = "" if summary.separation == "off" else summary.separation
+    if "separating" in summary.seconds and separation:
         separation += f", {summary.seconds['separating']:.0f} s"
     return (
         detector.machine_type,
-        ", ".join(summary.conditioned_on) or "nothing",
+        ", ".join(summary.conditioned_on),
         separation,
         " + ".join(f"{count} {domain or 'normal'}" for domain, count in summary.n_clips.items()),
-        str(len(summary.conditions)),
-        f"{summary.n_parameters:,}",
-        str(summary.n_steps),
+        str(len(summary.conditions) or ""),
+        f"{summary.n_parameters:,}" if summary.n_parameters else "",
+        str(summary.n_steps or ""),
         "" if summary.held_out_loss is None else f"{summary.held_out_loss:.4f}",
         f"{detector.threshold.value:.3f}",
         f"{sum(summary.seconds.values()):.0f}",

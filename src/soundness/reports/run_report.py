@@ -142,6 +142,11 @@ class _Places:
     truth: Path | None
     data: Path | None
 
+    @property
+    def is_unknown(self) -> bool:
+        """True where nobody names a folder of recordings."""
+        return self.data is None and (self.truth is None or is_evaluator_truth(self.truth))
+
     def recordings(self, missing: list[str], default: Path | None = None) -> tuple[Recordings, Path | None]:
         """Recordings that can be played, and their data set; if there are none, `missing` gets the reason."""
         if self.data is not None:
@@ -167,7 +172,8 @@ def _run_page(run: Path, scores: Path | None, places: _Places, links: Links) -> 
         missing.append("no scores: --scores names the folder that soundness score wrote")
     else:
         scored = _scored(scores, places.truth, links, missing)
-        recordings, data = places.recordings(missing)
+        known = {(row.machine, row.path.name): row.path for row in scored.table if row.path.is_file()}
+        recordings, data = (known, None) if known and places.is_unknown else places.recordings(missing)
     trained = Trained(run, detectors)
     system, problems = system_part(trained, scored, recordings, has_players=True)
     missing += [*problems, *_not_found(scored, recordings)]

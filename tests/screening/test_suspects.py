@@ -84,6 +84,14 @@ def test_each_domain_is_compared_with_itself():
     assert np.flatnonzero(found.is_suspect).tolist() == [25]
 
 
+def test_a_clip_that_lies_among_those_of_another_domain_is_normal():
+    views = clips(50, seed=3)
+    for view in views:
+        view[40:49] += 15.0  # the last stays where the first domain is
+    found = screened(views, np.repeat([0, 1], [40, 10]))
+    assert not found.is_suspect.any()
+
+
 def test_too_few_clips_are_not_screened():
     n = FEWEST_CLIPS - 1
     found = screened(with_fault(clips(n), 0))

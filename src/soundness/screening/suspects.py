@@ -4,7 +4,8 @@ Each clip is compared with the clips that are trusted, without itself: the dista
 whitened by the trusted clips alone. About the median of these distances, normal clips are taken to be distributed as
 Student's t, whose tails are heavy, with the spread of the middle half of the clips. Trusted are first
 the clips nearest to the others, and then, again and again until nothing changes, those that are not suspected: so
-neither the clips that others are compared with, nor the whitening is carried by a clip under suspicion.
+neither the clips that others are compared with, nor the whitening is carried by a clip under suspicion. A clip that
+lies among the clips of another domain is normal, as it is when it is scored.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +24,7 @@ __all__ = ["FEWEST_CLIPS", "Screened", "find_suspects"]
 FEWEST_CLIPS = 8
 """Clips of a domain that are screened; with fewer, nothing tells what is usual."""
 
-_LEVEL = 0.15  # of a false suspicion among all clips of a domain
+_LEVEL = 0.15  # of a false suspicion among all clips of a machine, shared by its domains
 _FREEDOM = 3.0  # of Student's t: as heavy as the tails of five real machines and seven synthetic ones
 _FIRST_TRUSTED = 0.8
 _LARGEST_SHARE = 0.25
@@ -35,6 +36,7 @@ _BANDS_PER_WIDTH = 16  # an anomaly's width is this part of all bands, as in the
 _SMALLEST_SPREAD = 0.15  # times the median distance: below, clips are more alike than machines are
 _ROUNDS = 10
 _RETURN = 0.85  # of the limit, below which a suspect is trusted again
+_AMONG = 2.0  # spreads above the median, up to which a clip lies among the clips of another domain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,7 +48,7 @@ class Screened:
     p_values
         Probability that a normal clip is as far from the others, shape ``(clip,)``; 1 where a domain has too few clips.
     is_suspect
-        True for clips beyond chance, shape ``(clip,)``.
+        True for clips beyond chance, and not among the clips of another domain, shape ``(clip,)``.
     groups
         Indices of clips that are far from the others and similar to each other, and as many as those of an operating
         state of its own; none of them is a suspect.
@@ -87,8 +89,9 @@ def find_suspects(
         if len(here) < FEWEST_CLIPS or all(np.ptp(view[here], axis=0).max() == 0.0 for view in pooled):
             continue
         own = None if dependent is None else dependent[np.ix_(here, here)]
-        found = _Domain([view[here] for view in pooled], own)
+        found = _Domain([view[here] for view in pooled], own, n_all=len(domains))
         p_values[here], suspects = found.screened()
+        suspects &= ~_lies_among_others(pooled, domains, here, suspects)
         states, alone = found.states(suspects)
         groups += [tuple(here[list(state)].tolist()) for state in states]
         if alone.sum() > _LARGEST_SHARE * len(here):
@@ -101,6 +104,21 @@ def find_suspects(
     )
 
 
+def _lies_among_others(
+    pooled: Sequence[Array], domains: NDArray[np.int64], here: NDArray[np.int64], suspects: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """True for suspects of a domain that lie among the clips of another one, where they are normal."""
+    found = np.zeros(len(here), np.bool_)
+    for other in np.setdiff1d(domains, domains[here]):
+        there = np.flatnonzero(domains == other)
+        for index in np.flatnonzero(suspects) if len(there) >= FEWEST_CLIPS else ():
+            joined = np.append(there, here[index])
+            trusted = np.arange(len(joined)) < len(there)
+            domain = _Domain([view[joined] for view in pooled], None, n_all=len(domains))
+            found[index] |= _robust_scores(domain.distances(trusted))[-1] <= _AMONG
+    return found
+
+
 class _Domain:
     """Clips of one domain.
 
@@ -110,23 +128,25 @@ class _Domain:
         Shape ``(clip, band)`` each.
     dependent
         Shape ``(clip, clip)``, or ``None``.
+    n_all
+        Number of clips of all domains.
     """
 
-    def __init__(self, views: Sequence[Array], dependent: NDArray[np.bool_] | None) -> None:
+    def __init__(self, views: Sequence[Array], dependent: NDArray[np.bool_] | None, *, n_all: int) -> None:
         self._views = [view for view in views if np.ptp(view, axis=0).max() > 0.0]
         n_clips = len(views[0])
         self._apart = np.zeros((n_clips, n_clips), np.bool_) if dependent is None else dependent.copy()
         np.fill_diagonal(self._apart, True)
-        self._limit = float(stdtrit(_FREEDOM, (1.0 - _LEVEL) ** (1.0 / n_clips)))
+        self._limit = float(stdtrit(_FREEDOM, (1.0 - _LEVEL) ** (1.0 / n_all)))
 
     def screened(self) -> tuple[Array, NDArray[np.bool_]]:
         """P-value of each clip, and true for suspects."""
         n_clips = len(self._apart)
         trusted = np.ones(n_clips, np.bool_)
-        trusted[np.argsort(self._distances(trusted), kind="stable")[round(_FIRST_TRUSTED * n_clips) :]] = False
+        trusted[np.argsort(self.distances(trusted), kind="stable")[round(_FIRST_TRUSTED * n_clips) :]] = False
         scores = np.full(n_clips, np.inf)
         for _ in range(_ROUNDS):
-            scores = _robust_scores(self._distances(trusted))
+            scores = _robust_scores(self.distances(trusted))
             changed = scores <= np.where(trusted, 1.0, _RETURN) * self._limit
             if changed.sum() < (1.0 - _LARGEST_SHARE) * n_clips:
                 changed = np.zeros(n_clips, np.bool_)
@@ -173,7 +193,7 @@ class _Domain:
                 chosen.append(clip)
         return len(chosen)
 
-    def _distances(self, trusted: NDArray[np.bool_]) -> Array:
+    def distances(self, trusted: NDArray[np.bool_]) -> Array:
         """Distance of each clip to the nearest trusted one without itself, over all views, shape ``(clip,)``."""
         squares = np.zeros(len(trusted))
         (others,) = np.nonzero(trusted)

@@ -70,8 +70,8 @@ class Dependence:
             match = max(self.shared, key=lambda match: match.n_frames)
             yield (
                 f"{len(sharing)} of {len(names)} {kind} share sound with others ({names[match.first]} and "
-                f"{names[match.second]} have {match.n_frames * hop_seconds:.1f} s in common): clips that do are left "
-                f"out together"
+                f"{names[match.second]} have {match.n_frames * hop_seconds:.1f} s in common): together they count "
+                f"as fewer"
             )
 
 

@@ -41,7 +41,7 @@ def test_the_most_anomalous_recordings_are_named_with_their_scores(tmp_path: Pat
         soundfile.write(path, np.random.default_rng(index).uniform(-level, level, size=RATE), RATE)
     result = soundness("score", run, tmp_path / "loud", pump / "normal" / "3.wav", "--out", tmp_path / "scores")
     assert "pump: 3 ANOMALOUS, 1 CANNOT TELL, of 4 recordings" in result.stdout
-    named = [line for line in result.stdout.splitlines() if "loud" in line]
+    named = [line for line in result.stdout.splitlines() if "loud/" in line]
     assert [line.split("/")[-1][0] for line in named] == ["2", "1", "0"]
 
 

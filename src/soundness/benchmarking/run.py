@@ -118,6 +118,8 @@ def benchmark(
     separator, truth = (None if path is None else Path(path) for path in (plan.separator, plan.truth))
     systems = plan.settings()
     dataset = open_dataset(data)
+    for problem in dataset.problems:
+        _LOGGER.warning("%s", problem)
     machines = dataset.chosen(plan.machines)
     decided = [
         decide_separation(dataset, one, has_separator=separator is not None and one.separation != "off")[0]

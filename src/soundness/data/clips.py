@@ -1,6 +1,7 @@
 """Clips: a recording with the machine, domain, label and attributes that its name and tables state."""
 
 import csv
+import os
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -203,8 +204,9 @@ def clip_key(file_name: str) -> str:
         ``fan/train/x.wav``, ``fan\train\x.wav``, ``x.wav`` or ``x``. Only the suffix of a recording is cut off, for a
         name without suffix may hold dots, as in ``..._ac_0.11``.
     """
-    path = PurePosixPath(file_name.replace("\\", "/"))
-    return path.stem if path.suffix.lower() in KNOWN_SUFFIXES else path.name
+    name = file_name.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    stem, suffix = os.path.splitext(name)  # noqa: PTH122  # of many names, and a Path is slow to make
+    return stem if suffix.lower() in KNOWN_SUFFIXES else name
 
 
 def clip_keys(file_names: Iterable[str]) -> list[str]:

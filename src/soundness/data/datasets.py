@@ -3,9 +3,8 @@
 import hashlib
 import json
 import logging
-import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -21,6 +20,7 @@ from soundness.data.finding import (
     find_recordings,
     list_entries,
     listed_names,
+    real_paths,
     unread_problems,
 )
 from soundness.data.folder_names import ANOMALOUS_FOLDERS, NORMAL_FOLDERS, machine_folder, plain_name
@@ -135,9 +135,10 @@ def open_dataset(path: PathLike | Selection, *, layouts: Mapping[str, Layout] = 
     folders = _selected(find_machine_folders(root, layouts), root, selection)
     problems = _unread_problems(root, folders, selection)
     machines: dict[str, Machine] = {}
+    key_of = _keys(root)
     for name, members in group_by_name(root, folders).items():
         clips = [
-            replace(clip, machine_type=name, key=_key(clip.path, root))
+            replace(clip, machine_type=name, key=key_of(clip.path))
             for each in members
             for clip in _with_attributes(each.folder, each.clips, problems if selection.takes_all else [])
         ]
@@ -184,13 +185,14 @@ def find_clips(paths: Paths, *, layouts: Mapping[str, Layout] = LAYOUTS) -> List
         See `open_dataset`; or if there is no such file or folder.
     """
     selection = Selection(paths)
-    clips: dict[Path, Clip] = {}
+    clips: dict[str, Clip] = {}
     problems: dict[Problem, None] = {}
+    real_path = real_paths()
     for path in selection.paths:
         listing = _clips_at(path, layouts, selection)
         problems |= dict.fromkeys(listing.problems)
         for clip in listing.clips:
-            clips.setdefault(clip.path.resolve(), clip)
+            clips.setdefault(real_path(clip.path), clip)
     return Listing(tuple(clips.values()), tuple(problems))
 
 
@@ -243,18 +245,26 @@ def _exists(path: Path) -> bool:
         raise DataError(f"no permission to look into {path.parent}", path=path) from error
 
 
-def _key(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+def _keys(root: Path) -> Callable[[Path], str]:
+    """Function for the key of a recording below a folder."""
+    above = f"{root.as_posix().rstrip('/')}/"
+
+    def key_of(path: Path) -> str:
+        text = path.as_posix()
+        return text[len(above) :] if text.startswith(above) else path.name
+
+    return key_of
 
 
 def _selected(found: Iterable[MachineFolder], root: Path, selection: Selection) -> list[MachineFolder]:
     """Folders with the clips that are taken, each recording once; a folder without any is left out."""
     known: set[str] = set()
     folders = []
+    real_path = real_paths()
     for each in found:
         clips = []
         for clip in each.clips:
-            real = os.path.realpath(clip.path)
+            real = real_path(clip.path)
             if real not in known and selection.takes(clip.path, root=root):
                 known.add(real)
                 clips.append(clip)
@@ -303,11 +313,12 @@ def _unread_problems(root: Path, folders: Iterable[MachineFolder], selection: Se
     found = find_recordings(root, selection)
     if not folders:
         raise DataError(_no_audio(root, found, selection), path=root)
-    read = {os.path.realpath(clip.path) for each in folders for clip in each.clips}
+    real_path = real_paths()
+    read = {real_path(clip.path) for each in folders for clip in each.clips}
     machines = {each.folder for each in folders}
     groups: dict[Path, list[Path]] = defaultdict(list)
     for path in found.recordings:
-        if os.path.realpath(path) not in read:
+        if real_path(path) not in read:
             groups[next((folder for folder in path.parents if folder in machines), root)].append(path)
     return [
         *(Problem(folder, _unread_message(paths, folder), "warning") for folder, paths in groups.items()),
@@ -325,9 +336,9 @@ def _unread_message(paths: Sequence[Path], folder: Path) -> str:
 def _problems_of(machine: Machine) -> list[Problem]:
     """Duplicate names, folders below, training clips labelled anomalous, supplemental clips of unknown kind."""
     problems = []
-    first: dict[Path, Path] = {}
+    first: dict[tuple[str, str], Path] = {}
     for clip in machine.clips:
-        other = first.setdefault(clip.path.with_name(clip_key(clip.path.name)), clip.path)
+        other = first.setdefault((str(clip.path.parent), clip_key(clip.path.name)), clip.path)
         if other != clip.path:
             problems.append(Problem(clip.path, f"same name as {other}, also of {machine.machine_type}"))
     if names := _folders_below(machine):
@@ -345,9 +356,9 @@ def _problems_of(machine: Machine) -> list[Problem]:
 def _folders_below(machine: Machine) -> list[str]:
     """Names of folders in a machine's folder, or in its splits, that might be those of other machines."""
     names: dict[str, None] = {}
-    for clip in machine.clips:
-        if clip.path.is_relative_to(machine.root):
-            parts = [name for name in machine_folder(clip.path.relative_to(machine.root)).split("/") if name]
+    for folder in dict.fromkeys(clip.path.parent for clip in machine.clips):
+        if folder.is_relative_to(machine.root):
+            parts = [name for name in machine_folder(folder.relative_to(machine.root) / "x").split("/") if name]
             kept = parts if machine.is_flat else parts[1:]
             names |= dict.fromkeys(
                 name for name in kept if plain_name(name) not in (*NORMAL_FOLDERS, *ANOMALOUS_FOLDERS)

@@ -3,7 +3,7 @@
 import fnmatch
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -33,8 +33,10 @@ __all__ = [
     "is_recording",
     "list_audio",
     "list_entries",
+    "list_folders",
     "listed_names",
     "order_note",
+    "real_paths",
     "unread_problems",
 ]
 
@@ -182,6 +184,26 @@ def list_entries(folder: Path) -> tuple[list[Path], list[Path]]:
     return sorted(folders, key=lambda path: natural_key(path.name)), sorted(files, key=lambda p: natural_key(p.name))
 
 
+def list_folders(folder: Path) -> list[Path]:
+    """List the folders of `list_entries`, without its files."""
+    return sorted(_entries(folder, has_files=False)[0], key=lambda path: natural_key(path.name))
+
+
+def real_paths() -> Callable[[Path], str]:
+    """Function for the path of a file without links; what leads to its folder is looked up once for all its files."""
+    folders: dict[str, str] = {}
+
+    def real_path(path: Path) -> str:
+        parent, name = os.path.split(path)
+        if os.path.islink(path):  # noqa: PTH114  # of many files, and a Path is slow to make
+            return os.path.realpath(path)
+        if parent not in folders:
+            folders[parent] = os.path.realpath(parent)
+        return os.path.join(folders[parent], name)  # noqa: PTH118  # likewise
+
+    return real_path
+
+
 def list_audio(folder: Path) -> list[Path]:
     """List the recordings among the files of `list_entries`; tables of numbers only where there is no sound file."""
     found = [path for path in list_entries(folder)[1] if is_recording(path)]
@@ -324,13 +346,13 @@ def _identity(folder: Path) -> tuple[int, int] | str:
     return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(folder)
 
 
-def _entries(folder: Path) -> tuple[list[Path], list[Path]]:
+def _entries(folder: Path, *, has_files: bool = True) -> tuple[list[Path], list[Path]]:
     found: tuple[list[Path], list[Path]] = [], []
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if not is_clutter(entry.name):
-                    found[not _is_folder(entry)].append(folder / entry.name)
+                if not is_clutter(entry.name) and ((is_folder := _is_folder(entry)) or has_files):
+                    found[not is_folder].append(folder / entry.name)
     except (FileNotFoundError, NotADirectoryError):
         return [], []
     except PermissionError as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from soundness.data.clips import Clip, Domain, Label, Split, describe_clip
-from soundness.data.finding import find_recordings, list_audio, list_entries
+from soundness.data.finding import find_recordings, list_audio, list_folders
 from soundness.data.folder_names import ANOMALOUS_FOLDERS, NORMAL_FOLDERS, plain_name
 from soundness.plain_text import shown_name
 
@@ -71,7 +71,7 @@ class FolderLayout:
 
     def read(self, folder: Path) -> list[Clip] | None:
         """See `Layout.read`; the recordings of a subfolder may lie in folders below it, such as one for each day."""
-        machine, folders = machine_name(folder), list_entries(folder)[0]
+        machine, folders = machine_name(folder), list_folders(folder)
         clips = [
             describe_clip(
                 path, machine_type=machine, split=place.split, domain=place.domain, label=_label(path, below, place)

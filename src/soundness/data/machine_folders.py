@@ -1,12 +1,13 @@
 """Folders of machines: which folder below a root holds the recordings of which machine."""
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from soundness.data.clips import Clip
-from soundness.data.finding import list_entries
+from soundness.data.finding import list_folders
 from soundness.data.folder_names import is_time_folder, path_key, plain_name
 from soundness.data.layouts import FLAT, FolderLayout, Layout, machine_name
 from soundness.errors import DataError
@@ -37,7 +38,7 @@ def find_machine_folders(root: Path, layouts: Mapping[str, Layout]) -> list[Mach
     DataError
         If the root cannot be listed.
     """
-    list_entries(root)
+    list_folders(root)
     return _Search(layouts).below(root, depth=_MAX_DEPTH, is_below_time=False)
 
 
@@ -97,9 +98,11 @@ class _Search:
         for below in self._folders(folder) if depth > 0 else ():
             is_time = is_time_folder(below.name, is_below_one=is_below_time)
             machines = self.below(below, depth=depth - 1, is_below_time=is_time)
-            joins = [each for each in machines if each.is_flat and (own or (is_time and each.folder == below))]
-            joined += [clip for each in joins for clip in each.clips]
-            found += [each for each in machines if each not in joins]
+            for each in machines:
+                if each.is_flat and (own or (is_time and each.folder == below)):
+                    joined += each.clips
+                else:
+                    found.append(each)
         if any(not each.is_flat for each in found):
             own = []  # stray recordings beside folders of machines
         clips = [replace(clip, machine_type=machine_name(folder)) for clip in (*own, *joined)]
@@ -115,12 +118,12 @@ class _Search:
     def _folders(self, folder: Path) -> list[Path]:
         """Folders in a folder that may hold machines: links last, each once, without those that cannot be listed."""
         kept = []
-        folders = [below for below in list_entries(folder)[0] if plain_name(below.name) not in self._places]
+        folders = [below for below in list_folders(folder) if plain_name(below.name) not in self._places]
         for below in sorted(folders, key=lambda path: (path.is_symlink(), path_key(path))):
             try:
                 status = below.stat()
-                list_entries(below)
-            except (OSError, DataError):  # `unread_problems` names it
+                os.scandir(below).close()
+            except OSError:  # `unread_problems` names it
                 continue
             identity = (status.st_dev, status.st_ino)
             if identity not in self._seen or not status.st_ino:

@@ -15,8 +15,15 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from torch.utils.data import DataLoader
 
-from soundness.errors import SettingsError
-from soundness.lightning_loop import EpochTraining, check_accelerator, fit, last_checkpoint, quiet_lightning
+from soundness.errors import OutputError, SettingsError
+from soundness.lightning_loop import (
+    EpochTraining,
+    check_accelerator,
+    fit,
+    last_checkpoint,
+    quiet_lightning,
+    read_tensors,
+)
 
 
 class Line(pl.LightningModule):
@@ -225,3 +232,19 @@ def test_an_accelerator_that_is_not_there_is_refused_by_its_setting(name):
     with pytest.raises(SettingsError, match=f"training.accelerator: '{name}': .") as caught:
         check_accelerator(name, setting="training.accelerator")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[: len(content) // 2], lambda _: bytes(1000), lambda _: b""])
+def test_a_damaged_checkpoint_is_refused_by_name(fitted, tmp_path, damage):
+    fitted(Line())
+    checkpoint = last_checkpoint(tmp_path / "fit")
+    checkpoint.write_bytes(damage(checkpoint.read_bytes()))
+    with pytest.raises(OutputError, match=r"last\.ckpt: damaged; remove it, and --resume begins"):
+        fitted(Line(), resume=True)
+
+
+def test_a_checkpoint_of_something_else_is_refused(tmp_path):
+    torch.save({"weights": torch.zeros(3)}, tmp_path / "a.pt")
+    assert list(read_tensors(tmp_path / "a.pt", keys=["weights"])) == ["weights"]
+    with pytest.raises(OutputError, match=r"a\.pt: damaged"):
+        read_tensors(tmp_path / "a.pt", keys=["state_dict"])

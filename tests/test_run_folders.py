@@ -10,7 +10,16 @@ import threading
 import pytest
 
 from soundness.errors import OutputError
-from soundness.run_folders import LOCK_NAME, begin_run, check_identity, locked_file, locked_folder, read_identity
+from soundness.run_folders import (
+    LOCK_NAME,
+    abandon_run,
+    begin_run,
+    check_identity,
+    finish_run,
+    locked_file,
+    locked_folder,
+    read_identity,
+)
 
 IDENTITY = {"system": "conditional", "seed": 3, "machine_types": ["fan"], "settings": {"a": [1, 2.5], "b": None}}
 
@@ -221,3 +230,60 @@ def test_who_has_a_lock_is_shown_in_one_harmless_line(tmp_path):
             pass
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 500 + len(str(tmp_path))
+
+
+def parts_of(file):
+    return [*(f"{name}.result" for name in read_identity(file)["machine_types"]), "work"]
+
+
+def begin_staged(folder, existing, **changes):
+    return begin_run(
+        folder,
+        {**IDENTITY, **changes},
+        kind="training",
+        file_name="run.json",
+        existing=existing,
+        parts=parts_of,
+        is_staged=True,
+    )
+
+
+def test_earlier_results_stay_until_new_ones_take_their_place(finished):
+    made = begin_staged(finished, "replace", machine_types=["pump"], seed=4)
+    assert made != finished
+    (made / "pump.result").write_text("a new result")
+    assert (finished / "fan.result").read_text() == "a result"
+    assert read_identity(finished / "run.json")["seed"] == 3
+    finish_run(finished, made, file_name="run.json", parts=parts_of)
+    assert names(finished) == ["notes.txt", "pump.result", "run.json"]
+    assert read_identity(finished / "run.json")["seed"] == 4
+
+
+def test_a_replacement_that_was_interrupted_is_resumed_or_begun_anew(finished):
+    made = begin_staged(finished, "replace", seed=4)
+    (made / "fan.result").write_text("a new result")
+    assert begin_staged(finished, "resume", seed=4) == made
+    assert (made / "fan.result").exists()
+    assert begin_staged(finished, "resume") == finished  # the earlier run, which is still there
+    assert begin_staged(finished, "replace", seed=5) == made
+    assert names(made) == ["run.json"]
+
+
+def test_a_replacement_that_has_nothing_yet_leaves_nothing(finished):
+    made = begin_staged(finished, "replace", seed=4)
+    abandon_run(finished, made, file_name="run.json")
+    assert names(finished) == ["fan.result", "notes.txt", "run.json", "work"]
+    made = begin_staged(finished, "replace", seed=4)
+    (made / "checkpoint").write_text("hours of work")
+    abandon_run(finished, made, file_name="run.json")
+    assert (made / "checkpoint").exists()
+
+
+@pytest.mark.parametrize("name", ["../mine", "..", "/mine", "a/b", "", "a\0b", "a\nb"])
+def test_nothing_outside_of_a_run_is_removed(finished, name):
+    (finished.parent / "mine.result").write_text("mine")
+    (finished / "run.json").write_text(json.dumps({**IDENTITY, "machine_types": [name]}))
+    with pytest.raises(OutputError, match=r"run\.json: not the file of a run .*; remove .* by hand"):
+        begin(finished, "replace")
+    assert (finished.parent / "mine.result").exists()
+    assert (finished / "fan.result").exists()

@@ -7,9 +7,10 @@ import threading
 import time
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Generic, Protocol, TypeVar
 
 import pytorch_lightning as pl
@@ -22,9 +23,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from soundness.aliases import CountProgress
-from soundness.errors import SettingsError
+from soundness.errors import OutputError, SettingsError
 
 __all__ = [
+    "CHECKPOINT_KEYS",
     "TIMED_STEPS",
     "Batches",
     "EpochTraining",
@@ -33,10 +35,15 @@ __all__ = [
     "fit",
     "last_checkpoint",
     "quiet_lightning",
+    "read_tensors",
     "time_step",
 ]
 
 TIMED_STEPS = 4
+
+CHECKPOINT_KEYS = ("state_dict", "optimizer_states", "loops", "callbacks", "global_step")
+
+_DAMAGED = (RuntimeError, EOFError, UnpicklingError, ValueError, TypeError, LookupError, AttributeError, OSError)
 
 _NOT_ABOUT_THIS_TRAINING = (
     ".*LeafSpec.*",  # Lightning's own use of torch
@@ -163,6 +170,8 @@ def fit(
 
     Raises
     ------
+    OutputError
+        If the checkpoint is damaged.
     KeyboardInterrupt
         On Ctrl-C, as everywhere.
     """
@@ -203,6 +212,8 @@ def last_checkpoint(folder: Path) -> Path:
 
 def _run(trainer: pl.Trainer, module: pl.LightningModule, *, checkpoint: Path | None) -> None:
     handler = signal.getsignal(signal.SIGINT)
+    if checkpoint is not None:
+        read_tensors(checkpoint, keys=CHECKPOINT_KEYS)
     try:
         trainer.fit(module, ckpt_path=None if checkpoint is None else str(checkpoint))
     except SystemExit:  # Lightning's answer to Ctrl-C
@@ -210,6 +221,30 @@ def _run(trainer: pl.Trainer, module: pl.LightningModule, *, checkpoint: Path | 
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, handler)
+
+
+def read_tensors(path: Path, *, keys: Iterable[str]) -> dict[str, Any]:
+    """Content of a checkpoint or of another file of PyTorch.
+
+    Parameters
+    ----------
+    path
+        The file.
+    keys
+        Names that its content must have.
+
+    Raises
+    ------
+    OutputError
+        If it was cut or altered.
+    """
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+        if set(keys) <= found.keys():
+            return dict(found)
+    except _DAMAGED:
+        pass
+    raise OutputError(f"{path}: damaged; remove it, and --resume begins this network anew")
 
 
 @contextmanager

@@ -27,8 +27,10 @@ from soundness.stored_values import MachineName, json_values, stored_value
 __all__ = [
     "LOCK_NAME",
     "Existing",
+    "abandon_run",
     "begin_run",
     "check_identity",
+    "finish_run",
     "locked_file",
     "locked_folder",
     "package_versions",
@@ -40,6 +42,7 @@ _LOGGER = logging.getLogger(__name__)
 LOCK_NAME = ".soundness.lock"
 """File of the lock in a folder of results."""
 
+_NEW_NAME = ".soundness.new"  # folder of results that are to replace others
 _LONGEST_HOLDER = 200  # bytes
 _LOCKED_BYTE = 1 << 30  # on Windows, where a locked byte cannot be read: far behind the text
 _HELD = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
@@ -57,7 +60,8 @@ def begin_run(
     file_name: str,
     existing: Existing,
     parts: Callable[[Path], Iterable[str]],
-) -> None:
+    is_staged: bool = False,
+) -> Path:
     """Make a folder ready for results: a new one, one that is resumed, or one whose earlier results are removed.
 
     Parameters
@@ -75,6 +79,13 @@ def begin_run(
     parts
         Files and folders, relative to the folder, of which earlier results with that file of the identity consist;
         nothing else is removed.
+    is_staged
+        True to let earlier results stay until `finish_run` puts new ones in their place.
+
+    Returns
+    -------
+    Path
+        Folder of the results: the same, or one in it.
 
     Raises
     ------
@@ -86,29 +97,90 @@ def begin_run(
     with output_errors(folder):
         if folder.exists() and not folder.is_dir():
             raise OutputError(f"{folder}: is a file; a folder for the {kind} is expected")
+        if existing == "resume" and _is_run_of(folder / _NEW_NAME / file_name, identity):
+            return folder / _NEW_NAME
         if existing == "resume" and file.exists():
             check_identity(file, identity)
-            return
-        if folder.exists() and any(entry.name not in (file_name, LOCK_NAME) for entry in folder.iterdir()):
-            _remove(folder, file, kind=kind, existing=existing, parts=parts)
+            return folder
+        own = (file_name, LOCK_NAME, _NEW_NAME)
+        if folder.exists() and any(entry.name not in own for entry in folder.iterdir()):
+            earlier = _replaceable(folder, file, kind=kind, existing=existing, parts=parts)
+            shutil.rmtree(folder / _NEW_NAME, ignore_errors=True)
+            if is_staged:
+                file = folder / _NEW_NAME / file_name
+            else:
+                _remove([*earlier, file])
         write_whole(file, json.dumps(identity, indent=2) + "\n")
+        return file.parent
 
 
-def _remove(folder: Path, file: Path, *, kind: str, existing: Existing, parts: Callable[[Path], Iterable[str]]) -> None:
+def finish_run(folder: Path, made: Path, *, file_name: str, parts: Callable[[Path], Iterable[str]]) -> None:
+    """Put the results of a run in the place of earlier ones, the file of its identity last.
+
+    Parameters
+    ----------
+    folder
+        Folder of the run.
+    made
+        Folder of its results, from `begin_run`.
+    file_name, parts
+        See there.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be moved; a run that is resumed goes on with that.
+    """
+    if made == folder:
+        return
+    with output_errors(folder):
+        new = [entry for entry in made.iterdir() if entry.name != file_name]
+        kept = {entry.name for entry in new}
+        earlier = _parts_in(folder, folder / file_name, parts) if (folder / file_name).exists() else []
+        for entry in new:
+            if entry.is_dir():
+                shutil.rmtree(folder / entry.name, ignore_errors=True)
+            entry.replace(folder / entry.name)
+        _remove(part for part in earlier if part.name not in kept)
+        (made / file_name).replace(folder / file_name)
+        made.rmdir()
+
+
+def abandon_run(folder: Path, made: Path, *, file_name: str) -> None:
+    """Remove the folder of results that are to replace others, if there is none yet."""
+    if made != folder and [entry.name for entry in made.iterdir()] == [file_name]:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _is_run_of(file: Path, identity: Mapping[str, Any]) -> bool:
+    return file.exists() and read_identity(file) == json.loads(json.dumps(identity))
+
+
+def _replaceable(
+    folder: Path, file: Path, *, kind: str, existing: Existing, parts: Callable[[Path], Iterable[str]]
+) -> list[Path]:
+    """Files and folders of earlier results, unless they are to stay."""
     if not file.exists():
         raise OutputError(f"{folder}: exists, and is not the folder of a {kind} (no {file.name}); choose another")
     if existing != "replace":
         raise OutputError(f"{folder}: exists already; --overwrite replaces it, --resume goes on with it")
+    return _parts_in(folder, file, parts)
+
+
+def _parts_in(folder: Path, file: Path, parts: Callable[[Path], Iterable[str]]) -> list[Path]:
     names = list(parts(file))
     for name in names:
         if Path(name).name != name or not name.isprintable():
             raise OutputError(f"{file}: names {name!r}, which is no file of this run; remove {folder} by hand")
-    for part in [folder / name for name in names]:
+    return [folder / name for name in names]
+
+
+def _remove(parts: Iterable[Path]) -> None:
+    for part in parts:
         if part.is_dir():
             shutil.rmtree(part, ignore_errors=True)
         else:
             part.unlink(missing_ok=True)
-    file.unlink()
 
 
 def package_versions() -> dict[str, str]:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from soundness.benchmarking.jobs import Job, is_random
+from soundness.benchmarking.run import BenchmarkPlan, benchmark
+from soundness.errors import OutputError
 
 _PATIENCE = 400.0  # seconds, on a machine that has other things to do
 
@@ -75,3 +77,42 @@ def _is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+
+
+CRASHING = """
+import os, signal
+from soundness.representations.statistics import MeanLogMel
+
+class Crashing(MeanLogMel):
+    @classmethod
+    def fit(cls, machines, settings, context):
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_leaves_the_other_jobs_their_figures(fan, small, tmp_path, monkeypatch):
+    (tmp_path / "crashing_part.py").write_text(CRASHING)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    systems = {
+        "a": small("log-mel-knn", 'representation="crashing_part:Crashing"'),
+        "b": small("log-mel-knn"),
+    }
+    settings = [own.model_copy(update={"name": name}) for name, own in systems.items()]
+    result, _ = benchmark(fan.parent, tmp_path / "out", BenchmarkPlan(systems=settings, seeds=[0]), n_workers=1)
+    assert [one.system for one in result.measured] == ["b"]
+    assert len(result.failures) == 1
+    assert "a: its process was killed" in result.failures[0]
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"identity": "x", "measured": {"system": 5}}'])
+def test_damaged_figures_of_a_job_are_refused_by_name(small, tmp_path, content):
+    job = Job(
+        settings=small("log-mel-knn"), seed=0, data=tmp_path, truth=tmp_path, machines=("fan",), separator=None,
+        out=tmp_path, identity="x",
+    )  # fmt: skip
+    job.figures.parent.mkdir(parents=True)
+    job.figures.write_text(content)
+    with pytest.raises(OutputError, match=r"seed-0\.json: (damaged|measured with other)"):
+        job.finished()

@@ -64,7 +64,7 @@ def test_importing_soundness_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.slow
-def test_ctrl_c_is_one_line_and_status_two(tmp_path: Path, pump: Path) -> None:
+def test_ctrl_c_is_one_line_and_status_130(tmp_path: Path, pump: Path) -> None:
     command = Path(sys.executable).with_name("soundness")
     out = tmp_path / "run"
     arguments = (
@@ -84,7 +84,7 @@ def test_ctrl_c_is_one_line_and_status_two(tmp_path: Path, pump: Path) -> None:
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 2
+    assert process.returncode == 130
     assert "soundness: interrupted" in errors
     assert "Traceback" not in errors
     assert list(out.rglob("last.ckpt"))  # --resume can go on
@@ -128,3 +128,27 @@ def test_the_help_of_each_command_has_an_example_that_can_be_typed(name: str, mo
     assert arguments[0] == name
     found = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]  # of a group
     assert found.make_context(name, arguments[1:])
+
+
+INTERRUPTED = """
+import os, signal, sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+sys.argv[1:] = ["systems"]
+from soundness.cli import main
+main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("module", ["soundness.cli.application", "typer", "rich.table"])
+def test_ctrl_c_while_the_command_line_is_loaded_is_no_traceback(module: str) -> None:
+    program = INTERRUPTED.format(module=module)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode in (-signal.SIGINT, 130)
+    assert "Traceback" not in done.stderr

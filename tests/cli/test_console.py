@@ -1,12 +1,25 @@
 """Output of commands: notes on standard error, tables that fit the screen."""
 
+import errno
+import io
 import logging
 import random
+import sys
 
 import pytest
 
 from soundness.cli.application import command
-from soundness.cli.console import elided, log_lines, show_lines, show_table
+from soundness.cli.console import (
+    ProgressBars,
+    elided,
+    log_lines,
+    say,
+    say_watching,
+    show_lines,
+    show_table,
+    warn,
+)
+from soundness.errors import OutputError
 
 LOGGER = logging.getLogger("soundness.part")
 
@@ -75,3 +88,38 @@ def test_long_paths_are_shortened_in_the_middle_and_notes_are_wrapped_between_wo
     lines = capsys.readouterr().err.splitlines()
     assert all(len(line) <= 40 for line in lines)
     assert " ".join(" ".join(lines).split()).endswith("the calibration needs for one")
+
+
+class Closed(io.TextIOBase):
+    """A stream whose reader has gone."""
+
+    encoding = "utf-8"
+
+    def write(self, _):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    def flush(self):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+
+def test_without_standard_streams_nothing_is_shown_and_nothing_fails(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    say("a")
+    warn("b")
+    show_table("c", [("d",), ("e",)])
+    with ProgressBars(is_quiet=False) as bars:
+        bars("f", 1, 2)
+
+
+def test_results_that_cannot_be_shown_are_an_error_and_messages_are_not(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", Closed())
+    monkeypatch.setattr(sys, "stderr", Closed())
+    with pytest.raises(OutputError, match=r"standard output: cannot be written: Broken pipe"):
+        say("a")
+    with pytest.raises(OutputError, match=r"standard output: cannot be written"):
+        show_table("c", [("d",), ("e",)])
+    warn("b")
+    say_watching("what is in the log, too")
+    with ProgressBars(is_quiet=False) as bars:
+        bars("f", 1, 2)

@@ -43,7 +43,7 @@ def test_a_detector_is_calibrated_and_given_a_rule_that_a_watch_applies(tmp_path
     for seed in range(40):
         record(tmp_path / "normal" / f"{seed:02d}.wav", 300 + seed)
     done = soundness("calibrate", calibrated[1], tmp_path / "normal", "--out", tmp_path / "c.soundness", "-q")
-    assert done.exit_code == 0
+    assert done.exit_code == 0, done.stderr
     assert "no p-value lies below 1/41: 40 normal clips calibrate them" in done.stderr
     command = ("alarms", tmp_path / "c.soundness", "--false-alarms", "1/h", "--clip-every", "10s", "-q")
     shown = soundness(*command, "--recording", tmp_path / "normal", "--out", tmp_path / "a.soundness")
@@ -55,7 +55,7 @@ def test_a_detector_is_calibrated_and_given_a_rule_that_a_watch_applies(tmp_path
     assert str(proposed) in shown.stdout
     assert soundness(*command, "--out", tmp_path / "a.soundness").exit_code == 2  # exists already
     watched = soundness("watch", clips, "--detector", tmp_path / "a.soundness", "--once", "--poll", "0.01")
-    assert watched.exit_code == 0
+    assert watched.exit_code == 0, watched.stderr
     assert "6 recordings scored" in watched.stdout
     assert (clips / "alarms.csv").read_text().count("\n") == 7
 

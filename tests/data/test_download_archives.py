@@ -2,6 +2,7 @@
 
 import contextlib
 import stat
+import time
 import warnings
 import zipfile
 from pathlib import PurePosixPath
@@ -205,3 +206,30 @@ def test_an_archive_with_altered_bytes_is_unpacked_or_refused(tmp_path_factory, 
         unpack(archive, folder / "out" / "in", arrange=as_they_are)
     assert {path.name for path in folder.iterdir()} <= {"a.zip", "out"}
     assert not (folder / "out").exists() or {path.name for path in (folder / "out").iterdir()} <= {"in"}
+
+
+def test_a_path_of_many_folders_is_refused(tmp_path):
+    archive = write_zip(tmp_path / "a.zip", [("fan/train/" + "d/" * 1_500 + "a.wav", NOISE)])
+    assert "lies 1502 folders deep or has a name that no disk takes" in refusal(tmp_path, archive)
+
+
+@pytest.mark.parametrize("name", ["a" * 300 + ".wav", "\N{SNOWMAN}" * 100 + ".wav"])
+def test_a_name_that_no_disk_takes_is_refused(tmp_path, name):
+    archive = write_zip(tmp_path / "a.zip", [(f"fan/train/{name}", NOISE)])
+    message = refusal(tmp_path, archive)
+    assert "has a name that no disk takes" in message
+    assert len(message) < 300 + len(str(archive))
+
+
+@pytest.mark.parametrize("is_large", [False, True])
+def test_a_directory_of_a_million_names_is_refused_before_it_is_read(tmp_path, is_large):
+    entry = b"PK\1\2" + bytes(42)
+    directory = entry * 3_000_000
+    size = (0xFFFFFFFF if is_large else len(directory)).to_bytes(4, "little")
+    large = b"PK\6\6" + bytes(36) + len(directory).to_bytes(8, "little") + bytes(8) + b"PK\6\7" + bytes(16)
+    end = b"PK\5\6" + bytes(8) + size + bytes(4) + bytes(2)
+    archive = tmp_path / "a.zip"
+    archive.write_bytes(directory + (large if is_large else b"") + end)
+    began = time.perf_counter()
+    assert "its directory takes 138,000,000 bytes" in refusal(tmp_path, archive)
+    assert time.perf_counter() - began < 5.0

@@ -145,5 +145,5 @@ def test_a_receipt_that_was_altered_is_refused(server, tmp_path, text):
 
 def test_a_file_in_place_of_the_folder_is_refused(server, tmp_path):
     (tmp_path / "data").write_text("x")
-    with pytest.raises(OutputError, match="data: cannot be written: Not a directory"):
+    with pytest.raises(OutputError, match="data: is a file; a folder for the download is expected"):
         fetch(server, tmp_path / "data")

@@ -1,9 +1,14 @@
 """Fetching against a real server that fails in every way."""
 
+import contextlib
+import itertools
 import logging
 import socket
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
 
 import numpy as np
 import pytest
@@ -257,3 +262,81 @@ def test_a_folder_that_is_not_there_is_no_failure_of_the_network(server, tmp_pat
     with pytest.raises(OutputError, match=r"a\.zip\.partial: cannot be written: No such file or directory"):
         fetched(server, tmp_path / "nowhere")
     assert len(server.asked) == 1
+
+
+@contextlib.contextmanager
+def answering(*parts, seconds=0.0):
+    """The address of a server that sends parts of its answer to each request one by one, the last again and again."""
+
+    def answer(connection):
+        with connection, contextlib.suppress(OSError):
+            connection.recv(10_000)
+            for part in itertools.chain(parts, itertools.repeat(parts[-1])):
+                connection.sendall(part)
+                time.sleep(seconds)
+
+    def serve():
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=answer, args=(listening.accept()[0],), daemon=True).start()
+
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/a.zip"
+
+
+NOTICES = b"HTTP/1.1 103 Early Hints\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("parts", "seconds"),
+    [((NOTICES,), 0.0), ((b"HTTP/1.1 200 OK\r\n", b"A"), 0.01), ((b"HTTP/1.1 200 OK\r\n", b"A: b\r\n"), 0.01)],
+    ids=["notices", "a header", "headers"],
+)
+def test_an_answer_that_never_begins_is_given_up(parts, seconds):
+    retry = RetryPolicy(n_tries=2, timeout_seconds=0.2, sleep=lambda _: None)
+    began = time.monotonic()
+    with answering(*parts, seconds=seconds) as url, pytest.raises(DownloadError, match=r"given up after 2 tries"):
+        fetch_text(url, retry=retry)
+    assert time.monotonic() - began < 10.0
+
+
+def test_a_content_that_drips_is_given_up_and_what_came_is_kept(tmp_path):
+    retry = RetryPolicy(n_tries=2, timeout_seconds=0.2, sleep=lambda _: None)
+    remote_of = partial(RemoteFile, size=100_000, md5="0" * 32)
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
+    with (
+        answering(head, b"x", seconds=0.01) as url,
+        pytest.raises(DownloadError, match=r"bytes a second, which is given"),
+    ):
+        fetch(remote_of(url), tmp_path / "a.zip", retry=retry)
+    assert (tmp_path / "a.zip.partial").stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        "\xb2",
+        "9" * 5_000,
+        "-5",
+        "nan",
+        "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+        "Fri, 31 Dec 9999 23:59:59 GMT",
+    ],
+)
+def test_a_wait_that_nobody_can_mean_is_one_line(wait):
+    head = f"HTTP/1.1 503 Busy\r\nRetry-After: {wait}\r\nContent-Length: 0\r\n\r\n".encode("latin-1")
+    retry = RetryPolicy(n_tries=2, timeout_seconds=1.0, sleep=lambda _: None)
+    with answering(head, b"") as url, pytest.raises(DownloadError, match=r"HTTP 503") as caught:
+        fetch_text(url, retry=retry)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("length", ["9" * 5_000, "-1", "\xb2", "1,2", "1e3"])
+def test_a_length_that_is_no_number_is_one_line(length):
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\nabc".encode("latin-1")
+    retry = RetryPolicy(n_tries=1, timeout_seconds=1.0, sleep=lambda _: None)
+    with answering(head, b"") as url, contextlib.suppress(DownloadError):
+        fetch_text(url, retry=retry)

@@ -1,5 +1,6 @@
 """A log holds each row whole or not at all, and gives back what was written, however the process before it ended."""
 
+import contextlib
 import csv
 import os
 import sqlite3
@@ -226,4 +227,28 @@ def test_a_full_disk_leaves_whole_rows_alone_and_the_log_goes_on_later(path):
     assert [log.is_known((f"{number}.wav", 1, 1)) for number in (0, int(index) - 1, int(index))] == [True, True, False]
     log.add(replace(ROW, file="later.wav"))
     assert log.is_known(("later.wav", ROW.size, ROW.mtime_ns))
+    log.close()
+
+
+@pytest.mark.parametrize("suffix", ["csv", "sqlite"])
+def test_a_file_of_a_far_future_is_logged_and_known(tmp_path, suffix):
+    row = LogRow(time="t", event="clip", machine="fan", file="a.wav", size=1, mtime_ns=2**70, score=1.0, p_value=0.5)
+    log = open_log(tmp_path / f"log.{suffix}")
+    log.add(row)
+    assert log.is_known(row.key)
+    log.close()
+    log = open_log(tmp_path / f"log.{suffix}")
+    assert log.is_known(row.key)
+    log.close()
+
+
+def test_an_alarm_of_another_type_is_no_row_of_a_log(tmp_path):
+    log = open_log(tmp_path / "log.sqlite")
+    log.add(LogRow(time="t", event="clip", machine="fan", file="a.wav", size=1, mtime_ns=1, score=1.0, alarm=1))
+    log.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "log.sqlite")) as database, database:
+        database.execute("UPDATE soundness_clips SET score = 'high'")
+    log = open_log(tmp_path / "log.sqlite")
+    with pytest.raises(OutputError, match=r"log\.sqlite: not a log of soundness watch: alarm\.score"):
+        log.unsent()
     log.close()

@@ -10,7 +10,7 @@ import soundfile
 from jinja2 import UndefinedError
 from matplotlib import colormaps
 
-from soundness.reports.pages import audio_uri, map_uri, render_page, shrink
+from soundness.reports.pages import audio_uri, map_uri, player_gain, render_page, shrink
 
 
 def content(uri, media_type):
@@ -61,3 +61,11 @@ def test_a_map_is_shrunk_to_means_of_neighbours(n_columns, n_left):
     for index in range(n_left):
         np.testing.assert_allclose(shrunk[:, index], values[:, index * step : (index + 1) * step].mean(axis=1))
     np.testing.assert_allclose(shrink(values.T, 5, axis=0), shrunk.T)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-45, 1e-42, 1e-38, 1e-12, 1.0, 1e30, np.inf, np.nan])
+def test_a_player_is_made_of_any_samples(scale):
+    with np.errstate(all="ignore"):
+        waveform = (scale * np.random.default_rng(0).standard_normal(16_000)).astype(np.float32)
+        played = waveform * player_gain(float(np.nanmax(np.abs(waveform), initial=0.0)))
+    assert audio_uri(played, sample_rate=16_000).startswith("data:audio/mpeg;base64,")

@@ -199,7 +199,9 @@ def _decoder(raw: BinaryIO, view: SoundView, suffix: str, stack: ExitStack) -> D
     except soundfile.SoundFileError as error:
         if has_pyav():
             if is_whole:  # libsndfile has moved the position behind the back of its buffer
-                file = stack.enter_context(os.fdopen(raw.fileno(), "rb", closefd=False))
+                anew = stack.enter_context(os.fdopen(raw.fileno(), "rb", closefd=False))
+                whole = ((0, os.fstat(raw.fileno()).st_size),)  # FFmpeg would seek beyond what a disk can hold
+                file = cast("BinaryIO", FileView(anew, whole))
             return _media(file, suffix, error)
         if suffix in MEDIA_SUFFIXES:
             raise AudioError(f"read through PyAV, which is not installed: {install_command('media')}") from error

@@ -50,6 +50,8 @@ class LogMelCache:
             log_mel = np.frombuffer(content, "<f4", offset=_HEADER.size).reshape(n_mels, n_frames)
         except (FileNotFoundError, struct.error, ValueError):  # none, or cut short by a crash of the computer
             return None
+        if len(log_mel) != settings.log_mel.n_mels or n_frames < 1 or not np.isfinite(log_mel).all():
+            return None
         return CachedLogMel(log_mel.astype(np.float32), has_sound, n_samples)
 
     def put(self, recording: Path, settings: SystemSettings, kept: CachedLogMel, *, separator: str) -> None:

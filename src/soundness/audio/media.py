@@ -42,6 +42,8 @@ class MediaFile:
         self._file = file
         with _decoding(), self._container() as container:
             stream = container.streams.audio[0]
+            if stream.codec_context is None or not (stream.rate and stream.channels):
+                raise AudioError("holds sound that FFmpeg has no decoder for")
             self.sample_rate, self.n_channels = stream.rate, stream.channels
             self._stated_seconds = _stated_seconds(container)
 

@@ -8,10 +8,14 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, Self
 
 import numpy as np
 
@@ -22,16 +26,17 @@ from soundness.benchmarking.results import Measured, place_of
 from soundness.data.datasets import Machine
 from soundness.detectors.bulk_scoring import score
 from soundness.detectors.saving import load
-from soundness.errors import OutputError, SoundnessError
+from soundness.errors import BundleError, OutputError, SoundnessError
 from soundness.evaluation.bootstrap import bootstrap_intervals
 from soundness.evaluation.results import evaluate
-from soundness.regular_files import NotAFileError, read_regular_text
+from soundness.regular_files import NotAFileError, read_regular
 from soundness.representations.network_cache import NetworkCache
 from soundness.representations.protocol import network_plan
 from soundness.sealed_files import SUFFIX
 from soundness.separation.saving import load_separator
 from soundness.separation.training import train_separator
 from soundness.settings.system import SystemSettings
+from soundness.stored_values import json_values, stored_value
 from soundness.training.duration import expected_seconds
 from soundness.training.run import Caches, TrainingPlan, train_planned
 
@@ -78,14 +83,19 @@ class Job:
     def finished(self) -> Measured | None:
         """Figures of an earlier run with the same data and settings; ``None`` if there was none."""
         try:
-            kept = json.loads(read_regular_text(self.figures))
+            kept = stored_value(dict[str, Any], json_values(read_regular(self.figures)), name="figures")
         except FileNotFoundError:
             return None
         except NotAFileError as error:
             raise OutputError(f"{self.figures}: {error.strerror}; remove it by hand") from error
-        if kept["identity"] != self.identity:
+        except BundleError as error:
+            raise OutputError(f"{self.figures}: damaged ({error}); remove it by hand") from None
+        if kept.get("identity") != self.identity:
             raise OutputError(f"{self.figures}: measured with other data or settings; --overwrite begins anew")
-        return Measured.model_validate(kept["measured"])
+        try:
+            return stored_value(Measured, kept.get("measured"), name="measured")
+        except BundleError as error:
+            raise OutputError(f"{self.figures}: damaged ({error}); remove it by hand") from None
 
 
 def is_random(settings: SystemSettings) -> bool:
@@ -172,15 +182,18 @@ def run_all(
     waiting.sort(key=lambda job: -cost[job.settings.name])
     chains = _chains(waiting)
     workers = min(len(chains), n_workers if n_workers is not None else os.cpu_count() or 1)
-    spawn = multiprocessing.get_context("spawn")  # a forked process would inherit torch's threads
-    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=enter_worker) as pool:
-        pending = {pool.submit(_run, chain[0]): chain for chain in chains}
+    idle: SimpleQueue[_Worker] = SimpleQueue()
+    with ThreadPoolExecutor(workers) as pool, ExitStack() as stack:
+        for _ in range(workers):
+            idle.put(stack.enter_context(_Worker()))
+        run = partial(_run_in, idle)
+        pending = {pool.submit(run, chain[0]): chain for chain in chains}
         try:
             while pending:
                 for future in wait(pending, return_when=FIRST_COMPLETED).done:
                     job, *others = pending.pop(future)
                     if others:
-                        pending[pool.submit(_run, others[0])] = others
+                        pending[pool.submit(run, others[0])] = others
                     n_done += 1
                     if progress is not None:
                         progress("systems and seeds", n_done, len(jobs))
@@ -192,6 +205,40 @@ def run_all(
                         yield *future.result(), job
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _Worker:
+    """A process that runs jobs, one after the other; where one kills it, the next gets a new one."""
+
+    def __init__(self) -> None:
+        self._pool = _new_process()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def run(self, job: Job) -> tuple[Measured | None, str]:
+        """Figures of a job, or the reason of its failure."""
+        try:
+            return self._pool.submit(_run, job).result()
+        except BrokenProcessPool:
+            self._pool = _new_process()
+            return None, "its process was killed: by hand, or by the system for want of memory"
+
+
+def _new_process() -> ProcessPoolExecutor:
+    spawn = multiprocessing.get_context("spawn")  # a forked process would inherit torch's threads
+    return ProcessPoolExecutor(1, mp_context=spawn, initializer=enter_worker)
+
+
+def _run_in(idle: "SimpleQueue[_Worker]", job: Job) -> tuple[Measured | None, str]:
+    worker = idle.get()
+    try:
+        return worker.run(job)
+    finally:
+        idle.put(worker)
 
 
 def _chains(jobs: Sequence[Job]) -> list[list[Job]]:

@@ -11,7 +11,7 @@ from typing import Annotated, ParamSpec
 import typer
 
 from soundness.cli import benchmarking, data, detection, monitoring, pages, separation
-from soundness.cli.console import log_lines, say, warn
+from soundness.cli.console import drop_closed_streams, log_lines, say, warn
 from soundness.errors import SoundnessError
 
 __all__ = ["app", "command", "main"]
@@ -110,6 +110,7 @@ def main() -> None:
     try:
         app()
     finally:
+        drop_closed_streams()
         gc.freeze()  # to collect garbage at the end takes 0.4 s once PyTorch is loaded
 
 
@@ -126,7 +127,7 @@ def command(function: Callable[Parameters, int]) -> Callable[Parameters, None]:
             status = 2
         except KeyboardInterrupt:
             warn("soundness: interrupted")
-            status = 2
+            status = 130
         raise typer.Exit(status)
 
     return run

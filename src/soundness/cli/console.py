@@ -1,12 +1,14 @@
 """Output of commands: tables on standard output, progress and messages on standard error."""
 
+import errno
+import io
 import logging
 import os
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Self, TextIO
+from contextlib import contextmanager, suppress
+from typing import Self, TextIO, cast
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -14,10 +16,22 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
+from soundness.errors import OutputError
 from soundness.plain_text import printable
 from soundness.tables import column_widths, split_constant
 
-__all__ = ["ProgressBars", "elided", "log_lines", "say", "say_verdict", "show_lines", "show_table", "warn"]
+__all__ = [
+    "ProgressBars",
+    "drop_closed_streams",
+    "elided",
+    "log_lines",
+    "say",
+    "say_verdict",
+    "say_watching",
+    "show_lines",
+    "show_table",
+    "warn",
+]
 
 _WIDTH_OF_A_FILE = 200
 _LINES_SHOWN = 20
@@ -26,19 +40,35 @@ _VERDICT_STYLES = {"anomalous": "bold red", "normal": "green", "cannot tell": "b
 
 
 def say(message: str) -> None:
-    """Print a line of results."""
-    _console(stderr=False).print(printable(message), highlight=False, markup=False, soft_wrap=True)
+    """Print a line of results.
+
+    Raises
+    ------
+    OutputError
+        If standard output cannot be written: nobody would see them.
+    """
+    with _results() as console:
+        console.print(printable(message), highlight=False, markup=False, soft_wrap=True)
+
+
+def say_watching(message: str) -> None:
+    """Print a line of results that are in a log, too: where it cannot be written, work goes on."""
+    try:
+        say(message)
+    except OutputError as error:
+        warn(f"{error}; the log has what could not be shown")
 
 
 def warn(message: str) -> None:
-    """Print a line that is not a result."""
+    """Print a line that is not a result; where standard error cannot be written, there is nobody to say it to."""
     _console(stderr=True).print(printable(message), highlight=False, markup=False, soft_wrap=True)
 
 
 def say_verdict(verdict: str, text: str) -> None:
     """Print a line of results that begins with a verdict: a word in capitals, in colour on a terminal."""
     word = Text(f"{verdict.upper():11}  ", style=_VERDICT_STYLES[verdict])
-    _console(stderr=False).print(word + Text(printable(text)), highlight=False, soft_wrap=True)
+    with _results() as console:
+        console.print(word + Text(printable(text)), highlight=False, soft_wrap=True)
 
 
 def elided(text: str, width: int) -> str:
@@ -77,7 +107,11 @@ def show_table(title: str, rows: Sequence[Sequence[str]], *, n_left: int = 1) ->
     n_left
         Number of columns that are aligned to the left; the others hold numbers.
     """
-    console = _console(stderr=False)
+    with _results() as console:
+        _show_table(console, title, rows, n_left)
+
+
+def _show_table(console: Console, title: str, rows: Sequence[Sequence[str]], n_left: int) -> None:
     (heading, *kept), constant = split_constant([tuple(map(printable, row)) for row in rows])
     numbers = set(rows[0][n_left:])
     widths = column_widths([heading, *kept], console.width - _COLUMN_GAP * len(heading))
@@ -174,11 +208,75 @@ def log_lines(*, is_quiet: bool) -> Iterator[None]:
         logger.removeHandler(handler)
 
 
+@contextmanager
+def _results() -> Iterator[Console]:
+    """Console of standard output, where nothing is shown if it was closed from the beginning."""
+    try:
+        yield _console(stderr=False)
+    except OSError as error:
+        raise OutputError(f"standard output: cannot be written: {error.strerror}") from error
+
+
 def _console(*, stderr: bool) -> Console:
-    stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, width=None if _has_width(stream) else _WIDTH_OF_A_FILE)
+    stream: TextIO | None = sys.stderr if stderr else sys.stdout
+    if stream is None:
+        return _Console(file=io.StringIO())
+    width = None if _has_width(stream) else _WIDTH_OF_A_FILE
+    return _Console(file=cast("TextIO", _LenientStream(stream)) if stderr else None, stderr=stderr, width=width)
 
 
-def _has_width(stream: TextIO) -> bool:
+def _has_width(stream: TextIO | None) -> bool:
     """True if lines are for a screen of a known width."""
-    return stream.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    return stream is not None and (stream.isatty() or os.environ.get("COLUMNS", "").isdigit())
+
+
+class _Console(Console):
+    """Console that leaves it to its caller what a closed pipe means."""
+
+    def on_broken_pipe(self) -> None:
+        """Called by Rich, which would end the program."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+class _LenientStream(io.TextIOBase):
+    """Standard error, which may have been closed by whoever read it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # read-only there, too
+        """Encoding of the stream."""
+        return self._stream.encoding
+
+    def isatty(self) -> bool:
+        """True for a terminal."""
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        """Number of the file."""
+        return self._stream.fileno()
+
+    def write(self, text: str) -> int:
+        """Write a text, if that is possible."""
+        with suppress(OSError):  # there is nobody to say it to
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what is buffered, if that is possible."""
+        with suppress(OSError):
+            self._stream.flush()
+
+
+def drop_closed_streams() -> None:
+    """Let what a closed stream still holds go nowhere, for Python would end with an error of its own."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is None:
+            continue
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)

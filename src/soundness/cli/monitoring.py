@@ -9,7 +9,7 @@ import typer
 
 import soundness
 from soundness.atomic_files import write_whole
-from soundness.cli.console import ProgressBars, say, show_lines, show_table
+from soundness.cli.console import ProgressBars, say, say_watching, show_lines, show_table
 from soundness.cli.options import GroupBy, JsonFile, Keep, OneDetector, Overwrite, Pattern, Quiet, Seed, Since
 
 __all__ = ["alarms", "calibrate", "drift", "enroll", "watch"]
@@ -124,7 +124,7 @@ def watch(
         once=once,
         poll_seconds=poll,
         longest_seconds=longest,
-        on_alarm=lambda row: say(
+        on_alarm=lambda row: say_watching(
             f"ALARM {row.time} {row.machine}: {row.file}, score {row.score:.2f}, p-value {row.p_value:.4f}"
         ),
     )
@@ -132,7 +132,7 @@ def watch(
     waiting = f", {counts.n_waiting} not whole yet" if counts.n_waiting else ""
     closed = f", {counts.n_closed} folder(s) not read" if counts.n_closed else ""
     done = f"{counts.n_scored} recordings scored, {counts.n_alarms} alarm(s), {counts.n_failed} failed"
-    say(f"{done}{closed}{waiting}{unsent}")
+    say_watching(f"{done}{closed}{waiting}{unsent}")
     is_undone = counts.n_failed or counts.n_waiting or counts.n_unsent or counts.n_closed
     return 1 if once and is_undone else 0
 

@@ -1,5 +1,7 @@
 """Unpack zip archives of unknown origin, after checking all of their members."""
 
+import os
+import reprlib
 import shutil
 import stat
 import struct
@@ -16,9 +18,13 @@ __all__ = ["is_inside", "unpack"]
 
 _LARGEST_RATIO = 20  # recordings shrink to about nine tenths; an archive that unpacks to more than this holds none
 _MOST_MEMBERS = 100_000
+_LARGEST_DIRECTORY = 1024 * _MOST_MEMBERS  # bytes
+_LONGEST_END = 22 + (1 << 16) + 76  # bytes of the records at the end, with the longest comment
+_DEEPEST = 16  # folders
+_LONGEST_NAME = 255  # bytes
 _JUNK = frozenset({"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"})
 _BLOCK_BYTES = 1 << 20
-_BROKEN = (BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError, struct.error)
+_BROKEN = (BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError, RecursionError, struct.error)
 
 Arrange = Callable[[Sequence[PurePosixPath]], Sequence[PurePosixPath]]
 
@@ -52,6 +58,7 @@ def unpack(
     OutputError
         If a file cannot be written, or the disk is too small.
     """
+    _refuse_long_directory(archive)
     try:
         with ZipFile(archive) as opened:
             members = _checked_members(opened, archive)
@@ -78,6 +85,25 @@ def is_inside(name: str) -> bool:
     )
 
 
+def _refuse_long_directory(archive: Path) -> None:
+    """Refuse an archive of too many members before its directory is read, which takes a minute for a million."""
+    with archive.open("rb") as file:
+        n_bytes = file.seek(0, os.SEEK_END)
+        file.seek(max(0, n_bytes - _LONGEST_END))
+        tail = file.read()
+    place = tail.rfind(b"PK\5\6")
+    if place < 0 or len(tail) < place + 22:
+        return  # no archive, as will be said
+    size = int.from_bytes(tail[place + 12 : place + 16], "little")
+    large = tail.rfind(b"PK\6\6", 0, place)  # of an archive beyond 4 GB
+    if size == 0xFFFFFFFF and large >= 0:
+        size = int.from_bytes(tail[large + 40 : large + 48], "little")
+    if size > _LARGEST_DIRECTORY:
+        raise DownloadError(
+            f"{archive}: its directory takes {size:,} bytes; at most {_MOST_MEMBERS:,} files are expected"
+        )
+
+
 def _checked_members(opened: ZipFile, archive: Path) -> list[tuple[ZipInfo, PurePosixPath]]:
     """Files of an archive and their paths in it."""
     members = []
@@ -90,15 +116,22 @@ def _checked_members(opened: ZipFile, archive: Path) -> list[tuple[ZipInfo, Pure
 
 def _checked_path(member: ZipInfo, archive: Path) -> PurePosixPath:
     name, kind = member.orig_filename, stat.S_IFMT(member.external_attr >> 16)
+    shown = reprlib.repr(name)
     if not is_inside(name):
-        raise DownloadError(f"{archive}: its member {name!r} would lie outside the folder; nothing of it was unpacked")
+        raise DownloadError(f"{archive}: its member {shown} would lie outside the folder; nothing of it was unpacked")
+    parts = PureWindowsPath(name).parts
+    if len(parts) > _DEEPEST or any(len(part.encode("utf-8", "surrogatepass")) > _LONGEST_NAME for part in parts):
+        raise DownloadError(
+            f"{archive}: its member {shown} lies {len(parts) - 1} folders deep or has a name that no disk takes; "
+            f"nothing of it was unpacked"
+        )
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         what = "a link" if kind == stat.S_IFLNK else "neither a file nor a folder"
-        raise DownloadError(f"{archive}: its member {name!r} is {what}; nothing of it was unpacked")
+        raise DownloadError(f"{archive}: its member {shown} is {what}; nothing of it was unpacked")
     if member.flag_bits & 0x1:
-        raise DownloadError(f"{archive}: its member {name!r} is encrypted; nothing of it was unpacked")
+        raise DownloadError(f"{archive}: its member {shown} is encrypted; nothing of it was unpacked")
     if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
-        raise DownloadError(f"{archive}: its member {name!r} is packed in a way that is not read; expected deflate")
+        raise DownloadError(f"{archive}: its member {shown} is packed in a way that is not read; expected deflate")
     return PurePosixPath(PureWindowsPath(name).as_posix())
 
 

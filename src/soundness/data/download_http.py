@@ -5,15 +5,17 @@ import importlib.metadata
 import logging
 import random
 import re
+import socket
 import ssl
+import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
@@ -23,7 +25,7 @@ from soundness.atomic_files import PARTIAL_SUFFIX, output_errors
 from soundness.errors import DownloadError
 from soundness.regular_files import open_regular
 
-__all__ = ["RemoteFile", "RetryPolicy", "fetch", "fetch_text", "md5_of", "web_client"]
+__all__ = ["Deadline", "RemoteFile", "RetryPolicy", "fetch", "fetch_text", "in_words", "md5_of", "web_client"]
 
 _LONGEST_TEXT = 16 << 20  # bytes; the description of a record has about ten thousand
 _TRIED_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -48,7 +50,9 @@ class RetryPolicy:
     ``n_tries`` in a row without a new byte end a download. The wait doubles with every failure in a row, from
     ``first_seconds`` to ``longest_seconds``, and is a random time between half and all of that, so that clients that
     were refused together do not return together. A server that states a wait is obeyed, up to
-    ``longest_asked_seconds``. Silence of ``timeout_seconds`` counts as a failure. ``sleep`` waits; ``jitter`` returns a
+    ``longest_asked_seconds``. Silence of ``timeout_seconds`` counts as a failure, as does an answer that has not begun
+    after twice that; a server that sends less than ``slowest_bytes_per_second`` over as long is given up. ``sleep``
+    waits; ``jitter`` returns a
     random number of [0, 1).
     """
 
@@ -57,6 +61,7 @@ class RetryPolicy:
     longest_seconds: float = 60.0
     longest_asked_seconds: float = 300.0
     timeout_seconds: float = 30.0
+    slowest_bytes_per_second: float = 1_000.0
     sleep: Callable[[float], None] = time.sleep
     jitter: Callable[[], float] = random.random
 
@@ -64,6 +69,55 @@ class RetryPolicy:
         """Wait after a number of failures in a row, at least as long as the server asked for (or 0)."""
         longest = min(self.first_seconds * 2.0 ** (n_failures - 1), self.longest_seconds)
         return max(longest * (1.0 + self.jitter()) / 2.0, asked_seconds)
+
+
+class Deadline:
+    """Context that ends the connections of a request when time is up, however slowly the server goes on answering.
+
+    A timeout of HTTPX begins anew with each byte; a server that sends one a second, or notices without end, would keep
+    a request for ever.
+
+    Parameters
+    ----------
+    seconds
+        Time for the whole context.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._timer = threading.Timer(seconds, self._end)
+        self._timer.daemon = True
+        self._sockets: list[socket.socket] = []
+        self.is_over = False
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    def cancel(self) -> None:
+        """Let the request take any time from now on."""
+        self._timer.cancel()
+
+    @property
+    def extensions(self) -> dict[str, Any]:
+        """Extensions of the request, by which its connections become known."""
+        return {"trace": self._trace}
+
+    def _trace(self, event: str, info: Mapping[str, Any]) -> None:
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            found = info["return_value"].get_extra_info("socket")
+            if found is not None:
+                self._sockets.append(found)
+                if self.is_over:
+                    self._end()
+
+    def _end(self) -> None:
+        self.is_over = True
+        for each in self._sockets:
+            with suppress(OSError):  # it has ended
+                each.shutdown(socket.SHUT_RDWR)
 
 
 class _TryAgainError(Exception):
@@ -90,7 +144,7 @@ def fetch_text(url: str, *, retry: RetryPolicy) -> bytes:
     def attempt() -> bytes:
         with _opened(url, {}, retry) as response:
             text = b""
-            for block in _blocks(response):
+            for block in _blocks(response, url, retry):
                 text += block
                 if len(text) > _LONGEST_TEXT:
                     raise DownloadError(f"{url}: over {_LONGEST_TEXT:,} bytes; expected the description of a record")
@@ -197,7 +251,7 @@ def _continue(remote: RemoteFile, partial: Path, retry: RetryPolicy, progress: C
     try:
         with _opened(remote.url, {"Range": f"bytes={start}-"} if start else {}, retry) as response:
             start = _checked_start(response, remote, start)
-            end = _append(_blocks(response), partial, remote, start, progress)
+            end = _append(_blocks(response, remote.url, retry), partial, remote, start, progress)
     except _RangeRefusedError:
         partial.unlink(missing_ok=True)
         raise
@@ -244,20 +298,21 @@ def _opened(url: str, headers: dict[str, str], retry: RetryPolicy) -> Iterator[h
         client = web_client(headers=headers, timeout=retry.timeout_seconds, follow_redirects=True)
     except (httpx.InvalidURL, ValueError, ImportError) as error:
         raise DownloadError(f"{url}: the proxy in the environment cannot be used: {error}") from None
-    with client, closing(_answer(client, url)) as response:
+    with client, Deadline(2.0 * retry.timeout_seconds) as deadline, closing(_answer(client, url, deadline)) as response:
+        deadline.cancel()  # it has begun
         yield response
 
 
-def _answer(client: httpx.Client, url: str) -> httpx.Response:
+def _answer(client: httpx.Client, url: str, deadline: Deadline) -> httpx.Response:
     try:
-        response = client.send(client.build_request("GET", url), stream=True)
+        response = client.send(client.build_request("GET", url, extensions=deadline.extensions), stream=True)
     except httpx.UnsupportedProtocol as error:
         came = "" if str(error.request.url) == url else f", came a redirection to {error.request.url}"
         raise DownloadError(f"{url}: expected an address that begins with https:// or http://{came}") from None
     except httpx.RequestError as error:
         if isinstance(error, httpx.TooManyRedirects) or "CERTIFICATE_VERIFY_FAILED" in str(error):
-            raise DownloadError(f"{url}: {_in_words(error)}") from None
-        raise _TryAgainError(_in_words(error)) from None
+            raise DownloadError(f"{url}: {in_words(error)}") from None
+        raise _TryAgainError("no answer in time" if deadline.is_over else in_words(error)) from None
     except (httpx.InvalidURL, ValueError) as error:  # no name of a host, such as a..b
         raise DownloadError(f"{url}: not a valid address: {error}") from None
     _check_status(response, url)
@@ -276,34 +331,44 @@ def _check_status(response: httpx.Response, url: str) -> None:
     raise DownloadError(f"{url}: {message}")
 
 
-def _blocks(response: httpx.Response) -> Iterator[bytes]:
+def _blocks(response: httpx.Response, url: str, retry: RetryPolicy) -> Iterator[bytes]:
     """Content as it comes, so that nothing is lost when the connection breaks."""
+    since, n_bytes, span = time.monotonic(), 0, 2.0 * retry.timeout_seconds
     try:
-        yield from response.iter_raw()
+        for block in response.iter_raw():
+            yield block
+            n_bytes += len(block)
+            if (seconds := time.monotonic() - since) > span:
+                if n_bytes < retry.slowest_bytes_per_second * seconds:
+                    raise DownloadError(
+                        f"{url}: the server sends {n_bytes / seconds:,.0f} bytes a second, which is given up; the same "
+                        f"command goes on from here"
+                    )
+                since, n_bytes = time.monotonic(), 0
     except httpx.TransportError as error:
         if (announced := _announced_bytes(response)) is None or not isinstance(error, httpx.RemoteProtocolError):
-            raise _TryAgainError(f"the connection broke: {_in_words(error)}") from None
+            raise _TryAgainError(f"the connection broke: {in_words(error)}") from None
         missing = announced - response.num_bytes_downloaded
         raise _TryAgainError(f"the connection was cut, {missing:,} bytes are missing") from None
 
 
 def _announced_bytes(response: httpx.Response) -> int | None:
-    length = response.headers.get("Content-Length")
-    return None if length is None else int(length)
+    length = response.headers.get("Content-Length", "")
+    return int(length) if re.fullmatch(r"[0-9]{1,18}", length) else None
 
 
 def _asked_seconds(retry_after: str) -> float:
     """Wait that a server asks for, in seconds or until a date; 0 if it asks for none."""
     try:
-        if retry_after.strip().isdigit():
+        if re.fullmatch(r"\s*[0-9]{1,12}\s*", retry_after):
             return float(retry_after)
         moment = parsedate_to_datetime(retry_after)
-    except ValueError:
+        return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+    except (ValueError, OverflowError):  # neither number nor date, or a date that no calendar has
         return 0.0
-    return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
-def _in_words(error: Exception) -> str:
+def in_words(error: Exception) -> str:
     """Text of a network error without its number and place in the source of Python."""
     return re.sub(r"^\[[^]]*\] | \(_ssl\.c:\d+\)$", "", str(error)).lower() or type(error).__name__
 

@@ -33,7 +33,7 @@ RECORDS: dict[int, dict[Part, tuple[int, ...]]] = {
 _DEFAULT_RETRY = RetryPolicy()
 _LOGGER = logging.getLogger(__name__)
 _ARCHIVE = re.compile(
-    r"(?:dev|eval_data)_(?P<machine>[A-Za-z0-9][A-Za-z0-9_]*?)(?:_(?P<split>train|test))?(?:_r(?P<revision>\d+))?\.zip"
+    r"(?:dev|eval_data)_(?P<machine>[A-Za-z0-9][A-Za-z0-9_]{0,99}?)(?:_(?P<split>train|test))?(?:_r(?P<revision>[0-9]{1,9}))?\.zip"
 )
 
 
@@ -43,7 +43,7 @@ class _Links(BaseModel):
 
 class _File(BaseModel):
     key: str
-    size: int = Field(gt=0)
+    size: int = Field(gt=0, lt=2**63)
     checksum: str = Field(pattern=r"^md5:[0-9a-f]{32}$")
     links: _Links
 

@@ -5,6 +5,7 @@ A row is there whole or not at all, whenever the process ends, and never changed
 
 import csv
 import io
+import math
 import os
 import sqlite3
 import sys
@@ -16,9 +17,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from soundness.atomic_files import output_errors
-from soundness.errors import OutputError, SettingsError
+from soundness.errors import BundleError, OutputError, SettingsError
 from soundness.plain_text import one_line, spreadsheet_cell
 from soundness.regular_files import check_regular
+from soundness.stored_values import stored_value
 
 __all__ = ["EventLog", "LogRow", "file_cell", "open_log"]
 
@@ -74,6 +76,8 @@ class LogRow:
 
 
 def _number(text: str) -> float | None:
+    if text and not math.isfinite(float(text)):
+        raise ValueError(f"{text}: no finite number")
     return float(text) if text else None
 
 
@@ -316,7 +320,11 @@ class SqliteLog:
 
     def unsent(self) -> list[LogRow]:
         question = f"SELECT {', '.join(_COLUMNS)} FROM soundness_clips WHERE alarm = 1 AND sent = 0 ORDER BY id"
-        return [LogRow(**dict(zip(_COLUMNS, row, strict=True))) for row in self._rows(question, ())]
+        try:
+            rows = [dict(zip(_COLUMNS, row, strict=True)) for row in self._rows(question, ())]
+            return [stored_value(LogRow, row, name="alarm") for row in rows]
+        except BundleError as error:
+            raise OutputError(f"{self.path}: not a log of soundness watch: {error}") from None
 
     def mark_sent(self, row: LogRow) -> None:
         self._rows("UPDATE soundness_clips SET sent = 1 WHERE file = ? AND size = ? AND mtime_ns = ?", row.key)
@@ -326,7 +334,12 @@ class SqliteLog:
 
     def _rows(self, statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
         with _database_errors(self.path):
-            return self._database.execute(statement, values).fetchall()
+            return self._database.execute(statement, tuple(map(_in_range, values))).fetchall()
+
+
+def _in_range(value: object) -> object:
+    """Value that SQLite can hold: some file systems know times of change after the year 2262."""
+    return min(max(value, -(2**63)), 2**63 - 1) if isinstance(value, int) else value
 
 
 def _line(cells: Iterable[object]) -> bytes:

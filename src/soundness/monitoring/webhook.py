@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 import httpx
 
-from soundness.data.download_http import web_client
+from soundness.data.download_http import Deadline, in_words, web_client
 from soundness.errors import OutputError, SettingsError
 from soundness.monitoring.event_log import EventLog, LogRow
 
-__all__ = ["AlarmSender", "check_url", "post"]
+__all__ = ["AlarmSender", "check_url", "post", "shown_url"]
 
 _LOGGER = logging.getLogger(__name__)
 _TIMEOUT_SECONDS = 5.0
@@ -19,20 +19,31 @@ _JSON = {"Content-Type": "application/json"}
 
 
 def check_url(url: str) -> None:
-    """Refuse anything but an address of the web.
+    """Refuse anything but an address of the web; the message does not show it, for it may hold a secret.
 
     Raises
     ------
     SettingsError
         If it is none.
     """
+    expected = "webhook: not a valid address; expected one that begins with https:// or http:// and a host"
     try:
         address = httpx.URL(url)
         is_usable = bool(address.host) and (address.port or 0) < 2**16 and address.raw_host.decode().encode("idna")
-    except (httpx.InvalidURL, ValueError) as error:
-        raise SettingsError(f"{url}: not a valid address: {error}") from None
-    if address.scheme not in ("http", "https") or not is_usable:
-        raise SettingsError(f"{url}: expected an address that begins with https:// or http://")
+    except (httpx.InvalidURL, ValueError):
+        raise SettingsError(expected) from None
+    if address.scheme not in ("http", "https") or not is_usable or any(map(str.isspace, url)):
+        raise SettingsError(expected)
+
+
+def shown_url(url: str) -> str:
+    """Scheme, host and port of an address: what follows, and the user before, may be secret."""
+    try:
+        address = httpx.URL(url)
+    except httpx.InvalidURL:
+        return "webhook"
+    port = "" if address.port is None else f":{address.port}"
+    return f"{address.scheme}://{address.raw_host.decode('ascii', 'replace')}{port}"
 
 
 def post(url: str, content: Mapping[str, object], *, timeout_seconds: float) -> None:
@@ -41,15 +52,27 @@ def post(url: str, content: Mapping[str, object], *, timeout_seconds: float) -> 
     Raises
     ------
     OutputError
-        If the server could not be reached, or answered with anything but success.
+        If the server could not be reached, did not answer in time, or answered with anything but success; the message
+        shows no more of the address than `shown_url`.
     """
     body = json.dumps(content).encode()  # ASCII: a file name that is no text goes, too
     try:
-        with web_client(headers=_JSON, timeout=timeout_seconds) as http, http.stream("POST", url, content=body) as got:
+        client = web_client(headers=_JSON, timeout=timeout_seconds)
+    except (httpx.InvalidURL, ValueError, ImportError) as error:
+        raise OutputError(f"{shown_url(url)}: not sent: the proxy in the environment: {error}") from None
+    try:
+        with (
+            client as http,
+            Deadline(3.0 * timeout_seconds) as deadline,
+            http.stream("POST", url, content=body, extensions=deadline.extensions) as got,
+        ):
             if not got.is_success:
-                raise OutputError(f"{url}: not sent: HTTP {got.status_code} {got.reason_phrase}")
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError, OSError, ImportError) as error:
-        raise OutputError(f"{url}: not sent: {str(error) or type(error).__name__}") from error
+                raise OutputError(f"{shown_url(url)}: not sent: HTTP {got.status_code} {got.reason_phrase}")
+    except (httpx.InvalidURL, ValueError):
+        raise OutputError(f"{shown_url(url)}: not sent: not a valid address") from None
+    except (httpx.HTTPError, OSError) as error:
+        reason = "no answer in time" if deadline.is_over else in_words(error)
+        raise OutputError(f"{shown_url(url)}: not sent: {reason}") from None
 
 
 class AlarmSender:

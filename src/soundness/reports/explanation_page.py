@@ -19,7 +19,7 @@ from soundness.detectors.protocol import RecordingScore
 from soundness.detectors.score_table import against_threshold
 from soundness.reports.explained_clip import ExplainedClip
 from soundness.reports.frequency_axis import FrequencyAxis
-from soundness.reports.pages import Colours, audio_uri, map_uri, render_page, shrink
+from soundness.reports.pages import Colours, audio_uri, map_uri, player_gain, render_page, shrink
 from soundness.reports.svg_charts import time_chart
 
 __all__ = [
@@ -42,7 +42,6 @@ MOST_COLUMNS = 640
 _MOST_MARKS = 300  # of normal recordings on the scale
 _MOST_BARS = 200
 _LONGEST_SECONDS = 30.0  # of a recording that are played
-_PEAK = 0.9
 _SMALLEST_LIMIT = 4.0  # deviations at the ends of the colour scale
 
 
@@ -277,7 +276,7 @@ def _player(
     peak = max(float(np.abs(sound).max()) for sound in sounds)
     n_samples = round(_LONGEST_SECONDS * sample_rate)
     start = int(np.clip(middle * sample_rate - n_samples / 2, 0, max(0, len(waveform) - n_samples)))
-    played = waveform[start : start + n_samples] * np.float32(_PEAK / peak if peak > 0 else 1.0)
+    played = waveform[start : start + n_samples] * player_gain(peak)
     if len(waveform) > n_samples:
         label += f" ({_LONGEST_SECONDS:.0f} of {len(waveform) / sample_rate:.0f} s, from {start / sample_rate:.0f} s)"
     return {

@@ -21,6 +21,8 @@ __all__ = ["Colours", "audio_uri", "data_uri", "map_image", "map_uri", "page_col
 Colours = Literal["magma", "RdBu_r"]
 
 _PLAYER_RATE = 16_000
+_PEAK = 0.9
+_AUDIBLE = 1e-12  # of full scale; no converter has so many bits
 _PLAYER_FORMAT = "MP3"  # about 4 kB a second, and every browser plays it
 _PALETTES = {  # 64 colours: they compress better than more, and look the same
     "magma": bytes.fromhex(
@@ -114,6 +116,11 @@ def shrink(values: NDArray[np.floating[Any]], n_most: int, *, axis: int = 1) -> 
     return means
 
 
+def player_gain(peak: float) -> np.float32:
+    """Gain of sounds for a player, by the largest sample of all; 1 for what is as good as silence."""
+    return np.float32(_PEAK / peak if peak > _AUDIBLE else 1.0)
+
+
 def audio_uri(waveform: NDArray[np.float32], *, sample_rate: int) -> str:
     """Encode a sound for a player of a page: MP3 at 16 kHz, about 4 kB a second.
 
@@ -133,7 +140,9 @@ def audio_uri(waveform: NDArray[np.float32], *, sample_rate: int) -> str:
         waveform = soxr.resample(waveform, sample_rate, _PLAYER_RATE)
     file = io.BytesIO()
     try:
-        soundfile.write(file, np.clip(waveform, -1.0, 1.0), _PLAYER_RATE, format=_PLAYER_FORMAT)
+        # whole numbers: an encoder may abort, and the process with it, at numbers that are none or nearly zero
+        samples = np.rint(32767.0 * np.clip(np.nan_to_num(waveform), -1.0, 1.0)).astype(np.int16)
+        soundfile.write(file, samples, _PLAYER_RATE, format=_PLAYER_FORMAT)
     except (soundfile.SoundFileError, ValueError) as error:
         raise AudioError(f"no sound for a page: libsndfile cannot write {_PLAYER_FORMAT}: {error}") from None
     return data_uri(file.getvalue(), media_type="audio/mpeg")

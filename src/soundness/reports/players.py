@@ -16,14 +16,13 @@ from soundness.detectors.reader import read_recording
 from soundness.errors import AudioError, audio_errors_at
 from soundness.evaluation.score_files import MachineScores
 from soundness.evaluation.year_metrics import LabelledClips
-from soundness.reports.pages import audio_uri, map_uri, shrink
+from soundness.reports.pages import audio_uri, map_uri, player_gain, shrink
 
 __all__ = ["NO_RECORDINGS", "Player", "Recordings", "add_sound", "extreme_clips", "find_recordings", "n_players"]
 
 _SECONDS = 10.0  # of a recording that are played
 _MOST_PLAYERS = 48  # of a page, about 60 kB each
 _MOST_AT_AN_END = 3
-_PEAK = 0.9
 _MOST_BANDS, _MOST_FRAMES = 64, 160  # of a spectrogram
 
 Recordings = Mapping[tuple[str, str], Path]
@@ -143,7 +142,7 @@ def _with_sound(
     n_samples = round(_SECONDS * sample_rate)
     beginnings = {name: waveform[:, :n_samples] for name, waveform in waveforms.items()}
     peak = max(float(np.abs(waveform).max()) for waveform in beginnings.values())
-    gain = np.float32(_PEAK / peak if peak > 0 else 1.0)
+    gain = player_gain(peak)
     log_mel = LogMel(detector.settings.log_mel, sample_rate=sample_rate)
     maps = {name: log_mel(waveform[0]) for name, waveform in beginnings.items()}
     low, high = np.percentile(np.concatenate([values.ravel() for values in maps.values()]), (2, 99.8))

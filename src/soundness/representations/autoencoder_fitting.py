@@ -14,7 +14,16 @@ from torch.utils.data import DataLoader
 
 from soundness.aliases import CountProgress
 from soundness.errors import SettingsError
-from soundness.lightning_loop import EpochTraining, check_accelerator, count_parameters, fit, last_checkpoint, time_step
+from soundness.lightning_loop import (
+    CHECKPOINT_KEYS,
+    EpochTraining,
+    check_accelerator,
+    count_parameters,
+    fit,
+    last_checkpoint,
+    read_tensors,
+    time_step,
+)
 from soundness.representations.autoencoder_batches import (
     Batch,
     Batches,
@@ -173,7 +182,7 @@ def _load_finished(module: _Training, checkpoint: Path, training: TrainingSettin
     """Take over a training that had stopped early before it was interrupted; its steps, or ``None`` if it goes on."""
     if not checkpoint.exists():
         return None
-    content = torch.load(checkpoint, weights_only=True, map_location="cpu")
+    content = read_tensors(checkpoint, keys=CHECKPOINT_KEYS)
     waits = [state["wait_count"] for name, state in content["callbacks"].items() if name.startswith("EarlyStopping")]
     if not any(wait >= training.patience for wait in waits):
         return None

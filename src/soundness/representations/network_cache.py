@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 import torch
 
 from soundness.atomic_files import whole_file
-from soundness.lightning_loop import count_parameters
+from soundness.errors import OutputError
+from soundness.lightning_loop import count_parameters, read_tensors
 from soundness.representations.autoencoder_batches import TrainingClips
 from soundness.representations.autoencoders import FitResult, deciding_settings, new_reconstructor
 from soundness.representations.protocol import FitContext
@@ -18,6 +20,10 @@ from soundness.run_folders import package_versions
 from soundness.settings.system import SystemSettings
 
 __all__ = ["NetworkCache"]
+
+_LOGGER = logging.getLogger(__name__)
+
+_KEYS = ("weights", "n_conditions", "n_steps", "train_loss", "held_out_loss", "seconds")
 
 
 class NetworkCache:
@@ -31,8 +37,8 @@ class NetworkCache:
     def fit(self, clips: TrainingClips, settings: SystemSettings, context: FitContext) -> FitResult:
         """Train a network by `fit_reconstructor`, or read the one that the same training gave before."""
         file = self.folder / f"{_key(clips, settings, context.seed)}.pt"
-        if file.exists():
-            return self._kept(file, settings)
+        if (kept := self._kept(file, settings)) is not None:
+            return kept
         from soundness.representations.autoencoder_fitting import fit_reconstructor
 
         started = time.perf_counter()
@@ -41,8 +47,14 @@ class NetworkCache:
         self._keep(file, fit, n_conditions=clips.conditions.shape[1], seconds=seconds)
         return fit
 
-    def _kept(self, file: Path, settings: SystemSettings) -> FitResult:
-        kept = torch.load(file, weights_only=True)
+    def _kept(self, file: Path, settings: SystemSettings) -> FitResult | None:
+        if not file.exists():
+            return None
+        try:
+            kept = read_tensors(file, keys=_KEYS)
+        except OutputError as error:
+            _LOGGER.warning("%s; it is trained again", error)
+            return None
         weights = kept["weights"]
         with torch.random.fork_rng(devices=[]):
             reconstructor = new_reconstructor(

@@ -45,7 +45,7 @@ class KnownRecordings:
         lags = range(-COPY_FRAMES - 1, COPY_FRAMES + 2)
         queries = np.zeros((len(lags), n_groups, length), np.float32)
         for row, lag in enumerate(lags):
-            own_part = own[:, max(0, -lag) :][:, : length - max(0, lag)]
+            own_part = own[:, max(0, -lag) :][:, : max(0, length - max(0, lag))]
             queries[row, : len(own), max(0, lag) :][:, : own_part.shape[1]] = own_part
         sums = self._signs.reshape(n_known, -1) @ queries.reshape(len(lags), -1).T  # (known, lag)
         both = (sums[:, 1:] + sums[:, :-1]) / max(1, int((own != 0)[:, :length].sum()))

@@ -216,7 +216,10 @@ def _anomaly_row(plan: ClipPlan, stems: Stems) -> _AnomalyRow | None:
 def _write_wav(path: Path, waveform: Array) -> None:
     """Write 16-bit samples, rounded to the nearest."""
     samples: npt.NDArray[np.int16] = np.rint(waveform * 32768.0).astype(np.int16)
-    soundfile.write(path, samples, SAMPLE_RATE, subtype="PCM_16")
+    try:
+        soundfile.write(path, samples, SAMPLE_RATE, subtype="PCM_16")
+    except soundfile.SoundFileError as error:
+        raise OutputError(f"{path}: cannot be written: {error}; is the disk full?") from None
 
 
 def _attribute_table(plans: list[ClipPlan]) -> list[tuple[str, ...]]:

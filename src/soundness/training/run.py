@@ -28,7 +28,7 @@ from soundness.representations.protocol import (
     find_representation,
     network_plan,
 )
-from soundness.run_folders import Existing, begin_run, locked_folder, read_identity
+from soundness.run_folders import Existing, abandon_run, begin_run, finish_run, locked_folder, read_identity
 from soundness.scoring.calibration import Calibration, Threshold
 from soundness.scoring.protocol import Scorer, TrainingVectors
 from soundness.scoring.scorers import find_scorer
@@ -194,8 +194,19 @@ def train_planned(
     with locked_folder(run.out, kind="training"):
         if settings.screening == "ask":
             run.ask()
-        run.open(existing)
-        return run.train(dataset)
+        made = run.open(existing)
+        try:
+            detectors = replace(run, out=made).train(dataset)
+        except BaseException:
+            abandon_run(run.out, made, file_name=_RUN_FILE)
+            raise
+        finish_run(run.out, made, file_name=_RUN_FILE, parts=_parts)
+        return detectors
+
+
+def _parts(file: Path) -> list[str]:
+    """Files and folders of a run, by the file of its identity."""
+    return [*(f"{name}{SUFFIX}" for name in read_identity(file)["machine_types"]), _WORK_FOLDER]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,8 +227,8 @@ class _Run:
     caches: Caches
     progress: Progress | None
 
-    def open(self, existing: Existing) -> None:
-        """Make the folder ready; refuse one that holds anything else."""
+    def open(self, existing: Existing) -> Path:
+        """Make the folder ready, and refuse one that holds anything else; earlier detectors stay until new ones do."""
         identity = {
             "system": self.settings.name,
             "settings": self.settings.deciding(),
@@ -232,13 +243,14 @@ class _Run:
             "pseudo_labels": fingerprint(self.labeller.teachers(self.machines)),
             "separator": "" if self.separator is None else self.separator.fingerprint,
         }
-        begin_run(
+        return begin_run(
             self.out,
             identity,
             kind="training",
             file_name=_RUN_FILE,
             existing=existing,
-            parts=lambda file: [*(f"{name}{SUFFIX}" for name in read_identity(file)["machine_types"]), _WORK_FOLDER],
+            parts=_parts,
+            is_staged=True,
         )
 
     def ask(self) -> None:

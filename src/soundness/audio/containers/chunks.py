@@ -57,7 +57,10 @@ def iter_chunks(file: BinaryIO, style: ChunkStyle, start: int) -> Iterator[Chunk
     """Find the chunks from a position to the end of the file; the last may state more than there is."""
     n_header = style.header_bytes
     while True:
-        file.seek(start)
+        try:
+            file.seek(start)
+        except (OSError, OverflowError):  # beyond what the disk, or any, could hold
+            return
         if len(header := file.read(n_header)) < n_header:
             return
         name, size = struct.unpack(style.header, header)

@@ -155,9 +155,9 @@ def long_toy_cars(work: Path) -> Iterator[Row]:
     words = f"{n_found} of {n}; as clips of their own {n_alone}"
     yield Row(
         "toy cars: an anomalous clip behind 15 normal ones is found",
-        "half of those alone",
+        "more often than a normal one is flagged",  # each of the 16 clips may be at 0.66 %
         words,
-        2 * n_found >= n_alone,
+        n_found > PROMISED * n,
     )
 
 

@@ -24,7 +24,7 @@ from soundness.audio.log_mel import LogMel
 from soundness.detectors.detector import Detector
 from soundness.detectors.reader import read_recording
 from soundness.scoring import NearestNeighborScorer
-from soundness.scoring.calibration import Calibration, n_flagged
+from soundness.scoring.decisions.calibration import Calibration, n_flagged
 from soundness.scoring.protocol import ANY_DOMAIN, TrainingVectors
 from soundness.settings.loading import load_settings
 from soundness.settings.system import SystemSettings

@@ -24,8 +24,8 @@ from soundness.detectors.reader import RecordingReader
 from soundness.synthetic import MACHINES
 from soundness.synthetic.plan import plan_machine
 from soundness.synthetic.settings import FactorySettings
-from soundness.training.clips import read_machine
 from soundness.training.labelling import band_moments, spectral_shapes
+from soundness.training.preparation.clips import read_machine
 from soundness.training.pseudo_labels import by_classifier, by_clusters
 
 SETTINGS = soundness.load_settings("conditional", overrides=["separation=off"])

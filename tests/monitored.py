@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from soundness.scoring.alarms import AlarmRule
+from soundness.scoring.decisions.alarms import AlarmRule
 
 RATE = 16_000
 

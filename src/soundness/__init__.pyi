@@ -27,5 +27,5 @@ from .settings.loading import load_settings as load_settings
 from .settings.loading import system_descriptions as system_descriptions
 from .settings.loading import system_names as system_names
 from .synthetic.make import make_data as make_data
+from .training.preparation.screening import screen as screen
 from .training.run import train as train
-from .training.screening import screen as screen

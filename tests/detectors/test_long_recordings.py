@@ -13,8 +13,8 @@ from soundness.detectors.protocol import Judge, ScoredPart
 from soundness.detectors.saving import load_detector, save_detector
 from soundness.exporting.write import TOLERANCE
 from soundness.reports.explanation import explain
-from soundness.scoring.calibration import Calibration
-from soundness.scoring.clip_lengths import ClipLengths
+from soundness.scoring.decisions.calibration import Calibration
+from soundness.scoring.decisions.clip_lengths import ClipLengths
 
 RATE = 8_000
 N_MELS = 24

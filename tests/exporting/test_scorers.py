@@ -6,7 +6,7 @@ import pytest
 from onnx_graphs import run_graph
 from soundness.exporting.graph import Graph
 from soundness.exporting.scorers import anomaly_score, p_value
-from soundness.scoring.calibration import Calibration
+from soundness.scoring.decisions.calibration import Calibration
 from soundness.scoring.protocol import TrainingVectors
 from soundness.scoring.scorers import SCORERS
 from soundness.settings.scoring import ScorerSettings

@@ -11,7 +11,7 @@ from soundness.detectors.bulk_scoring import score_clip
 from soundness.errors import AudioError, DataError, SettingsError
 from soundness.monitoring.alarm_proposals import p_values_of, propose_alarms
 from soundness.monitoring.alarm_rules import AlarmRequest
-from soundness.scoring.calibration import Calibration
+from soundness.scoring.decisions.calibration import Calibration
 
 
 def calibrated_by(detector, *, origin="fresh", **counts):

@@ -18,8 +18,8 @@ from soundness.monitoring.alarm_rules import (
     replay,
     upper_share,
 )
-from soundness.scoring.alarms import AlarmWindow
-from soundness.scoring.calibration import Calibration
+from soundness.scoring.decisions.alarms import AlarmWindow
+from soundness.scoring.decisions.calibration import Calibration
 
 
 def calibration(**counts):

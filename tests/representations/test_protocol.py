@@ -13,8 +13,8 @@ from soundness.detectors.reader import RecordingReader
 from soundness.errors import SettingsError
 from soundness.representations.autoencoders import new_reconstructor
 from soundness.representations.protocol import FitContext, find_representation, network_plan
-from soundness.training.clips import read_machine
 from soundness.training.labelling import Labeller
+from soundness.training.preparation.clips import read_machine
 
 RATE = 16_000
 

@@ -12,8 +12,8 @@ from soundness.data.datasets import open_dataset
 from soundness.detectors.front_end import FrontEnd
 from soundness.detectors.reader import RecordingReader
 from soundness.errors import AudioError, DataError, OutputError
-from soundness.training.clips import read_machine
 from soundness.training.labelling import Labeller, band_moments, lacking_attributes, spectral_shapes
+from soundness.training.preparation.clips import read_machine
 from soundness.training.run import train
 
 RATE = 16_000

@@ -9,7 +9,7 @@ from soundness.detectors.front_end import FrontEnd
 from soundness.detectors.reader import RecordingReader
 from soundness.representations.protocol import Fitted, NetworkFit
 from soundness.representations.statistics import MeanLogMel
-from soundness.training.clips import read_machine
+from soundness.training.preparation.clips import read_machine
 from soundness.training.summary import domain_names, summarize, training_notes
 
 

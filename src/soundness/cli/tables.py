@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from soundness.cli.console import say, show_lines, show_table
 from soundness.evaluation.bootstrap import Comparison, Difference, Interval
 from soundness.evaluation.results import Evaluation, table_rows
-from soundness.scoring.alarms import duration, rate_in, rate_unit
+from soundness.scoring.decisions.alarms import duration, rate_in, rate_unit
 from soundness.tables import notes_by_machine
 
 if TYPE_CHECKING:

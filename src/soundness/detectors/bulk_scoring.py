@@ -28,7 +28,7 @@ from soundness.detectors.score_table import (
 from soundness.errors import AudioError, OutputError, SettingsError
 from soundness.evaluation.score_files import FAILED_FILE, ClipScore, ScoreWriter
 from soundness.run_folders import locked_folder
-from soundness.scoring.alarms import AlarmWindow
+from soundness.scoring.decisions.alarms import AlarmWindow
 from soundness.sealed_files import SUFFIX
 from soundness.tables import notes_by_machine
 from soundness.threads import map_recordings

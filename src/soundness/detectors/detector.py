@@ -34,9 +34,9 @@ from soundness.detectors.reader import RecordingLogMels, RecordingReader
 from soundness.errors import AudioError, SettingsError, audio_errors_at
 from soundness.representations.protocol import Representation
 from soundness.representations.statistics import MeanLogMel
-from soundness.scoring.alarms import AlarmRule
-from soundness.scoring.calibration import Calibration, Threshold
-from soundness.scoring.clip_lengths import ClipLengths
+from soundness.scoring.decisions.alarms import AlarmRule
+from soundness.scoring.decisions.calibration import Calibration, Threshold
+from soundness.scoring.decisions.clip_lengths import ClipLengths
 from soundness.scoring.protocol import Scorer
 from soundness.screening.known_recordings import KnownRecordings
 from soundness.screening.records import ScreeningRecord
@@ -329,7 +329,7 @@ class Detector:
         return int(anomaly_score > self.threshold.value)
 
     def p_value(self, anomaly_score: float) -> float | None:
-        """P-value of a score, see `soundness.scoring.calibration.Calibration`; ``None`` without one."""
+        """P-value of a score, see `soundness.scoring.decisions.calibration.Calibration`; ``None`` without one."""
         return None if self.calibration is None else self.calibration.p_value(anomaly_score)
 
     @property

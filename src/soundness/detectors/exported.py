@@ -38,9 +38,9 @@ from soundness.errors import AudioError, BundleError, SettingsError, audio_error
 from soundness.extras import check_extra
 from soundness.onnx_graphs import check_graph, new_session, run_session
 from soundness.regular_files import read_regular
-from soundness.scoring.alarms import AlarmRule
-from soundness.scoring.calibration import Calibration, Origin, Threshold
-from soundness.scoring.clip_lengths import ClipLengths
+from soundness.scoring.decisions.alarms import AlarmRule
+from soundness.scoring.decisions.calibration import Calibration, Origin, Threshold
+from soundness.scoring.decisions.clip_lengths import ClipLengths
 from soundness.settings.system import AudioSettings, LogMelSettings, SystemSettings
 from soundness.stored_values import Finite, MachineName, Note, Seconds, json_values, stored_value
 

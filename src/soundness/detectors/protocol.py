@@ -11,9 +11,9 @@ from soundness.audio.reading import read_info
 from soundness.data.clips import clock
 from soundness.detectors.form import FormDifference
 from soundness.errors import AudioError
-from soundness.scoring.alarms import AlarmRule
-from soundness.scoring.calibration import Calibration, Threshold
-from soundness.scoring.clip_lengths import ClipLengths, recording_p_value, recording_threshold
+from soundness.scoring.decisions.alarms import AlarmRule
+from soundness.scoring.decisions.calibration import Calibration, Threshold
+from soundness.scoring.decisions.clip_lengths import ClipLengths, recording_p_value, recording_threshold
 from soundness.settings.system import AudioSettings
 
 __all__ = [
@@ -82,7 +82,7 @@ class RecordingScore:
     decision
         1 if the score lies above the threshold, else 0; the challenge's files hold it, people read `verdict`.
     p_value
-        See `soundness.scoring.calibration.Calibration`; ``None`` without one.
+        See `soundness.scoring.decisions.calibration.Calibration`; ``None`` without one.
     notes
         Notes on the recording, such as digital silence.
     cannot_tell

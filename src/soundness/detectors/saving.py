@@ -25,9 +25,9 @@ from soundness.extras import check_extra, missing_extra
 from soundness.plugins import check_allowed
 from soundness.representations.protocol import find_representation
 from soundness.run_folders import locked_file
-from soundness.scoring.alarms import AlarmRule
-from soundness.scoring.calibration import Calibration, Threshold
-from soundness.scoring.clip_lengths import ClipLengths
+from soundness.scoring.decisions.alarms import AlarmRule
+from soundness.scoring.decisions.calibration import Calibration, Threshold
+from soundness.scoring.decisions.clip_lengths import ClipLengths
 from soundness.scoring.scorers import find_scorer
 from soundness.sealed_files import (
     FORMATS,

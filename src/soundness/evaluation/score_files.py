@@ -80,7 +80,7 @@ class ClipScore:
     decision
         1 for anomalous, 0 for normal.
     p_value
-        See `soundness.scoring.calibration.Calibration`; ``None`` without a calibration.
+        See `soundness.scoring.decisions.calibration.Calibration`; ``None`` without a calibration.
     alarm
         1 if an alarm begins with the clip, otherwise 0; ``None`` without a rule.
     """

@@ -9,7 +9,7 @@ import numpy as np
 from soundness.errors import ExportError
 from soundness.exporting.graph import Value
 from soundness.scoring.baselines import MahalanobisScorer, MeanScorer
-from soundness.scoring.calibration import Calibration
+from soundness.scoring.decisions.calibration import Calibration
 from soundness.scoring.distances import DensityRatio, Distance, DistanceToMean, NearestNeighbors
 from soundness.scoring.fused import FusedScorer
 from soundness.scoring.memory_bank import MemoryBank

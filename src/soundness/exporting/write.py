@@ -20,7 +20,7 @@ from soundness.detectors.saving import load
 from soundness.errors import AudioError, DataError, ExportError, OutputError
 from soundness.extras import check_extra
 from soundness.run_folders import locked_file
-from soundness.scoring.calibration import Calibration
+from soundness.scoring.decisions.calibration import Calibration
 from soundness.threads import one_thread_each
 
 if TYPE_CHECKING:  # of the extra "export"

@@ -17,8 +17,8 @@ from soundness.detectors.reader import read_recording
 from soundness.detectors.saving import new_detector_file, one_detector
 from soundness.errors import DataError, SettingsError, audio_errors_at
 from soundness.monitoring.alarm_rules import AlarmRequest, Replay, candidate_rules, replay
-from soundness.scoring.alarms import AlarmRule, rate_per_day
-from soundness.scoring.calibration import Calibration
+from soundness.scoring.decisions.alarms import AlarmRule, rate_per_day
+from soundness.scoring.decisions.calibration import Calibration
 from soundness.settings.durations import SECONDS_PER_DAY
 from soundness.threads import map_recordings
 

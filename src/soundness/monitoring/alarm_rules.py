@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.special import bdtrc, betaincinv, gammaincinv  # type: ignore[import-untyped]  # SciPy ships no types
 
 from soundness.errors import SettingsError
-from soundness.scoring.alarms import AlarmRule, AlarmWindow, rate_per_day
-from soundness.scoring.calibration import Calibration, n_flagged
+from soundness.scoring.decisions.alarms import AlarmRule, AlarmWindow, rate_per_day
+from soundness.scoring.decisions.calibration import Calibration, n_flagged
 from soundness.settings.durations import SECONDS_PER_DAY, parse_rate, parse_seconds
 
 __all__ = [

@@ -33,7 +33,7 @@ from soundness.monitoring.recording_files import (
 )
 from soundness.monitoring.webhook import AlarmSender, check_url
 from soundness.plain_text import one_line, shown_name, spreadsheet_cell
-from soundness.scoring.alarms import AlarmWindow
+from soundness.scoring.decisions.alarms import AlarmWindow
 from soundness.threads import one_thread_each
 
 __all__ = ["Watch", "WatchCounts", "watch"]

@@ -15,7 +15,7 @@ from soundness.detectors.saving import new_detector_file, one_detector
 from soundness.errors import DataError
 from soundness.monitoring.new_clips import IndependentClips, cut_clips, independent, read_new_clips
 from soundness.monitoring.screening import screen_new_clips
-from soundness.scoring.calibration import Calibration, Origin, Threshold
+from soundness.scoring.decisions.calibration import Calibration, Origin, Threshold
 from soundness.screening.dependence import independent_scores
 from soundness.screening.records import ScreeningRecord, check_kept
 

@@ -20,7 +20,7 @@ from soundness.detectors.reader import read_recording, read_window
 from soundness.detectors.score_table import against_threshold, recorded_at
 from soundness.errors import AudioError, audio_errors_at
 from soundness.plain_text import printable
-from soundness.scoring.calibration import Calibration
+from soundness.scoring.decisions.calibration import Calibration
 
 __all__ = ["ExplainedClip", "NormalRecording", "explain_recording"]
 

@@ -1,9 +1,9 @@
-from .alarms import AlarmRule as AlarmRule
-from .alarms import AlarmWindow as AlarmWindow
 from .baselines import MahalanobisScorer as MahalanobisScorer
 from .baselines import MeanScorer as MeanScorer
-from .calibration import Calibration as Calibration
-from .calibration import Threshold as Threshold
+from .decisions.alarms import AlarmRule as AlarmRule
+from .decisions.alarms import AlarmWindow as AlarmWindow
+from .decisions.calibration import Calibration as Calibration
+from .decisions.calibration import Threshold as Threshold
 from .distances import DISTANCES as DISTANCES
 from .distances import Distance as Distance
 from .fused import FusedScorer as FusedScorer

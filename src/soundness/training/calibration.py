@@ -10,7 +10,7 @@ from soundness.data.clips import Clip
 from soundness.data.datasets import Machine
 from soundness.errors import DataError
 from soundness.representations.protocol import MachineSpectrograms, Representation, network_plan
-from soundness.scoring.calibration import Calibration, Origin
+from soundness.scoring.decisions.calibration import Calibration, Origin
 from soundness.scoring.protocol import Scorer
 from soundness.screening.dependence import groups_of, independent_scores
 from soundness.settings.system import SystemSettings

@@ -16,7 +16,7 @@ from soundness.detectors.reader import RecordingReader
 from soundness.errors import DataError
 from soundness.representations.protocol import MachineSpectrograms, network_plan
 from soundness.settings.system import SystemSettings
-from soundness.training.clips import check_training_clips, read_machine
+from soundness.training.preparation.clips import check_training_clips, read_machine
 from soundness.training.pseudo_labels import PseudoLabels, by_classifier, by_clusters
 
 __all__ = ["Labeller", "band_moments", "lacking_attributes", "spectral_shapes"]

@@ -29,7 +29,7 @@ from soundness.representations.protocol import (
     network_plan,
 )
 from soundness.run_folders import Existing, abandon_run, begin_run, finish_run, locked_folder, read_identity
-from soundness.scoring.calibration import Calibration, Threshold
+from soundness.scoring.decisions.calibration import Calibration, Threshold
 from soundness.scoring.protocol import Scorer, TrainingVectors
 from soundness.scoring.scorers import find_scorer
 from soundness.screening.records import check_kept, undecided
@@ -37,17 +37,23 @@ from soundness.sealed_files import SUFFIX
 from soundness.settings.loading import DEFAULT_SYSTEM, load_settings
 from soundness.settings.system import SystemSettings
 from soundness.training.calibration import held_out_calibration, left_out_calibration, split_machine
-from soundness.training.clips import check_training_clips, noise_clips, normal_clips_of, read_machine, training_vectors
-from soundness.training.cutting import CutMachine, cut_machine
-from soundness.training.dependence import independent_clips, unshared_clips
 from soundness.training.duration import forecast
-from soundness.training.form import training_form
 from soundness.training.labelling import Labeller
-from soundness.training.screening import ScreenedClips, screen_clips, with_cost
+from soundness.training.preparation.clips import (
+    check_training_clips,
+    noise_clips,
+    normal_clips_of,
+    read_machine,
+    training_vectors,
+)
+from soundness.training.preparation.cutting import CutMachine, cut_machine
+from soundness.training.preparation.dependence import independent_clips, unshared_clips
+from soundness.training.preparation.form import training_form
+from soundness.training.preparation.screening import ScreenedClips, screen_clips, with_cost
+from soundness.training.preparation.time_order import calibrated_in_order
 from soundness.training.separation import decide_separation, read_separator
 from soundness.training.short_clips import calibrated_lengths, has_short_clips, shortened_vectors
 from soundness.training.summary import summarize, training_notes
-from soundness.training.time_order import calibrated_in_order
 
 if TYPE_CHECKING:  # loads PyTorch
     from soundness.representations.network_cache import NetworkCache

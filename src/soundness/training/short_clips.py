@@ -8,8 +8,8 @@ import numpy as np
 from soundness.aliases import Array
 from soundness.audio.short_clips import at_length, place_of
 from soundness.representations.protocol import MachineSpectrograms, Representation, network_plan
-from soundness.scoring.calibration import Calibration, Threshold
-from soundness.scoring.clip_lengths import ClipLengths
+from soundness.scoring.decisions.calibration import Calibration, Threshold
+from soundness.scoring.decisions.clip_lengths import ClipLengths
 from soundness.scoring.protocol import Scorer, ShortClipScorer, TrainingVectors
 from soundness.settings.system import SystemSettings
 from soundness.training.calibration import left_out_calibration

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from soundness.aliases import Array
 from soundness.representations.protocol import MachineSpectrograms, network_plan
-from soundness.scoring.calibration import Calibration, Threshold
+from soundness.scoring.decisions.calibration import Calibration, Threshold
 from soundness.scoring.protocol import TrainingVectors
 from soundness.scoring.scorers import find_scorer
 from soundness.screening.dependence import independent_scores

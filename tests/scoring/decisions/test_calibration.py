@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from soundness.errors import DataError
-from soundness.scoring.calibration import Calibration, Threshold, n_flagged
+from soundness.scoring.decisions.calibration import Calibration, Threshold, n_flagged
 
 TIED = st.lists(st.integers(0, 6).map(float), min_size=2, max_size=25)
 

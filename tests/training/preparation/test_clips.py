@@ -14,7 +14,7 @@ from soundness.data.datasets import FEWEST_TRAINING_CLIPS, open_dataset
 from soundness.detectors.front_end import FrontEnd
 from soundness.detectors.reader import RecordingReader
 from soundness.errors import AudioError, DataError
-from soundness.training.clips import check_training_clips, read_machine
+from soundness.training.preparation.clips import check_training_clips, read_machine
 
 RATE = 16_000
 

@@ -14,7 +14,7 @@ from soundness.detectors.front_end import FrontEnd
 from soundness.detectors.normal_clips import FLOOR_QUANTILE, name_of
 from soundness.detectors.reader import RecordingReader
 from soundness.representations.protocol import Fitted, MachineSpectrograms
-from soundness.scoring.calibration import Threshold
+from soundness.scoring.decisions.calibration import Threshold
 from soundness.scoring.scorers import find_scorer
 from soundness.screening.findings import finding
 from soundness.screening.records import ScreeningRecord, Suspect
@@ -22,9 +22,9 @@ from soundness.screening.suspects import FEWEST_CLIPS, find_suspects
 from soundness.settings.loading import DEFAULT_SYSTEM, load_settings
 from soundness.settings.system import SystemSettings
 from soundness.training.calibration import left_out_calibration
-from soundness.training.clips import check_training_clips, read_machine, training_vectors
-from soundness.training.cutting import cut_machine
-from soundness.training.dependence import independent_clips
+from soundness.training.preparation.clips import check_training_clips, read_machine, training_vectors
+from soundness.training.preparation.cutting import cut_machine
+from soundness.training.preparation.dependence import independent_clips
 from soundness.training.summary import domain_names
 
 __all__ = ["ScreenedClips", "screen", "screen_clips", "with_cost"]

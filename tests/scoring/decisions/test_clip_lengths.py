@@ -7,8 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soundness.scoring.calibration import Calibration
-from soundness.scoring.clip_lengths import ClipLengths, Tail, recording_p_value, recording_threshold, window_rate
+from soundness.scoring.decisions.calibration import Calibration
+from soundness.scoring.decisions.clip_lengths import (
+    ClipLengths,
+    Tail,
+    recording_p_value,
+    recording_threshold,
+    window_rate,
+)
 
 
 def calibration(scores, *, domain=""):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import monitored
-from soundness.scoring.alarms import AlarmWindow, duration, rate_in, rate_per_day
+from soundness.scoring.decisions.alarms import AlarmWindow, duration, rate_in, rate_per_day
 
 rule = partial(monitored.rule, n_anomalous=2, n_clips=3, p_value=0.1)
 

@@ -20,7 +20,7 @@ from soundness.representations.protocol import Fitted, MachineSpectrograms, Repr
 from soundness.scoring.protocol import ANY_DOMAIN, TrainingVectors
 from soundness.settings.system import AudioSettings, SystemSettings
 from soundness.threads import map_recordings
-from soundness.training.form import silence_text
+from soundness.training.preparation.form import silence_text
 from soundness.training.summary import domain_names
 
 __all__ = ["check_training_clips", "noise_clips", "normal_clips_of", "read_machine", "training_vectors"]

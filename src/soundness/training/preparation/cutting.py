@@ -9,7 +9,7 @@ from soundness.audio.reading import read_info
 from soundness.audio.windows import is_long
 from soundness.data.clips import cut_clip
 from soundness.data.datasets import Machine
-from soundness.scoring.clip_lengths import CLIP_SECONDS, ClipLengths
+from soundness.scoring.decisions.clip_lengths import CLIP_SECONDS, ClipLengths
 from soundness.settings.system import AudioSettings
 
 __all__ = ["CutMachine", "cut_machine"]

@@ -1,0 +1,1 @@
+"""Training recordings made ready: cut, read, and compared with each other."""

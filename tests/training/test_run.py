@@ -522,6 +522,19 @@ def test_overwriting_removes_the_detectors_of_the_earlier_run(two_machines, run,
     assert load(tmp_path / "run").keys() == {"pump"}
 
 
+def test_overwriting_keeps_the_earlier_detectors_until_the_new_ones_are_there(fan, run, tmp_path, write_machine):
+    run(fan)
+    before = contents(tmp_path / "run")
+    bad = write_machine(tmp_path / "bad", seed=1)
+    clip = next(iter(sorted((bad / "train").iterdir())))
+    samples, rate = soundfile.read(clip, dtype="float32")
+    samples[100] = np.nan
+    soundfile.write(clip, samples, rate, subtype="FLOAT")
+    with pytest.raises(AudioError, match="no numbers"):
+        run(bad, existing="replace")
+    assert contents(tmp_path / "run") == before
+
+
 def test_a_folder_that_is_no_run_is_never_overwritten(fan, run, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "thesis.txt").write_text("mine")

@@ -180,7 +180,7 @@ class BenchmarkResult(BaseModel):
     def is_written(self, out: Path) -> bool:
         """Return True if ``results.json`` in a benchmark's folder holds exactly this."""
         file = out / "results.json"
-        return file.is_file() and file.read_text(encoding="utf-8") == self._json()
+        return file.is_file() and file.read_bytes() == self._json().encode("utf-8")
 
     def _json(self) -> str:
         return self.model_dump_json(indent=2) + "\n"

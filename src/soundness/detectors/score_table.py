@@ -1,6 +1,7 @@
 """Table of scored recordings for a person: verdict and reason of each, and a summary of each machine."""
 
 import csv
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -202,7 +203,11 @@ def recorded_at(path: Path) -> str:
 
 
 def _read_row(row: dict[str, str]) -> ScoreRow:
+    if any(row[name] is None for name in _COLUMNS):  # of a line that is too short
+        raise ValueError(f"expected the columns {', '.join(_COLUMNS)} in each line")
     numbers = {name: float(row[name]) if row[name] else None for name in ("score", "p_value", "threshold")}
+    if not all(value is None or math.isfinite(value) for value in numbers.values()):
+        raise ValueError(f"expected numbers, got {', '.join(row[name] for name in numbers)}")
     verdict = next((one for one in VERDICTS if one == row["verdict"]), None)
     if verdict is None:
         raise ValueError(f"expected a verdict, got {row['verdict']!r}")

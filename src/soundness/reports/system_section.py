@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import TextIOWrapper
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from soundness.detectors.detector import Detector
 from soundness.detectors.protocol import Verdict
 from soundness.detectors.score_table import VERDICTS, ScoreRow
+from soundness.errors import BundleError
 from soundness.evaluation.labelled_scores import LabelledScores
 from soundness.evaluation.metrics import roc_auc, roc_curve
 from soundness.evaluation.results import FIGURE_TITLES, Evaluation
@@ -303,12 +305,20 @@ def _separators_of(trained: Trained) -> "list[Separator]":
 def _logged(folder: Path) -> dict[str, tuple[list[float], list[float]]]:
     """Epochs, counted from 1, and values of each loss; a resumed training has a log for each start."""
     lines: dict[str, dict[float, float]] = {}
-    for file in sorted(folder.glob("logs/version_*/metrics.csv"), key=lambda file: int(file.parent.name.split("_")[1])):
-        with TextIOWrapper(open_regular(file), encoding="utf-8", newline="") as stream:
-            for row in csv.DictReader(stream):
-                for column, name in (("train_loss", "train"), ("held_out_loss", "held-out")):
-                    if row.get(column) and np.isfinite(float(row[column])):
-                        lines.setdefault(name, {})[float(row["epoch"]) + 1] = float(row[column])
+    starts = {
+        int(file.parent.name.removeprefix("version_")): file
+        for file in folder.glob("logs/version_*/metrics.csv")
+        if re.fullmatch(r"version_[0-9]{1,9}", file.parent.name)
+    }
+    for _, file in sorted(starts.items()):
+        try:
+            with TextIOWrapper(open_regular(file), encoding="utf-8", newline="") as stream:
+                for row in csv.DictReader(stream):
+                    for column, name in (("train_loss", "train"), ("held_out_loss", "held-out")):
+                        if row.get(column) and np.isfinite(float(row[column])):
+                            lines.setdefault(name, {})[float(row["epoch"]) + 1] = float(row[column])
+        except (ValueError, TypeError, KeyError, csv.Error) as error:
+            raise BundleError(f"{file}: not the log of a training: {error}; remove it by hand") from None
     return {name: (sorted(points), [points[step] for step in sorted(points)]) for name, points in lines.items()}
 
 

@@ -105,6 +105,8 @@ def _read_system(system: Path | str | SystemSettings) -> tuple[str, dict[str, An
     if path.suffix == ".toml":
         try:
             return system, {"name": path.stem, **tomllib.loads(read_regular_text(path))}
+        except RecursionError:
+            raise SettingsError(f"{system}: not a readable settings file: nested too deep") from None
         except (OSError, ValueError) as error:
             raise SettingsError(f"{system}: not a readable settings file: {error}") from None
     names = system_names()
@@ -120,7 +122,9 @@ def _parse_override(override: str) -> tuple[list[str], Any]:
         raise SettingsError(f"--set {override}: expected key=value")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except RecursionError:
+        raise SettingsError(f"--set {key}: nested too deep") from None
+    except ValueError:  # no TOML, or a number of thousands of digits
         value = text.strip()
     return key.strip().split("."), value
 

@@ -88,7 +88,8 @@ app = typer.Typer(
 
     The data of the DCASE challenge: `soundness download 2025 --out DATA`
 
-    Exit status: 0 done; 1 some clips could not be scored, all others were; 2 nothing could be done, and why; 130 interrupted.
+    Exit status: 0 done; 1 some clips could not be scored, all others were; 2 nothing could be done, and why;
+    130 interrupted.
     """,
 )
 

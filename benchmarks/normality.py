@@ -18,10 +18,10 @@ from soundness.audio.log_mel import LogMel
 from soundness.data.clips import describe_clip
 from soundness.detectors.bulk_scoring import scored
 from soundness.detectors.detector import Detector
-from soundness.detectors.normal_clips import NormalClips
 from soundness.monitoring.drift_statistics import compute_drift
 from soundness.monitoring.enrolment import enroll
 from soundness.scoring import NearestNeighborScorer, TrainingVectors
+from soundness.screening.normal_clips import NormalClips
 from soundness.settings.loading import DEFAULT_SYSTEM, load_settings
 
 __all__ = ["drift", "enrolment"]

@@ -170,7 +170,8 @@ def test_separators(separator_file, tmp_path):
 
 def test_exports(exported, clip, tmp_path):
     pytest.importorskip("onnxruntime")
-    from soundness.detectors.exported import ExportedDetector, fingerprint
+    from soundness.detectors.export_metadata import fingerprint
+    from soundness.detectors.exported import ExportedDetector
 
     graph = (exported / "fan.onnx").read_bytes()
     about = json.loads((exported / "fan.json").read_text())

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from soundness.detectors.normal_clips import NormalClips
 from soundness.monitoring.drift_statistics import ALPHA, Shift, classify, compute_drift, rank_sum_p_value
+from soundness.screening.normal_clips import NormalClips
 
 N_MELS = 12
 NO_SCORES = np.empty(0)

@@ -13,7 +13,8 @@ from soundness.data.clips import Clip
 from soundness.data.datasets import Paths, find_clips
 from soundness.data.finding import order_note
 from soundness.detectors.assignment import Assigned, assign
-from soundness.detectors.exported import ABOUT_SUFFIX, GRAPH_SUFFIX, load_exports
+from soundness.detectors.export_metadata import ABOUT_SUFFIX, GRAPH_SUFFIX
+from soundness.detectors.exported import load_exports
 from soundness.detectors.protocol import AnyDetector, RecordingScore
 from soundness.detectors.score_table import (
     SCORE_TABLE_FILE,

@@ -20,7 +20,6 @@ from soundness.audio.reading import read_info
 from soundness.detectors.explanation import explain_clip, regions_of
 from soundness.detectors.form import RecordingForm
 from soundness.detectors.front_end import FrontEnd
-from soundness.detectors.normal_clips import NormalClips
 from soundness.detectors.protocol import (
     NOT_CALIBRATED,
     Judge,
@@ -39,6 +38,7 @@ from soundness.scoring.decisions.calibration import Calibration, Threshold
 from soundness.scoring.decisions.clip_lengths import ClipLengths
 from soundness.scoring.protocol import Scorer
 from soundness.screening.known_recordings import KnownRecordings
+from soundness.screening.normal_clips import NormalClips
 from soundness.screening.records import ScreeningRecord
 from soundness.screening.sound_prints import sound_print
 from soundness.settings.system import AudioSettings, SystemSettings

@@ -6,16 +6,14 @@ altered file is refused.
 """
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import Field
 
 from soundness.aliases import PathLike, Waveform
 from soundness.audio.anomalous_regions import find_regions, reason
@@ -24,6 +22,13 @@ from soundness.audio.log_mel import band_centres
 from soundness.audio.measures import measure_clip
 from soundness.audio.reading import pick_channel, read_waveform
 from soundness.audio.windows import ClipLength, Window, read_windows
+from soundness.detectors.export_metadata import (
+    ABOUT_SUFFIX,
+    CHECKSUM,
+    GRAPH_SUFFIX,
+    fingerprint,
+    read_metadata,
+)
 from soundness.detectors.form import RecordingForm
 from soundness.detectors.protocol import (
     NOT_CALIBRATED,
@@ -39,62 +44,12 @@ from soundness.extras import check_extra
 from soundness.onnx_graphs import check_graph, new_session, run_session
 from soundness.regular_files import read_regular
 from soundness.scoring.decisions.alarms import AlarmRule
-from soundness.scoring.decisions.calibration import Calibration, Origin, Threshold
+from soundness.scoring.decisions.calibration import Calibration
 from soundness.scoring.decisions.clip_lengths import ClipLengths
 from soundness.settings.system import AudioSettings, LogMelSettings, SystemSettings
-from soundness.stored_values import Finite, MachineName, Note, Seconds, json_values, stored_value
+from soundness.stored_values import stored_value
 
-__all__ = ["ABOUT_SUFFIX", "FORMAT", "GRAPH_SUFFIX", "Answer", "ExportedDetector", "fingerprint", "load_exports"]
-
-FORMAT = 3
-GRAPH_SUFFIX = ".onnx"
-ABOUT_SUFFIX = ".json"
-_CHECKSUM = "sha256"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _StoredCalibration:
-    """Plain values of a calibration."""
-
-    origin: Origin
-    is_valid: bool
-    notes: Annotated[tuple[Note, ...], Field(min_length=1)]
-    scores: Annotated[dict[str, Annotated[tuple[Finite, ...], Field(min_length=1)]], Field(min_length=1)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _StoredLength(_StoredCalibration):
-    """Plain values of the calibration of a length."""
-
-    seconds: Seconds
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _StoredLengths:
-    """Plain values of lengths."""
-
-    clip_seconds: Seconds
-    full_seconds: Seconds
-    short: Annotated[tuple[_StoredLength, ...], Field(max_length=64)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _StoredExport:
-    """Metadata of a graph that are used; what else there is, people read."""
-
-    machine_type: MachineName
-    sample_rate: int
-    channel: int
-    fmax: float
-    min_samples: int
-    hop_length: int
-    segment_frames: Annotated[int, Field(ge=1, le=2**14)] | None
-    threshold: Threshold
-    calibration: _StoredCalibration | None
-    lengths: _StoredLengths | None
-    form: RecordingForm | None
-    alarm_rule: AlarmRule | None
-    sha256: str
+__all__ = ["Answer", "ExportedDetector", "load_exports"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,7 +90,7 @@ class ExportedDetector:
     """
 
     def __init__(self, graph: bytes, about: Mapping[str, Any]) -> None:
-        if hashlib.sha256(graph).hexdigest() != about[_CHECKSUM]:
+        if hashlib.sha256(graph).hexdigest() != about[CHECKSUM]:
             raise BundleError("altered since it was exported: the graph's checksum does not fit")
         check_extra("runtime")
         check_graph(graph)
@@ -158,7 +113,7 @@ class ExportedDetector:
         """
         path = Path(path)
         file = path.with_suffix(ABOUT_SUFFIX)
-        about = _read_about(file)
+        about = read_metadata(file)
         graph = file.with_suffix(GRAPH_SUFFIX)
         try:
             return cls(read_regular(graph), about)
@@ -422,35 +377,3 @@ def load_exports(path: PathLike) -> dict[str, ExportedDetector]:
 def _calibration(about: Mapping[str, Any]) -> Calibration:
     scores = {domain: np.array(values, np.float64) for domain, values in about["scores"].items()}
     return Calibration.from_stored({"origin": about["origin"], "notes": about["notes"]}, scores)
-
-
-def fingerprint(about: Mapping[str, Any]) -> str:
-    """Checksum of a graph's metadata, without the graph's own checksum in them."""
-    own = {key: value for key, value in about.items() if key != _CHECKSUM}
-    return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
-
-
-def _read_about(file: Path) -> dict[str, Any]:
-    try:
-        about = json_values(read_regular(file))
-    except OSError as error:
-        raise BundleError(f"{file}: cannot be read: {error.strerror}; expected the metadata of a graph") from None
-    except BundleError as error:
-        raise BundleError(error.reason, path=file) from None
-    if not isinstance(about, dict) or "soundness_export" not in about or _CHECKSUM not in about:
-        raise BundleError(f"{file}: not of an exported detector")
-    if about["soundness_export"] != FORMAT:
-        found = f"{file}: format {about['soundness_export']}; this version of soundness reads format {FORMAT}"
-        raise BundleError(f"{found}: export the detector anew")
-    try:
-        own = stored_value(_StoredExport, about, name="metadata")
-        settings = stored_value(SystemSettings, about["settings"], name="settings")
-    except BundleError as error:
-        raise BundleError(error.reason, path=file) from None
-    audio, log_mel = settings.audio, settings.log_mel
-    stated = (own.sample_rate, own.channel, own.fmax, own.min_samples, own.hop_length)
-    if stated != (audio.sample_rate, audio.channel, log_mel.fmax, log_mel.n_fft, log_mel.hop_length):
-        raise BundleError("its sample rate, channel or frames are not those of its settings", path=file)
-    if about["settings"] != settings.model_dump(mode="json"):
-        raise BundleError("its settings are not complete", path=file)
-    return about

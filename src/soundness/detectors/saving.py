@@ -19,7 +19,6 @@ from soundness.aliases import PathLike
 from soundness.audio.log_mel import Spectrograms
 from soundness.detectors.detector import Detector, TrainingSummary
 from soundness.detectors.form import RecordingForm
-from soundness.detectors.normal_clips import NormalClips
 from soundness.errors import BundleError, DataError, OutputError, SettingsError
 from soundness.extras import check_extra, missing_extra
 from soundness.plugins import check_allowed
@@ -29,6 +28,7 @@ from soundness.scoring.decisions.alarms import AlarmRule
 from soundness.scoring.decisions.calibration import Calibration, Threshold
 from soundness.scoring.decisions.clip_lengths import ClipLengths
 from soundness.scoring.scorers import find_scorer
+from soundness.screening.normal_clips import NormalClips
 from soundness.sealed_files import (
     FORMATS,
     SUFFIX,

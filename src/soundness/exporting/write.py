@@ -15,7 +15,8 @@ from soundness.aliases import CountProgress, PathLike, Progress, Waveform
 from soundness.atomic_files import write_whole
 from soundness.data.finding import Selection, find_recordings
 from soundness.detectors.detector import Detector
-from soundness.detectors.exported import ABOUT_SUFFIX, FORMAT, GRAPH_SUFFIX, ExportedDetector, fingerprint
+from soundness.detectors.export_metadata import ABOUT_SUFFIX, FORMAT, GRAPH_SUFFIX, fingerprint
+from soundness.detectors.exported import ExportedDetector
 from soundness.detectors.saving import load
 from soundness.errors import AudioError, DataError, ExportError, OutputError
 from soundness.extras import check_extra

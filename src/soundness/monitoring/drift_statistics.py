@@ -13,7 +13,7 @@ from typing import Literal, Self
 import numpy as np
 
 from soundness.aliases import Array
-from soundness.detectors.normal_clips import NormalClips
+from soundness.screening.normal_clips import NormalClips
 
 __all__ = ["ALPHA", "Advice", "Drift", "DriftAnswer", "Shift", "classify", "compute_drift", "rank_sum_p_value"]
 

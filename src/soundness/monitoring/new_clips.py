@@ -12,10 +12,10 @@ from soundness.audio.reading import AudioInfo, read_info
 from soundness.audio.short_clips import at_length, place_of
 from soundness.data.clips import Clip, by_recording, cut_clip
 from soundness.detectors.detector import Detector
-from soundness.detectors.normal_clips import NormalClips, name_of
 from soundness.detectors.reader import RecordingLogMels
 from soundness.errors import AudioError, DataError
 from soundness.screening.dependence import Dependence, find_dependence, groups_of
+from soundness.screening.normal_clips import NormalClips, name_of
 from soundness.threads import map_recordings
 
 __all__ = [

@@ -121,14 +121,6 @@ class Scale(NamedTuple):
 
 def _context(explained: ExplainedClip) -> dict[str, Any]:
     detector, explanation, score = explained.detector, explained.explanation, explained.score
-    facts = [("machine", detector.machine_type)]
-    facts += [("recorded", when(explained))] if explained.time else []
-    facts += [] if score.p_value is None else [("p-value", f"{score.p_value:.2g}")]
-    window, windows = score.most_anomalous, score.windows
-    if window is None:
-        facts.append(("length", f"{explained.seconds:.1f} s"))
-    else:
-        facts += [("length", clock(windows[-1].start_seconds + windows[-1].seconds)), ("shown", str(window))]
     levels, scale, nearest = level_scale(explained), deviation_scale(explained), None
     is_anomalous = score.verdict == "anomalous"
     if explained.nearest is not None:
@@ -148,7 +140,7 @@ def _context(explained: ExplainedClip) -> dict[str, Any]:
         "decision": _kept_together(explained.decision_words),
         "p_value": _kept_together(explained.p_value_words),
         "checks": [_kept_together(line) for line in explained.checks],
-        "facts": facts,
+        "facts": _facts(explained),
         "notes": explained.notes,
         "is_signed": is_signed(explained),
         "limit": f"{scale.high:.0f}",
@@ -158,10 +150,22 @@ def _context(explained: ExplainedClip) -> dict[str, Any]:
         "bands": _band_bars(explained) if is_anomalous else "",
         "frames": _frame_bars(shrink(explanation.frames[None], _MOST_BARS)[0]) if is_anomalous else "",
         "players": _players(explained),
-        "time_line": "" if window is None else _time_line(score),
+        "time_line": "" if score.most_anomalous is None else _time_line(score),
         "nearest": nearest,
         "reading": _reading(explained),
     }
+
+
+def _facts(explained: ExplainedClip) -> list[tuple[str, str]]:
+    """Name and value of each fact under the verdict."""
+    score = explained.score
+    facts = [("machine", explained.detector.machine_type)]
+    facts += [("recorded", when(explained))] if explained.time else []
+    facts += [] if score.p_value is None else [("p-value", f"{score.p_value:.2g}")]
+    window, windows = score.most_anomalous, score.windows
+    if window is None:
+        return [*facts, ("length", f"{explained.seconds:.1f} s")]
+    return [*facts, ("length", clock(windows[-1].start_seconds + windows[-1].seconds)), ("shown", str(window))]
 
 
 def _time_line(score: RecordingScore) -> Markup:

@@ -13,11 +13,11 @@ from soundness.audio.log_mel import Spectrograms
 from soundness.audio.reading import read_info
 from soundness.data.clips import Clip, by_recording, condition_of
 from soundness.data.datasets import FEWEST_TRAINING_CLIPS, Machine
-from soundness.detectors.normal_clips import NormalClips, name_of
 from soundness.detectors.reader import RecordingLogMels, RecordingReader
 from soundness.errors import AudioError, DataError, SettingsError
 from soundness.representations.protocol import Fitted, MachineSpectrograms, Representation, network_plan
 from soundness.scoring.protocol import ANY_DOMAIN, TrainingVectors
+from soundness.screening.normal_clips import NormalClips, name_of
 from soundness.settings.system import AudioSettings, SystemSettings
 from soundness.threads import map_recordings
 from soundness.training.preparation.form import silence_text

@@ -11,12 +11,12 @@ from soundness.aliases import Array, PathLike, Progress
 from soundness.data.datasets import Machine, open_dataset
 from soundness.data.finding import Selection, listed_names
 from soundness.detectors.front_end import FrontEnd
-from soundness.detectors.normal_clips import FLOOR_QUANTILE, name_of
 from soundness.detectors.reader import RecordingReader
 from soundness.representations.protocol import Fitted, MachineSpectrograms
 from soundness.scoring.decisions.calibration import Threshold
 from soundness.scoring.scorers import find_scorer
 from soundness.screening.findings import finding
+from soundness.screening.normal_clips import FLOOR_QUANTILE, name_of
 from soundness.screening.records import ScreeningRecord, Suspect
 from soundness.screening.suspects import FEWEST_CLIPS, find_suspects
 from soundness.settings.loading import DEFAULT_SYSTEM, load_settings

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from soundness.detectors.normal_clips import NormalClips
+from soundness.screening.normal_clips import NormalClips
 
 
 def measured(domains=("source", "target"), seed=0, n_channels=(1, 1)):

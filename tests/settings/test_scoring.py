@@ -16,6 +16,7 @@ from soundness.settings.loading import load_settings
         ("scorer.shrinkage=1.1", r"scorer\.shrinkage: .*less than or equal to 1"),
         ("scorer.whitening=full", r"scorer\.whitening: .*'none', 'shrunk', .*'full' came"),
         ("scorer.anomaly_width=2", r"anomaly_width is 2, which needs is_standardised=true and whitening"),
+        ("scorer.outlier_exponent=4", r"outlier_exponent is 4, which needs is_standardised=true and whitening"),
         ("scorer.members=[{view=-1}]", r"scorer\.members\.0\.view: "),
     ],
 )

@@ -197,6 +197,7 @@ TESTED_ELSEWHERE = {
     "autoencoder.name",  # a contract of all autoencoders
     "scorer.name",  # a contract of all scorers
     "scorer.members",  # goes with the scorer of several
+    "scorer.outlier_exponent",  # needs 60 clips: tested with the whitening
     "scorer.synthetic_neighbors",  # of a domain that is not the nearest here: tested with the scorers
     "scope",  # needs two machines
     "representation",  # goes with other settings: the packaged systems differ in it

@@ -114,9 +114,10 @@ class DensityRatio(Distance):
 
     With :math:`s(r)` the mean distance of reference :math:`r` to its ``n_density_neighbors`` nearest other ones, it is
     the smallest :math:`\|x - r\| / s(r)`, or the mean of the ``n_neighbors`` smallest. A spread is at least a
-    thousandth of the mean spread, for clips that lie on each other. Where all do, or a domain has a single clip, it is
-    the mean spread in the largest domain; and 1 where there is none. Contributions add up to the squared distance to
-    the reference that gives the smallest ratio.
+    thousandth of the mean spread, for clips that lie on each other, and with ``outlier_exponent`` at most the median
+    spread, so that a reference far from all others does not make near what lies between. Where all clips lie on each
+    other, or a domain has a single clip, it is the mean spread in the largest domain; and 1 where there is none.
+    Contributions add up to the squared distance to the reference that gives the smallest ratio.
 
     Parameters
     ----------
@@ -215,7 +216,8 @@ class DensityRatio(Distance):
         mean = float(np.nansum(means)) / max(1, int((~np.isnan(means)).sum()))
         if mean == 0.0:
             return np.full(len(means), self._usual)
-        return np.where(np.isnan(means), mean, means).clip(min=_SMALLEST_SPREAD * mean)
+        spreads = np.where(np.isnan(means), mean, means).clip(min=_SMALLEST_SPREAD * mean)
+        return spreads if self._settings.outlier_exponent == 0.0 else np.minimum(spreads, np.median(spreads))
 
 
 class DistanceToMean(Distance):

@@ -12,6 +12,8 @@ them, exactly, at the price of a product of a vector and a matrix: with the scat
 :math:`v` from its domain's mean, :math:`n_d` clips in that domain and :math:`c = n_d / (n_d - 1)`, the scatter without
 the clip is :math:`T - c v v^T`; shrunk, it is diagonal in :math:`U` but for a term of rank one, whose inverse is that
 of Sherman and Morrison. Several clips that depend on each other are left out together, by a fit to the others.
+
+With ``outlier_exponent``, clips count the less in a covariance, the farther they are from others: see `clip_weights`.
 """
 
 from collections.abc import Callable
@@ -25,7 +27,7 @@ from soundness.errors import DataError
 from soundness.scoring.expected_changes import expected_changes, likelihood_ratio_factor
 from soundness.settings.scoring import ScorerSettings
 
-__all__ = ["CrossFit", "Embedding", "ledoit_wolf_shrinkage", "shrunk_inverse_root", "whitening_matrix"]
+__all__ = ["CrossFit", "Embedding", "clip_weights", "ledoit_wolf_shrinkage", "shrunk_inverse_root", "whitening_matrix"]
 
 Embedding = Callable[[Array], Array]
 """Vectors, shape ``(..., feature)``, to points whose Euclidean distances are those of whitened vectors."""
@@ -35,6 +37,11 @@ _LARGEST_SCALED = 0.2
 _NO_VARIANCE = 1e-10  # times the variance of all clips: what rounding leaves of clips that do not differ
 _HARDLY_VARIES = 1e-6  # times the variance of all clips: below, too many digits are lost
 _GAIN_DB = 10.0  # of recordings, where it is to be ignored: so much that more would change nothing
+_FEWEST_WEIGHTED = 60  # clips of a domain: with fewer, a covariance needs them all
+_NEIGHBOR_SHARE = 0.05  # of the clips of a domain: as many similar ones are a state of the machine
+_ROUNDS = 6
+_KNEE = 0.7  # of the clips, which count in full
+_SETTLED = 0.05  # change of a weight that makes no difference
 _CONSTANT = 1e-10  # times the mean square: what rounding leaves of a feature that does not vary
 
 
@@ -55,7 +62,7 @@ def whitening_matrix(vectors: Array, domains: NDArray[np.int64], settings: Score
     DataError
         If no two clips of a domain differ, so that there is nothing to whiten by.
     """
-    return None if settings.whitening == "none" else _root(vectors, domains, settings)
+    return None if settings.whitening == "none" else _root(_counted(vectors, domains, settings), domains, settings)
 
 
 class CrossFit:
@@ -76,6 +83,7 @@ class CrossFit:
         self._basis: Array | None = None
         if settings.whitening == "none":
             return
+        vectors = self._vectors = _counted(vectors, domains, settings)
         self._centred = _centred(vectors, domains)
         _, index, counts = np.unique(domains, return_inverse=True, return_counts=True)
         self._n_beside = counts[index]  # clips of the same domain, itself included
@@ -167,6 +175,90 @@ class CrossFit:
         weight = share * gain / (1.0 - share * gain * float(direction @ aside))
         scale, extra = np.sqrt(inverse), np.sqrt(weight) * aside
         return lambda vectors: np.concatenate([vectors * scale, (vectors @ extra)[..., None]], axis=-1)
+
+
+def clip_weights(vectors: Array, domains: NDArray[np.int64], settings: ScorerSettings) -> Array:
+    r"""Weight of each clip in the covariance, in (0, 1], shape ``(clip,)``.
+
+    With :math:`d_i` the left-out distance of a clip to its :math:`k`-th nearest neighbour in its domain, where
+    :math:`k` is a twentieth of the clips and at least 2, and :math:`\tilde d` their 70 % quantile, the weight is
+    :math:`\min(1, (\tilde d / d_i)^p)` with the exponent of the settings. Distances are by the covariance of the
+    weighted clips, again and again until weights no longer change. Clips of a domain of fewer than 60 count alike.
+    Parameters are those of `whitening_matrix`.
+    """
+    weights = np.ones(len(vectors))
+    labels, counts = np.unique(domains, return_counts=True)
+    large = labels[counts >= _FEWEST_WEIGHTED]
+    varies = any(np.ptp(vectors[domains == label], axis=0).any() for label in labels)
+    if settings.outlier_exponent == 0.0 or len(large) == 0 or not varies:
+        return weights
+    for _ in range(_ROUNDS):
+        squares = _left_out_squares(vectors, domains, weights, settings)
+        changed = np.ones(len(vectors))
+        for label in large:
+            here = domains == label
+            n_neighbors = max(2, round(_NEIGHBOR_SHARE * here.sum()))
+            near = np.sqrt(np.partition(squares[np.ix_(here, here)], n_neighbors - 1, axis=1)[:, n_neighbors - 1])
+            changed[here] = np.minimum(
+                1.0, (np.quantile(near, _KNEE) / np.maximum(near, 1e-300)) ** settings.outlier_exponent
+            )
+        weights, before = changed, weights
+        if np.abs(weights - before).max() < _SETTLED:
+            break
+    return np.maximum(weights, 1e-6)
+
+
+def _left_out_squares(vectors: Array, domains: NDArray[np.int64], weights: Array, settings: ScorerSettings) -> Array:
+    """Squared distance of each clip, left out of the covariance, to others of its domain, shape ``(clip, clip)``."""
+    counted, own = _weighted(vectors, domains, weights)
+    centred = vectors - own  # about the weighted means
+    deviations = _deviations(counted, domains)
+    shrinkage = _shrinkage(counted / deviations, domains, settings)
+    products = counted - own
+    covariance = products.T @ products / _freedom(domains)
+    shrunk = (1.0 - shrinkage) * covariance + shrinkage * np.diag(np.square(deviations)) + _gain_variance(settings)
+    changes = _changes(len(shrunk), settings)
+    scales = _scales(weights, domains)
+    counts = np.square(scales) * len(domains) / max(1, len(domains) - 1)  # about the mean without the clip
+    gains = (1.0 - shrinkage) / _freedom(domains) * counts
+    found = _downdated_squares(centred, shrunk, gains)
+    if changes is not None:
+        found = np.maximum(found - _downdated_squares(centred, shrunk + changes @ changes.T, gains), 0.0)
+    np.fill_diagonal(found, np.inf)
+    return found
+
+
+def _downdated_squares(centred: Array, covariance: Array, gains: Array) -> Array:
+    """Squared distances between clips by a covariance that each of the first ones is taken out of."""
+    products = centred @ np.linalg.solve(covariance, centred.T)
+    own = np.diag(products)
+    left = np.maximum(1.0 - gains * own, 1e-3)
+    found: Array = own[:, None] + own - 2.0 * products
+    found += (gains / left)[:, None] * np.square(own[:, None] - products)
+    return found
+
+
+def _counted(vectors: Array, domains: NDArray[np.int64], settings: ScorerSettings) -> Array:
+    """Vectors as they count in the covariance."""
+    weights = clip_weights(vectors, domains, settings)
+    return vectors if (weights == 1.0).all() else _weighted(vectors, domains, weights)[0]
+
+
+def _weighted(vectors: Array, domains: NDArray[np.int64], weights: Array) -> tuple[Array, Array]:
+    """Vectors whose distance from their domain's weighted mean is that of their weight, and these means."""
+    means = np.empty_like(vectors)
+    for label in np.unique(domains):
+        here = domains == label
+        means[here] = np.average(vectors[here], axis=0, weights=weights[here])
+    return means + _scales(weights, domains)[:, None] * (vectors - means), means
+
+
+def _scales(weights: Array, domains: NDArray[np.int64]) -> Array:
+    """Roots of weights whose mean is 1 in each domain, shape ``(clip,)``."""
+    _, index, counts = np.unique(domains, return_inverse=True, return_counts=True)
+    means = np.bincount(index, weights) / counts
+    scales: Array = np.sqrt(weights / means[index])
+    return scales
 
 
 def shrunk_inverse_root(

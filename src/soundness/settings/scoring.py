@@ -60,6 +60,10 @@ class ScorerSettings(StrictSettings):
     vectors are spectra in dB. ``keep``: it counts as any other change. ``ignore``: it counts for nothing. ``both``: the
     score is the larger of one that ignores it and one of the level alone, which share the false alarms. ``ignore`` and
     ``both`` need standardised, whitened vectors, and ``both`` the scorer ``fused``."""
+    outlier_exponent: float = Field(default=0.0, ge=0.0, le=32.0)
+    """Exponent with which clips that are far from the others of their domain count less in the covariance, and bound on
+    the spreads of ``density-ratio``: a few clips that are not normal carry neither; 0 counts all alike. See
+    `soundness.scoring.whitening.clip_weights`."""
     normalization: NormalizationName = "z-score"
     """Way in which the distances of a clip to several domains become one score. ``min``: the smallest; ``z-score``: the
     smallest after subtracting the mean of the domain's left-out training distances and dividing by their deviation;
@@ -73,6 +77,16 @@ class ScorerSettings(StrictSettings):
     members: tuple[MemberSettings, ...] = Field(default=(), max_length=64, strict=False)
     """Members of the scorer ``fused``; none means one member for each view of a clip, with ``distance`` and
     ``normalization`` as above."""
+
+    @model_validator(mode="after")
+    def _weights_need_a_standardised_covariance(self) -> Self:
+        if self.outlier_exponent > 0.0 and not (self.whitening != "none" and self.is_standardised):
+            raise ValueError(
+                f"outlier_exponent is {self.outlier_exponent:g}, which needs is_standardised=true and whitening "
+                f"'shrunk', 'scaled' or 'ledoit-wolf'; whitening is {self.whitening!r}, is_standardised "
+                f"{self.is_standardised}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _expected_changes_need_a_standardised_covariance(self) -> Self:

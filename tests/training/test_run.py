@@ -137,6 +137,7 @@ CHANGES = {
     "log_mel.n_fft": 1_024,
     "log_mel.hop_length": 128,
     "log_mel.n_mels": 32,
+    "log_mel.frequency_scale": "linear",
     "log_mel.fmin": 300,
     "log_mel.fmax": 6_000,
     "log_mel.power": 1.0,
@@ -200,6 +201,8 @@ TESTED_ELSEWHERE = {
     "scorer.outlier_exponent",  # needs 60 clips: tested with the whitening
     "scorer.synthetic_neighbors",  # of a domain that is not the nearest here: tested with the scorers
     "scope",  # needs two machines
+    "audio.rate",  # of tables of numbers: tested with their detectors
+    "audio.columns",  # the same
     "representation",  # goes with other settings: the packaged systems differ in it
     "separation",  # needs a separator
     "calibration",  # changes p-values: tested with the calibration

@@ -1,5 +1,7 @@
 """A sealed file gives back its content; one that is not intact, or of another kind or format, is refused."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -61,3 +63,13 @@ def test_a_file_that_was_cut_says_how_much_is_there(sealed):
 def test_another_format_is_refused_with_the_remedy(step, remedy):
     with pytest.raises(BundleError, match=f"fan: format .*: {remedy}"):
         check_format("detector", FORMATS["detector"] + step, file="fan:")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a file with holes takes all of the disk")
+@pytest.mark.parametrize("first", [b"", b"soundness detector 9 1099511627000 " + b"0" * 64 + b"\n"])
+def test_a_file_of_a_tebibyte_is_refused_unread(tmp_path, first):
+    with (tmp_path / "a.soundness").open("wb") as file:
+        file.write(first)
+        file.truncate(1 << 40)
+    with pytest.raises(BundleError, match=r"a\.soundness: (not a detector|cut short|1,099,\d+,\d+,\d+ bytes, more)"):
+        read_sealed(tmp_path / "a.soundness", kind="detector")

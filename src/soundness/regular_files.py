@@ -6,7 +6,10 @@ import stat
 from io import BufferedReader
 from pathlib import Path
 
-__all__ = ["NotAFileError", "check_regular", "open_regular", "read_regular", "read_regular_text"]
+__all__ = ["MOST_BYTES", "NotAFileError", "check_regular", "open_regular", "read_regular", "read_regular_text"]
+
+MOST_BYTES = 1 << 30
+"""Largest file that is read as a whole, unless more is asked for."""
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -67,10 +70,13 @@ def check_regular(path: str | os.PathLike[str]) -> None:
     _check(mode, path)
 
 
-def read_regular(path: str | os.PathLike[str]) -> bytes:
-    """Bytes of a file; see `open_regular`."""
+def read_regular(path: str | os.PathLike[str], *, most_bytes: int = MOST_BYTES) -> bytes:
+    """Bytes of a file that is not larger than memory should be asked for; see `open_regular`."""
     with open_regular(path) as file:
-        return file.read()
+        n_bytes = os.fstat(file.fileno()).st_size  # a file with holes takes no room, and all of memory
+        if n_bytes > most_bytes:
+            raise OSError(errno.EFBIG, f"{n_bytes:,} bytes, over {most_bytes:,}", os.fspath(path))
+        return file.read(most_bytes)
 
 
 def read_regular_text(path: str | os.PathLike[str], *, encoding: str = "utf-8") -> str:

@@ -43,6 +43,7 @@ LOCK_NAME = ".soundness.lock"
 """File of the lock in a folder of results."""
 
 _NEW_NAME = ".soundness.new"  # folder of results that are to replace others
+_MOST_TRIES = 1_000
 _LONGEST_HOLDER = 200  # bytes
 _LOCKED_BYTE = 1 << 30  # on Windows, where a locked byte cannot be read: far behind the text
 _HELD = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
@@ -205,6 +206,8 @@ def read_identity(file: Path) -> dict[str, Any]:
         stored_value(tuple[MachineName, ...], identity.get("machine_types"), name="machine_types")
     except NotAFileError as error:
         raise OutputError(f"{file}: {error.strerror}; remove it by hand") from error
+    except OSError as error:
+        raise OutputError(f"{file}: cannot be read: {error.strerror}") from error
     except BundleError as error:
         reason = f"not the file of a run ({error})"
         raise OutputError(f"{file}: {reason}; remove {file.parent} by hand to start anew") from None
@@ -289,11 +292,11 @@ def _locked(file: Path, place: Path, *, kind: str) -> Iterator[None]:
 
 
 def _lock(file: Path, place: Path) -> BinaryIO:
-    """Open and lock the file of a lock; one that its owner removed meanwhile is made anew."""
-    while True:
+    """Open and lock the file of a lock; one that its owner removed meanwhile, with its folder or not, is made anew."""
+    for _ in range(_MOST_TRIES):
         try:
             stream = _opened(file)
-        except FileNotFoundError:  # its folder, which was empty, was removed by another process that ended
+        except (FileNotFoundError, FileExistsError):  # its folder came or went between two steps
             continue
         try:
             if not _try_lock(stream, place):
@@ -306,6 +309,7 @@ def _lock(file: Path, place: Path) -> BinaryIO:
             stream.close()
             raise
         stream.close()
+    raise OutputError(f"{file}: cannot be made: its folder is a file, or comes and goes")
 
 
 def _opened(file: Path) -> BinaryIO:
@@ -314,7 +318,7 @@ def _opened(file: Path) -> BinaryIO:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         number = os.open(file, flags | getattr(os, "O_BINARY", 0), 0o666)
-    except FileNotFoundError:
+    except (FileNotFoundError, FileExistsError):
         raise
     except OSError as error:
         raise OutputError(f"{file}: cannot be written: {error.strerror}") from error

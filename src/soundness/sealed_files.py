@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from pydantic import ValidationError
 from soundness.atomic_files import write_whole
 from soundness.errors import BundleError, SettingsError
 from soundness.plain_text import printable
-from soundness.regular_files import open_regular, read_regular
+from soundness.regular_files import open_regular
 from soundness.stored_values import json_values
 
 if TYPE_CHECKING:
@@ -118,14 +119,18 @@ def read_sealed(path: Path, *, kind: str) -> tuple[dict[str, Any], dict[str, NDA
         If it cannot be read, holds something else, is of another format, or was cut or altered.
     """
     try:
-        content = read_regular(path)
+        with open_regular(path) as file:
+            first_line = file.readline(_LONGEST_FIRST_LINE)
+            number, n_bytes, digest = _sealed_as(path, first_line.removesuffix(b"\n"), kind=kind)
+            check_format(kind, number, file=f"{path}:")
+            n_there = os.fstat(file.fileno()).st_size - len(first_line)
+            payload = b"" if n_there != n_bytes else file.read(n_bytes)
     except OSError as error:
         raise BundleError(f"{path}: cannot be read: {error.strerror}; expected a {kind}") from None
-    first_line, _, payload = content.partition(b"\n")
-    number, n_bytes, digest = _sealed_as(path, first_line, kind=kind)
-    check_format(kind, number, file=f"{path}:")
+    except MemoryError:
+        raise BundleError(f"{path}: {n_there:,} bytes, more than there is memory for") from None
     if len(payload) != n_bytes:
-        raise BundleError(f"{path}: cut short: {len(payload):,} bytes of {n_bytes:,} are there")
+        raise BundleError(f"{path}: cut short: {n_there:,} bytes of {n_bytes:,} are there")
     if hashlib.sha256(payload).hexdigest() != digest:
         raise BundleError(f"{path}: altered since it was written: its checksum does not fit")
     return _unpacked(path, payload)

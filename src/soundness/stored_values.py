@@ -48,7 +48,8 @@ NotNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 NotNegativeInt = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0.0, le=1.0)]
 """Share or p-value above 0."""
-Seconds = Annotated[float, Field(ge=1e-3, le=1e6)]
+Seconds = Annotated[float, Field(ge=0.02, le=1e6)]
+"""Length of a recording: with less, a long one would be cut into millions of parts."""
 Note = Annotated[str, Field(max_length=4_000)]
 """Text for the user."""
 

@@ -95,6 +95,8 @@ class Deadline:
 
     def __exit__(self, *_: object) -> None:
         self._timer.cancel()
+        for each in self._sockets:
+            each.close()
 
     def cancel(self) -> None:
         """Let the request take any time from now on."""
@@ -106,10 +108,10 @@ class Deadline:
         return {"trace": self._trace}
 
     def _trace(self, event: str, info: Mapping[str, Any]) -> None:
-        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+        if event == "connection.connect_tcp.complete":
             found = info["return_value"].get_extra_info("socket")
             if found is not None:
-                self._sockets.append(found)
+                self._sockets.append(found.dup())  # TLS takes the first one away before it has shaken hands
                 if self.is_over:
                     self._end()
 

@@ -51,6 +51,8 @@ from soundness.stored_values import stored_value
 
 __all__ = ["Answer", "ExportedDetector", "load_exports"]
 
+_LARGEST_GRAPH = 1 << 31  # bytes, as of any file of Protocol Buffers
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
@@ -116,7 +118,7 @@ class ExportedDetector:
         about = read_metadata(file)
         graph = file.with_suffix(GRAPH_SUFFIX)
         try:
-            return cls(read_regular(graph), about)
+            return cls(read_regular(graph, most_bytes=_LARGEST_GRAPH), about)
         except OSError as error:
             raise BundleError(f"{graph}: cannot be read: {error.strerror}; expected an exported graph") from None
         except BundleError as error:

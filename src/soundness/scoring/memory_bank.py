@@ -113,8 +113,8 @@ class MemoryBank:
         own = floats(arrays, "own", (None, None))
         n_clips, n_features = own.shape
         domain_conditions = flags(arrays, "domain_conditions", (None, None))
-        if not domain_conditions.any(axis=1).all():
-            raise BundleError("array domain_conditions: a domain has no condition")
+        if not domain_conditions.any(axis=1).all() or len(domain_conditions) > n_clips:
+            raise BundleError("array domain_conditions: a domain has no condition, or no clip")
         domains = indices(arrays, "domains", (n_clips,), below=len(domain_conditions))
         width = floats(arrays, "anomaly_width", (1,), low=0.0, high=settings.anomaly_width).item()
         settings = settings.model_copy(update={"anomaly_width": width})

@@ -35,7 +35,7 @@ class AudioSettings(StrictSettings):
     is_dc_removed: bool = False
     """True if the mean of a recording is taken off before anything else: it is an offset of the electronics, no sound.
     The official baseline keeps it."""
-    clip_seconds: float | None = Field(default=None, gt=0.0)
+    clip_seconds: float | None = Field(default=None, ge=0.1, le=86_400.0)
     """Length of the clips that a detector learns and scores. A recording more than 1.5 times as long is cut into such
     clips in training, and scored in overlapping windows of that length. ``None``: the median length of the training
     recordings, or 10 s where that is more than 30 s."""

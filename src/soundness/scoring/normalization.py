@@ -94,7 +94,7 @@ def new_normalization(name: str, left_out: Array, domains: NDArray[np.int64], *,
 
 
 def _own_or_all(left_out: Array, domains: NDArray[np.int64], domain: int) -> Array:
-    here = left_out[domains == domain]
+    here = left_out[(domains == domain) & np.isfinite(left_out)]
     return here if len(here) >= FEWEST_FOR_STATISTICS else left_out[np.isfinite(left_out)]
 
 

@@ -188,9 +188,8 @@ def clip_weights(vectors: Array, domains: NDArray[np.int64], settings: ScorerSet
     """
     weights = np.ones(len(vectors))
     labels, counts = np.unique(domains, return_counts=True)
-    large = labels[counts >= _FEWEST_WEIGHTED]
-    varies = any(np.ptp(vectors[domains == label], axis=0).any() for label in labels)
-    if settings.outlier_exponent == 0.0 or len(large) == 0 or not varies:
+    large = [label for label in labels[counts >= _FEWEST_WEIGHTED] if np.ptp(vectors[domains == label], axis=0).any()]
+    if settings.outlier_exponent == 0.0 or not large:
         return weights
     for _ in range(_ROUNDS):
         squares = _left_out_squares(vectors, domains, weights, settings)
@@ -218,8 +217,7 @@ def _left_out_squares(vectors: Array, domains: NDArray[np.int64], weights: Array
     covariance = products.T @ products / _freedom(domains)
     shrunk = (1.0 - shrinkage) * covariance + shrinkage * np.diag(np.square(deviations)) + _gain_variance(settings)
     changes = _changes(len(shrunk), settings)
-    scales = _scales(weights, domains)
-    counts = np.square(scales) * len(domains) / max(1, len(domains) - 1)  # about the mean without the clip
+    counts = np.square(_scales(weights, domains)) * len(domains) / max(1, len(domains) - 1)  # about the mean without it
     gains = (1.0 - shrinkage) / _freedom(domains) * counts
     found = _downdated_squares(centred, shrunk, gains)
     if changes is not None:
@@ -233,8 +231,7 @@ def _downdated_squares(centred: Array, covariance: Array, gains: Array) -> Array
     products = centred @ np.linalg.solve(covariance, centred.T)
     own = np.diag(products)
     left = np.maximum(1.0 - gains * own, 1e-3)
-    found: Array = own[:, None] + own - 2.0 * products
-    found += (gains / left)[:, None] * np.square(own[:, None] - products)
+    found: Array = own[:, None] + own - 2.0 * products + (gains / left)[:, None] * np.square(own[:, None] - products)
     return found
 
 

@@ -7,7 +7,6 @@ from soundness.audio.log_mel import Spectrograms
 from soundness.errors import SettingsError
 from soundness.representations.statistics import MeanLogMel, PooledLogMel, QuantileLogMel, band_statistics, pooled
 from soundness.settings.loading import load_settings
-from soundness.settings.system import SystemSettings
 
 
 def floats(values):
@@ -71,7 +70,7 @@ def test_a_clip_becomes_a_low_quantile_that_passing_noise_does_not_reach():
 
 
 def test_the_quantile_is_that_of_the_settings():
-    settings = load_settings("log-mel-quantile", overrides=["quantile=0.25"])
+    settings = load_settings("log-mel-quantile", overrides=["quantile=0.25", "log_mel.n_mels=5"])
     (clip,) = log_mels(21)
     before = QuantileLogMel(mean=np.zeros(5, np.float32), deviation=np.ones(5, np.float32), quantile=0.25)
     after = QuantileLogMel.from_arrays(before.arrays(), settings)
@@ -87,7 +86,9 @@ def test_the_error_map_is_the_squared_distance_in_deviations():
 
 def test_what_was_learned_survives_as_arrays():
     representation = MeanLogMel(mean=floats([1.5]), deviation=floats([2.5]))
-    again = MeanLogMel.from_arrays(representation.arrays(), SystemSettings())
+    again = MeanLogMel.from_arrays(
+        representation.arrays(), load_settings("log-mel-knn", overrides=["log_mel.n_mels=1"])
+    )
     assert (again.mean.item(), again.deviation.item()) == (1.5, 2.5)
 
 
@@ -169,7 +170,8 @@ def test_views_follow_each_other_in_a_vector(log_mel):
     assert vector.shape == (1, 15)
     assert np.array_equal(vector[:, :5], MeanLogMel(**bands).vectors(clip))
     assert np.array_equal(vector[:, 5:10], QuantileLogMel(**bands, quantile=0.2).vectors(clip))
-    settings = load_settings("log-mel-knn", overrides=['poolings=["mean","quantile-0.2","quantile-0.9"]'])
+    overrides = ['poolings=["mean","quantile-0.2","quantile-0.9"]', "log_mel.n_mels=5"]
+    settings = load_settings("log-mel-knn", overrides=overrides)
     assert np.array_equal(PooledLogMel.from_arrays(both.arrays(), settings).vectors(clip), vector)
 
 

@@ -15,6 +15,8 @@ from soundness.settings.loading import load_separator_settings, load_settings, s
 from soundness.settings.separation import SeparatorSettings
 from soundness.settings.system import SystemSettings
 
+os.environ.pop("COLUMNS", None)  # of the terminal that the tests are started on: commands print as into a file
+
 RATE = 16_000
 
 SMALL_EARS = ("log_mel.n_mels=16", "log_mel.n_fft=512", "log_mel.hop_length=256")

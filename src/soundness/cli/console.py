@@ -86,7 +86,9 @@ def show_lines(title: str, lines: Sequence[str]) -> None:
     warn(f"{title}:")
     width = _console(stderr=True).width if _has_width(sys.stderr) else None
     for line in lines[:_LINES_SHOWN]:
-        wrapped = [line] if width is None else textwrap.wrap(line, width - 4, break_long_words=False)
+        wrapped = (
+            [line] if width is None else textwrap.wrap(line, width - 4, break_long_words=False, break_on_hyphens=False)
+        )
         for number, part in enumerate(wrapped):
             warn(("  " if number == 0 else "    ") + part)
     if len(lines) > _LINES_SHOWN:
@@ -136,7 +138,9 @@ def _show_blocks(console: Console, heading: Sequence[str], rows: Sequence[Sequen
         for index, (name, cell) in enumerate(zip(heading, row, strict=True)):
             if cell:
                 indent = "  " if index else ""
-                lines = textwrap.wrap(f"{name}: {cell}", console.width - 4, break_long_words=False) or [""]
+                lines = textwrap.wrap(
+                    f"{name}: {cell}", console.width - 4, break_long_words=False, break_on_hyphens=False
+                ) or [""]
                 for number, line in enumerate(lines):
                     text = f"{indent}{'  ' if number else ''}{line}"
                     console.print(Text(elided(text, console.width)), soft_wrap=True)

@@ -41,7 +41,8 @@ _SMALLEST_DB = 0.05  # what moves less is rounding
 _FEWEST_FRAMES = 16  # shared, and a tenth of the shorter clip: less hardly makes two clips alike
 _SMALLEST_SHARE = 0.1
 _CANDIDATE = 9.0  # sum of two correlations, in units of one over the root of their samples
-_LEAST_SUM = 0.6
+_LEAST_SUM = 0.6  # of the agreement at two neighbouring lags
+_CERTAIN_FRAMES = 40  # with fewer, chance agrees more, and so more agreement is asked for
 _LEAST_QUARTILE = 0.36
 _LENGTH_CLASS = 32  # frames; segments that differ less are compared as if they did not
 _ROWS = 16  # clips compared with all others at a time, for memory
@@ -258,7 +259,7 @@ def confirmed(
     if min(n_there) < _FEWEST_FRAMES:
         return None
     agreements = [float(_correlation(part.sum(dtype=np.float64) / np.count_nonzero(part))) for part in parts]
-    if sum(agreements) < _LEAST_SUM:
+    if sum(agreements) < _LEAST_SUM * np.sqrt(max(1.0, _CERTAIN_FRAMES / min(n_there))):
         return None
     n_frames = min(part.shape[1] for part in parts)
     local = sum(_local(part[:, :n_frames]) for part in parts)

@@ -391,7 +391,7 @@ def test_a_folder_of_somebody_else_in_the_place_of_the_checkpoints_is_never_remo
 
 def test_a_place_that_cannot_be_written_is_named(hall, run, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match=r"file/s\.soundness.*: cannot be written"):
+    with pytest.raises(OutputError, match=r"s\.soundness.*: cannot be made: its folder is a file"):
         run(hall, out="file/s.soundness")
 
 

@@ -1,12 +1,11 @@
 """Normal data that is not all normal: what a few faulty training clips cost, and what is set aside of clean ones.
 
-SOUNDNESS_DATA=... python benchmarks/contamination.py [WORK] [--seeds 3]
+SOUNDNESS_DATA=... python benchmarks/contamination.py [--work DIR]
 
 Clips are planted by links, so that training and scoring are those of the commands. `fan`, `all_normal`, `toy_cars` and
 `clean` yield rows, and may be called on their own.
 """
 
-import argparse
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -15,17 +14,18 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 from sklearn.metrics import roc_auc_score
 
-from promises import Row, show
+from promises import Row, measure_rows
 from soundness.audio.log_mel_cache import LogMelCache
 from soundness.data.datasets import Selection
 from soundness.detectors.detector import Detector
 from soundness.settings.loading import DEFAULT_SYSTEM, load_settings
 from soundness.training.run import Caches, TrainingPlan, train_planned
 
-__all__ = ["all_normal", "clean", "fan", "toy_cars"]
+__all__ = ["all_normal", "clean", "fan", "rows", "toy_cars"]
+
+N_SEEDS = 3
 
 TOY_CARS = {(60, 1): 2.0, (60, 3): 2.0, (20, 1): 2.0, (150, 3): 1.0, (150, 8): 2.0, (150, 15): 4.0}
 """Normal and faulty training clips, and the points of AUC that they may cost."""
@@ -164,17 +164,15 @@ def clean(bench: Bench, seeds: int) -> Iterator[Row]:
         yield Row(f"{name}, clean", "<= 2 % set aside, about 10 % flagged", told, is_kept)
 
 
-def main() -> int:
-    """Measure all and print it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("work", type=Path, nargs="?", default=Path("contamination"))
-    parser.add_argument("--seeds", type=int, default=3)
-    options = parser.parse_args()
-    options.work.mkdir(parents=True, exist_ok=True)
-    bench, seeds = Bench(options.work), options.seeds
-    rows = [*all_normal(bench), *clean(bench, seeds), *toy_cars(bench, seeds), *fan(bench, seeds)]
-    return show(rows, Console(width=140))
+def rows(work: Path) -> Iterator[Row]:
+    """All promises."""
+    work.mkdir(parents=True, exist_ok=True)
+    bench = Bench(work)
+    yield from all_normal(bench)
+    yield from clean(bench, N_SEEDS)
+    yield from toy_cars(bench, N_SEEDS)
+    yield from fan(bench, N_SEEDS)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(measure_rows(rows, description=__doc__))

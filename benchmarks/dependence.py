@@ -7,20 +7,17 @@ levels wander as long as they are well; all made here. Toy cars where the enviro
 folder of the real recordings. Exit status 1 if a promise is not kept.
 """
 
-import argparse
 import os
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import soundfile
-from rich.console import Console
 
-from promises import Row, show
+from promises import Row, measure_rows
 from soundness.data.clips import describe_clip
 from soundness.detectors.detector import Detector
 from soundness.evaluation.metrics import roc_auc
@@ -222,18 +219,5 @@ def rows(work: Path) -> Iterator[Row]:
     yield from cost(work)
 
 
-def main() -> int:
-    """Measure everything; exit status 1 if a promise is not kept."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path)
-    arguments = parser.parse_args()
-    console, found = Console(width=None if sys.stdout.isatty() else 160), []
-    with tempfile.TemporaryDirectory() as temporary:
-        for row in rows(arguments.work or Path(temporary)):
-            found.append(row)
-            console.print(f"{row.what}: {row.measured}", highlight=False, markup=False)
-    return show(found, console)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(measure_rows(rows, description=__doc__))

@@ -23,7 +23,6 @@ PAGE = Path(__file__).parents[1] / "docs" / "robustness.md"
 BEFORE = {"toy cars": 96.42, "factory, seed 11": 76.68, "factory, seed 3": 77.87}
 """Official score of the default before recordings were screened and measured in any way, per cent."""
 MOST_LOST = 0.3  # points
-N_SEEDS = 3
 
 
 def clean(work: Path) -> Iterator[Row]:
@@ -43,17 +42,8 @@ def clean(work: Path) -> Iterator[Row]:
         yield Row(f"official score, clean {name}", f">= {before:.1f} - {MOST_LOST}", f"{100 * found:.1f}", kept)
 
 
-def contaminated(work: Path) -> Iterator[Row]:
-    """Trainings on normal recordings of which some are faulty, and on normal ones alone."""
-    bench = contamination.Bench(work)
-    yield from contamination.all_normal(bench)
-    yield from contamination.fan(bench, N_SEEDS)
-    yield from contamination.toy_cars(bench, N_SEEDS)
-    yield from contamination.clean(bench, N_SEEDS)
-
-
 SECTIONS: dict[str, Callable[[Path], Iterator[Row]]] = {
-    "contamination": contaminated,
+    "contamination": contamination.rows,
     "clean": clean,
     "dependence": dependence.rows,
     "form": form.rows,

@@ -6,10 +6,8 @@ Toy cars where the environment variable SOUNDNESS_DATA names the folder of the r
 made here. Exit status 1 if a promise is not kept.
 """
 
-import argparse
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -17,9 +15,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import soxr
-from rich.console import Console
 
-from promises import Row, show
+from promises import Row, measure_rows
 from soundness.detectors.detector import Detector
 from soundness.evaluation.metrics import roc_auc
 from soundness.settings.loading import load_settings
@@ -187,18 +184,5 @@ def rows(work: Path) -> Iterator[Row]:
         yield from toy_cars(work)
 
 
-def main() -> int:
-    """Measure everything; exit status 1 if a promise is not kept."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path)
-    arguments = parser.parse_args()
-    console, found = Console(width=None if sys.stdout.isatty() else 160), []
-    with tempfile.TemporaryDirectory() as temporary:
-        for row in rows(arguments.work or Path(temporary)):
-            found.append(row)
-            console.print(f"{row.what}: {row.measured}", highlight=False, markup=False)
-    return show(found, console)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(measure_rows(rows, description=__doc__))

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-__all__ = ["Row", "measure", "show"]
+__all__ = ["Row", "measure", "measure_rows", "show"]
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,27 @@ def measure(
     for name, found in rows.items():
         _write(page if pages is None else pages.get(name, page), name, found)
     return show([row for name in chosen for row in rows[name]], console)
+
+
+def measure_rows(rows: Callable[[Path], Iterator[Row]], *, description: str | None) -> int:
+    """Measure the rows of a script that keeps nothing, in ``--work`` or a temporary folder; 1 if a promise is not kept.
+
+    Parameters
+    ----------
+    rows
+        Takes a folder to work in and yields its rows, which are printed as they come.
+    description
+        Of the script, for its help.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--work", type=Path)
+    arguments = parser.parse_args()
+    console, found = Console(width=None if sys.stdout.isatty() else 160), []
+    with tempfile.TemporaryDirectory() as temporary:
+        for row in rows(arguments.work or Path(temporary)):
+            found.append(row)
+            console.print(f"{row.what}: {row.measured}", highlight=False, markup=False)
+    return show(found, console)
 
 
 def show(rows: Sequence[Row], console: Console) -> int:

@@ -6,18 +6,15 @@ Bearings that do not exist (`soundness.synthetic.vibration.bearings`), at loads 
 .csv files, trained and scored by the command line, as any data set. Exit status 1 if a promise is not kept.
 """
 
-import argparse
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import scipy.io
-from rich.console import Console
 
-from promises import Row, show
+from promises import Row, measure_rows
 from soundness.evaluation.metrics import roc_auc
 from soundness.evaluation.score_files import read_scores
 from soundness.synthetic.vibration.bearings import FAULTS, SAMPLE_RATE, BearingFault, bearing_vibration
@@ -105,18 +102,5 @@ def rows(work: Path) -> Iterator[Row]:
         yield Row(f"all faults, impacts x {min(SEVERITIES):g}, bands {name}: AUC", "", f"{value:.1f}", True)
 
 
-def main() -> int:
-    """Measure everything; exit status 1 if a promise is not kept."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path)
-    arguments = parser.parse_args()
-    console, found = Console(width=None if sys.stdout.isatty() else 160), []
-    with tempfile.TemporaryDirectory() as temporary:
-        for row in rows(arguments.work or Path(temporary)):
-            found.append(row)
-            console.print(f"{row.what}: {row.measured}", highlight=False, markup=False)
-    return show(found, console)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(measure_rows(rows, description=__doc__))

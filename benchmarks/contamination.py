@@ -21,7 +21,8 @@ from soundness.audio.log_mel_cache import LogMelCache
 from soundness.data.datasets import Selection
 from soundness.detectors.detector import Detector
 from soundness.settings.loading import DEFAULT_SYSTEM, load_settings
-from soundness.training.run import Caches, TrainingPlan, train_planned
+from soundness.training.plan import Caches, TrainingPlan
+from soundness.training.run import train_planned
 
 __all__ = ["all_normal", "clean", "fan", "rows", "toy_cars"]
 

@@ -25,7 +25,8 @@ from soundness.evaluation.metrics import harmonic_mean, partial_auc, roc_auc
 from soundness.evaluation.results import Evaluation, evaluate
 from soundness.scoring import TrainingVectors, find_scorer
 from soundness.settings.loading import load_settings
-from soundness.training.run import Caches, TrainingPlan, train_planned
+from soundness.training.plan import Caches, TrainingPlan
+from soundness.training.run import train_planned
 
 __all__ = ["Outcome", "System", "Trial", "feature_figure", "outcomes"]
 

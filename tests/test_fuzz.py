@@ -3,6 +3,7 @@
 Seeds are fixed, so a mutant that fails once fails always; its file is kept in the test's folder.
 """
 
+import hashlib
 import json
 import random
 import signal
@@ -168,13 +169,10 @@ def test_separators(separator_file, tmp_path):
     check(150, lambda rng: mutated_sealed(about, arrays, rng, kind="separator"), use, tmp_path / "mutant.soundness")
 
 
-def test_exports(exported, clip, tmp_path):
+def scoring_by_export(clip):
+    """Function that loads an export and scores a clip by it."""
     pytest.importorskip("onnxruntime")
-    from soundness.detectors.export_metadata import fingerprint
     from soundness.detectors.exported import ExportedDetector
-
-    graph = (exported / "fan.onnx").read_bytes()
-    about = json.loads((exported / "fan.json").read_text())
 
     def use(path):
         detector = ExportedDetector.load(path)
@@ -183,13 +181,20 @@ def test_exports(exported, clip, tmp_path):
         with suppress(SoundnessError):
             detector.required_rule()
 
+    return use
+
+
+def test_exports(exported, clip, tmp_path):
+    use = scoring_by_export(clip)
+    graph = (exported / "fan.onnx").read_bytes()
+    about = json.loads((exported / "fan.json").read_text())
     (tmp_path / "fan.onnx").write_bytes(graph)
     check(300, lambda rng: mutated_text(json.dumps(about).encode(), rng), use, tmp_path / "fan.json")
 
-    import hashlib
-
     import onnx
     from onnx.helper import set_model_props
+
+    from soundness.detectors.export_metadata import fingerprint
 
     model = onnx.load_from_string(graph)
 
@@ -204,6 +209,12 @@ def test_exports(exported, clip, tmp_path):
         return json.dumps(changed).encode()
 
     check(700, sealed_again, use, tmp_path / "fan.json", seed=1)
+
+
+def test_graphs_of_exports(exported, clip, tmp_path):
+    use = scoring_by_export(clip)
+    graph = (exported / "fan.onnx").read_bytes()
+    about = json.loads((exported / "fan.json").read_text())
 
     def graph_sealed_again(rng):
         content = mutated_bytes(graph, rng)

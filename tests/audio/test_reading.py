@@ -286,10 +286,8 @@ def test_a_recording_must_reach_the_highest_frequency_that_is_used(tmp_path: Pat
         read_waveform(path, sample_rate=RATE, fmax=8000)
 
 
-def test_every_channel_of_a_real_recording_is_read_as_soundfile_reads_it() -> None:
-    if "SOUNDNESS_DATA" not in os.environ:
-        pytest.skip("SOUNDNESS_DATA does not name the folder of real recordings")
-    path = Path(os.environ["SOUNDNESS_DATA"]) / "mimii_fan_8ch" / "normal" / "00000000.wav"
+def test_every_channel_of_a_real_recording_is_read_as_soundfile_reads_it(real_data: Path) -> None:
+    path = real_data / "mimii_fan_8ch" / "normal" / "00000000.wav"
     waveform = read_waveform(path, sample_rate=RATE, fmax=8000)
     assert waveform.shape == (8, 160_000)
     np.testing.assert_array_equal(waveform * 32768, soundfile.read(path, dtype="int16")[0].T)

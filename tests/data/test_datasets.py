@@ -1,6 +1,5 @@
 """Folders as data sets: every layout of the challenge, anybody's own, and what can be wrong with them."""
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -393,18 +392,14 @@ REAL = {
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_real_data_sets_hold_what_their_description_says(name: str) -> None:
-    if "SOUNDNESS_DATA" not in os.environ:
-        pytest.skip("SOUNDNESS_DATA does not name the folder of real recordings")
-    dataset = open_dataset(Path(os.environ["SOUNDNESS_DATA"]) / name)
+def test_real_data_sets_hold_what_their_description_says(name: str, real_data: Path) -> None:
+    dataset = open_dataset(real_data / name)
     assert {machine: counts(found) for machine, found in dataset.machines.items()} == REAL[name]
     assert dataset.problems == ()
 
 
-def test_the_real_toy_cars_have_two_domains_that_are_their_two_cars() -> None:
-    if "SOUNDNESS_DATA" not in os.environ:
-        pytest.skip("SOUNDNESS_DATA does not name the folder of real recordings")
-    machine = open_dataset(Path(os.environ["SOUNDNESS_DATA"]) / "toycar").machines["ToyCar"]
+def test_the_real_toy_cars_have_two_domains_that_are_their_two_cars(real_data: Path) -> None:
+    machine = open_dataset(real_data / "toycar").machines["ToyCar"]
     domains = [clip.domain for clip in machine.train]
     assert (domains.count("source"), domains.count("target")) == (200, 10)
     assert {(clip.domain, clip.attributes) for clip in machine.clips} == {

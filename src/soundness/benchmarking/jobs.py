@@ -38,7 +38,8 @@ from soundness.separation.training import train_separator
 from soundness.settings.system import SystemSettings
 from soundness.stored_values import json_values, stored_value
 from soundness.training.duration import expected_seconds
-from soundness.training.run import Caches, TrainingPlan, train_planned
+from soundness.training.plan import Caches, TrainingPlan
+from soundness.training.run import train_planned
 
 __all__ = ["Job", "SharedSeparators", "enter_worker", "is_random", "plan_jobs", "run_all"]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -29,7 +29,7 @@ from soundness.detectors.protocol import (
     recording_notes,
     with_form,
 )
-from soundness.detectors.reader import RecordingLogMels, RecordingReader
+from soundness.detectors.reader import Completion, RecordingLogMels, RecordingReader
 from soundness.errors import AudioError, SettingsError, audio_errors_at
 from soundness.representations.protocol import Representation
 from soundness.representations.statistics import MeanLogMel
@@ -148,7 +148,7 @@ class Detector:
     @cached_property
     def reader(self) -> RecordingReader:
         """Reader of recordings for the front end."""
-        return RecordingReader(self.front_end, self.cache, self._completed if self._completes_bands else None)
+        return RecordingReader(self.front_end, self.cache, self._completion if self._completes_bands else None)
 
     @property
     def _completes_bands(self) -> bool:
@@ -163,12 +163,12 @@ class Detector:
         n_known = self.form.n_comparable_bands(sample_rate, self.settings)
         return n_known if n_known >= _KNOWN_SHARE * n_bands else 0
 
-    def _completed(self, path: Path, log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _completion(self, path: Path) -> Completion | None:
         n_known = self._n_known_bands(read_info(path, audio=self.audio).sample_rate)
-        if n_known in (0, len(log_mel)):
-            return log_mel
+        if n_known in (0, self.settings.log_mel.n_mels):
+            return None
         assert self.normal_clips is not None
-        return self.normal_clips.completed(log_mel, n_known=n_known)
+        return partial(self.normal_clips.completed, n_known=n_known)
 
     def score_recording(self, path: PathLike, *, max_seconds: float | None = None) -> RecordingScore:
         """Score a recording; see `soundness.detectors.protocol.AnyDetector`."""

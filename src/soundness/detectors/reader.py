@@ -21,8 +21,8 @@ from soundness.settings.system import SystemSettings
 
 __all__ = ["Completion", "RecordingLogMels", "RecordingReader", "read_recording", "read_window"]
 
-Completion = Callable[[Path, NDArray[np.float32]], NDArray[np.float32]]
-"""Log-mel of a recording, ``(mel, frame)``, with the bands that cannot be compared with the training's replaced."""
+Completion = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""Log-mel, ``(mel, frame)``, with the bands that cannot be compared with the training's replaced."""
 
 
 def read_recording(path: Path, settings: SystemSettings, *, max_seconds: float | None = None) -> Waveform:
@@ -132,16 +132,24 @@ class RecordingReader:
         Front end of the system.
     cache
         Log-mels kept on disk; ``None`` to keep none.
-    completion
-        Applied to each log-mel after it was read; ``None`` to leave them as they are.
+    completion_of
+        Gives what is applied to the log-mels of a recording after they were read, and ``None`` where they stay as they
+        are; ``None`` to leave all as they are.
     """
 
     def __init__(
-        self, front_end: FrontEnd, cache: LogMelCache | None = None, completion: Completion | None = None
+        self,
+        front_end: FrontEnd,
+        cache: LogMelCache | None = None,
+        completion_of: Callable[[Path], Completion | None] | None = None,
     ) -> None:
         self.front_end = front_end
         self.cache = cache
-        self.completion = completion
+        self._completion_of = completion_of
+
+    def completion(self, path: Path) -> Completion | None:
+        """Function that is applied to the log-mels of a recording, see `RecordingReader`; ``None`` to leave them."""
+        return None if self._completion_of is None else self._completion_of(path)
 
     def read(self, path: Path, *, max_seconds: float | None = None) -> RecordingLogMels:
         """Read a recording, up to ``max_seconds`` of it.
@@ -165,7 +173,7 @@ class RecordingReader:
                 for source, kept in computed.items():
                     cache.put(path, self.front_end.settings, kept, separator=self._cache_key(source))
         log_mels = {source: kept for source, kept in found.items() if kept is not None}
-        return self._completed(path, _log_mels(log_mels, separation_seconds=seconds))
+        return _completed(_log_mels(log_mels, separation_seconds=seconds), self.completion(path))
 
     def read_clips(self, clips: Sequence[Clip]) -> list[RecordingLogMels]:
         """Read the clips of one recording, see `soundness.data.clips.by_recording`.
@@ -210,7 +218,7 @@ class RecordingReader:
         rate = settings.audio.sample_rate
         whole = self._whole_from_cache(path) if max_seconds is None else None
         if whole is not None and not is_long(whole.n_samples, round(clip_seconds * rate)):
-            yield self._completed(path, whole)
+            yield _completed(whole, self.completion(path))
             return
         for window in _windows(
             path, settings, clip_seconds=clip_seconds, is_overlapping=is_overlapping, max_seconds=max_seconds
@@ -220,14 +228,10 @@ class RecordingReader:
             if self.cache is not None and max_seconds is None and window.is_whole:
                 for source, kept in computed.items():
                     self.cache.put(path, settings, kept, separator=self._cache_key(source))
+            if window.start == 0:  # by the header, which all windows have in common
+                completion = self.completion(path)
             found = _log_mels(computed, separation_seconds=seconds, start_seconds=window.start / rate)
-            yield self._completed(path, found)
-
-    def _completed(self, path: Path, found: RecordingLogMels) -> RecordingLogMels:
-        if self.completion is None:
-            return found
-        completed = {source: self.completion(path, log_mel) for source, log_mel in found.log_mels.items()}
-        return replace(found, log_mels=completed)
+            yield _completed(found, completion)
 
     def _whole_from_cache(self, path: Path) -> RecordingLogMels | None:
         if self.cache is None:
@@ -259,6 +263,12 @@ class RecordingReader:
     @cached_property
     def _fingerprint(self) -> str:
         return "" if self.front_end.separator is None else self.front_end.separator.fingerprint
+
+
+def _completed(found: RecordingLogMels, completion: Completion | None) -> RecordingLogMels:
+    if completion is None:
+        return found
+    return replace(found, log_mels={source: completion(log_mel) for source, log_mel in found.log_mels.items()})
 
 
 def _log_mels(

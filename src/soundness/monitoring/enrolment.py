@@ -18,7 +18,7 @@ from soundness.monitoring.screening import screen_new_clips
 from soundness.scoring.decisions.calibration import Calibration
 from soundness.scoring.protocol import ANY_DOMAIN, Scorer, TrainingVectors
 from soundness.screening.dependence import independent_scores
-from soundness.screening.records import ScreeningRecord, check_kept
+from soundness.screening.records import ScreeningRecord, are_kept, check_kept
 
 __all__ = ["EnrolledClip", "Enrolment", "enroll"]
 
@@ -154,15 +154,11 @@ def _enrolment(
     domain = condition if domain is None else domain
     fresh = independent(detector, read_new_clips(detector, clips, progress=progress))
     new = fresh.clips
-    training = replace(_vectors(detector, new, domain), dependent=fresh.common > 0.0)
+    dependent = fresh.common > 0.0
+    training = replace(_vectors(detector, new, domain), dependent=dependent)
     beside = _scores_beside(detector.scorer, training)
     check_kept(keep, [each.clip.path for each in new], kind="new")
-    record, _ = screen_new_clips(
-        replace(detector, settings=detector.settings.model_copy(update={"screening": "keep"})),
-        new,
-        [domain] * len(new),
-        dependent=fresh.common > 0.0,
-    )
+    record, _ = screen_new_clips(detector, new, [domain] * len(new), dependent=dependent, screening="keep")
     enrolled = _accepted(_enrolled_clips(detector, calibration, new, beside), record, new, keep=keep)
     if not force:
         _check_safe(enrolled, beside)
@@ -239,14 +235,13 @@ def _accepted(
 ) -> list[EnrolledClip]:
     """Clips with what a screening of the new ones among themselves found; no danger in those that the user keeps."""
     findings = {suspect.name: str(suspect).partition(": ")[2] for suspect in record.suspects}
-    kept = {path.resolve() for path in keep}
     found = []
-    for clip, each in zip(clips, new, strict=True):
+    for clip, each, is_kept in zip(clips, new, are_kept([clip.path for clip in clips], keep), strict=True):
         own = findings.get(each.statistics.names[0])
         danger = clip.danger
         if own is not None:
             danger = f"{danger or f'not like the other {len(new) - 1} new clips'}, with {own}"
-        found.append(replace(clip, danger="" if clip.path.resolve() in kept else danger))
+        found.append(replace(clip, danger="" if is_kept else danger))
     return found
 
 

@@ -104,7 +104,10 @@ def _screened(
     """New clips without those that are set aside, and the record of their screening with what they cost."""
     check_kept(keep, [each.clip.path for each in fresh.clips], kind="new")
     names = [(each.clip.domain or "") if domain is None else domain for each in fresh.clips]
-    record, is_set_aside = screen_new_clips(detector, fresh.clips, names, dependent=fresh.common > 0.0, keep=keep)
+    screening, dependent = detector.settings.screening, fresh.common > 0.0
+    record, is_set_aside = screen_new_clips(
+        detector, fresh.clips, names, dependent=dependent, screening=screening, keep=keep
+    )
     if not record.suspects:
         return fresh, record
     suspects = {suspect.name for suspect in record.suspects}

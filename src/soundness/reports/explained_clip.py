@@ -180,9 +180,9 @@ def explain_recording(detector: Detector, path: Path, *, normal: Path | None) ->
     with audio_errors_at(path):
         sounds = {source: front_end.machine_sound(channel, source) for source in front_end.sources}
         log_mels = {source: front_end.log_mel(sound) for source, sound in sounds.items()}
-    completion = detector.reader.completion
+    completion = detector.reader.completion(path)
     if completion is not None:
-        log_mels = {source: completion(path, log_mel) for source, log_mel in log_mels.items()}
+        log_mels = {source: completion(log_mel) for source, log_mel in log_mels.items()}
     clip = pair(log_mels)
     explanation = explain_clip(detector, clip)
     nearest, line = _nearest_recording(detector, explanation, path, normal)

@@ -1,7 +1,7 @@
 """Recordings that are not independent: copies of each other, clips that share sound, clips of one group."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 from soundness.errors import SettingsError
 from soundness.screening.sound_prints import Match, SoundPrint, find_shared
 
-__all__ = ["COPY_FRAMES", "Dependence", "find_dependence", "groups_of", "independent_scores", "is_copy", "limited"]
+__all__ = [
+    "COPY_FRAMES",
+    "Dependence",
+    "clips_apart",
+    "find_dependence",
+    "groups_of",
+    "independent_scores",
+    "is_copy",
+    "limited",
+]
 
 COPY_FRAMES = 4
 """Frames by which a container may delay the sound."""
@@ -185,6 +194,23 @@ def groups_of(paths: Sequence[Path], group_by: str) -> list[str | None]:
             f"needed, so that one can be left out"
         )
     return found
+
+
+def clips_apart(clips: Iterable[int], dependent: NDArray[np.bool_]) -> list[int]:
+    """Clips, taken in their order, of which none depends on another.
+
+    Parameters
+    ----------
+    clips
+        Indices of the clips.
+    dependent
+        Shape ``(clip, clip)``.
+    """
+    chosen: list[int] = []
+    for clip in clips:
+        if not dependent[clip, chosen].any():
+            chosen.append(clip)
+    return chosen
 
 
 def limited(dependent: NDArray[np.bool_], domains: NDArray[np.int64]) -> NDArray[np.bool_]:

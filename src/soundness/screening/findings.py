@@ -1,5 +1,6 @@
 """Description of what is anomalous about a clip beside others. NumPy alone."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,9 +9,10 @@ from numpy.typing import NDArray
 from soundness.aliases import Array
 from soundness.audio.anomalous_regions import find_regions
 from soundness.audio.log_mel import band_centres
+from soundness.screening.records import Suspect
 from soundness.settings.system import SystemSettings
 
-__all__ = ["finding"]
+__all__ = ["finding", "suspects_of"]
 
 _SMALLEST_DEVIATION_DB = 0.5
 
@@ -46,3 +48,46 @@ def finding(log_mel: NDArray[np.floating[Any]], others: Array, *, settings: Syst
     if not regions:
         return "no single band stands out"
     return regions[0].description(reference="the others")
+
+
+def suspects_of(
+    is_suspect: NDArray[np.bool_],
+    p_values: Array,
+    is_set_aside: NDArray[np.bool_],
+    *,
+    names: Sequence[str],
+    log_mels: Sequence[NDArray[np.floating[Any]]],
+    means: Array,
+    domains: NDArray[np.int64],
+    settings: SystemSettings,
+) -> tuple[Suspect, ...]:
+    """Describe the suspects among clips, the most anomalous first, each beside the others of its domain.
+
+    Parameters
+    ----------
+    is_suspect, is_set_aside
+        True for suspects, and for those that do not enter the detector, shape ``(clip,)``.
+    p_values
+        P-value of each clip, shape ``(clip,)``.
+    names
+        Name of each clip.
+    log_mels
+        Log-mel of each clip, dB, shape ``(mel, frame)`` each.
+    means
+        Mean over time of each, dB, shape ``(clip, mel)``.
+    domains
+        Index of each clip's domain, shape ``(clip,)``.
+    settings
+        Settings of the system.
+    """
+    (suspects,) = np.nonzero(is_suspect)
+    ordered = suspects[np.argsort(p_values[suspects], kind="stable")].tolist()
+    return tuple(
+        Suspect(
+            name=names[index],
+            p_value=float(p_values[index]),
+            finding=finding(log_mels[index], means[(domains == domains[index]) & ~is_suspect], settings=settings),
+            is_set_aside=bool(is_set_aside[index]),
+        )
+        for index in ordered
+    )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from soundness.data.clips import Clip
 from soundness.errors import BundleError
+from soundness.scoring.covariance import centred_by_domain
 from soundness.screening.sound_prints import LONGEST_PRINT, SoundPrint, pack_prints, sound_print, unpack_prints
 from soundness.settings.fields import PositiveInt
 from soundness.stored_values import Note, floats, indices, integers, stored_value
@@ -218,9 +219,7 @@ class NormalClips:
 
     def _slopes(self, bands: Floats, known: slice, n_known: int) -> NDArray[np.float64]:
         """Slopes of the bands from ``n_known`` on by those that predict them, shape ``(predicting, predicted)``."""
-        centred = bands.astype(np.float64)
-        for domain in np.unique(self.domains):
-            centred[self.domains == domain] -= centred[self.domains == domain].mean(axis=0)
+        centred = centred_by_domain(bands.astype(np.float64), self.domains)
         below, above = centred[:, known], centred[:, n_known:]
         squares = np.einsum("ci,cj->ij", below, below)
         ridge = _RIDGE * max(float(np.trace(squares)) / len(squares), 1e-9)

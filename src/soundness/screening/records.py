@@ -4,11 +4,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from soundness.errors import DataError
 
-__all__ = ["Screening", "ScreeningRecord", "Suspect", "check_kept", "undecided"]
+__all__ = ["Screening", "ScreeningRecord", "Suspect", "are_kept", "check_kept", "undecided"]
 
 _MOST_NAMES = 5
 
@@ -97,6 +99,12 @@ def undecided(records: Iterable[ScreeningRecord], *, kind: str) -> DataError | N
         f"{len(suspects)} {kind} clip(s) not like the others: {'; '.join(map(str, suspects[:_MOST_NAMES]))}{more}; "
         f"--keep FILE for each that is normal, or leave it out; --set screening=set-aside trains without them"
     )
+
+
+def are_kept(paths: Iterable[Path], keep: Iterable[Path]) -> NDArray[np.bool_]:
+    """True for each recording that the user says is normal, shape ``(recording,)``."""
+    kept = {path.resolve() for path in keep}
+    return np.array([path.resolve() in kept for path in paths], np.bool_)
 
 
 def check_kept(keep: Sequence[Path], clips: Iterable[Path], *, kind: str) -> None:

@@ -17,6 +17,7 @@ from scipy.special import stdtr, stdtrit  # type: ignore[import-untyped]  # SciP
 
 from soundness.aliases import Array
 from soundness.scoring.whitening import CrossFit, Embedding
+from soundness.screening.dependence import clips_apart
 from soundness.settings.scoring import ScorerSettings
 
 __all__ = ["FEWEST_CLIPS", "Screened", "find_suspects"]
@@ -165,7 +166,7 @@ class _Domain:
             return [], alone
         states = []
         for group in self._linked(suspects):
-            if self._n_independent(group) >= fewest:
+            if len(clips_apart(group, self._apart)) >= fewest:
                 states.append(group)
                 alone[group] = False
         return states, alone
@@ -184,14 +185,6 @@ class _Domain:
                 reached = {other for one in reached for other in left if near[one, other]}
                 left -= reached
             yield sorted(int(indices[one]) for one in group)
-
-    def _n_independent(self, group: Sequence[int]) -> int:
-        """Number of clips of a group of which none shares sound with another."""
-        chosen: list[int] = []
-        for clip in group:
-            if not self._apart[clip, chosen].any():
-                chosen.append(clip)
-        return len(chosen)
 
     def distances(self, trusted: NDArray[np.bool_]) -> Array:
         """Distance of each clip to the nearest trusted one without itself, over all views, shape ``(clip,)``."""

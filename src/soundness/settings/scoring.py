@@ -63,7 +63,7 @@ class ScorerSettings(StrictSettings):
     outlier_exponent: float = Field(default=0.0, ge=0.0, le=32.0)
     """Exponent with which clips that are far from the others of their domain count less in the covariance, and bound on
     the spreads of ``density-ratio``: a few clips that are not normal carry neither; 0 counts all alike. See
-    `soundness.scoring.whitening.clip_weights`."""
+    `soundness.scoring.clip_weights.clip_weights`."""
     normalization: NormalizationName = "z-score"
     """Way in which the distances of a clip to several domains become one score. ``min``: the smallest; ``z-score``: the
     smallest after subtracting the mean of the domain's left-out training distances and dividing by their deviation;

@@ -5,14 +5,13 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundness.aliases import PathLike, Progress
 from soundness.atomic_files import output_errors
-from soundness.audio.log_mel_cache import LogMelCache
 from soundness.data.datasets import Dataset, Machine, Selection, fingerprint, open_dataset
 from soundness.detectors.detector import Detector
 from soundness.detectors.front_end import FrontEnd
@@ -21,7 +20,6 @@ from soundness.detectors.saving import load_detector, save_detector
 from soundness.errors import SettingsError
 from soundness.extras import check_extra, missing_extra
 from soundness.representations.protocol import (
-    REPRESENTATIONS,
     FitContext,
     Fitted,
     MachineSpectrograms,
@@ -39,11 +37,13 @@ from soundness.settings.system import SystemSettings
 from soundness.training.calibration import held_out_calibration, left_out_calibration, split_machine
 from soundness.training.duration import forecast
 from soundness.training.labelling import Labeller
+from soundness.training.plan import Caches, TrainingPlan, check_parts
 from soundness.training.preparation.clips import (
     check_training_clips,
     noise_clips,
     normal_clips_of,
     read_machine,
+    reading_progress,
     training_vectors,
 )
 from soundness.training.preparation.cutting import CutMachine, cut_machine
@@ -56,10 +56,9 @@ from soundness.training.short_clips import calibrated_lengths, has_short_clips, 
 from soundness.training.summary import summarize, training_notes
 
 if TYPE_CHECKING:  # loads PyTorch
-    from soundness.representations.network_cache import NetworkCache
     from soundness.separation.separator import Separator
 
-__all__ = ["Caches", "TrainingPlan", "train", "train_planned"]
+__all__ = ["train", "train_planned"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -135,24 +134,6 @@ def _check_packages(plan: "TrainingPlan") -> None:
         check_extra("train")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingPlan:
-    """Description of a training; the fields are parameters of `train`."""
-
-    settings: SystemSettings
-    separator: Path | None = None
-    machines: tuple[str, ...] = ()
-    seed: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caches:
-    """Results kept on disk between the systems of a benchmark; ``None`` to keep none."""
-
-    log_mels: LogMelCache | None = None
-    networks: "NetworkCache | None" = None
-
-
 def train_planned(
     data: PathLike | Selection,
     out: PathLike,
@@ -163,42 +144,16 @@ def train_planned(
     progress: Progress | None = None,
 ) -> list[Detector]:
     """Train detectors as `train` does, with caches."""
-    settings = plan.settings
-    _check_parts(settings)
+    check_parts(plan.settings)
     if plan.seed < 0:
         raise SettingsError(f"seed: {plan.seed}; expected 0 or more")
     dataset = open_dataset(data)
     for problem in dataset.problems if caches is None else ():  # a benchmark says it once for all systems
         _LOG.warning("%s", problem)
-    audio = settings.audio
-    cut = [
-        cut_machine(machine, clip_seconds=audio.clip_seconds, audio=audio) for machine in dataset.chosen(plan.machines)
-    ]
-    chosen = [each.machine for each in cut]
-    for machine in chosen:
-        check_training_clips(machine, settings)
-    settings, notes = decide_separation(dataset, settings, has_separator=plan.separator is not None)
-    separator = None if plan.separator is None else read_separator(plan.separator, settings)
-    split = {machine.machine_type: split_machine(machine, settings, seed=plan.seed) for machine in chosen}
-    kept = {name: pair[0] for name, pair in split.items()}
-    run = _Run(
-        out=Path(out),
-        settings=settings,
-        seed=plan.seed,
-        separator=separator,
-        machines=tuple(kept.values()),
-        held_out={name: pair[1] for name, pair in split.items()},
-        labeller=Labeller((dataset.machines | kept).values(), settings, seed=plan.seed),
-        notes=notes,
-        keep=data.keep if isinstance(data, Selection) else (),
-        cut={each.machine.machine_type: each for each in cut},
-        resumes=existing == "resume",
-        caches=Caches() if caches is None else caches,
-        progress=progress,
-    )
-    check_kept(run.keep, [clip.path for machine in chosen for clip in machine.train], kind="training")
+    run = _new_run(dataset, Path(out), plan, keep=data.keep if isinstance(data, Selection) else ())
+    run = replace(run, resumes=existing == "resume", progress=progress, caches=Caches() if caches is None else caches)
     with locked_folder(run.out, kind="training"):
-        if settings.screening == "ask":
+        if run.settings.screening == "ask":
             run.ask()
         made = run.open(existing)
         try:
@@ -208,6 +163,35 @@ def train_planned(
             raise
         finish_run(run.out, made, file_name=_RUN_FILE, parts=_parts)
         return detectors
+
+
+def _new_run(dataset: Dataset, out: Path, plan: TrainingPlan, *, keep: tuple[Path, ...]) -> "_Run":
+    """Training of a plan on a data set, whose recordings are checked by their headers."""
+    audio = plan.settings.audio
+    cut = [
+        cut_machine(machine, clip_seconds=audio.clip_seconds, audio=audio) for machine in dataset.chosen(plan.machines)
+    ]
+    chosen = [each.machine for each in cut]
+    for machine in chosen:
+        check_training_clips(machine, plan.settings)
+    settings, notes = decide_separation(dataset, plan.settings, has_separator=plan.separator is not None)
+    separator = None if plan.separator is None else read_separator(plan.separator, settings)
+    split = {machine.machine_type: split_machine(machine, settings, seed=plan.seed) for machine in chosen}
+    kept = {name: pair[0] for name, pair in split.items()}
+    labeller = Labeller((dataset.machines | kept).values(), settings, seed=plan.seed)
+    check_kept(keep, [clip.path for machine in chosen for clip in machine.train], kind="training")
+    return _Run(
+        out=out,
+        settings=settings,
+        seed=plan.seed,
+        separator=separator,
+        machines=tuple(kept.values()),
+        held_out={name: pair[1] for name, pair in split.items()},
+        labeller=labeller,
+        notes=notes,
+        keep=keep,
+        cut={each.machine.machine_type: each for each in cut},
+    )
 
 
 def _parts(file: Path) -> list[str]:
@@ -229,9 +213,9 @@ class _Run:
     notes: tuple[str, ...]
     keep: tuple[Path, ...]
     cut: dict[str, CutMachine]
-    resumes: bool
-    caches: Caches
-    progress: Progress | None
+    resumes: bool = False
+    caches: Caches = field(default_factory=Caches)
+    progress: Progress | None = None
 
     def open(self, existing: Existing) -> Path:
         """Make the folder ready, and refuse one that holds anything else; earlier detectors stay until new ones do."""
@@ -304,7 +288,9 @@ class _Run:
         if self.resumes and all(path.exists() for path in paths):
             return [load_detector(path) for path in paths]
         screened = [self._screened(machine) for machine in group]
-        clips = self.labeller.labelled([each.clips for each in screened], self._reader(), advance=self._advance)
+        clips = self.labeller.labelled(
+            [each.clips for each in screened], self._reader(), advance=partial(reading_progress, progress=self.progress)
+        )
         name = group[0].machine_type if self.settings.scope == "machine" else "shared"
         context = FitContext(
             seed=self.seed,
@@ -336,13 +322,7 @@ class _Run:
         return RecordingReader(FrontEnd(self.settings, self.separator), self.caches.log_mels)
 
     def _advance(self, machine: Machine) -> Callable[[], None]:
-        counter = iter(range(1, 1 + len(machine.train)))
-
-        def advance() -> None:
-            if self.progress is not None:
-                self.progress(f"reading {machine.machine_type}", next(counter), len(machine.train))
-
-        return advance
+        return reading_progress(machine, progress=self.progress)
 
     def _detector(
         self, clips: MachineSpectrograms, fitted: Fitted, screened: ScreenedClips, *, fit_seconds: float
@@ -391,20 +371,3 @@ class _Run:
             calibration = left_out_calibration(screened.clips, scores, domains, self.settings)
             return calibrated_in_order(screened.clips, vectors, calibration, self.settings)
         return held_out_calibration(screened.held_out, fitted.representation, scorer)
-
-
-def _check_parts(settings: SystemSettings) -> None:
-    plan = network_plan(settings)
-    find_scorer(settings.scorer.name)
-    if settings.scope == "shared" and plan is None:
-        raise SettingsError("scope is 'shared', but there is no network to share")
-    has_covariances = settings.representation not in REPRESENTATIONS or (
-        plan is not None and plan.has_frame_covariances
-    )
-    if settings.scorer.name == "mahalanobis" and not has_covariances:
-        raise SettingsError(
-            "scorer.name: 'mahalanobis' needs the covariance of single frames, which goes with "
-            'representation=reconstruction-error, autoencoder.error=signed and poolings=["mean"]'
-        )
-    if plan is not None:
-        plan.check()

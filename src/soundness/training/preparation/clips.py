@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from soundness.aliases import Array
+from soundness.aliases import Array, Progress
 from soundness.audio.decoding import AS_STATED
 from soundness.audio.log_mel import Spectrograms
 from soundness.audio.reading import read_info
@@ -23,7 +23,14 @@ from soundness.threads import map_recordings
 from soundness.training.preparation.form import silence_text
 from soundness.training.summary import domain_names
 
-__all__ = ["check_training_clips", "noise_clips", "normal_clips_of", "read_machine", "training_vectors"]
+__all__ = [
+    "check_training_clips",
+    "noise_clips",
+    "normal_clips_of",
+    "read_machine",
+    "reading_progress",
+    "training_vectors",
+]
 
 
 def check_training_clips(machine: Machine, settings: SystemSettings) -> None:
@@ -104,6 +111,17 @@ def read_machine(machine: Machine, reader: RecordingReader, *, advance: Callable
         separation_seconds=sum(result.separation_seconds for result in results) / (os.cpu_count() or 1),
         conditions=tuple(condition_of(clip) for clip in clips),
     )
+
+
+def reading_progress(machine: Machine, *, progress: Progress | None) -> Callable[[], None]:
+    """Function that is called after each clip of a machine, and reports the progress of reading it."""
+    counter = iter(range(1, 1 + len(machine.train)))
+
+    def advance() -> None:
+        if progress is not None:
+            progress(f"reading {machine.machine_type}", next(counter), len(machine.train))
+
+    return advance
 
 
 def _check_enough(machine: Machine, clips: Sequence[Clip], silent: Sequence[Clip], settings: SystemSettings) -> None:

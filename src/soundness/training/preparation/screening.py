@@ -1,6 +1,6 @@
 """Screening of training clips: those that are not like the others are named, and set aside."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,21 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.aliases import Array, PathLike, Progress
-from soundness.data.datasets import Machine, open_dataset
+from soundness.data.datasets import open_dataset
 from soundness.data.finding import Selection, listed_names
 from soundness.detectors.front_end import FrontEnd
 from soundness.detectors.reader import RecordingReader
 from soundness.representations.protocol import Fitted, MachineSpectrograms
 from soundness.scoring.decisions.calibration import Threshold
 from soundness.scoring.scorers import find_scorer
-from soundness.screening.findings import finding
+from soundness.screening.findings import suspects_of
 from soundness.screening.normal_clips import FLOOR_QUANTILE, name_of
-from soundness.screening.records import ScreeningRecord, Suspect
+from soundness.screening.records import ScreeningRecord, are_kept
 from soundness.screening.suspects import FEWEST_CLIPS, find_suspects
 from soundness.settings.loading import DEFAULT_SYSTEM, load_settings
 from soundness.settings.system import SystemSettings
 from soundness.training.calibration import left_out_calibration
-from soundness.training.preparation.clips import check_training_clips, read_machine, training_vectors
+from soundness.training.preparation.clips import check_training_clips, read_machine, reading_progress, training_vectors
 from soundness.training.preparation.cutting import cut_machine
 from soundness.training.preparation.dependence import independent_clips
 from soundness.training.summary import domain_names
@@ -74,9 +74,8 @@ def screen_clips(
         Recordings that are normal, whatever is found.
     """
     together = _Together([clips, *held_out], settings)
-    kept = {path.resolve() for path in keep}
     is_suspect = together.found.is_suspect
-    is_kept = np.array([clip.path.resolve() in kept for clip in together.clips])
+    is_kept = are_kept([clip.path for clip in together.clips], keep)
     is_set_aside = is_suspect & ~is_kept & (settings.screening != "keep")
     n_clips = len(clips.clips)
     chosen = ~is_set_aside[:n_clips]
@@ -163,28 +162,23 @@ class _Together:
 
     def record(self, is_set_aside: NDArray[np.bool_]) -> ScreeningRecord:
         """Record of the screening; ``is_set_aside`` has the shape ``(clip,)``."""
-        (suspects,) = np.nonzero(self.found.is_suspect)
+        names = [name_of(clip) for clip in self.clips]
         return ScreeningRecord(
             screening=self._settings.screening,
-            suspects=tuple(
-                self._suspect(int(index), is_set_aside=bool(is_set_aside[index]))
-                for index in suspects[np.argsort(self.found.p_values[suspects], kind="stable")]
+            suspects=suspects_of(
+                self.found.is_suspect,
+                self.found.p_values,
+                is_set_aside,
+                names=names,
+                log_mels=self._log_mels,
+                means=self._means,
+                domains=self._domains,
+                settings=self._settings,
             ),
             p_values={
-                name_of(clip): float(p_value)
-                for clip, p_value in zip(self.clips, self.found.p_values, strict=True)
-                if p_value < 1.0
+                name: float(p_value) for name, p_value in zip(names, self.found.p_values, strict=True) if p_value < 1.0
             },
             notes=tuple(self._notes()),
-        )
-
-    def _suspect(self, index: int, *, is_set_aside: bool) -> Suspect:
-        others = (self._domains == self._domains[index]) & ~self.found.is_suspect
-        return Suspect(
-            name=name_of(self.clips[index]),
-            p_value=float(self.found.p_values[index]),
-            finding=finding(self._log_mels[index], self._means[others], settings=self._settings),
-            is_set_aside=is_set_aside,
         )
 
     def _notes(self) -> Iterator[str]:
@@ -254,17 +248,6 @@ def screen(
     for machine in open_dataset(data).chosen(machines):
         cut = cut_machine(machine, clip_seconds=settings.audio.clip_seconds, audio=settings.audio).machine
         check_training_clips(cut, settings)
-        read = read_machine(cut, reader, advance=_counted(cut, progress))
+        read = read_machine(cut, reader, advance=reading_progress(cut, progress=progress))
         found[cut.machine_type] = screen_clips(independent_clips(read, settings), settings).record
     return found
-
-
-def _counted(machine: Machine, progress: Progress | None) -> Callable[[], None]:
-    """Function that is called after each clip of a machine."""
-    counter = iter(range(1, 1 + len(machine.train)))
-
-    def advance() -> None:
-        if progress is not None:
-            progress(f"reading {machine.machine_type}", next(counter), len(machine.train))
-
-    return advance

@@ -11,7 +11,7 @@ from soundness.representations.protocol import MachineSpectrograms, network_plan
 from soundness.scoring.decisions.calibration import Calibration, Threshold
 from soundness.scoring.protocol import TrainingVectors
 from soundness.scoring.scorers import find_scorer
-from soundness.screening.dependence import independent_scores
+from soundness.screening.dependence import clips_apart, independent_scores
 from soundness.screening.time_order import time_order, wander_p_value
 from soundness.settings.system import SystemSettings
 
@@ -47,7 +47,7 @@ def calibrated_in_order(
     if found is None or len(np.unique(vectors.clip_domains)) > 1:
         return calibration
     order, source = found
-    apart = _apart(order, vectors.dependent)
+    apart = order if vectors.dependent is None else np.array(clips_apart(order.tolist(), vectors.dependent))
     if len(apart) < _FEWEST_CLIPS:
         return calibration
     rng = np.random.default_rng(0)  # of a test, which is to come out alike each time
@@ -97,17 +97,6 @@ def _later_scores(vectors: TrainingVectors, order: NDArray[np.int64], settings: 
         n_flagged += int((np.array(found) > threshold).sum())
         scores += found
     return _Later(scores=np.array(scores), clips=order[edges[0] :], share_flagged=n_flagged / len(scores))
-
-
-def _apart(order: NDArray[np.int64], dependent: NDArray[np.bool_] | None) -> NDArray[np.int64]:
-    """Clips in the order of time of which none depends on another."""
-    if dependent is None:
-        return order
-    chosen: list[int] = []
-    for clip in order:
-        if not dependent[clip, chosen].any():
-            chosen.append(int(clip))
-    return np.array(chosen)
 
 
 def _threshold(scores: dict[str, Array], rate: float) -> float:

@@ -244,30 +244,29 @@ def locked_folder(folder: Path, *, kind: str) -> Iterator[None]:
     OutputError
         If another process, or another call, has it, or nothing can be written there.
     """
-    with output_errors(folder):
-        with suppress(FileNotFoundError):
-            if not stat.S_ISDIR(folder.stat().st_mode):
-                raise OutputError(f"{folder}: is a file; a folder for the {kind} is expected")
-        missing = [place for place in (folder, *folder.parents) if not place.exists()]
-    try:
-        with _locked(folder / LOCK_NAME, folder, kind=kind):
-            yield
-    finally:
-        with suppress(OSError):  # it holds results now
-            for place in missing:
-                place.rmdir()
+    with output_errors(folder), suppress(FileNotFoundError):
+        if not stat.S_ISDIR(folder.stat().st_mode):
+            raise OutputError(f"{folder}: is a file; a folder for the {kind} is expected")
+    with _tidied(folder, folder), _locked(folder / LOCK_NAME, folder, kind=kind):
+        yield
 
 
 @contextmanager
 def locked_file(path: Path, *, kind: str) -> Iterator[None]:
     """Context in which no other process writes a file, or the folder of that name; see `locked_folder`."""
-    with output_errors(path):
-        missing = [place for place in path.parents if not place.exists()]
+    with _tidied(path.parent, path), _locked(path.with_name(f".{path.name}.lock"), path, kind=kind):
+        yield
+
+
+@contextmanager
+def _tidied(folder: Path, place: Path) -> Iterator[None]:
+    """Context after which a folder that was not there before, and those above it, are gone if nothing was put there."""
+    with output_errors(place):
+        missing = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
-        with _locked(path.with_name(f".{path.name}.lock"), path, kind=kind):
-            yield
+        yield
     finally:
-        with suppress(OSError):
+        with suppress(OSError):  # it holds results now
             for place in missing:
                 place.rmdir()
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from soundness.scoring.alarms import AlarmRule
-from soundness.scoring.calibration import Calibration, Threshold
 
 from soundness.errors import BundleError
+from soundness.scoring.decisions.alarms import AlarmRule
+from soundness.scoring.decisions.calibration import Calibration, Threshold
 from soundness.stored_values import (
     MachineName,
     flags,

@@ -91,7 +91,7 @@ class RowFile:
         # Opened anew for each row: flushed after every clip, and no limit on the number of machines.
         with output_errors(self._partial), open_text(self._partial, mode="a") as stream:
             writer = csv.writer(stream, lineterminator="\n")
-            if any("\r" in field for field in row):  # csv quotes it only where lines end with it
+            if any(character in field for field in row for character in "\r;\t"):  # another delimiter for who reads it
                 writer = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
             writer.writerow(row)
 

@@ -89,12 +89,8 @@ def show(browser, page: Path, *, width: int, scheme: str = "light") -> None:
 def test_a_browser_shows_the_page_completely_and_asks_nobody(browser, page):
     browser.get("data:,")  # ends what the browser loads by itself when it starts
     browser.get_log("performance")
-    loaded = "return performance.getEntriesByType('navigation')[0].loadEventEnd / 1000"
-    seconds = []
-    for _ in range(3):  # the quickest of them: other processes of the machine take their share
-        show(browser, page, width=1200)
-        seconds.append(browser.execute_script(loaded))
-    assert 0 < min(seconds) < 2
+    show(browser, page, width=1200)
+    assert browser.execute_script("return document.readyState") == "complete"
     assert browser.get_log("browser") == []
     widths = browser.execute_script("return [...document.images].map(image => image.naturalWidth)")
     assert len(widths) == 6

@@ -7,7 +7,7 @@ from soundness.data.datasets import Machine
 from soundness.representations.protocol import network_plan
 from soundness.settings.system import AudioSettings, SystemSettings
 
-__all__ = ["expected_seconds", "forecast"]
+__all__ = ["expected_seconds", "forecast", "seconds_of"]
 
 _SECONDS_A_CLIP = 0.02
 _SECONDS_A_SEPARATED_CLIP = 0.1
@@ -35,13 +35,14 @@ def _parts(settings: SystemSettings, groups: Sequence[Sequence[Machine]]) -> dic
     plan = network_plan(settings)
     if plan is not None and plan.seconds_per_step is not None:
         n_steps = sum(
-            plan.n_steps if isinstance(plan.n_steps, int) else plan.n_steps(_length(g, settings.audio)) for g in groups
+            plan.n_steps if isinstance(plan.n_steps, int) else plan.n_steps(seconds_of(g, settings.audio))
+            for g in groups
         )
         parts["training the network" + ("s" if len(groups) > 1 else "")] = n_steps * plan.seconds_per_step()
     return parts
 
 
-def _length(group: Sequence[Machine], audio: AudioSettings) -> float:
+def seconds_of(group: Sequence[Machine], audio: AudioSettings) -> float:
     """Length of the training clips in seconds, by their headers."""
     clips = [clip for machine in group for clip in machine.train]
     return sum(read_info(clip.path, audio=audio).seconds if clip.part is None else clip.part.seconds for clip in clips)

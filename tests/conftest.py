@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -211,16 +212,31 @@ def fan(tmp_path_factory, write_machine) -> Path:
     return write_machine(tmp_path_factory.mktemp("data"), n_test=4)
 
 
+class WhenAsked(dict[str, Any]):
+    """Values by system, each of which is made when it is first asked for."""
+
+    def __init__(self, make):
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, system):
+        assert system in system_names()
+        self[system] = self._make(system)
+        return self[system]
+
+
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory, fan, small):
-    """A run folder of every system that comes with the package, trained on `fan`."""
-    from soundness.training.run import train  # importing it takes seconds, and few tests need it
+    """A run folder of each system that comes with the package, trained on `fan` when it is first asked for."""
 
-    folders = {}
-    for system in system_names():
-        folders[system] = tmp_path_factory.mktemp("runs") / system
-        train(fan, folders[system], system=small(system))
-    return folders
+    def trained(system):
+        from soundness.training.run import train  # importing it takes seconds, and few tests need it
+
+        folder = tmp_path_factory.mktemp("runs") / system
+        train(fan, folder, system=small(system))
+        return folder
+
+    return WhenAsked(trained)
 
 
 @pytest.fixture(scope="session")
@@ -228,7 +244,7 @@ def detectors(runs):
     """The detector of `fan`, by system."""
     from soundness.detectors.saving import load_detector
 
-    return {system: load_detector(folder / "fan.soundness") for system, folder in runs.items()}
+    return WhenAsked(lambda system: load_detector(runs[system] / "fan.soundness"))
 
 
 @pytest.fixture(scope="session")

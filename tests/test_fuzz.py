@@ -211,6 +211,36 @@ def test_exports(exported, clip, tmp_path):
     check(700, sealed_again, use, tmp_path / "fan.json", seed=1)
 
 
+def test_what_graphs_of_exports_carry_along(exported, clip, tmp_path):
+    pytest.importorskip("onnxruntime")
+    import onnx
+    from onnx.helper import set_model_props
+
+    from soundness.detectors.export_metadata import fingerprint
+    from soundness.detectors.saving import load
+
+    model = onnx.load_from_string((exported / "fan.onnx").read_bytes())
+    about = json.loads((exported / "fan.json").read_text())
+    carried = {each.key: each.value for each in model.metadata_props if each.key != "soundness"}
+    assert carried.keys() == {"normal_clips", "parts"}
+    parts = {name: json.loads(text) for name, text in carried.items()}
+
+    def sealed_again(rng):
+        name = str(rng.choice(sorted(parts)))
+        text = json.dumps(mutated_json(parts[name], rng))
+        with suppress(TypeError, ValueError):
+            set_model_props(model, {"soundness": fingerprint(about), **carried, name: text})
+        content = model.SerializeToString()
+        (tmp_path / "fan.onnx").write_bytes(content)
+        return json.dumps(about | {"sha256": hashlib.sha256(content).hexdigest()}).encode()
+
+    def use(path):
+        (detector,) = load(path).values()
+        assert np.isfinite(detector.score_recording(clip).anomaly_score)
+
+    check(200, sealed_again, use, tmp_path / "fan.json", seed=3)
+
+
 def test_graphs_of_exports(exported, clip, tmp_path):
     use = scoring_by_export(clip)
     graph = (exported / "fan.onnx").read_bytes()

@@ -41,9 +41,14 @@ Data = Annotated[
         show_default=False,
     ),
 ]
-RunOrDetector = Annotated[Path, typer.Argument(help="A detector (.soundness), or a run's folder.", show_default=False)]
+RunOrDetector = Annotated[
+    Path, typer.Argument(help="A detector (.soundness, or an export), or a run's folder.", show_default=False)
+]
 OneDetector = Annotated[
-    Path, typer.Argument(help="A detector (.soundness), or the folder of a run with one machine.", show_default=False)
+    Path,
+    typer.Argument(
+        help="A detector (.soundness, or an export), or the folder of a run with one machine.", show_default=False
+    ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Draw no progress bars.")]
 Overrides = Annotated[

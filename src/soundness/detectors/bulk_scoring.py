@@ -13,7 +13,6 @@ from soundness.data.clips import Clip
 from soundness.data.datasets import Paths, find_clips
 from soundness.data.finding import order_note
 from soundness.detectors.assignment import Assigned, assign
-from soundness.detectors.export_metadata import ABOUT_SUFFIX, GRAPH_SUFFIX
 from soundness.detectors.exported import load_exports
 from soundness.detectors.protocol import AnyDetector, RecordingScore
 from soundness.detectors.score_table import (
@@ -30,7 +29,6 @@ from soundness.errors import AudioError, OutputError, SettingsError
 from soundness.evaluation.score_files import FAILED_FILE, ClipScore, ScoreWriter
 from soundness.run_folders import locked_folder
 from soundness.scoring.decisions.alarms import AlarmWindow
-from soundness.sealed_files import SUFFIX
 from soundness.tables import notes_by_machine
 from soundness.threads import map_recordings
 
@@ -262,18 +260,11 @@ def load_any(detector: PathLike, runtime: Runtime = "auto") -> Mapping[str, AnyD
     """
     if runtime not in ("auto", "torch", "onnx"):
         raise SettingsError(f"runtime: {runtime!r}; expected auto, torch or onnx")
-    if runtime == "onnx" or (runtime == "auto" and _is_export(Path(detector))):
+    from soundness.detectors.saving import is_export, load
+
+    if runtime == "onnx" or (runtime == "auto" and is_export(Path(detector))):
         return load_exports(detector)
-    from soundness.detectors.saving import load  # needs safetensors
-
     return load(detector)
-
-
-def _is_export(path: Path) -> bool:
-    """True for an export's file, and for a folder that holds exports and no trained detectors."""
-    if path.is_dir():
-        return any(path.glob(f"*{GRAPH_SUFFIX}")) and not any(path.glob(f"*{SUFFIX}"))
-    return path.suffix.lower() in (GRAPH_SUFFIX, ABOUT_SUFFIX)
 
 
 class _Windows:

@@ -40,7 +40,6 @@ from soundness.scoring.protocol import Scorer
 from soundness.screening.known_recordings import KnownRecordings
 from soundness.screening.normal_clips import NormalClips
 from soundness.screening.records import ScreeningRecord
-from soundness.screening.sound_prints import sound_print
 from soundness.settings.system import AudioSettings, SystemSettings
 
 if TYPE_CHECKING:  # loads PyTorch
@@ -302,8 +301,7 @@ class Detector:
 
         ``None`` if it is none of them. It takes about a millisecond, so that `soundness.score` may ask it of each.
         """
-        log_mel = clip.reference
-        index = self.known_recordings.copy_of(sound_print(log_mel), log_mel.mean(axis=1, dtype=np.float64))
+        index = self.known_recordings.copy_of_log_mel(clip.reference)
         return None if self.normal_clips is None or index is None else self.normal_clips.names[index]
 
     def error_map(self, waveform: Waveform) -> NDArray[np.floating]:

@@ -1,23 +1,41 @@
-"""Metadata of an exported detector: the JSON file beside its graph."""
+"""Metadata of an exported detector: the JSON file beside its graph, and the arrays that the graph carries along."""
 
+import base64
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Base64Bytes, Field
 
 from soundness.detectors.form import RecordingForm
+from soundness.detectors.protocol import NOT_CALIBRATED
 from soundness.errors import BundleError
 from soundness.regular_files import read_regular
 from soundness.scoring.decisions.alarms import AlarmRule
-from soundness.scoring.decisions.calibration import Origin, Threshold
-from soundness.settings.system import SystemSettings
-from soundness.stored_values import Finite, MachineName, Note, Seconds, json_values, stored_value
+from soundness.scoring.decisions.calibration import Calibration, Origin, Threshold
+from soundness.scoring.decisions.clip_lengths import ClipLengths
+from soundness.settings.system import AudioSettings, SystemSettings
+from soundness.stored_values import Finite, MachineName, Note, NotNegativeInt, Seconds, json_values, stored_value
 
-__all__ = ["ABOUT_SUFFIX", "CHECKSUM", "FORMAT", "GRAPH_SUFFIX", "StoredExport", "fingerprint", "read_metadata"]
+__all__ = [
+    "ABOUT_SUFFIX",
+    "CHECKSUM",
+    "FORMAT",
+    "GRAPH_SUFFIX",
+    "ExportMetadata",
+    "StoredExport",
+    "fingerprint",
+    "packed",
+    "read_metadata",
+    "unpacked",
+]
 
 FORMAT = 3
 GRAPH_SUFFIX = ".onnx"
@@ -70,6 +88,54 @@ class StoredExport:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StoredArray:
+    """An array as text."""
+
+    dtype: Literal["bool", "uint8", "int16", "int64", "float32", "float64"]
+    shape: Annotated[tuple[NotNegativeInt, ...], Field(max_length=4)]
+    content: Base64Bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StoredPart:
+    """Part of a detector as text."""
+
+    about: dict[str, Any]
+    arrays: dict[str, _StoredArray]
+
+
+def packed(arrays: Mapping[str, NDArray[Any]], about: Mapping[str, Any]) -> str:
+    """Part of a detector as a text, which a graph can carry: its arrays and plain values."""
+    stored = {
+        name: {
+            "dtype": array.dtype.name,
+            "shape": array.shape,
+            "content": base64.b64encode(array.astype(array.dtype.newbyteorder("<")).tobytes()).decode("ascii"),
+        }
+        for name, array in arrays.items()
+    }
+    return json.dumps({"about": about, "arrays": stored})
+
+
+def unpacked(text: str, *, name: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Arrays and plain values of a part; see `packed`.
+
+    Raises
+    ------
+    BundleError
+        If the text holds something else.
+    """
+    part = stored_value(_StoredPart, json_values(text), name=name)
+    arrays = {}
+    for key, own in part.arrays.items():
+        dtype = np.dtype(own.dtype).newbyteorder("<")
+        if len(own.content) != math.prod(own.shape) * dtype.itemsize:
+            raise BundleError(f"{name}: array {key}: {len(own.content):,} bytes do not fill its shape")
+        arrays[key] = np.frombuffer(own.content, dtype).reshape(own.shape).astype(own.dtype)
+    return arrays, part.about
+
+
 def fingerprint(about: Mapping[str, Any]) -> str:
     """Checksum of a graph's metadata, without the graph's own checksum in them."""
     own = {key: value for key, value in about.items() if key != CHECKSUM}
@@ -107,3 +173,83 @@ def read_metadata(file: Path) -> dict[str, Any]:
     if about["settings"] != settings.model_dump(mode="json"):
         raise BundleError("its settings are not complete", path=file)
     return about
+
+
+class ExportMetadata:
+    """Values of an exported detector that stand beside its graph.
+
+    Parameters
+    ----------
+    about
+        Metadata from `read_metadata`.
+    """
+
+    def __init__(self, about: Mapping[str, Any]) -> None:
+        self.about = about
+
+    @property
+    def machine_type(self) -> str:
+        """Machine that the detector was trained for."""
+        return str(self.about["machine_type"])
+
+    @property
+    def threshold(self) -> float:
+        """Scores above it are called anomalous."""
+        return float(self.about["threshold"]["value"])
+
+    @property
+    def alarm_rule(self) -> AlarmRule | None:
+        """Alarm rule that the detector was exported with; ``None`` without one."""
+        return None if self.about["alarm_rule"] is None else AlarmRule(**self.about["alarm_rule"])
+
+    @property
+    def shortest_seconds(self) -> float:
+        """Length of the shortest recording that can be scored."""
+        return float(self.about["min_samples"] / self.about["sample_rate"])
+
+    @property
+    def calibration_note(self) -> str | None:
+        """Reason why p-values are missing or cannot be relied on; ``None`` if there is none."""
+        calibration = self.about["calibration"]
+        if calibration is None:
+            return NOT_CALIBRATED
+        return None if calibration["is_valid"] else str(calibration["notes"][0])
+
+    @cached_property
+    def settings(self) -> SystemSettings:
+        """Settings of the whole system."""
+        return SystemSettings.model_validate(self.about["settings"])
+
+    @property
+    def audio(self) -> AudioSettings:
+        """Settings of recordings."""
+        return self.settings.audio
+
+    @cached_property
+    def form(self) -> RecordingForm | None:
+        """Form of the recordings that were learned; ``None`` where it is not known."""
+        form = self.about["form"]
+        return None if form is None else stored_value(RecordingForm, form, name="form")
+
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """Scores of normal clips that give p-values; ``None`` without one."""
+        found = self.about["calibration"]
+        return None if found is None else _calibration(found)
+
+    @cached_property
+    def lengths(self) -> ClipLengths | None:
+        """Lengths of the clips that were learned; ``None`` where they are not known."""
+        found = self.about["lengths"]
+        if found is None:
+            return None
+        return ClipLengths(
+            clip_seconds=found["clip_seconds"],
+            full_seconds=found["full_seconds"],
+            short={own["seconds"]: _calibration(own) for own in found["short"]},
+        )
+
+
+def _calibration(about: Mapping[str, Any]) -> Calibration:
+    scores = {domain: np.array(values, np.float64) for domain, values in about["scores"].items()}
+    return Calibration.from_stored({"origin": about["origin"], "notes": about["notes"]}, scores)

@@ -1,8 +1,8 @@
 """Exported detectors, run with NumPy and onnxruntime alone: no PyTorch, and quick to import.
 
 An export is a graph, ``MACHINE.onnx``, from a waveform to score, p-value and error map, with its metadata beside it in
-``MACHINE.json``: sample rate and channel, threshold, alarm rule, settings. Each holds a checksum of the other, and an
-altered file is refused.
+``MACHINE.json``: sample rate and channel, threshold, alarm rule, settings. The graph carries the names and sound prints
+of the normal clips along. Each file holds a checksum of the other, and an altered one is refused.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from soundness.aliases import PathLike, Waveform
 from soundness.audio.anomalous_regions import find_regions, reason
 from soundness.audio.arrays import as_waveform
-from soundness.audio.log_mel import band_centres
+from soundness.audio.log_mel import LogMel, band_centres, without_mean
 from soundness.audio.measures import measure_clip
 from soundness.audio.reading import pick_channel, read_waveform
 from soundness.audio.windows import ClipLength, Window, read_windows
@@ -26,12 +26,12 @@ from soundness.detectors.export_metadata import (
     ABOUT_SUFFIX,
     CHECKSUM,
     GRAPH_SUFFIX,
+    ExportMetadata,
     fingerprint,
     read_metadata,
+    unpacked,
 )
-from soundness.detectors.form import RecordingForm
 from soundness.detectors.protocol import (
-    NOT_CALIBRATED,
     Judge,
     RecordingScore,
     ScoredPart,
@@ -44,10 +44,8 @@ from soundness.extras import check_extra
 from soundness.onnx_graphs import check_graph, new_session, run_session
 from soundness.regular_files import read_regular
 from soundness.scoring.decisions.alarms import AlarmRule
-from soundness.scoring.decisions.calibration import Calibration
-from soundness.scoring.decisions.clip_lengths import ClipLengths
-from soundness.settings.system import AudioSettings, LogMelSettings, SystemSettings
-from soundness.stored_values import stored_value
+from soundness.screening.known_recordings import KnownRecordings
+from soundness.screening.normal_clips import NormalClips
 
 __all__ = ["Answer", "ExportedDetector", "load_exports"]
 
@@ -73,7 +71,7 @@ class Answer:
     error_maps: NDArray[np.float32]
 
 
-class ExportedDetector:
+class ExportedDetector(ExportMetadata):
     """A detector that was exported.
 
     Parameters
@@ -94,12 +92,13 @@ class ExportedDetector:
     def __init__(self, graph: bytes, about: Mapping[str, Any]) -> None:
         if hashlib.sha256(graph).hexdigest() != about[CHECKSUM]:
             raise BundleError("altered since it was exported: the graph's checksum does not fit")
+        super().__init__(about)
         check_extra("runtime")
         check_graph(graph)
         self._session = new_session(graph)
-        if self._session.get_modelmeta().custom_metadata_map.get("soundness") != fingerprint(about):
+        self._carried: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
+        if self._carried.get("soundness") != fingerprint(about):
             raise BundleError("altered since it was exported: the graph belongs to other metadata")
-        self.about = about
         self._check_graph_fits()
 
     @classmethod
@@ -130,7 +129,7 @@ class ExportedDetector:
         if inputs != [("waveform", "tensor(float)", 2)]:
             raise BundleError("its graph takes something else than waveforms")
         found = run_session(self._session, np.full((1, self.about["min_samples"]), 1e-3, np.float32))
-        n_mels = self.about["settings"]["log_mel"]["n_mels"]
+        n_mels = self.settings.log_mel.n_mels
         has_p_values = self.about["calibration"] is not None
         shapes = {name: np.shape(value) for name, value in found.items()}
         if (
@@ -140,34 +139,8 @@ class ExportedDetector:
             or not all(value.dtype.kind == "f" and np.isfinite(value).all() for value in found.values())
         ):
             raise BundleError("its graph gives something else than scores and error maps of its metadata")
-
-    @property
-    def machine_type(self) -> str:
-        """Machine that the detector was trained for."""
-        return str(self.about["machine_type"])
-
-    @property
-    def threshold(self) -> float:
-        """Scores above it are called anomalous."""
-        return float(self.about["threshold"]["value"])
-
-    @property
-    def alarm_rule(self) -> AlarmRule | None:
-        """Alarm rule that the detector was exported with; ``None`` without one."""
-        return None if self.about["alarm_rule"] is None else AlarmRule(**self.about["alarm_rule"])
-
-    @property
-    def shortest_seconds(self) -> float:
-        """Length of the shortest recording that can be scored."""
-        return float(self.about["min_samples"] / self.about["sample_rate"])
-
-    @property
-    def calibration_note(self) -> str | None:
-        """Reason why p-values are missing or cannot be relied on; ``None`` if there is none."""
-        calibration = self.about["calibration"]
-        if calibration is None:
-            return NOT_CALIBRATED
-        return None if calibration["is_valid"] else str(calibration["notes"][0])
+        if self.normal_clips is not None and self.normal_clips.means.shape[1] != n_mels:
+            raise BundleError(f"its normal clips have {self.normal_clips.means.shape[1]} bands, its scores {n_mels}")
 
     def required_rule(self) -> AlarmRule:
         """Alarm rule of the detector.
@@ -186,9 +159,30 @@ class ExportedDetector:
         return rule
 
     @cached_property
-    def audio(self) -> AudioSettings:
-        """Settings of recordings."""
-        return AudioSettings.model_validate(self.about["settings"]["audio"])
+    def normal_clips(self) -> NormalClips | None:
+        """Names and band statistics of the normal clips; ``None`` where the export does not carry them."""
+        found = self.carried("normal_clips")
+        return None if found is None else NormalClips.from_arrays(*found)
+
+    @cached_property
+    def _known_recordings(self) -> KnownRecordings | None:
+        """Normal clips that are recognised; ``None`` where their prints are of separated sound, which a graph keeps."""
+        clips = self.normal_clips if self.about["separation"] == "off" else None
+        return None if clips is None else KnownRecordings(clips.prints, clips.means)
+
+    @cached_property
+    def _log_mel(self) -> LogMel:
+        return LogMel(self.settings.log_mel, sample_rate=self.audio.sample_rate)
+
+    def carried(self, name: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]] | None:
+        """Arrays and plain values of a part that the graph carries along; ``None`` if it does not.
+
+        Raises
+        ------
+        BundleError
+            If it is none.
+        """
+        return unpacked(self._carried[name], name=name) if name in self._carried else None
 
     def score_recording(self, path: PathLike, *, max_seconds: float | None = None) -> RecordingScore:
         """Score a recording; see `soundness.detectors.protocol.AnyDetector`."""
@@ -196,14 +190,10 @@ class ExportedDetector:
         with audio_errors_at(path):
             parts = [self._scored(window) for window in self.windows(path, max_seconds=max_seconds)]
             found = self.judge.judge(parts, notes=cut_notes(path, max_seconds, self.audio))
-        if self.about["form"] is None:
+        if self.form is None:
             return found
-        form, settings = (
-            stored_value(RecordingForm, self.about["form"], name="form"),
-            SystemSettings(**self.about["settings"]),
-        )
         measures = measure_clip(path, max_seconds=max_seconds, audio=self.audio)
-        return with_form(found, form.difference(measures, settings))
+        return with_form(found, self.form.difference(measures, self.settings))
 
     def windows(self, path: Path, *, max_seconds: float | None = None) -> Iterator[Window]:
         """Windows that a recording is scored in, which is one unless it is long.
@@ -214,7 +204,7 @@ class ExportedDetector:
             If the recording cannot be used.
         """
         about, rate = self.about, self.about["sample_rate"]
-        if self.judge.lengths is None:
+        if self.lengths is None:
             yield Window(0, self.read(path, max_seconds=max_seconds)[None], is_whole=True)
             return
         yield from read_windows(
@@ -222,7 +212,7 @@ class ExportedDetector:
             sample_rate=rate,
             fmax=about["fmax"],
             channel=about["channel"],
-            clip=ClipLength(n_samples=round(self.judge.lengths.clip_seconds * rate), is_overlapping=True),
+            clip=ClipLength(n_samples=round(self.lengths.clip_seconds * rate), is_overlapping=True),
             min_samples=about["min_samples"],
             max_samples=None if max_seconds is None else round(max_seconds * rate),
             audio=self.audio,
@@ -236,23 +226,25 @@ class ExportedDetector:
             anomaly_score=float(self.run(window.waveform).scores[0]),
             notes=self._notes(window.waveform),
             cannot_tell="" if window.waveform.any() else "digital silence",
+            trained_on=self._trained_on(window.waveform) if window.waveform.any() else "",
         )
+
+    def _trained_on(self, channel: Waveform) -> str:
+        """Name of the normal clip that a channel, of shape ``(1, time)``, is a copy of; empty if of none."""
+        if self._known_recordings is None or self.normal_clips is None:
+            return ""
+        sound = without_mean(channel) if self.audio.is_dc_removed else channel
+        index = self._known_recordings.copy_of_log_mel(self._log_mel(sound[0]))
+        return "" if index is None else self.normal_clips.names[index]
 
     @cached_property
     def judge(self) -> Judge:
         """Threshold, p-value and verdict of recordings of any length."""
-        found, lengths = self.about["calibration"], self.about["lengths"]
         return Judge(
             threshold=self.threshold,
-            false_alarm_rate=float(self.about["settings"]["false_alarm_rate"]),
-            calibration=None if found is None else _calibration(found),
-            lengths=None
-            if lengths is None
-            else ClipLengths(
-                clip_seconds=lengths["clip_seconds"],
-                full_seconds=lengths["full_seconds"],
-                short={own["seconds"]: _calibration(own) for own in lengths["short"]},
-            ),
+            false_alarm_rate=self.settings.false_alarm_rate,
+            calibration=self.calibration,
+            lengths=self.lengths,
         )
 
     def reason(self, path: PathLike, *, start_seconds: float = 0.0) -> str:
@@ -260,7 +252,7 @@ class ExportedDetector:
         start = round(start_seconds * self.about["sample_rate"])
         window = next(each for each in self.windows(Path(path)) if each.start >= start)
         deviations = self.run(window.waveform).error_maps[0].astype(np.float64)
-        settings = LogMelSettings.model_validate(self.about["settings"]["log_mel"])
+        settings = self.settings.log_mel
         regions = find_regions(
             deviations,
             None,
@@ -306,13 +298,9 @@ class ExportedDetector:
             fmax=about["fmax"],
             min_samples=about["min_samples"],
         )
-        if sample_rate is not None and about["form"] is not None:
-            form, settings = (
-                stored_value(RecordingForm, about["form"], name="form"),
-                SystemSettings(**about["settings"]),
-            )
-            if problem := form.rate_text(sample_rate, settings):
-                raise AudioError(problem)
+        problem = "" if sample_rate is None or self.form is None else self.form.rate_text(sample_rate, self.settings)
+        if problem:
+            raise AudioError(problem)
         return float(self.run(pick_channel(waveform, channel=about["channel"])).scores[0])
 
     def run(self, waveforms: NDArray[np.float32]) -> Answer:
@@ -374,8 +362,3 @@ def load_exports(path: PathLike) -> dict[str, ExportedDetector]:
             raise BundleError(f"{file}: a second detector of {export.machine_type} in this folder")
         exports[export.machine_type] = export
     return exports
-
-
-def _calibration(about: Mapping[str, Any]) -> Calibration:
-    scores = {domain: np.array(values, np.float64) for domain, values in about["scores"].items()}
-    return Calibration.from_stored({"origin": about["origin"], "notes": about["notes"]}, scores)

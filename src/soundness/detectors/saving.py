@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from soundness.aliases import PathLike
 from soundness.audio.log_mel import Spectrograms
 from soundness.detectors.detector import Detector, TrainingSummary
+from soundness.detectors.export_metadata import ABOUT_SUFFIX, GRAPH_SUFFIX
+from soundness.detectors.exported import ExportedDetector, load_exports
 from soundness.detectors.form import RecordingForm
 from soundness.errors import BundleError, DataError, OutputError, SettingsError
 from soundness.extras import check_extra, missing_extra
@@ -42,7 +45,7 @@ from soundness.separation.saving import describe_separator, rebuild_separator
 from soundness.settings.system import SystemSettings
 from soundness.stored_values import MachineName, stored_value
 
-__all__ = ["load", "load_detector", "new_detector_file", "one_detector", "save_detector"]
+__all__ = ["is_export", "load", "load_detector", "new_detector_file", "one_detector", "part_arrays", "save_detector"]
 
 
 def save_detector(detector: Detector, path: Path) -> None:
@@ -53,8 +56,7 @@ def save_detector(detector: Detector, path: Path) -> None:
     OutputError
         If the file cannot be written.
     """
-    arrays = {f"representation.{name}": array for name, array in detector.representation.arrays().items()}
-    arrays |= {f"scorer.{name}": array for name, array in detector.scorer.arrays().items()}
+    arrays = part_arrays(detector)
     about = {
         "machine_type": detector.machine_type,
         "settings": detector.settings.model_dump(mode="json"),
@@ -84,6 +86,12 @@ def save_detector(detector: Detector, path: Path) -> None:
     write_sealed(path, kind="detector", about=about, arrays=arrays)
 
 
+def part_arrays(detector: Detector) -> dict[str, NDArray[Any]]:
+    """Arrays of representation and scorer."""
+    arrays = {f"representation.{name}": array for name, array in detector.representation.arrays().items()}
+    return arrays | {f"scorer.{name}": array for name, array in detector.scorer.arrays().items()}
+
+
 def load_detector(path: Path) -> Detector:
     """Read a detector; its scores are those of the detector that was saved, to the last bit.
 
@@ -99,7 +107,7 @@ def load_detector(path: Path) -> Detector:
             check_format("separator", about["separator"].get("format"), file=f"{path}: its separator is of")
             separator = rebuild_separator(about["separator"], arrays_below("separator", arrays))
         settings = SystemSettings.model_validate(about["settings"])
-        _check_parts_allowed(path, settings)
+        _check_parts_allowed(settings)
         detector = Detector(
             machine_type=stored_value(MachineName, about["machine_type"], name="machine_type"),
             settings=settings,
@@ -163,16 +171,57 @@ def _about_lengths(lengths: ClipLengths) -> dict[str, Any]:
     }
 
 
-def _check_parts_allowed(path: Path, settings: SystemSettings) -> None:
+def _check_parts_allowed(settings: SystemSettings) -> None:
     network = [] if settings.autoencoder is None else [settings.autoencoder.name]
     try:
         check_allowed([settings.representation, settings.scorer.name, *network])
     except SettingsError as error:
-        raise BundleError(str(error), path=path) from None
+        raise BundleError(str(error)) from None
+
+
+def _rebuilt(exported: ExportedDetector) -> Detector:
+    """Detector without a network, as it was before it was exported."""
+    carried, settings = exported.carried("parts"), exported.settings
+    if carried is None:
+        raise BundleError(
+            f"is the export of a detector with a network or a separator, of which it holds the graph alone: score and "
+            f"watch take it; this needs the detector's own file ({SUFFIX}) and PyTorch"
+        )
+    _check_parts_allowed(settings)
+    arrays, _ = carried
+    detector = Detector(
+        machine_type=exported.machine_type,
+        settings=settings,
+        representation=find_representation(settings.representation).from_arrays(
+            arrays_below("representation", arrays), settings
+        ),
+        scorer=find_scorer(settings.scorer.name).from_arrays(arrays_below("scorer", arrays), settings.scorer),
+        threshold=stored_value(Threshold, exported.about["threshold"], name="threshold"),
+        summary=stored_value(TrainingSummary, exported.about["summary"], name="summary"),
+        calibration=exported.calibration,
+        alarm_rule=exported.alarm_rule,
+        normal_clips=exported.normal_clips,
+        lengths=exported.lengths,
+        form=exported.form,
+    )
+    _check_parts_fit(detector)
+    return detector
+
+
+def _load_exports(path: Path) -> dict[str, Detector]:
+    with this_version_reads(path):
+        return {machine: _rebuilt(exported) for machine, exported in load_exports(path).items()}
+
+
+def is_export(path: Path) -> bool:
+    """True for an export's file, and for a folder that holds exports and no trained detectors."""
+    if path.is_dir():
+        return any(path.glob(f"*{GRAPH_SUFFIX}")) and not any(path.glob(f"*{SUFFIX}"))
+    return path.suffix.lower() in (GRAPH_SUFFIX, ABOUT_SUFFIX)
 
 
 def load(detector: PathLike) -> dict[str, Detector]:
-    """Read the detectors of one file or of a run folder, by machine type.
+    """Read the detectors of one file, of a run folder, or of exports without a network, by machine type.
 
     Raises
     ------
@@ -186,11 +235,8 @@ def load(detector: PathLike) -> dict[str, Detector]:
     if not path.exists():
         raise BundleError(f"{path}: no such file or folder; expected a detector ({SUFFIX}) or a run folder")
     files = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
-    if path.suffix == ".onnx" or (not files and any(path.glob("*.onnx"))):
-        raise BundleError(
-            f"{path}: is an export, which score and watch take; this needs the detector's own file ({SUFFIX}), which "
-            f"runs without PyTorch, too"
-        )
+    if is_export(path):
+        return _load_exports(path)
     if not files:
         raise BundleError(f"{path}: holds no detector; expected files that end in {SUFFIX}")
     detectors: dict[str, Detector] = {}
@@ -230,6 +276,10 @@ def new_detector_file(out: PathLike | None, *, overwrite: bool) -> Iterator[Call
     path = Path(out)
     if path.is_dir():
         raise OutputError(f"{path}: is a folder; the file of a detector is expected")
+    if path.suffix.lower() in (GRAPH_SUFFIX, ABOUT_SUFFIX):
+        raise OutputError(
+            f"{path}: the file of a detector ({SUFFIX}) is expected, of which soundness export makes an export"
+        )
     with locked_file(path, kind="writing of a detector"):
         if path.exists() and not overwrite:
             raise OutputError(f"{path}: exists already; --overwrite replaces it")

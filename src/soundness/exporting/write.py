@@ -15,9 +15,9 @@ from soundness.aliases import CountProgress, PathLike, Progress, Waveform
 from soundness.atomic_files import write_whole
 from soundness.data.finding import Selection, find_recordings
 from soundness.detectors.detector import Detector
-from soundness.detectors.export_metadata import ABOUT_SUFFIX, FORMAT, GRAPH_SUFFIX, fingerprint
+from soundness.detectors.export_metadata import ABOUT_SUFFIX, FORMAT, GRAPH_SUFFIX, fingerprint, packed
 from soundness.detectors.exported import ExportedDetector
-from soundness.detectors.saving import load
+from soundness.detectors.saving import load, part_arrays
 from soundness.errors import AudioError, DataError, ExportError, OutputError
 from soundness.extras import check_extra
 from soundness.run_folders import locked_file
@@ -149,9 +149,9 @@ def export_detector(
         there = [file for file in (graph, about_file) if file.exists()]
         if there and not overwrite:
             raise OutputError(f"{there[0]}: exists already; --overwrite replaces it")
-        about = _about(detector)
+        about, carried = _about(detector), _carried(detector)
         model = detector_graph(detector, about=fingerprint(about))
-        compared = _Comparison(detector, ExportedDetector(*_sealed(model, about)))
+        compared = _Comparison(detector, ExportedDetector(*_sealed(model, about, carried)))
         with one_thread_each():
             compared.run(_recordings(check), progress=progress)
         about["agreement"] = {
@@ -160,7 +160,7 @@ def export_detector(
             "n_sounds": compared.n_sounds,
             "n_clips": compared.n_clips,
         }
-        content, complete = _sealed(model, about)
+        content, complete = _sealed(model, about, carried)
         text = json.dumps(complete, indent=2, sort_keys=True) + "\n"
         write_whole(graph, content)
         write_whole(about_file, text)
@@ -218,11 +218,23 @@ def _calibration(calibration: Calibration) -> dict[str, Any]:
     }
 
 
-def _sealed(model: "onnx.ModelProto", about: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:
+def _carried(detector: Detector) -> dict[str, str]:
+    """Parts that the graph carries along: the normal clips, and what else a detector without a network consists of."""
+    found = {}
+    if (clips := detector.normal_clips) is not None:
+        found["normal_clips"] = packed(clips.arrays(), stored_text(clips.about()))
+    if detector.separator is None and detector.representation.network_plan(detector.settings) is None:
+        found["parts"] = packed(part_arrays(detector), {})
+    return found
+
+
+def _sealed(
+    model: "onnx.ModelProto", about: Mapping[str, Any], carried: Mapping[str, str]
+) -> tuple[bytes, dict[str, Any]]:
     """Content of the graph's file, and the metadata, each with a checksum of the other."""
     from onnx.helper import set_model_props
 
-    set_model_props(model, {"soundness": fingerprint(about)})
+    set_model_props(model, {"soundness": fingerprint(about), **carried})
     if model.ByteSize() > _LARGEST_FILE:
         raise ExportError(f"its graph takes {model.ByteSize():,} bytes; one file holds {_LARGEST_FILE:,}")
     content = model.SerializeToString()

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.screening.dependence import COPY_FRAMES, is_copy
-from soundness.screening.sound_prints import Match, SoundPrint, confirmed, find_shared
+from soundness.screening.sound_prints import Match, SoundPrint, confirmed, find_shared, sound_print
 
 __all__ = ["KnownRecordings"]
 
@@ -59,6 +59,10 @@ class KnownRecordings:
             ):
                 return int(index)
         return None
+
+    def copy_of_log_mel(self, log_mel: NDArray[np.float32]) -> int | None:
+        """Index of the recording that one is a copy of, by its log-mel in dB, ``(mel, frame)``; see `copy_of`."""
+        return self.copy_of(sound_print(log_mel), log_mel.mean(axis=1, dtype=np.float64))
 
     def shared_with(self, prints: Sequence[SoundPrint]) -> list[Match]:
         """Pairs of these recordings (first) and others (second) that share sound."""

@@ -175,3 +175,35 @@ def test_measures_survive_plain_json(tmp_path: Path) -> None:
 def test_a_broken_clip_raises_what_reading_it_would(tmp_path: Path) -> None:
     with pytest.raises(AudioError, match="holds samples that are no numbers"):
         measure_clip(wav(tmp_path / "a.wav", np.array([0.0, math.nan])))
+
+
+def test_the_longest_part_without_a_gap_keeps_off_the_gaps() -> None:
+    sound = np.random.default_rng(0).normal(0, 0.1, 4 * 16_000).astype(np.float32)
+    sound[4_000:8_000], sound[40_000:48_000] = 0.0, 0.5
+    measurement = Measurement(16_000)
+    measurement.add(sound[:, None])
+    (found,) = measurement.result().channels
+    assert found.longest_stretch == pytest.approx((0.52, 2.48))
+
+
+def test_the_movement_of_an_offset_is_that_of_the_means_of_seconds() -> None:
+    sound = np.random.default_rng(0).normal(0, 0.1, 8 * 16_000)
+    steps = 0.2 * np.repeat([-1, 1, 1, -1, -1, 1, 1, -1], 16_000)
+    found = {}
+    for size in (1_000, 16_000, 100_000):
+        measurement = Measurement(16_000)
+        for start in range(0, len(sound), size):
+            measurement.add((sound + steps)[start : start + size, None].astype(np.float32))
+        found[size] = measurement.result().channels[0].wander_db
+    assert found == pytest.approx(dict.fromkeys(found, 10 * np.log10(0.04 / 0.01)), abs=0.1)
+    measurement = Measurement(16_000)
+    measurement.add(sound[:, None].astype(np.float32))
+    assert measurement.result().channels[0].wander_db < -30
+
+
+def test_zeros_before_the_sound_do_not_make_it_coarse() -> None:
+    sound = np.random.default_rng(0).normal(0, 0.01, 4 * 16_000).astype(np.float32)
+    sound[:16_000] = 0.0
+    measurement = Measurement(16_000)
+    measurement.add(sound[:, None])
+    assert not measurement.result().channels[0].is_coarse

@@ -174,3 +174,58 @@ def test_notes_of_one_kind_are_one_line_with_an_example(detector, tmp_path):
     assert len(lines) == 2
     assert all(line.startswith(f"{folder / '0.wav'}: ") for line in lines)
     assert all(line.endswith("(and 3 more recordings of pump)") for line in lines)
+
+
+def encoded(folder, sound, **coding):
+    path = folder / f"x.{coding.pop('suffix', 'wav')}"
+    soundfile.write(path, sound, RATE, **coding)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("coding", "name"),
+    [({"subtype": "PCM_U8"}, "8-bit"), ({"suffix": "mp3"}, "MP3")],
+)
+def test_what_a_coding_changes_is_not_taken_for_a_fault(detector, tmp_path, coding, name):
+    path = encoded(tmp_path, steeply_resampled(machine(100, rate=48_000)), **coding)
+    found = detector.score_recording(path)
+    assert (found.decision, found.verdict) == (1, "cannot tell")
+    assert f"coded as {name}, the training recordings as 16 bits or more" in found.cannot_tell
+    export_detector(detector, tmp_path / "export")
+    exported = ExportedDetector.load(tmp_path / "export" / "pump.onnx")
+    assert exported.score_recording(path).verdict == "cannot tell"
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "DOUBLE"])
+def test_codings_that_keep_the_sound_are_alike(detector, tmp_path, subtype):
+    faulty = steeply_resampled(machine(100, rate=48_000, fault=0.3))
+    assert detector.score_recording(encoded(tmp_path, faulty, subtype=subtype)).verdict == "anomalous"
+    assert detector.score_recording(encoded(tmp_path, faulty, suffix="flac")).verdict == "anomalous"
+
+
+@pytest.mark.parametrize("value", [0.0, 0.02])
+def test_a_recording_with_a_gap_is_judged_by_its_longest_part_without_one(detector, tmp_path, value):
+    normal, faulty = (steeply_resampled(machine(100, rate=48_000, fault=fault)) for fault in (0.0, 0.4))
+    for sound in (normal, faulty):
+        sound[round(0.3 * RATE) : round(0.9 * RATE)] = value
+    export_detector(detector, tmp_path / "export")
+    for own in (detector, ExportedDetector.load(tmp_path / "export" / "pump.onnx")):
+        found, other = scored(own, tmp_path, [normal, faulty])
+        assert (found.verdict, other.verdict) == ("normal", "anomalous")
+        assert any("for 0.6 s at 0.30 s" in note for note in found.notes)
+        assert any(note == "judged from 00:00.92 to 00:02, its longest part without a gap" for note in found.notes)
+
+
+def test_gaps_all_over_a_recording_are_no_fault(detector, tmp_path):
+    sound = steeply_resampled(machine(100, rate=48_000))
+    sound[np.arange(len(sound)) % 1_600 < 600] = 0.0
+    (found,) = scored(detector, tmp_path, [sound])
+    assert (found.decision, found.verdict) == (1, "cannot tell")
+    assert "gaps are 36 % of it" in found.cannot_tell
+
+
+def test_an_offset_that_settles_is_no_fault(detector, tmp_path):
+    sound = steeply_resampled(machine(100, rate=48_000))
+    (found,) = scored(detector, tmp_path, [sound + 0.1 * np.exp(-np.arange(len(sound)) / RATE / 0.5)])
+    assert (found.decision, found.verdict) == (1, "cannot tell")
+    assert found.cannot_tell.startswith("an offset that wanders, ")

@@ -14,7 +14,7 @@ import soundfile  # type: ignore[import-untyped]  # it ships no types
 from soundness.aliases import Waveform
 from soundness.audio.containers.examine import views_of_sound
 from soundness.audio.containers.views import FileView, SoundView
-from soundness.audio.formats import MEDIA_SUFFIXES, TABLE_SUFFIXES
+from soundness.audio.formats import MEDIA_SUFFIXES, TABLE_SUFFIXES, coding_of
 from soundness.audio.media import MediaFile, has_pyav
 from soundness.audio.tables.reading import TableFile
 from soundness.errors import AudioError, UnreadableError
@@ -35,12 +35,14 @@ class AudioInfo:
     """Header of a recording: sample rate in Hz, number of channels, and samples per channel.
 
     ``note`` says in one line where the file's own header was wrong about the sound that is there; else it is empty.
+    ``coding`` names a coding that changes the sound, such as MP3; it is empty for samples of 16 bits or more.
     """
 
     sample_rate: int
     n_channels: int
     n_samples: int
     note: str = ""
+    coding: str = ""
 
     @property
     def seconds(self) -> float:
@@ -53,6 +55,7 @@ class Decoder(Protocol):
 
     sample_rate: int
     n_channels: int
+    coding: str
 
     def count(self) -> int:
         """Samples per channel."""
@@ -91,7 +94,7 @@ class Recording:
             seconds = n_samples / self.sample_rate
             stated = f"its header says {seconds * self._stated:.1f} s"
             note = f"{stated}; {seconds:.1f} s of sound are there, all of it is read"
-        return AudioInfo(self.sample_rate, self.n_channels, n_samples, note)
+        return AudioInfo(self.sample_rate, self.n_channels, n_samples, note, self._parts[0].coding)
 
     def blocks(self, block_samples: int) -> Iterator[Waveform]:
         """Read the samples, shape ``(time, channel)``, at most ``block_samples`` at a time.
@@ -146,6 +149,7 @@ class _SndfileDecoder:
     def __init__(self, file: soundfile.SoundFile, n_samples: int | None) -> None:
         self.sample_rate: int = file.samplerate
         self.n_channels: int = file.channels
+        self.coding = coding_of(file.subtype)
         self._file = file
         self._n_samples: int = file.frames if n_samples is None else n_samples
 

@@ -8,13 +8,16 @@ from soundness.audio.measures import ChannelMeasures, ClipMeasures, Gap
 
 __all__ = ["QUIETER_DB", "Defect", "DefectKind", "find_defects"]
 
-DefectKind = Literal["header", "silent", "constant", "quiet channel", "gap", "clipped", "few values", "offset"]
+DefectKind = Literal[
+    "header", "silent", "constant", "quiet channel", "gap", "clipped", "few values", "offset", "wandering offset"
+]
 
 QUIETER_DB = 40.0
 """Difference between channels from which on nothing seems to be plugged into the quieter one."""
 
 _NOISE_DBFS = -75.0  # level of a channel beside a louder one, up to which it is taken for an open input's noise
 _OFFSET_DB = -10.0  # re the sound, from which on an offset is named
+_WANDER_DB = -10.0  # likewise
 _GAP_SHARE = 0.002  # of the samples, from which on gaps are named: less are single lost packets
 
 
@@ -92,9 +95,17 @@ def _of_channel(measures: ChannelMeasures) -> Iterator[Defect]:
         text = f"too quiet for its format: only few values occur, at a level of {measures.level_dbfs:.0f} dBFS"
         yield Defect(kind="few values", text=text)
     if measures.offset_db >= _OFFSET_DB and not measures.is_coarse:
-        beside = f"{abs(measures.offset_db):.0f} dB {'above' if measures.offset_db >= 0 else 'below'} the sound"
-        text = f"an offset of {measures.offset:.3g} ({beside}): the electronics' mean, no sound"
+        text = (
+            f"an offset of {measures.offset:.3g} ({_beside_sound(measures.offset_db)}): the electronics' mean, no sound"
+        )
         yield Defect(kind="offset", text=text)
+    if measures.wander_db is not None and measures.wander_db >= _WANDER_DB:
+        text = f"an offset that wanders, {_beside_sound(measures.wander_db)}: the electronics warm up or settle"
+        yield Defect(kind="wandering offset", text=text)
+
+
+def _beside_sound(decibels: float) -> str:
+    return f"{abs(decibels):.0f} dB {'above' if decibels >= 0 else 'below'} the sound"
 
 
 def _gap_text(gap: Gap, share: float) -> str:

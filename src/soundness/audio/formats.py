@@ -1,5 +1,6 @@
 """Formats of recordings and their suffixes."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from importlib.util import find_spec
@@ -16,6 +17,7 @@ __all__ = [
     "SUFFIXES_OF_FORMAT",
     "TABLE_SUFFIXES",
     "UNREAD_SUFFIXES",
+    "coding_of",
     "unread_recordings",
 ]
 
@@ -84,6 +86,42 @@ AUDIO_SUFFIXES: frozenset[str] = frozenset().union(
 
 UNREAD_SUFFIXES = KNOWN_SUFFIXES - AUDIO_SUFFIXES
 """Suffixes of files that look like recordings and cannot be read with the packages that are installed."""
+
+
+_EXACT = re.compile(
+    r"(?i)(pcm_([sf]?(16|24|32|64)|f\d\d|[su]\d\d).*|float|double|(dwvw|alac)_(16|20|24|32)|alac|flac|ape|tta|wavpack)"
+)
+
+_NAMES_OF_CODINGS = {
+    "pcm_s8": "8-bit",
+    "pcm_u8": "8-bit",
+    "pcm_s8_planar": "8-bit",
+    "ulaw": "µ-law",
+    "pcm_mulaw": "µ-law",
+    "alaw": "A-law",
+    "pcm_alaw": "A-law",
+    "mpeg_layer_iii": "MP3",
+    "mp3float": "MP3",
+    "mpeg_layer_ii": "MP2",
+    "mp2float": "MP2",
+    "aac": "AAC",
+    "vorbis": "Vorbis",
+    "opus": "Opus",
+    "libopus": "Opus",
+}
+
+
+def coding_of(name: str) -> str:
+    """Coding that changes the sound in words; empty for samples of 16 bits or more, compressed without loss or not.
+
+    Parameters
+    ----------
+    name
+        Coding as libsndfile or FFmpeg names it.
+    """
+    if _EXACT.fullmatch(name):
+        return ""
+    return _NAMES_OF_CODINGS.get(name.lower(), name.replace("_", " "))
 
 
 def unread_recordings(paths: Iterable[Path]) -> str:

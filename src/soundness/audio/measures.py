@@ -22,7 +22,9 @@ CLIPPED_RUN = 3
 _FULL_SCALE = 0.98  # mu-law ends there, integers closer to 1
 _PILED_UP = 4.0  # times as many samples at the largest value as at the next one: more than at the crest of a tone
 _GAP_SECONDS = 0.01  # of equal samples
-_END_GAP_SECONDS = 0.1  # at the beginning and the end, where compressed formats leave some zeros
+_LONG_GAP_SECONDS = 0.1  # longer than zeros that compressed formats leave at either end, and than clipping
+_GAP_EDGE = 0.02  # seconds beside a gap that a filter may have touched
+_SLOWEST_SOUND_HZ = 4_000
 _FEW_STEPS = 16
 _CHUNK = 512
 _SAMPLES_FOR_VALUES = 4096
@@ -49,6 +51,9 @@ class ChannelMeasures:
         Root mean square without the offset, in dB re a full-scale square wave; ``None`` if all samples are equal.
     offset
         Mean, in full scales.
+    wander_db
+        Movement of the offset: root mean square of the means of each second about the offset, re the level of the
+        rest, in dB; ``None`` in less than 1.5 seconds, at less than 4 kHz, or if the mean does not move.
     lowest, highest
         Smallest and largest sample.
     n_clipped
@@ -58,17 +63,21 @@ class ChannelMeasures:
         Longest of the gaps in the sound; ``None`` without any.
     gap_share
         Share of all samples that lie in gaps.
+    longest_stretch
+        Start and end, in seconds, of the longest part without a gap.
     is_coarse
         True if so few values occur that the sound is hardly more than the last digit of its samples.
     """
 
     level_dbfs: float | None
     offset: float
+    wander_db: float | None
     lowest: float
     highest: float
     n_clipped: int
     longest_gap: Gap | None
     gap_share: float
+    longest_stretch: tuple[float, float]
     is_coarse: bool
 
     @property
@@ -92,20 +101,22 @@ class ChannelMeasures:
     def from_plain(cls, plain: Mapping[str, Any]) -> "ChannelMeasures":
         """Rebuild from `dataclasses.asdict`."""
         gap = plain["longest_gap"]
-        return cls(**{**plain, "longest_gap": None if gap is None else Gap(**gap)})
+        stretch = tuple(plain["longest_stretch"])
+        return cls(**{**plain, "longest_gap": None if gap is None else Gap(**gap), "longest_stretch": stretch})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipMeasures:
     """Measures of one recording, at its own sample rate in Hz, and of each of its channels.
 
-    ``note`` is that of `soundness.audio.reading.AudioInfo`.
+    ``note`` and ``coding`` are those of `soundness.audio.reading.AudioInfo`.
     """
 
     seconds: float
     sample_rate: int
     channels: tuple[ChannelMeasures, ...]
     note: str = ""
+    coding: str = ""
 
     @property
     def level_dbfs(self) -> float | None:
@@ -184,7 +195,7 @@ def measure_clip(path: Path, *, max_seconds: float | None = None, audio: AudioSe
         measurement.add(block)
         if max_seconds is not None and measurement.seconds >= max_seconds:
             break
-    return replace(measurement.result(), note=info.note)
+    return replace(measurement.result(), note=info.note, coding=info.coding)
 
 
 class _Channel:
@@ -194,6 +205,7 @@ class _Channel:
         self.n_samples = 0
         self._sum = self._squares = self._origin = 0.0
         self._is_coarse = True
+        self._seconds = _Seconds(sample_rate)
         self._top, self._bottom = _Extreme(1.0), _Extreme(-1.0)
         self._gaps = _Gaps(sample_rate)
 
@@ -202,8 +214,9 @@ class _Channel:
             self._origin = float(samples.mean(dtype=np.float64))  # squares about zero lose a small sound's digits
         about = samples - np.float64(self._origin)
         self._sum += float(about.sum())
+        self._seconds.add(about)
         self._squares += float(np.square(about, out=about).sum())
-        self._is_coarse = self._is_coarse and _has_few_steps(samples[:_SAMPLES_FOR_VALUES])
+        self._is_coarse = self._is_coarse and _has_few_steps(samples[:: 1 + len(samples) // _SAMPLES_FOR_VALUES])
         self._top.add(samples)
         self._bottom.add(samples)
         self._gaps.add(samples, self.n_samples)
@@ -214,14 +227,17 @@ class _Channel:
         is_constant = self._top.value == self._bottom.value
         power = max(self._squares / self.n_samples - mean**2, 0.0)
         gaps = [] if is_constant else self._gaps.found(self.n_samples, clipped=self._clipped_values())
+        seconds = self.n_samples / self._gaps.sample_rate
         return ChannelMeasures(
             level_dbfs=None if is_constant or power == 0.0 else 10 * math.log10(power),
             offset=self._top.value if is_constant else self._origin + mean,
+            wander_db=None if is_constant else self._seconds.wander_db(power),
             lowest=self._bottom.value,
             highest=self._top.value,
             n_clipped=0 if is_constant else self._top.n_clipped + self._bottom.n_clipped,
             longest_gap=max(gaps, key=lambda gap: gap.seconds, default=None),
-            gap_share=sum(gap.seconds for gap in gaps) * self._gaps.sample_rate / self.n_samples,
+            gap_share=sum(gap.seconds for gap in gaps) / seconds,
+            longest_stretch=_longest_stretch(gaps, seconds),
             is_coarse=self._is_coarse and not is_constant and self._is_quiet(),
         )
 
@@ -231,6 +247,39 @@ class _Channel:
 
     def _clipped_values(self) -> list[float]:
         return [extreme.value for extreme in (self._top, self._bottom) if extreme.n_clipped > 0]
+
+
+class _Seconds:
+    """Means of the seconds of a channel."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self._sample_rate = sample_rate
+        self._n_samples, self._sum = 0, 0.0  # of the second that goes on
+        self._means: list[float] = []
+
+    def add(self, samples: NDArray[np.float64]) -> None:
+        starts = np.arange(self._sample_rate - self._n_samples, len(samples), self._sample_rate)
+        if len(starts) == 0:
+            self._n_samples, self._sum = self._n_samples + len(samples), self._sum + float(samples.sum())
+            return
+        self._sum += float(samples[: starts[0]].sum())
+        sums = np.add.reduceat(samples, starts)
+        self._means += [self._sum / self._sample_rate, *(sums[:-1] / self._sample_rate)]
+        self._n_samples, self._sum = len(samples) - int(starts[-1]), float(sums[-1])
+
+    def wander_db(self, power: float) -> float | None:
+        """See `ChannelMeasures`; ``power`` is that of the channel without its offset."""
+        is_half = self._n_samples >= self._sample_rate / 2
+        means = [*self._means, *([self._sum / self._n_samples] if is_half else [])]
+        is_sound = self._sample_rate >= _SLOWEST_SOUND_HZ  # of slower data, a second may hold what is measured
+        moved = float(np.var(means)) if is_sound and len(means) > 1 else 0.0
+        return None if moved == 0.0 else 10 * math.log10(moved / max(power - moved, 1e-9 * power))
+
+
+def _longest_stretch(gaps: Iterable[Gap], seconds: float) -> tuple[float, float]:
+    ends = [(gap.start_seconds - _GAP_EDGE, gap.start_seconds + gap.seconds + _GAP_EDGE) for gap in gaps]
+    edges = [0.0, *(edge for both in ends for edge in both), seconds]
+    return max(zip(edges[::2], edges[1::2], strict=True), key=lambda stretch: stretch[1] - stretch[0])
 
 
 class _Extreme:
@@ -326,14 +375,14 @@ class _Gaps:
         self._start, self._value = n_before + int(starts[-1]), float(samples[starts[-1]])
 
     def found(self, n_samples: int, *, clipped: Iterable[float]) -> list[Gap]:
-        """Gaps in a recording that ends now, without those at a value at which it is clipped."""
+        """Gaps in a recording that ends now; at a value at which it is clipped, and at its ends, only long ones."""
         self._end(n_samples)
         self._value = math.nan
-        values, shortest_at_end = set(clipped), _END_GAP_SECONDS * self.sample_rate
+        values, longest = set(clipped), _LONG_GAP_SECONDS * self.sample_rate
         return [
             Gap(start_seconds=start / self.sample_rate, seconds=count / self.sample_rate, value=value)
             for start, count, value in self._found
-            if value not in values and (count >= shortest_at_end or not (start == 0 or start + count == n_samples))
+            if count >= longest or (value not in values and 0 < start < n_samples - count)
         ]
 
     def _end(self, stop: int) -> None:

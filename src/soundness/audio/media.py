@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.aliases import Waveform
+from soundness.audio.formats import coding_of
 from soundness.errors import AudioError, UnreadableError
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class MediaFile:
             if stream.codec_context is None or not (stream.rate and stream.channels):
                 raise AudioError("holds sound that FFmpeg has no decoder for")
             self.sample_rate, self.n_channels = stream.rate, stream.channels
+            self.coding = coding_of(stream.codec_context.codec.name)
             self._stated_seconds = _stated_seconds(container)
 
     def count(self) -> int:

@@ -69,6 +69,7 @@ def read_windows(
     channel: int,
     clip: ClipLength,
     min_samples: int = 1,
+    start_samples: int = 0,
     max_samples: int | None = None,
     audio: AudioSettings = AS_STATED,
 ) -> Iterator[Window]:
@@ -86,15 +87,17 @@ def read_windows(
         Length of the windows.
     min_samples
         Fewest samples of the recording.
+    start_samples
+        Samples that are left out first.
     max_samples
-        Most samples that are read; ``None`` reads all.
+        Most samples that are read, those that are left out among them; ``None`` reads all.
     audio
         See `soundness.audio.reading.read_waveform`.
     """
     blocks = read_channel(path, sample_rate=sample_rate, fmax=fmax, channel=channel, audio=audio)
     n_windows = 0
     with audio_errors_at(path):
-        for window in _windows(_first(blocks, max_samples), clip):
+        for window in _windows(_without_first(_first(blocks, max_samples), start_samples), clip):
             if n_windows == 0 and (n_samples := window.waveform.shape[1]) < min_samples:
                 raise UnreadableError(
                     f"{n_samples:,} samples at {sample_rate} Hz; a clip needs at least {min_samples:,}"
@@ -131,3 +134,11 @@ def _first(blocks: Iterator[Waveform], n_samples: int | None) -> Iterator[Wavefo
         else:
             yield block[:n_samples]
             return
+
+
+def _without_first(blocks: Iterator[Waveform], n_samples: int) -> Iterator[Waveform]:
+    """Blocks without a number of samples."""
+    for block in blocks:
+        if n_samples < len(block):
+            yield block[n_samples:]
+        n_samples = max(n_samples - len(block), 0)

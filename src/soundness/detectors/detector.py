@@ -180,9 +180,18 @@ class Detector:
         measures = measure_clip(path, max_seconds=max_seconds, audio=self.audio)
         info = read_info(path, audio=self.audio)
         completes = self._completes_bands and self._n_known_bands(info.sample_rate) > 0
-        return with_form(found, self.form.difference(measures, self.settings, completes_bands=completes))
+        difference = self.form.difference(measures, self.settings, completes_bands=completes)
 
-    def windows(self, path: Path, *, max_seconds: float | None = None) -> Iterator[RecordingLogMels]:
+        def scored(start: float, end: float) -> list[ScoredPart]:
+            if self.lengths is None:  # it scores whole recordings alone
+                return []
+            return [self._scored(one) for one in self.windows(path, start_seconds=start, max_seconds=end)]
+
+        return with_form(found, difference, judge=self.judge, parts=parts, scored=scored)
+
+    def windows(
+        self, path: Path, *, start_seconds: float = 0.0, max_seconds: float | None = None
+    ) -> Iterator[RecordingLogMels]:
         """Log-mels of the windows that a recording is scored in, which is one unless it is long.
 
         Raises
@@ -193,7 +202,10 @@ class Detector:
         if self.lengths is None:
             yield self.reader.read(path, max_seconds=max_seconds)
             return
-        yield from self.reader.windows(path, clip_seconds=self.lengths.clip_seconds, max_seconds=max_seconds)
+        clip_seconds = self.lengths.clip_seconds
+        yield from self.reader.windows(
+            path, clip_seconds=clip_seconds, start_seconds=start_seconds, max_seconds=max_seconds
+        )
 
     def window(self, path: Path, *, start_seconds: float) -> RecordingLogMels:
         """Log-mels of the window that begins nearest to a time; see `windows`."""

@@ -193,9 +193,16 @@ class ExportedDetector(ExportMetadata):
         if self.form is None:
             return found
         measures = measure_clip(path, max_seconds=max_seconds, audio=self.audio)
-        return with_form(found, self.form.difference(measures, self.settings))
 
-    def windows(self, path: Path, *, max_seconds: float | None = None) -> Iterator[Window]:
+        def scored(start: float, end: float) -> list[ScoredPart]:
+            if self.lengths is None:  # it scores whole recordings alone
+                return []
+            return [self._scored(one) for one in self.windows(path, start_seconds=start, max_seconds=end)]
+
+        difference = self.form.difference(measures, self.settings)
+        return with_form(found, difference, judge=self.judge, parts=parts, scored=scored)
+
+    def windows(self, path: Path, *, start_seconds: float = 0.0, max_seconds: float | None = None) -> Iterator[Window]:
         """Windows that a recording is scored in, which is one unless it is long.
 
         Raises
@@ -214,6 +221,7 @@ class ExportedDetector(ExportMetadata):
             channel=about["channel"],
             clip=ClipLength(n_samples=round(self.lengths.clip_seconds * rate), is_overlapping=True),
             min_samples=about["min_samples"],
+            start_samples=round(start_seconds * rate),
             max_samples=None if max_seconds is None else round(max_seconds * rate),
             audio=self.audio,
         )

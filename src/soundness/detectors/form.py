@@ -21,7 +21,10 @@ __all__ = ["FormDifference", "RecordingForm"]
 
 _HALF = 0.5  # of the recordings of the training, or of the samples of one
 _LOUDER_DB = 3.0  # beyond all levels of the training, from which on a change of level is named
-_NAMED: tuple[DefectKind, ...] = ("silent", "constant", "quiet channel", "gap", "clipped", "few values", "offset")
+_NAMED: tuple[DefectKind, ...] = (
+    *("silent", "constant", "quiet channel", "gap", "clipped", "few values", "offset", "wandering offset"),
+)
+_NO_FAULT = frozenset({"gap", "few values", "wandering offset"})  # defects that no machine makes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,10 +37,17 @@ class FormDifference:
         Notes on it, for the user.
     cannot_tell
         Reason why the recording cannot be judged; empty where it can be.
+    doubt
+        Reason why the recording may be unlike those of the training without a change of the machine; so it can be
+        called normal, and not anomalous. Empty without one.
+    stretch
+        Start and end, in seconds, of the part of a recording with gaps that has none; ``None`` where that is no part.
     """
 
     notes: tuple[str, ...] = ()
     cannot_tell: str = ""
+    doubt: str = ""
+    stretch: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +62,8 @@ class RecordingForm:
         Sample rates that occur, in Hz, ascending.
     n_channels
         Numbers of channels that occur, ascending.
+    codings
+        Codings that occur, see `soundness.audio.formats.coding_of`.
     levels
         Lowest and highest level of the channel that is used, without its offset, dBFS.
     gap_share
@@ -63,6 +75,7 @@ class RecordingForm:
     n_recordings: PositiveInt
     sample_rates: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
     n_channels: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+    codings: Annotated[tuple[str, ...], Field(min_length=1)]
     levels: tuple[Finite, Finite]
     gap_share: Annotated[float, Field(ge=0.0, le=1.0)]
     defects: dict[str, NotNegativeInt]
@@ -85,6 +98,7 @@ class RecordingForm:
             n_recordings=len(measures),
             sample_rates=tuple(sorted({each.sample_rate for each in measures})),
             n_channels=tuple(sorted({len(each.channels) for each in measures})),
+            codings=tuple(sorted({each.coding for each in measures})),
             levels=(min(levels), max(levels)),
             gap_share=max(each.gap_share for each in own),
             defects={kind: sum(kind in found for found in kinds) for kind in _NAMED if any(kind in f for f in kinds)},
@@ -141,7 +155,15 @@ class RecordingForm:
         elif rates and not deaf:
             hz = self.comparable_hz(measures.sample_rate, used_rate=settings.audio.sample_rate)
             deaf = [f"{rates}; a detector that was trained with --set log_mel.fmax={hz:.0f} uses nothing above"]
-        return FormDifference(notes=tuple(notes), cannot_tell=deaf[0] if deaf else "")
+        unusual = [one for one in defects if one.kind in _NO_FAULT and one.text in notes]
+        doubt = self._coding_text(measures.coding) or "; ".join(one.text for one in unusual)
+        has_gaps = [one.kind for one in unusual] == ["gap"] and measures.coding in self.codings
+        return FormDifference(
+            notes=tuple(notes),
+            cannot_tell=deaf[0] if deaf else "",
+            doubt=doubt,
+            stretch=own.longest_stretch if has_gaps else None,
+        )
 
     def n_comparable_bands(self, recorded_rate: int, settings: SystemSettings) -> int:
         """Number of bands, from the lowest, that can be compared in a recording of a rate; see `comparable_hz`."""
@@ -163,6 +185,13 @@ class RecordingForm:
         if len(self.sample_rates) > 1:
             rates = ", ".join(f"{rate:,}" for rate in self.sample_rates)
             yield f"training recordings of different sample rates ({rates} Hz), whose highest bands differ therefore"
+
+    def _coding_text(self, coding: str) -> str:
+        """Reason why a coding may make a recording unlike those of the training; empty if some have it."""
+        if coding in self.codings:
+            return ""
+        own, learned = coding or "16 bits or more", " or ".join(one or "16 bits or more" for one in self.codings)
+        return f"coded as {own}, the training recordings as {learned}: a coding changes the sound, as a fault would"
 
     def _is_usual(self, kind: DefectKind) -> bool:
         return kind != "quiet channel" and self.defects.get(kind, 0) >= _HALF * self.n_recordings

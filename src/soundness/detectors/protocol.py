@@ -1,7 +1,7 @@
 """Scoring of one recording, alike for a trained detector and an exported one."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
@@ -35,9 +35,7 @@ NOT_CALIBRATED = "not calibrated, so there are no p-values; soundness calibrate 
 TRAINED_ON = "the detector was trained on it, so it looks more normal than it is"
 """Reason why nobody can tell of a training clip that its machine is normal now."""
 
-_MOST_KNOWN = (
-    3  # a recording of which every third window is a training clip is known; those overlap, which clips do not
-)
+_MOST_KNOWN = 3  # windows of a recording for each that is a training clip, up to which the recording is known
 
 Verdict = Literal["anomalous", "normal", "cannot tell"]
 """Answer for a person; no recording is called normal that could not be judged."""
@@ -326,13 +324,51 @@ class AnyDetector(Protocol):
         """
 
 
-def with_form(score: RecordingScore, difference: FormDifference) -> RecordingScore:
-    """Score with the notes on the recording's form, and the reason why it cannot be judged if there is one."""
+def with_form(
+    score: RecordingScore,
+    difference: FormDifference,
+    *,
+    judge: Judge,
+    parts: Sequence[ScoredPart],
+    scored: Callable[[float, float], Sequence[ScoredPart]],
+) -> RecordingScore:
+    """Score with the notes on the recording's form, and the reason why it cannot be judged if there is one.
+
+    What may be unlike the training without a change of the machine is not called anomalous; but a recording with gaps
+    is judged by its longest part without one.
+
+    Parameters
+    ----------
+    score
+        Score of the recording.
+    difference
+        Difference in form between it and those of the training.
+    judge, parts
+        Judge of the score, and the parts that it judged.
+    scored
+        Scores the part of the recording from one time to another, in seconds.
+    """
+    doubt = difference.doubt if score.decision == 1 and not (difference.cannot_tell or score.cannot_tell) else ""
+    if doubt and difference.stretch is not None:
+        start, end = difference.stretch
+        total = parts[-1].start_seconds + parts[-1].seconds
+        is_whole = len(parts) == 1
+        own = scored(start, end) if is_whole else [_within(part, difference.stretch, doubt) for part in parts]
+        again = judge.judge(own) if own else None
+        if again is not None and not again.cannot_tell and (again.decision or (is_whole and 2 * (end - start) > total)):
+            note = f"judged from {clock(start)} to {clock(end)}, its longest part without a gap"
+            return replace(again, notes=(*difference.notes, note, *score.notes))
     return replace(
         score,
         notes=(*difference.notes, *score.notes),
-        cannot_tell=difference.cannot_tell or score.cannot_tell,
+        cannot_tell=difference.cannot_tell or score.cannot_tell or doubt,
     )
+
+
+def _within(part: ScoredPart, stretch: tuple[float, float], doubt: str) -> ScoredPart:
+    """The part, which says nothing where it lies beyond a stretch."""
+    is_within = stretch[0] <= part.start_seconds and part.start_seconds + part.seconds <= stretch[1]
+    return part if is_within else replace(part, cannot_tell=part.cannot_tell or doubt)
 
 
 def cut_notes(path: Path, max_seconds: float | None, audio: AudioSettings = AS_STATED) -> tuple[str, ...]:

@@ -78,7 +78,13 @@ def read_window(
 
 
 def _windows(
-    path: Path, settings: SystemSettings, *, clip_seconds: float, is_overlapping: bool, max_seconds: float | None = None
+    path: Path,
+    settings: SystemSettings,
+    *,
+    clip_seconds: float,
+    is_overlapping: bool,
+    start_seconds: float = 0.0,
+    max_seconds: float | None = None,
 ) -> Iterator[Window]:
     rate = settings.audio.sample_rate
     return read_windows(
@@ -88,6 +94,7 @@ def _windows(
         channel=settings.audio.channel,
         clip=ClipLength(n_samples=round(clip_seconds * rate), is_overlapping=is_overlapping),
         min_samples=settings.log_mel.n_fft,
+        start_samples=round(start_seconds * rate),
         max_samples=None if max_seconds is None else round(max_seconds * rate),
         audio=settings.audio,
     )
@@ -194,7 +201,13 @@ class RecordingReader:
         return found
 
     def windows(
-        self, path: Path, *, clip_seconds: float, is_overlapping: bool = True, max_seconds: float | None = None
+        self,
+        path: Path,
+        *,
+        clip_seconds: float,
+        is_overlapping: bool = True,
+        start_seconds: float = 0.0,
+        max_seconds: float | None = None,
     ) -> Iterator[RecordingLogMels]:
         """Read a recording in windows, see `soundness.audio.windows.read_windows`; only a whole one is kept.
 
@@ -206,8 +219,8 @@ class RecordingReader:
             Length of a window.
         is_overlapping
             See `soundness.audio.windows.ClipLength`.
-        max_seconds
-            Longest part of the recording that is read.
+        start_seconds, max_seconds
+            Part of the recording that is read: from a time on, up to another; ``None`` for the end.
 
         Raises
         ------
@@ -216,21 +229,27 @@ class RecordingReader:
         """
         settings = self.front_end.settings
         rate = settings.audio.sample_rate
-        whole = self._whole_from_cache(path) if max_seconds is None else None
+        is_all = max_seconds is None and start_seconds == 0.0
+        whole = self._whole_from_cache(path) if is_all else None
         if whole is not None and not is_long(whole.n_samples, round(clip_seconds * rate)):
             yield _completed(whole, self.completion(path))
             return
         for window in _windows(
-            path, settings, clip_seconds=clip_seconds, is_overlapping=is_overlapping, max_seconds=max_seconds
+            path,
+            settings,
+            clip_seconds=clip_seconds,
+            is_overlapping=is_overlapping,
+            start_seconds=start_seconds,
+            max_seconds=max_seconds,
         ):
             with audio_errors_at(path):
                 computed, seconds = self._compute(window.waveform, self.front_end.sources)
-            if self.cache is not None and max_seconds is None and window.is_whole:
+            if self.cache is not None and is_all and window.is_whole:
                 for source, kept in computed.items():
                     self.cache.put(path, settings, kept, separator=self._cache_key(source))
             if window.start == 0:  # by the header, which all windows have in common
                 completion = self.completion(path)
-            found = _log_mels(computed, separation_seconds=seconds, start_seconds=window.start / rate)
+            found = _log_mels(computed, separation_seconds=seconds, start_seconds=start_seconds + window.start / rate)
             yield _completed(found, completion)
 
     def _whole_from_cache(self, path: Path) -> RecordingLogMels | None:

@@ -48,7 +48,7 @@ class TableFile:
 
     def __init__(self, file: BinaryIO, path: Path, audio: AudioSettings) -> None:
         sound = _sound(file, path, audio)
-        self.sample_rate, self.n_channels = sound.sample_rate, sound.samples.shape[1]
+        self.sample_rate, self.n_channels, self.coding = sound.sample_rate, sound.samples.shape[1], ""
         self._samples = sound.samples
 
     def count(self) -> int:

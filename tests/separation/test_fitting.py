@@ -31,8 +31,14 @@ def recipe(*, is_noisy_target=False):
     return Recipe("fan", tones(), noises(), is_noisy_target=is_noisy_target)
 
 
+EPOCH = 5  # steps
+
+
 @pytest.fixture
-def fit(tmp_path, small_separator):
+def fit(tmp_path, small_separator, monkeypatch):
+    """Fits with epochs of a few steps, at whose ends there are checkpoints, and references are refreshed."""
+    monkeypatch.setattr("soundness.separation.fitting._STEPS_PER_EPOCH", EPOCH)
+
     def fit(*overrides, recipes=None, seed=0, folder="work", **options):
         recipes = [recipe()] if recipes is None else recipes
         return fit_separator(recipes, small_separator(*overrides), seed=seed, folder=tmp_path / folder, **options)
@@ -72,7 +78,7 @@ class Interrupting(list):
 
 @pytest.mark.slow
 def test_a_tone_is_told_from_noise(fit):
-    result = fit("max_steps=150", "snr_db=[0, 0]")
+    result = fit("max_steps=60", "snr_db=[0, 0]", "learning_rate=0.005")
     tone, noise = (torch.from_numpy(clip)[None] for clip in (tones(1)[0], noises(1, seed=9)[0]))
     noise *= tone.norm() / noise.norm()
     with torch.inference_mode():
@@ -84,7 +90,7 @@ def test_a_tone_is_told_from_noise(fit):
 
 @pytest.mark.slow
 def test_the_loss_falls_and_is_logged(fit, tmp_path):
-    fit("max_steps=150")
+    fit(f"max_steps={6 * EPOCH}", "learning_rate=0.01")
     (file,) = (tmp_path / "work").glob("logs/version_0/metrics.csv")
     with file.open(newline="") as rows:
         losses = [float(row["train_loss"]) for row in csv.DictReader(rows) if row["train_loss"]]
@@ -139,7 +145,7 @@ CHANGES = {
     "minutes": (1000, 1e-6),
     "max_steps": (6, 7),
     "refinement_channels": (8, 4),
-    "refresh_steps": ("[]", "[25]"),
+    "refresh_steps": ("[]", f"[{EPOCH}]"),
     "sample_rate": (16_000, 8_000),
 }
 TESTED_ELSEWHERE = {
@@ -156,7 +162,7 @@ def test_each_setting_is_among_those_that_are_changed():
 
 @pytest.mark.parametrize("key", CHANGES)
 def test_each_setting_changes_the_weights(fit, key):
-    base = ["max_steps=51"] if key == "refresh_steps" else []  # references are refreshed between epochs of 25 steps
+    base = [f"max_steps={2 * EPOCH}"] if key == "refresh_steps" else []  # references are refreshed between epochs
     recipes = [recipe(is_noisy_target=True)]
     before, after = (
         weights(fit(*base, f"{key}={value}", recipes=recipes, folder=str(value))) for value in CHANGES[key]
@@ -168,20 +174,20 @@ def test_each_setting_changes_the_weights(fit, key):
 
 
 @pytest.mark.parametrize("error", [StopError, KeyboardInterrupt])
-@pytest.mark.parametrize("n_steps", [10, 27])
+@pytest.mark.parametrize("n_steps", [2, 7])  # in the first epoch, and in the second
 def test_a_training_that_is_interrupted_and_resumed_gives_the_same_weights(fit, n_steps, error):
-    whole = fit("max_steps=35", "refresh_steps=[]", folder="whole")
+    whole = fit("max_steps=9", "refresh_steps=[]", folder="whole")
     own = recipe()
     stopping = replace(own, references=Interrupting(own.references, after=2 * n_steps, error=error))
     with pytest.raises(error):
-        fit("max_steps=35", "refresh_steps=[]", folder="parts", recipes=[stopping])
-    assert same(fit("max_steps=35", "refresh_steps=[]", folder="parts", resume=True), whole)
+        fit("max_steps=9", "refresh_steps=[]", folder="parts", recipes=[stopping])
+    assert same(fit("max_steps=9", "refresh_steps=[]", folder="parts", resume=True), whole)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n_steps", [40, 60, 85])
+@pytest.mark.parametrize("n_steps", [8, 12, 17])  # before, between and after the refreshes
 def test_a_training_whose_references_were_refreshed_is_resumed_with_the_same_ones(fit, n_steps):
-    settings = ("max_steps=90", "refresh_steps=[30, 60]")  # at the next multiples of 25, so after 50 and 75
+    settings = ("max_steps=18", "refresh_steps=[6, 12]")  # at the ends of epochs, so after 10 and 15
     noisy = recipe(is_noisy_target=True)
     whole = fit(*settings, folder="whole", recipes=[noisy])
     stopping = replace(noisy, noises=Interrupting(noisy.noises, after=2 * n_steps))
@@ -201,19 +207,19 @@ def test_a_training_that_was_interrupted_by_its_progress_is_resumed(fit):
 
 
 def test_a_finished_training_is_not_trained_again(fit):
-    whole = fit("max_steps=50")
+    whole = fit(f"max_steps={2 * EPOCH}")
     nothing = replace(recipe(), references=Interrupting([], after=0))
-    assert same(fit("max_steps=50", resume=True, recipes=[nothing]), whole)
+    assert same(fit(f"max_steps={2 * EPOCH}", resume=True, recipes=[nothing]), whole)
 
 
 def test_a_training_that_died_after_its_last_checkpoint_is_resumed(fit):
-    whole = fit("max_steps=30")
-    assert same(fit("max_steps=30", resume=True), whole)
+    whole = fit(f"max_steps={EPOCH + 1}")
+    assert same(fit(f"max_steps={EPOCH + 1}", resume=True), whole)
 
 
 def test_the_time_before_an_interruption_counts(fit):
-    whole = fit("max_steps=50")
-    resumed = fit("max_steps=50", resume=True)
+    whole = fit(f"max_steps={2 * EPOCH}")
+    resumed = fit(f"max_steps={2 * EPOCH}", resume=True)
     assert resumed.seconds >= 0.9 * whole.seconds
 
 
@@ -222,9 +228,9 @@ def test_resuming_where_nothing_was_begun_begins(fit):
 
 
 def test_starting_anew_forgets_an_earlier_training(fit):
-    first = fit("max_steps=26")
-    fit("max_steps=26", seed=5)
-    assert same(fit("max_steps=26"), first)
+    first = fit(f"max_steps={EPOCH + 1}")
+    fit(f"max_steps={EPOCH + 1}", seed=5)
+    assert same(fit(f"max_steps={EPOCH + 1}"), first)
 
 
 # Fine-tuning
@@ -249,11 +255,11 @@ def test_weights_of_another_network_are_refused(fit, override):
 
 @pytest.mark.slow
 def test_references_are_refreshed_only_where_they_are_noisy(fit):
-    settings = ("max_steps=51",)
+    settings = (f"max_steps={2 * EPOCH}",)
     for is_noisy_target in (False, True):
         never, once = (
             weights(fit(*settings, f"refresh_steps={steps}", recipes=[recipe(is_noisy_target=is_noisy_target)]))
-            for steps in ("[]", "[25]")
+            for steps in ("[]", f"[{EPOCH}]")
         )
         assert torch.equal(never, once) != is_noisy_target
 
@@ -262,10 +268,11 @@ def test_references_are_refreshed_only_where_they_are_noisy(fit):
 def test_a_clean_reference_beside_noisy_ones_stays(fit):
     # The clean recipe's references raise when they are read as a whole, which a refresh would do.
     clean = replace(recipe(), machine_type="valve", references=WithoutIteration(tones()))
-    fit("max_steps=51", "refresh_steps=[25]", recipes=[clean, recipe(is_noisy_target=True)])
+    settings = (f"max_steps={2 * EPOCH}", f"refresh_steps=[{EPOCH}]")
+    fit(*settings, recipes=[clean, recipe(is_noisy_target=True)])
     noisy = replace(clean, is_noisy_target=True)
     with pytest.raises(StopError):
-        fit("max_steps=51", "refresh_steps=[25]", recipes=[noisy])
+        fit(*settings, recipes=[noisy])
 
 
 class WithoutIteration(list):
@@ -322,7 +329,7 @@ def test_clips_shorter_than_a_crop_are_used(fit):
 def test_noisy_references_that_wait_are_not_drawn_before_they_were_refreshed(fit):
     clean = recipe()
     waiting = replace(recipe(is_noisy_target=True), machine_type="valve", is_waiting=True)
-    settings = ("max_steps=25", "refresh_steps=[25]")
+    settings = (f"max_steps={EPOCH}", f"refresh_steps=[{EPOCH}]")
     assert same(fit(*settings, recipes=[clean, waiting]), fit(*settings, recipes=[clean]))
-    longer = ("max_steps=30", "refresh_steps=[25]")
+    longer = (f"max_steps={2 * EPOCH}", f"refresh_steps=[{EPOCH}]")
     assert not same(fit(*longer, recipes=[clean, waiting]), fit(*longer, recipes=[clean]))

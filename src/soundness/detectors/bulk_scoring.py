@@ -216,8 +216,11 @@ def score(
 
 
 def _known_words(report: ScoringReport) -> str:
-    which = "one of these is a clip" if report.n_known == 1 else f"{report.n_known:,} of these are clips"
-    return f"{which} that the detector was trained on: they look more normal than they are"
+    if report.n_known == 1:
+        return "one of these is a clip that the detector was trained on: it looks more normal than it is"
+    return (
+        f"{report.n_known:,} of these are clips that the detector was trained on: they look more normal than they are"
+    )
 
 
 def _order_notes(assigned: Sequence[Assigned]) -> list[str]:

@@ -267,13 +267,15 @@ def test_a_folder_that_is_not_there_is_no_failure_of_the_network(server, tmp_pat
 @contextlib.contextmanager
 def answering(*parts, seconds=0.0):
     """The address of a server that sends parts of its answer to each request one by one, the last again and again."""
+    is_over = threading.Event()
 
     def answer(connection):
         with connection, contextlib.suppress(OSError):
             connection.recv(10_000)
             for part in itertools.chain(parts, itertools.repeat(parts[-1])):
                 connection.sendall(part)
-                time.sleep(seconds)
+                if is_over.wait(seconds if part else None):  # else it would send for as long as the tests run
+                    return
 
     def serve():
         with contextlib.suppress(OSError):
@@ -284,7 +286,11 @@ def answering(*parts, seconds=0.0):
         listening.bind(("127.0.0.1", 0))
         listening.listen()
         threading.Thread(target=serve, daemon=True).start()
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}/a.zip"
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}/a.zip"
+        finally:
+            is_over.set()
+            listening.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for the next request
 
 
 NOTICES = b"HTTP/1.1 103 Early Hints\r\n\r\n"

@@ -112,6 +112,13 @@ def test_the_help_groups_the_commands_in_the_order_of_their_use() -> None:
     assert list(groups) == list(COMMANDS)
 
 
+def test_the_stars_of_patterns_stand_in_the_help() -> None:
+    text = " ".join(soundness("train", "--help").stdout.replace("│", " ").split())
+    assert "as in '*_left.wav'" in text
+    assert "as in '2024-03-*/*.wav'" in text
+    assert "as in '*_DE_time'" in text
+
+
 @pytest.mark.parametrize("command", [command for commands in COMMANDS.values() for command in commands])
 def test_the_help_of_every_command_describes_it(command: str) -> None:
     result = soundness(command, "--help")

@@ -13,6 +13,7 @@ import soundfile
 
 from soundness.errors import DataError, OutputError
 from soundness.separation.recordings import separate
+from soundness.settings.system import AudioSettings
 
 RATE = 16_000
 
@@ -102,6 +103,17 @@ def test_a_very_short_recording_goes_through(separated, tmp_path, out, n_samples
     path = write(tmp_path / "x.wav", noise(n_samples), subtype="FLOAT")
     separated(path, has_noise=True)
     np.testing.assert_allclose(read(out / "machine" / "x.wav") + read(out / "noise" / "x.wav"), read(path), atol=1e-6)
+
+
+def test_tables_are_separated_with_their_rate_and_columns(separated, separator, tmp_path, out):
+    left, right = noise(n_channels=2).T
+    (tmp_path / "in").mkdir()
+    np.savez(tmp_path / "in" / "a.npz", left=left, right=right)
+    assert "a.npz: states no sample rate; --rate HZ says it" in separated(tmp_path / "in").failures[0]
+    report = separated(tmp_path / "in", audio=AudioSettings(rate=RATE, columns=("right",)))
+    assert (report.n_separated, report.seconds) == (1, 0.5)
+    machine, _ = separator.separate(right[None].astype(np.float32))
+    np.testing.assert_allclose(read(out / "machine" / "a.wav"), machine.T, atol=1e-4)
 
 
 def test_silence_stays_silent(separated, tmp_path, out):
@@ -280,6 +292,7 @@ torch.set_num_threads(1)
 from pathlib import Path
 from soundness.separation.saving import load_separator
 from soundness.separation.recordings import separate
+from soundness.settings.system import AudioSettings
 file, path, out = map(Path, sys.argv[1:])
 assert separate(load_separator(file), [path], out, has_noise=True).n_separated == 1
 status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())

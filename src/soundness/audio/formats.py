@@ -16,6 +16,7 @@ __all__ = [
     "MEDIA_SUFFIXES",
     "SUFFIXES_OF_FORMAT",
     "TABLE_SUFFIXES",
+    "TEXT_SUFFIXES",
     "UNREAD_SUFFIXES",
     "coding_of",
     "unread_recordings",
@@ -51,8 +52,11 @@ _OTHER_SUFFIXES = frozenset(
     | {".ogv", ".pcm", ".ra", ".rm", ".shn", ".tak", ".vox"}
 )
 
+TEXT_SUFFIXES = frozenset({".asc", ".csv", ".dat", ".tsv", ".txt"})
+"""Suffixes of files of text, which are recordings if they hold numbers alone."""
+
 TABLE_SUFFIXES: dict[str, str] = {
-    ".csv": "numpy",
+    **dict.fromkeys(sorted(TEXT_SUFFIXES), "numpy"),
     ".h5": "h5py",
     ".hdf5": "h5py",
     ".mat": "numpy",
@@ -63,16 +67,16 @@ TABLE_SUFFIXES: dict[str, str] = {
     ".uff": "pyuff",
     ".unv": "pyuff",
 }
-"""Suffixes of tables of numbers and the package that reads each; a .csv file of numbers alone is a recording."""
+"""Suffixes of tables of numbers and the package that reads each."""
 
 _OF_EXTRA = {
     "media": MEDIA_SUFFIXES,
     "formats": frozenset(suffix for suffix, name in TABLE_SUFFIXES.items() if name != "numpy"),
 }
 
-KNOWN_SUFFIXES = frozenset().union(MEDIA_SUFFIXES, _OTHER_SUFFIXES, TABLE_SUFFIXES, *SUFFIXES_OF_FORMAT.values()) - {
-    ".csv"
-}
+KNOWN_SUFFIXES = frozenset().union(MEDIA_SUFFIXES, _OTHER_SUFFIXES, TABLE_SUFFIXES, *SUFFIXES_OF_FORMAT.values()) - (
+    TEXT_SUFFIXES
+)
 """Suffixes of files that look like recordings."""
 
 _HAS_PYAV = find_spec("av") is not None
@@ -80,7 +84,7 @@ _HAS_PYAV = find_spec("av") is not None
 AUDIO_SUFFIXES: frozenset[str] = frozenset().union(
     *(SUFFIXES_OF_FORMAT.get(name, ()) for name in soundfile.available_formats()),
     MEDIA_SUFFIXES if _HAS_PYAV else (),
-    (suffix for suffix, name in TABLE_SUFFIXES.items() if suffix != ".csv" and find_spec(name) is not None),
+    (suffix for suffix, name in TABLE_SUFFIXES.items() if suffix not in TEXT_SUFFIXES and find_spec(name) is not None),
 )
 """Suffixes that are read here: those of the installed libsndfile, and of other packages where they are installed."""
 

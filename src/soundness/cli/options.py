@@ -58,7 +58,7 @@ Overrides = Annotated[
 Rate = Annotated[
     float | None,
     typer.Option(
-        help="Sample rate of tables of numbers (.csv, .mat, .npy, .npz, .h5, .parquet, .tdms, .uff).",
+        help="Sample rate of tables of numbers (.csv, .txt, .mat, .npy, .npz, .h5, .parquet, .tdms, .uff).",
         metavar="HZ",
         show_default="what the file states, or its column of times",
     ),
@@ -66,7 +66,7 @@ Rate = Annotated[
 Columns = Annotated[
     str | None,
     typer.Option(
-        help="Columns of tables that are channels, by name or pattern, as in '*_DE_time', or number from 0, with "
+        help="Columns of tables that are channels, by name or pattern, as in `'*_DE_time'`, or number from 0, with "
         "commas between.",
         metavar="NAMES",
         show_default="all columns of numbers but the time",
@@ -108,8 +108,8 @@ Keep = Annotated[
 Pattern = Annotated[
     str | None,
     typer.Option(
-        help="Take only recordings of folders with such names, as in '*_left.wav', or such paths, as in "
-        "'2024-03-*/*.wav'.",
+        help="Take only recordings of folders with such names, as in `'*_left.wav'`, or such paths, as in "
+        "`'2024-03-*/*.wav'`.",
         metavar="GLOB",
         show_default="all",
     ),

@@ -8,7 +8,20 @@ import typer
 
 import soundness
 from soundness.cli.console import ProgressBars, say, show_lines
-from soundness.cli.options import Data, Overwrite, Pattern, Quiet, Resume, Seed, Since, existing_results, split_names
+from soundness.cli.options import (
+    Columns,
+    Data,
+    Overwrite,
+    Pattern,
+    Quiet,
+    Rate,
+    Resume,
+    Seed,
+    Since,
+    existing_results,
+    split_names,
+    table_overrides,
+)
 
 __all__ = ["separate", "train_separator"]
 
@@ -72,6 +85,8 @@ def separate(
     noise: Annotated[bool, typer.Option("--noise", help="Write the noise, too.")] = False,
     pattern: Pattern = None,
     since: Since = None,
+    rate: Rate = None,
+    columns: Columns = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> int:
@@ -83,6 +98,7 @@ def separate(
             out,
             has_noise=noise,
             overwrite=overwrite,
+            audio=soundness.load_settings(overrides=table_overrides(rate, columns)).audio,
             progress=functools.partial(bars, "separating"),
         )
     show_lines("notes", report.notes)

@@ -14,10 +14,11 @@ from soundness.audio.formats import (
     AUDIO_SUFFIXES,
     KNOWN_SUFFIXES,
     TABLE_SUFFIXES,
+    TEXT_SUFFIXES,
     UNREAD_SUFFIXES,
     unread_recordings,
 )
-from soundness.audio.tables.text import looks_numeric
+from soundness.audio.tables.text import looks_numeric, numeric_problem
 from soundness.data.folder_names import is_clutter, natural_key, path_key
 from soundness.errors import DataError
 from soundness.regular_files import open_regular
@@ -46,6 +47,10 @@ _MOST_NAMES = 5
 _MOST_CLOSED = 5  # folders that cannot be listed which are named
 _COMPRESSED = frozenset({".gz", ".zip", ".bz2", ".xz", ".zst", ".7z"})
 _HEAD_BYTES = 4096
+_OWN_TEXTS = (
+    *("alarm", "anomaly_score_", "attributes_", "decision_result_", "failed.csv", "p_value_", "scores.csv"),
+    *("windows.csv", "ground_truth_"),
+)
 _HEADS = (b"RIFF", b"RIFX", b"RF64", b"fLaC", b"OggS", b"FORM", b"caff", b"riff\x2e\x91\xcf\x11", b".snd")
 
 
@@ -165,13 +170,14 @@ class FoundFiles:
     """Files in and below a folder.
 
     ``recordings`` are in no order in a list that is still filled; ``tables`` are tables of numbers beside sound files,
-    which are not taken for recordings; ``unread`` look like recordings in formats that cannot be read; ``closed`` are
-    errors that name folders that cannot be listed.
+    which are not taken for recordings; ``unread`` look like recordings in formats that cannot be read; ``texts`` are
+    text files that are nearly tables of numbers; ``closed`` are errors that name folders that cannot be listed.
     """
 
     recordings: list[Path] = field(default_factory=list)
     tables: list[Path] = field(default_factory=list)
     unread: list[Path] = field(default_factory=list)
+    texts: list[Path] = field(default_factory=list)
     closed: list[DataError] = field(default_factory=list)
 
 
@@ -212,9 +218,9 @@ def list_audio(folder: Path) -> list[Path]:
 
 
 def is_recording(path: Path) -> bool:
-    """True for a file whose suffix says that it is a recording, and for a .csv file that holds numbers alone."""
+    """True for a file whose suffix says that it is a recording, and for a text file that holds numbers alone."""
     suffix = path.suffix.lower()
-    if suffix != ".csv":
+    if suffix not in TEXT_SUFFIXES:
         return suffix in AUDIO_SUFFIXES
     try:
         with open_regular(path) as file:
@@ -246,6 +252,7 @@ def find_recordings(folder: Path, selection: Selection | None = None) -> FoundFi
     found.recordings.sort(key=path_key)
     found.tables.sort(key=path_key)
     found.unread.sort(key=path_key)
+    found.texts.sort(key=path_key)
     return found
 
 
@@ -267,8 +274,12 @@ def unread_problems(found: FoundFiles, folder: Path) -> list[Problem]:
     others = [path for path in found.unread if path.suffix.lower() not in UNREAD_SUFFIXES]
     if known:
         problems.append(Problem(folder, f"{unread_recordings(known)}, e.g. {known[0].relative_to(folder)}", "warning"))
+    if found.texts and all(path.suffix.lower() in TABLE_SUFFIXES for path in found.recordings):
+        name, reason = found.texts[0].relative_to(folder), _text_problem(found.texts[0])
+        message = f"{len(found.texts):,} text file(s) hold other than numbers and are not read, e.g. {name}: {reason}"
+        problems.append(Problem(folder, message, "warning"))
     if others:
-        message = "compressed, or without a suffix such as .wav, look like recordings and are not read"
+        message = "compressed, or without a suffix such as .wav or .csv, look like recordings and are not read"
         message = f"{len(others):,} file(s), {message}, e.g. {others[0].relative_to(folder)}"
         problems.append(Problem(folder, message, "warning"))
     return problems
@@ -300,10 +311,21 @@ def _sort_in(path: Path, found: FoundFiles, selection: Selection | None, root: P
         files = found.tables if suffix in TABLE_SUFFIXES else found.recordings
     elif suffix in UNREAD_SUFFIXES or _is_disguised(path):
         files = found.unread
+    elif suffix in TEXT_SUFFIXES and _text_problem(path) and not path.name.startswith(_OWN_TEXTS):
+        files = found.texts
     else:
         return
     if selection is None or selection.takes(path, root=root):
         files.append(path)
+
+
+def _text_problem(path: Path) -> str | None:
+    """Reason why a text file is no table of numbers, though nearly one; see `numeric_problem`."""
+    try:
+        with open_regular(path) as file:
+            return numeric_problem(file.read(_HEAD_BYTES))
+    except OSError:
+        return None
 
 
 def _is_disguised(path: Path) -> bool:
@@ -314,7 +336,8 @@ def _is_disguised(path: Path) -> bool:
         return False
     try:
         with open_regular(path) as file:
-            return file.read(12).startswith(_HEADS)
+            head = file.read(_HEAD_BYTES)
+            return head.startswith(_HEADS) or looks_numeric(head)
     except OSError:
         return False  # no name says that it is a recording
 

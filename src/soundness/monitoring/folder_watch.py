@@ -15,7 +15,7 @@ from pathlib import Path
 import watchfiles
 
 from soundness.aliases import PathLike
-from soundness.audio.formats import AUDIO_SUFFIXES
+from soundness.audio.formats import AUDIO_SUFFIXES, TEXT_SUFFIXES
 from soundness.audio.reading import read_info
 from soundness.data.finding import Selection, find_recordings, unread_problems
 from soundness.data.folder_names import machine_folder, path_key
@@ -328,7 +328,7 @@ def _changes(folder: Path, *, poll_seconds: float) -> Iterator[None]:
     try:
         for _ in watchfiles.watch(
             folder,
-            watch_filter=lambda _, path: Path(path).suffix.lower() in (*AUDIO_SUFFIXES, ".csv"),
+            watch_filter=lambda _, path: Path(path).suffix.lower() in AUDIO_SUFFIXES | TEXT_SUFFIXES,
             debounce=poll_ms,
             step=min(_QUIET_MS, poll_ms),
             rust_timeout=poll_ms,

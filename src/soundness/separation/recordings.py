@@ -10,6 +10,7 @@ import soundfile  # type: ignore[import-untyped]  # it ships no types
 
 from soundness.aliases import CountProgress, PathLike
 from soundness.atomic_files import whole_file
+from soundness.audio.decoding import AS_STATED
 from soundness.audio.reading import read_blocks_at, read_info
 from soundness.data.finding import Paths, Selection, find_recordings, is_recording, unread_problems
 from soundness.errors import AudioError, DataError, OutputError, audio_errors_at
@@ -18,6 +19,7 @@ from soundness.run_folders import locked_folder
 from soundness.separation.conv_tasnet import SOURCES
 from soundness.separation.saving import load_separator
 from soundness.separation.separator import Separator
+from soundness.settings.system import AudioSettings
 
 __all__ = ["SeparationReport", "separate"]
 
@@ -53,6 +55,7 @@ def separate(
     *,
     has_noise: bool = False,
     overwrite: bool = False,
+    audio: AudioSettings = AS_STATED,
     progress: CountProgress | None = None,
 ) -> SeparationReport:
     """Write the machine, and the noise, of each recording to WAV files of the separator's sample rate.
@@ -72,6 +75,8 @@ def separate(
         Write the noise, too.
     overwrite
         Replace recordings that are there.
+    audio
+        Its ``rate`` and ``columns`` say how tables of numbers are read.
     progress
         Called with the number of recordings done and the total.
 
@@ -98,8 +103,9 @@ def separate(
         for done, (relative, path) in enumerate(planned.items(), start=1):
             try:
                 with audio_errors_at(path):
-                    info = read_info(path)
-                    _separate(used, path, [Path(out) / kind / relative for kind in kinds], n_channels=info.n_channels)
+                    info = read_info(path, audio=audio)
+                    files = [Path(out) / kind / relative for kind in kinds]
+                    _separate(used, path, files, n_channels=info.n_channels, audio=audio)
             except AudioError as error:
                 failures.append(str(error))
             else:
@@ -138,11 +144,14 @@ def _recordings_in(folder: Path, selection: Selection) -> list[Path]:
     return found.recordings
 
 
-def _separate(separator: Separator, path: Path, results: Sequence[Path], *, n_channels: int) -> None:
+def _separate(
+    separator: Separator, path: Path, results: Sequence[Path], *, n_channels: int, audio: AudioSettings
+) -> None:
     rate = separator.settings.sample_rate
     with ExitStack() as stack:
         files = [stack.enter_context(_written(result, rate=rate, n_channels=n_channels)) for result in results]
-        for separated in separator.separate_blocks(block.T for block in read_blocks_at(path, sample_rate=rate)):
+        blocks = read_blocks_at(path, sample_rate=rate, audio=audio)
+        for separated in separator.separate_blocks(block.T for block in blocks):
             for file, waveform in zip(files, separated, strict=False):  # the noise may not be asked for
                 file.write(waveform.T)
         if files[0].tell() == 0:

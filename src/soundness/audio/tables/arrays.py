@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Mapping
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ _LOCK = threading.Lock()  # NumPy parses headers with ast.literal_eval, which is
 
 
 def read_numpy(file: BinaryIO) -> Table:
-    """Read a .npy or .npz file; objects in it, which are pickled, are refused."""
+    """Read a .npy or .npz file, of structured arrays field by field; objects, which are pickled, are refused."""
     file.seek(0)
     with _LOCK:
         found = np.load(file, allow_pickle=False)
@@ -23,8 +23,10 @@ def read_numpy(file: BinaryIO) -> Table:
     return _table(arrays)
 
 
-def _table(arrays: Mapping[str, NDArray[np.generic]]) -> Table:
+def _table(arrays: Mapping[str, NDArray[Any]]) -> Table:
     columns: dict[str, NDArray[np.generic]] = {}
     for name, values in arrays.items():
-        columns |= as_columns(name, np.asarray(values))
+        fields = {name: values} if values.dtype.names is None else {own: values[own] for own in values.dtype.names}
+        for own, column in fields.items():
+            columns |= as_columns(own, np.asarray(column))
     return Table(columns=columns)

@@ -12,16 +12,19 @@ from soundness.aliases import Waveform
 from soundness.errors import AudioError
 from soundness.settings.system import AudioSettings
 
-__all__ = ["Table", "TableSound", "as_columns", "chosen"]
+__all__ = ["Table", "TableSound", "as_columns", "chosen", "is_counter", "is_time_name"]
 
 _TIME = re.compile(
-    r"(?i)^(.*[/. ])?(time|t|timestamp|times|zeit|seconds|sec|abscissa)([\s_\[(]*(ms|us|µs|s|sec|seconds)?[\])]?)$"
+    r"(?i)^(.*[/. ])?(time|t|timestamp|times|zeit|seconds|sec|abscissa|x_value)"
+    r"(?:(?:\s*[/_\[(]\s*|\s+(?:in\s+)?)(ms|us|µs|μs|ns|s|sec|seconds)\s*[\])]?)?\s*$"
 )
 _RATE = re.compile(
     r"(?i)^(.*[/. ])?(fs|sr|rate|sample_?rate|sampling_?rate|samp_?freq|sampling_?frequency|f_?sample)(_?hz)?$"
 )
-_UNITS = {"ms": 1e-3, "us": 1e-6, "µs": 1e-6}
+_UNITS = {"ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
+_SINCE_1970 = ((1e17, 1e-9), (1e14, 1e-6), (1e11, 1e-3))  # times without a unit from which on they are in another one
 _UNEVEN = 0.05  # share of a step by which time may be off an even grid
+_COARSE = 0.01  # share of a recording that the last digit of its times may be
 _SHOWN = 8
 
 
@@ -50,6 +53,29 @@ class TableSound:
 
     samples: Waveform
     sample_rate: int
+
+
+def is_time_name(name: str) -> bool:
+    """True for the name of a column of times."""
+    return _TIME.match(name) is not None
+
+
+def is_counter(values: NDArray[np.generic], *, only_times: bool = False) -> bool:
+    """True for numbers that go up in even steps, which are times or count the rows, and are no sound.
+
+    Parameters
+    ----------
+    values
+        Numbers, shape ``(row,)``.
+    only_times
+        True for times alone, which do not go up by one from 0 or 1 on.
+    """
+    if values.dtype.kind not in "biuf" or len(values) < 3:
+        return False
+    steps = np.diff(values.astype(np.float64))
+    is_even = bool(steps.min() > 0 and np.ptp(steps) <= 0.1 * steps.mean())
+    counts = is_even and float(values[0]) in (0.0, 1.0) and bool((steps == 1.0).all())
+    return is_even and not (only_times and counts)
 
 
 def as_columns(name: str, values: NDArray[np.generic]) -> dict[str, NDArray[np.generic]]:
@@ -111,6 +137,7 @@ def _named(numbers: Mapping[str, NDArray[np.generic]], patterns: Sequence[str]) 
 
 def _all_but_time(numbers: Mapping[str, NDArray[np.generic]], time: str | None) -> list[str]:
     names = [name for name in numbers if name != time]
+    names = [name for name in names if not is_counter(numbers[name])] or names
     longest = max((len(numbers[name]) for name in names), default=0)
     return [name for name in names if len(numbers[name]) == longest]
 
@@ -143,13 +170,22 @@ def _rate_of_times(name: str, times: NDArray[np.generic]) -> float:
         seconds = (times - times[0]).astype("timedelta64[ns]").astype(np.float64) * 1e-9
     else:
         matched = _TIME.match(name)
-        unit = "" if matched is None or matched[4] is None else matched[4].lower()
-        seconds = times.astype(np.float64) * _UNITS.get(unit, 1.0)
+        unit = "" if matched is None or matched[3] is None else matched[3].lower()
+        seconds = times.astype(np.float64)
+        seconds = (seconds - seconds[0]) * (_UNITS.get(unit, 1.0) if unit else _scale_of(float(seconds[0])))
     step = (seconds[-1] - seconds[0]) / (len(seconds) - 1)
     even = seconds[0] + step * np.arange(len(seconds))
-    if not np.isfinite(step) or step <= 0 or np.abs(seconds - even).max() > max(_UNEVEN, 1e-9 / step) * step * 10:
+    steps = np.diff(seconds)
+    digit = float(steps[steps > 0].min(initial=np.inf)) if (steps == 0).any() else 0.0  # times are rounded to it
+    allowed = max(10 * max(_UNEVEN * step, 1e-9), digit if digit <= _COARSE * seconds[-1] else 0.0)
+    if not np.isfinite(step) or step <= 0 or np.abs(seconds - even).max() > allowed:
         raise AudioError(f"the steps of its column {name!r} are uneven; --rate HZ says the rate of even ones")
     return float(1 / step)
+
+
+def _scale_of(first: float) -> float:
+    """Seconds of a unit that times without one are in, by the first of them."""
+    return next((scale for least, scale in _SINCE_1970 if first >= least), 1.0)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from soundness.aliases import Waveform
+from soundness.audio.formats import TEXT_SUFFIXES
 from soundness.audio.tables.columns import Table, TableSound, chosen
 from soundness.errors import MissingExtraError, UnreadableError
 from soundness.extras import missing_extra
@@ -97,7 +98,7 @@ def _named(error: ModuleNotFoundError) -> Exception:
 def _table(file: BinaryIO, path: Path, suffix: str) -> Table:
     from soundness.audio.tables import arrays, matlab, measurements, text
 
-    if suffix == ".csv":
+    if suffix in TEXT_SUFFIXES:
         return text.read_text(file)
     if suffix in (".npy", ".npz"):
         return arrays.read_numpy(file)

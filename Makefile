@@ -20,8 +20,10 @@ demo: install
 hero: install
 	$(BIN)/python benchmarks/hero.py
 
+test: export OMP_NUM_THREADS = 1
+test: export OPENBLAS_NUM_THREADS = 1
 test: install
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder  # the order of tests/conftest.py
 
 check: install
 	$(BIN)/ruff format --check .

@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,13 @@ SMALL_SEPARATOR = (
     "minutes=1000",  # the steps end a training, so that it can be repeated exactly
     "max_steps=6",
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with files that have slow tests, and end with the smallest: no process is left alone with a long one."""
+    n_tests = Counter(item.path for item in items)
+    with_slow = {item.path for item in items if item.get_closest_marker("slow") is not None}
+    items.sort(key=lambda item: (item.path not in with_slow, -n_tests[item.path]))  # a stable order: files stay whole
 
 
 @pytest.fixture(scope="session", autouse=True)

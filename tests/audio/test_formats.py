@@ -23,7 +23,8 @@ def test_common_formats_are_read_and_data_without_a_header_is_not():
     assert KNOWN_SUFFIXES >= AUDIO_SUFFIXES
     assert KNOWN_SUFFIXES == AUDIO_SUFFIXES | UNREAD_SUFFIXES
     assert {".m4a", ".aac", ".wma", ".webm", ".mp4", ".mkv", ".amr", ".3gp"} <= MEDIA_SUFFIXES
-    assert not KNOWN_SUFFIXES & {".raw", ".csv", ".txt", ""}
+    assert not KNOWN_SUFFIXES & {".csv", ".txt", ""}
+    assert {".raw", ".pcm"} <= UNREAD_SUFFIXES
     assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in KNOWN_SUFFIXES)
 
 

@@ -322,3 +322,11 @@ def test_pieces_of_a_recording_that_lacks_high_frequencies_are_refused(tmp_path:
     path = wav(tmp_path / "a.wav", np.zeros(9_000), 8_000)
     with pytest.raises(AudioError, match="recorded at 8000 Hz, so nothing above 4000 Hz"):
         list(read_pieces(path, sample_rate=RATE, fmax=8_000, n_samples=1_000))
+
+
+def test_a_recording_that_is_too_slow_to_be_resampled_is_refused(tmp_path: Path) -> None:
+    soundfile.write(path := tmp_path / "a.wav", np.zeros(200_000), 100)
+    with pytest.raises(AudioError, match=r"a\.wav: recorded at 100 Hz, too slow to be resampled to 16,000 Hz"):
+        read_waveform(path, sample_rate=16_000, fmax=0.0)
+    with pytest.raises(AudioError, match="too slow to be resampled"):
+        list(read_blocks_at(path, sample_rate=16_000))

@@ -2,6 +2,7 @@
 
 import os
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,16 @@ def test_one_path_is_a_list_of_one() -> None:
     assert Selection(Selection("data", pattern="*.wav")).pattern == "*.wav"
     with pytest.raises(DataError, match="a int; expected a path, or a list of paths"):
         Selection(5)  # type: ignore[arg-type]
+
+
+def test_an_archive_of_recordings_and_samples_without_a_header_are_named(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "day.zip", "w") as archive:
+        archive.writestr("2024-03-01/a.wav", b"RIFF")
+    with zipfile.ZipFile(tmp_path / "letters.zip", "w") as archive:
+        archive.writestr("a.txt", b"Dear Sir")
+    (tmp_path / "b.raw").write_bytes(bytes(100))
+    found = find_recordings(tmp_path)
+    assert found.unread == [tmp_path / "b.raw", tmp_path / "day.zip"]
+    first, second = (problem.message for problem in unread_problems(found, tmp_path))
+    assert "1 file looks like a recording that cannot be read here (1 .raw); convert them to WAV" in first
+    assert "e.g. day.zip" in second

@@ -13,6 +13,7 @@ import soundfile  # type: ignore[import-untyped]  # it ships no types
 
 from soundness.aliases import Waveform
 from soundness.audio.containers.examine import views_of_sound
+from soundness.audio.containers.flac import holds_another_flac
 from soundness.audio.containers.views import FileView, SoundView
 from soundness.audio.formats import MEDIA_SUFFIXES, TABLE_SUFFIXES, coding_of
 from soundness.audio.media import MediaFile, has_pyav
@@ -144,9 +145,10 @@ class _SoundFile(soundfile.SoundFile):  # type: ignore[misc]  # it ships no type
 
 
 class _SndfileDecoder:
-    """Sound that libsndfile decodes; ``n_samples`` per channel is ``None`` where it knows them."""
+    """Sound in a file that libsndfile decodes; ``n_samples`` per channel is ``None`` where it knows them."""
 
-    def __init__(self, file: soundfile.SoundFile, n_samples: int | None) -> None:
+    def __init__(self, file: soundfile.SoundFile, n_samples: int | None, raw: BinaryIO) -> None:
+        self._raw = raw
         self.sample_rate: int = file.samplerate
         self.n_channels: int = file.channels
         self.coding = coding_of(file.subtype)
@@ -171,6 +173,8 @@ class _SndfileDecoder:
             yield block
         if n_read < n_samples:
             raise UnreadableError(f"truncated; its header says {n_samples:,} samples, it holds {n_read:,}")
+        if self._file.format == "FLAC" and holds_another_flac(self._raw):
+            raise AudioError("two recordings in one file, one behind the other; split it")
 
 
 def _raw(path: Path) -> BinaryIO:
@@ -199,7 +203,7 @@ def _decoder(raw: BinaryIO, view: SoundView, suffix: str, stack: ExitStack) -> D
         if is_whole:
             os.lseek(raw.fileno(), 0, os.SEEK_SET)  # libsndfile takes it for the beginning
         sound_file = _SoundFile(raw.fileno(), closefd=False) if is_whole else _SoundFile(file)
-        return _SndfileDecoder(stack.enter_context(sound_file), view.n_samples)
+        return _SndfileDecoder(stack.enter_context(sound_file), view.n_samples, raw)
     except soundfile.SoundFileError as error:
         if has_pyav():
             if is_whole:  # libsndfile has moved the position behind the back of its buffer

@@ -49,7 +49,7 @@ MEDIA_SUFFIXES = frozenset(
 
 _OTHER_SUFFIXES = frozenset(
     {".alac", ".dff", ".ds2", ".dsf", ".dss", ".dts", ".eac3", ".flv", ".gsm", ".m2ts", ".mpc", ".mpeg", ".mpg", ".mts"}
-    | {".ogv", ".pcm", ".ra", ".rm", ".shn", ".tak", ".vox"}
+    | {".ogv", ".pcm", ".ra", ".raw", ".rm", ".shn", ".tak", ".vox"}
 )
 
 TEXT_SUFFIXES = frozenset({".asc", ".csv", ".dat", ".tsv", ".txt"})
@@ -109,6 +109,8 @@ _NAMES_OF_CODINGS = {
     "mpeg_layer_ii": "MP2",
     "mp2float": "MP2",
     "aac": "AAC",
+    "wmav1": "WMA",
+    "wmav2": "WMA",
     "vorbis": "Vorbis",
     "opus": "Opus",
     "libopus": "Opus",

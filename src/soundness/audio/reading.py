@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 _BLOCK_SAMPLES = 2**18
+_MOST_SAMPLES_OF_ONE = 128
 
 
 def read_info(path: Path, *, audio: AudioSettings = AS_STATED) -> AudioInfo:
@@ -96,7 +97,7 @@ def read_channel(
         blocks = recording.blocks(max(1, _BLOCK_SAMPLES // recording.n_channels))
         picked: Iterator[Waveform] = (np.ascontiguousarray(block[:, channel : channel + 1]) for block in blocks)
         if recording.sample_rate != sample_rate:
-            picked = _resampled(picked, soxr.ResampleStream(recording.sample_rate, sample_rate, 1))
+            picked = _resampled(picked, _stream(recording.sample_rate, sample_rate, n_channels=1))
         yield from (block[:, 0] for block in picked)
 
 
@@ -211,7 +212,14 @@ def _blocks_at(recording: Recording, sample_rate: int) -> Iterator[Waveform]:
     blocks = recording.blocks(_BLOCK_SAMPLES)
     if recording.sample_rate == sample_rate:
         return blocks
-    return _resampled(blocks, soxr.ResampleStream(recording.sample_rate, sample_rate, recording.n_channels))
+    return _resampled(blocks, _stream(recording.sample_rate, sample_rate, n_channels=recording.n_channels))
+
+
+def _stream(recorded_rate: int, sample_rate: int, *, n_channels: int) -> soxr.ResampleStream:
+    """Resampler from one rate to another; a process may end where it has to make too many samples of one."""
+    if sample_rate > _MOST_SAMPLES_OF_ONE * recorded_rate:
+        raise AudioError(f"recorded at {recorded_rate:,} Hz, too slow to be resampled to {sample_rate:,} Hz")
+    return soxr.ResampleStream(recorded_rate, sample_rate, n_channels)
 
 
 def _resampled(blocks: Iterator[Waveform], stream: soxr.ResampleStream) -> Iterator[Waveform]:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 from soundness.aliases import PathLike
+from soundness.audio.containers.disguised import is_disguised
 from soundness.audio.formats import (
     AUDIO_SUFFIXES,
-    KNOWN_SUFFIXES,
     TABLE_SUFFIXES,
     TEXT_SUFFIXES,
     UNREAD_SUFFIXES,
@@ -45,13 +45,11 @@ Severity = Literal["error", "warning"]
 
 _MOST_NAMES = 5
 _MOST_CLOSED = 5  # folders that cannot be listed which are named
-_COMPRESSED = frozenset({".gz", ".zip", ".bz2", ".xz", ".zst", ".7z"})
 _HEAD_BYTES = 4096
 _OWN_TEXTS = (
     *("alarm", "anomaly_score_", "attributes_", "decision_result_", "failed.csv", "p_value_", "scores.csv"),
     *("windows.csv", "ground_truth_"),
 )
-_HEADS = (b"RIFF", b"RIFX", b"RF64", b"fLaC", b"OggS", b"FORM", b"caff", b"riff\x2e\x91\xcf\x11", b".snd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +307,7 @@ def _sort_in(path: Path, found: FoundFiles, selection: Selection | None, root: P
     suffix = path.suffix.lower()
     if is_recording(path):
         files = found.tables if suffix in TABLE_SUFFIXES else found.recordings
-    elif suffix in UNREAD_SUFFIXES or _is_disguised(path):
+    elif suffix in UNREAD_SUFFIXES or is_disguised(path):
         files = found.unread
     elif suffix in TEXT_SUFFIXES and _text_problem(path) and not path.name.startswith(_OWN_TEXTS):
         files = found.texts
@@ -326,20 +324,6 @@ def _text_problem(path: Path) -> str | None:
             return numeric_problem(file.read(_HEAD_BYTES))
     except OSError:
         return None
-
-
-def _is_disguised(path: Path) -> bool:
-    """True for a compressed recording, and for one without a suffix."""
-    if path.suffix.lower() in _COMPRESSED:
-        return Path(path.stem).suffix.lower() in KNOWN_SUFFIXES
-    if path.suffix[1:2].isalpha() or not path.is_file():
-        return False
-    try:
-        with open_regular(path) as file:
-            head = file.read(_HEAD_BYTES)
-            return head.startswith(_HEADS) or looks_numeric(head)
-    except OSError:
-        return False  # no name says that it is a recording
 
 
 def _walk(folder: Path, closed: list[DataError]) -> Iterator[Path]:

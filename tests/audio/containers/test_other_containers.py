@@ -106,3 +106,15 @@ def test_samples_behind_the_count_of_a_nist_file_are_read_and_noted(tmp_path: Pa
     (tmp_path / "a.sph").write_bytes(content.replace(b"sample_count -i 64000", b"sample_count -i 16000"))
     assert np.array_equal(samples(tmp_path / "a.sph") * 32768, SOUND)
     assert read_info(tmp_path / "a.sph").note == "its header says 1.0 s; 4.0 s of sound are there, all of it is read"
+
+
+@pytest.mark.parametrize("suffix", ["au", "flac", "sph"])
+def test_another_recording_behind_the_first_is_refused(tmp_path, suffix):
+    sound = np.random.default_rng(0).normal(0, 0.1, 20_000)
+    soundfile.write(
+        path := tmp_path / f"a.{suffix}", sound, 16_000, format={"sph": "NIST"}.get(suffix), subtype="PCM_16"
+    )
+    assert sum(map(len, read_blocks(path))) == len(sound)
+    path.write_bytes(2 * path.read_bytes())
+    with pytest.raises(AudioError, match=rf"a\.{suffix}: two recordings in one file, one behind the other"):
+        list(read_blocks(path))

@@ -1,5 +1,6 @@
 """FLAC: the last frame says how long a file is, whatever its header states."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -8,9 +9,11 @@ from typing import BinaryIO
 from soundness.audio.containers.views import SoundView, patched
 from soundness.errors import UnreadableError
 
-__all__ = ["view_of_flac"]
+__all__ = ["holds_another_flac", "view_of_flac"]
 
 _MAGIC_BYTES = 4
+_STARTS = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")  # with the header of STREAMINFO
+_READ_AHEAD_BYTES = 2**17  # more than decoders read at once
 _COUNT_AT = 13  # in STREAMINFO: the 36 bits that count the samples end five bytes later
 _MOST_HEADER_BYTES = 16
 _TAG_BYTES = 128  # of an ID3v1 tag behind the sound
@@ -49,6 +52,18 @@ def view_of_flac(file: BinaryIO, n_bytes: int) -> SoundView:
     first, *_ = file.read(1)
     count = ((first & 0xF0) << 32 | n_samples).to_bytes(5)
     return SoundView(segments=patched({info.at: count}, end=n_bytes), stated=stated / n_samples if stated else None)
+
+
+def holds_another_flac(file: BinaryIO) -> bool:
+    """True if another FLAC file follows in a file that was decoded up to the end of the first."""
+    position = max(os.lseek(file.fileno(), 0, os.SEEK_CUR) - _READ_AHEAD_BYTES, _MAGIC_BYTES)
+    file.seek(position)
+    kept = b""
+    while block := file.read(_READ_AHEAD_BYTES):
+        if any(start in kept + block for start in _STARTS):
+            return True
+        kept = block[-len(_STARTS[0]) :]
+    return False
 
 
 def _stream_info(file: BinaryIO) -> _StreamInfo | None:

@@ -31,6 +31,7 @@ def view_of_au(file: BinaryIO, n_bytes: int) -> SoundView:
         return SoundView()
     if size > found:
         raise truncated(size, found)
+    _check_single(file, start + size, magic)
     return SoundView(segments=patched({8: struct.pack(f"{order}I", _UNKNOWN_SIZE)}, end=n_bytes), stated=size / found)
 
 
@@ -47,6 +48,7 @@ def view_of_nist(file: BinaryIO, n_bytes: int) -> SoundView:
         if stated > found:
             raise truncated(stated, found)
         if 0 < stated <= found - per_sample:
+            _check_single(file, int(start[1]) + stated, text[:7])
             return SoundView(stated=stated / found)  # libsndfile reads to the end of the file
     return SoundView()
 
@@ -83,3 +85,10 @@ def view_of_voice(file: BinaryIO, n_bytes: int) -> SoundView:
             raise truncated(size, n_bytes - position - 4)
         position += 4 + size
     raise UnreadableError("truncated; a Creative Voice file ends with a block that says so")
+
+
+def _check_single(file: BinaryIO, end: int, magic: bytes) -> None:
+    """Refuse a file of another recording behind the end of the sound that is stated."""
+    file.seek(end)
+    if file.read(len(magic)) == magic:
+        raise AudioError("two recordings in one file, one behind the other; split it")

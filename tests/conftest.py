@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -196,13 +197,29 @@ def hall(tmp_path_factory, write_hall) -> Path:
     return write_hall(tmp_path_factory.mktemp("hall"), n_test=2)
 
 
+@contextmanager
+def measured_on(seconds: float) -> Iterator[float]:
+    """Context in which separators are measured on mixtures of a length that takes less time than their training."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("soundness.separation.measurement._SECONDS", seconds)
+        yield seconds
+
+
+@pytest.fixture(scope="module")
+def mixture_seconds() -> Iterator[float]:
+    """Length of the mixtures that separators of a module are measured on."""
+    with measured_on(1.0) as seconds:
+        yield seconds
+
+
 @pytest.fixture(scope="session")
 def separator_file(tmp_path_factory, hall, small_separator) -> Path:
     """A separator that was trained on `hall`, a little."""
     from soundness.separation.training import train_separator
 
     path = tmp_path_factory.mktemp("separator") / "hall.soundness"
-    train_separator(hall, path, settings=small_separator("max_steps=50"))
+    with measured_on(1.0):
+        train_separator(hall, path, settings=small_separator("max_steps=50"))
     return path
 
 

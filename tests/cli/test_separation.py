@@ -9,6 +9,7 @@ from recordings import BROKEN, write, write_broken
 from soundness.settings.separation import SeparatorSettings
 
 SEPARATOR = SeparatorSettings()
+pytestmark = pytest.mark.usefixtures("mixture_seconds")
 SMALL_SEPARATOR = ("--set", "max_steps=4", "--set", "batch_size=2", "--set", "crop_seconds=[0.2, 0.3]")
 
 

@@ -17,6 +17,8 @@ from soundness.training.separation import can_train_separator
 
 RATE = 16_000
 
+pytestmark = pytest.mark.usefixtures("mixture_seconds")
+
 
 @pytest.fixture
 def run(tmp_path, small_separator):
@@ -86,11 +88,11 @@ def test_each_machine_is_measured_at_each_level(hall, run):
             assert one.si_snr_db - one.improvement_db == pytest.approx(one.snr_db, abs=0.5)
 
 
-def test_an_example_of_each_machine_is_given(hall, run):
+def test_an_example_of_each_machine_is_given(hall, run, mixture_seconds):
     examples = run(hall).examples
     assert [example.machine_type for example in examples] == ["fan", "pump"]
     for example in examples:
-        assert example.mixture.shape == example.estimate.shape == example.reference.shape == (6 * 4_000,)
+        assert example.mixture.shape == example.estimate.shape == example.reference.shape == (mixture_seconds * 4_000,)
 
 
 def test_the_examples_are_drawn_a_picture_each(hall, run, tmp_path):
@@ -217,10 +219,10 @@ def test_clips_of_other_rates_are_resampled(copied, run):
     assert np.abs(np.fft.rfft(mixtures[0])).argmax() == np.abs(np.fft.rfft(mixtures[1])).argmax()
 
 
-def test_a_separator_of_another_rate_is_trained(hall, run):
+def test_a_separator_of_another_rate_is_trained(hall, run, mixture_seconds):
     trained = run(hall, "sample_rate=8000")
     assert trained.separator.settings.sample_rate == 8_000
-    assert trained.examples[0].mixture.shape == (6 * 8_000,)
+    assert trained.examples[0].mixture.shape == (mixture_seconds * 8_000,)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -1,5 +1,7 @@
 """An export is calibrated, tested for drift, given a rule, explained and extended as the detector's own file is."""
 
+import hashlib
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -132,6 +134,20 @@ def test_of_a_network_an_export_has_the_graph_alone(detectors, fan, tmp_path):
     (exported,) = load_any(tmp_path).values()
     known = next((fan / "train").iterdir())
     assert exported.score_recording(known).trained_on == f"train/{known.name}"
+
+
+def test_a_part_that_is_missing_is_named(graph, places, tmp_path):
+    import onnx
+    from onnx.helper import set_model_props
+
+    model, about = onnx.load(graph), json.loads(graph.with_suffix(".json").read_text())
+    set_model_props(model, {each.key: each.value for each in model.metadata_props if each.key == "soundness"})
+    content = model.SerializeToString()
+    (tmp_path / "fan.onnx").write_bytes(content)
+    (tmp_path / "fan.json").write_text(json.dumps(about | {"sha256": hashlib.sha256(content).hexdigest()}))
+    assert soundness.score(tmp_path, places / "fresh").n_scored == 12
+    with pytest.raises(BundleError, match=r'its graph carries no "parts".*: export the detector anew'):
+        drift(tmp_path, places / "fresh")
 
 
 def test_an_export_of_what_keeps_no_clips_recognises_none_and_says_so(own, places, tmp_path):

@@ -30,6 +30,8 @@ from soundness.training.run import train
 
 RATE = 16_000
 
+pytestmark = pytest.mark.usefixtures("mixture_seconds")
+
 
 @pytest.fixture
 def run(tmp_path, small):

@@ -80,6 +80,7 @@ class StoredExport:
     min_samples: int
     hop_length: int
     segment_frames: Annotated[int, Field(ge=1, le=2**14)] | None
+    separation: Note
     threshold: Threshold
     calibration: _StoredCalibration | None
     lengths: _StoredLengths | None

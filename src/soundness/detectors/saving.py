@@ -182,6 +182,8 @@ def _check_parts_allowed(settings: SystemSettings) -> None:
 def _rebuilt(exported: ExportedDetector) -> Detector:
     """Detector without a network, as it was before it was exported."""
     carried, settings = exported.carried("parts"), exported.settings
+    if carried is None and exported.about["segment_frames"] is None and exported.about["separation"] == "off":
+        raise BundleError('its graph carries no "parts", for an earlier version exported it: export the detector anew')
     if carried is None:
         raise BundleError(
             f"is the export of a detector with a network or a separator, of which it holds the graph alone: score and "

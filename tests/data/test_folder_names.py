@@ -4,7 +4,14 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from soundness.data.folder_names import is_clutter, is_time_folder, machine_folder, natural_key
+from soundness.data.folder_names import (
+    ANOMALOUS_FOLDERS,
+    is_clutter,
+    is_time_folder,
+    machine_folder,
+    natural_key,
+    state_name,
+)
 
 TIMES = (
     *("2024", "2024-03", "2024-03-01", "20240301", "2024_03_01", "2024-03-01_1200", "2024-03-01T06.30.00", "240301"),
@@ -52,3 +59,10 @@ def test_numbers_count_as_numbers_and_names_stay_apart() -> None:
 def test_clutter_is_known_in_any_case() -> None:
     assert all(map(is_clutter, ("$Recycle.Bin", "@EADIR", ".hidden", "__MACOSX", "THUMBNAILS")))
     assert not any(map(is_clutter, ("trashing pump", "fan", "#1", "@work", "lost+found")))
+
+
+@pytest.mark.parametrize(
+    "name", ["Pump 3", "no_fault_found", "non-faulty", "default", "line 2", "train", "source_test"]
+)
+def test_a_name_that_states_no_anomaly_is_none_of_them(name: str) -> None:
+    assert state_name(name) not in ANOMALOUS_FOLDERS

@@ -143,7 +143,10 @@ def test_named_folders_below_a_split_s_folder_count_as_one_machine_and_are_named
 
 @pytest.mark.parametrize(
     ("good", "bad"),
-    [("good", "defective"), ("OK", "NOK"), ("healthy", "broken"), ("normal", "faulty"), ("No fault", "fault")],
+    [
+        *[("good", "defective"), ("OK", "NOK"), ("healthy", "broken"), ("normal", "faulty"), ("No fault", "fault")],
+        *[("i.O.", "n.i.O."), ("normal_2024", "Fault_01"), ("fault-free", "Bearing fault 3"), ("gut", "defekt")],
+    ],
 )
 def test_other_names_of_normal_and_anomalous_folders_are_understood(tmp_path: Path, good: str, bad: str) -> None:
     root = touch(tmp_path / "fan", f"{good}/a.wav", f"{good}/b.wav", f"{bad}/c.wav")
@@ -151,6 +154,18 @@ def test_other_names_of_normal_and_anomalous_folders_are_understood(tmp_path: Pa
     assert counts(dataset.machines["fan"]) == (2, 1, 0)
     assert dataset.machines["fan"].test[0].label == "anomaly"
     assert dataset.problems == ()
+
+
+def test_recordings_beside_a_folder_of_anomalous_ones_are_normal(tmp_path: Path) -> None:
+    machine = open_dataset(touch(tmp_path / "fan", "a.wav", "b.wav", "faulty/c.wav")).machines["fan"]
+    assert counts(machine) == (2, 1, 0)
+    assert {clip.path.name: clip.label for clip in machine.clips} == {
+        "a.wav": "normal",
+        "b.wav": "normal",
+        "c.wav": "anomaly",
+    }
+    (problem,) = open_dataset(touch(tmp_path / "pump", "a.wav", "normal/b.wav", "faulty/c.wav")).problems
+    assert "1 recordings in it are not read, e.g. a.wav" in problem.message
 
 
 def test_a_folder_below_a_split_s_folder_may_state_the_label(tmp_path: Path) -> None:

@@ -77,3 +77,14 @@ def test_two_recordings_of_one_name_get_keys_of_their_own(fan_detector):
 def test_nothing_is_refused(fan_detector):
     with pytest.raises(DataError, match="nothing to score"):
         assign([], {"fan": fan_detector})
+
+
+def test_normal_recordings_beside_a_folder_of_anomalous_ones_are_named(fan_detector, tmp_path):
+    for name in ("a.wav", "faulty/b.wav"):
+        (tmp_path / "fan" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "fan" / name).touch()
+    _, notes = assign([clip(tmp_path / "fan/faulty/b.wav")], {"fan": fan_detector})
+    assert notes == [
+        f"recordings in {tmp_path / 'fan'} itself: count as training clips, which are not scored; name the files, too, "
+        "to score them"
+    ]

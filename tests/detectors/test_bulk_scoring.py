@@ -409,3 +409,10 @@ def test_machines_that_share_a_detector_have_windows_of_their_own(detector, tmp_
     write_clips(tmp_path / "in" / "p1", 2)
     report = score({"fan": ruled}, tmp_path / "in", has_alarms=True)
     assert report.alarms == [tmp_path / "in" / "p1" / "001.wav"]
+
+
+def test_where_nothing_is_left_to_score_the_folders_that_are_not_read_are_named(detector, tmp_path):
+    write_clips(tmp_path / "fan" / "normal", 2)
+    write_clips(tmp_path / "fan" / "worn", 2, first_seed=7)
+    with pytest.raises(DataError, match=r"has no test clips.*2 recordings in it \(worn\) are not read"):
+        score({"fan": detector}, tmp_path / "fan")

@@ -23,7 +23,7 @@ from soundness.data.finding import (
     real_paths,
     unread_problems,
 )
-from soundness.data.folder_names import ANOMALOUS_FOLDERS, NORMAL_FOLDERS, machine_folder, plain_name
+from soundness.data.folder_names import ANOMALOUS_FOLDERS, NORMAL_FOLDERS, machine_folder, state_name
 from soundness.data.layouts import LAYOUTS, FlatLayout, FolderLayout, Layout, Place
 from soundness.data.machine_folders import MachineFolder, find_machine_folders, group_by_name
 from soundness.errors import DataError
@@ -361,7 +361,7 @@ def _folders_below(machine: Machine) -> list[str]:
             parts = [name for name in machine_folder(folder.relative_to(machine.root) / "x").split("/") if name]
             kept = parts if machine.is_flat else parts[1:]
             names |= dict.fromkeys(
-                name for name in kept if plain_name(name) not in (*NORMAL_FOLDERS, *ANOMALOUS_FOLDERS)
+                name for name in kept if state_name(name) not in (*NORMAL_FOLDERS, *ANOMALOUS_FOLDERS)
             )
     return list(names)
 

@@ -14,16 +14,27 @@ __all__ = [
     "natural_key",
     "path_key",
     "plain_name",
+    "state_name",
 ]
 
-NORMAL_FOLDERS = ("normal", "good", "ok", "okay", "healthy", "intact", "no_fault", "fault_free")
+NORMAL_FOLDERS = (
+    *("normal", "good", "ok", "okay", "healthy", "intact", "no_fault", "no_faults", "fault_free", "faultless"),
+    *("io", "gut", "intakt", "in_ordnung"),
+)
 """Names of folders of normal clips, in lower case."""
 
 ANOMALOUS_FOLDERS = (
     *("abnormal", "anomaly", "anomalous", "anomalies", "faulty", "fault", "faults", "defective", "defect", "defects"),
     *("bad", "broken", "damaged", "failure", "failures", "failing", "nok", "not_ok", "ng", "unhealthy"),
+    *("imbalance", "unbalance", "misalignment", "looseness", "leak", "leakage", "leaking"),
+    *("nio", "defekt", "fehler", "fehlerhaft", "schlecht", "kaputt", "unwucht"),
 )
 """Names of folders of anomalous clips, in lower case."""
+
+_FAULTS = frozenset(
+    {"abnormal", "anomalous", "anomaly", "broken", "damaged", "defect", "defective", "fault", "faults", "faulty"}
+)
+_NOT = frozenset({"free", "no", "non", "not", "ohne", "without"})
 
 _CLUTTER = frozenset(
     {
@@ -76,6 +87,19 @@ def path_key(path: PurePath) -> tuple[tuple[tuple[tuple[int, str], ...], str], .
 def plain_name(name: str) -> str:
     """Name of a folder in lower case, with ``_`` for a blank or a hyphen."""
     return name.strip().lower().replace(" ", "_").replace("-", "_")
+
+
+def state_name(name: str) -> str:
+    """Name of `NORMAL_FOLDERS` or `ANOMALOUS_FOLDERS` that a folder's name is a form of; else its `plain_name`.
+
+    >>> state_name("Fault_01"), state_name("Bearing fault"), state_name("n.i.O."), state_name("Pump 3")
+    ('fault', 'abnormal', 'nio', 'pump_3')
+    """
+    plain = plain_name(name)
+    words = [stripped for word in plain.replace(".", "").split("_") if (stripped := word.rstrip("0123456789"))]
+    if (joined := "_".join(words)) in (*NORMAL_FOLDERS, *ANOMALOUS_FOLDERS):
+        return joined
+    return "abnormal" if _FAULTS.intersection(words) and not _NOT.intersection(words) else plain
 
 
 def is_clutter(name: str) -> bool:

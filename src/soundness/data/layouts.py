@@ -7,7 +7,7 @@ from typing import Protocol
 
 from soundness.data.clips import Clip, Domain, Label, Split, describe_clip
 from soundness.data.finding import find_recordings, list_audio, list_folders
-from soundness.data.folder_names import ANOMALOUS_FOLDERS, NORMAL_FOLDERS, plain_name
+from soundness.data.folder_names import ANOMALOUS_FOLDERS, NORMAL_FOLDERS, plain_name, state_name
 from soundness.plain_text import shown_name
 
 __all__ = [
@@ -65,9 +65,13 @@ class FolderLayout:
     places
         Meaning of each subfolder's name, such as ``{"train": Place("train", label="normal")}``, in upper or lower
         case.
+    beside
+        Meaning of recordings in the folder itself, beside its subfolders, where no subfolder is for training; ``None``
+        where they have none.
     """
 
     places: Mapping[str, Place]
+    beside: Place | None = None
 
     def read(self, folder: Path) -> list[Clip] | None:
         """See `Layout.read`; the recordings of a subfolder may lie in folders below it, such as one for each day."""
@@ -78,9 +82,15 @@ class FolderLayout:
             )
             for name, place in self.places.items()
             for below in folders
-            if plain_name(below.name) == plain_name(name)
+            if state_name(below.name) == plain_name(name)
             for path in find_recordings(below).recordings
         ]
+        if self.beside is not None and {clip.split for clip in clips} in ({"test"}, {"test", "supplemental"}):
+            place = self.beside
+            clips += [
+                describe_clip(path, machine_type=machine, split=place.split, domain=place.domain, label=place.label)
+                for path in list_audio(folder)
+            ]
         return clips if any(clip.split != "supplemental" for clip in clips) else None
 
 
@@ -90,7 +100,7 @@ class FlatLayout:
     def read(self, folder: Path) -> list[Clip] | None:
         """See `Layout.read`."""
         machine_type = machine_name(folder)
-        label: Label = "anomaly" if plain_name(folder.name) in ANOMALOUS_FOLDERS else "normal"
+        label: Label = "anomaly" if state_name(folder.name) in ANOMALOUS_FOLDERS else "normal"
         return [
             describe_clip(path, machine_type=machine_type, split="train", label=label) for path in list_audio(folder)
         ] or None
@@ -114,7 +124,8 @@ LAYOUTS: dict[str, Layout] = {
             **{name: Place("train", label="normal") for name in NORMAL_FOLDERS},
             **{name: Place("test", label="anomaly") for name in ANOMALOUS_FOLDERS},
             "supplemental": Place("supplemental"),
-        }
+        },
+        beside=Place("train", label="normal"),
     ),
     "dcase": DCASE,
 }
@@ -129,8 +140,8 @@ def machine_name(folder: Path) -> str:
 def _label(path: Path, place_folder: Path, place: Place) -> Label | None:
     """Label of the nearest folder that states one, such as ``test/faulty``, or that of the place."""
     for name in reversed(path.relative_to(place_folder).parts[:-1]):
-        if plain_name(name) in ANOMALOUS_FOLDERS:
+        if state_name(name) in ANOMALOUS_FOLDERS:
             return "anomaly"
-        if plain_name(name) in NORMAL_FOLDERS:
+        if state_name(name) in NORMAL_FOLDERS:
             return "normal"
     return place.label

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from soundness.data.clips import Clip
 from soundness.data.finding import list_folders
-from soundness.data.folder_names import is_time_folder, path_key, plain_name
+from soundness.data.folder_names import is_time_folder, path_key, plain_name, state_name
 from soundness.data.layouts import FLAT, FolderLayout, Layout, machine_name
 from soundness.errors import DataError
 
@@ -118,7 +118,7 @@ class _Search:
     def _folders(self, folder: Path) -> list[Path]:
         """Folders in a folder that may hold machines: links last, each once, without those that cannot be listed."""
         kept = []
-        folders = [below for below in list_folders(folder) if plain_name(below.name) not in self._places]
+        folders = [below for below in list_folders(folder) if state_name(below.name) not in self._places]
         for below in sorted(folders, key=lambda path: (path.is_symlink(), path_key(path))):
             try:
                 status = below.stat()

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from soundness.data.clips import Clip
-from soundness.data.finding import list_entries, listed_names
-from soundness.data.folder_names import ANOMALOUS_FOLDERS, NORMAL_FOLDERS, plain_name
+from soundness.data.finding import list_audio, list_entries, listed_names
+from soundness.data.folder_names import ANOMALOUS_FOLDERS, NORMAL_FOLDERS, state_name
 from soundness.detectors.protocol import AnyDetector
 from soundness.errors import DataError
 
@@ -89,17 +89,22 @@ def _left_out_notes(clips: Sequence[Clip]) -> list[str]:
         for clip in clips
         if clip.machine_type
         for folder in clip.path.parents
-        if plain_name(folder.name) in ANOMALOUS_FOLDERS
+        if state_name(folder.name) in ANOMALOUS_FOLDERS
     }
     beside = {
         folder
         for one in anomalous
         for folder in list_entries(one.parent)[0]
-        if plain_name(folder.name) in NORMAL_FOLDERS
+        if state_name(folder.name) in NORMAL_FOLDERS
     }
+    own = {clip.path.parent for clip in clips}
+    around = {one.parent for one in anomalous if one.parent not in own and list_audio(one.parent)}
     return [
-        f"{folder}: counts as training clips, which are not scored; name it, too, to score them"
-        for folder in sorted(beside - listed)
+        f"{what} as training clips, which are not scored; name {which}, too, to score them"
+        for what, which in (
+            *((f"{folder}: counts", "it") for folder in sorted(beside - listed)),
+            *((f"recordings in {folder} itself: count", "the files") for folder in sorted(around)),
+        )
     ]
 
 

@@ -25,7 +25,7 @@ from soundness.detectors.score_table import (
     machine_verdicts,
     recorded_at,
 )
-from soundness.errors import AudioError, OutputError, SettingsError
+from soundness.errors import AudioError, DataError, OutputError, SettingsError
 from soundness.evaluation.score_files import FAILED_FILE, ClipScore, ScoreWriter
 from soundness.run_folders import locked_folder
 from soundness.scoring.decisions.alarms import AlarmWindow
@@ -197,7 +197,12 @@ def score(
     """
     detectors = detector if isinstance(detector, Mapping) else load_any(detector, runtime)
     listing = find_clips(clips)
-    assigned, notes = assign(listing.clips, detectors)
+    try:
+        assigned, notes = assign(listing.clips, detectors)
+    except DataError as error:
+        if not listing.problems:
+            raise
+        raise DataError(f"{error}; {'; '.join(map(str, listing.problems[:1]))}") from error
     notes += [str(problem) for problem in listing.problems]
     used = {detector.machine_type: detector for _, detector in assigned}
     calibration = [(name, note) for name, detector in used.items() if (note := detector.calibration_note)]

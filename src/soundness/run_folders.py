@@ -35,6 +35,7 @@ __all__ = [
     "locked_folder",
     "package_versions",
     "read_identity",
+    "try_lock",
 ]
 
 _LOGGER = logging.getLogger(__name__)
@@ -298,7 +299,7 @@ def _lock(file: Path, place: Path) -> BinaryIO:
         except (FileNotFoundError, FileExistsError):  # its folder came or went between two steps
             continue
         try:
-            if not _try_lock(stream, place):
+            if not try_lock(stream, place):
                 holder = _holder(stream)
                 raise OutputError(f"{place}: in use by {holder}; wait until that has ended, or choose another place")
             with suppress(FileNotFoundError):
@@ -327,8 +328,21 @@ def _opened(file: Path) -> BinaryIO:
     return os.fdopen(number, "r+b", buffering=0)
 
 
-def _try_lock(stream: BinaryIO, place: Path) -> bool:
-    """Lock a file without waiting; false if another has it. Where a file system has no locks, a warning says so."""
+def try_lock(stream: BinaryIO, place: Path) -> bool:
+    """Lock an open file without waiting; false if another has it.
+
+    Parameters
+    ----------
+    stream
+        The file; its position is moved on Windows.
+    place
+        Path that messages name. Where its file system has no locks, a warning says so.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be locked for another reason.
+    """
     try:
         if sys.platform == "win32":
             import msvcrt

@@ -498,3 +498,32 @@ def test_names_of_strangers_are_logged_and_known_again(folder, calibrated, tmp_p
         logged = rows(tmp_path / "alarms.csv")
         assert len({row["file"] for row in logged}) == len(logged) == len(names)
         assert not any(cell.startswith(("=", "@")) for row in logged for cell in (row["file"], row["machine"]))
+
+
+class InterruptedLog:
+    """A log during whose first row Ctrl-C is pressed."""
+
+    def __init__(self, path):
+        self.log = open_log(path)
+        self.is_new = True
+
+    def __getattr__(self, name):
+        return getattr(self.log, name)
+
+    def add(self, row):
+        self.log.add(row)
+        if self.is_new:
+            self.is_new = False
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_a_recording_that_is_logged_is_counted_and_its_alarm_said_though_ctrl_c_is_pressed_then(
+    folder, watched, tmp_path
+):
+    record(folder / "a.wav", 50, is_anomalous=True)
+    watched.watch.log = InterruptedLog(tmp_path / "other.csv")
+    watched.look(1)
+    with pytest.raises(KeyboardInterrupt):
+        watched.look(1)
+    assert (watched.watch.counts.n_scored, watched.watch.counts.n_alarms, watched.alarms) == (1, 1, ["a.wav"])
+    watched.watch.log.close()

@@ -8,7 +8,6 @@ import io
 import math
 import os
 import sqlite3
-import sys
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +19,7 @@ from soundness.atomic_files import output_errors
 from soundness.errors import BundleError, OutputError, SettingsError
 from soundness.plain_text import one_line, spreadsheet_cell
 from soundness.regular_files import check_regular
+from soundness.run_folders import try_lock
 from soundness.stored_values import stored_value
 
 __all__ = ["EventLog", "LogRow", "file_cell", "open_log"]
@@ -202,14 +202,8 @@ class CsvLog:
         self._file.close()
 
     def _lock(self) -> None:
-        if sys.platform == "win32":
-            return
-        import fcntl
-
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise OutputError(f"{self.path}: in use by another watch") from None
+        if not try_lock(self._file, self.path):
+            raise OutputError(f"{self.path}: in use by another watch")
 
     def _read(self) -> None:
         header = _line(_COLUMNS)

@@ -22,6 +22,7 @@ from soundness.data.folder_names import machine_folder, path_key
 from soundness.detectors.bulk_scoring import load_any
 from soundness.detectors.protocol import AnyDetector, RecordingScore
 from soundness.errors import AudioError, DataError, SettingsError, UnreadableError
+from soundness.interrupts import interrupt_afterwards
 from soundness.monitoring.event_log import EventLog, LogRow, file_cell, open_log
 from soundness.monitoring.recording_files import (
     Stamp,
@@ -178,18 +179,20 @@ class Watch:
             is_anomalous, is_alarm = window.rule.is_anomalous(p_value), window.add(p_value)
         row = replace(row, score=found.anomaly_score, p_value=p_value, message=_plain(note))
         row = replace(row, anomalous=int(is_anomalous), alarm=int(is_alarm))
-        self.log.add(row)
-        self.counts.n_scored += 1
-        self.counts.n_alarms += is_alarm
-        if note:
-            _LOGGER.warning("%s: %s", path, note)
-        if is_alarm:
-            self.on_alarm(row)
+        with interrupt_afterwards():  # what is logged is known from now on, so it is counted and said
+            self.log.add(row)
+            self.counts.n_scored += 1
+            self.counts.n_alarms += is_alarm
+            if note:
+                _LOGGER.warning("%s: %s", path, note)
+            if is_alarm:
+                self.on_alarm(row)
 
     def _fail(self, path: Path, row: LogRow, message: str) -> None:
-        self.log.add(replace(row, event="failed", message=_plain(message)))
-        self.counts.n_failed += 1
-        _LOGGER.warning("%s: %s", path, message)
+        with interrupt_afterwards():
+            self.log.add(replace(row, event="failed", message=_plain(message)))
+            self.counts.n_failed += 1
+            _LOGGER.warning("%s: %s", path, message)
 
     def _row(self, path: Path, stamp: Stamp, content: str) -> LogRow:
         return LogRow(

@@ -19,7 +19,7 @@ def clips(tmp_path):
 
 @contextmanager
 def refused(lock, place):
-    with lock(place, kind="something else"), pytest.raises(OutputError, match="in use by a something else, process"):
+    with lock(place, kind="thing"), pytest.raises(OutputError, match="in use by a thing, process"):
         yield
 
 

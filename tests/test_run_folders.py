@@ -287,3 +287,12 @@ def test_nothing_outside_of_a_run_is_removed(finished, name):
         begin(finished, "replace")
     assert (finished.parent / "mine.result").exists()
     assert (finished / "fan.result").exists()
+
+
+def test_the_holder_of_a_lock_is_named_in_words(tmp_path):
+    with (
+        locked_folder(tmp_path / "out", kind="export"),
+        pytest.raises(OutputError, match="in use by an export, process"),
+        locked_folder(tmp_path / "out", kind="export"),
+    ):
+        pytest.fail("two have the lock")

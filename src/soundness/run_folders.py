@@ -279,7 +279,9 @@ def _locked(file: Path, place: Path, *, kind: str) -> Iterator[None]:
         moment = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
         with output_errors(file):
             stream.truncate(0)
-            stream.write(f"a {kind}, process {os.getpid()} on {platform.node()}, since {moment}\n".encode())
+            stream.write(
+                f"{_article(kind)} {kind}, process {os.getpid()} on {platform.node()}, since {moment}\n".encode()
+            )
             stream.flush()
         yield
     finally:
@@ -368,3 +370,7 @@ def _holder(stream: BinaryIO) -> str:
     stream.seek(0)
     text = stream.read(_LONGEST_HOLDER).decode("utf-8", errors="replace").partition("\n")[0]
     return "".join(letter if letter.isprintable() else "?" for letter in text) or "another process"
+
+
+def _article(word: str) -> str:
+    return "an" if word[:1] in "aeio" else "a"

@@ -177,13 +177,13 @@ def test_a_broken_clip_raises_what_reading_it_would(tmp_path: Path) -> None:
         measure_clip(wav(tmp_path / "a.wav", np.array([0.0, math.nan])))
 
 
-def test_the_longest_part_without_a_gap_keeps_off_the_gaps() -> None:
+def test_the_parts_without_a_gap_keep_off_the_gaps() -> None:
     sound = np.random.default_rng(0).normal(0, 0.1, 4 * 16_000).astype(np.float32)
     sound[4_000:8_000], sound[40_000:48_000] = 0.0, 0.5
     measurement = Measurement(16_000)
     measurement.add(sound[:, None])
     (found,) = measurement.result().channels
-    assert found.longest_stretch == pytest.approx((0.52, 2.48))
+    np.testing.assert_allclose(found.stretches, [(0.0, 0.23), (0.52, 2.48), (3.02, 4.0)])
 
 
 def test_the_movement_of_an_offset_is_that_of_the_means_of_seconds() -> None:

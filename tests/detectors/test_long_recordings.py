@@ -256,3 +256,20 @@ def test_a_long_recording_of_a_new_condition_is_enrolled_clip_by_clip(detector, 
 def test_drift_is_measured_on_the_clips_of_a_long_recording(detector, tmp_path):
     day = np.concatenate([machine(4, 13_000 + seed) for seed in range(8)])
     assert soundness.drift(detector, [write(tmp_path / "day.wav", day)]).n_clips == 8
+
+
+def test_a_long_recording_with_gaps_is_judged_by_its_windows_without_any(detector, tmp_path):
+    normal, faulty = machine(60, 700), machine(60, 700, fault=(40, 50))
+    for samples in (normal, faulty):
+        samples[10 * RATE : 13 * RATE] = 0.0
+        samples[25 * RATE : 26 * RATE] = 0.02
+    found, other = (detector.score_recording(write(tmp_path / "a.wav", each)) for each in (normal, faulty))
+    assert (found.verdict, other.verdict) == ("normal", "anomalous")
+    assert any("zeros for 3 s at 10.00 s" in note for note in found.notes)
+    assert any(note.startswith("judged by its windows without a gap, ") for note in found.notes)
+    assert 38 <= other.most_anomalous.start_seconds <= 50
+    normal[5 * RATE : 50 * RATE : 50] = 0.0
+    for start in range(5, 58, 3):
+        normal[start * RATE : (start + 1) * RATE] = 0.0
+    found = detector.score_recording(write(tmp_path / "a.wav", normal))
+    assert (found.verdict, found.decision) == ("cannot tell", 1)

@@ -24,6 +24,7 @@ _PILED_UP = 4.0  # times as many samples at the largest value as at the next one
 _GAP_SECONDS = 0.01  # of equal samples
 _LONG_GAP_SECONDS = 0.1  # longer than zeros that compressed formats leave at either end, and than clipping
 _GAP_EDGE = 0.02  # seconds beside a gap that a filter may have touched
+_MOST_STRETCHES = 1_000
 _SLOWEST_SOUND_HZ = 4_000
 _FEW_STEPS = 16
 _CHUNK = 512
@@ -63,8 +64,8 @@ class ChannelMeasures:
         Longest of the gaps in the sound; ``None`` without any.
     gap_share
         Share of all samples that lie in gaps.
-    longest_stretch
-        Start and end, in seconds, of the longest part without a gap.
+    stretches
+        Start and end, in seconds, of the parts without a gap, or of the longest of very many.
     is_coarse
         True if so few values occur that the sound is hardly more than the last digit of its samples.
     """
@@ -77,7 +78,7 @@ class ChannelMeasures:
     n_clipped: int
     longest_gap: Gap | None
     gap_share: float
-    longest_stretch: tuple[float, float]
+    stretches: tuple[tuple[float, float], ...]
     is_coarse: bool
 
     @property
@@ -101,8 +102,8 @@ class ChannelMeasures:
     def from_plain(cls, plain: Mapping[str, Any]) -> "ChannelMeasures":
         """Rebuild from `dataclasses.asdict`."""
         gap = plain["longest_gap"]
-        stretch = tuple(plain["longest_stretch"])
-        return cls(**{**plain, "longest_gap": None if gap is None else Gap(**gap), "longest_stretch": stretch})
+        stretches = tuple(map(tuple, plain["stretches"]))
+        return cls(**{**plain, "longest_gap": None if gap is None else Gap(**gap), "stretches": stretches})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,7 +238,7 @@ class _Channel:
             n_clipped=0 if is_constant else self._top.n_clipped + self._bottom.n_clipped,
             longest_gap=max(gaps, key=lambda gap: gap.seconds, default=None),
             gap_share=sum(gap.seconds for gap in gaps) / seconds,
-            longest_stretch=_longest_stretch(gaps, seconds),
+            stretches=_stretches(gaps, seconds),
             is_coarse=self._is_coarse and not is_constant and self._is_quiet(),
         )
 
@@ -276,10 +277,11 @@ class _Seconds:
         return None if moved == 0.0 else 10 * math.log10(moved / max(power - moved, 1e-9 * power))
 
 
-def _longest_stretch(gaps: Iterable[Gap], seconds: float) -> tuple[float, float]:
+def _stretches(gaps: Iterable[Gap], seconds: float) -> tuple[tuple[float, float], ...]:
     ends = [(gap.start_seconds - _GAP_EDGE, gap.start_seconds + gap.seconds + _GAP_EDGE) for gap in gaps]
     edges = [0.0, *(edge for both in ends for edge in both), seconds]
-    return max(zip(edges[::2], edges[1::2], strict=True), key=lambda stretch: stretch[1] - stretch[0])
+    found = [(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
+    return tuple(sorted(sorted(found, key=lambda stretch: stretch[0] - stretch[1])[:_MOST_STRETCHES]))
 
 
 class _Extreme:

@@ -40,14 +40,14 @@ class FormDifference:
     doubt
         Reason why the recording may be unlike those of the training without a change of the machine; so it can be
         called normal, and not anomalous. Empty without one.
-    stretch
-        Start and end, in seconds, of the part of a recording with gaps that has none; ``None`` where that is no part.
+    stretches
+        Start and end, in seconds, of the parts without a gap, where gaps are the reason for doubt; else none.
     """
 
     notes: tuple[str, ...] = ()
     cannot_tell: str = ""
     doubt: str = ""
-    stretch: tuple[float, float] | None = None
+    stretches: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +162,7 @@ class RecordingForm:
             notes=tuple(notes),
             cannot_tell=deaf[0] if deaf else "",
             doubt=doubt,
-            stretch=own.longest_stretch if has_gaps else None,
+            stretches=own.stretches if has_gaps else (),
         )
 
     def n_comparable_bands(self, recorded_rate: int, settings: SystemSettings) -> int:

@@ -37,6 +37,8 @@ TRAINED_ON = "the detector was trained on it, so it looks more normal than it is
 
 _MOST_KNOWN = 3  # windows of a recording for each that is a training clip, up to which the recording is known
 
+_MOST_OF_IT = 0.5  # share of a recording that has to be judged before it can be called normal
+
 Verdict = Literal["anomalous", "normal", "cannot tell"]
 """Answer for a person; no recording is called normal that could not be judged."""
 
@@ -334,8 +336,8 @@ def with_form(
 ) -> RecordingScore:
     """Score with the notes on the recording's form, and the reason why it cannot be judged if there is one.
 
-    What may be unlike the training without a change of the machine is not called anomalous; but a recording with gaps
-    is judged by its longest part without one.
+    What no change of the machine explains is not called anomalous; a recording with gaps is judged by its longest part
+    without one, or its windows without any.
 
     Parameters
     ----------
@@ -349,26 +351,25 @@ def with_form(
         Scores the part of the recording from one time to another, in seconds.
     """
     doubt = difference.doubt if score.decision == 1 and not (difference.cannot_tell or score.cannot_tell) else ""
-    if doubt and difference.stretch is not None:
-        start, end = difference.stretch
-        total = parts[-1].start_seconds + parts[-1].seconds
-        is_whole = len(parts) == 1
-        own = scored(start, end) if is_whole else [_within(part, difference.stretch, doubt) for part in parts]
-        again = judge.judge(own) if own else None
-        if again is not None and not again.cannot_tell and (again.decision or (is_whole and 2 * (end - start) > total)):
+    if doubt and difference.stretches:
+        start, end = max(difference.stretches, key=lambda stretch: stretch[1] - stretch[0])
+        if len(parts) == 1:
+            own, share = scored(start, end), (end - start) / parts[0].seconds
             note = f"judged from {clock(start)} to {clock(end)}, its longest part without a gap"
+        else:
+            own = [part if _is_within(part, difference) else replace(part, cannot_tell=doubt) for part in parts]
+            share = sum(part.cannot_tell != doubt for part in own) / len(own)
+            note = f"judged by its windows without a gap, {100 * share:.0f} % of them"
+        again = judge.judge(own) if own else None
+        if again is not None and not again.cannot_tell and (again.decision or share > _MOST_OF_IT):
             return replace(again, notes=(*difference.notes, note, *score.notes))
-    return replace(
-        score,
-        notes=(*difference.notes, *score.notes),
-        cannot_tell=difference.cannot_tell or score.cannot_tell or doubt,
-    )
+    cannot_tell = difference.cannot_tell or score.cannot_tell or doubt
+    return replace(score, notes=(*difference.notes, *score.notes), cannot_tell=cannot_tell)
 
 
-def _within(part: ScoredPart, stretch: tuple[float, float], doubt: str) -> ScoredPart:
-    """The part, which says nothing where it lies beyond a stretch."""
-    is_within = stretch[0] <= part.start_seconds and part.start_seconds + part.seconds <= stretch[1]
-    return part if is_within else replace(part, cannot_tell=part.cannot_tell or doubt)
+def _is_within(part: ScoredPart, difference: FormDifference) -> bool:
+    end = part.start_seconds + part.seconds
+    return any(first <= part.start_seconds and end <= last for first, last in difference.stretches)
 
 
 def cut_notes(path: Path, max_seconds: float | None, audio: AudioSettings = AS_STATED) -> tuple[str, ...]:

@@ -46,7 +46,7 @@ def test_scaled_shrinkage_is_a_share_of_features_over_clips():
     expected = whitening.shrunk_inverse_root(vectors, domains, shrinkage=0.1 * 5 / 16)
     np.testing.assert_allclose(root, expected, rtol=1e-12)
     root = whitening.whitening_matrix(vectors, domains, ScorerSettings(whitening="scaled", shrinkage=1.0))
-    np.testing.assert_allclose(root, whitening.shrunk_inverse_root(vectors, domains, shrinkage=0.2), rtol=1e-12)
+    np.testing.assert_allclose(root, whitening.shrunk_inverse_root(vectors, domains, shrinkage=0.1), rtol=1e-12)
 
 
 @pytest.mark.parametrize("shrinkage", [0.01, 0.1, 0.5, 1.0])

@@ -129,7 +129,8 @@ def _density_ratio(distance: DensityRatio, queries: Value, settings: ScorerSetti
 
 def _squares(distance: Distance, queries: Value) -> Value:
     """Squared distance to each reference, shape ``(clip, condition, reference)``; differences are taken first."""
-    return (queries.with_axes(2) - distance.references).square().sum(-1)
+    squares = (queries.with_axes(2) - distance.references).square().sum(-1)
+    return squares + distance.excess if distance.excess.any() else squares
 
 
 def _smallest(values: Value, distance: Distance, settings: ScorerSettings) -> Value:

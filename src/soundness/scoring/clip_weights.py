@@ -1,4 +1,6 @@
-"""Weights of clips in a covariance: those that are far from the others count less."""
+"""Clips far from the others: they count less in a covariance, and what is near to them is not near to normal ones."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,15 +13,19 @@ from soundness.scoring.covariance import (
     feature_deviations,
     gain_variance,
 )
+from soundness.scoring.protocol import TrainingVectors
 from soundness.settings.scoring import ScorerSettings
 
-__all__ = ["clip_weights", "weighted_vectors"]
+__all__ = ["clip_weights", "reference_excess", "weighted_vectors"]
 
 _FEWEST_WEIGHTED = 60  # clips of a domain: with fewer, a covariance needs them all
 _NEIGHBOR_SHARE = 0.05  # of the clips of a domain: as many similar ones are a state of the machine
 _ROUNDS = 6
 _KNEE = 0.7  # of the clips, which count in full
 _SETTLED = 0.05  # change of a weight that makes no difference
+_FEWEST_FAR = 8  # clips of a domain: with fewer, nothing tells what is far
+_NOT_FAR = 0.85  # of the clips, which are references as they are
+_ALIKE_SHARE = 0.02  # of the clips of a domain: as many faulty ones that are alike do not vouch for each other
 
 
 def clip_weights(vectors: Array, domains: NDArray[np.int64], settings: ScorerSettings) -> Array:
@@ -56,6 +62,61 @@ def weighted_vectors(vectors: Array, domains: NDArray[np.int64], settings: Score
     """Vectors as they count in the covariance."""
     weights = clip_weights(vectors, domains, settings)
     return vectors if (weights == 1.0).all() else _weighted(vectors, domains, weights)[0]
+
+
+def reference_excess(views: Sequence[TrainingVectors], settings: ScorerSettings) -> list[Array]:
+    r"""Squared distance that is added to that of each clip, shape ``(clip,)`` for each view.
+
+    A faulty clip among the normal ones makes near whatever is faulty like it. So a clip that is near to one that is far
+    from all others counts as about as far from them as that one. With :math:`d_{iv}` the left-out distance of a clip to
+    its :math:`k`-th nearest neighbour in its domain in a view, where :math:`k` is a fiftieth of the clips and at least
+    1, :math:`m_v` its median over the domain and :math:`j_i^2` the mean of :math:`d_{iv}^2 / m_v^2` over the views, it
+    is :math:`m_v^2 \max(0, j_i^2 - k^2)` with :math:`k` the 85 % quantile
+    of :math:`j_i`: nothing for most clips. Domains of fewer than eight clips have none, and so has a scorer without
+    ``outlier_exponent`` or without whitening.
+
+    Parameters
+    ----------
+    views
+        Views of the same clips.
+    settings
+        Settings of the scorer.
+    """
+    domains = views[0].clip_domains
+    excess = [np.zeros(len(domains)) for _ in views]
+    if settings.outlier_exponent == 0.0 or settings.whitening == "none":
+        return excess
+    nearest = [_left_out_neighbors(view, settings) for view in views]
+    for domain in np.unique(domains):
+        here = np.flatnonzero(domains == domain)
+        medians = [float(np.median(squares[here])) for squares in nearest]
+        used = [(squares[here], median) for squares, median in zip(nearest, medians, strict=True) if median > 0.0]
+        if len(here) < _FEWEST_FAR or not used:
+            continue
+        joint = np.mean([squares / median for squares, median in used], axis=0)
+        beyond = np.maximum(joint - np.quantile(joint, _NOT_FAR), 0.0)
+        for own, median in zip(excess, medians, strict=True):
+            own[here] = median * beyond
+    return excess
+
+
+def _left_out_neighbors(view: TrainingVectors, settings: ScorerSettings) -> Array:
+    """Squared left-out distance of each clip to a near one of its domain that does not depend on it; 0 without one."""
+    found = np.zeros(len(view.own))
+    if np.ptp(view.own, axis=0).max() == 0.0:
+        return found
+    if not view.is_spectrum:
+        settings = settings.model_copy(update={"anomaly_width": 0.0, "level": "keep"})
+    squares = _left_out_squares(
+        view.own, view.clip_domains, clip_weights(view.own, view.clip_domains, settings), settings
+    )
+    if view.dependent is not None:
+        squares[view.dependent] = np.inf
+    for domain in np.unique(view.clip_domains):
+        here = np.flatnonzero(view.clip_domains == domain)
+        n_neighbors = max(1, round(_ALIKE_SHARE * len(here)))
+        found[here] = np.partition(squares[np.ix_(here, here)], n_neighbors - 1, axis=1)[:, n_neighbors - 1]
+    return np.where(np.isfinite(found), found, 0.0)
 
 
 def _left_out_squares(vectors: Array, domains: NDArray[np.int64], weights: Array, settings: ScorerSettings) -> Array:

@@ -18,7 +18,7 @@ __all__ = [
 ]
 
 _FEWEST_FOR_LEDOIT_WOLF = 5
-_LARGEST_SCALED = 0.2
+_LARGEST_SCALED = 0.1
 _GAIN_DB = 10.0  # of recordings, where it is to be ignored: so much that more would change nothing
 _CONSTANT = 1e-10  # times the mean square: what rounding leaves of a feature that does not vary
 

@@ -30,10 +30,13 @@ class Distance(ABC):
         Shape ``(reference, feature)``.
     settings
         Settings of the scorer.
+    excess
+        What is added to the square of the distance to each reference, shape ``(reference,)``; zeros if ``None``.
     """
 
-    def __init__(self, references: Array, settings: ScorerSettings) -> None:
+    def __init__(self, references: Array, settings: ScorerSettings, *, excess: Array | None = None) -> None:
         self.references = references
+        self.excess = np.zeros(len(references)) if excess is None else excess
         self._settings = settings
 
     @classmethod
@@ -42,6 +45,7 @@ class Distance(ABC):
         references: Array,
         settings: ScorerSettings,
         *,
+        excess: Array | None = None,
         largest: Self | None = None,  # noqa: ARG003  # for `DensityRatio`
         most_left_out: int = 1,  # noqa: ARG003  # likewise
     ) -> Self:
@@ -53,17 +57,26 @@ class Distance(ABC):
             Shape ``(reference, feature)``.
         settings
             Settings of the scorer.
+        excess
+            See `Distance`.
         largest
             Distance to the largest domain, whose statistics are used where there are too few references.
         most_left_out
             Most references that are left out at once.
         """
-        return cls(references, settings)
+        return cls(references, settings, excess=excess)
 
     @classmethod
-    def from_arrays(cls, references: Array, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:  # noqa: ARG003  # for `DensityRatio`
-        """Rebuild from the references and `arrays`."""
-        return cls(references, settings)
+    def from_arrays(
+        cls,
+        references: Array,
+        arrays: Mapping[str, NDArray[Any]],  # noqa: ARG003  # for `DensityRatio`
+        settings: ScorerSettings,
+        *,
+        excess: Array | None = None,
+    ) -> Self:
+        """Rebuild from the references, their excess and `arrays`."""
+        return cls(references, settings, excess=excess)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Values learned beside the references, by name."""
@@ -93,18 +106,22 @@ class Distance(ABC):
 
 
 class NearestNeighbors(Distance):
-    """Mean Euclidean distance to the nearest references; contributions add up to their mean squared distance."""
+    """Mean Euclidean distance to the nearest references; contributions add up to their mean squared distance.
+
+    Contributions leave out the excess of a reference, which belongs to no feature.
+    """
 
     def distances(self, queries: Array) -> Array:
-        return nearest_distances(queries, self.references, n_neighbors=self._settings.n_neighbors)
+        return nearest_distances(queries, self.references, n_neighbors=self._settings.n_neighbors, excess=self.excess)
 
     def distances_without(self, queries: Array, references: Array, left_out: NDArray[np.bool_]) -> Array:
-        return nearest_distances(queries, references[~left_out], n_neighbors=self._settings.n_neighbors)
+        kept, n_neighbors = ~left_out, self._settings.n_neighbors
+        return nearest_distances(queries, references[kept], n_neighbors=n_neighbors, excess=self.excess[kept])
 
     def contributions(self, query: Array) -> Array:
         """Mean of the squared differences from the nearest references, shape ``(feature,)``."""
         squares = np.square(self.references - query)
-        nearest = np.argsort(squares.sum(axis=1), kind="stable")[: self._settings.n_neighbors]
+        nearest = np.argsort(squares.sum(axis=1) + self.excess, kind="stable")[: self._settings.n_neighbors]
         contributions: Array = squares[nearest].mean(axis=0)
         return contributions
 
@@ -121,7 +138,7 @@ class DensityRatio(Distance):
 
     Parameters
     ----------
-    references, settings
+    references, settings, excess
         See `Distance`.
     near
         Distances of each reference to its nearest others, nearest first, shape ``(reference, neighbor)``.
@@ -137,16 +154,29 @@ class DensityRatio(Distance):
     """
 
     def __init__(
-        self, references: Array, settings: ScorerSettings, *, near: Array, neighbors: NDArray[np.int64], usual: float
+        self,
+        references: Array,
+        settings: ScorerSettings,
+        *,
+        near: Array,
+        neighbors: NDArray[np.int64],
+        usual: float,
+        excess: Array | None = None,
     ) -> None:
-        super().__init__(references, settings)
+        super().__init__(references, settings, excess=excess)
         self._near, self._neighbors, self._usual = near, neighbors, usual
         self._means = self._averaged(near, np.ones(near.shape, np.bool_))
         self.spreads = self._divisible(self._means)
 
     @classmethod
     def from_references(
-        cls, references: Array, settings: ScorerSettings, *, largest: Self | None = None, most_left_out: int = 1
+        cls,
+        references: Array,
+        settings: ScorerSettings,
+        *,
+        excess: Array | None = None,
+        largest: Self | None = None,
+        most_left_out: int = 1,
     ) -> Self:
         """Find the nearest neighbours of each reference: more than are averaged, since some may be left out."""
         n_kept = min(settings.n_density_neighbors + most_left_out, max(len(references) - 1, 0))
@@ -158,29 +188,37 @@ class DensityRatio(Distance):
             neighbors[index] = np.argsort(squares, kind="stable")[:n_kept]
             near[index] = np.sqrt(squares[neighbors[index]])
         usual = 1.0 if largest is None else float(largest.spreads.mean())
-        return cls(references, settings, near=near, neighbors=neighbors, usual=usual)
+        return cls(references, settings, near=near, neighbors=neighbors, usual=usual, excess=excess)
 
     @classmethod
-    def from_arrays(cls, references: Array, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:
+    def from_arrays(
+        cls,
+        references: Array,
+        arrays: Mapping[str, NDArray[Any]],
+        settings: ScorerSettings,
+        *,
+        excess: Array | None = None,
+    ) -> Self:
         n_kept = arrays["near"].shape[-1] if arrays["near"].ndim == 2 else 0
         if not min(settings.n_density_neighbors, len(references) - 1) <= n_kept <= max(len(references) - 1, 0):
             raise BundleError(f"array near: {n_kept} neighbours of each of {len(references)} clips")
         shape = (len(references), n_kept)
         near = floats(arrays, "near", shape, low=0.0)
         neighbors = indices(arrays, "neighbors", shape, below=len(references))
-        usual = floats(arrays, "usual", (1,), low=0.0)
-        return cls(references, settings, near=near, neighbors=neighbors, usual=usual.item())
+        usual = floats(arrays, "usual", (1,), low=0.0).item()
+        return cls(references, settings, near=near, neighbors=neighbors, usual=usual, excess=excess)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Each reference's neighbours and their distances, and the usual spread, by name."""
         return {"near": self._near, "neighbors": self._neighbors, "usual": np.array([self._usual])}
 
     def distances(self, queries: Array) -> Array:
-        return self._smallest_ratios(queries, self.references, self.spreads)
+        return self._smallest_ratios(queries, self.references, self.spreads, self.excess)
 
     def distances_without(self, queries: Array, references: Array, left_out: NDArray[np.bool_]) -> Array:
         # Spreads are those under the whitening of all clips, as in a test.
-        return self._smallest_ratios(queries, references[~left_out], self.spreads_without(left_out))
+        kept = ~left_out
+        return self._smallest_ratios(queries, references[kept], self.spreads_without(left_out), self.excess[kept])
 
     def spreads_without(self, left_out: NDArray[np.bool_]) -> Array:
         """Spread of each reference that is kept, shape ``(kept,)``, with those left out no longer its neighbours."""
@@ -192,15 +230,15 @@ class DensityRatio(Distance):
 
     def contributions(self, query: Array) -> Array:
         """Squared differences from the reference that gives the smallest ratio, shape ``(feature,)``."""
-        nearest = (_distances(self.references, query) / self.spreads).argmin()
+        nearest = (_distances(self.references, query, self.excess) / self.spreads).argmin()
         contributions: Array = np.square(self.references[nearest] - query)
         return contributions
 
-    def _smallest_ratios(self, queries: Array, references: Array, spreads: Array) -> Array:
+    def _smallest_ratios(self, queries: Array, references: Array, spreads: Array, excess: Array) -> Array:
         n_neighbors = min(self._settings.n_neighbors, len(references))
         if n_neighbors == 0:
             return np.full(len(queries), np.inf)
-        ratios = np.stack([_distances(references, query) / spreads for query in queries])
+        ratios = np.stack([_distances(references, query, excess) / spreads for query in queries])
         distances: Array = np.partition(ratios, n_neighbors - 1, axis=1)[:, :n_neighbors].mean(axis=1)
         return distances
 
@@ -223,11 +261,11 @@ class DensityRatio(Distance):
 class DistanceToMean(Distance):
     """Euclidean distance to the mean of the references; Mahalanobis distance where they are whitened.
 
-    Contributions add up to the squared distance.
+    Contributions add up to the squared distance. A reference's excess does not count.
     """
 
-    def __init__(self, references: Array, settings: ScorerSettings) -> None:
-        super().__init__(references, settings)
+    def __init__(self, references: Array, settings: ScorerSettings, *, excess: Array | None = None) -> None:
+        super().__init__(references, settings, excess=excess)
         self.mean = _mean(references)
 
     def distances(self, queries: Array) -> Array:
@@ -249,11 +287,12 @@ DISTANCES: dict[str, type[Distance]] = {
 }
 
 
-def nearest_distances(queries: Array, bank: Array, *, n_neighbors: int) -> Array:
+def nearest_distances(queries: Array, bank: Array, *, n_neighbors: int, excess: Array | None = None) -> Array:
     """Mean Euclidean distance of each query to its nearest vectors of a bank, shape ``(query,)``; infinite without any.
 
     ``queries`` have the shape ``(query, feature)``, the bank ``(clip, feature)``; up to ``n_neighbors`` distances are
-    averaged. Differences are taken before they are squared: expanded squares lose digits.
+    averaged. ``excess``, shape ``(clip,)``, is added to the squares of the distances. Differences are taken before they
+    are squared: expanded squares lose digits.
     """
     if len(bank) == 0:
         return np.full(len(queries), np.inf)
@@ -261,13 +300,15 @@ def nearest_distances(queries: Array, bank: Array, *, n_neighbors: int) -> Array
     distances = np.empty(len(queries))
     for index, query in enumerate(queries):
         squares = np.square(bank - query).sum(axis=1)
+        if excess is not None:
+            squares += excess
         distances[index] = np.sqrt(np.partition(squares, n_neighbors - 1)[:n_neighbors]).mean()
     return distances
 
 
-def _distances(vectors: Array, query: Array) -> Array:
-    """Distance of each vector from one, shape ``(vector,)``."""
-    distances: Array = np.sqrt(np.square(vectors - query).sum(axis=1))
+def _distances(vectors: Array, query: Array, excess: Array | float = 0.0) -> Array:
+    """Distance of each vector from one, with an excess of its square, shape ``(vector,)``."""
+    distances: Array = np.sqrt(np.square(vectors - query).sum(axis=1) + excess)
     return distances
 
 

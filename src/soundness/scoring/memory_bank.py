@@ -40,6 +40,9 @@ class MemoryBank:
     whitening
         Matrix that vectors are multiplied by, shape ``(feature, feature)``; ``None`` where they are compared as they
         are.
+    excess
+        What is added to the square of the distance to each clip, so that one that is unlike the others does not make
+        near what is like it, shape ``(clip,)``; see `soundness.scoring.clip_weights`.
     domain_distances
         Distance to each domain.
     settings
@@ -52,6 +55,7 @@ class MemoryBank:
     domain_conditions: NDArray[np.bool_]
     pairs: NDArray[np.int64]
     whitening: Array | None
+    excess: Array
     domain_distances: Sequence[Distance]
     settings: ScorerSettings
 
@@ -76,6 +80,7 @@ class MemoryBank:
             conditions,
             whitening=whitening,
             settings=settings,
+            excess=np.zeros(len(training.own)) if training.excess is None else training.excess,
             most_left_out=training.most_left_out,
         )
 
@@ -88,14 +93,14 @@ class MemoryBank:
         *,
         whitening: Array | None,
         settings: ScorerSettings,
+        excess: Array,
         arrays: Mapping[str, NDArray[Any]] | None = None,
         most_left_out: int = 1,
     ) -> Self:
         clips = _whitened_by_domain(own, domains, whitening)
         pairs = reference_pairs(clips, domains, settings.synthetic_neighbors)
-        references = [
-            references_of(clips, _pairs_of(pairs, domains, domain)) for domain in range(len(domain_conditions))
-        ]
+        own_pairs = [_pairs_of(pairs, domains, domain) for domain in range(len(domain_conditions))]
+        references = [(references_of(clips, here), excess[here].mean(axis=1)) for here in own_pairs]
         return cls(
             own=own,
             whitened=clips,
@@ -103,6 +108,7 @@ class MemoryBank:
             domain_conditions=domain_conditions,
             pairs=pairs,
             whitening=whitening,
+            excess=excess,
             domain_distances=_distances(references, settings, arrays=arrays, most_left_out=most_left_out),
             settings=settings,
         )
@@ -121,7 +127,10 @@ class MemoryBank:
         whitening = None
         if settings.whitening != "none":
             whitening = floats(arrays, "whitening", (n_features, n_features))
-        return cls._build(own, domains, domain_conditions, whitening=whitening, settings=settings, arrays=arrays)
+        excess = floats(arrays, "excess", (n_clips,), low=0.0)
+        return cls._build(
+            own, domains, domain_conditions, whitening=whitening, settings=settings, excess=excess, arrays=arrays
+        )
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All of it, by name; arrays of a distance begin with the index of its domain."""
@@ -129,6 +138,7 @@ class MemoryBank:
             "own": self.own,
             "domains": self.domains,
             "domain_conditions": self.domain_conditions,
+            "excess": self.excess,
             "anomaly_width": np.array([self.settings.anomaly_width]),
             **({} if self.whitening is None else {"whitening": self.whitening}),
             **{
@@ -223,7 +233,8 @@ class MemoryBank:
         domains = np.concatenate([self.domains, training.clip_domains])
         own = np.concatenate([self.own, training.own])
         whitening = whitening_matrix(own, domains, self.settings)
-        return self._build(own, domains, conditions, whitening=whitening, settings=self.settings)
+        excess = np.concatenate([self.excess, np.zeros(len(training.own))])
+        return self._build(own, domains, conditions, whitening=whitening, settings=self.settings, excess=excess)
 
     @cached_property
     def usual_square(self) -> float:
@@ -292,27 +303,31 @@ def left_out_distances_by_length(
 
 
 def _distances(
-    references: Sequence[Array],
+    references: Sequence[tuple[Array, Array]],
     settings: ScorerSettings,
     *,
     arrays: Mapping[str, NDArray[Any]] | None,
     most_left_out: int,
 ) -> list[Distance]:
-    """Distance to each domain, learned from its references, or rebuilt from the arrays of a bank."""
+    """Distance to each domain, learned from its references and their excess, or rebuilt from the arrays of a bank."""
     kind = DISTANCES[settings.distance]
     if arrays is not None:
         own = [
             {name.removeprefix(f"{domain}."): array for name, array in arrays.items()}
             for domain in range(len(references))
         ]
-        return [kind.from_arrays(here, learned, settings) for here, learned in zip(references, own, strict=True)]
-    largest = max(range(len(references)), key=lambda domain: len(references[domain]))
-    to_largest = kind.from_references(references[largest], settings, most_left_out=most_left_out)
+        return [
+            kind.from_arrays(here, learned, settings, excess=excess)
+            for (here, excess), learned in zip(references, own, strict=True)
+        ]
+    largest = max(range(len(references)), key=lambda domain: len(references[domain][0]))
+    here, excess = references[largest]
+    to_largest = kind.from_references(here, settings, excess=excess, most_left_out=most_left_out)
     return [
         to_largest
         if domain == largest
-        else kind.from_references(here, settings, largest=to_largest, most_left_out=most_left_out)
-        for domain, here in enumerate(references)
+        else kind.from_references(here, settings, excess=excess, largest=to_largest, most_left_out=most_left_out)
+        for domain, (here, excess) in enumerate(references)
     ]
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from soundness.aliases import Array
 from soundness.errors import BundleError, DataError
+from soundness.scoring.clip_weights import reference_excess
 from soundness.scoring.memory_bank import MemoryBank, left_out_distances, left_out_distances_by_length
 from soundness.scoring.normalization import FEWEST_FOR_STATISTICS, new_normalization
 from soundness.scoring.protocol import ANY_DOMAIN, Scorer, TrainingVectors
@@ -73,6 +75,8 @@ class NearestNeighborScorer(Scorer):
         """Scorers for several settings that whiten in the same way; faster than one by one, see `fit`."""
         if len(training.vectors) < 2:
             raise DataError("1 training clip; to compare normal clips with each other takes 2")
+        if training.excess is None:
+            training = replace(training, excess=reference_excess([training], members[0])[0])
         banks = [MemoryBank.from_training(training, settings) for settings in members]
         found = zip(banks, left_out_distances_by_length(banks, training), members, strict=True)
         return [

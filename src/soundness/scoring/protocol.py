@@ -41,6 +41,8 @@ class TrainingVectors:
     dependent
         True where two clips share sound, or are neighbours in time, so that one is left out with the other, shape
         ``(clip, clip)``, symmetric and true on the diagonal; ``None`` where each clip is left out alone.
+    excess
+        What is added to the square of the distance to each clip, shape ``(clip,)``; ``None`` where the scorer finds it.
     shortened
         Vectors of the same clips cut to several shorter lengths, shape ``(length, clip, condition, feature)``; ``None``
         where there are none.
@@ -54,6 +56,7 @@ class TrainingVectors:
     view_sizes: tuple[int, ...] = ()
     n_bands: int = 0
     dependent: NDArray[np.bool_] | None = None
+    excess: Array | None = None
     shortened: Array | None = None
 
     @classmethod
@@ -137,6 +140,7 @@ class TrainingVectors:
             own_conditions=self.own_conditions[chosen],
             clip_domains=self.clip_domains[chosen],
             dependent=None if self.dependent is None else self.dependent[np.ix_(chosen, chosen)],
+            excess=None if self.excess is None else self.excess[chosen],
             shortened=None if self.shortened is None else self.shortened[:, chosen],
         )
 

@@ -43,7 +43,7 @@ class ScorerSettings(StrictSettings):
     shrinkage: float = Field(default=0.1, gt=0.0, le=1.0)
     """Share of the covariance that is replaced by its mean variance, where whitening is ``shrunk``, and with
     ``ledoit-wolf`` where there are fewer than five clips; with ``scaled``, it is multiplied by the number of features
-    over that of clips less domains, and is at most 0.2."""
+    over that of clips less domains, and is at most 0.1."""
     eigenvalue_floor: float = Field(default=1e-5, gt=0.0, lt=1.0)
     """Smallest variance of a direction, in mean variances, where a covariance is whitened."""
     is_standardised: bool = False
@@ -61,9 +61,10 @@ class ScorerSettings(StrictSettings):
     score is the larger of one that ignores it and one of the level alone, which share the false alarms. ``ignore`` and
     ``both`` need standardised, whitened vectors, and ``both`` the scorer ``fused``."""
     outlier_exponent: float = Field(default=0.0, ge=0.0, le=32.0)
-    """Exponent with which clips that are far from the others of their domain count less in the covariance, and bound on
-    the spreads of ``density-ratio``: a few clips that are not normal carry neither; 0 counts all alike. See
-    `soundness.scoring.clip_weights.clip_weights`."""
+    """Exponent with which clips that are far from the others of their domain count less in the covariance; with it,
+    spreads of ``density-ratio`` are bounded, and what is near to such a clip is not near to the normal ones: a few
+    clips that are not normal carry none of the three; 0 counts all alike. See
+    `soundness.scoring.clip_weights.clip_weights` and `soundness.scoring.clip_weights.reference_excess`."""
     normalization: NormalizationName = "z-score"
     """Way in which the distances of a clip to several domains become one score. ``min``: the smallest; ``z-score``: the
     smallest after subtracting the mean of the domain's left-out training distances and dividing by their deviation;

@@ -60,15 +60,15 @@ CANDIDATES = {
     **{name: system for name, system in STEPS.items() if system.name not in REPORT},
     "standardised, local density": System("log-mel-whitened", STANDARDISED + DENSITY),
     "10 % quantile beside the mean, local density": System("log-mel-whitened", BOTH + DENSITY),
-    "nothing expected, twice the shrinkage": System("soundness", ("scorer.anomaly_width=0",)),
-    "`soundness`, half the shrinkage": System("soundness", ("scorer.shrinkage=0.005",)),
-    "`soundness`, twice the shrinkage": System("soundness", ("scorer.shrinkage=0.02",)),
+    "nothing expected, twice the shrinkage": System("soundness", ("scorer.anomaly_width=0", "scorer.shrinkage=0.01")),
+    "`soundness`, half the shrinkage": System("soundness", ("scorer.shrinkage=0.015",)),
+    "`soundness`, twice the shrinkage": System("soundness", ("scorer.shrinkage=0.06",)),
     **{
         f"`soundness`, changes of {width} bands": System("soundness", (f"scorer.anomaly_width={width}",))
         for width in (2, 4, 12, 16)
     },
     "`soundness`, changes of 4 bands, twice the shrinkage": System(
-        "soundness", ("scorer.anomaly_width=4", "scorer.shrinkage=0.02")
+        "soundness", ("scorer.anomaly_width=4", "scorer.shrinkage=0.06")
     ),
     "`soundness`, changes of 0.5 dB": System("soundness", ("scorer.anomaly_level=0.5",)),
     "`soundness`, density of 16 clips": System("soundness", ("scorer.n_density_neighbors=16",)),

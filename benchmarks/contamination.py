@@ -26,8 +26,9 @@ from soundness.training.run import train_planned
 
 __all__ = ["all_normal", "clean", "fan", "rows", "toy_cars"]
 
-N_SEEDS = 3
+N_SEEDS = 5
 N_CHOICES = 6
+N_SPLITS = 10
 
 TOY_CARS = {(60, 1): 2.0, (60, 3): 2.0, (20, 1): 2.0, (150, 3): 1.0, (150, 8): 2.0, (150, 15): 4.0}
 """Normal and faulty training clips, and the points of AUC that they may cost."""
@@ -188,7 +189,7 @@ def rows(work: Path) -> Iterator[Row]:
     work.mkdir(parents=True, exist_ok=True)
     bench = Bench(work)
     yield from all_normal(bench)
-    yield from clean(bench, N_SEEDS)
+    yield from clean(bench, N_SPLITS)
     yield from toy_cars(bench, N_SEEDS)
     yield from fan(bench, N_CHOICES)
 

@@ -15,7 +15,7 @@ import pytest
 import soundfile
 
 from soundness.settings.loading import load_separator_settings, load_settings, system_names
-from soundness.settings.separation import SeparatorSettings
+from soundness.settings.separation import SEPARATOR_SIZES, SeparatorSettings
 from soundness.settings.system import SystemSettings
 
 os.environ.pop("COLUMNS", None)  # of the terminal that the tests are started on: commands print as into a file
@@ -210,6 +210,15 @@ def mixture_seconds() -> Iterator[float]:
     """Length of the mixtures that separators of a module are measured on."""
     with measured_on(1.0) as seconds:
         yield seconds
+
+
+@pytest.fixture(scope="module")
+def few_blocks() -> Iterator[None]:
+    """Separators of a module that are shallower than those that people train."""
+    small = SEPARATOR_SIZES["cpu"].model_copy(update={"n_blocks": 3, "n_repeats": 1})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SEPARATOR_SIZES, "cpu", small)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,8 @@ from soundness.settings.separation import SeparatorSettings
 
 RATE = 16_000
 
+pytestmark = pytest.mark.usefixtures("few_blocks")
+
 
 def tones(n_clips=3, *, seconds=0.5):
     time = np.arange(round(seconds * RATE)) / RATE

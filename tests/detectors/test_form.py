@@ -229,3 +229,16 @@ def test_an_offset_that_settles_is_no_fault(detector, tmp_path):
     (found,) = scored(detector, tmp_path, [sound + 0.1 * np.exp(-np.arange(len(sound)) / RATE / 0.5)])
     assert (found.decision, found.verdict) == (1, "cannot tell")
     assert found.cannot_tell.startswith("an offset that wanders, ")
+
+
+def test_training_on_recordings_of_several_codings_is_named(tmp_path):
+    for seed in range(8):
+        path = encoded(
+            tmp_path, steeply_resampled(machine(seed, rate=48_000)), subtype="PCM_16" if seed % 2 else "ULAW"
+        )
+        path.rename(tmp_path / f"{seed}.wav")
+    (found,) = train(tmp_path, tmp_path / "run", system="soundness")
+    assert found.form.codings == ("", "µ-law")
+    assert any(
+        "of different codings (16 bits or more, µ-law), which change the sound" in note for note in found.summary.notes
+    )

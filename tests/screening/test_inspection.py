@@ -193,6 +193,15 @@ def test_mixed_rates_and_channels_are_warnings_with_counts(tmp_path: Path) -> No
     }
 
 
+def test_mixed_codings_are_a_warning_with_counts(tmp_path: Path) -> None:
+    root = tmp_path / "fan"
+    for index in range(4):
+        wav(root / f"{index}.wav", tone())
+    soundfile.write(root / "4.wav", tone(), RATE, subtype="ULAW")
+    message = "codings differ, which change the sound: 4 as 16 bits or more, 1 as µ-law"
+    assert (".", message, "warning") in problems(root)
+
+
 @pytest.mark.parametrize("n_clips", [1, 2])
 def test_fewer_than_three_training_clips_are_an_error(tmp_path: Path, n_clips: int) -> None:
     root = tmp_path / "fan"

@@ -19,6 +19,7 @@ from soundness.stored_values import Finite, NotNegativeInt
 
 __all__ = ["FormDifference", "RecordingForm"]
 
+_EXACT = "16 bits or more"
 _HALF = 0.5  # of the recordings of the training, or of the samples of one
 _LOUDER_DB = 3.0  # beyond all levels of the training, from which on a change of level is named
 _NAMED: tuple[DefectKind, ...] = (
@@ -185,12 +186,18 @@ class RecordingForm:
         if len(self.sample_rates) > 1:
             rates = ", ".join(f"{rate:,}" for rate in self.sample_rates)
             yield f"training recordings of different sample rates ({rates} Hz), whose highest bands differ therefore"
+        if len(self.codings) > 1:
+            codings = ", ".join(coding or _EXACT for coding in self.codings)
+            yield (
+                f"training recordings of different codings ({codings}), which change the sound by more than faults do: "
+                f"the detector misses them; train on recordings of one coding"
+            )
 
     def _coding_text(self, coding: str) -> str:
         """Reason why a coding may make a recording unlike those of the training; empty if some have it."""
         if coding in self.codings:
             return ""
-        own, learned = coding or "16 bits or more", " or ".join(one or "16 bits or more" for one in self.codings)
+        own, learned = coding or _EXACT, " or ".join(one or _EXACT for one in self.codings)
         return f"coded as {own}, the training recordings as {learned}: a coding changes the sound, as a fault would"
 
     def _is_usual(self, kind: DefectKind) -> bool:

@@ -224,6 +224,8 @@ def _machine_problems(machine: Machine, measures: Mapping[Path, ClipMeasures]) -
     measured = [measures[clip.path] for clip in machine.clips if clip.path in measures]
     n_train = sum(clip.path in measures for clip in machine.train)
     warnings = _domain_warnings(machine) + _label_warnings(machine)
+    if len(codings := _counts(f"as {each.coding or '16 bits or more'}" for each in measured)) > 1:
+        warnings.append("codings differ, which change the sound: " + _listed(codings))
     if len(rates := _counts(each.sample_rate for each in measured)) > 1:
         warnings.append("sample rates differ: " + _listed({f"at {rate} Hz": n for rate, n in rates.items()}))
     if len(channels := _counts(len(each.silent_channels) for each in measured)) > 1:

@@ -435,9 +435,18 @@ def test_a_recording_whose_time_has_moved_by_hours_is_known_and_another_content_
     watched.look()
     assert watched.watch.counts.n_waiting == 0
     assert len(rows(tmp_path / "alarms.csv")) == 4
-    age(folder / "a.wav", 700)  # written again, for all that is known
+
+
+def test_a_recording_that_is_copied_over_itself_is_known_and_silence_is_not(folder, watched, tmp_path):
+    record(folder / "a.wav", 50, seconds_ago=5_000)
+    soundfile.write(folder / "b.wav", np.zeros(8_000), 16_000)
+    age(folder / "b.wav", 5_000)
     watched.look()
-    assert watched.watch.counts.n_scored == 4
+    assert watched.watch.counts.n_scored == 2
+    for name in ("a.wav", "b.wav"):  # as by a tool that does not keep times, and by a microphone that is dead
+        age(folder / name, -3_456)
+    watched.look()
+    assert sorted(events(tmp_path / "alarms.csv")[2:]) == [("clip", "b.wav"), ("known", "a.wav")]
 
 
 def test_a_recording_that_is_moved_is_known_and_a_copy_of_it_is_another(folder, watched, tmp_path):

@@ -101,8 +101,8 @@ class EventLog(Protocol):
     def is_known(self, key: tuple[str, int, int]) -> bool:
         """Return True if a recording has a row."""
 
-    def alike(self, size: int, content: str) -> list[tuple[str, int]]:
-        """Files, and times of change in nanoseconds, of the rows of recordings of this size and content."""
+    def alike(self, size: int, content: str) -> list[tuple[str, int, bool]]:
+        """Files, times of change in nanoseconds, and True unless it failed, of recordings of a size and content."""
 
     def add(self, row: LogRow) -> None:
         """Add a row, synchronized to disk.
@@ -161,7 +161,7 @@ class CsvLog:
         self.path = path
         self._known: set[tuple[str, int, int]] = set()
         self._columns = _COLUMNS
-        self._alike: defaultdict[tuple[int, str], list[tuple[str, int]]] = defaultdict(list)
+        self._alike: defaultdict[tuple[int, str], list[tuple[str, int, bool]]] = defaultdict(list)
         self._anomalous: defaultdict[str, deque[bool]] = defaultdict(lambda: deque(maxlen=_LONGEST_WINDOW))
         self._unsent: dict[tuple[str, int, int], LogRow] = {}
         with output_errors(path):
@@ -178,7 +178,7 @@ class CsvLog:
     def is_known(self, key: tuple[str, int, int]) -> bool:
         return key in self._known
 
-    def alike(self, size: int, content: str) -> list[tuple[str, int]]:
+    def alike(self, size: int, content: str) -> list[tuple[str, int, bool]]:
         return self._alike.get((size, content), [])
 
     def add(self, row: LogRow) -> None:
@@ -238,7 +238,7 @@ class CsvLog:
     def _take_in(self, row: LogRow) -> None:
         self._known.add(row.key)
         if row.content and row.event != "sent":
-            self._alike[row.size, row.content].append((row.file, row.mtime_ns))
+            self._alike[row.size, row.content].append((row.file, row.mtime_ns, row.event != "failed"))
         if row.event == "sent":
             self._unsent.pop(row.key, None)
             return
@@ -300,9 +300,12 @@ class SqliteLog:
         question = "SELECT 1 FROM soundness_clips WHERE file = ? AND size = ? AND mtime_ns = ?"
         return len(self._rows(question, key)) > 0
 
-    def alike(self, size: int, content: str) -> list[tuple[str, int]]:
-        question = "SELECT file, mtime_ns FROM soundness_clips WHERE content = ? AND content <> '' AND size = ?"
-        return [(file, mtime_ns) for file, mtime_ns in self._rows(question, (content, size))]
+    def alike(self, size: int, content: str) -> list[tuple[str, int, bool]]:
+        question = (
+            "SELECT file, mtime_ns, event <> 'failed' FROM soundness_clips "
+            "WHERE content = ? AND content <> '' AND size = ?"
+        )
+        return [(file, mtime_ns, bool(scored)) for file, mtime_ns, scored in self._rows(question, (content, size))]
 
     def add(self, row: LogRow) -> None:
         marks = ", ".join("?" * len(_COLUMNS))

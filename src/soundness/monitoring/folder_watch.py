@@ -16,6 +16,7 @@ import watchfiles
 
 from soundness.aliases import PathLike
 from soundness.audio.formats import AUDIO_SUFFIXES, TEXT_SUFFIXES
+from soundness.audio.measures import measure_clip
 from soundness.audio.reading import read_info
 from soundness.data.finding import Selection, find_recordings, unread_problems
 from soundness.data.folder_names import machine_folder, path_key
@@ -155,7 +156,7 @@ class Watch:
         if detector is None:
             self._fail(path, row, f"no detector for it; there are detectors for {', '.join(self.detectors)}")
             return
-        if (known := self._known_as(row)) is not None:
+        if (known := self._known_as(path, row, detector)) is not None:
             self.log.add(replace(row, event="known", message=_plain(known)))
             return
         try:
@@ -205,14 +206,16 @@ class Watch:
             content=content,
         )
 
-    def _known_as(self, row: LogRow) -> str | None:
+    def _known_as(self, path: Path, row: LogRow, detector: AnyDetector) -> str | None:
         """Reason why a recording is one that has a row: the clocks have changed, or it was moved; ``None`` if new."""
         alike = self.log.alike(row.size, row.content) if row.content else []
-        is_copied = any(name in self._present and name != row.file for name, _ in alike)
-        for name, mtime_ns in alike:
+        is_copied = any(name in self._present and name != row.file for name, *_ in alike)
+        for name, mtime_ns, is_scored in alike:
             is_namesake = name.rpartition("/")[2] == row.file.rpartition("/")[2]
             if name == row.file and is_same_time(mtime_ns, row.mtime_ns):
                 return "the same recording; its time has moved"
+            if name == row.file and is_scored and _has_sound(path, detector):
+                return "the same recording, copied over itself"
             if not is_copied and is_same_time(mtime_ns, row.mtime_ns, has_shifts=is_namesake):
                 return f"the same recording as {name}, moved"
         return None
@@ -237,6 +240,14 @@ class Watch:
 
     def _name(self, path: Path) -> str:
         return file_cell(path.relative_to(self.folder).as_posix())
+
+
+def _has_sound(path: Path, detector: AnyDetector) -> bool:
+    """True for a recording of which no microphone makes the like twice."""
+    try:
+        return not measure_clip(path, audio=detector.audio).is_constant
+    except AudioError:
+        return False
 
 
 def _plain(text: str) -> str:

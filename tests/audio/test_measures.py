@@ -129,6 +129,26 @@ def test_a_gap_is_found_with_its_place(tmp_path: Path) -> None:
     assert channel.gap_share == pytest.approx(0.6 / 4.0)
 
 
+def test_equal_neighbours_of_slow_data_are_no_gap() -> None:
+    measurement = Measurement(50)
+    measurement.add(np.round(3 * np.random.default_rng(0).standard_normal((500, 1))).astype(np.float32) / 1000)
+    (channel,) = measurement.result().channels
+    assert (channel.longest_gap, channel.gap_share, channel.stretches) == (None, 0.0, ((0.0, 10.0),))
+
+
+@pytest.mark.parametrize("place", [0.3, 0.31, 0.3047])
+@pytest.mark.parametrize("n_equal", [79, 80, 81])
+def test_the_shortest_gap_is_found_wherever_it_lies_and_however_few_values_occur(place: float, n_equal: int) -> None:
+    samples = np.random.default_rng(1).integers(-2, 3, 8_000).astype(np.float32) / 32_768
+    start = round(8_000 * place)
+    samples[start - 1 : start + n_equal + 1] = [0.25, *[1e-4] * n_equal, -0.25]
+    measurement = Measurement(8_000)
+    for block in np.split(samples[:, None], [start + 11, start + 50]):
+        measurement.add(block)
+    (channel,) = measurement.result().channels
+    assert (channel.longest_gap is not None) == (n_equal >= 80)
+
+
 @pytest.mark.parametrize("seconds", [0.05, 0.5])
 def test_zeros_at_an_end_are_a_gap_where_they_are_longer_than_a_format_leaves(tmp_path: Path, seconds: float) -> None:
     samples = noise(4.0)

@@ -22,6 +22,8 @@ CLIPPED_RUN = 3
 _FULL_SCALE = 0.98  # mu-law ends there, integers closer to 1
 _PILED_UP = 4.0  # times as many samples at the largest value as at the next one: more than at the crest of a tone
 _GAP_SECONDS = 0.01  # of equal samples
+_GAP_SAMPLES = 32  # at least: neighbours of slow data are often equal
+_GAP_POINTS = 5  # of a grid, that lie in the shortest gap
 _LONG_GAP_SECONDS = 0.1  # longer than zeros that compressed formats leave at either end, and than clipping
 _GAP_EDGE = 0.02  # seconds beside a gap that a filter may have touched
 _MOST_STRETCHES = 1_000
@@ -311,8 +313,10 @@ class _Extreme:
         counts = _two_largest(own)
         top, largest = max(counts), max(self._counts, default=-math.inf)
         if top >= largest:
-            flags = np.concatenate([self._before, own]) == top if counts[top] > 0 else np.empty(0, np.bool_)
-            self._n_runs = _n_run_starts(flags, n_known=len(self._before)) + self._n_runs * (top == largest)
+            n_new = 0
+            if counts[top] + int((self._before == top).sum()) >= CLIPPED_RUN:
+                n_new = _n_run_starts(np.concatenate([self._before, own]) == top, n_known=len(self._before))
+            self._n_runs = n_new + self._n_runs * (top == largest)
         for value, count in counts.items():
             self._counts[value] = self._counts.get(value, 0) + count
         self._counts = {value: self._counts[value] for value in sorted(self._counts, reverse=True)[:2]}
@@ -353,12 +357,12 @@ class _Gaps:
 
     def __init__(self, sample_rate: int) -> None:
         self.sample_rate = sample_rate
+        self._shortest = max(_GAP_SAMPLES, math.ceil(_GAP_SECONDS * sample_rate))
         self._found: list[tuple[int, int, float]] = []  # start, samples, value
         self._start, self._value = 0, math.nan  # of the run that goes on
 
     def add(self, samples: Samples, n_before: int) -> None:
-        grid = samples[:: max(1, int(_GAP_SECONDS * self.sample_rate) // 2)]
-        if samples[0] != self._value and not (grid[1:] == grid[:-1]).any():  # no gap touches two points of the grid
+        if samples[0] != self._value and not self._may_hold_one(samples):
             self._end(n_before)
             tail = np.flatnonzero(samples != samples[-1])
             self._start, self._value = n_before + int(tail[-1]) + 1 if len(tail) else n_before, float(samples[-1])
@@ -371,10 +375,20 @@ class _Gaps:
             return
         self._end(n_before + int(starts[1]))
         lengths = np.diff(starts[1:])
-        for index in np.flatnonzero(lengths >= _GAP_SECONDS * self.sample_rate):
+        for index in np.flatnonzero(lengths >= self._shortest):
             start = int(starts[1:][index])
             self._found.append((n_before + start, int(lengths[index]), float(samples[start])))
         self._start, self._value = n_before + int(starts[-1]), float(samples[starts[-1]])
+
+    def _may_hold_one(self, samples: Samples) -> bool:
+        """False if no gap lies between the samples' ends: it would make neighbours on a coarse grid equal, in a row."""
+        step = self._shortest // _GAP_POINTS
+        grid, n_equal = samples[::step], self._shortest // step - 1
+        is_equal = grid[1:] == grid[:-1]
+        in_a_row = is_equal[: max(0, len(is_equal) - n_equal + 1)].copy()
+        for shift in range(1, n_equal):
+            in_a_row &= is_equal[shift : shift + len(in_a_row)]
+        return bool(in_a_row.any())
 
     def found(self, n_samples: int, *, clipped: Iterable[float]) -> list[Gap]:
         """Gaps in a recording that ends now; at a value at which it is clipped, and at its ends, only long ones."""
@@ -388,5 +402,5 @@ class _Gaps:
         ]
 
     def _end(self, stop: int) -> None:
-        if not math.isnan(self._value) and stop - self._start >= _GAP_SECONDS * self.sample_rate:
+        if not math.isnan(self._value) and stop - self._start >= self._shortest:
             self._found.append((self._start, stop - self._start, self._value))

@@ -5,12 +5,13 @@ from threading import active_count
 
 import numpy as np
 import pytest
+import soundfile
 
-from monitored import hum_at, record
+from monitored import RATE, hum, hum_at, record
 from soundness.data.datasets import list_clips
 from soundness.detectors.bulk_scoring import score_clip
 from soundness.errors import AudioError, DataError
-from soundness.monitoring.new_clips import concatenate_clips, read_new_clips
+from soundness.monitoring.new_clips import concatenate_clips, independent, read_new_clips, without_copies
 
 
 def test_new_clips_have_the_scores_of_the_detector_in_their_order(calibrated, tmp_path):
@@ -46,3 +47,15 @@ def test_what_cannot_be_used_is_refused_by_name(calibrated, tmp_path):
     two = hum_at(tmp_path / "two.wav", 900, 1, n_channels=2)
     with pytest.raises(AudioError, match=r"two\.wav: 2 channel\(s\); the normal clips of this detector have 1"):
         read_new_clips(calibrated[0], list_clips([two]))
+
+
+def test_recordings_of_another_form_are_named_with_an_example(calibrated, tmp_path):
+    detector = calibrated[0]
+    paths = [tmp_path / f"{seed}.wav" for seed in range(100, 104)]
+    for seed, path in enumerate(paths, start=100):
+        soundfile.write(path, hum(seed), RATE, subtype="ULAW" if seed % 2 else "PCM_16")
+    new = read_new_clips(detector, list_clips(paths))
+    for notes in (independent(detector, new).notes, without_copies(detector, new)[1]):
+        assert notes[0].startswith("2 of 4 clips are unlike those of the training in form, which is no change of the")
+        assert "e.g. 101.wav: coded as µ-law, the training recordings as 16 bits or more" in notes[0]
+    assert not any("unlike" in note for note in independent(detector, new[::2]).notes)

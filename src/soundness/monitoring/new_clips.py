@@ -1,6 +1,6 @@
 """Recordings that a detector was not trained on, read and scored to calibrate, extend or check it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.aliases import CountProgress
+from soundness.audio.measures import measure_clip
 from soundness.audio.reading import AudioInfo, read_info
 from soundness.audio.short_clips import at_length, place_of
 from soundness.data.clips import Clip, by_recording, cut_clip
@@ -49,6 +50,8 @@ class NewClip:
         Name and band statistics.
     short_scores
         Score of the clip cut to each of the detector's shorter lengths, shape ``(length,)``.
+    doubt
+        Reason why its recording is unlike those of the training without a change of the machine; empty without one.
     """
 
     clip: Clip
@@ -57,6 +60,7 @@ class NewClip:
     score: float
     statistics: NormalClips
     short_scores: NDArray[np.float64]
+    doubt: str
 
 
 def read_new_clips(
@@ -163,7 +167,7 @@ def independent(detector: Detector, new: Sequence[NewClip], *, group_by: str | N
                 path=each.clip.path,
             )
     found = _dependence(new, group_by=group_by)
-    notes = list(found.notes(names, kind="recordings", hop_seconds=_hop_seconds(detector)))
+    notes = [*_doubts(new), *found.notes(names, kind="recordings", hop_seconds=_hop_seconds(detector))]
     shared = known.shared_with(prints)
     touched = {match.second for match in shared}
     kept = [int(index) for index in found.kept if index not in touched]
@@ -185,7 +189,7 @@ def without_copies(detector: Detector, new: Sequence[NewClip]) -> tuple[list[New
     """Recordings of which none is a copy of another, and notes on copies and on what the detector knows."""
     found = _dependence(new)
     names = [each.clip.path.name for each in new]
-    notes = list(found.notes(names, kind="recordings", hop_seconds=_hop_seconds(detector)))
+    notes = [*_doubts(new), *found.notes(names, kind="recordings", hop_seconds=_hop_seconds(detector))]
     known = [
         each.clip.path.name
         for each in new
@@ -208,6 +212,17 @@ def _dependence(new: Sequence[NewClip], *, group_by: str | None = None) -> Depen
     )
 
 
+def _doubts(new: Sequence[NewClip]) -> Iterator[str]:
+    """Note on recordings that are unlike those of the training without a change of the machine."""
+    doubtful = [each for each in new if each.doubt]
+    if doubtful:
+        name = doubtful[0].clip.path.name
+        yield (
+            f"{len(doubtful)} of {len(new)} clips are unlike those of the training in form, which is no change of the "
+            f"machine: e.g. {name}: {doubtful[0].doubt}"
+        )
+
+
 def _hop_seconds(detector: Detector) -> float:
     return detector.settings.log_mel.hop_length / detector.settings.audio.sample_rate
 
@@ -222,7 +237,11 @@ def _read(detector: Detector, places: Mapping[Clip, float], clips: Sequence[Clip
     info = read_info(clips[0].path, audio=detector.audio)
     _check_channels(detector, clips[0], info)
     found = zip(clips, detector.reader.read_clips(clips), strict=True)
-    return [_new_clip(detector, clip, info, recording, place=places[clip]) for clip, recording in found]
+    made = [_new_clip(detector, clip, info, recording, place=places[clip]) for clip, recording in found]
+    if detector.form is None:
+        return made
+    measures = measure_clip(clips[0].path, audio=detector.audio)
+    return [replace(each, doubt=detector.form.difference(measures, detector.settings).doubt) for each in made]
 
 
 def _new_clip(detector: Detector, clip: Clip, info: AudioInfo, recording: RecordingLogMels, *, place: float) -> NewClip:
@@ -237,7 +256,13 @@ def _new_clip(detector: Detector, clip: Clip, info: AudioInfo, recording: Record
     lengths = () if detector.lengths is None else detector.lengths.short_seconds
     short = [detector.score_spectrograms(at_length(spectrograms, at, detector.settings, place=place)) for at in lengths]
     return NewClip(
-        clip=clip, info=info, vectors=vectors, score=score, statistics=statistics, short_scores=np.array(short)
+        clip=clip,
+        info=info,
+        vectors=vectors,
+        score=score,
+        statistics=statistics,
+        short_scores=np.array(short),
+        doubt="",
     )
 
 

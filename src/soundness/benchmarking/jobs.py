@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -30,16 +30,17 @@ from soundness.errors import BundleError, OutputError, SoundnessError
 from soundness.evaluation.bootstrap import bootstrap_intervals
 from soundness.evaluation.results import evaluate
 from soundness.regular_files import NotAFileError, read_regular
-from soundness.representations.network_cache import NetworkCache
 from soundness.representations.protocol import network_plan
 from soundness.sealed_files import SUFFIX
 from soundness.separation.saving import load_separator
-from soundness.separation.training import train_separator
 from soundness.settings.system import SystemSettings
 from soundness.stored_values import json_values, stored_value
 from soundness.training.duration import expected_seconds
 from soundness.training.plan import Caches, TrainingPlan
 from soundness.training.run import train_planned
+
+if TYPE_CHECKING:  # loads PyTorch
+    from soundness.representations.network_cache import NetworkCache
 
 __all__ = ["Job", "SharedSeparators", "enter_worker", "is_random", "plan_jobs", "run_all"]
 
@@ -124,6 +125,8 @@ class SharedSeparators:
         file = self.out / "separators" / f"{_short_hash(shared.model_dump(mode='json'))}{SUFFIX}"
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
+            from soundness.separation.training import train_separator  # loads PyTorch
+
             train_separator(self.data, file, settings=shared, existing="resume", progress=self.progress)
         return file
 
@@ -258,9 +261,7 @@ def _chains(jobs: Sequence[Job]) -> list[list[Job]]:
 
 def enter_worker() -> None:
     """Limit a process to one core, and end it with the process that started it, however that ended."""
-    import torch
-
-    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"  # for PyTorch, which is loaded by a job that needs it
     parent = os.getppid()
 
     def watch() -> None:
@@ -279,8 +280,16 @@ def _run(job: Job) -> tuple[Measured | None, str]:
         return None, str(error)
 
 
+def _networks(job: Job) -> "NetworkCache | None":
+    if network_plan(job.settings) is None:
+        return None
+    from soundness.representations.network_cache import NetworkCache  # loads PyTorch
+
+    return NetworkCache(job.out / "networks")
+
+
 def _measure(job: Job) -> Measured:
-    store, networks = LogMelCache(job.out / "spectrograms"), NetworkCache(job.out / "networks")
+    store, networks = LogMelCache(job.out / "spectrograms"), _networks(job)
     started = time.perf_counter()
     plan = TrainingPlan(settings=job.settings, separator=job.separator, machines=job.machines, seed=job.seed)
     train_planned(job.data, job.run, plan, existing="resume", caches=Caches(log_mels=store, networks=networks))
@@ -294,7 +303,7 @@ def _measure(job: Job) -> Measured:
         seed=job.seed,
         evaluation=evaluate(job.scores, truth=job.truth),
         interval=intervals.score,
-        training_seconds=trained - started + networks.seconds_spared,
+        training_seconds=trained - started + (0.0 if networks is None else networks.seconds_spared),
         scoring_seconds=scored - trained,
     )
     kept = {"identity": job.identity, "measured": measured.model_dump(mode="json")}

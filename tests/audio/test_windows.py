@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from soundness.audio.reading import read_channel, read_waveform
 from soundness.audio.windows import ClipLength, n_consecutive, read_windows
 from soundness.errors import AudioError
+from soundness.settings.system import AudioSettings
 
 RATE = 8_000
 
@@ -22,8 +23,9 @@ def written(path, n_samples, *, n_channels=1, rate=RATE):
 
 
 def windows(path, n_samples, *, is_overlapping=True, channel=0, **options):
+    audio = AudioSettings(channel=channel)
     clip = ClipLength(n_samples=n_samples, is_overlapping=is_overlapping)
-    return list(read_windows(path, sample_rate=RATE, fmax=3_000.0, channel=channel, clip=clip, **options))
+    return list(read_windows(path, sample_rate=RATE, fmax=3_000.0, clip=clip, audio=audio, **options))
 
 
 @pytest.mark.parametrize(
@@ -103,7 +105,7 @@ def test_memory_grows_with_neither_length_nor_channels(tmp_path):
         path = written(tmp_path / f"{seconds}_{n_channels}.wav", seconds * RATE, n_channels=n_channels)
         tracemalloc.start()
         for _ in read_windows(
-            path, sample_rate=RATE, fmax=3_000.0, channel=0, clip=ClipLength(n_samples=RATE, is_overlapping=True)
+            path, sample_rate=RATE, fmax=3_000.0, clip=ClipLength(n_samples=RATE, is_overlapping=True)
         ):
             pass
         peaks[seconds, n_channels] = tracemalloc.get_traced_memory()[1]

@@ -31,7 +31,6 @@ _SLOWEST_SOUND_HZ = 4_000
 _FEW_STEPS = 16
 _CHUNK = 512
 _SAMPLES_FOR_VALUES = 4096
-
 Samples = NDArray[np.float32]
 
 
@@ -229,7 +228,8 @@ class _Channel:
         mean = self._sum / self.n_samples
         is_constant = self._top.value == self._bottom.value
         power = max(self._squares / self.n_samples - mean**2, 0.0)
-        gaps = [] if is_constant else self._gaps.found(self.n_samples, clipped=self._clipped_values())
+        clipped = [extreme.value for extreme in (self._top, self._bottom) if extreme.n_clipped > 0]
+        gaps = [] if is_constant else self._gaps.found(self.n_samples, clipped=clipped)
         seconds = self.n_samples / self._gaps.sample_rate
         return ChannelMeasures(
             level_dbfs=None if is_constant or power == 0.0 else 10 * math.log10(power),
@@ -247,9 +247,6 @@ class _Channel:
     def _is_quiet(self) -> bool:
         """True if the sound is far from full scale, as that of a few bits is not, nor that of a logic signal."""
         return max(abs(self._top.value), abs(self._bottom.value)) < 0.1
-
-    def _clipped_values(self) -> list[float]:
-        return [extreme.value for extreme in (self._top, self._bottom) if extreme.n_clipped > 0]
 
 
 class _Seconds:
@@ -384,11 +381,8 @@ class _Gaps:
         """False if no gap lies between the samples' ends: it would make neighbours on a coarse grid equal, in a row."""
         step = self._shortest // _GAP_POINTS
         grid, n_equal = samples[::step], self._shortest // step - 1
-        is_equal = grid[1:] == grid[:-1]
-        in_a_row = is_equal[: max(0, len(is_equal) - n_equal + 1)].copy()
-        for shift in range(1, n_equal):
-            in_a_row &= is_equal[shift : shift + len(in_a_row)]
-        return bool(in_a_row.any())
+        edges = np.flatnonzero(np.concatenate([[True], grid[1:] != grid[:-1], [True]]))
+        return bool((np.diff(edges) > n_equal).any())
 
     def found(self, n_samples: int, *, clipped: Iterable[float]) -> list[Gap]:
         """Gaps in a recording that ends now; at a value at which it is clipped, and at its ends, only long ones."""

@@ -66,7 +66,6 @@ def read_windows(
     *,
     sample_rate: int,
     fmax: float,
-    channel: int,
     clip: ClipLength,
     min_samples: int = 1,
     start_samples: int = 0,
@@ -81,8 +80,6 @@ def read_windows(
     ----------
     path, sample_rate, fmax
         See `soundness.audio.reading.read_waveform`, as for the errors.
-    channel
-        Channel that is used, from 0.
     clip
         Length of the windows.
     min_samples
@@ -92,9 +89,9 @@ def read_windows(
     max_samples
         Most samples that are read, those that are left out among them; ``None`` reads all.
     audio
-        See `soundness.audio.reading.read_waveform`.
+        See `soundness.audio.reading.read_waveform`; the channel that is used among them.
     """
-    blocks = read_channel(path, sample_rate=sample_rate, fmax=fmax, channel=channel, audio=audio)
+    blocks = read_channel(path, sample_rate=sample_rate, fmax=fmax, channel=audio.channel, audio=audio)
     n_windows = 0
     with audio_errors_at(path):
         for window in _windows(_without_first(_first(blocks, max_samples), start_samples), clip):

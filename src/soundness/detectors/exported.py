@@ -218,7 +218,6 @@ class ExportedDetector(ExportMetadata):
             path,
             sample_rate=rate,
             fmax=about["fmax"],
-            channel=about["channel"],
             clip=ClipLength(n_samples=round(self.lengths.clip_seconds * rate), is_overlapping=True),
             min_samples=about["min_samples"],
             start_samples=round(start_seconds * rate),

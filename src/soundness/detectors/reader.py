@@ -91,7 +91,6 @@ def _windows(
         path,
         sample_rate=rate,
         fmax=settings.log_mel.fmax,
-        channel=settings.audio.channel,
         clip=ClipLength(n_samples=round(clip_seconds * rate), is_overlapping=is_overlapping),
         min_samples=settings.log_mel.n_fft,
         start_samples=round(start_seconds * rate),

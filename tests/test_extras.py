@@ -46,3 +46,12 @@ def test_an_extra_that_is_installed_passes_and_another_is_refused(monkeypatch):
         monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingExtraError, match=r'needs jinja2, pillow, .*pip install "jinja2.*" "pillow.*"'):
         check_extra("pages")
+
+
+def test_an_export_without_torch_names_torch_and_an_export_in_use_does_not(monkeypatch):
+    for package in ("torch", "onnxruntime"):
+        monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtraError, match=r"needs torch, onnxruntime, "):
+        check_extra("export")
+    error = missing_extra(ModuleNotFoundError("No module named 'onnxruntime'", name="onnxruntime"))
+    assert str(error).startswith("this needs onnxruntime, not")

@@ -15,8 +15,8 @@ _PACKAGES = {
     "detectors": _DETECTORS,
     "pages": _PAGES,
     "train": ("torch", "pytorch_lightning", "matplotlib", "yaml", "sklearn", *_PAGES),
-    "export": ("onnx", "onnxruntime"),
     "runtime": ("onnxruntime",),
+    "export": ("torch", "onnx", "onnxruntime"),
     "media": ("av",),
     "formats": ("h5py", "nptdms", "pyarrow", "pymatreader", "pyuff"),
 }

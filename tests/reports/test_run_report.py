@@ -232,6 +232,17 @@ def test_scores_without_labels_are_shown_without_figures(bench, tmp_path):
     assert "&lt;i&gt;clip" in html
 
 
+def test_a_threshold_below_all_scores_is_drawn(bench, tmp_path):
+    run, scores = (place_of(bench, kind, "log-mel-knn", 0) for kind in ("runs", "scores"))
+    (tmp_path / "high").mkdir()
+    for file in scores.glob("anomaly_score_*.csv"):
+        rows = [row.split(",") for row in file.read_text().splitlines()]
+        high = [f"{name},{float(value) + 1000}" for name, value in rows]
+        (tmp_path / "high" / file.name).write_text("\n".join(high) + "\n")
+    report(run, tmp_path / "x.html", scores=tmp_path / "high")
+    assert 'class="threshold" points="' in (tmp_path / "x.html").read_text(encoding="utf-8")
+
+
 def test_what_is_no_run_and_no_benchmark_is_refused(bench, run, tmp_path):
     assert "neither run.json nor benchmark.json" in refusal("report", tmp_path, "--out", tmp_path / "x.html")
     assert "has scores of its own" in refusal("report", bench, "--scores", bench, "--out", tmp_path / "x.html")

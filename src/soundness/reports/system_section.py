@@ -326,8 +326,9 @@ def _panels(
     scores: MachineScores, clips: LabelledClips | None, threshold: float | None
 ) -> Iterator[tuple[str, Markup]]:
     values = scores.anomaly_scores
-    high = max(float(np.percentile(values, _SHARE_ON_THE_AXIS)), threshold if threshold is not None else -np.inf)
-    low = float(values.min())
+    limits = [] if threshold is None else [threshold]
+    high = max([float(np.percentile(values, _SHARE_ON_THE_AXIS)), *limits])
+    low = min([float(values.min()), *limits])
     span = (low, high + 0.05 * (high - low))
     if clips is None:
         caption = f"{len(values)} clips, labels unknown"

@@ -78,13 +78,17 @@ app = typer.Typer(
     Learns from normal recordings alone what a machine sounds like when it is well, and scores how far other
     recordings are from that.
 
-    `soundness demo` shows it all on built-in data. With recordings of your own:
+    With normal recordings of a machine in a folder DATA, and others to check in CLIPS:
 
-    `soundness inspect DATA` · `soundness train DATA --out RUN` · `soundness score RUN CLIPS --out SCORES` ·
-    `soundness evaluate SCORES`
+    - `soundness inspect DATA`
+    - `soundness train DATA --out RUN`
+    - `soundness score RUN CLIPS --out SCORES`
+    - `soundness report RUN --scores SCORES --out PAGE.html`
 
-    With recordings of the machine alone or of noise alone: `soundness train-separator DATA --out FILE` ·
-    `soundness separate FILE RECORDINGS --out DIR` · `soundness train DATA --separator FILE --out RUN`
+    With recordings of the machine alone or of noise alone, too:
+
+    - `soundness train-separator DATA --out FILE`
+    - `soundness train DATA --separator FILE --out RUN`
 
     The data of the DCASE challenge: `soundness download 2025 --out DATA`
 

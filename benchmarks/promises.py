@@ -126,7 +126,8 @@ def _write(page: Path, section: str, rows: Sequence[Row]) -> None:
     if start not in text or end not in text:
         raise ValueError(f"{page}: no place for {section}: expected {start.strip()} and {end.strip()}")
     lines = ["| | promised | measured |", "|---|---|---|"]
-    lines += [f"| {row.what} | {row.promised} | {row.measured} |" for row in rows]
+    for row in rows:
+        lines.append(f"| {row.what} | {row.promised} | {row.measured}{'' if row.is_kept else ': **not reached**'} |")
     before, _, rest = text.partition(start)
     _, _, after = rest.partition(end)
     page.write_text(f"{before}{start}" + "\n".join(lines) + f"\n{end}{after}", encoding="utf-8")

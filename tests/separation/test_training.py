@@ -20,6 +20,20 @@ RATE = 16_000
 pytestmark = pytest.mark.usefixtures("mixture_seconds", "few_blocks")
 
 
+@pytest.fixture(scope="module")
+def separator_file(tmp_path_factory, hall, small_separator, few_blocks, mixture_seconds):  # noqa: ARG001  # as all here
+    """A separator of few blocks; that of `conftest` has all of them, and is loaded by other modules, too."""
+    path = tmp_path_factory.mktemp("separator") / "few.soundness"
+    train_separator(hall, path, settings=small_separator("max_steps=10"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def separator(separator_file):
+    """The separator of `separator_file`."""
+    return load_separator(separator_file)
+
+
 @pytest.fixture
 def run(tmp_path, small_separator):
     """Trains into a file of its own."""

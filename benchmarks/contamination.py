@@ -155,7 +155,7 @@ def toy_cars(bench: Bench, seeds: int) -> Iterator[Row]:
             before, after = bench.found(chosen, normal, others), bench.found([*chosen, *planted], normal, others)
             losses.append(before.auc - after.auc)
             drops.append(before.detection - after.detection)
-        told = f"AUC -{np.mean(losses):.1f}, detection -{np.mean(drops):.0f} points"
+        told = f"AUC {-np.mean(losses):+.1f}, detection {-np.mean(drops):+.0f} points"
         is_kept = bool(np.mean(losses) <= allowed and (n_clips == 150 or np.mean(drops) <= 10))
         yield Row(
             f"toy cars, {n_clips} + {n_planted}", f"AUC within {allowed:g} points, detection within 10", told, is_kept

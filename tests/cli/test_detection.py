@@ -159,6 +159,7 @@ def test_digital_silence_is_scored_with_a_warning(tmp_path: Path, run: Path) -> 
     result = soundness("score", run, path.parent, "--out", tmp_path / "scores")
     assert result.exit_code == 0
     assert f"{path}: digital silence" in result.stderr
+    assert result.stdout.splitlines()[-1].startswith("1 recordings scored, 0 of them ANOMALOUS, 1 CANNOT TELL; ")
 
 
 def test_a_clip_shorter_than_a_segment_is_scored_with_a_warning(tmp_path: Path, pump: Path) -> None:

@@ -163,7 +163,8 @@ def score(
             say(f"ALARM {path}")
         say(f"{len(report.alarms)} alarm(s)")
     kept = "--out FOLDER keeps the scores" if out is None else f"all in {out / 'scores.csv'}"
-    say(f"{report.n_scored} recordings scored, {report.n_flagged} of them ANOMALOUS; {kept}")
+    undecided = f", {report.n_undecided} CANNOT TELL" if report.n_undecided else ""
+    say(f"{report.n_scored} recordings scored, {report.n_flagged} of them ANOMALOUS{undecided}; {kept}")
     if report.n_scored == report.n_known:  # none, or none that says anything about the machine
         return 2
     return 1 if report.failures else 0

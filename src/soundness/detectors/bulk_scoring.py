@@ -131,6 +131,11 @@ class ScoringReport:
         return sum(row.verdict == "anomalous" for row in self.rows)
 
     @property
+    def n_undecided(self) -> int:
+        """Number of recordings that have a score, and that nobody can tell anything of."""
+        return sum(row.verdict == "cannot tell" and row.anomaly_score is not None for row in self.rows)
+
+    @property
     def failures(self) -> list[str]:
         """Recordings that cannot be used, a line each with path and reason."""
         return [f"{row.path}: {row.reason}" for row in self.rows if row.anomaly_score is None]

@@ -84,6 +84,17 @@ def test_each_domain_is_compared_with_itself():
     assert np.flatnonzero(found.is_suspect).tolist() == [25]
 
 
+@pytest.mark.parametrize(("n_few", "is_set_aside"), [(10, False), (30, True)])
+def test_of_few_clips_beside_many_each_may_be_a_state_of_its_own(n_few, is_set_aside):
+    views = clips(60 + n_few)
+    for view in views:
+        view[60:, ::2] += 20.0
+        view[65, 3:9] += 25.0
+    found = find_suspects(views, np.repeat([0, 1], [60, n_few]))
+    assert (found.is_suspect[65], found.lone) == ((True, ()) if is_set_aside else (False, (65,)))
+    assert found.p_values[65] < 1e-3
+
+
 def test_a_clip_that_lies_among_those_of_another_domain_is_normal():
     views = clips(50, seed=3)
     for view in views:

@@ -25,6 +25,7 @@ __all__ = ["FEWEST_CLIPS", "Screened", "find_suspects"]
 FEWEST_CLIPS = 8
 """Clips of a domain that are screened; with fewer, nothing tells what is usual."""
 
+_FEW_CLIPS = 20  # of a domain beside one of many: each may be a state of its own
 _LEVEL = 0.15  # of a false suspicion among all clips of a machine, shared by its domains
 _FREEDOM = 3.0  # of Student's t: as heavy as the tails of five real machines and seven synthetic ones
 _FIRST_TRUSTED = 0.8
@@ -55,6 +56,9 @@ class Screened:
         state of its own; none of them is a suspect.
     crowds
         Domains with more suspects than can be told from a second kind of normal, with their number; none is a suspect.
+    lone
+        Indices of clips that are far from the others of a domain of few clips beside one of many, where each may be an
+        operating state of its own; none of them is a suspect.
     n_screened
         Number of clips that have a p-value.
     """
@@ -63,6 +67,7 @@ class Screened:
     is_suspect: NDArray[np.bool_]
     groups: tuple[tuple[int, ...], ...]
     crowds: dict[int, int]
+    lone: tuple[int, ...]
     n_screened: int
 
 
@@ -84,7 +89,9 @@ def find_suspects(
     p_values, is_suspect = np.ones(len(domains)), np.zeros(len(domains), np.bool_)
     groups: list[tuple[int, ...]] = []
     crowds: dict[int, int] = {}
+    lone: list[int] = []
     n_screened = 0
+    n_most = int(np.bincount(domains).max())
     for domain in np.unique(domains):
         here = np.flatnonzero(domains == domain)
         if len(here) < FEWEST_CLIPS or all(np.ptp(view[here], axis=0).max() == 0.0 for view in pooled):
@@ -95,13 +102,20 @@ def find_suspects(
         suspects &= ~_lies_among_others(pooled, domains, here, suspects)
         states, alone = found.states(suspects)
         groups += [tuple(here[list(state)].tolist()) for state in states]
-        if alone.sum() > _LARGEST_SHARE * len(here):
+        if len(here) < min(_FEW_CLIPS, n_most / 2):
+            lone += here[alone].tolist()
+        elif alone.sum() > _LARGEST_SHARE * len(here):
             crowds[int(domain)] = int(alone.sum())
         else:
             is_suspect[here] = alone
         n_screened += len(here)
     return Screened(
-        p_values=p_values, is_suspect=is_suspect, groups=tuple(groups), crowds=crowds, n_screened=n_screened
+        p_values=p_values,
+        is_suspect=is_suspect,
+        groups=tuple(groups),
+        crowds=crowds,
+        lone=tuple(lone),
+        n_screened=n_screened,
     )
 
 

@@ -187,6 +187,11 @@ class _Together:
                 f"{len(group)} clips are unlike the others and similar to each other, as in an operating state of its "
                 f"own; kept: {listed_names(name_of(self.clips[index]) for index in group)}"
             )
+        if self.found.lone:
+            yield (
+                f"unlike the other clips of its domain, which are so few beside another's that each may be a state of "
+                f"its own; kept: {listed_names(name_of(self.clips[index]) for index in self.found.lone)}"
+            )
         for domain, count in self.found.crowds.items():
             yield (
                 f"{count} of {int((self._domains == domain).sum())} {self._names[domain] or 'normal'} clips are unlike "

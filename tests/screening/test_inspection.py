@@ -295,10 +295,8 @@ REAL = {
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_real_data_sets_measure_what_their_description_says(name: str) -> None:
-    if "SOUNDNESS_DATA" not in os.environ:
-        pytest.skip("SOUNDNESS_DATA does not name the folder of real recordings")
-    inspection = inspect(Path(os.environ["SOUNDNESS_DATA"]) / name)
+def test_real_data_sets_measure_what_their_description_says(real_data: Path, name: str) -> None:
+    inspection = inspect(real_data / name)
     for each in inspection.splits:
         n_clips, seconds, n_channels = REAL[name][each.machine_type, each.split]
         assert (each.n_clips, each.n_unreadable) == (n_clips, 0)

@@ -1,6 +1,7 @@
 """Clips far from the others: they count less in a covariance, and what is near to them is not near to normal ones."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from soundness.scoring.covariance import (
 from soundness.scoring.protocol import TrainingVectors
 from soundness.settings.scoring import ScorerSettings
 
-__all__ = ["clip_weights", "reference_excess", "weighted_vectors"]
+__all__ = ["clip_weights", "reference_excess", "weighted_vectors", "with_weights"]
 
 _FEWEST_WEIGHTED = 60  # clips of a domain: with fewer, a covariance needs them all
 _NEIGHBOR_SHARE = 0.05  # of the clips of a domain: as many similar ones are a state of the machine
@@ -48,7 +49,7 @@ def clip_weights(vectors: Array, domains: NDArray[np.int64], settings: ScorerSet
         for label in large:
             here = domains == label
             n_neighbors = max(2, round(_NEIGHBOR_SHARE * here.sum()))
-            near = np.sqrt(np.partition(squares[np.ix_(here, here)], n_neighbors - 1, axis=1)[:, n_neighbors - 1])
+            near = np.sqrt(_to_neighbor(squares, here, n_neighbors))
             changed[here] = np.minimum(
                 1.0, (np.quantile(near, _KNEE) / np.maximum(near, 1e-300)) ** settings.outlier_exponent
             )
@@ -58,9 +59,20 @@ def clip_weights(vectors: Array, domains: NDArray[np.int64], settings: ScorerSet
     return np.maximum(weights, 1e-6)
 
 
-def weighted_vectors(vectors: Array, domains: NDArray[np.int64], settings: ScorerSettings) -> Array:
-    """Vectors as they count in the covariance."""
-    weights = clip_weights(vectors, domains, settings)
+def with_weights(training: TrainingVectors, settings: ScorerSettings) -> TrainingVectors:
+    """Clips with their `clip_weights`, which take some time: all that is whitened by these clips has them in common."""
+    if settings.whitening == "none" or training.weights is not None:
+        return training
+    weights = clip_weights(training.own, training.clip_domains, training.applicable(settings))
+    return replace(training, weights=weights)
+
+
+def weighted_vectors(
+    vectors: Array, domains: NDArray[np.int64], settings: ScorerSettings, *, weights: Array | None = None
+) -> Array:
+    """Vectors as they count in the covariance, by their weights, or by `clip_weights`."""
+    if weights is None:
+        weights = clip_weights(vectors, domains, settings)
     return vectors if (weights == 1.0).all() else _weighted(vectors, domains, weights)[0]
 
 
@@ -71,9 +83,8 @@ def reference_excess(views: Sequence[TrainingVectors], settings: ScorerSettings)
     from all others counts as about as far from them as that one. With :math:`d_{iv}` the left-out distance of a clip to
     its :math:`k`-th nearest neighbour in its domain in a view, where :math:`k` is a fiftieth of the clips and at least
     1, :math:`m_v` its median over the domain and :math:`j_i^2` the mean of :math:`d_{iv}^2 / m_v^2` over the views, it
-    is :math:`m_v^2 \max(0, j_i^2 - k^2)` with :math:`k` the 85 % quantile
-    of :math:`j_i`: nothing for most clips. Domains of fewer than eight clips have none, and so has a scorer without
-    ``outlier_exponent`` or without whitening.
+    is :math:`m_v^2 \max(0, j_i^2 - q^2)` with :math:`q` the 85 % quantile of :math:`j_i`: nothing for most clips.
+    Domains of fewer than eight clips have none, and so has a scorer without ``outlier_exponent`` or without whitening.
 
     Parameters
     ----------
@@ -86,7 +97,7 @@ def reference_excess(views: Sequence[TrainingVectors], settings: ScorerSettings)
     excess = [np.zeros(len(domains)) for _ in views]
     if settings.outlier_exponent == 0.0 or settings.whitening == "none":
         return excess
-    nearest = [_left_out_neighbors(view, settings) for view in views]
+    nearest = [_left_out_neighbors(with_weights(view, settings), settings) for view in views]
     for domain in np.unique(domains):
         here = np.flatnonzero(domains == domain)
         medians = [float(np.median(squares[here])) for squares in nearest]
@@ -105,18 +116,20 @@ def _left_out_neighbors(view: TrainingVectors, settings: ScorerSettings) -> Arra
     found = np.zeros(len(view.own))
     if np.ptp(view.own, axis=0).max() == 0.0:
         return found
-    if not view.is_spectrum:
-        settings = settings.model_copy(update={"anomaly_width": 0.0, "level": "keep"})
-    squares = _left_out_squares(
-        view.own, view.clip_domains, clip_weights(view.own, view.clip_domains, settings), settings
-    )
+    assert view.weights is not None
+    squares = _left_out_squares(view.own, view.clip_domains, view.weights, view.applicable(settings))
     if view.dependent is not None:
         squares[view.dependent] = np.inf
     for domain in np.unique(view.clip_domains):
         here = np.flatnonzero(view.clip_domains == domain)
-        n_neighbors = max(1, round(_ALIKE_SHARE * len(here)))
-        found[here] = np.partition(squares[np.ix_(here, here)], n_neighbors - 1, axis=1)[:, n_neighbors - 1]
+        found[here] = _to_neighbor(squares, here, max(1, round(_ALIKE_SHARE * len(here))))
     return np.where(np.isfinite(found), found, 0.0)
+
+
+def _to_neighbor(squares: Array, here: NDArray[np.generic], n_neighbors: int) -> Array:
+    """Squared distance of some clips to the last of their nearest neighbours among them, shape ``(some,)``."""
+    found: Array = np.partition(squares[np.ix_(here, here)], n_neighbors - 1, axis=1)[:, n_neighbors - 1]
+    return found
 
 
 def _left_out_squares(vectors: Array, domains: NDArray[np.int64], weights: Array, settings: ScorerSettings) -> Array:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from soundness.aliases import Array
 from soundness.errors import BundleError, SettingsError
-from soundness.scoring.clip_weights import reference_excess
+from soundness.scoring.clip_weights import reference_excess, with_weights
 from soundness.scoring.nearest_neighbors import NearestNeighborScorer
 from soundness.scoring.protocol import Scorer, TrainingVectors
 from soundness.settings.scoring import MemberSettings, ScorerSettings
@@ -73,7 +73,7 @@ class FusedScorer(Scorer):
         """
         sizes = np.array(training.view_sizes or (training.vectors.shape[2],), np.int64)
         every = _members(settings, n_views=len(sizes))
-        views = _views(training, sizes)
+        views = [with_weights(view, settings) for view in _views(training, sizes)]
         excess = reference_excess(views, settings)
         views = [replace(view, excess=own) for view, own in zip(views, excess, strict=True)]
         varying = [index for index, (view, _) in enumerate(every) if _varies(views[view])]

@@ -68,9 +68,8 @@ class MemoryBank:
         DataError
             If vectors are to be whitened, and no two clips of a domain differ.
         """
-        if not training.is_spectrum:
-            settings = settings.model_copy(update={"anomaly_width": 0.0, "level": "keep"})
-        whitening = whitening_matrix(training.own, training.clip_domains, settings)
+        settings = training.applicable(settings)
+        whitening = whitening_matrix(training.own, training.clip_domains, settings, weights=training.weights)
         labels = training.condition_domains
         n_domains = 1 + int(training.clip_domains.max())
         conditions = (labels == np.arange(n_domains)[:, None]) | (labels == ANY_DOMAIN)
@@ -285,7 +284,7 @@ def left_out_distances_by_length(
     short = training.shortened
     n_clips, n_lengths = len(training.vectors) - start, 1 if short is None else 1 + len(short)
     distances = [np.empty((n_lengths, n_clips, len(bank.domain_conditions))) for bank in banks]
-    crossfit = CrossFit(training.own, training.clip_domains, banks[0].settings)
+    crossfit = CrossFit(training.own, training.clip_domains, banks[0].settings, weights=training.weights)
     clips, queries = crossfit.prepared(training.own), crossfit.prepared(training.vectors)
     shortened = None if short is None else crossfit.prepared(short)
     # Products this small gain nothing from threads, and threads that wait for a busy core cost ten times the whole.

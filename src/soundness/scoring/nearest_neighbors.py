@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from soundness.aliases import Array
 from soundness.errors import BundleError, DataError
-from soundness.scoring.clip_weights import reference_excess
+from soundness.scoring.clip_weights import reference_excess, with_weights
 from soundness.scoring.memory_bank import MemoryBank, left_out_distances, left_out_distances_by_length
 from soundness.scoring.normalization import FEWEST_FOR_STATISTICS, new_normalization
 from soundness.scoring.protocol import ANY_DOMAIN, Scorer, TrainingVectors
@@ -75,6 +75,7 @@ class NearestNeighborScorer(Scorer):
         """Scorers for several settings that whiten in the same way; faster than one by one, see `fit`."""
         if len(training.vectors) < 2:
             raise DataError("1 training clip; to compare normal clips with each other takes 2")
+        training = with_weights(training, members[0])
         if training.excess is None:
             training = replace(training, excess=reference_excess([training], members[0])[0])
         banks = [MemoryBank.from_training(training, settings) for settings in members]

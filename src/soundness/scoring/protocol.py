@@ -41,8 +41,9 @@ class TrainingVectors:
     dependent
         True where two clips share sound, or are neighbours in time, so that one is left out with the other, shape
         ``(clip, clip)``, symmetric and true on the diagonal; ``None`` where each clip is left out alone.
-    excess
-        What is added to the square of the distance to each clip, shape ``(clip,)``; ``None`` where the scorer finds it.
+    weights, excess
+        Weight of each clip in the covariance, and what is added to the square of the distance to it, shape ``(clip,)``;
+        ``None`` where the scorer finds them.
     shortened
         Vectors of the same clips cut to several shorter lengths, shape ``(length, clip, condition, feature)``; ``None``
         where there are none.
@@ -56,6 +57,7 @@ class TrainingVectors:
     view_sizes: tuple[int, ...] = ()
     n_bands: int = 0
     dependent: NDArray[np.bool_] | None = None
+    weights: Array | None = None
     excess: Array | None = None
     shortened: Array | None = None
 
@@ -117,6 +119,10 @@ class TrainingVectors:
         """True if the features are the bands of a spectrum."""
         return bool(self.vectors.shape[2] == self.n_bands)
 
+    def applicable(self, settings: ScorerSettings) -> ScorerSettings:
+        """Settings that expect nothing of the bands of a spectrum where the features are none."""
+        return settings if self.is_spectrum else settings.model_copy(update={"anomaly_width": 0.0, "level": "keep"})
+
     @property
     def own(self) -> Array:
         """Each clip under its own condition, shape ``(clip, feature)``."""
@@ -140,7 +146,8 @@ class TrainingVectors:
             own_conditions=self.own_conditions[chosen],
             clip_domains=self.clip_domains[chosen],
             dependent=None if self.dependent is None else self.dependent[np.ix_(chosen, chosen)],
-            excess=None if self.excess is None else self.excess[chosen],
+            weights=None,
+            excess=None,
             shortened=None if self.shortened is None else self.shortened[:, chosen],
         )
 

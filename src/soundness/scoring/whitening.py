@@ -45,7 +45,9 @@ _NO_VARIANCE = 1e-10  # times the variance of all clips: what rounding leaves of
 _HARDLY_VARIES = 1e-6  # times the variance of all clips: below, too many digits are lost
 
 
-def whitening_matrix(vectors: Array, domains: NDArray[np.int64], settings: ScorerSettings) -> Array | None:
+def whitening_matrix(
+    vectors: Array, domains: NDArray[np.int64], settings: ScorerSettings, *, weights: Array | None = None
+) -> Array | None:
     """Matrix that vectors are multiplied by, shape ``(feature, feature)``; ``None`` where settings ask for none.
 
     Parameters
@@ -56,15 +58,17 @@ def whitening_matrix(vectors: Array, domains: NDArray[np.int64], settings: Score
         Shape ``(clip,)``.
     settings
         Settings of the scorer.
+    weights
+        Weight of each clip, shape ``(clip,)``; ``None`` for `clip_weights`.
 
     Raises
     ------
     DataError
         If no two clips of a domain differ, so that there is nothing to whiten by.
     """
-    return (
-        None if settings.whitening == "none" else _root(weighted_vectors(vectors, domains, settings), domains, settings)
-    )
+    if settings.whitening == "none":
+        return None
+    return _root(weighted_vectors(vectors, domains, settings, weights=weights), domains, settings)
 
 
 class CrossFit:
@@ -78,14 +82,23 @@ class CrossFit:
         Shape ``(clip,)``.
     settings
         Settings of the scorer.
+    weights
+        See `whitening_matrix`.
     """
 
-    def __init__(self, vectors: Array, domains: NDArray[np.int64], settings: ScorerSettings) -> None:
+    def __init__(
+        self,
+        vectors: Array,
+        domains: NDArray[np.int64],
+        settings: ScorerSettings,
+        *,
+        weights: Array | None = None,
+    ) -> None:
         self._vectors, self._domains, self._settings = vectors, domains, settings
         self._basis: Array | None = None
         if settings.whitening == "none":
             return
-        vectors = self._vectors = weighted_vectors(vectors, domains, settings)
+        vectors = self._vectors = weighted_vectors(vectors, domains, settings, weights=weights)
         self._centred = centred_by_domain(vectors, domains)
         _, index, counts = np.unique(domains, return_inverse=True, return_counts=True)
         self._n_beside = counts[index]  # clips of the same domain, itself included

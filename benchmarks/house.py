@@ -57,7 +57,7 @@ def limits() -> Iterator[Row]:
         for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     }
-    folders = Counter(path.parent.name for path in trees if path.name != "__init__.py" and path.parent != SOURCE)
+    folders = Counter(path.parent.name for path in trees if path.name != "__init__.py")
     del folders["synthetic"]
     contract = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
     layers = len(contract["contracts"][0]["layers"])

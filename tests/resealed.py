@@ -6,7 +6,7 @@ import json
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from soundness.sealed_files import FORMATS
+from soundness.files.sealed import FORMATS
 
 
 def split(content):

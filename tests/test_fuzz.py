@@ -27,8 +27,8 @@ from soundness.audio.reading import read_info, read_waveform
 from soundness.data.clips import read_attributes
 from soundness.errors import SoundnessError
 from soundness.evaluation.score_files import ClipScore, read_scores, write_scores
+from soundness.files.run_folders import begin_run, read_identity
 from soundness.monitoring.event_log import LogRow, open_log
-from soundness.run_folders import begin_run, read_identity
 from soundness.settings.loading import load_settings
 
 RATE = 16_000

@@ -7,7 +7,7 @@ import pytest
 import soundness
 from monitored import record
 from soundness.errors import OutputError
-from soundness.run_folders import locked_file, locked_folder
+from soundness.files.run_folders import locked_file, locked_folder
 
 
 @pytest.fixture

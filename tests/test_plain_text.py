@@ -5,8 +5,8 @@ import io
 
 import pytest
 
+from soundness.files.stored_values import machine_name_problem
 from soundness.plain_text import one_line, printable, shown_name, spreadsheet_cell, spreadsheet_path
-from soundness.stored_values import machine_name_problem
 
 NASTY = ("fan\nx", "a\rb", "\x1b[2J\x1b[31mred", "evil\u202egpj.wav", "b\udcff.wav", "a\u2028b", "\x00", "\u200ewav")
 

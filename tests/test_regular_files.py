@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 import soundness
-from soundness.atomic_files import open_text
 from soundness.audio.reading import read_info
 from soundness.data.csv_tables import read_rows
 from soundness.detectors.exported import ExportedDetector
 from soundness.errors import SoundnessError
+from soundness.files.atomic import open_text
+from soundness.files.run_folders import read_identity
+from soundness.files.sealed import read_sealed
 from soundness.monitoring.event_log import CsvLog, SqliteLog
 from soundness.regular_files import NotAFileError, open_regular, read_regular_text
-from soundness.run_folders import read_identity
-from soundness.sealed_files import read_sealed
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ import soundfile
 from command_line import refusal, soundness
 from permissions import unprivileged
 from recordings import BROKEN, RATE, write, write_broken
-from soundness.sealed_files import FORMATS
+from soundness.files.sealed import FORMATS
 from soundness.settings.loading import system_descriptions
 
 TINY = ("--set", "training.max_steps=4", "--set", "training.steps_per_epoch=2", "--set", "autoencoder.channels=[2, 2]")

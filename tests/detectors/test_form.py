@@ -13,8 +13,8 @@ from soundness.detectors.exported import ExportedDetector
 from soundness.detectors.form import RecordingForm
 from soundness.detectors.saving import load_detector
 from soundness.exporting.write import export_detector
+from soundness.files.stored_values import stored_value
 from soundness.settings.loading import load_settings
-from soundness.stored_values import stored_value
 from soundness.training.run import train
 
 RATE = 16_000

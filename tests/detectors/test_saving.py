@@ -16,7 +16,7 @@ from safetensors.numpy import save as save_arrays
 from resealed import rewritten, sealed, split
 from soundness.detectors.saving import load, load_detector, save_detector
 from soundness.errors import BundleError, OutputError
-from soundness.sealed_files import FORMATS, SUFFIX
+from soundness.files.sealed import FORMATS, SUFFIX
 from soundness.separation.saving import load_separator
 from soundness.settings.loading import system_names
 

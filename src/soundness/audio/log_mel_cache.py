@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from soundness.atomic_files import write_whole
+from soundness.files.atomic import write_whole
 from soundness.regular_files import read_regular
 from soundness.settings.system import SystemSettings
 

@@ -12,7 +12,7 @@ from soundness.detectors.reader import read_recording
 from soundness.detectors.saving import load
 from soundness.evaluation.score_files import read_scores
 from soundness.extras import check_extra
-from soundness.run_folders import Existing, begin_run, locked_folder
+from soundness.files.run_folders import Existing, begin_run, locked_folder
 from soundness.settings.loading import DEFAULT_SYSTEM, load_settings
 from soundness.synthetic.make import make_data
 

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from soundness.aliases import PathLike, Progress
-from soundness.atomic_files import write_whole
 from soundness.audio.log_mel_cache import LogMelCache
 from soundness.benchmarking.results import Measured, place_of
 from soundness.data.datasets import Machine
@@ -29,12 +28,13 @@ from soundness.detectors.saving import load
 from soundness.errors import BundleError, OutputError, SoundnessError
 from soundness.evaluation.bootstrap import bootstrap_intervals
 from soundness.evaluation.results import evaluate
+from soundness.files.atomic import write_whole
+from soundness.files.sealed import SUFFIX
+from soundness.files.stored_values import json_values, stored_value
 from soundness.regular_files import NotAFileError, read_regular
 from soundness.representations.protocol import network_plan
-from soundness.sealed_files import SUFFIX
 from soundness.separation.saving import load_separator
 from soundness.settings.system import SystemSettings
-from soundness.stored_values import json_values, stored_value
 from soundness.training.duration import expected_seconds
 from soundness.training.plan import Caches, TrainingPlan
 from soundness.training.run import train_planned

@@ -10,12 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from soundness.atomic_files import whole_file
 from soundness.audio.log_mel import band_centres
 from soundness.benchmarking.results import BenchmarkResult, place_of
 from soundness.detectors.saving import load
 from soundness.evaluation.labelled_scores import read_labelled
 from soundness.evaluation.metrics import roc_curve
+from soundness.files.atomic import whole_file
 from soundness.settings.system import SystemSettings
 
 __all__ = ["ClipPicture", "draw_benchmark", "draw_clips", "draw_score_histograms", "picture_files"]

@@ -9,12 +9,12 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from soundness.atomic_files import write_whole
 from soundness.benchmarking.published_figures import PublishedSystem, published_systems
 from soundness.evaluation.bootstrap import Interval
 from soundness.evaluation.metrics import harmonic_mean
 from soundness.evaluation.results import Evaluation
 from soundness.evaluation.year_metrics import OFFICIAL_FIGURES, Figures
+from soundness.files.atomic import write_whole
 
 __all__ = ["BenchmarkResult", "Measured", "Spread", "place_of"]
 

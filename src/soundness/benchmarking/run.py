@@ -12,7 +12,7 @@ from soundness.benchmarking.results import BenchmarkResult, Measured
 from soundness.data.datasets import fingerprint, open_dataset
 from soundness.errors import SettingsError
 from soundness.extras import check_extra
-from soundness.run_folders import Existing, begin_run, locked_folder
+from soundness.files.run_folders import Existing, begin_run, locked_folder
 from soundness.settings.loading import load_settings, system_names
 from soundness.settings.system import SystemSettings
 from soundness.synthetic.make import is_synthetic

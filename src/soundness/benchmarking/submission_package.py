@@ -19,12 +19,12 @@ from typing import Annotated
 import yaml  # type: ignore[import-untyped]  # PyYAML brings no types
 from pydantic import BaseModel, ConfigDict, Field
 
-from soundness.atomic_files import output_errors
 from soundness.errors import OutputError, ScoresError, SettingsError
 from soundness.evaluation.results import Evaluation
 from soundness.evaluation.score_files import FAILED_FILE, ClipScore, MachineScores, read_scores, write_scores
+from soundness.files.atomic import output_errors
+from soundness.files.run_folders import locked_file
 from soundness.representations.protocol import network_plan
-from soundness.run_folders import locked_file
 from soundness.settings.loading import validated
 from soundness.settings.system import SystemSettings
 

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal, cast
 import typer
 
 import soundness
-from soundness.atomic_files import write_whole
 from soundness.cli.console import ProgressBars, say, show_lines, show_table
 from soundness.cli.options import (
     Columns,
@@ -24,6 +23,7 @@ from soundness.cli.options import (
     split_names,
     table_overrides,
 )
+from soundness.files.atomic import write_whole
 
 __all__ = ["download", "inspect", "make_data"]
 

@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 import typer
 
 import soundness
-from soundness.atomic_files import write_whole
 from soundness.cli.console import ProgressBars, say, show_lines, show_table
 from soundness.cli.options import (
     Columns,
@@ -33,6 +32,7 @@ from soundness.cli.options import (
     split_names,
     table_overrides,
 )
+from soundness.files.atomic import write_whole
 from soundness.settings.loading import DEFAULT_SYSTEM
 
 __all__ = ["evaluate", "export", "score", "systems", "train"]

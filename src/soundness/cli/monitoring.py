@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 import soundness
-from soundness.atomic_files import write_whole
 from soundness.cli.console import ProgressBars, say, say_watching, show_lines, show_table
 from soundness.cli.options import GroupBy, JsonFile, Keep, OneDetector, Overwrite, Pattern, Quiet, Seed, Since
+from soundness.files.atomic import write_whole
 
 __all__ = ["alarms", "calibrate", "drift", "enroll", "watch"]
 

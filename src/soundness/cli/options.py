@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from soundness.run_folders import Existing
+from soundness.files.run_folders import Existing
 
 __all__ = [
     "Columns",

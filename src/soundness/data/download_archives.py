@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from soundness.aliases import CountProgress
-from soundness.atomic_files import output_errors
 from soundness.errors import DownloadError, OutputError
+from soundness.files.atomic import output_errors
 
 __all__ = ["is_inside", "unpack"]
 

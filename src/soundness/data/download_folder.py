@@ -9,10 +9,10 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel, ValidationError
 
 from soundness.aliases import Progress
-from soundness.atomic_files import PARTIAL_SUFFIX, output_errors, write_whole
 from soundness.data.download_archives import is_inside, unpack
 from soundness.data.layouts import DCASE
 from soundness.errors import DownloadError, OutputError
+from soundness.files.atomic import PARTIAL_SUFFIX, output_errors, write_whole
 from soundness.regular_files import NotAFileError, read_regular
 
 __all__ = ["ArchiveKey", "DownloadFolder", "Part"]

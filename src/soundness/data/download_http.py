@@ -21,8 +21,8 @@ import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from soundness.aliases import CountProgress
-from soundness.atomic_files import PARTIAL_SUFFIX, output_errors
 from soundness.errors import DownloadError
+from soundness.files.atomic import PARTIAL_SUFFIX, output_errors
 from soundness.regular_files import open_regular
 
 __all__ = ["Deadline", "RemoteFile", "RetryPolicy", "fetch", "fetch_text", "in_words", "md5_of", "web_client"]

@@ -16,7 +16,7 @@ from soundness.aliases import PathLike, Progress
 from soundness.data.download_folder import ArchiveKey, DownloadFolder, Part
 from soundness.data.download_http import RemoteFile, RetryPolicy, fetch, fetch_text, md5_of
 from soundness.errors import DownloadError, OutputError
-from soundness.run_folders import locked_folder
+from soundness.files.run_folders import locked_folder
 
 __all__ = ["RECORDS", "ZENODO", "DownloadReport", "Part", "download"]
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from soundness.aliases import CountProgress, PathLike
-from soundness.atomic_files import PARTIAL_SUFFIX, output_errors
 from soundness.data.clips import Clip
 from soundness.data.datasets import Paths, find_clips
 from soundness.data.finding import order_note
@@ -27,7 +26,8 @@ from soundness.detectors.score_table import (
 )
 from soundness.errors import AudioError, DataError, OutputError, SettingsError
 from soundness.evaluation.score_files import FAILED_FILE, ClipScore, ScoreWriter
-from soundness.run_folders import locked_folder
+from soundness.files.atomic import PARTIAL_SUFFIX, output_errors
+from soundness.files.run_folders import locked_folder
 from soundness.scoring.decisions.alarms import AlarmWindow
 from soundness.tables import notes_by_machine
 from soundness.threads import map_recordings

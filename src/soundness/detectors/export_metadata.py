@@ -17,12 +17,12 @@ from pydantic import Base64Bytes, Field
 from soundness.detectors.form import RecordingForm
 from soundness.detectors.protocol import NOT_CALIBRATED
 from soundness.errors import BundleError
+from soundness.files.stored_values import Finite, MachineName, Note, NotNegativeInt, Seconds, json_values, stored_value
 from soundness.regular_files import read_regular
 from soundness.scoring.decisions.alarms import AlarmRule
 from soundness.scoring.decisions.calibration import Calibration, Origin, Threshold
 from soundness.scoring.decisions.clip_lengths import ClipLengths
 from soundness.settings.system import AudioSettings, SystemSettings
-from soundness.stored_values import Finite, MachineName, Note, NotNegativeInt, Seconds, json_values, stored_value
 
 __all__ = [
     "ABOUT_SUFFIX",

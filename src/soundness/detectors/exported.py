@@ -41,7 +41,7 @@ from soundness.detectors.protocol import (
 )
 from soundness.errors import AudioError, BundleError, SettingsError, audio_errors_at
 from soundness.extras import check_extra
-from soundness.onnx_graphs import check_graph, new_session, run_session
+from soundness.files.onnx_graphs import check_graph, new_session, run_session
 from soundness.regular_files import read_regular
 from soundness.scoring.decisions.alarms import AlarmRule
 from soundness.screening.known_recordings import KnownRecordings

@@ -13,9 +13,9 @@ from pydantic import Field
 from soundness.audio.defects import DefectKind, find_defects
 from soundness.audio.log_mel import USABLE_SHARE, n_bands_below
 from soundness.audio.measures import ClipMeasures
+from soundness.files.stored_values import Finite, NotNegativeInt
 from soundness.settings.fields import PositiveInt
 from soundness.settings.system import SystemSettings
-from soundness.stored_values import Finite, NotNegativeInt
 
 __all__ = ["FormDifference", "RecordingForm"]
 

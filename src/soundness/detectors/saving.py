@@ -24,15 +24,8 @@ from soundness.detectors.exported import ExportedDetector, load_exports
 from soundness.detectors.form import RecordingForm
 from soundness.errors import BundleError, DataError, OutputError, SettingsError
 from soundness.extras import check_extra, missing_extra
-from soundness.plugins import check_allowed
-from soundness.representations.protocol import find_representation
-from soundness.run_folders import locked_file
-from soundness.scoring.decisions.alarms import AlarmRule
-from soundness.scoring.decisions.calibration import Calibration, Threshold
-from soundness.scoring.decisions.clip_lengths import ClipLengths
-from soundness.scoring.scorers import find_scorer
-from soundness.screening.normal_clips import NormalClips
-from soundness.sealed_files import (
+from soundness.files.run_folders import locked_file
+from soundness.files.sealed import (
     FORMATS,
     SUFFIX,
     arrays_below,
@@ -41,9 +34,16 @@ from soundness.sealed_files import (
     this_version_reads,
     write_sealed,
 )
+from soundness.files.stored_values import MachineName, stored_value
+from soundness.plugins import check_allowed
+from soundness.representations.protocol import find_representation
+from soundness.scoring.decisions.alarms import AlarmRule
+from soundness.scoring.decisions.calibration import Calibration, Threshold
+from soundness.scoring.decisions.clip_lengths import ClipLengths
+from soundness.scoring.scorers import find_scorer
+from soundness.screening.normal_clips import NormalClips
 from soundness.separation.saving import describe_separator, rebuild_separator
 from soundness.settings.system import SystemSettings
-from soundness.stored_values import MachineName, stored_value
 
 __all__ = ["is_export", "load", "load_detector", "new_detector_file", "one_detector", "part_arrays", "save_detector"]
 

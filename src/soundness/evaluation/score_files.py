@@ -36,10 +36,10 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from soundness.atomic_files import PARTIAL_SUFFIX, RowFile, output_errors
 from soundness.data.clips import DOMAINS, Domain
 from soundness.data.csv_tables import parse_number, read_rows
 from soundness.errors import ScoresError
+from soundness.files.atomic import PARTIAL_SUFFIX, RowFile, output_errors
 from soundness.plain_text import printable, spreadsheet_cell, spreadsheet_path
 
 __all__ = [

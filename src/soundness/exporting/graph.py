@@ -18,7 +18,7 @@ import onnx
 from numpy.typing import DTypeLike, NDArray
 from onnx import helper, numpy_helper
 
-from soundness.onnx_graphs import OPSET
+from soundness.files.onnx_graphs import OPSET
 
 __all__ = ["Graph", "Operand", "Value"]
 

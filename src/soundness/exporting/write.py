@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from soundness.aliases import CountProgress, PathLike, Progress, Waveform
-from soundness.atomic_files import write_whole
 from soundness.data.finding import Selection, find_recordings
 from soundness.detectors.detector import Detector
 from soundness.detectors.export_metadata import ABOUT_SUFFIX, FORMAT, GRAPH_SUFFIX, fingerprint, packed
@@ -20,7 +19,8 @@ from soundness.detectors.exported import ExportedDetector
 from soundness.detectors.saving import load, part_arrays
 from soundness.errors import AudioError, DataError, ExportError, OutputError
 from soundness.extras import check_extra
-from soundness.run_folders import locked_file
+from soundness.files.atomic import write_whole
+from soundness.files.run_folders import locked_file
 from soundness.scoring.decisions.calibration import Calibration
 from soundness.threads import one_thread_each
 

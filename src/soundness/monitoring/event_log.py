@@ -15,12 +15,12 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from soundness.atomic_files import output_errors
 from soundness.errors import BundleError, OutputError, SettingsError
+from soundness.files.atomic import output_errors
+from soundness.files.run_folders import try_lock
+from soundness.files.stored_values import stored_value
 from soundness.plain_text import one_line, spreadsheet_cell
 from soundness.regular_files import check_regular
-from soundness.run_folders import try_lock
-from soundness.stored_values import stored_value
 
 __all__ = ["EventLog", "LogRow", "file_cell", "open_log"]
 

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundness.aliases import PathLike
-from soundness.atomic_files import write_whole
 from soundness.detectors.protocol import RecordingScore
 from soundness.detectors.saving import load
 from soundness.errors import DataError, OutputError
 from soundness.extras import check_extra
-from soundness.run_folders import locked_file
+from soundness.files.atomic import write_whole
+from soundness.files.run_folders import locked_file
 
 if TYPE_CHECKING:  # loaded when it is needed
     from soundness.detectors.detector import Detector

@@ -11,12 +11,12 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from soundness.atomic_files import write_whole
 from soundness.audio.anomalous_regions import hertz, strongest_second
 from soundness.audio.log_mel import band_centres
 from soundness.data.clips import clock
 from soundness.detectors.protocol import RecordingScore
 from soundness.detectors.score_table import against_threshold
+from soundness.files.atomic import write_whole
 from soundness.reports.explained_clip import ExplainedClip
 from soundness.reports.frequency_axis import FrequencyAxis
 from soundness.reports.pages import Colours, audio_uri, map_uri, player_gain, render_page, shrink

@@ -8,7 +8,6 @@ from typing import Any
 from pydantic import ValidationError
 
 from soundness.aliases import PathLike, Progress
-from soundness.atomic_files import write_whole
 from soundness.benchmarking.results import BenchmarkResult, place_of
 from soundness.detectors.saving import load
 from soundness.detectors.score_table import read_score_table
@@ -18,6 +17,8 @@ from soundness.evaluation.results import evaluate
 from soundness.evaluation.score_files import read_scores
 from soundness.evaluation.truth import is_evaluator_truth
 from soundness.extras import check_extra
+from soundness.files.atomic import write_whole
+from soundness.files.run_folders import read_identity
 from soundness.regular_files import read_regular
 from soundness.reports.pages import render_page
 from soundness.reports.players import NO_RECORDINGS, Recordings, find_recordings
@@ -32,7 +33,6 @@ from soundness.reports.report_tables import (
     versions,
 )
 from soundness.reports.system_section import NOTHING_SCORED, Scored, Trained, system_part
-from soundness.run_folders import read_identity
 
 __all__ = ["ReportFile", "report"]
 

@@ -22,11 +22,11 @@ from soundness.evaluation.metrics import roc_auc, roc_curve
 from soundness.evaluation.results import FIGURE_TITLES, Evaluation
 from soundness.evaluation.score_files import MachineScores
 from soundness.evaluation.year_metrics import Figures, LabelledClips
+from soundness.files.sealed import SUFFIX
 from soundness.regular_files import open_regular
 from soundness.reports.players import Player, Recordings, add_sound, extreme_clips, n_players
 from soundness.reports.recording_rows import Links, MachineRecordings, machine_recordings
 from soundness.reports.svg_charts import line_chart, roc_chart, score_chart
-from soundness.sealed_files import SUFFIX
 from soundness.separation.saving import load_separator
 from soundness.tables import notes_by_machine, split_constant
 

@@ -11,6 +11,8 @@ from torch.nn.functional import normalize
 
 from soundness.audio.log_mel import Spectrograms
 from soundness.errors import SettingsError
+from soundness.files.sealed import rebuilt_network
+from soundness.files.stored_values import floats
 from soundness.representations.autoencoders import split_into_segments
 from soundness.representations.embedding_batches import TRANSFORMATIONS, EmbeddingClips
 from soundness.representations.embedding_networks import (
@@ -20,9 +22,7 @@ from soundness.representations.embedding_networks import (
 )
 from soundness.representations.protocol import FitContext, Fitted, MachineSpectrograms, NetworkPlan
 from soundness.representations.statistics import band_statistics
-from soundness.sealed_files import rebuilt_network
 from soundness.settings.system import SystemSettings
-from soundness.stored_values import floats
 
 __all__ = ["DiscriminativeEmbedding"]
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 
-from soundness.atomic_files import whole_file
 from soundness.errors import OutputError
+from soundness.files.atomic import whole_file
+from soundness.files.run_folders import package_versions
 from soundness.lightning_loop import count_parameters, read_tensors
 from soundness.representations.autoencoder_batches import TrainingClips
 from soundness.representations.autoencoders import FitResult, deciding_settings, new_reconstructor
 from soundness.representations.protocol import FitContext
-from soundness.run_folders import package_versions
 from soundness.settings.system import SystemSettings
 
 __all__ = ["NetworkCache"]

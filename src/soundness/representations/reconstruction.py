@@ -13,6 +13,8 @@ from torch import Tensor
 from soundness.audio.log_mel import Spectrograms
 from soundness.data.clips import Condition
 from soundness.errors import SettingsError
+from soundness.files.sealed import rebuilt_network
+from soundness.files.stored_values import floats
 from soundness.representations.autoencoder_batches import TrainingClips
 from soundness.representations.autoencoders import (
     FitResult,
@@ -26,10 +28,8 @@ from soundness.representations.autoencoders import (
 from soundness.representations.conditions import ConditionEncoder
 from soundness.representations.protocol import FitContext, Fitted, MachineSpectrograms, NetworkPlan
 from soundness.representations.statistics import pooled
-from soundness.sealed_files import rebuilt_network
 from soundness.settings.fields import Pooling
 from soundness.settings.system import SystemSettings
-from soundness.stored_values import floats
 
 __all__ = ["ERRORS", "SMALLEST_SQUARE", "Latent", "ReconstructionError"]
 

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from soundness.audio.log_mel import Spectrograms
 from soundness.errors import SettingsError
+from soundness.files.stored_values import floats
 from soundness.representations.protocol import FitContext, Fitted, MachineSpectrograms, NetworkPlan
 from soundness.settings.fields import Pooling, quantile_of
 from soundness.settings.system import SystemSettings
-from soundness.stored_values import floats
 
 __all__ = [
     "MeanLogMel",

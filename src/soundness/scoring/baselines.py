@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from soundness.aliases import Array
 from soundness.errors import SettingsError
+from soundness.files.stored_values import floats, indices
 from soundness.scoring.protocol import ANY_DOMAIN, Scorer, TrainingVectors
 from soundness.settings.scoring import ScorerSettings
-from soundness.stored_values import floats, indices
 
 __all__ = ["MahalanobisScorer", "MeanScorer"]
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from soundness.aliases import Array
 from soundness.errors import BundleError
+from soundness.files.stored_values import floats, indices
 from soundness.settings.scoring import ScorerSettings
-from soundness.stored_values import floats, indices
 
 __all__ = ["DISTANCES", "DensityRatio", "Distance", "DistanceToMean", "NearestNeighbors", "nearest_distances"]
 

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from soundness.aliases import Array
 from soundness.errors import BundleError, SettingsError
+from soundness.files.stored_values import floats, indices
 from soundness.scoring.clip_weights import reference_excess, with_weights
 from soundness.scoring.nearest_neighbors import NearestNeighborScorer
 from soundness.scoring.protocol import Scorer, TrainingVectors
 from soundness.settings.scoring import MemberSettings, ScorerSettings
-from soundness.stored_values import floats, indices
 
 __all__ = ["FusedScorer", "LevelScorer"]
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from soundness.aliases import Array
 from soundness.errors import BundleError
+from soundness.files.stored_values import flags, floats, indices
 from soundness.scoring.distances import DISTANCES, Distance
 from soundness.scoring.protocol import ANY_DOMAIN, TrainingVectors
 from soundness.scoring.whitening import CrossFit, whitening_matrix
 from soundness.settings.scoring import ScorerSettings
-from soundness.stored_values import flags, floats, indices
 from soundness.threads import one_blas_thread
 
 __all__ = ["MemoryBank", "left_out_distances", "left_out_distances_by_length", "reference_pairs", "references_of"]

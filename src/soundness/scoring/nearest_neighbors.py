@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from soundness.aliases import Array
 from soundness.errors import BundleError, DataError
+from soundness.files.stored_values import floats
 from soundness.scoring.clip_weights import reference_excess, with_weights
 from soundness.scoring.memory_bank import MemoryBank, left_out_distances, left_out_distances_by_length
 from soundness.scoring.normalization import FEWEST_FOR_STATISTICS, new_normalization
 from soundness.scoring.protocol import ANY_DOMAIN, Scorer, TrainingVectors
 from soundness.settings.scoring import ScorerSettings
-from soundness.stored_values import floats
 
 __all__ = ["NearestNeighborScorer"]
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from soundness.data.clips import Clip
 from soundness.errors import BundleError
+from soundness.files.stored_values import Note, floats, indices, integers, stored_value
 from soundness.scoring.covariance import centred_by_domain
 from soundness.screening.sound_prints import LONGEST_PRINT, SoundPrint, pack_prints, sound_print, unpack_prints
 from soundness.settings.fields import PositiveInt
-from soundness.stored_values import Note, floats, indices, integers, stored_value
 
 __all__ = ["FLOOR_QUANTILE", "NormalClips", "name_of"]
 

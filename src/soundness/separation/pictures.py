@@ -7,7 +7,7 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from soundness.atomic_files import whole_file
+from soundness.files.atomic import whole_file
 from soundness.separation.measurement import Example
 
 __all__ = ["draw_separation"]

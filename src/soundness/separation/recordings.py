@@ -9,13 +9,13 @@ from pathlib import Path
 import soundfile  # type: ignore[import-untyped]  # it ships no types
 
 from soundness.aliases import CountProgress, PathLike
-from soundness.atomic_files import whole_file
 from soundness.audio.decoding import AS_STATED
 from soundness.audio.reading import read_blocks_at, read_info
 from soundness.data.finding import Paths, Selection, find_recordings, is_recording, unread_problems
 from soundness.errors import AudioError, DataError, OutputError, audio_errors_at
 from soundness.extras import check_extra
-from soundness.run_folders import locked_folder
+from soundness.files.atomic import whole_file
+from soundness.files.run_folders import locked_folder
 from soundness.separation.conv_tasnet import SOURCES
 from soundness.separation.saving import load_separator
 from soundness.separation.separator import Separator

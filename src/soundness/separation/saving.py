@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from soundness.sealed_files import read_sealed, this_version_reads, write_sealed
+from soundness.files.sealed import read_sealed, this_version_reads, write_sealed
+from soundness.files.stored_values import stored_value
 from soundness.settings.separation import SeparatorSettings
-from soundness.stored_values import stored_value
 
 if TYPE_CHECKING:  # loads PyTorch
     from soundness.separation.separator import Separator

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from soundness.aliases import Waveform
 from soundness.errors import SettingsError
-from soundness.sealed_files import rebuilt_network
+from soundness.files.sealed import rebuilt_network
 from soundness.separation.conv_tasnet import ConvTasNet
 from soundness.settings.separation import SeparatorSettings
 

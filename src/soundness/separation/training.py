@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 
 from soundness.aliases import PathLike, Progress, Waveform
-from soundness.atomic_files import output_errors
 from soundness.audio.reading import pick_channel, read_waveform
 from soundness.data.clips import Clip
 from soundness.data.datasets import Machine, Selection, fingerprint, open_dataset
 from soundness.errors import DataError, OutputError, SettingsError, audio_errors_at
 from soundness.extras import check_extra
+from soundness.files.atomic import output_errors
+from soundness.files.run_folders import Existing, begin_run, locked_file, package_versions
+from soundness.files.sealed import FORMATS, check_kind
 from soundness.lightning_loop import check_accelerator, count_parameters
-from soundness.run_folders import Existing, begin_run, locked_file, package_versions
-from soundness.sealed_files import FORMATS, check_kind
 from soundness.separation.fitting import fit_separator
 from soundness.separation.measurement import Example, measure_improvement
 from soundness.separation.mixtures import MachineSounds, Recipe, recipes_of

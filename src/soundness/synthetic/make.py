@@ -19,7 +19,7 @@ import soundfile  # type: ignore[import-untyped]  # it ships no types
 
 from soundness.aliases import Array, PathLike, Progress
 from soundness.errors import OutputError
-from soundness.run_folders import locked_file
+from soundness.files.run_folders import locked_file
 from soundness.settings.loading import validated
 from soundness.synthetic.plan import ClipPlan, plan_machine
 from soundness.synthetic.render import Stems, render

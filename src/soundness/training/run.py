@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundness.aliases import PathLike, Progress
-from soundness.atomic_files import output_errors
 from soundness.data.datasets import Dataset, Machine, Selection, fingerprint, open_dataset
 from soundness.detectors.detector import Detector
 from soundness.detectors.front_end import FrontEnd
@@ -19,6 +18,9 @@ from soundness.detectors.reader import RecordingReader
 from soundness.detectors.saving import load_detector, save_detector
 from soundness.errors import SettingsError
 from soundness.extras import check_extra, missing_extra
+from soundness.files.atomic import output_errors
+from soundness.files.run_folders import Existing, abandon_run, begin_run, finish_run, locked_folder, read_identity
+from soundness.files.sealed import SUFFIX
 from soundness.representations.protocol import (
     FitContext,
     Fitted,
@@ -26,12 +28,10 @@ from soundness.representations.protocol import (
     find_representation,
     network_plan,
 )
-from soundness.run_folders import Existing, abandon_run, begin_run, finish_run, locked_folder, read_identity
 from soundness.scoring.decisions.calibration import Calibration, Threshold
 from soundness.scoring.protocol import Scorer, TrainingVectors
 from soundness.scoring.scorers import find_scorer
 from soundness.screening.records import check_kept, undecided
-from soundness.sealed_files import SUFFIX
 from soundness.settings.loading import DEFAULT_SYSTEM, load_settings
 from soundness.settings.system import SystemSettings
 from soundness.training.calibration import held_out_calibration, left_out_calibration, split_machine

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from soundness.detectors.detector import TrainingSummary
+from soundness.files.run_folders import package_versions
 from soundness.plain_text import printable
 from soundness.representations.protocol import Fitted, MachineSpectrograms
-from soundness.run_folders import package_versions
 from soundness.settings.system import SystemSettings
 
 __all__ = ["domain_names", "summarize", "training_notes"]

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from soundness.stored_values import NotNegative, PositiveFinite, Rate
+from soundness.files.stored_values import NotNegative, PositiveFinite, Rate
 
 __all__ = ["MOST_CLIPS", "AlarmRule", "AlarmWindow", "duration", "rate_in", "rate_per_day", "rate_unit"]
 

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from soundness.aliases import Array
 from soundness.errors import BundleError, DataError
-from soundness.stored_values import Finite, Note, floats, stored_value
+from soundness.files.stored_values import Finite, Note, floats, stored_value
 
 __all__ = ["Calibration", "Origin", "Threshold", "n_flagged"]
 

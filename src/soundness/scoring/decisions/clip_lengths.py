@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from soundness.aliases import Array
+from soundness.files.stored_values import Note, Seconds, stored_value
 from soundness.scoring.decisions.calibration import Calibration, Origin, n_flagged
-from soundness.stored_values import Note, Seconds, stored_value
 
 __all__ = ["CLIP_SECONDS", "ClipLengths", "Tail", "recording_p_value", "recording_threshold", "window_rate"]
 

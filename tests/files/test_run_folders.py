@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from soundness.errors import OutputError
-from soundness.run_folders import (
+from soundness.files.run_folders import (
     LOCK_NAME,
     abandon_run,
     begin_run,
@@ -140,7 +140,7 @@ def test_a_file_of_anything_else_is_refused(tmp_path, content):
 HOLD = """
 import sys, time
 from pathlib import Path
-from soundness.run_folders import locked_folder
+from soundness.files.run_folders import locked_folder
 
 with locked_folder(Path(sys.argv[1]), kind="scoring"):
     print("locked", flush=True)

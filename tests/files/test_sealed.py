@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from soundness.errors import BundleError
-from soundness.sealed_files import FORMATS, arrays_below, check_format, check_kind, read_sealed, write_sealed
+from soundness.files.sealed import FORMATS, arrays_below, check_format, check_kind, read_sealed, write_sealed
 
 ABOUT = {"machine": "fan", "levels": [1.5, None], "name": "a\nb"}
 

@@ -19,10 +19,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-from soundness.atomic_files import output_errors, write_whole
 from soundness.errors import BundleError, OutputError
+from soundness.files.atomic import output_errors, write_whole
+from soundness.files.stored_values import MachineName, json_values, stored_value
 from soundness.regular_files import NotAFileError, read_regular
-from soundness.stored_values import MachineName, json_values, stored_value
 
 __all__ = [
     "LOCK_NAME",

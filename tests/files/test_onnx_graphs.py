@@ -13,7 +13,7 @@ pytest.importorskip("onnxruntime")
 from onnx import TensorProto, helper, numpy_helper
 
 from soundness.errors import BundleError
-from soundness.onnx_graphs import OPSET, check_graph, new_session, run_session
+from soundness.files.onnx_graphs import OPSET, check_graph, new_session, run_session
 
 
 def model(nodes, *, initializers=(), functions=(), opsets=(("", OPSET),)):
@@ -101,7 +101,7 @@ def test_a_graph_that_cannot_be_run_or_computed_is_refused_in_one_line():
 
 PROGRAM = """
 import os, sys, numpy as np
-from soundness.onnx_graphs import new_session, run_session
+from soundness.files.onnx_graphs import new_session, run_session
 session = new_session(open(sys.argv[1], "rb").read())
 run_session(session, np.ones((1, 3), np.float32))
 print(os.environ["ORT_DISABLE_TELEMETRY"])

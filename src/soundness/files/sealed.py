@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from soundness.atomic_files import write_whole
 from soundness.errors import BundleError, SettingsError
+from soundness.files.atomic import write_whole
+from soundness.files.stored_values import json_values
 from soundness.plain_text import printable
 from soundness.regular_files import open_regular
-from soundness.stored_values import json_values
 
 if TYPE_CHECKING:
     from torch import nn

@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 
 from soundness.errors import BundleError
-from soundness.scoring.decisions.alarms import AlarmRule
-from soundness.scoring.decisions.calibration import Calibration, Threshold
-from soundness.stored_values import (
+from soundness.files.stored_values import (
     MachineName,
     flags,
     floats,
@@ -19,6 +17,8 @@ from soundness.stored_values import (
     machine_name_problem,
     stored_value,
 )
+from soundness.scoring.decisions.alarms import AlarmRule
+from soundness.scoring.decisions.calibration import Calibration, Threshold
 
 RATES = dict.fromkeys(("asked_per_day", "expected_per_day", "bound_per_day", "dependent_per_day"), 1.0)
 RULE = {"p_value": 0.05, "n_anomalous": 2, "n_clips": 3, "clip_every_seconds": 10.0, **RATES}

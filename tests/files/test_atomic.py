@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from permissions import unprivileged
-from soundness.atomic_files import PARTIAL_SUFFIX, RowFile, open_text, output_errors, whole_file, write_whole
 from soundness.errors import OutputError
+from soundness.files.atomic import PARTIAL_SUFFIX, RowFile, open_text, output_errors, whole_file, write_whole
 
 
 def names(folder):

@@ -104,16 +104,16 @@ def fan_units(work: Path, n_splits: int, *, n_train: int = 10) -> list[Unit]:
 def compressor_units(work: Path) -> list[Unit]:
     """An air compressor: its states rest, run, and both as normal; recordings of one prefix stay together."""
     paths = {state: sorted(real("compressor").glob(f"{state}/*.wav")) for state in ("off", "rest", "run")}
-    prefixes = sorted({_prefix(path) for some in paths.values() for path in some})
+    prefixes = sorted({recording_prefix(path) for some in paths.values() for path in some})
     order = np.random.default_rng(0).permutation(len(prefixes))
     is_training = {prefix: bool(place % 2 == 0) for prefix, place in zip(prefixes, order, strict=True)}
     units = []
     for states in (("rest",), ("run",), ("rest", "run")):
         normal = [path for state in states for path in paths[state]]
         others = [path for state in paths if state not in states for path in paths[state]]
-        train = [path for path in normal if is_training[_prefix(path)]]
-        test = [path for path in normal if not is_training[_prefix(path)]]
-        anomalous = [path for path in others if not is_training[_prefix(path)]]
+        train = [path for path in normal if is_training[recording_prefix(path)]]
+        test = [path for path in normal if not is_training[recording_prefix(path)]]
+        anomalous = [path for path in others if not is_training[recording_prefix(path)]]
         folder = linked(work / "compressor" / "".join(states), _one_domain(train, test, anomalous))
         units.append(Unit("compressor", "compressor", folder))
     return units
@@ -191,6 +191,6 @@ def _one_domain(train: Sequence[Path], normal: Sequence[Path], anomalous: Sequen
     }
 
 
-def _prefix(path: Path) -> str:
+def recording_prefix(path: Path) -> str:
     """Prefix of the recordings that were cut from one file."""
     return re.split(r"_data_|_part_", path.name)[0]

@@ -372,20 +372,26 @@ def _quiet_points(recording: Recording, seconds: float) -> NDArray[np.int64]:
 
 
 def _joined(recording: Recording, source: Samples, pieces: list[tuple[int, int]]) -> Samples:
-    """Pieces of a source, one after the other, as long as the recording: from the start again, or cut, at its end."""
-    n_samples, fade = len(recording.waveform), round(0.01 * recording.sample_rate)
-    missing = n_samples - sum(stop - start for start, stop in pieces)
-    if missing > 0:
-        pieces = [*pieces, (0, missing)]
-    found, place = np.zeros(n_samples + fade), 0
-    falling = np.cos(np.linspace(0, np.pi / 2, fade))  # of equal power: pieces are noise to each other
-    for start, stop in pieces:
-        if place >= n_samples:
-            break
-        piece = np.pad(source[start : stop + fade], (0, max(0, stop + fade - len(source))))[: n_samples + fade - place]
-        if place:
-            piece[:fade] *= falling[::-1]
-        piece[stop - start :] *= falling[: len(piece) - (stop - start)] if len(piece) > stop - start else 1
-        found[place : place + len(piece)] += piece
-        place += stop - start
-    return found[:n_samples]
+    """Pieces of a source, one after the other, as long as the recording: from the start again, or cut, at its end.
+
+    A piece begins up to 5 ms earlier or later, where it goes on best from the one before, so that tones do not jump.
+    """
+    n_samples, shift = len(recording.waveform), round(0.005 * recording.sample_rate)
+    fade = 4 * shift
+    rising = np.sin(np.linspace(0, np.pi / 2, fade))
+    end = len(source) - fade  # so that there is something to fade out
+    found: list[Samples] = []
+    length = last = 0
+    for start, stop in [*pieces, (0, end)]:
+        if found and length < n_samples:
+            before = source[last : last + fade]
+            near = sliding_window_view(source[max(0, start - shift) : start + shift + fade], fade)
+            alike = near @ before / np.sqrt((near**2).sum(axis=1) * (before**2).sum() + 1e-30)
+            best = int(alike.argmax())
+            mixed = rising * near[best] + rising[::-1] * before
+            found.append(mixed / np.sqrt(1 + 2 * alike[best] * rising * rising[::-1]))  # of the power of either
+            start = max(0, start - shift) + best + fade
+        last = min(stop, end)
+        found.append(source[start:last])
+        length = sum(map(len, found))
+    return np.concatenate(found)[:n_samples]

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-__all__ = ["Row", "measure", "measure_rows", "show"]
+__all__ = ["Row", "measure", "measure_rows", "put_rows", "put_section", "show"]
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def measure(
                 console.print(f"{row.what}: {row.measured}", highlight=False, markup=False)
             _keep(folder / "rows.json", rows)
     for name, found in rows.items():
-        _write(page if pages is None else pages.get(name, page), name, found)
+        put_rows(page if pages is None else pages.get(name, page), name, found)
     return show([row for name in chosen for row in rows[name]], console)
 
 
@@ -119,15 +119,20 @@ def _keep(file: Path, rows: Mapping[str, list[Row]]) -> None:
     file.write_text(json.dumps(plain, indent=2), encoding="utf-8")
 
 
-def _write(page: Path, section: str, rows: Sequence[Row]) -> None:
-    """Put a table between its markers of the page."""
+def put_section(page: Path, section: str, lines: Sequence[str]) -> None:
+    """Put lines between ``<!-- section -->`` and ``<!-- end of section -->`` of a page."""
     text = page.read_text(encoding="utf-8")
     start, end = f"<!-- {section} -->\n", f"<!-- end of {section} -->\n"
     if start not in text or end not in text:
         raise ValueError(f"{page}: no place for {section}: expected {start.strip()} and {end.strip()}")
-    lines = ["| | promised | measured |", "|---|---|---|"]
-    for row in rows:
-        lines.append(f"| {row.what} | {row.promised} | {row.measured}{'' if row.is_kept else ': **not reached**'} |")
     before, _, rest = text.partition(start)
     _, _, after = rest.partition(end)
     page.write_text(f"{before}{start}" + "\n".join(lines) + f"\n{end}{after}", encoding="utf-8")
+
+
+def put_rows(page: Path, section: str, rows: Sequence[Row]) -> None:
+    """Put a table of promised and measured between the markers of a section."""
+    lines = ["| | promised | measured |", "|---|---|---|"]
+    for row in rows:
+        lines.append(f"| {row.what} | {row.promised} | {row.measured}{'' if row.is_kept else ': **not reached**'} |")
+    put_section(page, section, lines)

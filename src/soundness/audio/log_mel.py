@@ -18,6 +18,7 @@ __all__ = [
     "hann_window",
     "mel_filterbank",
     "n_bands_below",
+    "root_mean_square",
     "without_mean",
 ]
 
@@ -88,7 +89,7 @@ class LogMel:
         padded = np.pad(waveform, (before, settings.n_fft - before))
         frames = sliding_window_view(padded, settings.n_fft)[: len(waveform) + 1 : settings.hop_length]
         starts = range(0, len(frames), _BLOCK_FRAMES)
-        scale = 1.0 if settings.floor_reference == "full-scale" else _rms(waveform)
+        scale = 1.0 if settings.floor_reference == "full-scale" else root_mean_square(waveform)
         window = self._window / scale
         blocks = [self._block(frames[start : start + _BLOCK_FRAMES], window) for start in starts]
         log_mel: NDArray[np.float32] = np.concatenate(blocks, axis=1) + np.float32(20 * math.log10(scale))
@@ -116,8 +117,8 @@ def without_mean(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
     return centred.astype(np.float32)
 
 
-def _rms(waveform: NDArray[np.float32]) -> float:
-    """Root mean square, at least `SMALLEST_RMS`."""
+def root_mean_square(waveform: NDArray[np.float32]) -> float:
+    """Root mean square of samples of shape ``(time,)``, at least `SMALLEST_RMS`."""
     return max(math.sqrt(np.square(waveform, dtype=np.float64).mean()), SMALLEST_RMS)
 
 

@@ -1,0 +1,93 @@
+"""Envelopes of groups of bands, fast enough to show how a sound is modulated."""
+
+import math
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from soundness.audio.log_mel import hann_window, root_mean_square
+from soundness.audio.spectra.power_spectra import nearest_power_of_two, power_spectra
+from soundness.settings.system import LogMelSettings
+
+__all__ = ["N_GROUPS", "Envelopes"]
+
+N_GROUPS = 12
+"""Groups of bands whose envelopes are computed."""
+
+_FRAME_SECONDS = 0.016
+_SMALLEST_N_FFT = 32
+_OVERLAPPING = 4  # frames that a sample is part of
+_LOWEST_BIN = 2  # which an offset does not reach
+_FLOOR = 1e-9  # of the mean power of a group
+_BLOCK_FRAMES = 256  # whose spectra fit into the cache of a processor
+
+
+class Envelopes:
+    """Power of groups of bands over time, in dB.
+
+    The groups part the bins of a short spectrum from the third one, or ``fmin``, up to ``fmax``, and are equally wide
+    on a logarithmic scale, but never narrower than a bin. Where there are fewer bins than groups, the highest groups
+    are the same. A gain adds a constant to all values, and nothing else.
+
+    Parameters
+    ----------
+    settings
+        ``fmin`` and ``fmax`` are used.
+    sample_rate
+        Hz.
+    """
+
+    def __init__(self, settings: LogMelSettings, *, sample_rate: int) -> None:
+        self.n_fft = nearest_power_of_two(_FRAME_SECONDS * sample_rate, at_least=_SMALLEST_N_FFT)
+        self.hop_length = self.n_fft // _OVERLAPPING
+        self.frame_rate = sample_rate / self.hop_length
+        """Frames in a second: twice the highest rate of modulation that can be seen."""
+        bin_hz = sample_rate / self.n_fft
+        self._bins = _group_bins(settings, n_fft=self.n_fft, bin_hz=bin_hz)
+        self.group_hz = (self._bins - 0.5) * bin_hz
+        """Lower and upper edge of each group in Hz, shape ``(12, 2)``."""
+        window = hann_window(self.n_fft)
+        self._window = (window * math.sqrt(2.0 / (self.n_fft * np.square(window).sum()))).astype(np.float32)
+
+    def __call__(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Mean square of the sound in each group, in dB re full scale, at least 90 dB below that of the clip.
+
+        Frames lie within the clip; a clip that is shorter than one is filled up with zeros. Digital silence has finite
+        values, the same in all frames.
+
+        Parameters
+        ----------
+        waveform
+            Full scale at -1 and 1, shape ``(time,)``.
+
+        Returns
+        -------
+        NDArray[np.float32]
+            dB, shape ``(12, frame)``; the first frame is centred at ``n_fft / 2`` samples, the next ``hop_length``
+            later.
+        """
+        rms = root_mean_square(waveform)
+        padded = np.pad(waveform / np.float32(rms), (0, max(0, self.n_fft - len(waveform))))
+        frames = sliding_window_view(padded, self.n_fft)[:: self.hop_length]
+        starts = range(0, len(frames), _BLOCK_FRAMES)
+        powers = np.concatenate([self._block(frames[start : start + _BLOCK_FRAMES]) for start in starts])
+        envelopes = np.log10(powers.T + np.float32(_FLOOR / N_GROUPS)) * np.float32(10.0)
+        found: NDArray[np.float32] = envelopes + np.float32(20.0 * math.log10(rms))
+        return np.ascontiguousarray(found)
+
+    def _block(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Power of each group, shape ``(frame, 12)``, of frames of shape ``(frame, time)``."""
+        powers: NDArray[np.float32] = np.add.reduceat(power_spectra(frames, self._window), self._bins.ravel(), axis=1)
+        return powers[:, ::2]
+
+
+def _group_bins(settings: LogMelSettings, *, n_fft: int, bin_hz: float) -> NDArray[np.int64]:
+    """First bin of each group, and the one after its last, shape ``(12, 2)``."""
+    end = min(max(round(settings.fmax / bin_hz), _LOWEST_BIN), n_fft // 2)
+    first = min(max(math.ceil(settings.fmin / bin_hz), _LOWEST_BIN), end - 1)
+    edges = np.round(np.geomspace(first, end, N_GROUPS + 1)).astype(np.int64)
+    for index in range(1, len(edges)):
+        edges[index] = max(edges[index], edges[index - 1] + 1)
+    starts = np.minimum(edges[:-1], end - 1)
+    return np.stack([starts, np.clip(edges[1:], starts + 1, end)], axis=1)

@@ -1,0 +1,78 @@
+"""Spectrum of long windows, whose bins are fine enough for a steady tone to stand out from its neighbourhood."""
+
+import math
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from soundness.audio.log_mel import hann_window, root_mean_square
+from soundness.audio.spectra.power_spectra import nearest_power_of_two, power_spectra
+
+__all__ = ["LongSpectrum"]
+
+_WINDOW_SECONDS = 0.512
+_SMALLEST_N_FFT = 64
+_MOST_PARTS = 8
+_FLOOR = 1e-9  # of the mean power of a bin
+_BLOCK_WINDOWS = 8  # whose spectra fit into the cache of a processor
+
+
+class LongSpectrum:
+    """Mean over time of the logarithmic power spectrum of half-second windows, for each of several parts of a clip.
+
+    The parts allow that the spectrum of a shorter clip is made from it. A gain adds a constant to all values, and
+    nothing else.
+
+    Parameters
+    ----------
+    sample_rate
+        Hz.
+    """
+
+    def __init__(self, *, sample_rate: int) -> None:
+        self.n_fft = nearest_power_of_two(_WINDOW_SECONDS * sample_rate, at_least=_SMALLEST_N_FFT)
+        self.bin_hz = sample_rate / self.n_fft
+        """Width of a bin in Hz."""
+        window = hann_window(self.n_fft)
+        total, squares = window.sum(), np.square(window).sum()
+        self._window = (window * (math.sqrt(2.0) / total)).astype(np.float32)
+        self._floor = np.float32(_FLOOR * 2.0 * squares / total**2)
+
+    @property
+    def n_bins(self) -> int:
+        """Number of bins, from 0 Hz to half the sample rate."""
+        return 1 + self.n_fft // 2
+
+    def __call__(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Level of a sine at each bin in dB re full scale, mean of the decibels of the windows of each part.
+
+        A sine of amplitude 1 at the centre of a bin has -3 dB, its mean square. Windows overlap by half or more and are
+        spread evenly over the clip; a clip that is shorter than one is filled up with zeros.
+
+        Parameters
+        ----------
+        waveform
+            Full scale at -1 and 1, shape ``(time,)``.
+
+        Returns
+        -------
+        NDArray[np.float32]
+            dB, shape ``(part, bin)``: up to 8 parts of equally many windows, give or take one, in order.
+        """
+        rms = root_mean_square(waveform)
+        padded = np.pad(waveform / np.float32(rms), (0, max(0, self.n_fft - len(waveform))))
+        windows = sliding_window_view(padded, self.n_fft)
+        n_windows = 1 + math.ceil((len(windows) - 1) / (self.n_fft // 2))
+        starts = np.round(np.linspace(0, len(windows) - 1, n_windows)).astype(np.int64)
+        parts = np.array_split(starts, min(_MOST_PARTS, n_windows))
+        levels = np.stack([self._part(windows, own) for own in parts])
+        return (levels + 20.0 * math.log10(rms)).astype(np.float32)
+
+    def _part(self, windows: NDArray[np.float32], starts: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Mean level of the windows that begin at some samples, shape ``(bin,)``."""
+        total = np.zeros(self.n_bins)
+        for first in range(0, len(starts), _BLOCK_WINDOWS):
+            powers = power_spectra(windows[starts[first : first + _BLOCK_WINDOWS]], self._window)
+            total += np.log10(powers + self._floor).sum(axis=0, dtype=np.float64)
+        return 10.0 * total / len(starts)

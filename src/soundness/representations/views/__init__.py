@@ -1,0 +1,1 @@
+"""Further views of a clip, beside the statistics of its log-mel over time."""

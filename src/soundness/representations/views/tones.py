@@ -1,0 +1,63 @@
+"""Level of each bin of a long spectrum above its neighbourhood, in which a steady tone stands out."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soundness.aliases import Array
+from soundness.settings.system import LogMelSettings
+
+__all__ = ["tone_bins", "tone_features", "tone_hz"]
+
+_NEIGHBOURHOOD = 65  # bins, about 127 Hz
+_LOWEST_BIN = 8
+
+
+def tone_features(long_spectra: NDArray[np.floating], bins: slice) -> Array:
+    """Mean over the parts of a long spectrum, less its running median over 65 bins, which a gain does not change.
+
+    Parameters
+    ----------
+    long_spectra
+        dB, shape ``(part, bin)``, from `soundness.audio.spectra.long_spectrum.LongSpectrum`; bins that are not known,
+        the highest ones, are NaN.
+    bins
+        Bins whose features are returned, see `tone_bins`.
+
+    Returns
+    -------
+    Array
+        dB, one feature for each of the bins: positive for a tone. NaN where the neighbourhood holds bins that are not
+        known.
+    """
+    from scipy.ndimage import median_filter  # type: ignore[import-untyped]  # no types; loaded by those who need it
+
+    level = long_spectra.mean(axis=0, dtype=np.float64)
+    features = np.full(level.shape, np.nan)
+    n_known = int(np.isfinite(level).sum())
+    if n_known > 0:
+        known = level[:n_known]
+        features[:n_known] = known - median_filter(known, _NEIGHBOURHOOD, mode="nearest")
+    if n_known < len(level):
+        features[max(0, n_known - _NEIGHBOURHOOD // 2) :] = np.nan
+    return features[bins]
+
+
+def tone_bins(settings: LogMelSettings, *, n_bins: int, bin_hz: float) -> slice:
+    """Bins between ``fmin`` and ``fmax``, without the lowest 8; at least one.
+
+    Parameters
+    ----------
+    settings
+        ``fmin`` and ``fmax`` are used.
+    n_bins, bin_hz
+        Number of bins of a long spectrum, and their width in Hz.
+    """
+    stop = min(n_bins, 1 + math.floor(settings.fmax / bin_hz))
+    return slice(min(max(_LOWEST_BIN, math.ceil(settings.fmin / bin_hz)), stop - 1), stop)
+
+
+def tone_hz(feature: int, bins: slice, *, bin_hz: float) -> float:
+    """Frequency of a feature in Hz."""
+    return (int(bins.start) + feature) * bin_hz

@@ -7,13 +7,13 @@ Anomalies are planted into normal recordings that were held out, of real and syn
 others, and scores the recordings with and without them. Of a promised strength all held-out recordings are planted, of
 the others a few. A system may have settings of its own: ``soundness+scorer.anomaly_width=0``. The scores of each
 machine, split and system are kept in the working folder (``scores/MACHINE/SPLIT/SYSTEM.csv``); what is there is not
-measured again. Tables and the picture go into docs/blind_spots.md.
+measured again (``--splits 0`` measures nothing). Tables and the picture go into docs/blind_spots.md.
 """
 
 import argparse
 import os
-import shutil
 import sys
+import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -44,6 +44,7 @@ def main() -> int:
     """Measure what is missing, and write the page; 1 if a promise is not kept."""
     arguments = _arguments()
     work = arguments.work.resolve()
+    work.mkdir(parents=True, exist_ok=True)
     for machine in arguments.machines:
         for split in range(arguments.splits):
             _measure(work, machine, split, arguments)
@@ -156,18 +157,19 @@ def _measure(work: Path, machine: str, split: int, arguments: argparse.Namespace
         known = {score.cell for score in kept_scores(work, (machine, split, system))}
         missing[system] = set(cells) - known
     groups = [[cell for cell in cells if _group(cell) == group] for group in ("", *GROUPS)]
-    folder = work / "planted"
     for group in groups:
         wanted = {cell for own in missing.values() for cell in own} & set(group)
-        if wanted:
+        if not wanted:
+            continue
+        with tempfile.TemporaryDirectory(prefix="planted-", dir=work) as name:
+            folder = Path(name)
             planted = _plant(folder, draw.held_out, sorted(wanted), _numbers(machine, draw, arguments.clips), split)
             for system, own in missing.items():
                 if own & wanted:
                     run = _trained(work, (machine, split, system), draw, is_new=arguments.again and group is groups[0])
                     chosen = {path: where for path, where in planted.items() if where[0] in own}
-                    _score(work, (machine, split, system), run, chosen)
+                    _score(work, (machine, split, system), run, chosen, out=folder / "scores")
                     print(f"{machine} {split} {system} {_group(group[0]) or 'clean'}: {len(chosen)} scored", flush=True)
-            shutil.rmtree(folder)
 
 
 def _group(cell: Cell) -> str:
@@ -185,8 +187,6 @@ def _plant(
     folder: Path, held_out: Sequence[Path], cells: Sequence[Cell], number: Callable[[Cell], int], split: int
 ) -> dict[Path, tuple[Cell, int]]:
     """Recordings with an anomaly, as float files; each kind at the same places whatever its strength."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
     order = np.random.default_rng(split).permutation(len(held_out))
     written: dict[Path, tuple[Cell, int]] = {}
     for place, clip in enumerate(order.tolist()):
@@ -213,9 +213,10 @@ def _trained(work: Path, key: tuple[str, int, str], draw: Draw, *, is_new: bool)
     return run
 
 
-def _score(work: Path, key: tuple[str, int, str], run: Path, planted: dict[Path, tuple[Cell, int]]) -> None:
+def _score(
+    work: Path, key: tuple[str, int, str], run: Path, planted: dict[Path, tuple[Cell, int]], *, out: Path
+) -> None:
     """Score recordings, and keep the scores beside those that are there."""
-    out = work / "scores-of-now"
     soundness.score(run, list(planted), out, overwrite=True, n_workers=1)
     found = []
     for row in read_score_table(out):

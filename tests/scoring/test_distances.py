@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
 from scorer_vectors import vectors_of
-from soundness.scoring.distances import DensityRatio, nearest_distances
+from soundness.scoring.distances.to_neighbors import DensityRatio, nearest_distances
 from soundness.scoring.nearest_neighbors import NearestNeighborScorer
 from soundness.scoring.protocol import TrainingVectors
 from soundness.settings.scoring import ScorerSettings

@@ -7,7 +7,7 @@ from scipy.stats import multivariate_normal
 
 from soundness.errors import DataError
 from soundness.scoring.expected_changes import expected_changes, likelihood_ratio_factor
-from soundness.scoring.fused import FusedScorer
+from soundness.scoring.joining.fused import FusedScorer
 from soundness.scoring.nearest_neighbors import NearestNeighborScorer
 from soundness.scoring.protocol import TrainingVectors
 from soundness.scoring.scorers import SCORERS

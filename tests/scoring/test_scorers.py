@@ -9,7 +9,7 @@ import pytest
 from scorer_vectors import WHITENINGS, one_condition, random_covariances, random_training, settings_of, training_of
 from soundness.errors import DataError
 from soundness.scoring.decisions.calibration import Threshold
-from soundness.scoring.distances import DISTANCES
+from soundness.scoring.distances.names import DISTANCES
 from soundness.scoring.protocol import ANY_DOMAIN, TrainingVectors
 from soundness.scoring.scorers import SCORERS
 from soundness.settings.scoring import ScorerSettings

@@ -12,7 +12,7 @@ from soundness.audio.log_mel import Spectrograms, band_centres
 from soundness.errors import SettingsError
 from soundness.representations.statistics import MeanLogMel
 from soundness.scoring.baselines import MahalanobisScorer, MeanScorer
-from soundness.scoring.fused import FusedScorer
+from soundness.scoring.joining.fused import FusedScorer
 from soundness.scoring.nearest_neighbors import NearestNeighborScorer
 
 if TYPE_CHECKING:  # it uses this module

@@ -10,8 +10,10 @@ from soundness.errors import ExportError
 from soundness.exporting.graph import Value
 from soundness.scoring.baselines import MahalanobisScorer, MeanScorer
 from soundness.scoring.decisions.calibration import Calibration
-from soundness.scoring.distances import DensityRatio, Distance, DistanceToMean, NearestNeighbors
-from soundness.scoring.fused import FusedScorer
+from soundness.scoring.distances.protocol import Distance
+from soundness.scoring.distances.to_mean import DistanceToMean, NarrowChange
+from soundness.scoring.distances.to_neighbors import DensityRatio, NearestNeighbors
+from soundness.scoring.joining.fused import FusedScorer
 from soundness.scoring.memory_bank import MemoryBank
 from soundness.scoring.nearest_neighbors import NearestNeighborScorer
 from soundness.scoring.normalization import DomainNormalization, Quantiles, Raw, ZScores
@@ -143,10 +145,15 @@ def _distance_to_mean(distance: DistanceToMean, queries: Value, settings: Scorer
     return (queries - distance.mean).square().sum(-1).op("Sqrt")
 
 
+def _narrow_change(distance: NarrowChange, queries: Value, settings: ScorerSettings) -> Value:  # noqa: ARG001  # likewise
+    return ((queries - distance.mean) @ distance.directions.T).op("Abs").max(2) / np.float64(distance.scale)
+
+
 _DISTANCES: dict[type[Distance], Callable[[Any, Value, ScorerSettings], Value]] = {
     NearestNeighbors: _nearest,
     DensityRatio: _density_ratio,
     DistanceToMean: _distance_to_mean,
+    NarrowChange: _narrow_change,
 }
 
 

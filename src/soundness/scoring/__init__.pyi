@@ -4,9 +4,10 @@ from .decisions.alarms import AlarmRule as AlarmRule
 from .decisions.alarms import AlarmWindow as AlarmWindow
 from .decisions.calibration import Calibration as Calibration
 from .decisions.calibration import Threshold as Threshold
-from .distances import DISTANCES as DISTANCES
-from .distances import Distance as Distance
-from .fused import FusedScorer as FusedScorer
+from .distances.names import DISTANCES as DISTANCES
+from .distances.protocol import Distance as Distance
+from .joining.fused import FusedScorer as FusedScorer
+from .joining.joined import JoinedScorer as JoinedScorer
 from .nearest_neighbors import NearestNeighborScorer as NearestNeighborScorer
 from .normalization import DomainNormalization as DomainNormalization
 from .protocol import ANY_DOMAIN as ANY_DOMAIN

@@ -23,7 +23,7 @@ import numpy as np
 
 from soundness.aliases import Array
 
-__all__ = ["expected_changes", "likelihood_ratio_factor"]
+__all__ = ["expected_changes", "likelihood_ratio_factor", "narrow_changes"]
 
 _NEGLIGIBLE = 1e-9  # times the largest variance of a direction
 
@@ -52,6 +52,28 @@ def expected_changes(n_bands: int, *, width: float, level: float) -> Array:
     factor: Array = level * directions[:, counts] * np.sqrt(values[counts])
     factor.setflags(write=False)
     return factor
+
+
+@lru_cache(maxsize=8)
+def narrow_changes(n_bands: int, *, width: float) -> Array:
+    """Changes of one band each, which its neighbours follow, as rows.
+
+    Parameters
+    ----------
+    n_bands
+        Number of bands, in the order of the spectrum.
+    width
+        Deviation of the Gaussian by which neighbours follow, in bands; 0 for none.
+
+    Returns
+    -------
+    Array
+        Shape ``(n_bands, n_bands)``, 1 on the diagonal; not to be written to.
+    """
+    apart = np.subtract.outer(np.arange(n_bands), np.arange(n_bands))
+    changes: Array = np.eye(n_bands) if width == 0.0 else np.exp(-0.5 * np.square(apart / width))
+    changes.setflags(write=False)
+    return changes
 
 
 def likelihood_ratio_factor(inverse_root: Array, changes: Array) -> Array:

@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 from soundness.aliases import Array
 from soundness.errors import BundleError
 from soundness.files.stored_values import flags, floats, indices
-from soundness.scoring.distances import DISTANCES, Distance
+from soundness.scoring.distances.names import DISTANCES
+from soundness.scoring.distances.protocol import Distance
+from soundness.scoring.expected_changes import narrow_changes
 from soundness.scoring.protocol import ANY_DOMAIN, TrainingVectors
+from soundness.scoring.references import pairs_of, reference_pairs, references_of
 from soundness.scoring.whitening import CrossFit, whitening_matrix
 from soundness.settings.scoring import ScorerSettings
 from soundness.threads import one_blas_thread
 
-__all__ = ["MemoryBank", "left_out_distances", "left_out_distances_by_length", "reference_pairs", "references_of"]
+__all__ = ["MemoryBank", "left_out_distances", "left_out_distances_by_length"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,7 +49,7 @@ class MemoryBank:
     domain_distances
         Distance to each domain.
     settings
-        Settings of the scorer, with ``anomaly_width`` 0 where features are not the bands of a spectrum.
+        Settings of the scorer, with both widths 0 where features are not the bands of a spectrum.
     """
 
     own: Array
@@ -98,7 +101,7 @@ class MemoryBank:
     ) -> Self:
         clips = _whitened_by_domain(own, domains, whitening)
         pairs = reference_pairs(clips, domains, settings.synthetic_neighbors)
-        own_pairs = [_pairs_of(pairs, domains, domain) for domain in range(len(domain_conditions))]
+        own_pairs = [pairs_of(pairs, domains, domain) for domain in range(len(domain_conditions))]
         references = [(references_of(clips, here), excess[here].mean(axis=1)) for here in own_pairs]
         return cls(
             own=own,
@@ -108,7 +111,13 @@ class MemoryBank:
             pairs=pairs,
             whitening=whitening,
             excess=excess,
-            domain_distances=_distances(references, settings, arrays=arrays, most_left_out=most_left_out),
+            domain_distances=_distances(
+                references,
+                settings,
+                arrays=arrays,
+                most_left_out=most_left_out,
+                changes=_whitened(narrow_changes(own.shape[1], width=settings.narrow_width), whitening),
+            ),
             settings=settings,
         )
 
@@ -121,8 +130,11 @@ class MemoryBank:
         if not domain_conditions.any(axis=1).all() or len(domain_conditions) > n_clips:
             raise BundleError("array domain_conditions: a domain has no condition, or no clip")
         domains = indices(arrays, "domains", (n_clips,), below=len(domain_conditions))
-        width = floats(arrays, "anomaly_width", (1,), low=0.0, high=settings.anomaly_width).item()
-        settings = settings.model_copy(update={"anomaly_width": width})
+        widths = {
+            name: floats(arrays, name, (1,), low=0.0, high=getattr(settings, name)).item()
+            for name in ("anomaly_width", "narrow_width")
+        }
+        settings = settings.model_copy(update=widths)
         whitening = None
         if settings.whitening != "none":
             whitening = floats(arrays, "whitening", (n_features, n_features))
@@ -139,6 +151,7 @@ class MemoryBank:
             "domain_conditions": self.domain_conditions,
             "excess": self.excess,
             "anomaly_width": np.array([self.settings.anomaly_width]),
+            "narrow_width": np.array([self.settings.narrow_width]),
             **({} if self.whitening is None else {"whitening": self.whitening}),
             **{
                 f"{domain}.{name}": array
@@ -195,7 +208,9 @@ class MemoryBank:
             distances[here] = np.sqrt(np.min(squares, axis=0))
         return distances
 
-    def distances_without(self, left_out: NDArray[np.bool_], embedded: Array, queries: Array) -> Array:
+    def distances_without(
+        self, left_out: NDArray[np.bool_], embedded: Array, queries: Array, *, changes: Array | None = None
+    ) -> Array:
         """Distance of a training clip to each domain without it, shape ``(length, domain)``.
 
         Parameters
@@ -206,13 +221,16 @@ class MemoryBank:
             All training clips as they are compared without those, shape ``(clip, feature)``.
         queries
             The clip, whole and shortened, under each condition, shape ``(length, condition, feature)``.
+        changes
+            See `soundness.scoring.distances.protocol.Distance`.
         """
         found = np.empty((len(queries), len(self.domain_distances)))
         for domain, distance in enumerate(self.domain_distances):
-            pairs = _pairs_of(self.pairs, self.domains, domain)
+            pairs = pairs_of(self.pairs, self.domains, domain)
             references, gone = references_of(embedded, pairs), left_out[pairs[:, 0]] | left_out[pairs[:, 1]]
             own = queries[:, self.domain_conditions[domain]]
-            distances = distance.distances_without(own.reshape(-1, own.shape[-1]), references, gone)
+            flat = own.reshape(-1, own.shape[-1])
+            distances = distance.distances_without(flat, references, gone, changes=changes)
             found[:, domain] = distances.reshape(own.shape[:-1]).min(axis=1)
         return found
 
@@ -287,6 +305,7 @@ def left_out_distances_by_length(
     crossfit = CrossFit(training.own, training.clip_domains, banks[0].settings, weights=training.weights)
     clips, queries = crossfit.prepared(training.own), crossfit.prepared(training.vectors)
     shortened = None if short is None else crossfit.prepared(short)
+    changes = _narrow_changes(banks, crossfit)
     # Products this small gain nothing from threads, and threads that wait for a busy core cost ten times the whole.
     with one_blas_thread():
         for clip in range(start, len(training.vectors)):
@@ -296,9 +315,18 @@ def left_out_distances_by_length(
             embedded, query = embed(clips), embed(queries[clip])[None]
             if shortened is not None:
                 query = np.concatenate([query, embed(shortened[:, clip])])
+            sought = None if changes is None else embed(changes)
             for bank, found in zip(banks, distances, strict=True):
-                found[:, clip - start] = bank.distances_without(left_out, embedded, query)
+                found[:, clip - start] = bank.distances_without(left_out, embedded, query, changes=sought)
     return distances
+
+
+def _narrow_changes(banks: Sequence[MemoryBank], crossfit: CrossFit) -> Array | None:
+    """Changes that banks look for, prepared for embedding; ``None`` where none does."""
+    looking = [bank for bank in banks if bank.settings.distance == "narrow-change"]
+    if not looking:
+        return None
+    return crossfit.prepared(narrow_changes(looking[0].own.shape[1], width=looking[0].settings.narrow_width))
 
 
 def _distances(
@@ -307,6 +335,7 @@ def _distances(
     *,
     arrays: Mapping[str, NDArray[Any]] | None,
     most_left_out: int,
+    changes: Array,
 ) -> list[Distance]:
     """Distance to each domain, learned from its references and their excess, or rebuilt from the arrays of a bank."""
     kind = DISTANCES[settings.distance]
@@ -316,16 +345,18 @@ def _distances(
             for domain in range(len(references))
         ]
         return [
-            kind.from_arrays(here, learned, settings, excess=excess)
+            kind.from_arrays(here, learned, settings, excess=excess, changes=changes)
             for (here, excess), learned in zip(references, own, strict=True)
         ]
     largest = max(range(len(references)), key=lambda domain: len(references[domain][0]))
     here, excess = references[largest]
-    to_largest = kind.from_references(here, settings, excess=excess, most_left_out=most_left_out)
+    to_largest = kind.from_references(here, settings, excess=excess, most_left_out=most_left_out, changes=changes)
     return [
         to_largest
         if domain == largest
-        else kind.from_references(here, settings, excess=excess, largest=to_largest, most_left_out=most_left_out)
+        else kind.from_references(
+            here, settings, excess=excess, largest=to_largest, most_left_out=most_left_out, changes=changes
+        )
         for domain, (here, excess) in enumerate(references)
     ]
 
@@ -346,54 +377,3 @@ def _whitened_by_domain(vectors: Array, domains: NDArray[np.int64], whitening: A
     for domain in np.unique(domains):
         whitened[domains == domain] = vectors[domains == domain] @ whitening
     return whitened
-
-
-def _pairs_of(pairs: NDArray[np.int64], domains: NDArray[np.int64], domain: int) -> NDArray[np.int64]:
-    """Pairs of clips of one domain."""
-    found: NDArray[np.int64] = pairs[domains[pairs[:, 0]] == domain]
-    return found
-
-
-def reference_pairs(clips: Array, domains: NDArray[np.int64], n_neighbors: int) -> NDArray[np.int64]:
-    """Each clip with itself, then each clip of the smaller domains with its nearest neighbours there.
-
-    Parameters
-    ----------
-    clips
-        Shape ``(clip, feature)``.
-    domains
-        Shape ``(clip,)``.
-    n_neighbors
-        Number of neighbours with which each clip of a smaller domain is paired.
-
-    Returns
-    -------
-    NDArray
-        Indices of clips, shape ``(reference, 2)``.
-    """
-    pairs = [(index, index) for index in range(len(clips))]
-    counts = np.bincount(domains)
-    between = {
-        (min(clip, neighbor), max(clip, neighbor))
-        for domain in np.flatnonzero((counts > 0) & (counts < counts.max()))
-        for clip, neighbor in _nearest_pairs(clips, np.flatnonzero(domains == domain), n_neighbors)
-    }
-    return np.array(pairs + sorted(between), np.int64)
-
-
-def references_of(clips: Array, pairs: NDArray[np.int64]) -> Array:
-    """Mean of each pair of clips, shape ``(reference, feature)``."""
-    references: Array = clips[pairs[:, 0]]
-    is_synthetic = pairs[:, 0] != pairs[:, 1]
-    references[is_synthetic] = (references[is_synthetic] + clips[pairs[is_synthetic, 1]]) / 2
-    return references
-
-
-def _nearest_pairs(clips: Array, here: NDArray[Any], n_neighbors: int) -> list[tuple[int, int]]:
-    found = []
-    for clip in here:
-        squares = np.square(clips[here] - clips[clip]).sum(axis=1)
-        squares[here == clip] = np.inf
-        nearest = here[np.argsort(squares, kind="stable")[: min(n_neighbors, len(here) - 1)]]
-        found += [(int(clip), int(neighbor)) for neighbor in nearest]
-    return found

@@ -12,6 +12,7 @@ __all__ = ["FEWEST_FOR_STATISTICS", "DomainNormalization", "Quantiles", "Raw", "
 FEWEST_FOR_STATISTICS = 3
 """Clips that a domain needs for statistics of its own; with fewer, those of all clips together are used."""
 
+_CLIPS_OF_ALL = 5  # that the mean of a domain is shrunk by
 _SMALLEST_DEVIATION = 1e-6  # times the mean distance: identical clips have a deviation of zero
 
 
@@ -77,7 +78,7 @@ def new_normalization(name: str, left_out: Array, domains: NDArray[np.int64], *,
     Parameters
     ----------
     name
-        ``min``, ``z-score`` or ``quantile``.
+        ``min``, ``z-score``, ``shrunk-z-score`` or ``quantile``.
     left_out
         Distance of each normal clip to its own domain without it; infinite where it is alone there, shape ``(clip,)``.
     domains
@@ -87,6 +88,8 @@ def new_normalization(name: str, left_out: Array, domains: NDArray[np.int64], *,
     """
     if name == "min":
         return Raw()
+    if name == "shrunk-z-score":
+        return ZScores(_shrunk_statistics(left_out, domains, n_domains=n_domains))
     samples = [_own_or_all(left_out, domains, domain) for domain in range(n_domains)]
     if name == "quantile":
         return Quantiles(samples)
@@ -96,6 +99,20 @@ def new_normalization(name: str, left_out: Array, domains: NDArray[np.int64], *,
 def _own_or_all(left_out: Array, domains: NDArray[np.int64], domain: int) -> Array:
     here = left_out[(domains == domain) & np.isfinite(left_out)]
     return here if len(here) >= FEWEST_FOR_STATISTICS else left_out[np.isfinite(left_out)]
+
+
+def _shrunk_statistics(left_out: Array, domains: NDArray[np.int64], *, n_domains: int) -> Array:
+    r"""Mean and deviation for each domain, shape ``(domain, 2)``.
+
+    With :math:`n_d` distances of mean :math:`m_d` in a domain, and the mean :math:`m` and the deviation of all, the
+    mean is :math:`(n_d m_d + 5 m) / (n_d + 5)`, as if five clips of the domain had been like those of all.
+    """
+    is_there = np.isfinite(left_out)
+    everything = left_out[is_there]
+    mean, deviation = float(everything.mean()), _deviation(everything)
+    own = [left_out[is_there & (domains == domain)] for domain in range(n_domains)]
+    means = [(values.sum() + _CLIPS_OF_ALL * mean) / (len(values) + _CLIPS_OF_ALL) for values in own]
+    return np.array([(float(own_mean), deviation) for own_mean in means])
 
 
 def _deviation(values: Array) -> float:

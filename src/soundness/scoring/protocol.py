@@ -121,7 +121,8 @@ class TrainingVectors:
 
     def applicable(self, settings: ScorerSettings) -> ScorerSettings:
         """Settings that expect nothing of the bands of a spectrum where the features are none."""
-        return settings if self.is_spectrum else settings.model_copy(update={"anomaly_width": 0.0, "level": "keep"})
+        expecting_nothing = {"anomaly_width": 0.0, "narrow_width": 0.0, "level": "keep"}
+        return settings if self.is_spectrum else settings.model_copy(update=expecting_nothing)
 
     @property
     def own(self) -> Array:

@@ -15,7 +15,8 @@ scorer works on vectors of any kind, too:
 
 from soundness.plugins import find_part, methods_of
 from soundness.scoring.baselines import MahalanobisScorer, MeanScorer
-from soundness.scoring.fused import FusedScorer
+from soundness.scoring.joining.fused import FusedScorer
+from soundness.scoring.joining.joined import JoinedScorer
 from soundness.scoring.nearest_neighbors import NearestNeighborScorer
 from soundness.scoring.protocol import Scorer
 
@@ -24,6 +25,7 @@ __all__ = ["SCORERS", "find_scorer"]
 SCORERS: dict[str, type[Scorer]] = {
     "nearest-neighbors": NearestNeighborScorer,
     "fused": FusedScorer,
+    "joined": JoinedScorer,
     "mean": MeanScorer,
     "mahalanobis": MahalanobisScorer,
 }

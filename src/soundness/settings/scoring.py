@@ -6,10 +6,10 @@ from pydantic import Field, model_validator
 
 from soundness.settings.fields import PositiveInt, StrictSettings
 
-__all__ = ["DistanceName", "MemberSettings", "NormalizationName", "ScorerSettings"]
+__all__ = ["DistanceName", "MemberSettings", "NormalizationName", "PeakKind", "PeakSettings", "ScorerSettings"]
 
-DistanceName = Literal["nearest", "density-ratio", "mahalanobis"]
-NormalizationName = Literal["min", "z-score", "quantile"]
+DistanceName = Literal["nearest", "density-ratio", "mahalanobis", "narrow-change"]
+NormalizationName = Literal["min", "z-score", "shrunk-z-score", "quantile"]
 
 
 class MemberSettings(StrictSettings):
@@ -23,15 +23,34 @@ class MemberSettings(StrictSettings):
     """See `ScorerSettings`."""
 
 
+PeakKind = Literal["event", "dropout", "modulation", "tone"]
+"""Change that one large feature of a view tells of."""
+
+
+class PeakSettings(StrictSettings):
+    """Test of a view of a clip by its largest feature, beside the score of the sound as a whole."""
+
+    kind: PeakKind = "event"
+    """Change that it finds, in words."""
+    view: int = Field(default=0, ge=0)
+    """Index of the view, from 0."""
+    is_two_sided: bool = False
+    """True if features that are smaller than normal count, too."""
+    price: float = Field(default=1.5, ge=0.0, le=20.0)
+    """Nats that are taken off the rarity of its score: the larger, the less of the false alarms is given to it."""
+
+
 class ScorerSettings(StrictSettings):
     """Settings by which vectors of a clip become an anomaly score."""
 
     name: str = "nearest-neighbors"
     """Key of `soundness.scoring.scorers.SCORERS`, or the import path of your own class, ``module:Class``."""
     distance: DistanceName = "nearest"
-    """Key of `soundness.scoring.distances.DISTANCES`. ``nearest``: distance to the nearest normal clips of a domain;
-    ``density-ratio``: the same, divided by the distance of each of those to its own neighbours; ``mahalanobis``:
-    distance to the mean of the domain, Mahalanobis distance where vectors are whitened."""
+    """Key of `soundness.scoring.distances.names.DISTANCES`. ``nearest``: distance to the nearest normal clips of a
+    domain; ``density-ratio``: the same, divided by the distance of each of those to its own neighbours;
+    ``mahalanobis``: distance to the mean of the domain, Mahalanobis distance where vectors are whitened;
+    ``narrow-change``: the largest change of one band against the mean of the domain, beside what the other bands tell
+    of it, whatever ``anomaly_width``."""
     n_neighbors: PositiveInt = 1
     """Neighbours whose distances are averaged; fewer where a domain has fewer clips."""
     n_density_neighbors: PositiveInt = 16
@@ -55,6 +74,9 @@ class ScorerSettings(StrictSettings):
     `soundness.scoring.expected_changes`."""
     anomaly_level: float = Field(default=0.1, gt=0.0, le=1000.0)
     """Size of that change in each band, in the unit of the vectors: dB of a log-mel."""
+    narrow_width: float = Field(default=0.7, ge=0.0, le=100.0)
+    """Width of the change that ``narrow-change`` looks for: deviation of a Gaussian, in bands; 0 for a single band, as
+    where features are not the bands of a spectrum."""
     level: Literal["keep", "ignore", "both"] = "keep"
     """Part of a change of all bands by the same amount, as a microphone's gain or a louder machine makes it, where
     vectors are spectra in dB. ``keep``: it counts as any other change. ``ignore``: it counts for nothing. ``both``: the
@@ -68,7 +90,9 @@ class ScorerSettings(StrictSettings):
     normalization: NormalizationName = "z-score"
     """Way in which the distances of a clip to several domains become one score. ``min``: the smallest; ``z-score``: the
     smallest after subtracting the mean of the domain's left-out training distances and dividing by their deviation;
-    ``quantile``: the smallest after each became the negative logarithm of the share of such distances above it."""
+    ``shrunk-z-score``: the same, but with the deviation of the distances of all domains, and with means that are shrunk
+    towards the mean of all, the more the fewer clips a domain has; ``quantile``: the smallest after each became the
+    negative logarithm of the share of such distances above it."""
     normalization_order: Literal["before-min", "after-min"] = "before-min"
     """``before-min``: the distance to each domain is normalized with its own training distances, then the smallest is
     taken; ``after-min``: the smallest distance is normalized with those of the domain that gave it."""
@@ -76,8 +100,11 @@ class ScorerSettings(StrictSettings):
     """Number of nearest neighbours with each of which a clip is averaged to make further references, in domains that
     have fewer clips than the largest one."""
     members: tuple[MemberSettings, ...] = Field(default=(), max_length=64, strict=False)
-    """Members of the scorer ``fused``; none means one member for each view of a clip, with ``distance`` and
-    ``normalization`` as above."""
+    """Members of the scorers ``fused`` and ``joined``; none means one member for each view of a clip, with
+    ``distance`` and ``normalization`` as above."""
+
+    peaks: tuple[PeakSettings, ...] = Field(default=(), max_length=16, strict=False)
+    """Further tests of the scorer ``joined``, each of one view of a clip."""
 
     @model_validator(mode="after")
     def _weights_need_a_standardised_covariance(self) -> Self:
@@ -105,6 +132,6 @@ class ScorerSettings(StrictSettings):
                 f"level is {self.level!r}, which needs is_standardised=true and whitening 'shrunk', 'scaled' or "
                 f"'ledoit-wolf'; whitening is {self.whitening!r}, is_standardised {self.is_standardised}"
             )
-        if self.level == "both" and self.name != "fused":
-            raise ValueError(f"level 'both' needs the scorer 'fused'; name is {self.name!r}")
+        if self.level == "both" and self.name not in ("fused", "joined"):
+            raise ValueError(f"level 'both' needs the scorer 'fused' or 'joined'; name is {self.name!r}")
         return self

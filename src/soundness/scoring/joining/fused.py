@@ -15,7 +15,7 @@ from soundness.scoring.nearest_neighbors import NearestNeighborScorer
 from soundness.scoring.protocol import Scorer, TrainingVectors
 from soundness.settings.scoring import MemberSettings, ScorerSettings
 
-__all__ = ["FusedScorer", "LevelScorer"]
+__all__ = ["FusedScorer", "LevelScorer", "views_of"]
 
 _SAME = 1e-3  # dB, or whatever the unit of a feature is
 _MOST_FEATURES = 1 << 24
@@ -73,17 +73,15 @@ class FusedScorer(Scorer):
         """
         sizes = np.array(training.view_sizes or (training.vectors.shape[2],), np.int64)
         every = _members(settings, n_views=len(sizes))
-        views = [with_weights(view, settings) for view in _views(training, sizes)]
-        excess = reference_excess(views, settings)
-        views = [replace(view, excess=own) for view, own in zip(views, excess, strict=True)]
+        used = sorted({0, *(view for view, _ in every)})
+        views = views_of(training, sizes)
+        weighted = [with_weights(views[view], settings) for view in used]
+        for view, own, excess in zip(used, weighted, reference_excess(weighted, settings), strict=True):
+            views[view] = replace(own, excess=excess)
         varying = [index for index, (view, _) in enumerate(every) if _varies(views[view])]
         chosen = np.array(varying or range(len(every)), np.int64)  # where none varies, whitening says so
         members = [every[index] for index in chosen]
-        fitted = {
-            view: iter(NearestNeighborScorer.fit_together(views[view], [own for seen, own in members if seen == view]))
-            for view in {view for view, _ in members}
-        }
-        scorers = [next(fitted[view]) for view, _ in members]
+        scorers = _fitted(views, members)
         left_out = np.stack([scorer.left_out_scores() for scorer in scorers])  # (member, clip)
         smallest = np.maximum(_SMALLEST_DEVIATION * np.abs(left_out).max(axis=1), 1e-12)
         statistics = np.stack([left_out.mean(axis=1), np.maximum(left_out.std(axis=1), smallest)], axis=1)
@@ -186,7 +184,7 @@ class FusedScorer(Scorer):
 
     def enrolled(self, training: TrainingVectors) -> Self:
         """Scorer with further clips in each member, fused as before; see `Scorer`."""
-        views = _views(training, self.sizes)
+        views = views_of(training, self.sizes)
         scorers = [scorer.enrolled(views[view]) for view, scorer in self.pairs()]
         level = None if self.level is None else self.level.enrolled(views[0])
         return type(self)(
@@ -299,13 +297,31 @@ def _members(settings: ScorerSettings, *, n_views: int) -> list[tuple[int, Score
         if view >= n_views:
             raise SettingsError(f"scorer.members: view {view} (counted from 0) of {n_views} views")
         changes = {"distance": member.distance, "normalization": member.normalization, "members": ()}
-        own = settings.model_copy(update=changes)
+        expecting = {} if member.distance != "narrow-change" else {"anomaly_width": 0.0}
+        own = settings.model_copy(update=changes | expecting)
         if (view, own) not in found:
             found.append((view, own))
     return found
 
 
-def _views(training: TrainingVectors, sizes: NDArray[np.int64]) -> list[TrainingVectors]:
+def _fitted(
+    views: Sequence[TrainingVectors], members: Sequence[tuple[int, ScorerSettings]]
+) -> list[NearestNeighborScorer]:
+    """Scorer of each member, of which those that whiten a view in the same way are fitted together."""
+    kinds = [(view, own.anomaly_width) for view, own in members]
+    fitted = {
+        kind: iter(
+            NearestNeighborScorer.fit_together(
+                views[kind[0]], [own for (_, own), each in zip(members, kinds, strict=True) if each == kind]
+            )
+        )
+        for kind in dict.fromkeys(kinds)
+    }
+    return [next(fitted[kind]) for kind in kinds]
+
+
+def views_of(training: TrainingVectors, sizes: NDArray[np.int64]) -> list[TrainingVectors]:
+    """Vectors of each view, of so many features each, one after the other."""
     edges = np.cumsum(sizes)[:-1]
     parts = np.split(training.vectors, edges, axis=-1)
     short = [None] * len(parts) if training.shortened is None else np.split(training.shortened, edges, axis=-1)

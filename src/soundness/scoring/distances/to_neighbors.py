@@ -1,10 +1,5 @@
-"""Distance of a clip to the normal clips of one domain, in several definitions: float64 NumPy.
+"""Distance of a clip to the nearest normal clips of one domain, as it is or by how densely they lie."""
 
-Each of `DISTANCES` is learned from references, shape ``(reference, feature)``: the normal clips of a domain, whitened
-where the scorer whitens. Without references every distance is infinite.
-"""
-
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -14,95 +9,12 @@ from numpy.typing import NDArray
 from soundness.aliases import Array
 from soundness.errors import BundleError
 from soundness.files.stored_values import floats, indices
+from soundness.scoring.distances.protocol import Distance
 from soundness.settings.scoring import ScorerSettings
 
-__all__ = ["DISTANCES", "DensityRatio", "Distance", "DistanceToMean", "NearestNeighbors", "nearest_distances"]
+__all__ = ["DensityRatio", "NearestNeighbors", "nearest_distances"]
 
 _SMALLEST_SPREAD = 1e-3  # times the mean spread: clips that lie on each other have a spread of zero
-
-
-class Distance(ABC):
-    """Distance to the normal clips of a domain.
-
-    Parameters
-    ----------
-    references
-        Shape ``(reference, feature)``.
-    settings
-        Settings of the scorer.
-    excess
-        What is added to the square of the distance to each reference, shape ``(reference,)``; zeros if ``None``.
-    """
-
-    def __init__(self, references: Array, settings: ScorerSettings, *, excess: Array | None = None) -> None:
-        self.references = references
-        self.excess = np.zeros(len(references)) if excess is None else excess
-        self._settings = settings
-
-    @classmethod
-    def from_references(
-        cls,
-        references: Array,
-        settings: ScorerSettings,
-        *,
-        excess: Array | None = None,
-        largest: Self | None = None,  # noqa: ARG003  # for `DensityRatio`
-        most_left_out: int = 1,  # noqa: ARG003  # likewise
-    ) -> Self:
-        """Learn from the normal clips of a domain.
-
-        Parameters
-        ----------
-        references
-            Shape ``(reference, feature)``.
-        settings
-            Settings of the scorer.
-        excess
-            See `Distance`.
-        largest
-            Distance to the largest domain, whose statistics are used where there are too few references.
-        most_left_out
-            Most references that are left out at once.
-        """
-        return cls(references, settings, excess=excess)
-
-    @classmethod
-    def from_arrays(
-        cls,
-        references: Array,
-        arrays: Mapping[str, NDArray[Any]],  # noqa: ARG003  # for `DensityRatio`
-        settings: ScorerSettings,
-        *,
-        excess: Array | None = None,
-    ) -> Self:
-        """Rebuild from the references, their excess and `arrays`."""
-        return cls(references, settings, excess=excess)
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Values learned beside the references, by name."""
-        return {}
-
-    @abstractmethod
-    def distances(self, queries: Array) -> Array:
-        """Distance of each query to the domain, shape ``(query,)``; higher is farther."""
-
-    @abstractmethod
-    def distances_without(self, queries: Array, references: Array, left_out: NDArray[np.bool_]) -> Array:
-        """Distance of each query, shape ``(query,)``, with some references left out.
-
-        Parameters
-        ----------
-        queries
-            Shape ``(query, feature)``.
-        references
-            All references, whitened without those that are left out.
-        left_out
-            Shape ``(reference,)``.
-        """
-
-    @abstractmethod
-    def contributions(self, query: Array) -> Array:
-        """Share of each feature in the distance, shape ``(feature,)``."""
 
 
 class NearestNeighbors(Distance):
@@ -114,7 +26,14 @@ class NearestNeighbors(Distance):
     def distances(self, queries: Array) -> Array:
         return nearest_distances(queries, self.references, n_neighbors=self._settings.n_neighbors, excess=self.excess)
 
-    def distances_without(self, queries: Array, references: Array, left_out: NDArray[np.bool_]) -> Array:
+    def distances_without(
+        self,
+        queries: Array,
+        references: Array,
+        left_out: NDArray[np.bool_],
+        *,
+        changes: Array | None = None,  # noqa: ARG002  # for `NarrowChange`
+    ) -> Array:
         kept, n_neighbors = ~left_out, self._settings.n_neighbors
         return nearest_distances(queries, references[kept], n_neighbors=n_neighbors, excess=self.excess[kept])
 
@@ -177,6 +96,7 @@ class DensityRatio(Distance):
         excess: Array | None = None,
         largest: Self | None = None,
         most_left_out: int = 1,
+        changes: Array | None = None,  # noqa: ARG003  # for `NarrowChange`
     ) -> Self:
         """Find the nearest neighbours of each reference: more than are averaged, since some may be left out."""
         n_kept = min(settings.n_density_neighbors + most_left_out, max(len(references) - 1, 0))
@@ -198,6 +118,7 @@ class DensityRatio(Distance):
         settings: ScorerSettings,
         *,
         excess: Array | None = None,
+        changes: Array | None = None,  # noqa: ARG003  # for `NarrowChange`
     ) -> Self:
         n_kept = arrays["near"].shape[-1] if arrays["near"].ndim == 2 else 0
         if not min(settings.n_density_neighbors, len(references) - 1) <= n_kept <= max(len(references) - 1, 0):
@@ -215,7 +136,14 @@ class DensityRatio(Distance):
     def distances(self, queries: Array) -> Array:
         return self._smallest_ratios(queries, self.references, self.spreads, self.excess)
 
-    def distances_without(self, queries: Array, references: Array, left_out: NDArray[np.bool_]) -> Array:
+    def distances_without(
+        self,
+        queries: Array,
+        references: Array,
+        left_out: NDArray[np.bool_],
+        *,
+        changes: Array | None = None,  # noqa: ARG002  # for `NarrowChange`
+    ) -> Array:
         # Spreads are those under the whitening of all clips, as in a test.
         kept = ~left_out
         return self._smallest_ratios(queries, references[kept], self.spreads_without(left_out), self.excess[kept])
@@ -258,35 +186,6 @@ class DensityRatio(Distance):
         return spreads if self._settings.outlier_exponent == 0.0 else np.minimum(spreads, np.median(spreads))
 
 
-class DistanceToMean(Distance):
-    """Euclidean distance to the mean of the references; Mahalanobis distance where they are whitened.
-
-    Contributions add up to the squared distance. A reference's excess does not count.
-    """
-
-    def __init__(self, references: Array, settings: ScorerSettings, *, excess: Array | None = None) -> None:
-        super().__init__(references, settings, excess=excess)
-        self.mean = _mean(references)
-
-    def distances(self, queries: Array) -> Array:
-        return _distances(queries, self.mean)
-
-    def distances_without(self, queries: Array, references: Array, left_out: NDArray[np.bool_]) -> Array:
-        return _distances(queries, _mean(references[~left_out]))
-
-    def contributions(self, query: Array) -> Array:
-        """Squared differences from the mean, shape ``(feature,)``."""
-        contributions: Array = np.square(query - self.mean)
-        return contributions
-
-
-DISTANCES: dict[str, type[Distance]] = {
-    "nearest": NearestNeighbors,
-    "density-ratio": DensityRatio,
-    "mahalanobis": DistanceToMean,
-}
-
-
 def nearest_distances(queries: Array, bank: Array, *, n_neighbors: int, excess: Array | None = None) -> Array:
     """Mean Euclidean distance of each query to its nearest vectors of a bank, shape ``(query,)``; infinite without any.
 
@@ -310,9 +209,3 @@ def _distances(vectors: Array, query: Array, excess: Array | float = 0.0) -> Arr
     """Distance of each vector from one, with an excess of its square, shape ``(vector,)``."""
     distances: Array = np.sqrt(np.square(vectors - query).sum(axis=1) + excess)
     return distances
-
-
-def _mean(references: Array) -> Array:
-    """Mean of the references, shape ``(feature,)``; infinite where there is none."""
-    mean: Array = references.mean(axis=0) if len(references) > 0 else np.full(references.shape[1], np.inf)
-    return mean

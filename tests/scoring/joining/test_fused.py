@@ -7,7 +7,7 @@ import pytest
 
 from scorer_vectors import training_of
 from soundness.errors import DataError, SettingsError
-from soundness.scoring.fused import FusedScorer
+from soundness.scoring.joining.fused import FusedScorer
 from soundness.scoring.nearest_neighbors import NearestNeighborScorer
 from soundness.scoring.protocol import TrainingVectors
 from soundness.settings.loading import load_settings

@@ -1,0 +1,1 @@
+"""Distance of a clip to the normal clips of one domain, in several definitions."""

@@ -1,0 +1,1 @@
+"""Several scorers of a clip joined to one."""

@@ -1,0 +1,216 @@
+r"""Several tests of a clip side by side: float64 NumPy.
+
+The mean of several scores dilutes what only one of them sees. Here each test says how rare its score is among normal
+clips, :math:`-\log p_t` in nats by its `TailLaw`, and the rarest counts, less the price of its test:
+
+.. math:: \max_t \left(-\log p_t - c_t\right).
+
+That is the weighted test of Bonferroni, with the weights :math:`e^{-c_t}`: it holds whatever the dependence between
+the tests [1]_. The score is calibrated again as a whole, by the same left-out clips, so its p-values are exactly as
+valid as those of a single test.
+
+References
+----------
+.. [1] C. R. Genovese, K. Roeder, L. Wasserman, "False discovery control with p-value weighting", Biometrika 93(3),
+   2006.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soundness.aliases import Array
+from soundness.errors import BundleError, SettingsError
+from soundness.files.stored_values import flags, floats
+from soundness.scoring.joining.fused import FusedScorer, views_of
+from soundness.scoring.joining.tail_law import TailLaw
+from soundness.scoring.peaks import PeakScorer
+from soundness.scoring.protocol import Scorer, TrainingVectors
+from soundness.settings.scoring import PeakKind, PeakSettings, ScorerSettings
+
+__all__ = ["JoinedScorer", "Peak"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peak:
+    """Feature that makes a clip anomalous, where it is that of a test beside the sound as a whole.
+
+    Parameters
+    ----------
+    kind
+        Kind of the change.
+    view
+        Index of the view of the clip.
+    feature
+        Index of the largest feature of the view.
+    deviations
+        Its difference from normal, in deviations, with its sign.
+    """
+
+    kind: PeakKind
+    view: int
+    feature: int
+    deviations: float
+
+
+class JoinedScorer(Scorer):
+    """Fused score of a clip's sound beside the largest feature of each of several further views; the rarest counts.
+
+    Parameters
+    ----------
+    sound
+        Fused scorer of the sound as a whole.
+    peaks
+        Scorers of further views.
+    is_used
+        True for these tests among those of the settings: all but those whose view is the same in all normal clips.
+    laws
+        Law of the left-out scores of the sound, and of each further test.
+    settings
+        Settings of the scorer.
+    """
+
+    def __init__(
+        self,
+        sound: FusedScorer,
+        *,
+        peaks: Sequence[PeakScorer],
+        is_used: NDArray[np.bool_],
+        laws: Sequence[TailLaw],
+        settings: ScorerSettings,
+    ) -> None:
+        self.sound, self.peaks, self.is_used = sound, peaks, is_used
+        self.laws, self.settings = laws, settings
+        self.prices = np.array([0.0, *(peak.settings.price for peak in peaks)])
+
+    @classmethod
+    def fit(cls, training: TrainingVectors, settings: ScorerSettings) -> Self:
+        """Fit each test to its view.
+
+        Raises
+        ------
+        SettingsError
+            If a test or a member scores a view that vectors do not have.
+        """
+        sizes = np.array(training.view_sizes or (training.vectors.shape[2],), np.int64)
+        for peak in settings.peaks:
+            if peak.view >= len(sizes):
+                raise SettingsError(f"scorer.peaks: view {peak.view} (counted from 0) of {len(sizes)} views")
+        sound = FusedScorer.fit(training, settings)
+        views = views_of(training, sizes)
+        varies = [float(np.ptp(views[peak.view].own, axis=0).max()) > 0.0 for peak in settings.peaks]
+        is_used = np.array(varies, np.bool_)
+        peaks = [PeakScorer.fit(views[peak.view], peak) for peak in _used(settings, is_used)]
+        left_out = [sound.left_out_scores(), *(peak.left_out_scores() for peak in peaks)]
+        laws = [TailLaw.from_scores(scores) for scores in left_out]
+        return cls(sound, peaks=peaks, is_used=is_used, laws=laws, settings=settings)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:
+        sound = FusedScorer.from_arrays(_part(arrays, "sound."), settings)
+        is_used = flags(arrays, "peaks", (len(settings.peaks),))
+        peaks = [
+            PeakScorer.from_arrays(_part(arrays, f"peak.{index}."), peak)
+            for index, peak in enumerate(_used(settings, is_used))
+        ]
+        for peak in peaks:
+            if peak.settings.view >= len(sound.sizes) or len(peak.centre) != sound.sizes[peak.settings.view]:
+                raise BundleError(f"array centre: {len(peak.centre)} features of view {peak.settings.view}")
+        laws = [TailLaw(floats(arrays, f"law.{index}", (None,))) for index in range(1 + len(peaks))]
+        for law in laws:
+            if len(law.scores) < 2 or (np.diff(law.scores) < 0.0).any():
+                raise BundleError("array law: expected two scores or more, in rising order")
+        return cls(sound, peaks=peaks, is_used=is_used, laws=laws, settings=settings)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Arrays of each test, and its law, by name."""
+        return {
+            **{f"sound.{name}": array for name, array in self.sound.arrays().items()},
+            "peaks": self.is_used,
+            **{
+                f"peak.{index}.{name}": array
+                for index, peak in enumerate(self.peaks)
+                for name, array in peak.arrays().items()
+            },
+            **{f"law.{index}": law.scores for index, law in enumerate(self.laws)},
+        }
+
+    def score(self, vectors: Array) -> float:
+        """Anomaly score of one clip, shape ``(condition, feature)``, in nats."""
+        return float(self._nats(vectors).max())
+
+    def left_out_scores(self) -> Array:
+        """Score of each clip with all that came from it left out of each test, shape ``(clip,)``."""
+        return self._joined([self.sound.left_out_scores(), *(peak.left_out_scores() for peak in self.peaks)])
+
+    def left_out_short_scores(self) -> Array:
+        """Score of each clip at each shorter length; see `soundness.scoring.protocol.ShortClipScorer`."""
+        further = [peak.left_out_short_scores() for peak in self.peaks]
+        return self._joined([self.sound.left_out_short_scores(), *further])
+
+    def is_level_change(self, vectors: Array) -> bool:
+        """True if the score of a clip is that of its level, see `FusedScorer.is_level_change`."""
+        return self.peak(vectors) is None and self.sound.is_level_change(vectors)
+
+    def peak(self, vectors: Array) -> Peak | None:
+        """Feature that gives the score of a clip; ``None`` where it is that of the sound as a whole."""
+        rarest = int(self._nats(vectors).argmax())
+        if rarest == 0:
+            return None
+        scorer = self.peaks[rarest - 1]
+        (features,) = self._split(vectors)[scorer.settings.view][:1]
+        found = scorer.standardised(features)
+        size = np.abs(found) if scorer.settings.is_two_sided else found
+        feature = int(np.where(np.isnan(size), -np.inf, size).argmax())
+        return Peak(
+            kind=scorer.settings.kind, view=scorer.settings.view, feature=feature, deviations=float(found[feature])
+        )
+
+    def notes(self) -> list[str]:
+        """Notes on the sound, and on tests that are left out."""
+        return self.sound.notes() + [
+            f"{peak.kind}: not tested, its view is the same in all training clips"
+            for peak in _used(self.settings, ~self.is_used)
+        ]
+
+    def nearest(self, vectors: Array, n_clips: int) -> NDArray[np.int64]:
+        """Indices of the nearest normal clips by their sound as a whole; see `Scorer`."""
+        return self.sound.nearest(vectors, n_clips)
+
+    def contributions(self, vectors: Array) -> Array:
+        """Contributions of the features to the score of the sound as a whole; 0 in the other views."""
+        return self.sound.contributions(vectors)
+
+    def enrolled(self, training: TrainingVectors) -> Self:
+        """Scorer with further clips in each test, joined as before; see `Scorer`."""
+        views = views_of(training, self.sound.sizes)
+        peaks = [peak.enrolled(views[peak.settings.view]) for peak in self.peaks]
+        sound = self.sound.enrolled(training)
+        return type(self)(sound, peaks=peaks, is_used=self.is_used, laws=self.laws, settings=self.settings)
+
+    def _nats(self, vectors: Array) -> Array:
+        """Rarity of a clip by each test, less its price, shape ``(test,)``."""
+        parts = self._split(vectors)
+        scores = [self.sound.score(vectors), *(peak.score(parts[peak.settings.view]) for peak in self.peaks)]
+        nats = [law.nats(np.array(score)) for law, score in zip(self.laws, scores, strict=True)]
+        found: Array = np.array(nats) - self.prices
+        return found
+
+    def _joined(self, scores: Sequence[Array]) -> Array:
+        nats = [law.nats(own) for law, own in zip(self.laws, scores, strict=True)]
+        found: Array = np.max([own - price for own, price in zip(nats, self.prices, strict=True)], axis=0)
+        return found
+
+    def _split(self, vectors: Array) -> list[Array]:
+        return np.split(vectors, np.cumsum(self.sound.sizes)[:-1], axis=-1)
+
+
+def _part(arrays: Mapping[str, NDArray[Any]], start: str) -> dict[str, NDArray[Any]]:
+    return {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
+
+
+def _used(settings: ScorerSettings, is_used: NDArray[np.bool_]) -> list[PeakSettings]:
+    return [peak for peak, used in zip(settings.peaks, is_used, strict=True) if used]

@@ -203,6 +203,9 @@ class Fitted:
         See there.
     notes
         Notes on the fit for the user.
+    left_out
+        Representation for each training clip that was fitted without it, so that its vectors are those of a new clip;
+        empty where all that was learned is too little to fit single clips.
     """
 
     representation: Representation
@@ -213,6 +216,11 @@ class Fitted:
     view_sizes: tuple[int, ...] = ()
     n_bands: int = 0
     notes: tuple[str, ...] = ()
+    left_out: tuple[Representation, ...] = ()
+
+    def representations(self, n_clips: int) -> tuple[Representation, ...]:
+        """Representation of each training clip, the one without it where there is one."""
+        return self.left_out or (self.representation,) * n_clips
 
 
 @dataclass(frozen=True, slots=True)

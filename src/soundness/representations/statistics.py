@@ -10,7 +10,8 @@ from soundness.audio.log_mel import Spectrograms
 from soundness.errors import SettingsError
 from soundness.files.stored_values import floats
 from soundness.representations.protocol import FitContext, Fitted, MachineSpectrograms, NetworkPlan
-from soundness.settings.fields import Pooling, quantile_of
+from soundness.representations.views.events import EventFilters
+from soundness.settings.fields import Pooling, ViewName, quantile_of
 from soundness.settings.system import SystemSettings
 
 __all__ = [
@@ -133,25 +134,85 @@ class PooledLogMel(MeanLogMel):
         See `MeanLogMel`.
     poolings
         See `soundness.representations.statistics.pooled`.
+    views
+        Further views, see `soundness.settings.system.SystemSettings`.
+    events
+        Filters of the views ``events`` and ``dropouts``; ``None`` without them.
     """
 
-    def __init__(self, *, mean: Bands, deviation: Bands, poolings: Sequence[Pooling]) -> None:
+    def __init__(
+        self,
+        *,
+        mean: Bands,
+        deviation: Bands,
+        poolings: Sequence[Pooling],
+        views: Sequence[ViewName] = (),
+        events: EventFilters | None = None,
+    ) -> None:
         super().__init__(mean=mean, deviation=deviation)
-        self.poolings = poolings
+        self.poolings, self.views, self.events = poolings, views, events
+
+    @classmethod
+    def fit(
+        cls, machines: Sequence[MachineSpectrograms], settings: SystemSettings, context: FitContext
+    ) -> list[Fitted]:
+        """Scale the error map by each machine's clips, and learn the filters of events."""
+        if not needs_events(settings.views):
+            return super().fit(machines, settings, context)
+        return [cls._fitted(machine, settings) for machine in machines]
+
+    @classmethod
+    def _fitted(cls, machine: MachineSpectrograms, settings: SystemSettings) -> Fitted:
+        log_mels = [clip.reference for clip in machine.spectrograms]
+        mean, deviation = band_statistics(log_mels)
+        events, without = EventFilters.fit(log_mels, dependent=machine.dependent)
+
+        found = cls._built(mean, deviation, settings, events)
+        left_out = {id(filters): cls._built(mean, deviation, settings, filters) for filters in without}
+        return Fitted(
+            representation=found,
+            view_sizes=found.view_sizes,
+            n_bands=len(mean),
+            left_out=tuple(left_out[id(filters)] for filters in without),
+        )
+
+    @classmethod
+    def _built(cls, mean: Bands, deviation: Bands, settings: SystemSettings, events: EventFilters) -> Self:
+        return cls(mean=mean, deviation=deviation, poolings=settings.poolings, views=settings.views, events=events)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: SystemSettings) -> Self:
         """Rebuild from `arrays`."""
-        return cls(**_scale(arrays, settings), poolings=settings.poolings)
+        scale = _scale(arrays, settings)
+        events = None
+        if needs_events(settings.views):
+            events = EventFilters.from_arrays(arrays, n_bands=settings.log_mel.n_mels)
+        return cls(**scale, poolings=settings.poolings, views=settings.views, events=events)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Mean, deviation and filters, by name."""
+        return super().arrays() | ({} if self.events is None else self.events.arrays())
 
     @property
     def view_sizes(self) -> tuple[int, ...]:
         """Features of each view."""
-        return (len(self.mean),) * len(self.poolings)
+        further = [0 if self.events is None else self.events.size for _ in self.views]
+        return (len(self.mean),) * len(self.poolings) + tuple(further)
 
     def vectors(self, clip: Spectrograms) -> NDArray[np.float32]:
         """Views of a clip, one after the other, shape ``(1, feature)``."""
-        return np.concatenate(pooled(clip.reference, self.poolings))[None]
+        further = [self._view(name, clip) for name in self.views]
+        return np.concatenate([*pooled(clip.reference, self.poolings), *further])[None]
+
+    def _view(self, name: ViewName, clip: Spectrograms) -> NDArray[np.float32]:
+        assert self.events is not None
+        found = self.events.rises(clip.reference) if name == "events" else self.events.falls(clip.reference)
+        return found.astype(np.float32)
+
+
+def needs_events(views: Sequence[ViewName]) -> bool:
+    """True if a view is computed by `EventFilters`."""
+    return "events" in views or "dropouts" in views
 
 
 def _scale(arrays: Mapping[str, NDArray[Any]], settings: SystemSettings) -> dict[str, Bands]:

@@ -1,11 +1,11 @@
 """Field types that settings share."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-__all__ = ["LayerSize", "Pooling", "PositiveInt", "StrictSettings", "quantile_of"]
+__all__ = ["LayerSize", "Pooling", "PositiveInt", "StrictSettings", "ViewName", "quantile_of"]
 
 PositiveInt = Annotated[int, Field(ge=1)]
 
@@ -29,6 +29,11 @@ def _checked_pooling(name: str) -> str:
 
 Pooling = Annotated[str, AfterValidator(_checked_pooling)]
 """Statistic of a band over time: ``mean``, or a quantile, such as ``quantile-0.1``."""
+
+
+ViewName = Literal["events", "dropouts"]
+"""View of a clip beside the statistics of its log-mel over time. ``events``: largest short rises of bands that lie
+together, or of all; ``dropouts``: largest short falls."""
 
 
 class StrictSettings(BaseModel):

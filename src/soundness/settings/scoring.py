@@ -50,7 +50,7 @@ class ScorerSettings(StrictSettings):
     domain; ``density-ratio``: the same, divided by the distance of each of those to its own neighbours;
     ``mahalanobis``: distance to the mean of the domain, Mahalanobis distance where vectors are whitened;
     ``narrow-change``: the largest change of one band against the mean of the domain, beside what the other bands tell
-    of it, whatever ``anomaly_width``."""
+    of it, whatever ``anomaly_width`` and ``outlier_exponent``."""
     n_neighbors: PositiveInt = 1
     """Neighbours whose distances are averaged; fewer where a domain has fewer clips."""
     n_density_neighbors: PositiveInt = 16

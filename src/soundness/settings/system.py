@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from soundness.settings.embedding import EmbeddingSettings
-from soundness.settings.fields import LayerSize, Pooling, PositiveInt, StrictSettings
+from soundness.settings.fields import LayerSize, Pooling, PositiveInt, StrictSettings, ViewName
 from soundness.settings.scoring import ScorerSettings
 from soundness.settings.separation import SeparatorSettings
 
@@ -152,6 +152,8 @@ class SystemSettings(StrictSettings):
     poolings: tuple[Pooling, ...] = Field(default=("mean",), min_length=1, max_length=64, strict=False)
     """Statistics of each band over time, in ``log-mel`` and ``reconstruction-error``, or of each value of the
     bottleneck over segments, in ``latent``: a view of the clip each. ``quantile-0.1`` is the 10 % quantile."""
+    views: tuple[ViewName, ...] = Field(default=(), max_length=16, strict=False)
+    """Views of a clip after those of ``poolings``, in ``log-mel``: see `soundness.settings.fields.ViewName`."""
     autoencoder: AutoencoderSettings | None = AutoencoderSettings()
     """``None`` in a system without a network."""
     training: TrainingSettings | None = TrainingSettings()
@@ -203,6 +205,14 @@ class SystemSettings(StrictSettings):
     def _parts_of_an_autoencoder_go_together(self) -> Self:
         if (self.autoencoder is None) != (self.training is None):
             raise ValueError("autoencoder and training go together: both are false in a system without a network")
+        return self
+
+    @model_validator(mode="after")
+    def _further_views_are_those_of_a_log_mel(self) -> Self:
+        if self.views and self.representation != "log-mel":
+            raise ValueError(
+                f"views is {', '.join(self.views)}, which needs representation 'log-mel'; it is {self.representation!r}"
+            )
         return self
 
     @model_validator(mode="after")

@@ -331,7 +331,7 @@ class _Run:
         cut = self.cut[clips.machine_type]
         vectors = training_vectors(clips, fitted)
         if has_short_clips(self.settings):
-            short = shortened_vectors(clips, fitted.representation, self.settings, cut.lengths.short_seconds)
+            short = shortened_vectors(clips, fitted, self.settings, cut.lengths.short_seconds)
             vectors = replace(vectors, shortened=short)
         scorer = find_scorer(self.settings.scorer.name).fit(vectors, self.settings.scorer)
         calibration = self._calibration(fitted, scorer, screened, vectors=vectors)

@@ -7,7 +7,7 @@ import numpy as np
 
 from soundness.aliases import Array
 from soundness.audio.short_clips import at_length, place_of
-from soundness.representations.protocol import MachineSpectrograms, Representation, network_plan
+from soundness.representations.protocol import Fitted, MachineSpectrograms, network_plan
 from soundness.scoring.decisions.calibration import Calibration, Threshold
 from soundness.scoring.decisions.clip_lengths import ClipLengths
 from soundness.scoring.protocol import Scorer, ShortClipScorer, TrainingVectors
@@ -65,7 +65,7 @@ def calibrated_lengths(
 
 
 def shortened_vectors(
-    clips: MachineSpectrograms, representation: Representation, settings: SystemSettings, lengths: Sequence[float]
+    clips: MachineSpectrograms, fitted: Fitted, settings: SystemSettings, lengths: Sequence[float]
 ) -> Array | None:
     """Vectors of each clip at each length in seconds, shape ``(length, clip, condition, feature)``; or ``None``.
 
@@ -73,11 +73,12 @@ def shortened_vectors(
     """
     if not lengths:
         return None
+    representations = fitted.representations(len(clips.spectrograms))
     return np.stack(
         [
             [
-                representation.vectors(at_length(clip, seconds, settings, place=place_of(index))).astype(np.float64)
-                for index, clip in enumerate(clips.spectrograms)
+                own.vectors(at_length(clip, seconds, settings, place=place_of(index))).astype(np.float64)
+                for index, (own, clip) in enumerate(zip(representations, clips.spectrograms, strict=True))
             ]
             for seconds in lengths
         ]

@@ -297,7 +297,7 @@ def _members(settings: ScorerSettings, *, n_views: int) -> list[tuple[int, Score
         if view >= n_views:
             raise SettingsError(f"scorer.members: view {view} (counted from 0) of {n_views} views")
         changes = {"distance": member.distance, "normalization": member.normalization, "members": ()}
-        expecting = {} if member.distance != "narrow-change" else {"anomaly_width": 0.0}
+        expecting = {} if member.distance != "narrow-change" else {"anomaly_width": 0.0, "outlier_exponent": 0.0}
         own = settings.model_copy(update=changes | expecting)
         if (view, own) not in found:
             found.append((view, own))
@@ -308,15 +308,13 @@ def _fitted(
     views: Sequence[TrainingVectors], members: Sequence[tuple[int, ScorerSettings]]
 ) -> list[NearestNeighborScorer]:
     """Scorer of each member, of which those that whiten a view in the same way are fitted together."""
-    kinds = [(view, own.anomaly_width) for view, own in members]
-    fitted = {
-        kind: iter(
-            NearestNeighborScorer.fit_together(
-                views[kind[0]], [own for (_, own), each in zip(members, kinds, strict=True) if each == kind]
-            )
-        )
-        for kind in dict.fromkeys(kinds)
-    }
+    kinds = [(view, own.distance == "narrow-change") for view, own in members]
+    fitted = {}
+    for kind in dict.fromkeys(kinds):
+        view, is_narrow = kind
+        together = [own for (_, own), each in zip(members, kinds, strict=True) if each == kind]
+        clips = replace(views[view], weights=None, excess=None) if is_narrow else views[view]
+        fitted[kind] = iter(NearestNeighborScorer.fit_together(clips, together))
     return [next(fitted[kind]) for kind in kinds]
 
 

@@ -1,10 +1,10 @@
 r"""Share of normal clips that reach a score, beyond the largest of them, too: float64 NumPy.
 
 A test says how rare its score is among normal clips, so that several tests can be compared. Among the :math:`n`
-left-out scores the share is counted, and interpolated between them. Beyond the largest :math:`k` of them it goes on as that of an exponential
-distribution whose scale is known from these :math:`k` excesses alone: with their mean :math:`\beta` above :math:`u`,
-the predictive distribution is Pareto's, the mean of exponential ones over a Gamma posterior with an improper prior
-[1]_,
+left-out scores the share is counted, and interpolated between them. Beyond the largest :math:`k` of them it goes on as
+that of an exponential distribution whose scale is known from these :math:`k` excesses alone: with their mean
+:math:`\beta` above :math:`u`, the predictive distribution is Pareto's, the mean of exponential ones over a Gamma
+posterior with an improper prior [1]_,
 
 .. math:: -\log p(x) = -\log\frac{k + 1}{n + 1} + k \log\left(1 + \frac{x - u}{k \beta}\right).
 

@@ -154,12 +154,13 @@ def normal_clips_of(clips: MachineSpectrograms, audio: AudioSettings = AS_STATED
 
 
 def training_vectors(clips: MachineSpectrograms, fitted: Fitted) -> TrainingVectors:
-    """Vectors of a machine's training clips by their fitted representation, for the scorer."""
+    """Vectors of a machine's training clips by their fitted representation, or the one without them, for a scorer."""
     conditions = fitted.conditions
     own = [conditions.index(condition) if conditions else 0 for condition in clips.conditions]
     domains = domain_names(clips)
+    representations = fitted.representations(len(clips.spectrograms))
     return TrainingVectors(
-        vectors=np.stack([_vectors_of(fitted.representation, clip) for clip in clips.spectrograms]),
+        vectors=np.stack([_vectors_of(*pair) for pair in zip(representations, clips.spectrograms, strict=True)]),
         own_conditions=np.array(own),
         clip_domains=np.array([domains.index(clip.domain or "") for clip in clips.clips]),
         condition_domains=np.array([domains.index(condition.domain) for condition in conditions] or [ANY_DOMAIN]),

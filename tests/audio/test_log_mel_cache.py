@@ -3,11 +3,13 @@
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from soundness.audio.log_mel_cache import CachedLogMel, LogMelCache
+from soundness.audio.spectra.details import ClipDetails
 
 
 @pytest.fixture
@@ -43,6 +45,36 @@ def test_an_entry_that_was_cut_is_none(store, recording, small, n_bytes):
     (file,) = store.folder.iterdir()
     file.write_bytes(file.read_bytes()[:n_bytes])
     assert store.get(recording, small(), separator="") is None
+
+
+def detailed(seed=0):
+    rng = np.random.default_rng(seed)
+    details = ClipDetails(
+        envelopes=rng.standard_normal((12, 7)).astype(np.float32),
+        long_spectra=rng.standard_normal((3, 65)).astype(np.float32),
+    )
+    return replace(kept(seed), details=details)
+
+
+def test_details_are_given_back_to_the_systems_that_use_them_and_are_needed_there(store, recording, small):
+    plain, using = small("soundness"), small("soundness", 'views=["tones"]')
+    store.put(recording, plain, kept(), separator="")
+    assert store.get(recording, using, separator="") is None
+    store.put(recording, using, detailed(), separator="")
+    found = store.get(recording, using, separator="")
+    assert np.array_equal(found.log_mel, kept().log_mel)
+    assert np.array_equal(found.details.envelopes, detailed().details.envelopes)
+    assert np.array_equal(found.details.long_spectra, detailed().details.long_spectra)
+    assert (found.details.envelopes.dtype, found.details.long_spectra.dtype) == (np.float32, np.float32)
+    assert store.get(recording, plain, separator="").details is None
+    (file,) = store.folder.iterdir()
+    whole = file.read_bytes()
+    for n_bytes in (600, len(whole) - 1):
+        file.write_bytes(whole[:n_bytes])
+        assert store.get(recording, using, separator="") is None
+    file.write_bytes(whole[:-4] + np.float32(np.nan).tobytes())
+    assert store.get(recording, using, separator="") is None
+    assert store.get(recording, plain, separator="") is not None
 
 
 def test_entries_are_read_in_many_threads_at_once(store, recording, small):

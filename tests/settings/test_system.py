@@ -50,6 +50,21 @@ def test_two_systems_that_differ_in_name_and_description_alone_decide_alike():
     assert named.deciding() == load_settings("conditional").deciding()
 
 
+def test_views_are_those_of_a_log_mel_each_once():
+    assert load_settings().views == ()
+    assert not load_settings(overrides=['views=["events"]']).needs_details
+    for name in ("modulation", "tones"):
+        assert load_settings(overrides=[f'views=["events","{name}"]']).needs_details
+    with pytest.raises(
+        SettingsError, match=r"views is tones, which needs representation 'log-mel'; it is 'mean-log-mel'"
+    ):
+        load_settings("log-mel-knn", overrides=['views=["tones"]'])
+    with pytest.raises(SettingsError, match=r"views is tones, tones; expected each once"):
+        load_settings(overrides=['views=["tones","tones"]'])
+    with pytest.raises(SettingsError, match=r"views\.0: .*'events', .* or 'tones'"):
+        load_settings(overrides=['views=["rhythm"]'])
+
+
 def test_the_systems_of_the_report_differ_from_its_first_in_what_it_says_and_in_nothing_else():
     first = dict(leaves(load_settings("conditional")))
     for system, expected in {

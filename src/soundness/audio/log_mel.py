@@ -7,6 +7,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from soundness.audio.spectra.details import ClipDetails
+from soundness.errors import SettingsError
 from soundness.settings.system import LogMelSettings
 
 __all__ = [
@@ -33,9 +35,9 @@ _BLOCK_FRAMES = 4096  # of a long clip, so that its spectrum fits into memory
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Spectrograms:
-    """Input of a representation: two log-mels in dB, of shape ``(mel, frame)`` each.
+    """Input of a representation: two log-mels in dB, of shape ``(mel, frame)`` each, and details in some systems.
 
-    They are the same object, unless a network reads a recording and reconstructs the machine in it.
+    The log-mels are the same object, unless a network reads a recording and reconstructs the machine in it.
 
     Parameters
     ----------
@@ -43,10 +45,26 @@ class Spectrograms:
         Log-mel that a network reads.
     reference
         Log-mel that it reconstructs, and that the clip's vectors describe.
+    details
+        Finer spectra of the sound that `reference` is of; ``None`` in systems that do not use them.
     """
 
     input: NDArray[np.float32]
     reference: NDArray[np.float32]
+    details: ClipDetails | None = None
+
+    @property
+    def known_details(self) -> ClipDetails:
+        """Details of the clip.
+
+        Raises
+        ------
+        SettingsError
+            If it has none.
+        """
+        if self.details is None:
+            raise SettingsError("spectrograms without details, which the views of this system are of")
+        return self.details
 
 
 class LogMel:

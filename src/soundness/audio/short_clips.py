@@ -50,4 +50,9 @@ def shortened(clip: Spectrograms, n_frames: int, *, n_edge: int, place: float) -
         return np.concatenate([log_mel[:, :n_edge], middle, log_mel[:, -n_edge:]], axis=1)
 
     found = cut(clip.input)
-    return Spectrograms(found, found if clip.reference is clip.input else cut(clip.reference))
+    share = (n_frames - 1) / (clip.reference.shape[-1] - 1)
+    return Spectrograms(
+        input=found,
+        reference=found if clip.reference is clip.input else cut(clip.reference),
+        details=None if clip.details is None else clip.details.shortened(share, place=place),
+    )

@@ -19,7 +19,7 @@ from soundness.audio.measures import measure_clip
 from soundness.audio.reading import read_info
 from soundness.detectors.explanation import explain_clip, regions_of
 from soundness.detectors.form import RecordingForm
-from soundness.detectors.front_end import FrontEnd
+from soundness.detectors.front_end import Completion, FrontEnd
 from soundness.detectors.protocol import (
     NOT_CALIBRATED,
     Judge,
@@ -29,7 +29,7 @@ from soundness.detectors.protocol import (
     recording_notes,
     with_form,
 )
-from soundness.detectors.reader import Completion, RecordingLogMels, RecordingReader
+from soundness.detectors.reader import RecordingLogMels, RecordingReader
 from soundness.errors import AudioError, SettingsError, audio_errors_at
 from soundness.representations.protocol import Representation
 from soundness.representations.statistics import MeanLogMel
@@ -163,11 +163,19 @@ class Detector:
         return n_known if n_known >= _KNOWN_SHARE * n_bands else 0
 
     def _completion(self, path: Path) -> Completion | None:
-        n_known = self._n_known_bands(read_info(path, audio=self.audio).sample_rate)
+        return self._completion_at(read_info(path, audio=self.audio).sample_rate)
+
+    def _completion_at(self, sample_rate: int) -> Completion | None:
+        n_known = self._n_known_bands(sample_rate)
         if n_known in (0, self.settings.log_mel.n_mels):
             return None
         assert self.normal_clips is not None
-        return partial(self.normal_clips.completed, n_known=n_known)
+        assert self.form is not None
+        hz = self.form.comparable_hz(sample_rate, used_rate=self.audio.sample_rate)
+        return Completion(
+            log_mel=partial(self.normal_clips.completed, n_known=n_known),
+            details=partial(self.front_end.details_below, hz=hz),
+        )
 
     def score_recording(self, path: PathLike, *, max_seconds: float | None = None) -> RecordingScore:
         """Score a recording; see `soundness.detectors.protocol.AnyDetector`."""
@@ -249,7 +257,7 @@ class Detector:
         if not isinstance(self.representation, MeanLogMel) or self.normal_clips is None:
             return ""
         change = self.normal_clips.level_change(clip.reference)
-        same_level = Spectrograms(clip.input - np.float32(change), clip.reference - np.float32(change))
+        same_level = replace(clip, input=clip.input - np.float32(change), reference=clip.reference - np.float32(change))
         is_anomalous = self.score_spectrograms(clip) > self.threshold.value >= self.score_spectrograms(same_level)
         if not is_anomalous or abs(change) < _LEVEL_CHANGE_DB:
             return ""
@@ -288,11 +296,10 @@ class Detector:
         """Spectrograms of samples of a rate, with normal bands in the place of those that cannot be compared."""
         if self.form is None or (problem := self.form.rate_text(sample_rate, self.settings)) == "":
             return clip
-        n_known = self._n_known_bands(sample_rate) if self._completes_bands else 0
-        if n_known == 0 or self.normal_clips is None:
+        completion = self._completion_at(sample_rate) if self._completes_bands else None
+        if completion is None:
             raise AudioError(problem)
-        log_mel = self.normal_clips.completed(clip.reference, n_known=n_known)
-        return Spectrograms(input=log_mel, reference=log_mel)
+        return completion(clip)
 
     def score_spectrograms(self, clip: Spectrograms) -> float:
         """Anomaly score of spectrograms that were computed before; see `score` and `spectrograms`."""

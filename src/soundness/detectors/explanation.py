@@ -10,7 +10,7 @@ from soundness.aliases import Array
 from soundness.audio.anomalous_regions import AnomalousRegion, find_regions
 from soundness.audio.log_mel import Spectrograms, band_centres
 from soundness.errors import SettingsError
-from soundness.representations.statistics import MeanLogMel
+from soundness.representations.statistics import MeanLogMel, PooledLogMel
 from soundness.scoring.baselines import MahalanobisScorer, MeanScorer
 from soundness.scoring.joining.fused import FusedScorer
 from soundness.scoring.nearest_neighbors import NearestNeighborScorer
@@ -166,16 +166,18 @@ def _deviations(
 
 def _bands(detector: "Detector", vectors: Array, deviations: Array) -> tuple[Array, str]:
     """Share of each band, and the meaning of their sum in words."""
-    n_bands = len(deviations)
-    is_of_bands = isinstance(detector.representation, BandRepresentation) and vectors.shape[1] % n_bands == 0
-    if is_of_bands:
+    representation, n_bands = detector.representation, len(deviations)
+    n_features = vectors.shape[1]
+    if isinstance(representation, PooledLogMel):  # whose further views have no bands
+        n_features = representation.n_band_views * n_bands
+    if isinstance(representation, BandRepresentation) and n_features % n_bands == 0:
         try:
             shares = detector.scorer.contributions(vectors)
         except SettingsError:
             shares = None
         if shares is not None:
-            return shares.reshape(-1, n_bands).sum(axis=0), _meaning(detector, vectors.shape[1] // n_bands)
-    is_signed = isinstance(detector.representation, BandRepresentation)
+            return shares[:n_features].reshape(-1, n_bands).sum(axis=0), _meaning(detector, n_features // n_bands)
+    is_signed = isinstance(representation, BandRepresentation)
     errors = np.square(deviations) if is_signed else np.abs(deviations)
     return errors.mean(axis=1), "not parts of the score, which has no parts by band: the mean of the map over time"
 

@@ -1,4 +1,4 @@
-"""Recordings in files as the log-mels that a system uses, kept in a cache where there is one."""
+"""Recordings in files as the spectrograms that a system uses, kept in a cache where there is one."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,16 +13,14 @@ from soundness.aliases import Waveform
 from soundness.audio.log_mel import Spectrograms
 from soundness.audio.log_mel_cache import CachedLogMel, LogMelCache
 from soundness.audio.reading import pick_channel, read_waveform
+from soundness.audio.spectra.details import ClipDetails
 from soundness.audio.windows import ClipLength, Window, is_long, read_windows
 from soundness.data.clips import Clip
-from soundness.detectors.front_end import FrontEnd, Source, pair
+from soundness.detectors.front_end import Completion, FrontEnd, Source, pair
 from soundness.errors import UnreadableError, audio_errors_at
 from soundness.settings.system import SystemSettings
 
-__all__ = ["Completion", "RecordingLogMels", "RecordingReader", "read_recording", "read_window"]
-
-Completion = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""Log-mel, ``(mel, frame)``, with the bands that cannot be compared with the training's replaced."""
+__all__ = ["RecordingLogMels", "RecordingReader", "read_recording", "read_window"]
 
 
 def read_recording(path: Path, settings: SystemSettings, *, max_seconds: float | None = None) -> Waveform:
@@ -107,6 +105,8 @@ class RecordingLogMels:
     ----------
     log_mels
         Log-mels in dB of the sounds that the system uses, each of shape ``(mel, frame)``.
+    details
+        Details of the sound that is scored; ``None`` in a system that does not use them.
     has_sound
         True if the channel is not digital silence.
     n_samples
@@ -122,11 +122,12 @@ class RecordingLogMels:
     n_samples: int
     separation_seconds: float
     start_seconds: float = 0.0
+    details: ClipDetails | None = None
 
     @property
     def spectrograms(self) -> Spectrograms:
         """Spectrograms that the representation takes."""
-        return pair(self.log_mels)
+        return pair(self.log_mels, self.details)
 
 
 class RecordingReader:
@@ -267,7 +268,8 @@ class RecordingReader:
             started = time.perf_counter()
             sound = self.front_end.machine_sound(channel, source)
             seconds += time.perf_counter() - started if source == "separated" else 0.0
-            computed[source] = CachedLogMel(self.front_end.log_mel(sound), has_sound, channel.shape[-1])
+            details = self.front_end.details(sound) if source == self.front_end.reference_source else None
+            computed[source] = CachedLogMel(self.front_end.log_mel(sound), has_sound, channel.shape[-1], details)
         return computed, seconds
 
     def _cached(self, path: Path, source: Source, cache: LogMelCache | None) -> CachedLogMel | None:
@@ -286,7 +288,8 @@ class RecordingReader:
 def _completed(found: RecordingLogMels, completion: Completion | None) -> RecordingLogMels:
     if completion is None:
         return found
-    return replace(found, log_mels={source: completion(log_mel) for source, log_mel in found.log_mels.items()})
+    log_mels = {source: completion.log_mel(log_mel) for source, log_mel in found.log_mels.items()}
+    return replace(found, log_mels=log_mels, details=completion.details(found.details))
 
 
 def _log_mels(
@@ -299,4 +302,5 @@ def _log_mels(
         n_samples=first.n_samples,
         separation_seconds=separation_seconds,
         start_seconds=start_seconds,
+        details=next((one.details for one in kept.values() if one.details is not None), None),
     )

@@ -147,7 +147,8 @@ def _check_parts_fit(detector: Detector) -> None:
     n_mels = detector.settings.log_mel.n_mels
     plan = detector.representation.network_plan(detector.settings)
     log_mel = np.full((n_mels, 2 if plan is None else max(2, plan.segment_frames)), -50.0, np.float32)
-    clip = Spectrograms(input=log_mel, reference=log_mel)
+    details = detector.front_end.details(np.zeros((1, 1), np.float32))
+    clip = Spectrograms(input=log_mel, reference=log_mel, details=details)
     with np.errstate(all="ignore"):
         score, error_map = detector.score_spectrograms(clip), detector.representation.error_map(clip)
     if error_map.shape != log_mel.shape or not (np.isfinite(score) and np.isfinite(error_map).all()):

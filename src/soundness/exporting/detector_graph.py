@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 
 from soundness.detectors.detector import Detector
+from soundness.errors import ExportError
 from soundness.exporting.features import deviation_map, log_mel, pooled, quantile, without_mean
 from soundness.exporting.graph import Graph, Value
 from soundness.exporting.networks import ClipErrors
@@ -38,6 +39,9 @@ def detector_graph(detector: Detector, *, about: str) -> onnx.ModelProto:
     ExportError
         If a part of the detector cannot be exported; the message names it.
     """
+    if detector.settings.views:
+        names = ", ".join(detector.settings.views)
+        raise ExportError(f"the views {names} cannot be exported; what can be is a detector that was trained without")
     graph = Graph()
     spectrograms = _spectrograms(detector, graph.input("waveform", np.float32, ["clip", "time"]))
     representation = detector.representation

@@ -14,7 +14,6 @@ from soundness.data.clips import start_of_part, without_part
 from soundness.data.finding import find_recordings
 from soundness.detectors.detector import Detector
 from soundness.detectors.explanation import Explanation, explain_clip, regions_of
-from soundness.detectors.front_end import pair
 from soundness.detectors.protocol import TRAINED_ON, RecordingScore, WindowScore
 from soundness.detectors.reader import read_recording, read_window
 from soundness.detectors.score_table import against_threshold, recorded_at
@@ -179,11 +178,9 @@ def explain_recording(detector: Detector, path: Path, *, normal: Path | None) ->
     channel = _channel(detector, path, score.most_anomalous)
     with audio_errors_at(path):
         sounds = {source: front_end.machine_sound(channel, source) for source in front_end.sources}
-        log_mels = {source: front_end.log_mel(sound) for source, sound in sounds.items()}
+        clip = front_end.sound_spectrograms(sounds)
     completion = detector.reader.completion(path)
-    if completion is not None:
-        log_mels = {source: completion(log_mel) for source, log_mel in log_mels.items()}
-    clip = pair(log_mels)
+    clip = clip if completion is None else completion(clip)
     explanation = explain_clip(detector, clip)
     nearest, line = _nearest_recording(detector, explanation, path, normal)
     return ExplainedClip(

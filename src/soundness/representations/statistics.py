@@ -1,6 +1,7 @@
 """Representations without a network: statistics of a clip's log-mel over time."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -10,6 +11,7 @@ from soundness.audio.log_mel import Spectrograms
 from soundness.errors import SettingsError
 from soundness.files.stored_values import floats
 from soundness.representations.protocol import FitContext, Fitted, MachineSpectrograms, NetworkPlan
+from soundness.representations.views.by_name import ClipView, detailed_views
 from soundness.representations.views.events import EventFilters
 from soundness.settings.fields import Pooling, ViewName, quantile_of
 from soundness.settings.system import SystemSettings
@@ -138,6 +140,8 @@ class PooledLogMel(MeanLogMel):
         Further views, see `soundness.settings.system.SystemSettings`.
     events
         Filters of the views ``events`` and ``dropouts``; ``None`` without them.
+    detailed
+        The views of details, by name.
     """
 
     def __init__(
@@ -148,9 +152,10 @@ class PooledLogMel(MeanLogMel):
         poolings: Sequence[Pooling],
         views: Sequence[ViewName] = (),
         events: EventFilters | None = None,
+        detailed: Mapping[ViewName, ClipView] = MappingProxyType({}),
     ) -> None:
         super().__init__(mean=mean, deviation=deviation)
-        self.poolings, self.views, self.events = poolings, views, events
+        self.poolings, self.views, self.events, self.detailed = poolings, views, events, detailed
 
     @classmethod
     def fit(
@@ -177,8 +182,15 @@ class PooledLogMel(MeanLogMel):
         )
 
     @classmethod
-    def _built(cls, mean: Bands, deviation: Bands, settings: SystemSettings, events: EventFilters) -> Self:
-        return cls(mean=mean, deviation=deviation, poolings=settings.poolings, views=settings.views, events=events)
+    def _built(cls, mean: Bands, deviation: Bands, settings: SystemSettings, events: EventFilters | None) -> Self:
+        return cls(
+            mean=mean,
+            deviation=deviation,
+            poolings=settings.poolings,
+            views=settings.views,
+            events=events,
+            detailed=detailed_views(settings),
+        )
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: SystemSettings) -> Self:
@@ -187,7 +199,7 @@ class PooledLogMel(MeanLogMel):
         events = None
         if needs_events(settings.views):
             events = EventFilters.from_arrays(arrays, n_bands=settings.log_mel.n_mels)
-        return cls(**scale, poolings=settings.poolings, views=settings.views, events=events)
+        return cls._built(scale["mean"], scale["deviation"], settings, events)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Mean, deviation and filters, by name."""
@@ -196,18 +208,29 @@ class PooledLogMel(MeanLogMel):
     @property
     def view_sizes(self) -> tuple[int, ...]:
         """Features of each view."""
-        further = [0 if self.events is None else self.events.size for _ in self.views]
-        return (len(self.mean),) * len(self.poolings) + tuple(further)
+        return (len(self.mean),) * self.n_band_views + tuple(self._size(name) for name in self.views)
+
+    @property
+    def n_band_views(self) -> int:
+        """Number of views, the first ones, whose features are the bands of a spectrum."""
+        return len(self.poolings)
 
     def vectors(self, clip: Spectrograms) -> NDArray[np.float32]:
-        """Views of a clip, one after the other, shape ``(1, feature)``."""
-        further = [self._view(name, clip) for name in self.views]
+        """Views of a clip, one after the other, shape ``(1, feature)``; NaN where a further view cannot tell."""
+        further = [self._view(name, clip).astype(np.float32) for name in self.views]
         return np.concatenate([*pooled(clip.reference, self.poolings), *further])[None]
 
-    def _view(self, name: ViewName, clip: Spectrograms) -> NDArray[np.float32]:
+    def _size(self, name: ViewName) -> int:
+        if name in self.detailed:
+            return self.detailed[name].size
         assert self.events is not None
-        found = self.events.rises(clip.reference) if name == "events" else self.events.falls(clip.reference)
-        return found.astype(np.float32)
+        return self.events.size
+
+    def _view(self, name: ViewName, clip: Spectrograms) -> NDArray[np.floating]:
+        if name in self.detailed:
+            return self.detailed[name].features(clip)
+        assert self.events is not None
+        return self.events.rises(clip.reference) if name == "events" else self.events.falls(clip.reference)
 
 
 def needs_events(views: Sequence[ViewName]) -> bool:

@@ -31,9 +31,10 @@ Pooling = Annotated[str, AfterValidator(_checked_pooling)]
 """Statistic of a band over time: ``mean``, or a quantile, such as ``quantile-0.1``."""
 
 
-ViewName = Literal["events", "dropouts"]
+ViewName = Literal["events", "dropouts", "modulation", "tones"]
 """View of a clip beside the statistics of its log-mel over time. ``events``: largest short rises of bands that lie
-together, or of all; ``dropouts``: largest short falls."""
+together, or of all; ``dropouts``: largest short falls; ``modulation``: spectra of the envelopes of groups of bands, up
+to 125 Hz; ``tones``: levels of the fine bins of a spectrum above their neighbourhood."""
 
 
 class StrictSettings(BaseModel):

@@ -15,7 +15,7 @@ from soundness.settings.separation import SeparatorSettings
 
 __all__ = ["AudioSettings", "AutoencoderSettings", "LogMelSettings", "SystemSettings", "TrainingSettings"]
 
-
+_DETAILED: frozenset[ViewName] = frozenset({"modulation", "tones"})
 _MOST_OVERLAPPING = 64  # frames that a sample may be part of
 _MOST_WEIGHTS = 2**25  # of bands and bins
 
@@ -197,6 +197,11 @@ class SystemSettings(StrictSettings):
     calibration_share: float = Field(default=0.2, gt=0.0, lt=1.0)
     """Share of the training clips of each domain that is held out, where calibration is ``held-out``."""
 
+    @property
+    def needs_details(self) -> bool:
+        """True if clips need finer spectra than their log-mel."""
+        return not _DETAILED.isdisjoint(self.views)
+
     def deciding(self) -> dict[str, Any]:
         """Settings that a score depends on, as values of JSON: all but name and description."""
         return self.model_dump(mode="json", exclude={"name", "description"})
@@ -213,6 +218,8 @@ class SystemSettings(StrictSettings):
             raise ValueError(
                 f"views is {', '.join(self.views)}, which needs representation 'log-mel'; it is {self.representation!r}"
             )
+        if len(set(self.views)) < len(self.views):
+            raise ValueError(f"views is {', '.join(self.views)}; expected each once")
         return self
 
     @model_validator(mode="after")

@@ -5,6 +5,8 @@ from numpy.typing import NDArray
 
 __all__ = ["nearest_power_of_two", "power_spectra"]
 
+_LONGEST = 2**17  # as the longest frame of a log-mel
+
 
 def power_spectra(frames: NDArray[np.float32], window: NDArray[np.float32]) -> NDArray[np.float32]:
     """Squared magnitude of the spectrum of each frame.
@@ -32,5 +34,5 @@ def power_spectra(frames: NDArray[np.float32], window: NDArray[np.float32]) -> N
 
 
 def nearest_power_of_two(n_samples: float, *, at_least: int) -> int:
-    """Power of two whose ratio to a number of samples is nearest to 1, and that is no less than another."""
-    return max(at_least, int(2 ** np.round(np.log2(n_samples))))
+    """Power of two whose ratio to a number of samples is nearest to 1, within a least one and 131,072."""
+    return min(max(at_least, int(2 ** np.round(np.log2(n_samples)))), _LONGEST)

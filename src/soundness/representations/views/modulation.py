@@ -5,8 +5,19 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from soundness.aliases import Array
+from soundness.audio.log_mel import Spectrograms, hann_window
+from soundness.audio.spectra.envelopes import Envelopes
+from soundness.settings.system import SystemSettings
 
-__all__ = ["BAND_GROUPS", "N_FREQUENCIES", "N_MODULATION_FEATURES", "band_group_of", "modulation_features", "rate_of"]
+__all__ = [
+    "BAND_GROUPS",
+    "N_FREQUENCIES",
+    "N_MODULATION_FEATURES",
+    "ModulationView",
+    "band_group_of",
+    "modulation_features",
+    "rate_of",
+]
 
 BAND_GROUPS = ("all bands together", "all bands", "low bands", "middle bands", "high bands")
 """Envelopes that a spectrum is of: their mean, or each, with the mean of the spectra over all or a third of them."""
@@ -19,6 +30,29 @@ N_MODULATION_FEATURES = len(BAND_GROUPS) * N_FREQUENCIES
 """Number of features."""
 
 _FLOOR = 2.5e-4  # dB squared and frame: of an envelope that is steady to a hundredth of a dB
+
+
+class ModulationView:
+    """View of the modulation of a clip; see `modulation_features`.
+
+    Parameters
+    ----------
+    settings
+        Settings of the system.
+    """
+
+    size = N_MODULATION_FEATURES
+
+    def __init__(self, settings: SystemSettings) -> None:
+        self.frame_rate = Envelopes(settings.log_mel, sample_rate=settings.audio.sample_rate).frame_rate
+
+    def features(self, clip: Spectrograms) -> Array:
+        """Features of a clip with details, shape ``(640,)``."""
+        return modulation_features(clip.known_details.envelopes)
+
+    def rate(self, feature: int) -> float:
+        """Rate of modulation of a feature in Hz; `band_group_of` gives its bands."""
+        return rate_of(feature, frame_rate=self.frame_rate)
 
 
 def modulation_features(envelopes: NDArray[np.floating]) -> Array:
@@ -42,7 +76,7 @@ def modulation_features(envelopes: NDArray[np.floating]) -> Array:
     together = np.concatenate([together.mean(axis=0, keepdims=True), together])  # (1 + group, frame)
     together -= together.mean(axis=1, keepdims=True)
     filled = np.pad(together, ((0, 0), (0, max(0, _SEGMENT_FRAMES - together.shape[1]))))
-    window = np.hanning(_SEGMENT_FRAMES + 1)[:-1]
+    window = hann_window(_SEGMENT_FRAMES)
     segments = sliding_window_view(filled, _SEGMENT_FRAMES, axis=1)[:, :: _SEGMENT_FRAMES // 2]
     spectra = np.fft.rfft((segments - segments.mean(axis=2, keepdims=True)) * window)[:, :, 1:]
     powers = (np.square(spectra.real) + np.square(spectra.imag)).mean(axis=1)  # (1 + group, frequency)

@@ -6,12 +6,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.aliases import Array
-from soundness.settings.system import LogMelSettings
+from soundness.audio.log_mel import Spectrograms
+from soundness.audio.spectra.long_spectrum import LongSpectrum
+from soundness.settings.system import LogMelSettings, SystemSettings
 
-__all__ = ["tone_bins", "tone_features", "tone_hz"]
+__all__ = ["ToneView", "tone_bins", "tone_features", "tone_hz"]
 
 _NEIGHBOURHOOD = 65  # bins, about 127 Hz
 _LOWEST_BIN = 8
+
+
+class ToneView:
+    """View of the tones of a clip; see `tone_features`.
+
+    Parameters
+    ----------
+    settings
+        Settings of the system.
+    """
+
+    def __init__(self, settings: SystemSettings) -> None:
+        spectrum = LongSpectrum(sample_rate=settings.audio.sample_rate)
+        self.bin_hz = spectrum.bin_hz
+        self.bins = tone_bins(settings.log_mel, n_bins=spectrum.n_bins, bin_hz=spectrum.bin_hz)
+
+    @property
+    def size(self) -> int:
+        """Number of features."""
+        return int(self.bins.stop - self.bins.start)
+
+    def features(self, clip: Spectrograms) -> Array:
+        """Features of a clip with details, dB, shape ``(size,)``."""
+        return tone_features(clip.known_details.long_spectra, self.bins)
+
+    def hz(self, feature: int) -> float:
+        """Frequency of a feature in Hz."""
+        return tone_hz(feature, self.bins, bin_hz=self.bin_hz)
 
 
 def tone_features(long_spectra: NDArray[np.floating], bins: slice) -> Array:

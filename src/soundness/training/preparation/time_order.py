@@ -1,7 +1,7 @@
 """Calibration of a machine whose normal sound wanders: by clips that came later than those that score them."""
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +51,7 @@ def calibrated_in_order(
     if len(apart) < _FEWEST_CLIPS:
         return calibration
     rng = np.random.default_rng(0)  # of a test, which is to come out alike each time
-    if wander_p_value(vectors.own[apart], rng=rng) > _SURE:
+    if wander_p_value(_of_bands(vectors)[apart], rng=rng) > _SURE:
         return calibration
     later = _later_scores(vectors, order, settings)
     counts = np.ones(len(later.clips)) if clips.counts is None else clips.counts[later.clips]
@@ -97,6 +97,12 @@ def _later_scores(vectors: TrainingVectors, order: NDArray[np.int64], settings: 
         n_flagged += int((np.array(found) > threshold).sum())
         scores += found
     return _Later(scores=np.array(scores), clips=order[edges[0] :], share_flagged=n_flagged / len(scores))
+
+
+def _of_bands(vectors: TrainingVectors) -> Array:
+    """First views of clips, whose features are bands, or all where there are none, shape ``(clip, feature)``."""
+    sizes = takewhile(lambda size: size == vectors.n_bands, vectors.view_sizes)
+    return vectors.own[:, : sum(sizes) or None]
 
 
 def _threshold(scores: dict[str, Array], rate: float) -> float:

@@ -23,3 +23,11 @@ def test_z_scores_by_hand():
 def test_raw_distances_stay_as_they_are():
     distances = np.array([[4.0, -1.0]])
     assert np.array_equal(new_normalization("min", np.ones(3), np.zeros(3, int), n_domains=2)(distances), distances)
+
+
+def test_shrunk_z_scores_by_hand():
+    left_out, domains = np.array([1.0, 2.0, 3.0, 10.0]), np.array([0, 0, 0, 1])
+    normalization = new_normalization("shrunk-z-score", left_out, domains, n_domains=3)
+    # Mean 4 of all and variance 12.5; domain means (6 + 20) / 8, (10 + 20) / 6, and 4 without a clip.
+    means, deviation = np.array([3.25, 5.0, 4.0]), np.sqrt(12.5)
+    np.testing.assert_allclose(normalization(np.array([[7.0, 7.0, 7.0]])), [(7 - means) / deviation])

@@ -200,6 +200,9 @@ TESTED_ELSEWHERE = {
     "autoencoder.name",  # a contract of all autoencoders
     "scorer.name",  # a contract of all scorers
     "scorer.members",  # goes with the scorer of several
+    "scorer.peaks",  # goes with the scorer that joins tests
+    "scorer.narrow_width",  # goes with narrow changes
+    "views",  # goes with log-mel
     "scorer.outlier_exponent",  # needs 60 clips: tested with the whitening
     "scorer.synthetic_neighbors",  # of a domain that is not the nearest here: tested with the scorers
     "scope",  # needs two machines

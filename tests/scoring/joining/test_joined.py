@@ -1,0 +1,120 @@
+"""Tests side by side: the rarest counts, less its price, and what it saw is said."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from soundness.errors import BundleError, SettingsError
+from soundness.scoring.decisions.calibration import Threshold
+from soundness.scoring.joining.joined import JoinedScorer
+from soundness.scoring.protocol import TrainingVectors
+from soundness.settings.scoring import MemberSettings, PeakSettings, ScorerSettings
+
+SIZES = (6, 40, 30)
+
+
+def settings_of(*prices):
+    peaks = [
+        PeakSettings(kind=kind, view=view, is_two_sided=kind == "tone", price=price)
+        for (kind, view), price in zip((("event", 1), ("tone", 2)), prices, strict=True)
+    ]
+    return ScorerSettings(name="joined", members=(MemberSettings(view=0),), peaks=tuple(peaks))
+
+
+def training_of(n_clips=80, *, seed=0, **changes):
+    rng = np.random.default_rng(seed)
+    vectors = rng.standard_normal((n_clips, sum(SIZES)))
+    return replace(TrainingVectors.from_vectors(vectors, view_sizes=SIZES), **changes)
+
+
+def clip_of(view=None, feature=0, change=0.0, *, seed=99):
+    vector = np.random.default_rng(seed).standard_normal((1, sum(SIZES)))
+    if view is not None:
+        vector[0, sum(SIZES[:view]) + feature] += change
+    return vector
+
+
+def test_each_test_finds_what_only_it_can_see_and_names_it():
+    scorer = JoinedScorer.fit(training_of(), settings_of(1.5, 1.5))
+    assert scorer.score(clip_of()) < 4.0
+    for view, feature, change, kind in ((1, 7, 14.0, "event"), (2, 3, -14.0, "tone")):
+        clip = clip_of(view, feature, change)
+        assert scorer.score(clip) > 6.0
+        peak = scorer.peak(clip)
+        assert (peak.kind, peak.view, peak.feature) == (kind, view, feature)
+        assert peak.deviations == pytest.approx(change, abs=5.0)
+    loud = clip_of()
+    loud[0, : SIZES[0]] += 20.0
+    assert scorer.score(loud) > 6.0
+    assert scorer.peak(loud) is None
+
+
+def test_the_score_is_the_rarest_less_its_price():
+    scorer = JoinedScorer.fit(training_of(), settings_of(0.5, 2.5))
+    clip = clip_of(1, 2, 4.0)
+    parts = np.split(clip, np.cumsum(SIZES)[:-1], axis=1)
+    own = [scorer.sound.score(clip), *(peak.score(part) for peak, part in zip(scorer.peaks, parts[1:], strict=True))]
+    nats = [float(law.nats(np.array(score))) for law, score in zip(scorer.laws, own, strict=True)]
+    assert scorer.score(clip) == pytest.approx(max(nats[0], nats[1] - 0.5, nats[2] - 2.5), rel=1e-12)
+
+
+def test_a_promised_rate_holds_for_new_clips_whatever_the_tests():
+    scorer = JoinedScorer.fit(training_of(400), settings_of(1.5, 1.5))
+    threshold = Threshold.from_scores({"": scorer.left_out_scores()}, false_alarm_rate=0.1)
+    new = training_of(2_000, seed=5).vectors
+    flagged = np.mean([scorer.score(clip) > threshold.value for clip in new])
+    assert 0.07 < flagged < 0.13
+
+
+def test_a_test_dilutes_the_others_less_than_a_mean_does():
+    scorer = JoinedScorer.fit(training_of(), settings_of(1.5, 1.5))
+    with_tests, alone = [], []
+    for seed in range(60):
+        for change in (0.0, 1.8):
+            clip = clip_of(seed=1_000 + seed)
+            clip[0, : SIZES[0]] += change
+            with_tests.append((change, scorer.score(clip)))
+            alone.append((change, scorer.sound.score(clip)))
+
+    def share(scores):
+        normal, other = ([own for change, own in scores if (change > 0) == kind] for kind in (False, True))
+        return np.mean(np.subtract.outer(other, normal) > 0)
+
+    assert share(alone) - share(with_tests) < 0.06
+
+
+def test_a_view_that_never_varies_is_not_tested_and_that_is_said():
+    training = training_of()
+    training.vectors[:, :, SIZES[0] : SIZES[0] + SIZES[1]] = 3.0
+    scorer = JoinedScorer.fit(training, settings_of(1.5, 1.5))
+    assert [peak.settings.kind for peak in scorer.peaks] == ["tone"]
+    assert any(note.startswith("event: not tested") for note in scorer.notes())
+    again = JoinedScorer.from_arrays(scorer.arrays(), settings_of(1.5, 1.5))
+    assert again.score(clip_of(2, 3, 9.0)) == scorer.score(clip_of(2, 3, 9.0))
+
+
+def test_views_that_are_not_there_are_refused():
+    with pytest.raises(SettingsError, match=r"scorer\.peaks: view 1 \(counted from 0\) of 1 views"):
+        JoinedScorer.fit(TrainingVectors.from_vectors(np.random.default_rng(0).random((9, 4))), settings_of(1.5, 1.5))
+
+
+def test_what_was_saved_is_the_same_and_what_cannot_be_is_refused():
+    scorer = JoinedScorer.fit(training_of(), settings_of(1.5, 1.5))
+    arrays = scorer.arrays()
+    again = JoinedScorer.from_arrays(arrays, settings_of(1.5, 1.5))
+    for clip in (clip_of(), clip_of(1, 1, 9.0)):
+        assert again.score(clip) == scorer.score(clip)
+    np.testing.assert_array_equal(again.left_out_scores(), scorer.left_out_scores())
+    with pytest.raises(BundleError, match="rising"):
+        JoinedScorer.from_arrays(arrays | {"law.1": arrays["law.1"][::-1].copy()}, settings_of(1.5, 1.5))
+
+
+def test_enrolled_clips_join_every_test():
+    scorer = JoinedScorer.fit(training_of(), settings_of(1.5, 1.5))
+    new = training_of(10, seed=3)
+    new.vectors[:, 0, SIZES[0] + 5] += 12.0
+    new = replace(new, clip_domains=np.ones(10, np.int64))
+    after = scorer.enrolled(new)
+    assert scorer.score(clip_of(1, 5, 12.0)) > 5.0 > after.score(clip_of(1, 5, 12.0))
+    assert len(after.left_out_scores()) == 90

@@ -1,10 +1,18 @@
 """What is promised of the next clips of a machine whose normal sound wanders."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
 
+from soundness.data.clips import Clip
+from soundness.representations.protocol import MachineSpectrograms
+from soundness.scoring.decisions.calibration import Calibration
+from soundness.scoring.protocol import TrainingVectors
+from soundness.screening.time_order import wander_p_value
 from soundness.settings.loading import load_settings
+from soundness.training.preparation.time_order import calibrated_in_order
 from soundness.training.run import train
 
 RATE = 16_000
@@ -64,3 +72,26 @@ def test_a_machine_that_does_not_wander_is_calibrated_as_before(tmp_path):
     off = trained(tmp_path, life(wander=0.0, n_clips=40), "calibration_blocks=off")
     assert auto.calibration.origin == "left-out"
     assert auto.threshold == off.threshold
+
+
+def test_further_views_do_not_hide_that_it_wanders():
+    rng = np.random.default_rng(0)
+    bands = np.cumsum(rng.normal(size=(N_CLIPS, 8)), axis=0)
+    vectors = np.concatenate([bands, rng.normal(size=(N_CLIPS, 2_000))], axis=1)
+    clips = [Clip(path=Path(f"pump/{index}.wav"), machine_type="pump", split="train") for index in range(N_CLIPS)]
+    machine = MachineSpectrograms(
+        machine_type="pump",
+        clips=tuple(clips),
+        spectrograms=(),
+        copies=(),
+        notes=(),
+        seconds=0.0,
+        separation_seconds=0.0,
+        conditions=(),
+    )
+    settings = load_settings(overrides=["scorer.anomaly_width=0", "scorer.members=[{view=0}]"])
+    before = Calibration.from_scores({"": rng.normal(size=N_CLIPS)}, origin="left-out")
+    training = TrainingVectors.from_vectors(vectors, view_sizes=(8, 2_000), n_bands=8)
+    assert wander_p_value(training.own, rng=np.random.default_rng(0)) > 0.005  # together, the noise prevails
+    found = calibrated_in_order(machine, training, before, settings)
+    assert "normal sound wanders in the order of the names" in "\n".join(found.notes)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
+from PIL import Image
 from rich.console import Console
 from sklearn.metrics import roc_auc_score
 
@@ -126,6 +128,11 @@ class Map:
             self.scores[machine] = [scores for scores in splits if scores]
         self._aucs = {machine: [_aucs(scores) for scores in splits] for machine, splits in self.scores.items()}
 
+    @property
+    def machines(self) -> list[str]:
+        """Machines on which something was planted."""
+        return [machine for machine, splits in self._aucs.items() if any(splits)]
+
     def aucs(self, machine: str, cell: Cell) -> list[float]:
         """Area under the curve in each split that it was measured in."""
         return [aucs[cell] for aucs in self._aucs[machine] if cell in aucs]
@@ -194,7 +201,7 @@ def _mean_and_spread(values: np.ndarray) -> str:
 
 def threshold_lines(found: Map) -> list[str]:
     """Table of the strengths at which the area reaches 0.9: kinds down, machines across."""
-    machines = [machine for machine, splits in found.scores.items() if splits]
+    machines = found.machines
     lines = [f"### `{found.system}`", "", f"| | unit | {' | '.join(NAMES[name] for name in machines)} |"]
     lines.append("|---|---|" + "---|" * len(machines))
     for group in GROUPS:
@@ -231,34 +238,57 @@ def unseen_lines(maps: Sequence[Map]) -> list[str]:
 
 
 def draw(maps: Sequence[Map], file: Path) -> None:
-    """Picture like an audiogram: each kind's strength at which the area reaches 0.9, from weak (above) to never."""
+    """Picture like an audiogram: each kind's strength at which the area reaches 0.9, from weak (above) to never.
+
+    Systems are compared on the machines that all of them were measured on; if some were measured on fewer than others,
+    those with the most machines stand alone above.
+    """
+    most = max((found.machines for found in maps), key=len)
+    common = [machine for machine in most if all(machine in found.machines for found in maps)]
+    panels = [(most, [found for found in maps if found.machines == most])]
+    if common != most:
+        panels.append((common, list(maps)))
     kinds = list(KINDS.values())
-    figure, axes = plt.subplots(figsize=(15, 6.5), layout="constrained")
-    for number, found in enumerate(maps):
-        shift = 0.5 * ((number + 0.5) / len(maps) - 0.5)
-        colour = f"C{number}"
+    figure, rows = plt.subplots(
+        len(panels), figsize=(15, 2.2 + 4 * len(panels)), layout="constrained", sharex=True, squeeze=False
+    )
+    for axes, (machines, own) in zip(rows[:, 0], panels, strict=True):
+        for number, found in enumerate(own):
+            _line(axes, found, machines, (0.6 * ((number + 0.5) / len(own) - 0.5), f"C{maps.index(found)}"))
+        for x in range(1, len(kinds)):
+            if kinds[x].group != kinds[x - 1].group:
+                axes.axvline(x - 0.5, color="0.8", lw=0.8)
         for group in GROUPS:
-            own = [(x, kind) for x, kind in enumerate(kinds) if kind.group == group]
-            points = [(x + shift, [_height(found, machine, kind) for machine in NAMES]) for x, kind in own]
-            known = [(x, [y for y in ys if y is not None]) for x, ys in points]
-            known = [(x, ys) for x, ys in known if ys]
-            for x, ys in known:
-                axes.plot([x] * len(ys), ys, "o", color=colour, markersize=3, alpha=0.35, markeredgewidth=0)
-            label = found.system if group == GROUPS[0] else None
-            axes.plot([x for x, _ in known], [np.mean(ys) for _, ys in known], "o-", color=colour, lw=1.2, label=label)
-    for x in range(1, len(kinds)):
-        if kinds[x].group != kinds[x - 1].group:
-            axes.axvline(x - 0.5, color="0.8", lw=0.8)
-    for group in GROUPS:
-        places = [x for x, kind in enumerate(kinds) if kind.group == group]
-        axes.text(np.mean(places), 1.03, group, ha="center", fontsize=9)
+            axes.text(_places(group).mean(), 1.03, group, ha="center", fontsize=9)
+        axes.set_title(", ".join(NAMES[machine] for machine in machines), fontsize=9)
+        axes.set_yticks([0, 0.5, 1], ["never", "strong ones", "weak ones, too"])
+        axes.set(xlim=(-0.7, len(kinds) - 0.3), ylim=(-0.04, 1.1), ylabel="strength at which AUC reaches 0.9")
+        axes.grid(axis="y", color="0.9")
     axes.set_xticks(range(len(kinds)), [kind.words for kind in kinds], rotation=90, fontsize=7.5)
-    axes.set_yticks([0, 0.5, 1], ["never", "strong ones", "weak ones, too"])
-    axes.set(xlim=(-0.7, len(kinds) - 0.3), ylim=(-0.04, 1.09), ylabel="strength at which AUC reaches 0.9")
-    axes.grid(axis="y", color="0.9")
-    figure.legend(loc="outside upper center", ncols=len(maps), fontsize=9, frameon=False)
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(maps), fontsize=9, frameon=False)
     figure.savefig(file, dpi=80)
     plt.close(figure)
+    Image.open(file).convert("RGB").quantize(255).save(file, optimize=True)  # half the size
+
+
+def _places(group: str) -> np.ndarray:
+    """Places of a group's kinds on the horizontal axis."""
+    return np.flatnonzero([kind.group == group for kind in KINDS.values()])
+
+
+def _line(axes: Axes, found: Map, machines: Sequence[str], look: tuple[float, str]) -> None:
+    """One system: small dots for machines, large ones for their mean, joined within a group."""
+    (shift, colour), kinds = look, list(KINDS.values())
+    for group in GROUPS:
+        places = _places(group)
+        heights = [[_height(found, machine, kinds[x]) for machine in machines] for x in places]
+        known = [[height for height in some if height is not None] for some in heights]
+        for x, some in zip(places, known, strict=True):
+            axes.plot([x + shift] * len(some), some, "o", color=colour, ms=3, alpha=0.35, markeredgewidth=0)
+        means = [np.mean(some) if some else np.nan for some in known]
+        label = found.system if group == GROUPS[0] else None
+        axes.plot(places + shift, means, "o-", color=colour, ms=5, lw=1.0, label=label)
 
 
 def _height(found: Map, machine: str, kind: Kind) -> float | None:

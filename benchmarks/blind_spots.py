@@ -206,7 +206,7 @@ def _trained(work: Path, key: tuple[str, int, str], draw: Draw, *, is_new: bool)
     """Folder of a run, trained once."""
     machine, split, system = key
     run = work / "runs" / machine / str(split) / system
-    if is_new or not run.exists():
+    if is_new or not any(run.glob("*.soundness")):  # a training that was killed leaves a folder without one
         name, *overrides = system.split("+")
         settings = load_settings(name, overrides=("separation=off", *overrides))
         soundness.train(draw.training, run, system=settings, seed=split, existing="replace")

@@ -217,20 +217,17 @@ class PooledLogMel(MeanLogMel):
 
     def vectors(self, clip: Spectrograms) -> NDArray[np.float32]:
         """Views of a clip, one after the other, shape ``(1, feature)``; NaN where a further view cannot tell."""
-        further = [self._view(name, clip).astype(np.float32) for name in self.views]
-        return np.concatenate([*pooled(clip.reference, self.poolings), *further])[None]
+        further = {name: self.detailed[name].features(clip) for name in self.views if name in self.detailed}
+        if self.events is not None:
+            further["events"], further["dropouts"] = self.events.extremes(clip.reference)
+        own = [further[name].astype(np.float32) for name in self.views]
+        return np.concatenate([*pooled(clip.reference, self.poolings), *own])[None]
 
     def _size(self, name: ViewName) -> int:
         if name in self.detailed:
             return self.detailed[name].size
         assert self.events is not None
         return self.events.size
-
-    def _view(self, name: ViewName, clip: Spectrograms) -> NDArray[np.floating]:
-        if name in self.detailed:
-            return self.detailed[name].features(clip)
-        assert self.events is not None
-        return self.events.rises(clip.reference) if name == "events" else self.events.falls(clip.reference)
 
 
 def needs_events(views: Sequence[ViewName]) -> bool:

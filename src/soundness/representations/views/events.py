@@ -143,13 +143,11 @@ class EventFilters:
             for own, offset, windows in zip(self.filters, self.offsets, moving, strict=True)
         ]
 
-    def rises(self, log_mel: NDArray[np.float32]) -> Array:
-        """Largest output over time for each duration and change, shape ``(feature,)``."""
-        return np.concatenate([output.max(axis=1) for output in self.outputs(log_mel)])
-
-    def falls(self, log_mel: NDArray[np.float32]) -> Array:
-        """Largest fall, as `rises`."""
-        return np.concatenate([(-output).max(axis=1) for output in self.outputs(log_mel)])
+    def extremes(self, log_mel: NDArray[np.float32]) -> tuple[Array, Array]:
+        """Largest rise over time for each duration and change, and largest fall, shape ``(feature,)`` each."""
+        outputs = self.outputs(log_mel)
+        rises, falls = ([side(output) for output in outputs] for side in (_largest, _smallest))
+        return np.concatenate(rises), -np.concatenate(falls)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -220,6 +218,16 @@ def _folds(n_clips: int, dependent: NDArray[np.bool_] | None) -> NDArray[np.int6
     return folds
 
 
+def _largest(output: Array) -> Array:
+    largest: Array = output.max(axis=1)
+    return largest
+
+
+def _smallest(output: Array) -> Array:
+    smallest: Array = output.min(axis=1)
+    return smallest
+
+
 def _differences(log_mel: NDArray[np.float32]) -> Array:
     """Difference of each frame from the median of the clip, dB, shape ``(mel, frame)``."""
     differences: Array = log_mel.astype(np.float64) - np.median(log_mel, axis=1, keepdims=True)
@@ -233,6 +241,5 @@ def _moving_means(values: Array, durations: Sequence[int]) -> list[Array]:
     for duration in durations:
         frames = min(duration, values.shape[1])
         step = max(1, duration // 4)
-        ends = np.arange(frames, sums.shape[1], step)
-        found.append((sums[:, ends] - sums[:, ends - frames]) / frames)
+        found.append((sums[:, frames::step] - sums[:, :-frames:step]) / frames)
     return found

@@ -120,7 +120,9 @@ def with_cost(
     if fitted.conditions:  # a clip that was set aside may have one of its own
         conditions = [own if own in fitted.conditions else fitted.conditions[0] for own in conditions]
     otherwise = replace(screened.otherwise, conditions=tuple(conditions))
-    vectors = training_vectors(otherwise, fitted)
+    representations = dict(zip(clips.clips, fitted.representations(len(clips.clips)), strict=True))
+    left_out = tuple(representations.get(clip, fitted.representation) for clip in otherwise.clips)
+    vectors = training_vectors(otherwise, replace(fitted, left_out=left_out))
     other_scores = find_scorer(settings.scorer.name).fit(vectors, settings.scorer).left_out_scores()
     threshold = _threshold(clips, scores, settings)
     other = _threshold(otherwise, other_scores, settings)

@@ -16,7 +16,7 @@ from promises import Row
 from soundness.audio.anomalous_regions import strongest_band, strongest_second
 from soundness.audio.log_mel import band_centres
 from soundness.detectors.detector import Detector
-from soundness.detectors.explanation import explain_clip
+from soundness.detectors.explaining.explanation import explain_clip
 from soundness.detectors.reader import read_recording
 
 __all__ = ["explain"]

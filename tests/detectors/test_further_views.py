@@ -10,7 +10,7 @@ import soxr
 import soundness
 from monitored import hum_at
 from soundness.audio.log_mel_cache import LogMelCache
-from soundness.detectors.explanation import explain_clip
+from soundness.detectors.explaining.explanation import explain_clip
 from soundness.detectors.front_end import FrontEnd
 from soundness.detectors.reader import RecordingReader, read_recording
 from soundness.detectors.saving import load_detector

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from soundness.aliases import Array
 
-__all__ = ["AnomalousRegion", "find_regions", "hertz", "reason", "strongest_band", "strongest_second"]
+__all__ = ["AnomalousRegion", "band_edges", "find_regions", "hertz", "reason", "strongest_band", "strongest_second"]
 
 _NEIGHBOURS = np.array([0.25, 0.5, 0.25])
 _FALL = 0.25  # of the share of the strongest band, at which a region ends
@@ -23,6 +23,7 @@ _SHORT_SECONDS = 0.4
 _STEADY_SHARE = 0.85
 _CLEAR = 4.5  # deviations by which events exceed fluctuations
 _SMALLEST_SHARE = 0.05
+_CHANGED_DB, _MANY_SHARE = 1.0, 2 / 3  # of a band's mean over time, and of all bands
 _SHARE_SAID = 0.25  # of a region after the first, in the reason of a score
 
 
@@ -44,6 +45,8 @@ class AnomalousRegion:
         Share of the whole anomaly, between 0 and 1.
     is_tone
         True if it is no wider than a tone.
+    is_among_many
+        True if most other bands are above normal, or below it, as these are.
     """
 
     bands: tuple[int, int]
@@ -54,6 +57,7 @@ class AnomalousRegion:
     excess_db: float | None
     share: float
     is_tone: bool
+    is_among_many: bool = False
 
     def __str__(self) -> str:
         """Describe it, such as: a tone near 3.1 kHz, 9 dB above normal, from 2.0 s to 4.5 s."""
@@ -61,7 +65,8 @@ class AnomalousRegion:
 
     def description(self, *, reference: str = "normal") -> str:
         """Describe it beside a reference, "normal" or "the others"; see `__str__`."""
-        words = [self.kind, _level(self.excess_db, reference), self.times]
+        others = "and most other bands, too" if self.is_among_many and not self._is_broad else ""
+        words = [self.kind, _level(self.excess_db, reference), self.times, others]
         return ", ".join(word for word in words if word)
 
     def later(self, seconds: float) -> Self:
@@ -69,12 +74,20 @@ class AnomalousRegion:
         return replace(self, spans=tuple((start + seconds, end + seconds) for start, end in self.spans))
 
     @property
+    def name(self) -> str:
+        """Name of the kind of change: steady tone, broadband rise, event, periodic event, or band."""
+        if self.spans and max(end - start for start, end in self.spans) < _SHORT_SECONDS:
+            return "periodic event" if self._is_regular else "event"
+        if not (self._is_broad or self.is_among_many):
+            return "band" if not self.is_tone else "tone" if self.spans else "steady tone"
+        return "broadband rise" if self.excess_db is None or self.excess_db >= 0.0 else "broadband fall"
+
+    @property
     def kind(self) -> str:
         """Kind and frequency, such as: a tone near 3.1 kHz."""
         if self.is_tone:
             return f"a hum near {hertz(self.centre)}" if self.centre < _HUM_HZ else f"a tone near {hertz(self.centre)}"
-        is_broad = math.log2(self.fmax / max(self.fmin, 50.0)) >= _BROAD_OCTAVES
-        kind = "broad-band sound" if is_broad else "a band"
+        kind = "broad-band sound" if self._is_broad else "a band"
         return f"{kind} from {hertz(self.fmin)} to {hertz(self.fmax)}"
 
     @property
@@ -110,13 +123,23 @@ class AnomalousRegion:
             return "all the time"
         if len(self.spans) <= 2:
             return " and ".join(f"from {start:.1f} s to {end:.1f} s" for start, end in self.spans)
-        starts = np.array([start for start, _ in self.spans])
         longest = max(end - start for start, end in self.spans)
-        gaps = np.diff(starts)
         events = "short events" if longest < _SHORT_SECONDS else "stretches"
-        is_regular = len(gaps) >= 3 and gaps.std() < 0.25 * gaps.mean()
-        every = f", one every {gaps.mean():.1f} s" if is_regular else ""
-        return f"in {len(self.spans)} {events} from {starts[0]:.1f} s to {self.spans[-1][1]:.1f} s{every}"
+        every = f", one every {self._gaps.mean():.1f} s" if self._is_regular else ""
+        return f"in {len(self.spans)} {events} from {self.spans[0][0]:.1f} s to {self.spans[-1][1]:.1f} s{every}"
+
+    @property
+    def _gaps(self) -> Array:
+        return np.diff([start for start, _ in self.spans])
+
+    @property
+    def _is_regular(self) -> bool:
+        gaps = self._gaps
+        return len(gaps) >= 3 and bool(gaps.std() < 0.25 * gaps.mean())
+
+    @property
+    def _is_broad(self) -> bool:
+        return math.log2(self.fmax / max(self.fmin, 50.0)) >= _BROAD_OCTAVES
 
 
 def find_regions(
@@ -150,9 +173,10 @@ def find_regions(
     if total <= 0.0:
         return []
     left = _with_neighbours(bands)
-    edges = np.concatenate([[centres[0] / 2], (centres[1:] + centres[:-1]) / 2, [1.5 * centres[-1] - centres[-2] / 2]])
+    edges = band_edges(centres)
     found: list[AnomalousRegion] = []
     sides = np.sign((deviations * shares).sum(axis=1))
+    changes = np.zeros(len(bands)) if excess_db is None else excess_db.mean(axis=1)
     for _ in range(n_regions):
         peak = int(left.argmax())
         first, last = _grown(left, bands, sides, peak)
@@ -175,9 +199,16 @@ def find_regions(
             excess_db=level,
             share=share,
             is_tone=last - first + 1 <= max(1, round(_TONE_MELS * len(centres))),
+            is_among_many=bool((sides[peak] * changes >= _CHANGED_DB).mean() >= _MANY_SHARE),
         )
         found.append(region)
-    return sorted(found, key=lambda region: -region.share)
+    found.sort(key=lambda region: -region.share)
+    return [region if index == 0 else replace(region, is_among_many=False) for index, region in enumerate(found)]
+
+
+def band_edges(centres: Array) -> Array:
+    """Frequencies in Hz between neighbouring bands, and at both ends, shape ``(mel + 1,)``."""
+    return np.concatenate([[centres[0] / 2], (centres[1:] + centres[:-1]) / 2, [1.5 * centres[-1] - centres[-2] / 2]])
 
 
 def reason(regions: Sequence[AnomalousRegion]) -> str:

@@ -11,13 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict
 
 from soundness.aliases import PathLike, Waveform
-from soundness.audio.anomalous_regions import reason
 from soundness.audio.arrays import as_waveform
 from soundness.audio.log_mel import Spectrograms
 from soundness.audio.log_mel_cache import LogMelCache
 from soundness.audio.measures import measure_clip
 from soundness.audio.reading import read_info
-from soundness.detectors.explanation import explain_clip, regions_of
+from soundness.detectors.explaining.explanation import explain_clip, reason_of, regions_of
 from soundness.detectors.form import RecordingForm
 from soundness.detectors.front_end import Completion, FrontEnd
 from soundness.detectors.protocol import (
@@ -249,8 +248,9 @@ class Detector:
         """Description of what is most anomalous; see `soundness.detectors.protocol.AnyDetector`."""
         recording = self.window(Path(path), start_seconds=start_seconds)
         clip = recording.spectrograms
-        regions = [region.later(recording.start_seconds) for region in regions_of(self, explain_clip(self, clip))]
-        return self.level_change(clip) or reason(regions)
+        explanation = explain_clip(self, clip)
+        regions = [region.later(recording.start_seconds) for region in regions_of(self, explanation)]
+        return self.level_change(clip) or reason_of(explanation, regions)
 
     def level_change(self, clip: Spectrograms) -> str:
         """Change of level in words, where it alone makes a clip anomalous; empty elsewhere."""

@@ -13,7 +13,7 @@ from soundness.audio.reading import pick_channel
 from soundness.data.clips import start_of_part, without_part
 from soundness.data.finding import find_recordings
 from soundness.detectors.detector import Detector
-from soundness.detectors.explanation import Explanation, explain_clip, regions_of
+from soundness.detectors.explaining.explanation import Explanation, explain_clip, regions_of
 from soundness.detectors.protocol import TRAINED_ON, RecordingScore, WindowScore
 from soundness.detectors.reader import read_recording, read_window
 from soundness.detectors.score_table import against_threshold, recorded_at
@@ -66,6 +66,8 @@ class ExplainedClip:
         Share of each band and frame in the anomaly.
     regions
         Anomalous regions, the strongest first; empty unless the verdict is anomalous.
+    level
+        Change of level in words, where it alone makes the recording anomalous; empty elsewhere.
     nearest
         Nearest normal recording; ``None`` where it is not found.
     notes
@@ -80,6 +82,7 @@ class ExplainedClip:
     score: RecordingScore
     explanation: Explanation
     regions: tuple[AnomalousRegion, ...]
+    level: str
     nearest: NormalRecording | None
     notes: tuple[str, ...]
 
@@ -131,18 +134,34 @@ class ExplainedClip:
         if self.score.verdict == "normal":
             return ("It differs from the normal recordings no more than they differ from each other.",)
         window = self.score.most_anomalous
-        return (*self._reasons, *([] if window is None else [f"The most anomalous part is explained: {window}."]))
+        level = [f"{_capitalized(self.level)}"] if self.level else []
+        tests = [self.explanation.tests] if self.explanation.tests else []
+        return (
+            *level,
+            *self._reasons,
+            *tests,
+            *([] if window is None else [f"The most anomalous part is explained: {window}."]),
+        )
 
     @property
     def _reasons(self) -> tuple[str, ...]:
         if not self.regions:
             return ("No single band stands out.",)
         first, *others = (region.later(self.start_seconds) for region in self.regions)
+        if self.explanation.is_of_change:
+            return (f"{_capitalized(str(first))}.", *(f"Beside it: {other}." for other in others))
         words = [f"{_capitalized(str(first))}; its share of the anomaly is {_per_cent(first.share)}."]
         words += [f"Next is {other} ({_per_cent(other.share)})." for other in others]
         if not others:
             words.append("The rest is spread over the other bands.")
         return tuple(words)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Names of the kinds of changes, the one that counts most first; empty unless the verdict is anomalous."""
+        if self.score.verdict != "anomalous":
+            return ()
+        return tuple(dict.fromkeys((*(["level"] if self.level else []), *(region.name for region in self.regions))))
 
     @property
     def checks(self) -> tuple[str, ...]:
@@ -193,7 +212,8 @@ def explain_recording(detector: Detector, path: Path, *, normal: Path | None) ->
         explanation=explanation,
         regions=tuple(regions_of(detector, explanation)) if score.verdict == "anomalous" else (),
         nearest=nearest,
-        notes=tuple(filter(None, (detector.level_change(clip), *score.notes, line))),
+        level=detector.level_change(clip),
+        notes=tuple(filter(None, (*score.notes, line))),
     )
 
 

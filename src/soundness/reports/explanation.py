@@ -30,6 +30,9 @@ class ExplanationFiles:
         Machine type of the detector.
     score
         Score, threshold and verdict.
+    kinds
+        Names of the kinds of changes that were found, the one that counts most first, such as periodic event; empty
+        for a normal recording.
     sentences
         Reason of the verdict.
     checks
@@ -42,6 +45,7 @@ class ExplanationFiles:
     picture: Path
     machine_type: str
     score: RecordingScore
+    kinds: tuple[str, ...]
     sentences: tuple[str, ...]
     checks: tuple[str, ...]
     notes: tuple[str, ...]
@@ -92,6 +96,7 @@ def explain(
         picture=picture,
         machine_type=chosen.machine_type,
         score=explained.score,
+        kinds=explained.kinds,
         sentences=explained.sentences,
         checks=explained.checks,
         notes=explained.notes,

@@ -81,6 +81,7 @@ def boxes_of(explained: ExplainedClip) -> list[dict[str, Any]]:
     """Boxes around the anomalous regions, as shares of width and height of the map, and their descriptions."""
     edges = frequency_axis(explained).edges
     seconds = explained.explanation.shares.shape[1] * explained.frame_seconds
+    is_of_change = explained.explanation.is_of_change
     return [
         {
             "number": number,
@@ -93,7 +94,8 @@ def boxes_of(explained: ExplainedClip) -> list[dict[str, Any]]:
             "band": f"{hertz(region.fmin)} to {hertz(region.fmax)}",
             "times": region.later(explained.start_seconds).times,
             "level": "" if region.excess_db is None else f"{region.excess_db:+.1f} dB",
-            "share": f"{100 * region.share:.0f} %",
+            "kind": region.name,
+            "share": "" if is_of_change and number > 1 else f"{100 * region.share:.0f} %",
         }
         for number, region in enumerate(explained.regions, start=1)
     ]
@@ -185,8 +187,7 @@ def _reading(explained: ExplainedClip) -> list[str]:
     bars = [
         f"The bars are shares of the anomaly: bands at the right, times below. They are {explanation.meaning}; their "
         f"sum is {explanation.total:.3g}.",
-        "The share of a band is spread over time in proportion to the deviation from normal, on the side of the band's "
-        "mean; the bars below are the sums over all bands.",
+        explanation.spreading,
     ]
     return [
         f"The map shows the difference from {explanation.normality}; low bands are drawn larger than high ones.",

@@ -194,10 +194,18 @@ class PeakScorer:
 
     def standardised(self, features: Array) -> Array:
         """Features of one clip, shape ``(feature,)``, in deviations from the domain that it is nearest to."""
-        found = self.statistics.standardised(features - self.centre)
-        distances = self.normalization(_distances(self.statistics, features - self.centre, self.settings)[None])
-        nearest: Array = found[int(distances[0].argmin())]
+        nearest: Array = self.statistics.standardised(features - self.centre)[self._nearest_domain(features)]
         return nearest
+
+    def expected(self, features: Array) -> tuple[Array, Array]:
+        """Mean and deviation of each feature in the domain that a clip is nearest to, each of shape ``(feature,)``."""
+        domain, statistics = self._nearest_domain(features), self.statistics
+        deviations: Array = statistics.deviations * np.sqrt(1.0 + 1.0 / statistics.counts[domain])
+        return self.centre + statistics.means[domain], deviations
+
+    def _nearest_domain(self, features: Array) -> int:
+        distances = _distances(self.statistics, features - self.centre, self.settings)
+        return int(self.normalization(distances[None])[0].argmin())
 
     def enrolled(self, view: TrainingVectors) -> Self:
         """Scorer with further normal clips; left-out distances of those before stay as they were."""

@@ -34,7 +34,7 @@ from soundness.settings.scoring import PeakKind, PeakSettings, ScorerSettings
 __all__ = ["JoinedScorer", "Peak"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Peak:
     """Feature that makes a clip anomalous, where it is that of a test beside the sound as a whole.
 
@@ -46,14 +46,29 @@ class Peak:
         Index of the view of the clip.
     feature
         Index of the largest feature of the view.
-    deviations
-        Its difference from normal, in deviations, with its sign.
+    standardised
+        Difference of each feature of the view from normal in deviations, shape ``(feature,)``; NaN where it is not
+        known.
+    expected, spread
+        Mean of each in normal clips, and a deviation, in the unit of the view.
     """
 
     kind: PeakKind
     view: int
     feature: int
-    deviations: float
+    standardised: Array
+    expected: Array
+    spread: Array
+
+    @property
+    def deviations(self) -> float:
+        """Difference of the feature from normal, in deviations, with its sign."""
+        return float(self.standardised[self.feature])
+
+    @property
+    def changes(self) -> Array:
+        """Difference of each feature from normal, in the unit of the view, shape ``(feature,)``."""
+        return self.standardised * self.spread
 
 
 class JoinedScorer(Scorer):
@@ -140,7 +155,7 @@ class JoinedScorer(Scorer):
 
     def score(self, vectors: Array) -> float:
         """Anomaly score of one clip, shape ``(condition, feature)``, in nats."""
-        return float(self._nats(vectors).max())
+        return float(self.nats(vectors).max())
 
     def left_out_scores(self) -> Array:
         """Score of each clip with all that came from it left out of each test, shape ``(clip,)``."""
@@ -155,18 +170,34 @@ class JoinedScorer(Scorer):
         """True if the score of a clip is that of its level, see `FusedScorer.is_level_change`."""
         return self.peak(vectors) is None and self.sound.is_level_change(vectors)
 
+    def nats(self, vectors: Array) -> Array:
+        """Rarity of a clip by each test, less its price, shape ``(test,)``; that of the sound as a whole is first."""
+        parts = self._split(vectors)
+        scores = [self.sound.score(vectors), *(peak.score(parts[peak.settings.view]) for peak in self.peaks)]
+        nats = [law.nats(np.array(score)) for law, score in zip(self.laws, scores, strict=True)]
+        found: Array = np.array(nats) - self.prices
+        return found
+
     def peak(self, vectors: Array) -> Peak | None:
         """Feature that gives the score of a clip; ``None`` where it is that of the sound as a whole."""
-        rarest = int(self._nats(vectors).argmax())
-        if rarest == 0:
-            return None
-        scorer = self.peaks[rarest - 1]
+        rarest = int(self.nats(vectors).argmax())
+        return None if rarest == 0 else self.peak_of(vectors, rarest - 1)
+
+    def peak_of(self, vectors: Array, index: int) -> Peak:
+        """Largest feature of a clip in one of the tests beside the sound as a whole."""
+        scorer = self.peaks[index]
         (features,) = self._split(vectors)[scorer.settings.view][:1]
         found = scorer.standardised(features)
         size = np.abs(found) if scorer.settings.is_two_sided else found
         feature = int(np.where(np.isnan(size), -np.inf, size).argmax())
+        expected, spread = scorer.expected(features)
         return Peak(
-            kind=scorer.settings.kind, view=scorer.settings.view, feature=feature, deviations=float(found[feature])
+            kind=scorer.settings.kind,
+            view=scorer.settings.view,
+            feature=feature,
+            standardised=found,
+            expected=expected,
+            spread=spread,
         )
 
     def notes(self) -> list[str]:
@@ -190,14 +221,6 @@ class JoinedScorer(Scorer):
         peaks = [peak.enrolled(views[peak.settings.view]) for peak in self.peaks]
         sound = self.sound.enrolled(training)
         return type(self)(sound, peaks=peaks, is_used=self.is_used, laws=self.laws, settings=self.settings)
-
-    def _nats(self, vectors: Array) -> Array:
-        """Rarity of a clip by each test, less its price, shape ``(test,)``."""
-        parts = self._split(vectors)
-        scores = [self.sound.score(vectors), *(peak.score(parts[peak.settings.view]) for peak in self.peaks)]
-        nats = [law.nats(np.array(score)) for law, score in zip(self.laws, scores, strict=True)]
-        found: Array = np.array(nats) - self.prices
-        return found
 
     def _joined(self, scores: Sequence[Array]) -> Array:
         nats = [law.nats(own) for law, own in zip(self.laws, scores, strict=True)]

@@ -1,27 +1,41 @@
 """Explanation of a score: deviation from normal of each band and frame, and its share in the score. No files."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from soundness.aliases import Array
-from soundness.audio.anomalous_regions import AnomalousRegion, find_regions
+from soundness.audio.anomalous_regions import AnomalousRegion, find_regions, reason
 from soundness.audio.log_mel import Spectrograms, band_centres
+from soundness.detectors.explaining.peaks import places_of
 from soundness.errors import SettingsError
 from soundness.representations.statistics import MeanLogMel, PooledLogMel
 from soundness.scoring.baselines import MahalanobisScorer, MeanScorer
 from soundness.scoring.joining.fused import FusedScorer
+from soundness.scoring.joining.joined import JoinedScorer
 from soundness.scoring.nearest_neighbors import NearestNeighborScorer
+from soundness.settings.scoring import PeakKind
 
 if TYPE_CHECKING:  # it uses this module
     from soundness.detectors.detector import Detector
 
-__all__ = ["BandRepresentation", "Explanation", "explain_clip", "regions_of"]
+__all__ = ["BandRepresentation", "Explanation", "explain_clip", "reason_of", "regions_of"]
 
 _SMOOTHED_SECONDS = 0.1
 _ROUNDING = 1e-15  # what is left of a clip that is compared with itself
+_OVER_TIME = (
+    "The share of a band is spread over time in proportion to the deviation from normal, on the side of the band's "
+    "mean; the bars below are the sums over all bands."
+)
+_NAMES: dict[PeakKind, str] = {
+    "event": "short events",
+    "dropout": "dropouts",
+    "modulation": "modulation",
+    "tone": "tones",
+}
 
 
 @runtime_checkable
@@ -61,6 +75,15 @@ class Explanation:
         Indices of the nearest normal clips, nearest first.
     nearest_by
         Measure by which they are the nearest, in words.
+    spreading
+        Way in which the shares lie over time, in words.
+    changes
+        Changes that tests beside the sound as a whole found, each of which makes the clip anomalous on its own; the one
+        that gave the score is first.
+    is_of_change
+        True if the first of them gave the score, and the shares are of it.
+    tests
+        What each test found, in words; empty where there is one test alone.
     """
 
     log_mel: NDArray[np.float32]
@@ -72,6 +95,10 @@ class Explanation:
     normality: str
     nearest: NDArray[np.int64]
     nearest_by: str
+    spreading: str = _OVER_TIME
+    changes: tuple[AnomalousRegion, ...] = ()
+    is_of_change: bool = False
+    tests: str = ""
 
     @property
     def bands(self) -> Array:
@@ -108,7 +135,7 @@ def explain_clip(detector: "Detector", clip: Spectrograms, *, n_nearest: int = 1
     bands = bands if bands.sum() > _ROUNDING else np.zeros_like(bands)
     frame_seconds = detector.settings.log_mel.hop_length / detector.settings.audio.sample_rate
     weights = _weights(deviations, n_smoothed=max(1, round(_SMOOTHED_SECONDS / frame_seconds)))
-    return Explanation(
+    explanation = Explanation(
         log_mel=clip.reference,
         deviations=deviations,
         excess_db=excess_db,
@@ -119,10 +146,77 @@ def explain_clip(detector: "Detector", clip: Spectrograms, *, n_nearest: int = 1
         nearest=nearest,
         nearest_by=nearest_by,
     )
+    if not isinstance(detector.scorer, JoinedScorer):
+        return explanation
+    return _with_tests(explanation, detector.scorer, vectors, detector=detector, clip=clip)
+
+
+def _with_tests(
+    explanation: Explanation, scorer: JoinedScorer, vectors: Array, *, detector: "Detector", clip: Spectrograms
+) -> Explanation:
+    """The same of a scorer of several tests: shares are of the test that gave the score."""
+    nats = scorer.nats(vectors)
+    order = [int(index) for index in np.argsort(-nats, kind="stable")]
+    found = [index for index in order if index == order[0] or nats[index] > detector.threshold.value]
+    beside = [index - 1 for index in found if index > 0]
+    places = places_of(detector, clip, vectors, scorer=scorer, found=beside)
+    shown_by = [1 + place.test for place in places]
+    explained = replace(
+        explanation, changes=tuple(place.change for place in places), tests=_tests_in_words(scorer, found, shown_by)
+    )
+    if order[0] == 0 or not places:
+        return explained
+    total, first = max(float(nats[order[0]]), 0.0), places[0]
+    return replace(
+        explained,
+        shares=total * first.weights,
+        total=total,
+        meaning="shares of the score, by the test that gave it",
+        spreading=f"The shares lie where the change ({first.change.name}) is, and nowhere else.",
+        is_of_change=True,
+    )
+
+
+def reason_of(explanation: Explanation, regions: Sequence[AnomalousRegion]) -> str:
+    """Describe what is most anomalous in an explained clip, by its regions."""
+    return "; ".join(str(region) for region in regions[:2]) if explanation.is_of_change else reason(regions)
+
+
+def _tests_in_words(scorer: JoinedScorer, found: Sequence[int], shown_by: Sequence[int]) -> str:
+    """Test that gave the score, those that call the clip anomalous, too, and those that found nothing.
+
+    Parameters
+    ----------
+    scorer
+        Scorer of the tests.
+    found
+        Indices of the tests that found something, the sound as a whole at 0, the one that gave the score first.
+    shown_by
+        Indices of those whose features show where it is.
+    """
+    names = ["the sound as a whole", *(_NAMES[peak.settings.kind] for peak in scorer.peaks)]
+    through = [names[index] for index in shown_by[:1] if found[0] > 0 and index != found[0]]
+    words = [
+        f"Of {len(names)} tests, that of {names[found[0]]} gave the score"
+        + "".join(f", because of {own}" for own in through)
+    ]
+    also = [names[index] for index in found[1:] if names[index] not in through]
+    others = [name for index, name in enumerate(names) if index not in found and name not in through]
+    if also:
+        words.append(f"{'that' if len(also) == 1 else 'those'} of {_listed(also)} found something, too")
+    if others:
+        words.append(f"{'that' if len(others) == 1 else 'those'} of {_listed(others)} found nothing")
+    return "; ".join(words) + "."
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def regions_of(detector: "Detector", explanation: Explanation) -> list[AnomalousRegion]:
-    """Anomalous regions of an explained clip, the strongest first."""
+    """Anomalous regions of an explained clip, the strongest first; the changes alone where one gave the score."""
+    if explanation.is_of_change:
+        return list(explanation.changes)
     settings = detector.settings
     return find_regions(
         explanation.shares,
@@ -187,7 +281,7 @@ def _meaning(detector: "Detector", n_views: int) -> str:
     views = f" of {n_views} views of the clip together" if n_views > 1 else ""
     if isinstance(scorer, MeanScorer | MahalanobisScorer):
         return f"parts of the score: they add up to it{views}"
-    if isinstance(scorer, FusedScorer):
+    if isinstance(scorer, FusedScorer | JoinedScorer):
         return f"not parts of the score: squared distances{views}, each in what is usual among normal clips"
     if isinstance(scorer, NearestNeighborScorer):
         settings = scorer.settings

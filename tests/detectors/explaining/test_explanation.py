@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from soundness.audio.log_mel import band_centres
-from soundness.detectors.explanation import explain_clip, smoothed
+from soundness.detectors.explaining.explanation import explain_clip, smoothed
 from soundness.detectors.reader import read_recording
 from soundness.reports.explained_clip import explain_recording
 from soundness.representations.statistics import MeanLogMel

@@ -95,7 +95,7 @@ def reference_excess(views: Sequence[TrainingVectors], settings: ScorerSettings)
     """
     domains = views[0].clip_domains
     excess = [np.zeros(len(domains)) for _ in views]
-    if settings.outlier_exponent == 0.0 or settings.whitening == "none":
+    if views[0].applicable(settings).outlier_exponent == 0.0 or settings.whitening == "none":
         return excess
     nearest = [_left_out_neighbors(with_weights(view, settings), settings) for view in views]
     for domain in np.unique(domains):

@@ -22,6 +22,8 @@ from soundness.threads import one_blas_thread
 
 __all__ = ["MemoryBank", "left_out_distances", "left_out_distances_by_length"]
 
+_APPLICABLE = ("anomaly_width", "narrow_width", "outlier_exponent")  # settings that are 0 where they do not apply
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MemoryBank:
@@ -49,7 +51,7 @@ class MemoryBank:
     domain_distances
         Distance to each domain.
     settings
-        Settings of the scorer, with both widths 0 where features are not the bands of a spectrum.
+        Settings of the scorer, as far as they apply to the features, see `TrainingVectors.applicable`.
     """
 
     own: Array
@@ -130,11 +132,10 @@ class MemoryBank:
         if not domain_conditions.any(axis=1).all() or len(domain_conditions) > n_clips:
             raise BundleError("array domain_conditions: a domain has no condition, or no clip")
         domains = indices(arrays, "domains", (n_clips,), below=len(domain_conditions))
-        widths = {
-            name: floats(arrays, name, (1,), low=0.0, high=getattr(settings, name)).item()
-            for name in ("anomaly_width", "narrow_width")
+        applicable = {
+            name: floats(arrays, name, (1,), low=0.0, high=getattr(settings, name)).item() for name in _APPLICABLE
         }
-        settings = settings.model_copy(update=widths)
+        settings = settings.model_copy(update=applicable)
         whitening = None
         if settings.whitening != "none":
             whitening = floats(arrays, "whitening", (n_features, n_features))
@@ -150,8 +151,7 @@ class MemoryBank:
             "domains": self.domains,
             "domain_conditions": self.domain_conditions,
             "excess": self.excess,
-            "anomaly_width": np.array([self.settings.anomaly_width]),
-            "narrow_width": np.array([self.settings.narrow_width]),
+            **{name: np.array([getattr(self.settings, name)]) for name in _APPLICABLE},
             **({} if self.whitening is None else {"whitening": self.whitening}),
             **{
                 f"{domain}.{name}": array

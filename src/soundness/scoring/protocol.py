@@ -120,8 +120,11 @@ class TrainingVectors:
         return bool(self.vectors.shape[2] == self.n_bands)
 
     def applicable(self, settings: ScorerSettings) -> ScorerSettings:
-        """Settings that expect nothing of the bands of a spectrum where the features are none."""
-        expecting_nothing = {"anomaly_width": 0.0, "narrow_width": 0.0, "level": "keep"}
+        """Settings that expect nothing of the bands of a spectrum, nor of outliers, where the features are none.
+
+        Features of other kinds may have tails in which no clip is faulty: those of MIMII lose 6 points of AUC by it.
+        """
+        expecting_nothing = {"anomaly_width": 0.0, "narrow_width": 0.0, "outlier_exponent": 0.0, "level": "keep"}
         return settings if self.is_spectrum else settings.model_copy(update=expecting_nothing)
 
     @property

@@ -33,7 +33,7 @@ class PeakSettings(StrictSettings):
     kind: PeakKind = "event"
     """Change that it finds, in words."""
     view: int = Field(default=0, ge=0)
-    """Index of the view, from 0."""
+    """Index of the view, from 0; there is no such test where vectors have one view."""
     is_two_sided: bool = False
     """True if features that are smaller than normal count, too."""
     price: float = Field(default=1.5, ge=0.0, le=20.0)

@@ -95,8 +95,17 @@ def test_a_view_that_never_varies_is_not_tested_and_that_is_said():
 
 
 def test_views_that_are_not_there_are_refused():
-    with pytest.raises(SettingsError, match=r"scorer\.peaks: view 1 \(counted from 0\) of 1 views"):
-        JoinedScorer.fit(TrainingVectors.from_vectors(np.random.default_rng(0).random((9, 4))), settings_of(1.5, 1.5))
+    two = TrainingVectors.from_vectors(np.random.default_rng(0).random((9, 4)), view_sizes=(2, 2))
+    with pytest.raises(SettingsError, match=r"scorer\.peaks: view 2 \(counted from 0\) of 2 views"):
+        JoinedScorer.fit(two, settings_of(1.5, 1.5))
+
+
+def test_vectors_of_one_view_are_scored_as_a_whole_alone():
+    one = TrainingVectors.from_vectors(np.random.default_rng(0).random((9, 4)))
+    scorer = JoinedScorer.fit(one, settings_of(1.5, 1.5))
+    assert scorer.peaks == []
+    assert scorer.peak(np.full((1, 4), 9.0)) is None
+    assert JoinedScorer.from_arrays(scorer.arrays(), settings_of(1.5, 1.5)).score(np.ones((1, 4))) > 0.0
 
 
 def test_what_was_saved_is_the_same_and_what_cannot_be_is_refused():

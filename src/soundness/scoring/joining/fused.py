@@ -78,8 +78,9 @@ class FusedScorer(Scorer):
         weighted = [with_weights(views[view], settings) for view in used]
         for view, own, excess in zip(used, weighted, reference_excess(weighted, settings), strict=True):
             views[view] = replace(own, excess=excess)
-        varying = [index for index, (view, _) in enumerate(every) if _varies(views[view])]
-        chosen = np.array(varying or range(len(every)), np.int64)  # where none varies, whitening says so
+        fitting = [index for index, (view, own) in enumerate(every) if _is_of(own, views[view])]
+        varying = [index for index in fitting if _varies(views[every[index][0]])]
+        chosen = np.array(varying or fitting or range(len(every)), np.int64)  # where none varies, whitening says so
         members = [every[index] for index in chosen]
         scorers = _fitted(views, members)
         left_out = np.stack([scorer.left_out_scores() for scorer in scorers])  # (member, clip)
@@ -275,6 +276,11 @@ def _levels(view: TrainingVectors) -> TrainingVectors:
 def _of_levels(settings: ScorerSettings) -> ScorerSettings:
     changes = {"distance": "mahalanobis", "normalization": "z-score", "anomaly_width": 0.0, "level": "keep"}
     return settings.model_copy(update={**changes, "members": ()})
+
+
+def _is_of(settings: ScorerSettings, view: TrainingVectors) -> bool:
+    """True unless a member looks for changes of a band in features that are none."""
+    return view.is_spectrum or settings.distance != "narrow-change"
 
 
 def _varies(view: TrainingVectors) -> bool:

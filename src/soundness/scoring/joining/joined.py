@@ -112,12 +112,11 @@ class JoinedScorer(Scorer):
         """
         sizes = np.array(training.view_sizes or (training.vectors.shape[2],), np.int64)
         for peak in settings.peaks:
-            if peak.view >= len(sizes):
+            if peak.view >= len(sizes) > 1:
                 raise SettingsError(f"scorer.peaks: view {peak.view} (counted from 0) of {len(sizes)} views")
         sound = FusedScorer.fit(training, settings)
         views = views_of(training, sizes)
-        varies = [float(np.ptp(views[peak.view].own, axis=0).max()) > 0.0 for peak in settings.peaks]
-        is_used = np.array(varies, np.bool_)
+        is_used = np.array([len(sizes) > 1 and _varies(views[peak.view]) for peak in settings.peaks], np.bool_)
         peaks = [PeakScorer.fit(views[peak.view], peak) for peak in _used(settings, is_used)]
         left_out = [sound.left_out_scores(), *(peak.left_out_scores() for peak in peaks)]
         laws = [TailLaw.from_scores(scores) for scores in left_out]
@@ -203,7 +202,7 @@ class JoinedScorer(Scorer):
     def notes(self) -> list[str]:
         """Notes on the sound, and on tests that are left out."""
         return self.sound.notes() + [
-            f"{peak.kind}: not tested, its view is the same in all training clips"
+            f"{peak.kind}: not tested, its view is missing, or the same in all training clips"
             for peak in _used(self.settings, ~self.is_used)
         ]
 
@@ -229,6 +228,10 @@ class JoinedScorer(Scorer):
 
     def _split(self, vectors: Array) -> list[Array]:
         return np.split(vectors, np.cumsum(self.sound.sizes)[:-1], axis=-1)
+
+
+def _varies(view: TrainingVectors) -> bool:
+    return float(np.ptp(view.own, axis=0).max()) > 0.0
 
 
 def _part(arrays: Mapping[str, NDArray[Any]], start: str) -> dict[str, NDArray[Any]]:

@@ -38,6 +38,17 @@ SCORERS_TO_EXPORT = [
         for level in ("ignore", "both")
     ),
     {"name": "mean"},
+    *(
+        {
+            "name": "joined",
+            "whitening": "shrunk",
+            "is_standardised": True,
+            "normalization": "shrunk-z-score",
+            "members": [{"distance": "narrow-change"}, {"distance": "nearest"}],
+            "peaks": [{"view": 1, "price": price}, {"view": 0, "kind": "tone", "is_two_sided": True}],
+        }
+        for price in (0.0, 2.5)
+    ),
 ]
 
 
@@ -48,8 +59,8 @@ def test_every_scorer_is_exact_in_a_graph(chosen):
     training = TrainingVectors.from_vectors(
         rng.normal(size=(40, 6)) * np.arange(1, 7),
         np.repeat([0, 1], [32, 8]),
-        view_sizes=(4, 2) if settings.name == "fused" else (),
-        n_bands=4 if settings.name == "fused" else 6,
+        view_sizes=(4, 2) if settings.name in ("fused", "joined") else (),
+        n_bands=4 if settings.name in ("fused", "joined") else 6,
     )
     scorer = SCORERS[settings.name].fit(training, settings)
     graph = Graph()

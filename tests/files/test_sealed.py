@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from soundness.errors import BundleError
-from soundness.files.sealed import FORMATS, arrays_below, check_format, check_kind, read_sealed, write_sealed
+from soundness.files.sealed import FORMATS, check_format, check_kind, read_sealed, write_sealed
+from soundness.files.stored_values import arrays_below
 
 ABOUT = {"machine": "fan", "levels": [1.5, None], "name": "a\nb"}
 

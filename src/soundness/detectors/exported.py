@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -46,6 +46,9 @@ from soundness.regular_files import read_regular
 from soundness.scoring.decisions.alarms import AlarmRule
 from soundness.screening.known_recordings import KnownRecordings
 from soundness.screening.normal_clips import NormalClips
+
+if TYPE_CHECKING:  # it is rebuilt for the reason alone
+    from soundness.detectors.detector import Detector
 
 __all__ = ["Answer", "ExportedDetector", "load_exports"]
 
@@ -257,6 +260,8 @@ class ExportedDetector(ExportMetadata):
     def reason(self, path: PathLike, *, start_seconds: float = 0.0) -> str:
         """Description of what is most anomalous; see `soundness.detectors.protocol.AnyDetector`."""
         start = round(start_seconds * self.about["sample_rate"])
+        if (detector := self._detector) is not None:
+            return detector.reason(path, start_seconds=start_seconds)
         window = next(each for each in self.windows(Path(path)) if each.start >= start)
         deviations = self.run(window.waveform).error_maps[0].astype(np.float64)
         settings = self.settings.log_mel
@@ -268,6 +273,13 @@ class ExportedDetector(ExportMetadata):
             frame_seconds=settings.hop_length / self.about["sample_rate"],
         )
         return reason([region.later(window.start / self.about["sample_rate"]) for region in regions])
+
+    @cached_property
+    def _detector(self) -> "Detector | None":
+        """The detector that was exported; ``None`` where the graph does not carry its parts."""
+        from soundness.detectors.rebuilding import rebuilt
+
+        return None if self.carried("parts") is None else rebuilt(self)
 
     def read(self, path: PathLike, *, max_seconds: float | None = None) -> Waveform:
         """Read a recording for the graph, up to ``max_seconds`` of it.

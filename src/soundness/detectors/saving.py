@@ -13,29 +13,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from soundness.aliases import PathLike
-from soundness.audio.log_mel import Spectrograms
 from soundness.detectors.detector import Detector, TrainingSummary
 from soundness.detectors.export_metadata import ABOUT_SUFFIX, GRAPH_SUFFIX
 from soundness.detectors.exported import ExportedDetector, load_exports
 from soundness.detectors.form import RecordingForm
-from soundness.errors import BundleError, DataError, OutputError, SettingsError
+from soundness.detectors.rebuilding import check_parts_allowed, check_parts_fit, rebuilt
+from soundness.errors import BundleError, DataError, OutputError
 from soundness.extras import check_extra, missing_extra
 from soundness.files.run_folders import locked_file
 from soundness.files.sealed import (
     FORMATS,
     SUFFIX,
-    arrays_below,
     check_format,
     read_sealed,
     this_version_reads,
     write_sealed,
 )
-from soundness.files.stored_values import MachineName, stored_value
-from soundness.plugins import check_allowed
+from soundness.files.stored_values import MachineName, arrays_below, stored_value
 from soundness.representations.protocol import find_representation
 from soundness.scoring.decisions.alarms import AlarmRule
 from soundness.scoring.decisions.calibration import Calibration, Threshold
@@ -107,7 +104,7 @@ def load_detector(path: Path) -> Detector:
             check_format("separator", about["separator"].get("format"), file=f"{path}: its separator is of")
             separator = rebuild_separator(about["separator"], arrays_below("separator", arrays))
         settings = SystemSettings.model_validate(about["settings"])
-        _check_parts_allowed(settings)
+        check_parts_allowed(settings)
         detector = Detector(
             machine_type=stored_value(MachineName, about["machine_type"], name="machine_type"),
             settings=settings,
@@ -138,28 +135,8 @@ def load_detector(path: Path) -> Detector:
                 else None
             ),
         )
-        _check_parts_fit(detector)
+        check_parts_fit(detector)
     return detector
-
-
-def _check_parts_fit(detector: Detector) -> None:
-    """Refuse a detector whose parts cannot score a clip together, each of which may be as its own settings want it."""
-    n_mels = detector.settings.log_mel.n_mels
-    plan = detector.representation.network_plan(detector.settings)
-    log_mel = np.full((n_mels, 2 if plan is None else max(2, plan.segment_frames)), -50.0, np.float32)
-    details = detector.front_end.details(np.zeros((1, 1), np.float32))
-    clip = Spectrograms(input=log_mel, reference=log_mel, details=details)
-    with np.errstate(all="ignore"):
-        score, error_map = detector.score_spectrograms(clip), detector.representation.error_map(clip)
-    if error_map.shape != log_mel.shape or not (np.isfinite(score) and np.isfinite(error_map).all()):
-        raise BundleError("its parts do not fit each other: no score of a clip comes out")
-    normal = detector.normal_clips
-    if normal is None:
-        return
-    n_clips = len(detector.scorer.left_out_scores())
-    if (len(normal), normal.means.shape[1]) != (n_clips, n_mels):
-        found = f"{len(normal)} normal clips of {normal.means.shape[1]} bands"
-        raise BundleError(f"its parts do not fit each other: {found}; {n_clips} of {n_mels} are expected")
 
 
 def _about_lengths(lengths: ClipLengths) -> dict[str, Any]:
@@ -172,48 +149,21 @@ def _about_lengths(lengths: ClipLengths) -> dict[str, Any]:
     }
 
 
-def _check_parts_allowed(settings: SystemSettings) -> None:
-    network = [] if settings.autoencoder is None else [settings.autoencoder.name]
-    try:
-        check_allowed([settings.representation, settings.scorer.name, *network])
-    except SettingsError as error:
-        raise BundleError(str(error)) from None
+def _load_exports(path: Path) -> dict[str, Detector]:
+    with this_version_reads(path):
+        return {machine: _rebuilt(exported) for machine, exported in load_exports(path).items()}
 
 
 def _rebuilt(exported: ExportedDetector) -> Detector:
-    """Detector without a network, as it was before it was exported."""
-    carried, settings = exported.carried("parts"), exported.settings
-    if carried is None and exported.about["segment_frames"] is None and exported.about["separation"] == "off":
+    carries_parts = exported.carried("parts") is not None
+    if not carries_parts and exported.about["segment_frames"] is None and exported.about["separation"] == "off":
         raise BundleError('its graph carries no "parts", for an earlier version exported it: export the detector anew')
-    if carried is None:
+    if not carries_parts:
         raise BundleError(
             f"is the export of a detector with a network or a separator, of which it holds the graph alone: score and "
             f"watch take it; this needs the detector's own file ({SUFFIX}) and PyTorch"
         )
-    _check_parts_allowed(settings)
-    arrays, _ = carried
-    detector = Detector(
-        machine_type=exported.machine_type,
-        settings=settings,
-        representation=find_representation(settings.representation).from_arrays(
-            arrays_below("representation", arrays), settings
-        ),
-        scorer=find_scorer(settings.scorer.name).from_arrays(arrays_below("scorer", arrays), settings.scorer),
-        threshold=stored_value(Threshold, exported.about["threshold"], name="threshold"),
-        summary=stored_value(TrainingSummary, exported.about["summary"], name="summary"),
-        calibration=exported.calibration,
-        alarm_rule=exported.alarm_rule,
-        normal_clips=exported.normal_clips,
-        lengths=exported.lengths,
-        form=exported.form,
-    )
-    _check_parts_fit(detector)
-    return detector
-
-
-def _load_exports(path: Path) -> dict[str, Detector]:
-    with this_version_reads(path):
-        return {machine: _rebuilt(exported) for machine, exported in load_exports(path).items()}
+    return rebuilt(exported)
 
 
 def is_export(path: Path) -> bool:

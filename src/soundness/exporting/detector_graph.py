@@ -1,21 +1,25 @@
 """Detector as one graph: from a waveform to score, p-value and error map."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx
 
 from soundness.detectors.detector import Detector
-from soundness.errors import ExportError
 from soundness.exporting.features import deviation_map, log_mel, pooled, quantile, without_mean
 from soundness.exporting.graph import Graph, Value
 from soundness.exporting.networks import ClipErrors
 from soundness.exporting.scorers import anomaly_score, known_part, p_value
 from soundness.exporting.separator import separated
+from soundness.exporting.views import event_outputs, falls, modulation, rises, tones
 from soundness.representations.protocol import Representation
 from soundness.representations.reconstruction import ReconstructionError
 from soundness.representations.statistics import MeanLogMel, PooledLogMel, QuantileLogMel
+from soundness.representations.views.tones import ToneView
+from soundness.settings.fields import ViewName
+from soundness.settings.system import SystemSettings
 
 __all__ = ["detector_graph"]
 
@@ -39,14 +43,11 @@ def detector_graph(detector: Detector, *, about: str) -> onnx.ModelProto:
     ExportError
         If a part of the detector cannot be exported; the message names it.
     """
-    if detector.settings.views:
-        names = ", ".join(detector.settings.views)
-        raise ExportError(f"the views {names} cannot be exported; what can be is a detector that was trained without")
     graph = Graph()
-    spectrograms = _spectrograms(detector, graph.input("waveform", np.float32, ["clip", "time"]))
+    clip = _clip(detector, graph.input("waveform", np.float32, ["clip", "time"]))
     representation = detector.representation
     export = known_part(_REPRESENTATIONS, representation, what="representation")
-    vectors, error_map = export(representation, *spectrograms)
+    vectors, error_map = export(representation, clip)
     score = anomaly_score(detector.scorer, vectors)
     graph.output("score", score, np.float64, ["clip"])
     if detector.calibration is not None:
@@ -55,8 +56,28 @@ def detector_graph(detector: Detector, *, about: str) -> onnx.ModelProto:
     return graph.model({"soundness": about})
 
 
-def _spectrograms(detector: Detector, waveform: Value) -> tuple[Value, Value]:
-    """Input and reference log-mel; see `soundness.detectors.front_end.FrontEnd`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ClipValues:
+    """What a representation is computed from; see `soundness.audio.log_mel.Spectrograms`.
+
+    Parameters
+    ----------
+    input, reference
+        Log-mels, shape ``(clip, mel, frame)``.
+    sound
+        Sound of the reference, shape ``(clip, time)``.
+    settings
+        Settings of the system.
+    """
+
+    input: Value
+    reference: Value
+    sound: Value
+    settings: SystemSettings
+
+
+def _clip(detector: Detector, waveform: Value) -> _ClipValues:
+    """Log-mels and sound; see `soundness.detectors.front_end.FrontEnd`."""
     settings = detector.settings
 
     def computed(sound: Value) -> Value:
@@ -66,30 +87,49 @@ def _spectrograms(detector: Detector, waveform: Value) -> tuple[Value, Value]:
         waveform = without_mean(waveform)
     if detector.separator is None:
         original = computed(waveform)
-        return original, original
-    reference = computed(separated(detector.separator, waveform))
-    return (reference if settings.separation == "denoise" else computed(waveform)), reference
+        return _ClipValues(input=original, reference=original, sound=waveform, settings=settings)
+    sound = separated(detector.separator, waveform)
+    reference = computed(sound)
+    original = reference if settings.separation == "denoise" else computed(waveform)
+    return _ClipValues(input=original, reference=reference, sound=sound, settings=settings)
 
 
-def _mean(representation: MeanLogMel, inputs: Value, reference: Value) -> tuple[Value, Value]:  # noqa: ARG001  # as all
-    return pooled(reference, ("mean",)), deviation_map(representation, reference)
+def _mean(representation: MeanLogMel, clip: _ClipValues) -> tuple[Value, Value]:
+    return pooled(clip.reference, ("mean",)), deviation_map(representation, clip.reference)
 
 
-def _quantile(representation: QuantileLogMel, inputs: Value, reference: Value) -> tuple[Value, Value]:  # noqa: ARG001  # as all
-    low = quantile(reference.cast(np.float64), representation.quantile).with_axes(1)
-    return low, deviation_map(representation, reference)
+def _quantile(representation: QuantileLogMel, clip: _ClipValues) -> tuple[Value, Value]:
+    low = quantile(clip.reference.cast(np.float64), representation.quantile).with_axes(1)
+    return low, deviation_map(representation, clip.reference)
 
 
-def _views(representation: PooledLogMel, inputs: Value, reference: Value) -> tuple[Value, Value]:  # noqa: ARG001  # as all
-    return pooled(reference, representation.poolings), deviation_map(representation, reference)
+def _views(representation: PooledLogMel, clip: _ClipValues) -> tuple[Value, Value]:
+    views = [pooled(clip.reference, representation.poolings)]
+    outputs = None if representation.events is None else event_outputs(representation.events, clip.reference)
+    for name in representation.views:
+        found = _view(name, representation, clip, outputs)
+        views.append(found.cast(np.float32).cast(np.float64).with_axes(1))
+    vectors = views[0] if len(views) == 1 else clip.reference.graph.op("Concat", *views, axis=2)
+    return vectors, deviation_map(representation, clip.reference)
 
 
-def _errors(representation: ReconstructionError, inputs: Value, reference: Value) -> tuple[Value, Value]:
-    errors = ClipErrors(representation, inputs, reference)
+def _view(name: ViewName, representation: PooledLogMel, clip: _ClipValues, outputs: list[Value] | None) -> Value:
+    if name == "modulation":
+        return modulation(clip.sound, clip.settings)
+    if name == "tones":
+        view = representation.detailed["tones"]
+        assert isinstance(view, ToneView)
+        return tones(clip.sound, clip.settings, view)
+    assert outputs is not None
+    return rises(outputs) if name == "events" else falls(outputs)
+
+
+def _errors(representation: ReconstructionError, clip: _ClipValues) -> tuple[Value, Value]:
+    errors = ClipErrors(representation, clip.input, clip.reference)
     return errors.vectors(), errors.error_map()
 
 
-_REPRESENTATIONS: dict[type[Representation], Callable[[Any, Value, Value], tuple[Value, Value]]] = {
+_REPRESENTATIONS: dict[type[Representation], Callable[[Any, _ClipValues], tuple[Value, Value]]] = {
     MeanLogMel: _mean,
     QuantileLogMel: _quantile,
     PooledLogMel: _views,

@@ -7,11 +7,12 @@ import numpy as np
 
 from soundness.audio.log_mel import SMALLEST_RMS, hann_window, mel_filterbank
 from soundness.exporting.graph import Value
+from soundness.exporting.spectra import framed, power_spectra
 from soundness.representations.statistics import MeanLogMel
 from soundness.settings.fields import Pooling, quantile_of
 from soundness.settings.system import LogMelSettings
 
-__all__ = ["deviation_map", "log_mel", "pooled", "quantile", "without_mean"]
+__all__ = ["deviation_map", "log_mel", "pooled", "quantile", "root_mean_square", "without_mean"]
 
 
 def pooled(values: Value, poolings: Sequence[Pooling]) -> Value:
@@ -64,13 +65,14 @@ def log_mel(waveform: Value, settings: LogMelSettings, *, sample_rate: int) -> V
     padded = waveform.padded(np.int64(before), np.int64(settings.n_fft - before), axis=1)
     window = hann_window(settings.n_fft)
     precise = padded.cast(np.float64)
-    scale = None if settings.floor_reference == "full-scale" else _rms(waveform)  # (clip, 1)
+    scale = None if settings.floor_reference == "full-scale" else root_mean_square(waveform)  # (clip, 1)
     precise = precise if scale is None else precise / scale
-    spectrum = precise.with_axes(2).op("STFT", np.int64(settings.hop_length), window, onesided=1)
-    magnitude = spectrum.square().sum(-1).cast(np.float32)  # (clip, frame, bin)
+    frames = framed(precise, settings.n_fft, settings.hop_length)
+    powers = power_spectra(frames, window)
+    magnitude = powers.values.cast(np.float32)
     if settings.power != 2.0:
         magnitude = magnitude.op("Pow", np.float32(settings.power / 2))
-    bands = magnitude @ mel_filterbank(settings, sample_rate=sample_rate).T  # (clip, frame, mel)
+    bands = powers.changed(magnitude).sums(mel_filterbank(settings, sample_rate=sample_rate))  # (clip, frame, mel)
     floor = np.float32(10 ** (settings.floor_db * settings.power / 20))
     decibels = bands.op("Max", floor).cast(np.float64).op("Log") * np.float64(20 / settings.power / math.log(10))
     if scale is not None:
@@ -79,8 +81,8 @@ def log_mel(waveform: Value, settings: LogMelSettings, *, sample_rate: int) -> V
     return decibels.cast(np.float32).transposed(0, 2, 1)
 
 
-def _rms(waveform: Value) -> Value:
-    """Root mean square of each clip, float64, shape ``(clip, 1)``."""
+def root_mean_square(waveform: Value) -> Value:
+    """Root mean square of each clip, as of `soundness.audio.log_mel.root_mean_square`, float64, shape ``(clip, 1)``."""
     return waveform.cast(np.float64).square().mean(1, keep=True).op("Sqrt").op("Max", np.float64(SMALLEST_RMS))
 
 

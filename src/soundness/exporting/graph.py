@@ -83,18 +83,19 @@ class Value:
         """Maximum over an axis."""
         return self._reduced("ReduceMax", axis, keep)
 
-    def smallest(self, n_values: "Operand", *, axis: int) -> "Value":
-        """Smallest ``n_values`` along an axis, ascending."""
-        return self.op("TopK", self.graph.vector(n_values), axis=axis, largest=0, n_outputs=2)
+    def smallest(self, n_values: "Operand", *, axis: int, is_sorted: bool = True) -> "Value":
+        """Smallest ``n_values`` along an axis, ascending or in any order."""
+        return self.op("TopK", self.graph.vector(n_values), axis=axis, largest=0, sorted=int(is_sorted), n_outputs=2)
 
     def take(self, indices: "Operand", *, axis: int) -> "Value":
         """Values at indices of an axis."""
         return self.op("Gather", indices, axis=axis)
 
-    def part(self, start: "Operand", stop: "Operand", *, axis: int) -> "Value":
-        """Values of an axis from one index to before another."""
+    def part(self, start: "Operand", stop: "Operand", *, axis: int, step: int = 1) -> "Value":
+        """Values of an axis from one index to before another, all or each of so many."""
         vector = self.graph.vector
-        return self.op("Slice", vector(start), vector(stop), np.array([axis]))
+        steps = () if step == 1 else (np.array([step]),)
+        return self.op("Slice", vector(start), vector(stop), np.array([axis]), *steps)
 
     def padded(self, before: "Operand", after: "Operand", *, axis: int) -> "Value":
         """Zeros put before and after an axis."""

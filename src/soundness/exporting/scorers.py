@@ -14,9 +14,12 @@ from soundness.scoring.distances.protocol import Distance
 from soundness.scoring.distances.to_mean import DistanceToMean, NarrowChange
 from soundness.scoring.distances.to_neighbors import DensityRatio, NearestNeighbors
 from soundness.scoring.joining.fused import FusedScorer
+from soundness.scoring.joining.joined import JoinedScorer
+from soundness.scoring.joining.tail_law import TailLaw
 from soundness.scoring.memory_bank import MemoryBank
 from soundness.scoring.nearest_neighbors import NearestNeighborScorer
 from soundness.scoring.normalization import DomainNormalization, Quantiles, Raw, ZScores
+from soundness.scoring.peaks import PeakScorer
 from soundness.scoring.protocol import ANY_DOMAIN, Scorer
 from soundness.settings.scoring import ScorerSettings
 
@@ -87,6 +90,39 @@ def _fused_score(scorer: FusedScorer, vectors: Value) -> Value:
     return sound.op("Max", (level - mean) / deviation * sound_deviation + sound_mean)
 
 
+def _joined_score(scorer: JoinedScorer, vectors: Value) -> Value:
+    edges = [0, *np.cumsum(scorer.sound.sizes).tolist()]
+    views = [vectors.part(np.int64(a), np.int64(b), axis=2) for a, b in pairwise(edges)]
+    scores = [_fused_score(scorer.sound, vectors)]
+    scores += [_peak_score(peak, views[peak.settings.view]) for peak in scorer.peaks]
+    nats = [
+        (_tail_nats(law, score) - np.float64(price)).with_axes(1)
+        for law, score, price in zip(scorer.laws, scores, scorer.prices, strict=True)
+    ]
+    return vectors.graph.op("Concat", *nats, axis=1).max(1)
+
+
+def _peak_score(scorer: PeakScorer, features: Value) -> Value:
+    statistics, columns = scorer.statistics, []
+    for mean, count in zip(statistics.means, statistics.counts, strict=True):
+        apart = (features - (scorer.centre + mean)) / (statistics.deviations * np.sqrt(1.0 + 1.0 / count))
+        apart = apart.op("Abs") if scorer.settings.is_two_sided else apart
+        columns.append(apart.max(2).min(1, keep=True))
+    distances = features.graph.op("Concat", *columns, axis=1)  # (clip, domain)
+    normalize = known_part(_NORMALIZATIONS, scorer.normalization, what="normalization")
+    normalized: Value = normalize(scorer.normalization, distances)
+    return normalized.min(1)
+
+
+def _tail_nats(law: TailLaw, scores: Value) -> Value:
+    column, n_in_tail = scores.with_axes(1), np.float64(law.n_in_tail)
+    counted = _quantiles(law.counted, column).op("Min", np.float64(law.nats_at_start))
+    excess = (column - np.float64(law.start)).op("Max", np.float64(0)) / np.float64(law.scale)
+    beyond = (excess / n_in_tail + np.float64(1)).op("Log") * n_in_tail + np.float64(law.nats_at_start)
+    is_beyond = column.op("Greater", np.float64(law.start))
+    return is_beyond.op("Where", beyond, counted).reshaped(-1)
+
+
 def _mean_score(scorer: MeanScorer, vectors: Value) -> Value:  # noqa: ARG001  # as all scorers
     return vectors.mean(2).min(1)
 
@@ -103,6 +139,7 @@ def _mahalanobis_score(scorer: MahalanobisScorer, vectors: Value) -> Value:
 _SCORERS: dict[type, Callable[[Any, Value], Value]] = {
     NearestNeighborScorer: _neighbor_score,
     FusedScorer: _fused_score,
+    JoinedScorer: _joined_score,
     MeanScorer: _mean_score,
     MahalanobisScorer: _mahalanobis_score,
 }

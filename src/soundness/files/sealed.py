@@ -25,7 +25,6 @@ from soundness.plain_text import stored_text
 __all__ = [
     "FORMATS",
     "SUFFIX",
-    "arrays_below",
     "check_format",
     "check_kind",
     "read_sealed",
@@ -210,9 +209,3 @@ def rebuilt_network(build: "Callable[[], Network]", arrays: Mapping[str, NDArray
     network = build()
     network.load_state_dict(tensors)
     return network
-
-
-def arrays_below(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Arrays whose names begin with a prefix and a dot, by the rest of their names."""
-    start = f"{prefix}."
-    return {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}

@@ -24,6 +24,7 @@ __all__ = [
     "PositiveFinite",
     "Rate",
     "Seconds",
+    "arrays_below",
     "flags",
     "floats",
     "indices",
@@ -186,3 +187,9 @@ def _taken(arrays: Mapping[str, NDArray[Any]], name: str, shape: Shape, dtype: n
 def _worst(found: Array, high: float) -> str:
     smallest, largest = float(found.min()), float(found.max())
     return f"{largest if largest > high else smallest:g}"
+
+
+def arrays_below(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Arrays whose names begin with a prefix and a dot, by the rest of their names."""
+    start = f"{prefix}."
+    return {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}

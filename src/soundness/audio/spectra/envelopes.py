@@ -47,8 +47,11 @@ class Envelopes:
         self._bins = _group_bins(settings, n_fft=self.n_fft, bin_hz=bin_hz)
         self.group_hz = (self._bins - 0.5) * bin_hz
         """Lower and upper edge of each group in Hz, shape ``(12, 2)``."""
+        self.floor = _FLOOR / N_GROUPS
+        """Added to the power of a group, relative to that of the clip."""
         window = hann_window(self.n_fft)
-        self._window = (window * math.sqrt(2.0 / (self.n_fft * np.square(window).sum()))).astype(np.float32)
+        self.window = (window * math.sqrt(2.0 / (self.n_fft * np.square(window).sum()))).astype(np.float32)
+        """Window of a frame, shape ``(time,)``, with which a spectrum sums to the mean square."""
 
     def __call__(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
         """Mean square of the sound in each group, in dB re full scale, at least 90 dB below that of the clip.
@@ -72,13 +75,19 @@ class Envelopes:
         frames = sliding_window_view(padded, self.n_fft)[:: self.hop_length]
         starts = range(0, len(frames), _BLOCK_FRAMES)
         powers = np.concatenate([self._block(frames[start : start + _BLOCK_FRAMES]) for start in starts])
-        envelopes = np.log10(powers.T + np.float32(_FLOOR / N_GROUPS)) * np.float32(10.0)
+        envelopes = np.log10(powers.T + np.float32(self.floor)) * np.float32(10.0)
         found: NDArray[np.float32] = envelopes + np.float32(20.0 * math.log10(rms))
         return np.ascontiguousarray(found)
 
+    @property
+    def group_weights(self) -> NDArray[np.float64]:
+        """Weight of each bin in the power of each group, shape ``(12, bin)``."""
+        bins = np.arange(1 + self.n_fft // 2)
+        return ((bins >= self._bins[:, :1]) & (bins < self._bins[:, 1:])).astype(np.float64)
+
     def _block(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
         """Power of each group, shape ``(frame, 12)``, of frames of shape ``(frame, time)``."""
-        powers: NDArray[np.float32] = np.add.reduceat(power_spectra(frames, self._window), self._bins.ravel(), axis=1)
+        powers: NDArray[np.float32] = np.add.reduceat(power_spectra(frames, self.window), self._bins.ravel(), axis=1)
         return powers[:, ::2]
 
 

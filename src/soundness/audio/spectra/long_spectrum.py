@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 from soundness.audio.log_mel import hann_window, root_mean_square
 from soundness.audio.spectra.power_spectra import nearest_power_of_two, power_spectra
 
-__all__ = ["LongSpectrum"]
+__all__ = ["MOST_PARTS", "LongSpectrum"]
 
 _WINDOW_SECONDS = 0.512
 _SMALLEST_N_FFT = 64
-_MOST_PARTS = 8
+MOST_PARTS = 8
+"""Parts of a clip, or fewer where it has fewer windows."""
+
 _FLOOR = 1e-9  # of the mean power of a bin
 _BLOCK_WINDOWS = 8  # whose spectra fit into the cache of a processor
 
@@ -36,8 +38,10 @@ class LongSpectrum:
         """Width of a bin in Hz."""
         window = hann_window(self.n_fft)
         total, squares = window.sum(), np.square(window).sum()
-        self._window = (window * (math.sqrt(2.0) / total)).astype(np.float32)
-        self._floor = np.float32(_FLOOR * 2.0 * squares / total**2)
+        self.window = (window * (math.sqrt(2.0) / total)).astype(np.float32)
+        """Window of the samples, shape ``(time,)``, with which a sine at a bin has its mean square there."""
+        self.floor = np.float32(_FLOOR * 2.0 * squares / total**2)
+        """Added to the power of a bin, relative to that of the clip."""
 
     @property
     def n_bins(self) -> int:
@@ -65,7 +69,7 @@ class LongSpectrum:
         windows = sliding_window_view(padded, self.n_fft)
         n_windows = 1 + math.ceil((len(windows) - 1) / (self.n_fft // 2))
         starts = np.round(np.linspace(0, len(windows) - 1, n_windows)).astype(np.int64)
-        parts = np.array_split(starts, min(_MOST_PARTS, n_windows))
+        parts = np.array_split(starts, min(MOST_PARTS, n_windows))
         levels = np.stack([self._part(windows, own) for own in parts])
         return (levels + 20.0 * math.log10(rms)).astype(np.float32)
 
@@ -73,6 +77,6 @@ class LongSpectrum:
         """Mean level of the windows that begin at some samples, shape ``(bin,)``."""
         total = np.zeros(self.n_bins)
         for first in range(0, len(starts), _BLOCK_WINDOWS):
-            powers = power_spectra(windows[starts[first : first + _BLOCK_WINDOWS]], self._window)
-            total += np.log10(powers + self._floor).sum(axis=0, dtype=np.float64)
+            powers = power_spectra(windows[starts[first : first + _BLOCK_WINDOWS]], self.window)
+            total += np.log10(powers + self.floor).sum(axis=0, dtype=np.float64)
         return 10.0 * total / len(starts)

@@ -30,7 +30,7 @@ from scipy.sparse.csgraph import connected_components  # type: ignore[import-unt
 from soundness.aliases import Array
 from soundness.files.stored_values import floats
 
-__all__ = ["EventFilters", "event_changes"]
+__all__ = ["EventFilters", "event_changes", "window_step"]
 
 _DURATIONS = (1, 2, 4, 8, 16, 32)  # frames
 _WINDOWS_OF_LONGEST = 3  # that the shortest clip holds of the longest duration
@@ -52,6 +52,11 @@ def event_changes(n_bands: int) -> Array:
         centres = np.arange(apart // 2, n_bands, apart)
         found.append(np.exp(-0.5 * np.square((bands - centres[:, None]) / max(1.0, width * n_bands))))
     return np.concatenate([*found, np.ones((1, n_bands))])
+
+
+def window_step(duration: int) -> int:
+    """Frames from one moving window to the next."""
+    return max(1, duration // 4)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -240,6 +245,6 @@ def _moving_means(values: Array, durations: Sequence[int]) -> list[Array]:
     found = []
     for duration in durations:
         frames = min(duration, values.shape[1])
-        step = max(1, duration // 4)
+        step = window_step(duration)
         found.append((sums[:, frames::step] - sums[:, :-frames:step]) / frames)
     return found

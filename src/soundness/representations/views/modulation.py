@@ -13,6 +13,8 @@ __all__ = [
     "BAND_GROUPS",
     "N_FREQUENCIES",
     "N_MODULATION_FEATURES",
+    "SEGMENT_FRAMES",
+    "SMALLEST_POWER",
     "ModulationView",
     "band_group_of",
     "modulation_features",
@@ -22,14 +24,17 @@ __all__ = [
 BAND_GROUPS = ("all bands together", "all bands", "low bands", "middle bands", "high bands")
 """Envelopes that a spectrum is of: their mean, or each, with the mean of the spectra over all or a third of them."""
 
-_SEGMENT_FRAMES = 256
-N_FREQUENCIES = _SEGMENT_FRAMES // 2
+SEGMENT_FRAMES = 256
+"""Frames of a segment, of which half are those of the next, too."""
+
+N_FREQUENCIES = SEGMENT_FRAMES // 2
 """Frequencies of each spectrum, all but 0 Hz."""
 
 N_MODULATION_FEATURES = len(BAND_GROUPS) * N_FREQUENCIES
 """Number of features."""
 
-_FLOOR = 2.5e-4  # dB squared and frame: of an envelope that is steady to a hundredth of a dB
+SMALLEST_POWER = 2.5e-4
+"""Added to a power, in dB squared and frame: that of an envelope that is steady to a hundredth of a dB."""
 
 
 class ModulationView:
@@ -75,12 +80,12 @@ def modulation_features(envelopes: NDArray[np.floating]) -> Array:
     together = envelopes.astype(np.float64)
     together = np.concatenate([together.mean(axis=0, keepdims=True), together])  # (1 + group, frame)
     together -= together.mean(axis=1, keepdims=True)
-    filled = np.pad(together, ((0, 0), (0, max(0, _SEGMENT_FRAMES - together.shape[1]))))
-    window = hann_window(_SEGMENT_FRAMES)
-    segments = sliding_window_view(filled, _SEGMENT_FRAMES, axis=1)[:, :: _SEGMENT_FRAMES // 2]
+    filled = np.pad(together, ((0, 0), (0, max(0, SEGMENT_FRAMES - together.shape[1]))))
+    window = hann_window(SEGMENT_FRAMES)
+    segments = sliding_window_view(filled, SEGMENT_FRAMES, axis=1)[:, :: SEGMENT_FRAMES // 2]
     spectra = np.fft.rfft((segments - segments.mean(axis=2, keepdims=True)) * window)[:, :, 1:]
     powers = (np.square(spectra.real) + np.square(spectra.imag)).mean(axis=1)  # (1 + group, frequency)
-    levels = 10.0 * np.log10(2.0 * powers / np.square(window).sum() + _FLOOR)
+    levels = 10.0 * np.log10(2.0 * powers / np.square(window).sum() + SMALLEST_POWER)
     each = levels[1:]
     low, middle, high = np.array_split(each, 3)
     found: Array = np.concatenate([levels[0], *(part.mean(axis=0) for part in (each, low, middle, high))])
@@ -89,7 +94,7 @@ def modulation_features(envelopes: NDArray[np.floating]) -> Array:
 
 def rate_of(feature: int, *, frame_rate: float) -> float:
     """Rate of modulation of a feature in Hz; ``frame_rate`` is that of the envelopes, frames in a second."""
-    return (1 + feature % N_FREQUENCIES) * frame_rate / _SEGMENT_FRAMES
+    return (1 + feature % N_FREQUENCIES) * frame_rate / SEGMENT_FRAMES
 
 
 def band_group_of(feature: int) -> str:

@@ -10,9 +10,11 @@ from soundness.audio.log_mel import Spectrograms
 from soundness.audio.spectra.long_spectrum import LongSpectrum
 from soundness.settings.system import LogMelSettings, SystemSettings
 
-__all__ = ["ToneView", "tone_bins", "tone_features", "tone_hz"]
+__all__ = ["NEIGHBOURHOOD", "ToneView", "tone_bins", "tone_features", "tone_hz"]
 
-_NEIGHBOURHOOD = 65  # bins, about 127 Hz
+NEIGHBOURHOOD = 65
+"""Bins of a running median, about 127 Hz."""
+
 _LOWEST_BIN = 8
 
 
@@ -68,9 +70,9 @@ def tone_features(long_spectra: NDArray[np.floating], bins: slice) -> Array:
     n_known = int(np.isfinite(level).sum())
     if n_known > 0:
         known = level[:n_known]
-        features[:n_known] = known - median_filter(known, _NEIGHBOURHOOD, mode="nearest")
+        features[:n_known] = known - median_filter(known, NEIGHBOURHOOD, mode="nearest")
     if n_known < len(level):
-        features[max(0, n_known - _NEIGHBOURHOOD // 2) :] = np.nan
+        features[max(0, n_known - NEIGHBOURHOOD // 2) :] = np.nan
     return features[bins]
 
 

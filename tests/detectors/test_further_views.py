@@ -14,7 +14,6 @@ from soundness.detectors.explaining.explanation import explain_clip
 from soundness.detectors.front_end import FrontEnd
 from soundness.detectors.reader import RecordingReader, read_recording
 from soundness.detectors.saving import load_detector
-from soundness.errors import ExportError
 from soundness.exporting.write import export_detector
 from soundness.monitoring.enrolment import enroll
 from soundness.reports.explained_clip import explain_recording
@@ -24,7 +23,8 @@ VIEWS = 'views=["modulation","tones"]'
 
 
 def settings_of(small, *overrides):
-    return small("soundness", *overrides)
+    members = 'scorer.members=[{view=0,distance="nearest"},{view=1,distance="density-ratio",normalization="min"}]'
+    return small("soundness", "views=[]", 'scorer.name="fused"', "scorer.peaks=[]", members, *overrides)
 
 
 @pytest.fixture(scope="module")
@@ -132,8 +132,8 @@ def test_new_clips_are_enrolled_and_a_change_of_level_is_named(run, tmp_path):
     assert "quieter" in detector.reason(loud)
 
 
-def test_views_that_cannot_be_exported_are_named(run, tmp_path):
+def test_its_export_agrees(run, data, tmp_path):
     detector, *_ = run
-    with pytest.raises(ExportError, match=r"^the views modulation, tones cannot be exported"):
-        export_detector(replace(detector, cache=None), tmp_path)
-    assert not list(tmp_path.iterdir())
+    found = export_detector(replace(detector, cache=None), tmp_path, check=data)
+    assert found.n_clips == 10
+    assert found.largest_difference < 1e-5

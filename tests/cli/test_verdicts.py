@@ -9,6 +9,8 @@ import soundfile
 
 from command_line import soundness
 from recordings import RATE, write
+from soundness.cli.verdicts import _counts
+from soundness.detectors.score_table import MachineVerdicts, ScoreRow
 
 
 @pytest.fixture
@@ -42,3 +44,37 @@ def test_with_a_folder_only_the_anomalous_are_named(tmp_path: Path, run: Path, t
     assert "good.wav" not in result.stdout
     assert "loud.wav" in result.stdout
     assert str(tmp_path / "scores" / "scores.csv") in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("3 short events at 2.1, 4.6 and 7.0 s for at most 80 ms each, 1.0 kHz to 2.6 kHz", "short events"),
+        ("a short event at 2.1 s for 300 ms, in all bands", "short events"),
+        ("an event at 2.1 s for 1.3 s, in all bands", "events"),
+        ("10 periodic events every 0.64 s (1.6 a second), from 0.3 s to 6.0 s", "periodic events"),
+        ("an event is missing at 4.6 s for 200 ms", "missing events"),
+        ("sound drops 3 times at 1.5, 5.1 and 9.4 s", "drops of the sound"),
+        ("modulated at 107 Hz, in all bands", "modulation at 107 Hz"),
+        ("a tone at 388 Hz is gone, 12 dB below normal", "a tone at 388 Hz that is gone"),
+        ("a hum near 70 Hz, 9 dB above normal, all the time", "a hum near 70 Hz"),
+    ],
+)
+def test_recordings_are_counted_by_the_kind_of_their_change(reason: str, kind: str) -> None:
+    rows = tuple(
+        ScoreRow(
+            path=Path(f"{index}.wav"),
+            machine="pump",
+            time="",
+            anomaly_score=2.0,
+            p_value=None,
+            threshold=1.0,
+            verdict="anomalous",
+            reason=reason.replace("2.1", f"{index}.1"),
+        )
+        for index in range(2)
+    )
+    verdicts = MachineVerdicts(
+        machine="pump", counts={"anomalous": 2, "normal": 0, "cannot tell": 0}, worst=rows, undecided=()
+    )
+    assert _counts(verdicts) == f"pump: 2 ANOMALOUS; 2 with {kind}"

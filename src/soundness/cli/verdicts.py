@@ -1,5 +1,6 @@
 """Verdicts on recordings in the terminal: a line each, and a summary of each machine."""
 
+import re
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
@@ -13,6 +14,13 @@ __all__ = ["show_rows", "show_summary"]
 _MOST_SHOWN = 12
 _WIDTH = 80
 _INDENT = " " * 13
+_KINDS = (
+    (r"^(an event is|\d+ events are) missing\b.*", "missing events"),
+    (r"^(an?|\d+) ((short |periodic )?event)s? .*", r"\2s"),
+    (r"^sound drops\b.*", "drops of the sound"),
+    (r"^modulated at ", "modulation at "),
+    (r"^(a tone at .*) (appeared|is \w+)$", r"\1 that \2"),
+)
 
 
 def show_rows(rows: Sequence[ScoreRow]) -> None:
@@ -38,6 +46,14 @@ def show_summary(report: ScoringReport, *, has_rows: bool) -> None:
                 say(f"{_INDENT}and {len(one.undecided) - n_shown} more CANNOT TELL")
 
 
+def _kind_in(reason: str) -> str:
+    """Kind of change in the reason of a recording, without its times, so that recordings can be counted by it."""
+    kind = reason.partition(",")[0]
+    for pattern, words in _KINDS:
+        kind = re.sub(pattern, words, kind)
+    return kind
+
+
 def _against_threshold(row: ScoreRow) -> str:
     if row.anomaly_score is None or row.threshold is None:
         return ""
@@ -50,5 +66,5 @@ def _counts(one: MachineVerdicts) -> str:
     line = f"{one.machine}: {', '.join(words)}" + (f", of {total} recordings" if len(words) > 1 else "")
     if len(one.worst) < 2:
         return line
-    (kind, count), *_ = Counter(row.reason.partition(",")[0] for row in one.worst).most_common(1)
+    (kind, count), *_ = Counter(_kind_in(row.reason) for row in one.worst).most_common(1)
     return f"{line}; {count} with {kind}" if count > 1 else line

@@ -70,19 +70,19 @@ class Powers:
         return replace(self, values=values)
 
 
-def power_spectra(frames: Value, window: Array) -> Powers:
-    """Squared magnitude of the spectrum of each frame of shape ``(clip, frame, time)``.
+def power_spectra(frames: Value, window: NDArray[np.floating]) -> Powers:
+    """Squared magnitude of the spectrum of each frame of shape ``(clip, frame, time)``, in double precision.
 
     Parameters
     ----------
     frames
-        float64, of as many samples as the window.
+        As many samples as the window, and of its type.
     window
-        float64, shape ``(time,)``.
+        Shape ``(time,)``.
     """
     size = len(window)
     first, second = _factors(size)
-    windowed = frames * window
+    windowed = (frames * window).cast(np.float64)
     if first > _LARGEST_FACTOR:
         powers = windowed.with_axes(3).op("DFT", axis=2, onesided=1).square().sum(-1)
         return Powers(powers, np.arange(size // 2 + 1))

@@ -75,8 +75,8 @@ def modulation(sound: Value, settings: SystemSettings) -> Value:
     window = hann_window(SEGMENT_FRAMES)
     spectra = power_spectra(segments, window)
     powers = spectra.values.mean(1).take(spectra.places[1:], axis=1)
-    levels = _decibels(powers * np.float64(2.0 / np.square(window).sum()) + np.float64(SMALLEST_POWER))
-    levels = levels.reshaped(-1, n_rows, SEGMENT_FRAMES // 2)  # (clip, 1 + group, frequency)
+    powers = powers * np.float64(2.0 / np.square(window).sum()) + np.float64(SMALLEST_POWER)
+    levels = _decibels(powers).reshaped(-1, n_rows, SEGMENT_FRAMES // 2)  # (clip, 1 + group, frequency)
     means = levels.graph.op("MatMul", _group_means(), levels)
     return means.reshaped(0, -1)
 
@@ -97,8 +97,8 @@ def tones(sound: Value, settings: SystemSettings, view: ToneView) -> Value:
 def _envelopes(sound: Value, envelopes: Envelopes) -> Value:
     """Level of each group of bands, ``(clip, group, frame)``, without what a gain adds."""
     frames = framed(_filled(_scaled(sound), envelopes.n_fft), envelopes.n_fft, envelopes.hop_length)
-    sums = power_spectra(frames.cast(np.float64), envelopes.window.astype(np.float64)).sums(envelopes.group_weights)
-    return _decibels(sums + np.float64(envelopes.floor)).transposed(0, 2, 1)  # (clip, group, frame)
+    sums = power_spectra(frames, envelopes.window).sums(envelopes.group_weights)
+    return _decibels(sums.cast(np.float32) + np.float32(envelopes.floor)).transposed(0, 2, 1)  # (clip, group, frame)
 
 
 def _long_spectrum(sound: Value, spectrum: LongSpectrum) -> Value:
@@ -110,8 +110,8 @@ def _long_spectrum(sound: Value, spectrum: LongSpectrum) -> Value:
     windows = sound.graph.range(n_windows)
     starts = (windows.cast(np.float64) * step).op("Round").op("Min", last).cast(np.int64)
     frames = frames_at(samples, starts, spectrum.n_fft)
-    powers = power_spectra(frames.cast(np.float64), spectrum.window.astype(np.float64))
-    levels = _decibels(powers.values + np.float64(spectrum.floor))  # (clip, window, place)
+    powers = power_spectra(frames, spectrum.window)
+    levels = _decibels(powers.values.cast(np.float32) + np.float32(spectrum.floor))  # (clip, window, place)
     n_parts = n_windows.op("Min", np.int64(MOST_PARTS))
     smaller = n_windows.op("Div", n_parts)
     n_larger = n_windows - smaller * n_parts
@@ -131,7 +131,8 @@ def _filled(samples: Value, size: int) -> Value:
 
 
 def _decibels(powers: Value) -> Value:
-    return powers.op("Log") * np.float64(10.0 / math.log(10.0))
+    """Decibels in double precision, of powers of the precision that their logarithm is to have."""
+    return powers.op("Log").cast(np.float64) * np.float64(10.0 / math.log(10.0))
 
 
 def _group_means() -> Array:

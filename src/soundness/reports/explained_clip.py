@@ -173,7 +173,7 @@ class ExplainedClip:
         if self.score.cannot_tell:
             return ("Check microphone, cable and recorder, and record again as the normal recordings were made.",)
         setting = "Were microphone, place, gain, speed and load those of the normal recordings?"
-        return (setting, *dict.fromkeys(region.check for region in self.regions))
+        return (setting, *dict.fromkeys(region.check for region in self.regions if not self.level))
 
 
 def explain_recording(detector: Detector, path: Path, *, normal: Path | None) -> ExplainedClip:

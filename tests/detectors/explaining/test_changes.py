@@ -16,7 +16,8 @@ def events(moments, *, seconds=0.06, **options):
 def test_few_events_have_each_its_time():
     found = events([2.1, 4.6, 7.0])
     assert str(found) == (
-        "3 short events at 2.1, 4.6 and 7.0 s for at most 80 ms, 1.0 kHz to 2.6 kHz, 12 dB above the rest of the clip"
+        "3 short events at 2.1, 4.6 and 7.0 s for at most 80 ms each, "
+        "1.0 kHz to 2.6 kHz, 12 dB above the rest of the clip"
     )
     assert (found.name, found.period_seconds) == ("event", None)
     assert str(found.later(10.0)).startswith("3 short events at 12.1, 14.6 and 17.0 s")

@@ -113,9 +113,10 @@ class ShortChange(AnomalousRegion):
     @property
     def _length(self) -> str:
         usual = float(np.median([end - start for start, end in self.spans]))
+        each = " each" if len(self.spans) > 1 else ""
         if usual <= _SHORT_SECONDS:
-            return f" for at most {1000 * _SHORT_SECONDS:.0f} ms"
-        return f" for {10 * round(100 * usual):.0f} ms" if usual < _LONG_SECONDS else f" for {usual:.1f} s"
+            return f" for at most {1000 * _SHORT_SECONDS:.0f} ms{each}"
+        return f" for {10 * round(100 * usual):.0f} ms{each}" if usual < _LONG_SECONDS else f" for {usual:.1f} s{each}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

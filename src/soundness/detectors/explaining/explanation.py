@@ -172,8 +172,17 @@ def _with_tests(
         shares=total * first.weights,
         total=total,
         meaning="shares of the score, by the test that gave it",
-        spreading=f"The shares lie where the change ({first.change.name}) is, and nowhere else.",
+        spreading=_spreading(first.change),
         is_of_change=True,
+    )
+
+
+def _spreading(change: AnomalousRegion) -> str:
+    if change.spans:
+        return f"The shares lie at the times and bands of the change ({change.name}), and nowhere else."
+    return (
+        f"The shares lie in the bands of the change ({change.name}), evenly over time; frames and bands of the map may "
+        f"be too wide to show it."
     )
 
 

@@ -14,6 +14,7 @@ _UNUSUAL = 1.5  # likewise, of maxima that are similar to the largest
 _SIMILAR_EVENTS = 0.6  # of the largest
 _SMOOTHED_SHARE = 1 / 16  # of all bands
 _FALL = 0.4  # of the largest change in a band, at which an event ends in frequency
+_HALF_DB = 3.0  # fall of a frame of which half is silent
 _EVERYWHERE = 0.9  # of the bands
 
 
@@ -28,12 +29,15 @@ def short_changes_at(clip: MeasuredClip, peak: Peak) -> PeakPlace:
     course = sign * filters.outputs(clip.clip.reference)[duration][change]
     last = clip.log_mel.shape[1]
     runs = _frames_of(course, _bound(course, peak), n_frames=n_frames, last=last)
-    frames = np.zeros(clip.log_mel.shape[1], np.bool_)
+    rise, shape = sign * clip.differences, event_changes(clip.n_bands)[change]
+    if is_fall:
+        level = shape @ rise / shape.sum()
+        runs = _merged([_whole_fall(level, run) for run in runs])
+    frames = np.zeros(last, np.bool_)
     for start, end in runs:
         frames[start:end] = True
-    rise = sign * clip.differences
     profile = _smoothed(rise[:, frames].mean(axis=1))
-    first_band, last_band = _bands_of(profile, event_changes(clip.n_bands)[change])
+    first_band, last_band = _bands_of(profile, shape)
     weights = np.zeros(rise.shape)
     weights[first_band : last_band + 1, frames] = np.maximum(rise[first_band : last_band + 1, frames], 0.0)
     weights = weights if weights.any() else frames * np.ones((clip.n_bands, 1))
@@ -90,6 +94,26 @@ def _frames_of(course: Array, bound: float, *, n_frames: int, last: int) -> list
         apart = -(-n_frames // step)
         left[max(0, min(first, top - apart)) : max(after, top + apart + 1)] = -np.inf
     return _merged(sorted(found))
+
+
+def _whole_fall(level: Array, run: tuple[int, int]) -> tuple[int, int]:
+    """Run of frames around a fall, whose level is that of half a frame of silence or less.
+
+    Parameters
+    ----------
+    level
+        Fall of each frame in dB, shape ``(frame,)``.
+    run
+        First frame of a fall, and the one after its last.
+    """
+    deepest = run[0] + int(level[run[0] : run[1]].argmax())
+    is_low = level >= min(level[deepest] / 2.0, _HALF_DB)
+    start, end = deepest, deepest + 1
+    while start > 0 and is_low[start - 1]:
+        start -= 1
+    while end < len(level) and is_low[end]:
+        end += 1
+    return start, end
 
 
 def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -69,3 +69,11 @@ def modulated(waveform, hz, *, depth=0.5, rate=RATE):
 def with_tone(waveform, hz, *, size=0.01, rate=RATE):
     """Steady tone added."""
     return waveform + size * np.sin(2 * np.pi * hz * np.arange(len(waveform)) / rate)
+
+
+def rhythm(seed, missing=(), *, seconds=6.0, period=0.5, start=0.13, rate=RATE):
+    """Noise that is loud for two thirds of each period, but not in some of them."""
+    noise = machine_noise(seed, seconds=seconds, rate=rate)
+    moments = np.arange(len(noise)) / rate + start
+    is_loud = (moments % period < 0.65 * period) & ~np.isin(moments // period, missing)
+    return noise * np.where(is_loud, 1.0, 0.1)

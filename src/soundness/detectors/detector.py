@@ -16,7 +16,7 @@ from soundness.audio.log_mel import Spectrograms
 from soundness.audio.log_mel_cache import LogMelCache
 from soundness.audio.measures import measure_clip
 from soundness.audio.reading import read_info
-from soundness.detectors.explaining.explanation import explain_clip, reason_of, regions_of
+from soundness.detectors.explaining.explanation import explain_clip, reason_of
 from soundness.detectors.form import RecordingForm
 from soundness.detectors.front_end import Completion, FrontEnd
 from soundness.detectors.protocol import (
@@ -248,9 +248,8 @@ class Detector:
         """Description of what is most anomalous; see `soundness.detectors.protocol.AnyDetector`."""
         recording = self.window(Path(path), start_seconds=start_seconds)
         clip = recording.spectrograms
-        explanation = explain_clip(self, clip)
-        regions = [region.later(recording.start_seconds) for region in regions_of(self, explanation)]
-        return self.level_change(clip) or reason_of(explanation, regions)
+        start = recording.start_seconds
+        return self.level_change(clip) or reason_of(self, explain_clip(self, clip), start_seconds=start)
 
     def level_change(self, clip: Spectrograms) -> str:
         """Change of level in words, where it alone makes a clip anomalous; empty elsewhere."""

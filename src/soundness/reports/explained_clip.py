@@ -154,14 +154,23 @@ class ExplainedClip:
         words += [f"Next is {other} ({_per_cent(other.share)})." for other in others]
         if not others:
             words.append("The rest is spread over the other bands.")
-        return tuple(words)
+        changes = (change.later(self.start_seconds) for change in self.explanation.changes)
+        return (*words, *(f"Beside it: {change}." for change in changes))
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """Names of the kinds of changes, the one that counts most first; empty unless the verdict is anomalous."""
         if self.score.verdict != "anomalous":
             return ()
-        return tuple(dict.fromkeys((*(["level"] if self.level else []), *(region.name for region in self.regions))))
+        return tuple(
+            dict.fromkeys(
+                (
+                    *(["level"] if self.level else []),
+                    *(region.name for region in self.regions),
+                    *(change.name for change in self.explanation.changes),
+                )
+            )
+        )
 
     @property
     def checks(self) -> tuple[str, ...]:

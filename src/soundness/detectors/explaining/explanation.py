@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # it uses this module
 __all__ = ["BandRepresentation", "Explanation", "explain_clip", "reason_of", "regions_of"]
 
 _SMOOTHED_SECONDS = 0.1
+_MOST_SAID = 2  # changes, in the reason of a score
 _ROUNDING = 1e-15  # what is left of a clip that is compared with itself
 _OVER_TIME = (
     "The share of a band is spread over time in proportion to the deviation from normal, on the side of the band's "
@@ -79,7 +80,7 @@ class Explanation:
         Way in which the shares lie over time, in words.
     changes
         Changes that tests beside the sound as a whole found, each of which makes the clip anomalous on its own; the one
-        that gave the score is first.
+        that gave the score is first. Where it is of one of these tests, what the sound as a whole shows is the last.
     is_of_change
         True if the first of them gave the score, and the shares are of it.
     tests
@@ -167,8 +168,10 @@ def _with_tests(
     if order[0] == 0 or not places:
         return explained
     total, first = max(float(nats[order[0]]), 0.0), places[0]
+    whole = regions_of(detector, explanation)[:1] if 0 in found else []
     return replace(
         explained,
+        changes=(*explained.changes, *whole),
         shares=total * first.weights,
         total=total,
         meaning="shares of the score, by the test that gave it",
@@ -186,9 +189,13 @@ def _spreading(change: AnomalousRegion) -> str:
     )
 
 
-def reason_of(explanation: Explanation, regions: Sequence[AnomalousRegion]) -> str:
-    """Describe what is most anomalous in an explained clip, by its regions."""
-    return "; ".join(str(region) for region in regions[:2]) if explanation.is_of_change else reason(regions)
+def reason_of(detector: "Detector", explanation: Explanation, *, start_seconds: float = 0.0) -> str:
+    """Describe what is most anomalous in an explained clip, which begins so many seconds after the recording."""
+    changes = [str(change.later(start_seconds)) for change in explanation.changes]
+    if explanation.is_of_change:
+        return "; ".join(changes[:_MOST_SAID])
+    regions = [region.later(start_seconds) for region in regions_of(detector, explanation)]
+    return "; ".join([reason(regions[:1]), changes[0]]) if changes else reason(regions)
 
 
 def _tests_in_words(scorer: JoinedScorer, found: Sequence[int], shown_by: Sequence[int]) -> str:

@@ -30,9 +30,10 @@ def short_changes_at(clip: MeasuredClip, peak: Peak) -> PeakPlace:
     last = clip.log_mel.shape[1]
     runs = _frames_of(course, _bound(course, peak), n_frames=n_frames, last=last)
     rise, shape = sign * clip.differences, event_changes(clip.n_bands)[change]
+    level, is_rhythm = shape @ rise / shape.sum(), False
     if is_fall:
-        level = shape @ rise / shape.sum()
         runs = _merged([_whole_fall(level, run) for run in runs])
+        is_rhythm = are_missing(clip.spans(runs), clip.spans(_events_beside(level)))
     frames = np.zeros(last, np.bool_)
     for start, end in runs:
         frames[start:end] = True
@@ -42,7 +43,6 @@ def short_changes_at(clip: MeasuredClip, peak: Peak) -> PeakPlace:
     weights[first_band : last_band + 1, frames] = np.maximum(rise[first_band : last_band + 1, frames], 0.0)
     weights = weights if weights.any() else frames * np.ones((clip.n_bands, 1))
     spans = clip.spans(runs)
-    events = clip.spans(_frames_of(-course, float(-course.min()) / 2, n_frames=n_frames, last=last)) if is_fall else ()
     region = ShortChange(
         bands=(first_band, last_band),
         centre=clip.centre(first_band + int(profile[first_band : last_band + 1].argmax())),
@@ -53,7 +53,7 @@ def short_changes_at(clip: MeasuredClip, peak: Peak) -> PeakPlace:
         share=1.0,
         is_tone=False,
         is_fall=is_fall,
-        is_rhythm=is_fall and are_missing(spans, events),
+        is_rhythm=is_rhythm,
         is_everywhere=last_band - first_band + 1 >= _EVERYWHERE * clip.n_bands,
     )
     return PeakPlace(change=region, weights=weights / weights.sum())
@@ -114,6 +114,13 @@ def _whole_fall(level: Array, run: tuple[int, int]) -> tuple[int, int]:
     while end < len(level) and is_low[end]:
         end += 1
     return start, end
+
+
+def _events_beside(level: Array) -> list[tuple[int, int]]:
+    """Runs of frames between falls, each of which may be an event of a rhythm."""
+    is_high = np.concatenate([[False], level < level.max() / 2.0, [False]])
+    edges = np.flatnonzero(np.diff(is_high.astype(np.int8)))
+    return [(int(start), int(end)) for start, end in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:

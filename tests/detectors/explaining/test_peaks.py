@@ -167,7 +167,6 @@ def test_what_the_sound_as_a_whole_shows_beside_a_change_is_said_last(explained)
     waveform = machine_noise(120) + 0.5 * machine_noise(220, hum=False)
     regions, explanation, reason = explained(modulated(waveform, 30))
     assert explanation.is_of_change
-    assert "that of the sound as a whole found something, too" in explanation.tests
-    assert [region.name for region in regions] == ["modulation", "broadband rise"]
+    assert "of the sound as a whole" in explanation.tests.split(";")[1]
+    assert (regions[0].name, regions[-1].name) == ("modulation", "broadband rise")
     assert reason.startswith("modulated at 30 Hz, in all bands")
-    assert "above normal" in reason

@@ -230,6 +230,7 @@ def test_neighbours_in_a_long_training_recording_are_left_out_together(tmp_path)
         "scorer.is_standardised=false",
         "scorer.anomaly_width=0",
         "scorer.outlier_exponent=0",
+        "scorer.name=fused",
     ]
     for name, dependence in (("alone", "ignore"), ("together", "find")):
         settings = soundness.load_settings(

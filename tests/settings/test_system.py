@@ -16,7 +16,7 @@ from soundness.settings.system import (
 def test_the_default_has_no_network():
     settings = load_settings()
     assert settings == load_settings("soundness")
-    assert settings.scorer.name == "fused"
+    assert settings.scorer.name == "joined"
 
 
 def test_the_reports_first_system_is_what_settings_are_where_a_file_says_nothing():
@@ -51,7 +51,8 @@ def test_two_systems_that_differ_in_name_and_description_alone_decide_alike():
 
 
 def test_views_are_those_of_a_log_mel_each_once():
-    assert load_settings().views == ()
+    assert load_settings("log-mel-knn").views == ()
+    assert load_settings().needs_details
     assert not load_settings(overrides=['views=["events"]']).needs_details
     for name in ("modulation", "tones"):
         assert load_settings(overrides=[f'views=["events","{name}"]']).needs_details

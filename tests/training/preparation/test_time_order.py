@@ -89,7 +89,7 @@ def test_further_views_do_not_hide_that_it_wanders():
         separation_seconds=0.0,
         conditions=(),
     )
-    settings = load_settings(overrides=["scorer.anomaly_width=0", "scorer.members=[{view=0}]"])
+    settings = load_settings(overrides=["scorer.anomaly_width=0", "scorer.members=[{view=0}]", "scorer.peaks=[]"])
     before = Calibration.from_scores({"": rng.normal(size=N_CLIPS)}, origin="left-out")
     training = TrainingVectors.from_vectors(vectors, view_sizes=(8, 2_000), n_bands=8)
     assert wander_p_value(training.own, rng=np.random.default_rng(0)) > 0.005  # together, the noise prevails

@@ -1,5 +1,6 @@
 """Record of what a log-mel is too coarse to show of a clip."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +27,10 @@ class ClipDetails:
     long_spectra: NDArray[np.float32]
 
     def shortened(self, share: float, *, place: float) -> "ClipDetails":
-        """Details as if a share of the clip had been cut from it; of the long spectra the parts that lie nearest.
+        """Details as if a share of the clip had been cut from it; of the long spectra the parts that lie within it.
+
+        A part holds windows that reach beyond the middle of its neighbours, so one part less than the share is kept: a
+        mean of more windows than a short clip has would scatter less than its own.
 
         Parameters
         ----------
@@ -36,12 +40,15 @@ class ClipDetails:
             Place that it is cut from, from 0 (the beginning) to 1 (the end).
         """
         return ClipDetails(
-            envelopes=self.envelopes[:, _part(self.envelopes.shape[1], share, place)],
-            long_spectra=self.long_spectra[_part(len(self.long_spectra), share, place)],
+            envelopes=self.envelopes[:, _part(self.envelopes.shape[1], round(share * self.envelopes.shape[1]), place)],
+            long_spectra=self.long_spectra[_part(len(self.long_spectra), self._n_parts(share), place)],
         )
 
+    def _n_parts(self, share: float) -> int:
+        return len(self.long_spectra) if share == 1.0 else math.ceil(share * len(self.long_spectra)) - 1
 
-def _part(n_steps: int, share: float, place: float) -> slice:
-    n_kept = max(1, round(share * n_steps))
+
+def _part(n_steps: int, n_kept: int, place: float) -> slice:
+    n_kept = max(1, n_kept)
     start = round(place * (n_steps - n_kept))
     return slice(start, start + n_kept)

@@ -29,6 +29,7 @@ from arrangements import (
     timed,
     toycar_units,
 )
+from planted_units import planted_units
 from promises import Row, measure
 from soundness.benchmarking.results import place_of
 from soundness.evaluation.bootstrap import compare
@@ -46,7 +47,27 @@ STANDARDISED = ("scorer.whitening=scaled", "scorer.is_standardised=true", "score
 DENSITY = ("scorer.distance=density-ratio", "scorer.n_density_neighbors=48", "scorer.normalization=min")
 MEAN, LOW = System("log-mel-whitened", STANDARDISED), System("log-mel-quantile", ("quantile=0.1", *STANDARDISED))
 BOTH = ("representation=log-mel", 'poolings=["mean","quantile-0.1"]', "scorer.name=fused", *STANDARDISED)
-NOTHING_EXPECTED = ("scorer.anomaly_width=0", "scorer.shrinkage=0.005")
+SOUND_ALONE = ("views=[]", "scorer.name=fused", "scorer.peaks=[]")
+THREE_MEMBERS = (
+    'scorer.members=[{view=0,distance="nearest"},{view=0,distance="density-ratio",normalization="min"},'
+    '{view=1,distance="density-ratio",normalization="min"}]'
+)
+BEFORE = (*SOUND_ALONE, THREE_MEMBERS)
+NOTHING_EXPECTED = ("scorer.anomaly_width=0", "scorer.shrinkage=0.005", *BEFORE)
+PRICES = {"event": 1.5, "dropout": 2.5, "modulation": 1.5, "tone": 1.5}
+"""Of the default, in the order of its views."""
+
+
+def _prices(**changes: float | None) -> str:
+    """Setting of the default's tests with other prices; ``None`` leaves one out."""
+    tests = [
+        f'{{kind="{kind}",view={view},price={price},is_two_sided={str(kind == "tone").lower()}}}'
+        for view, (kind, price) in enumerate((PRICES | changes).items(), start=2)
+        if price is not None
+    ]
+    return f"scorer.peaks=[{','.join(tests)}]"
+
+
 STEPS = {
     "`conditional`, the report's": System("conditional"),
     "no network: mean log-mel, nearest neighbour (`log-mel-knn`)": System("log-mel-knn"),
@@ -54,13 +75,24 @@ STEPS = {
     "standardised first; shrinkage by features and clips": MEAN,
     "10 % quantile beside the mean": System("log-mel-whitened", BOTH),
     "local density beside the nearest neighbour": System("soundness", NOTHING_EXPECTED),
-    "smooth changes expected, twice the shrinkage: `soundness`": DEFAULT,
+    "smooth changes expected, twice the shrinkage": System("soundness", BEFORE),
+    "narrow changes beside, domains balanced": System("soundness", SOUND_ALONE),
+    "events, dropouts, modulation and tones beside: `soundness`": DEFAULT,
 }
 CANDIDATES = {
     **{name: system for name, system in STEPS.items() if system.name not in REPORT},
     "standardised, local density": System("log-mel-whitened", STANDARDISED + DENSITY),
     "10 % quantile beside the mean, local density": System("log-mel-whitened", BOTH + DENSITY),
-    "nothing expected, twice the shrinkage": System("soundness", ("scorer.anomaly_width=0", "scorer.shrinkage=0.01")),
+    "nothing expected, twice the shrinkage": System(
+        "soundness", ("scorer.anomaly_width=0", "scorer.shrinkage=0.01", *BEFORE)
+    ),
+    **{
+        f"`soundness`, {kind}s at a price of {price} nats": System("soundness", (_prices(**{kind: price}),))
+        for kind in ("event", "modulation", "tone")
+        for price in (1.0, 2.0)
+    },
+    "`soundness` without tests for dropouts": System("soundness", (_prices(dropout=None),)),
+    "`soundness` without outliers in the covariance": System("soundness", ("scorer.outlier_exponent=0",)),
     "`soundness`, half the shrinkage": System("soundness", ("scorer.shrinkage=0.015",)),
     "`soundness`, twice the shrinkage": System("soundness", ("scorer.shrinkage=0.06",)),
     **{
@@ -106,8 +138,10 @@ def toycar(work: Path) -> Iterator[Row]:
     means = {system: statistics.mean(values) for system, values in scores.items()}
     spread = statistics.stdev(scores["soundness"]) if len(scores["soundness"]) > 1 else 0.0
     for system, values in scores.items():
-        promised = f">= 92, > {means['log-mel-whitened']:.1f} (`log-mel-whitened`)" if system == "soundness" else ""
-        is_kept = system != "soundness" or (means[system] >= 92 and means[system] - means["log-mel-whitened"] > spread)
+        promised = f">= 95.5, > {means['log-mel-whitened']:.1f} (`log-mel-whitened`)" if system == "soundness" else ""
+        is_kept = system != "soundness" or (
+            means[system] >= 95.5 and means[system] - means["log-mel-whitened"] > spread
+        )
         yield Row(f"toy cars, `{system}`, official score", promised, shown(values), is_kept)
     seconds = soundness("train", real("toycar"), "--system", "soundness", "--out", work / "toycar-run", "--overwrite")
     yield Row("toy cars, training of `soundness`", "<= 180 s", f"{seconds:.0f} s", seconds <= 180)
@@ -122,9 +156,9 @@ def fan(work: Path) -> Iterator[Row]:
             is_promised = n_train == 10 and system is DEFAULT
             yield Row(
                 f"real fan, {n_train} training clips, `{name}`, AUC, 30 splits",
-                ">= 75" if is_promised else "",
+                ">= 88" if is_promised else "",
                 shown(figures),
-                not is_promised or statistics.mean(figures) >= 75,
+                not is_promised or statistics.mean(figures) >= 88,
             )
 
 
@@ -141,9 +175,9 @@ def features(work: Path) -> Iterator[Row]:  # noqa: ARG001  # nothing is kept
         is_default = system is DEFAULT
         yield Row(
             f"features of 16 machines, scorer of `{name}`, mean official score",
-            ">= 78" if is_default else "",
+            ">= 82" if is_default else "",
             f"{mean:.1f} ({detail})",
-            not is_default or mean >= 78,
+            not is_default or mean >= 82,
         )
 
 
@@ -164,9 +198,9 @@ def factory_report(work: Path) -> Iterator[Row]:
         is_default = system == "soundness"
         yield Row(
             f"factory, data seeds 11-13, `{system}`, official score",
-            f">= {means[best] + 5:.1f} (`{best}` and 5)" if is_default else "",
+            f">= 82 (best other: `{best}`, {means[best]:.1f})" if is_default else "",
             shown(values),
-            not is_default or means[system] >= means[best] + 5,
+            not is_default or means[system] >= 82,
         )
     yield from _machine_rows(outs)
 
@@ -190,7 +224,7 @@ def _machine_rows(outs: list[Path]) -> Iterator[Row]:
         best = max(means, key=lambda system: means[system][0])
         figure, difference, low = means[best]
         measured = f"{difference:+.1f}, lower bound {low:+.1f} (`{best}`: {figure:.1f})"
-        yield Row(f"factory, {machine_type}, against its best", "lower bound >= -5", measured, low >= -5)
+        yield Row(f"factory, {machine_type}, against its best", "lower bound >= -4", measured, low >= -4)
 
 
 def speed(work: Path) -> Iterator[Row]:
@@ -201,7 +235,7 @@ def speed(work: Path) -> Iterator[Row]:
     n_clips = sum(1 for _ in data.glob("*/test/*.wav"))
     rate = n_clips / seconds
     measured = f"{rate:.0f} a second on {os.cpu_count()} cores ({n_clips} clips, {seconds:.1f} s, start included)"
-    yield Row("`soundness`, scoring of ten-second clips", ">= 40 a second", measured, rate >= 40)
+    yield Row("`soundness`, scoring of ten-second clips", ">= 150 a second", measured, rate >= 150)
 
 
 def selection(work: Path) -> Iterator[Row]:
@@ -248,7 +282,13 @@ def _worst_loss(figures: Figures, name: str) -> tuple[float, str]:
 
 
 def _candidate_figures(work: Path) -> Figures:
-    units = [*factory_units(work, SELECTION_SEEDS), *toycar_units(work), *fan_units(work, 10), *compressor_units(work)]
+    units = [
+        *factory_units(work, SELECTION_SEEDS),
+        *toycar_units(work),
+        *fan_units(work, 10),
+        *compressor_units(work),
+        *planted_units(work, SELECTION_SEEDS),
+    ]
     trials = [Trial(system, unit.folder) for system in CANDIDATES.values() for unit in units]
     found = iter(outcomes(work, trials))
     figures = {}

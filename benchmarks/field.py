@@ -22,7 +22,7 @@ from promises import Row, measure
 PAGE = Path(__file__).parents[1] / "docs" / "robustness.md"
 BEFORE = {"toy cars": 96.42, "factory, seed 11": 76.68, "factory, seed 3": 77.87}
 """Official score of the default before recordings were screened and measured in any way, per cent."""
-MOST_LOST = 0.3  # points
+MOST_LOST = 0.9  # points: the price of the tests beside the sound as a whole
 
 
 def clean(work: Path) -> Iterator[Row]:

@@ -58,7 +58,7 @@ def detector_graph(detector: Detector, *, about: str) -> onnx.ModelProto:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ClipValues:
-    """What a representation is computed from; see `soundness.audio.log_mel.Spectrograms`.
+    """Input of a representation; see `soundness.audio.log_mel.Spectrograms`.
 
     Parameters
     ----------

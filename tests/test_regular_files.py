@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from soundness.files.atomic import open_text
 from soundness.files.run_folders import read_identity
 from soundness.files.sealed import read_sealed
 from soundness.monitoring.event_log import CsvLog, SqliteLog
-from soundness.regular_files import NotAFileError, open_regular, read_regular_text
+from soundness.regular_files import NotAFileError, open_regular, read_regular, read_regular_text
 
 
 @pytest.fixture(autouse=True)
@@ -96,3 +97,14 @@ def test_a_folder_with_a_pipe_of_a_recordings_name_is_refused_by_its_name(tmp_pa
     pipe(tmp_path / "a.wav")
     with pytest.raises(SoundnessError, match=r"a\.wav.*named pipe"):
         soundness.train(tmp_path, tmp_path / "run")
+
+
+def test_reading_a_small_file_reserves_no_more_than_its_size(tmp_path):
+
+    path = tmp_path / "small.bin"
+    path.write_bytes(b"1" * 1_000)
+    tracemalloc.start()
+    assert read_regular(path, most_bytes=1 << 28) == b"1" * 1_000
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1 << 20

@@ -76,7 +76,7 @@ def read_regular(path: str | os.PathLike[str], *, most_bytes: int = MOST_BYTES) 
         n_bytes = os.fstat(file.fileno()).st_size  # a file with holes takes no room, and all of memory
         if n_bytes > most_bytes:
             raise OSError(errno.EFBIG, f"{n_bytes:,} bytes, over {most_bytes:,}", os.fspath(path))
-        return file.read(most_bytes)
+        return file.read(n_bytes)  # a number of bytes is reserved at once, so no larger one
 
 
 def read_regular_text(path: str | os.PathLike[str], *, encoding: str = "utf-8") -> str:

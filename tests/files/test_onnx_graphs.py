@@ -118,3 +118,11 @@ def test_onnxruntime_tells_nobody_that_it_runs(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, timeout=120)
     assert done.stdout.strip() == "1"
     assert [path for path in home.rglob("*") if path.is_file()] == []
+
+
+def test_metadata_that_are_no_text_are_one_line():
+    made = model([identity()])
+    helper.set_model_props(made, {"soundness": "abcdefgh"})
+    content = made.SerializeToString().replace(b"abcdefgh", b"abc\xff\xfe\xfdgh")
+    with pytest.raises(BundleError, match=r"^no graph that onnxruntime can run"):
+        new_session(content)

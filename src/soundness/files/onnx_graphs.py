@@ -139,7 +139,8 @@ def new_session(graph: bytes) -> "InferenceSession":
     known = (errors.Fail, errors.InvalidArgument, errors.InvalidGraph, errors.InvalidProtobuf, errors.NotImplemented)
     try:
         session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        session.get_modelmeta()
+        _ = session.get_modelmeta().custom_metadata_map  # whose texts are decoded when they are asked for
+        _ = [(value.name, value.type, value.shape) for value in (*session.get_inputs(), *session.get_outputs())]
     except (*known, errors.RuntimeException, UnicodeDecodeError) as error:
         raise BundleError(f"no graph that onnxruntime can run: {_line(error)}") from None
     return session

@@ -57,7 +57,7 @@ def detailed(seed=0):
 
 
 def test_details_are_given_back_to_the_systems_that_use_them_and_are_needed_there(store, recording, small):
-    plain, using = small("soundness", "views=[]"), small("soundness", 'views=["tones"]')
+    plain, using = small("soundness", "views=[]"), small("soundness", 'views=["tones"]', "scorer.peaks=[]")
     store.put(recording, plain, kept(), separator="")
     assert store.get(recording, using, separator="") is None
     store.put(recording, using, detailed(), separator="")

@@ -113,6 +113,18 @@ def test_a_scorer_rebuilt_from_its_arrays_gives_the_same_scores():
         PeakScorer.from_arrays(scorer.arrays() | {"counts": np.array([30, 0])}, ONE_SIDED)
 
 
+def test_features_that_enrolled_clips_lack_stay_as_they_were():
+    before = PeakScorer.fit(view_of(), TWO_SIDED)
+    new = view_of(8, seed=2)
+    new.vectors[:, :, 10:] = np.nan
+    after = before.enrolled(new)
+    assert np.isfinite(after.statistics.deviations).all()
+    clip = view_of(1, seed=3).own
+    clip[0, 30] += 30.0
+    assert after.score(clip) > 5.0
+    assert PeakScorer.from_arrays(after.arrays(), TWO_SIDED).score(clip) == after.score(clip)
+
+
 def test_shortened_clips_are_compared_with_whole_ones():
     view = view_of()
     short = view.vectors[None] + 3.0

@@ -53,9 +53,9 @@ def test_two_systems_that_differ_in_name_and_description_alone_decide_alike():
 def test_views_are_those_of_a_log_mel_each_once():
     assert load_settings("log-mel-knn").views == ()
     assert load_settings().needs_details
-    assert not load_settings(overrides=['views=["events"]']).needs_details
+    assert not load_settings(overrides=['views=["events"]', "scorer.peaks=[]"]).needs_details
     for name in ("modulation", "tones"):
-        assert load_settings(overrides=[f'views=["events","{name}"]']).needs_details
+        assert load_settings(overrides=[f'views=["events","{name}"]', "scorer.peaks=[]"]).needs_details
     with pytest.raises(
         SettingsError, match=r"views is tones, which needs representation 'log-mel'; it is 'mean-log-mel'"
     ):
@@ -64,6 +64,20 @@ def test_views_are_those_of_a_log_mel_each_once():
         load_settings(overrides=['views=["tones","tones"]'])
     with pytest.raises(SettingsError, match=r"views\.0: .*'events', .* or 'tones'"):
         load_settings(overrides=['views=["rhythm"]'])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "reason"),
+    [
+        (['poolings=["mean","quantile-0.1","quantile-0.9"]'], "event at view 2; 'events' is view 3"),
+        (['views=["dropouts","events","modulation","tones"]'], "event at view 2; 'events' is view 3"),
+        (['views=["events","dropouts","tones"]'], "modulation at view 4; 'modulation' is not among views"),
+        (["scorer.name=fused"], "scorer.peaks needs the scorer 'joined'; scorer.name is 'fused'"),
+    ],
+)
+def test_a_test_looks_at_the_view_of_its_kind(overrides, reason):
+    with pytest.raises(SettingsError, match=reason):
+        load_settings(overrides=overrides)
 
 
 def test_the_systems_of_the_report_differ_from_its_first_in_what_it_says_and_in_nothing_else():

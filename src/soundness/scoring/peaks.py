@@ -10,7 +10,7 @@ or the largest absolute value. Variances are shrunk towards the mean of all feat
 of thousands would be that of a feature whose deviation a few clips happen to show as too small.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -27,7 +27,7 @@ from soundness.settings.scoring import PeakSettings
 __all__ = ["FeatureStatistics", "PeakScorer"]
 
 _SHRINKAGE = 0.3  # of a feature's variance, towards the mean of all features
-_SMALLEST_DEVIATION = 1e-9
+_SMALLEST_DEVIATION = 0.01  # dB, or deviations of normal sound: what rounding makes differ is no change
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -132,18 +132,18 @@ class PeakScorer:
     @classmethod
     def fit(cls, view: TrainingVectors, settings: PeakSettings) -> Self:
         """Learn the features of normal clips, and the largest one of each clip without it."""
-        own, domains = view.own, view.clip_domains
+        own, domains = _filled(view.own, _known_mean(view.own)), view.clip_domains
         n_domains = 1 + int(domains.max())
         centre = own.mean(axis=0)
         everything = FeatureStatistics.of_clips(own - centre, domains, n_domains=n_domains)
-        short = np.empty((0, *own.shape)) if view.shortened is None else _own(view, view.shortened)
-        queries = np.concatenate([own[None], short]) - centre  # (length, clip, feature)
-        left_out = np.empty((len(queries), len(own), n_domains))
-        for clip in range(len(own)):
+        short: Sequence[Array] = () if view.shortened is None else tuple(view.shortened)
+        left_out = np.empty((1 + len(short), len(own), n_domains))
+        for clip, condition in enumerate(view.own_conditions):
             gone = view.left_out_with(clip)
             those = FeatureStatistics.of_clips(own[gone] - centre, domains[gone], n_domains=n_domains)
             others = everything.plus(those, sign=-1)
-            left_out[:, clip] = [_distances(others, query, settings) for query in queries[:, clip]]
+            lengths = [own[clip], *(each[clip, condition] for each in short)]
+            left_out[:, clip] = [_distances(others, query - centre, settings) for query in lengths]
         return cls(
             centre, everything, left_out=left_out[0], domains=domains, settings=settings, short_left_out=left_out[1:]
         )
@@ -216,7 +216,8 @@ class PeakScorer:
             sums=np.pad(self.statistics.sums, ((0, added), (0, 0))),
             squares=self.statistics.squares,
         )
-        own, domains = view.own - self.centre, view.clip_domains
+        own, domains = _filled(view.own, self.centre + _known_mean(view.own - self.centre)), view.clip_domains
+        own = own - self.centre
         statistics = before.plus(FeatureStatistics.of_clips(own, domains, n_domains=n_domains))
         new = np.empty((len(own), n_domains))
         for clip, features in enumerate(own):
@@ -243,7 +244,14 @@ def _distances(statistics: FeatureStatistics, features: Array, settings: PeakSet
     return largest
 
 
-def _own(view: TrainingVectors, vectors: Array) -> Array:
-    """Clips under their own conditions, shape ``(length, clip, feature)``."""
-    own: Array = vectors[:, np.arange(vectors.shape[1]), view.own_conditions]
-    return own
+def _known_mean(features: Array) -> Array:
+    """Mean of each feature over the clips in which it is known, shape ``(feature,)``; 0 where it is in none."""
+    is_known = ~np.isnan(features)
+    mean: Array = np.where(is_known, features, 0.0).sum(axis=0) / np.maximum(is_known.sum(axis=0), 1)
+    return mean
+
+
+def _filled(features: Array, mean: Array) -> Array:
+    """Features with a mean in the place of those that are not known (NaN), so that these tell of no change."""
+    filled: Array = np.where(np.isnan(features), mean, features)
+    return filled

@@ -81,7 +81,7 @@ class ScorerSettings(StrictSettings):
     """Part of a change of all bands by the same amount, as a microphone's gain or a louder machine makes it, where
     vectors are spectra in dB. ``keep``: it counts as any other change. ``ignore``: it counts for nothing. ``both``: the
     score is the larger of one that ignores it and one of the level alone, which share the false alarms. ``ignore`` and
-    ``both`` need standardised, whitened vectors, and ``both`` the scorer ``fused``."""
+    ``both`` need standardised, whitened vectors, and ``both`` the scorer ``fused`` or ``joined``."""
     outlier_exponent: float = Field(default=0.0, ge=0.0, le=32.0)
     """Exponent with which clips that are far from the others of their domain count less in the covariance; with it,
     spreads of ``density-ratio`` are bounded, and what is near to such a clip is not near to the normal ones: a few

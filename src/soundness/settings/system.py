@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from soundness.settings.embedding import EmbeddingSettings
 from soundness.settings.fields import LayerSize, Pooling, PositiveInt, StrictSettings, ViewName
-from soundness.settings.scoring import ScorerSettings
+from soundness.settings.scoring import PeakKind, ScorerSettings
 from soundness.settings.separation import SeparatorSettings
 
 __all__ = ["AudioSettings", "AutoencoderSettings", "LogMelSettings", "SystemSettings", "TrainingSettings"]
@@ -135,6 +135,14 @@ class TrainingSettings(StrictSettings):
     """Accelerator of Lightning: ``cpu``, ``gpu``, ``mps``, ``auto``."""
 
 
+_VIEWS_OF_KINDS: dict[PeakKind, ViewName] = {
+    "event": "events",
+    "dropout": "dropouts",
+    "modulation": "modulation",
+    "tone": "tones",
+}
+
+
 class SystemSettings(StrictSettings):
     """A whole system, from the recording to the decision."""
 
@@ -220,6 +228,18 @@ class SystemSettings(StrictSettings):
             )
         if len(set(self.views)) < len(self.views):
             raise ValueError(f"views is {', '.join(self.views)}; expected each once")
+        return self
+
+    @model_validator(mode="after")
+    def _tests_look_at_the_views_of_their_kinds(self) -> Self:
+        if self.scorer.peaks and self.scorer.name == "fused":
+            raise ValueError("scorer.peaks needs the scorer 'joined'; scorer.name is 'fused'")
+        for peak in self.scorer.peaks if self.views else ():
+            view = _VIEWS_OF_KINDS[peak.kind]
+            place = len(self.poolings) + self.views.index(view) if view in self.views else None
+            if peak.view != place:
+                expected = f"is view {place}" if place is not None else "is not among views"
+                raise ValueError(f"scorer.peaks: {peak.kind} at view {peak.view}; {view!r} {expected}")
         return self
 
     @model_validator(mode="after")

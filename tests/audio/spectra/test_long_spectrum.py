@@ -20,9 +20,9 @@ def test_it_is_the_mean_of_another_library_s_spectrogram_in_each_part():
     _, _, power = scipy.signal.spectrogram(
         waveform.astype(np.float64), window="hann", nperseg=8192, noverlap=4096, detrend=False, scaling="spectrum"
     )
-    expected = 10 * np.log10(power).reshape(-1, 8, 2).mean(axis=2).T
+    expected = 10 * np.log10(power).T
     found = own(waveform)
-    assert (found.dtype, found.shape) == (np.float32, (8, 4097))
+    assert (found.dtype, found.shape) == (np.float32, (16, 4097))
     np.testing.assert_allclose(found[:, 1:-1], expected[:, 1:-1], atol=2e-3)
 
 
@@ -35,9 +35,9 @@ def test_a_sine_has_its_mean_square_at_its_bin():
 
 
 @pytest.mark.parametrize(
-    ("n_samples", "n_parts"), [(1, 1), (8191, 1), (8192, 1), (8193, 2), (12_288, 2), (20_480, 4), (160_000, 8)]
+    ("n_samples", "n_parts"), [(1, 1), (8191, 1), (8192, 1), (8193, 2), (12_288, 2), (20_480, 4), (160_000, 16)]
 )
-def test_a_clip_has_as_many_parts_as_windows_up_to_eight(n_samples, n_parts):
+def test_a_clip_has_as_many_parts_as_windows_up_to_sixteen(n_samples, n_parts):
     found = LongSpectrum(sample_rate=RATE)(noise(n_samples))
     assert found.shape == (n_parts, 4097)
     assert np.isfinite(found).all()
@@ -55,7 +55,7 @@ def test_the_parts_are_of_their_own_time():
     waveform = noise(160_000)
     waveform[:80_000] *= 10
     found = LongSpectrum(sample_rate=RATE)(waveform).mean(axis=1)
-    assert found[:3].mean() - found[5:].mean() == pytest.approx(20.0, abs=0.3)
+    assert found[:6].mean() - found[10:].mean() == pytest.approx(20.0, abs=0.3)
 
 
 def test_a_gain_adds_a_constant_alone():
@@ -73,7 +73,7 @@ def test_what_is_far_below_a_tone_is_not_lost_to_rounding():
     )
     floor = 1e-9 * 0.5 * 2 * 1.5 / 8192
     found = LongSpectrum(sample_rate=RATE)(waveform).mean(axis=0)
-    expected = np.stack([part.mean(axis=1) for part in np.array_split(10 * np.log10(power + floor), 8, axis=1)])
+    expected = np.stack([part.mean(axis=1) for part in np.array_split(10 * np.log10(power + floor), 9, axis=1)])
     assert np.abs(found - expected.mean(axis=0))[1:-1].max() < 0.2
 
 

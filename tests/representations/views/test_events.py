@@ -89,6 +89,10 @@ def test_clips_that_depend_on_each_other_are_left_out_together_as_far_as_can_be(
         pairs[first, first + 1] = pairs[first + 1, first] = True
     _, without = EventFilters.fit(log_mels(20), dependent=pairs)
     assert all(without[first] is without[first + 1] for first in range(0, 20, 2))
+    large = np.eye(20, dtype=np.bool_)
+    large[:9, :9] = True  # too many for one fold
+    _, without = EventFilters.fit(log_mels(20), dependent=large)
+    assert len({id(each) for each in without[:9]}) > 2
     _, without = EventFilters.fit(log_mels(20), dependent=np.ones((20, 20), np.bool_))  # parts of the order
     assert without[0] is without[1]
     assert without[0] is not without[-1]

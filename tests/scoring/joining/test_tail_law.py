@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import lomax
 
-from soundness.scoring.joining.tail_law import TailLaw
+from soundness.scoring.joining.tail_law import TailLaw, left_out_nats
 
 
 def test_shares_are_counted_up_to_the_tail():
@@ -35,3 +35,28 @@ def test_a_larger_score_is_never_less_rare(scores):
     assert np.isfinite(nats).all()
     assert (np.diff(nats) >= 0.0).all()
     assert nats[-1] > nats[0]
+
+
+def test_a_clip_is_as_rare_as_the_others_make_it():
+    scores = np.random.default_rng(2).gumbel(size=40)
+    law = TailLaw.from_scores(scores)
+    found = left_out_nats(law, scores, np.stack([scores, scores + 1.0]))
+    farthest = int(scores.argmax())
+    others = TailLaw.from_scores(np.delete(scores, farthest))
+    np.testing.assert_array_equal(found[:, farthest], others.nats(scores[farthest] + np.array([0.0, 1.0])))
+    assert found[0, farthest] > law.nats(scores)[farthest]
+    middle = int(scores.argsort()[5])
+    assert found[0, middle] == law.nats(scores)[middle]
+
+
+@pytest.mark.parametrize("n_clips", [10, 40])
+def test_p_values_of_several_tests_hold_for_new_clips(n_clips):
+    rng = np.random.default_rng(3)
+    flagged = []
+    for _ in range(400):
+        scores, new = rng.gumbel(size=(5, n_clips)), rng.gumbel(size=5)
+        laws = [TailLaw.from_scores(own) for own in scores]
+        left_out = np.max([left_out_nats(law, own, own) for law, own in zip(laws, scores, strict=True)], axis=0)
+        score = max(float(law.nats(own)) for law, own in zip(laws, new, strict=True))
+        flagged.append((1 + (left_out >= score).sum()) / (n_clips + 1) <= 0.1)
+    assert np.mean(flagged) < 0.12

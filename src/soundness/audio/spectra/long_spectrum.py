@@ -13,7 +13,7 @@ __all__ = ["MOST_PARTS", "LongSpectrum"]
 
 _WINDOW_SECONDS = 0.512
 _SMALLEST_N_FFT = 64
-MOST_PARTS = 8
+MOST_PARTS = 16
 """Parts of a clip, or fewer where it has fewer windows."""
 
 _FLOOR = 1e-9  # of the mean power of a bin
@@ -62,7 +62,7 @@ class LongSpectrum:
         Returns
         -------
         NDArray[np.float32]
-            dB, shape ``(part, bin)``: up to 8 parts of equally many windows, give or take one, in order.
+            dB, shape ``(part, bin)``: up to 16 parts of equally many windows, give or take one, in order.
         """
         rms = root_mean_square(waveform)
         padded = np.pad(waveform / np.float32(rms), (0, max(0, self.n_fft - len(waveform))))

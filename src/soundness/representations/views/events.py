@@ -18,9 +18,9 @@ References
    section 4.4.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any, Self
 
 import numpy as np
@@ -36,6 +36,7 @@ _DURATIONS = (1, 2, 4, 8, 16, 32)  # frames
 _WINDOWS_OF_LONGEST = 3  # that the shortest clip holds of the longest duration
 _WIDTHS = ((1 / 16, 1 / 16), (3 / 16, 1 / 4))  # deviation and step of changes, as shares of all bands
 _FOLDS = 8
+_LARGEST_GROUP = 0.25  # of all clips, that goes into one fold
 _SHRINKAGE = 0.8  # times bands over windows
 _LEAST_SHRINKAGE, _MOST_SHRINKAGE = 0.03, 0.3
 _SMALLEST_VARIANCE = 1e-6  # dB squared: bands in which nothing ever happens
@@ -89,19 +90,17 @@ class EventFilters:
         """
         shortest = min(log_mel.shape[1] for log_mel in log_mels)
         durations = [each for each in _DURATIONS if each == 1 or _WINDOWS_OF_LONGEST * each <= shortest]
-        sums = [_WindowSums.of_clip(log_mel, durations) for log_mel in log_mels]
-        folds = _folds(len(sums), dependent)
-        without = [
-            cls._of_sums([own for own, place in zip(sums, folds, strict=True) if place != fold])
+        folds = _folds(len(log_mels), dependent)
+        sums = [
+            _total(_WindowSums.of_clip(log_mels[clip], durations) for clip in np.flatnonzero(folds == fold).tolist())
             for fold in range(1 + int(folds.max()))
         ]
+        without = [cls._of_sums([*sums[:fold], *sums[fold + 1 :]]) for fold in range(len(sums))]
         return cls._of_sums(sums), tuple(without[fold] for fold in folds)
 
     @classmethod
     def _of_sums(cls, sums: "Sequence[_WindowSums]") -> Self:
-        total = sums[0]
-        for own in sums[1:]:
-            total = total.plus(own)
+        total = _total(sums)
         changes = event_changes(total.means.shape[1])
         filters, offsets = [], []
         for mean, covariance in zip(total.means, total.covariances, strict=True):
@@ -213,14 +212,23 @@ class _WindowSums:
 
 
 def _folds(n_clips: int, dependent: NDArray[np.bool_] | None) -> NDArray[np.int64]:
-    """Fold of each clip, shape ``(clip,)``; parts of the order where too many clips depend on each other."""
+    """Fold of each clip, shape ``(clip,)``: a group goes to the smallest fold; parts of the order if one is large."""
     n_folds = min(_FOLDS, n_clips)
     pairs = np.eye(n_clips, dtype=np.bool_) if dependent is None else dependent
-    n_groups, groups = connected_components(pairs, directed=False)
-    if n_groups < n_folds:
+    _, groups = connected_components(pairs, directed=False)
+    sizes = np.bincount(groups)
+    if len(sizes) < n_folds or sizes.max() > _LARGEST_GROUP * n_clips:
         return np.arange(n_clips) * n_folds // n_clips
-    folds: NDArray[np.int64] = groups.astype(np.int64) % n_folds
+    fold_sizes, fold_of_group = np.zeros(n_folds, np.int64), np.empty(len(sizes), np.int64)
+    for group, size in enumerate(sizes):
+        fold_of_group[group] = fold_sizes.argmin()
+        fold_sizes[fold_of_group[group]] += size
+    folds: NDArray[np.int64] = fold_of_group[groups]
     return folds
+
+
+def _total(sums: Iterable[_WindowSums]) -> _WindowSums:
+    return reduce(_WindowSums.plus, sums)
 
 
 def _largest(output: Array) -> Array:

@@ -156,13 +156,16 @@ class FusedScorer(Scorer):
 
     def notes(self) -> list[str]:
         """Notes of all members, each once, and those on views that are left out."""
-        used = set(self._views_of_members)
-        asked = {view for view, _ in _members(self.settings, n_views=len(self.sizes))}
+        used, chosen = set(self._views_of_members), set(self.members.tolist())
+        every = _members(self.settings, n_views=len(self.sizes))
+        asked = {view for view, _ in every}
         left_out = [
             f"view {view + 1} of {len(self.sizes)} of the clips is mostly the same in all training clips, as where it "
             f"lies on the floor of the spectrogram: the score leaves it out"
             for view in sorted(asked - used)
         ]
+        if used and any(own.distance == "narrow-change" for index, (_, own) in enumerate(every) if index not in chosen):
+            left_out.append("a change of a single band is not looked for: features are not the bands of a spectrum")
         return left_out + list(dict.fromkeys(note for scorer in self.scorers for note in scorer.notes()))
 
     def nearest(self, vectors: Array, n_clips: int) -> NDArray[np.int64]:

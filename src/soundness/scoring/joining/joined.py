@@ -6,8 +6,8 @@ clips, :math:`-\log p_t` in nats by its `TailLaw`, and the rarest counts, less t
 .. math:: \max_t \left(-\log p_t - c_t\right).
 
 That is the weighted test of Bonferroni, with the weights :math:`e^{-c_t}`: it holds whatever the dependence between
-the tests [1]_. The score is calibrated again as a whole, by the same left-out clips, so its p-values are exactly as
-valid as those of a single test.
+the tests [1]_. The score is calibrated again as a whole, by the same left-out clips, each by the laws of the
+others: its p-values hold as those of a single test do.
 
 References
 ----------
@@ -26,12 +26,14 @@ from soundness.aliases import Array
 from soundness.errors import BundleError, SettingsError
 from soundness.files.stored_values import flags, floats
 from soundness.scoring.joining.fused import FusedScorer, views_of
-from soundness.scoring.joining.tail_law import TailLaw
+from soundness.scoring.joining.tail_law import TailLaw, left_out_nats
 from soundness.scoring.peaks import PeakScorer
 from soundness.scoring.protocol import Scorer, TrainingVectors
 from soundness.settings.scoring import PeakKind, PeakSettings, ScorerSettings
 
 __all__ = ["JoinedScorer", "Peak"]
+
+_SAME = 1e-3  # in the unit of a feature
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -133,6 +135,8 @@ class JoinedScorer(Scorer):
         for peak in peaks:
             if peak.settings.view >= len(sound.sizes) or len(peak.centre) != sound.sizes[peak.settings.view]:
                 raise BundleError(f"array centre: {len(peak.centre)} features of view {peak.settings.view}")
+            if peak.left_out.shape != (len(sound.left_out_scores()), len(peak.statistics.counts)):
+                raise BundleError(f"array left_out: {len(peak.left_out)} clips; expected as many as of the sound")
         laws = [TailLaw(floats(arrays, f"law.{index}", (None,))) for index in range(1 + len(peaks))]
         for law in laws:
             if len(law.scores) < 2 or (np.diff(law.scores) < 0.0).any():
@@ -158,12 +162,13 @@ class JoinedScorer(Scorer):
 
     def left_out_scores(self) -> Array:
         """Score of each clip with all that came from it left out of each test, shape ``(clip,)``."""
-        return self._joined([self.sound.left_out_scores(), *(peak.left_out_scores() for peak in self.peaks)])
+        own = self._left_out()
+        return self._joined(own, own)
 
     def left_out_short_scores(self) -> Array:
         """Score of each clip at each shorter length; see `soundness.scoring.protocol.ShortClipScorer`."""
         further = [peak.left_out_short_scores() for peak in self.peaks]
-        return self._joined([self.sound.left_out_short_scores(), *further])
+        return self._joined(self._left_out(), [self.sound.left_out_short_scores(), *further])
 
     def is_level_change(self, vectors: Array) -> bool:
         """True if the score of a clip is that of its level, see `FusedScorer.is_level_change`."""
@@ -221,9 +226,14 @@ class JoinedScorer(Scorer):
         sound = self.sound.enrolled(training)
         return type(self)(sound, peaks=peaks, is_used=self.is_used, laws=self.laws, settings=self.settings)
 
-    def _joined(self, scores: Sequence[Array]) -> Array:
-        nats = [law.nats(own) for law, own in zip(self.laws, scores, strict=True)]
-        found: Array = np.max([own - price for own, price in zip(nats, self.prices, strict=True)], axis=0)
+    def _left_out(self) -> list[Array]:
+        """Left-out scores of each test, shape ``(clip,)`` each."""
+        return [self.sound.left_out_scores(), *(peak.left_out_scores() for peak in self.peaks)]
+
+    def _joined(self, own: Sequence[Array], scores: Sequence[Array]) -> Array:
+        """Largest rarity less its price, of scores of clips, ``(..., clip)``, whose left-out scores are given."""
+        nats = [left_out_nats(*each) for each in zip(self.laws, own, scores, strict=True)]
+        found: Array = np.max([each - price for each, price in zip(nats, self.prices, strict=True)], axis=0)
         return found
 
     def _split(self, vectors: Array) -> list[Array]:
@@ -231,7 +241,9 @@ class JoinedScorer(Scorer):
 
 
 def _varies(view: TrainingVectors) -> bool:
-    return float(np.ptp(view.own, axis=0).max()) > 0.0
+    """True if a feature differs between clips of a domain by more than rounding makes it."""
+    own = [view.own[view.clip_domains == domain] for domain in np.unique(view.clip_domains)]
+    return bool(max(np.ptp(np.nan_to_num(clips), axis=0).max() for clips in own) > _SAME)
 
 
 def _part(arrays: Mapping[str, NDArray[Any]], start: str) -> dict[str, NDArray[Any]]:

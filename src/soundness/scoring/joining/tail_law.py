@@ -24,10 +24,11 @@ import numpy as np
 from soundness.aliases import Array
 from soundness.scoring.normalization import Quantiles
 
-__all__ = ["TailLaw"]
+__all__ = ["TailLaw", "left_out_nats"]
 
 _TAIL_SHARE = 0.25
 _FEWEST_IN_TAIL = 4
+_FEWEST_TO_LEAVE_OUT = 3  # clips: a law of one has no tail
 _SMALLEST_SCALE = 1e-6  # times the largest score: where scores are identical, excesses are zero
 
 
@@ -76,8 +77,39 @@ class TailLaw:
 
     def nats(self, scores: Array) -> Array:
         """Negative logarithm of the share of normal clips that reach each score, of the same shape."""
-        counted = self.counted(scores.reshape(-1, 1))[:, 0].reshape(scores.shape)
+        is_counted = scores <= self.start
+        counted = np.zeros(scores.shape)
+        if is_counted.any():
+            counted[is_counted] = self.counted(scores[is_counted][:, None])[:, 0]
         excess = np.maximum(scores - self.start, 0.0) / self.scale
         beyond = self.nats_at_start + self.n_in_tail * np.log1p(excess / self.n_in_tail)
-        found: Array = np.where(scores > self.start, beyond, np.minimum(counted, self.nats_at_start))
+        found: Array = np.where(is_counted, np.minimum(counted, self.nats_at_start), beyond)
         return found
+
+
+def left_out_nats(law: TailLaw, own: Array, scores: Array) -> Array:
+    """Rarity of the scores of clips that a law was made from, each by the law of the others.
+
+    A clip far out makes the tail longer that it lies in, as no new clip does; one among the others changes nothing.
+
+    Parameters
+    ----------
+    law
+        Law of the first clips, as many as it has scores.
+    own
+        Left-out score of each clip, shape ``(clip,)``; those after the clips of the law were enrolled later.
+    scores
+        Scores of each clip that are wanted: the same, or those of it at shorter lengths, shape ``(..., clip)``.
+
+    Returns
+    -------
+    Array
+        Nats, of the shape of ``scores``.
+    """
+    found = law.nats(scores)
+    n_clips = len(law.scores)
+    if n_clips < _FEWEST_TO_LEAVE_OUT:
+        return found
+    for clip in np.flatnonzero(own[:n_clips] >= law.start):
+        found[..., clip] = TailLaw.from_scores(np.delete(own[:n_clips], clip)).nats(scores[..., clip])
+    return found

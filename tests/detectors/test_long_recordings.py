@@ -231,6 +231,7 @@ def test_neighbours_in_a_long_training_recording_are_left_out_together(tmp_path)
         "scorer.anomaly_width=0",
         "scorer.outlier_exponent=0",
         "scorer.name=fused",
+        "scorer.peaks=[]",
     ]
     for name, dependence in (("alone", "ignore"), ("together", "find")):
         settings = soundness.load_settings(

@@ -69,7 +69,7 @@ def test_views_are_those_of_a_log_mel_each_once():
 @pytest.mark.parametrize(
     ("overrides", "reason"),
     [
-        (['poolings=["mean","quantile-0.1","quantile-0.9"]'], "event at view 2; 'events' is view 3"),
+        (['poolings=["mean","quantile-0.1","quantile-0.9"]'], "dropout at view 3; 'dropouts' is view 4"),
         (['views=["dropouts","events","modulation","tones"]'], "event at view 2; 'events' is view 3"),
         (['views=["events","dropouts","tones"]'], "modulation at view 4; 'modulation' is not among views"),
         (["scorer.name=fused"], "scorer.peaks needs the scorer 'joined'; scorer.name is 'fused'"),

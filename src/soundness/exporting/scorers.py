@@ -117,9 +117,8 @@ def _peak_score(scorer: PeakScorer, features: Value) -> Value:
 def _tail_nats(law: TailLaw, scores: Value) -> Value:
     column, n_in_tail = scores.with_axes(1), np.float64(law.n_in_tail)
     counted = _quantiles(law.counted, column).op("Min", np.float64(law.nats_at_start))
-    excess = (column - np.float64(law.start)).op("Max", np.float64(0))
-    share = excess / (excess + np.float64(law.total_excess))
-    beyond = (share + np.float64(1)).op("Log") * n_in_tail + np.float64(law.nats_at_start)
+    excess = (column - np.float64(law.start)).op("Max", np.float64(0)) / np.float64(law.scale)
+    beyond = (excess / n_in_tail + np.float64(1)).op("Log") * n_in_tail + np.float64(law.nats_at_start)
     is_beyond = column.op("Greater", np.float64(law.start))
     return is_beyond.op("Where", beyond, counted).reshaped(-1)
 

@@ -17,7 +17,7 @@ __all__ = ["CachedLogMel", "LogMelCache"]
 
 _HEADER = struct.Struct("<IIQ?")  # bands, frames, samples, has sound; .npy's would be parsed, which is not thread-safe
 _DETAILS = struct.Struct("<IIII")  # groups, frames, parts, bins; nothing follows where there are no details
-_FORMAT = "4"  # changes whenever a recording's log-mel changes, even in its last bits
+_FORMAT = "5"  # changes whenever a recording's log-mel changes, even in its last bits
 
 
 @dataclass(frozen=True, slots=True)

@@ -256,9 +256,10 @@ class Detector:
         if not isinstance(self.representation, MeanLogMel) or self.normal_clips is None:
             return ""
         change = self.normal_clips.level_change(clip.reference)
+        if abs(change) < _LEVEL_CHANGE_DB:
+            return ""
         same_level = replace(clip, input=clip.input - np.float32(change), reference=clip.reference - np.float32(change))
-        is_anomalous = self.score_spectrograms(clip) > self.threshold.value >= self.score_spectrograms(same_level)
-        if not is_anomalous or abs(change) < _LEVEL_CHANGE_DB:
+        if not self.score_spectrograms(clip) > self.threshold.value >= self.score_spectrograms(same_level):
             return ""
         word = "louder" if change > 0 else "quieter"
         return f"all bands {abs(change):.0f} dB {word}: the gain of the microphone, or the machine?"

@@ -259,9 +259,9 @@ class ExportedDetector(ExportMetadata):
 
     def reason(self, path: PathLike, *, start_seconds: float = 0.0) -> str:
         """Description of what is most anomalous; see `soundness.detectors.protocol.AnyDetector`."""
-        start = round(start_seconds * self.about["sample_rate"])
         if (detector := self._detector) is not None:
             return detector.reason(path, start_seconds=start_seconds)
+        start = round(start_seconds * self.about["sample_rate"])
         window = next(each for each in self.windows(Path(path)) if each.start >= start)
         deviations = self.run(window.waveform).error_maps[0].astype(np.float64)
         settings = self.settings.log_mel
@@ -279,7 +279,7 @@ class ExportedDetector(ExportMetadata):
         """The detector that was exported; ``None`` where the graph does not carry its parts."""
         from soundness.detectors.rebuilding import rebuilt
 
-        return None if self.carried("parts") is None else rebuilt(self)
+        return rebuilt(self)
 
     def read(self, path: PathLike, *, max_seconds: float | None = None) -> Waveform:
         """Read a recording for the graph, up to ``max_seconds`` of it.

@@ -29,17 +29,17 @@ def check_parts_allowed(settings: SystemSettings) -> None:
         raise BundleError(str(error)) from None
 
 
-def rebuilt(exported: "ExportedDetector") -> Detector:
-    """Detector without a network, as it was before it was exported.
+def rebuilt(exported: "ExportedDetector") -> Detector | None:
+    """Detector without a network, as it was before it was exported; ``None`` where the graph does not carry its parts.
 
     Raises
     ------
     BundleError
-        If the graph does not carry what is needed, or something else.
+        If the parts cannot be used.
     """
     carried, settings = exported.carried("parts"), exported.settings
     if carried is None:
-        raise BundleError('its graph carries no "parts"')
+        return None
     check_parts_allowed(settings)
     arrays, _ = carried
     detector = Detector(

@@ -155,15 +155,15 @@ def _load_exports(path: Path) -> dict[str, Detector]:
 
 
 def _rebuilt(exported: ExportedDetector) -> Detector:
-    carries_parts = exported.carried("parts") is not None
-    if not carries_parts and exported.about["segment_frames"] is None and exported.about["separation"] == "off":
+    detector = rebuilt(exported)
+    if detector is not None:
+        return detector
+    if exported.about["segment_frames"] is None and exported.about["separation"] == "off":
         raise BundleError('its graph carries no "parts", for an earlier version exported it: export the detector anew')
-    if not carries_parts:
-        raise BundleError(
-            f"is the export of a detector with a network or a separator, of which it holds the graph alone: score and "
-            f"watch take it; this needs the detector's own file ({SUFFIX}) and PyTorch"
-        )
-    return rebuilt(exported)
+    raise BundleError(
+        f"is the export of a detector with a network or a separator, of which it holds the graph alone: score and "
+        f"watch take it; this needs the detector's own file ({SUFFIX}) and PyTorch"
+    )
 
 
 def is_export(path: Path) -> bool:

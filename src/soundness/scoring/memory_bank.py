@@ -118,7 +118,7 @@ class MemoryBank:
                 settings,
                 arrays=arrays,
                 most_left_out=most_left_out,
-                changes=_whitened(narrow_changes(own.shape[1], width=settings.narrow_width), whitening),
+                changes=_whitened_changes(own.shape[1], settings, whitening),
             ),
             settings=settings,
         )
@@ -335,7 +335,7 @@ def _distances(
     *,
     arrays: Mapping[str, NDArray[Any]] | None,
     most_left_out: int,
-    changes: Array,
+    changes: Array | None,
 ) -> list[Distance]:
     """Distance to each domain, learned from its references and their excess, or rebuilt from the arrays of a bank."""
     kind = DISTANCES[settings.distance]
@@ -367,6 +367,13 @@ def _without_expected_changes(settings: ScorerSettings) -> ScorerSettings:
 
 def _whitened(vectors: Array, whitening: Array | None) -> Array:
     return vectors if whitening is None else vectors @ whitening
+
+
+def _whitened_changes(n_features: int, settings: ScorerSettings, whitening: Array | None) -> Array | None:
+    """Changes that a bank looks for, as they are compared; ``None`` where it looks for none."""
+    if settings.distance != "narrow-change":
+        return None
+    return _whitened(narrow_changes(n_features, width=settings.narrow_width), whitening)
 
 
 def _whitened_by_domain(vectors: Array, domains: NDArray[np.int64], whitening: Array | None) -> Array:

@@ -12,6 +12,7 @@ of thousands would be that of a feature whose deviation a few clips happen to sh
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -30,7 +31,7 @@ _SHRINKAGE = 0.3  # of a feature's variance, towards the mean of all features
 _SMALLEST_DEVIATION = 0.01  # dB, or deviations of normal sound: what rounding makes differ is no change
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class FeatureStatistics:
     """Sums over normal clips, from which clips can be taken away, and to which others can be added.
 
@@ -66,13 +67,13 @@ class FeatureStatistics:
             squares=self.squares + sign * others.squares,
         )
 
-    @property
+    @cached_property
     def means(self) -> Array:
         """Mean of each domain, shape ``(domain, feature)``; zero where it has no clip."""
         means: Array = self.sums / np.maximum(self.counts, 1)[:, None]
         return means
 
-    @property
+    @cached_property
     def deviations(self) -> Array:
         """Deviation of each feature within the domains, its variance shrunk, shape ``(feature,)``."""
         freedom = int(self.counts.sum()) - int((self.counts > 0).sum())

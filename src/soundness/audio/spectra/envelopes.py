@@ -6,8 +6,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from soundness.audio.log_mel import hann_window, root_mean_square
-from soundness.audio.spectra.power_spectra import nearest_power_of_two, power_spectra
+from soundness.audio.log_mel import hann_window
+from soundness.audio.spectra.power_spectra import at_unit_level, nearest_power_of_two, power_spectra
 from soundness.settings.system import LogMelSettings
 
 __all__ = ["N_GROUPS", "Envelopes"]
@@ -70,13 +70,12 @@ class Envelopes:
             dB, shape ``(12, frame)``; the first frame is centred at ``n_fft / 2`` samples, the next ``hop_length``
             later.
         """
-        rms = root_mean_square(waveform)
-        padded = np.pad(waveform / np.float32(rms), (0, max(0, self.n_fft - len(waveform))))
+        padded, level_db = at_unit_level(waveform, n_samples=self.n_fft)
         frames = sliding_window_view(padded, self.n_fft)[:: self.hop_length]
         starts = range(0, len(frames), _BLOCK_FRAMES)
         powers = np.concatenate([self._block(frames[start : start + _BLOCK_FRAMES]) for start in starts])
         envelopes = np.log10(powers.T + np.float32(self.floor)) * np.float32(10.0)
-        found: NDArray[np.float32] = envelopes + np.float32(20.0 * math.log10(rms))
+        found: NDArray[np.float32] = envelopes + np.float32(level_db)
         return np.ascontiguousarray(found)
 
     @property

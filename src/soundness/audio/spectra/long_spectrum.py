@@ -6,8 +6,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from soundness.audio.log_mel import hann_window, root_mean_square
-from soundness.audio.spectra.power_spectra import nearest_power_of_two, power_spectra
+from soundness.audio.log_mel import hann_window
+from soundness.audio.spectra.power_spectra import at_unit_level, nearest_power_of_two, power_spectra
 
 __all__ = ["MOST_PARTS", "LongSpectrum"]
 
@@ -64,14 +64,13 @@ class LongSpectrum:
         NDArray[np.float32]
             dB, shape ``(part, bin)``: up to 16 parts of equally many windows, give or take one, in order.
         """
-        rms = root_mean_square(waveform)
-        padded = np.pad(waveform / np.float32(rms), (0, max(0, self.n_fft - len(waveform))))
+        padded, level_db = at_unit_level(waveform, n_samples=self.n_fft)
         windows = sliding_window_view(padded, self.n_fft)
         n_windows = 1 + math.ceil((len(windows) - 1) / (self.n_fft // 2))
         starts = np.round(np.linspace(0, len(windows) - 1, n_windows)).astype(np.int64)
         parts = np.array_split(starts, min(MOST_PARTS, n_windows))
         levels = np.stack([self._part(windows, own) for own in parts])
-        return (levels + 20.0 * math.log10(rms)).astype(np.float32)
+        return (levels + level_db).astype(np.float32)
 
     def _part(self, windows: NDArray[np.float32], starts: NDArray[np.int64]) -> NDArray[np.float64]:
         """Mean level of the windows that begin at some samples, shape ``(bin,)``."""

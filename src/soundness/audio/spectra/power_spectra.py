@@ -1,9 +1,13 @@
 """Power spectra of frames, in single precision and without a BLAS, so that every process computes the same bits."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["nearest_power_of_two", "power_spectra"]
+from soundness.audio.log_mel import root_mean_square
+
+__all__ = ["at_unit_level", "nearest_power_of_two", "power_spectra"]
 
 _LONGEST = 2**17  # as the longest frame of a log-mel
 
@@ -31,6 +35,12 @@ def power_spectra(frames: NDArray[np.float32], window: NDArray[np.float32]) -> N
     parts = spectrum.view(np.float32)
     np.square(parts, out=parts)  # in place: large memory is slow to get
     return spectrum.real + spectrum.imag
+
+
+def at_unit_level(waveform: NDArray[np.float32], *, n_samples: int) -> tuple[NDArray[np.float32], float]:
+    """Samples whose root mean square is 1, filled up with zeros to a least number, and the level taken off in dB."""
+    rms = root_mean_square(waveform)
+    return np.pad(waveform / np.float32(rms), (0, max(0, n_samples - len(waveform)))), 20.0 * math.log10(rms)
 
 
 def nearest_power_of_two(n_samples: float, *, at_least: int) -> int:

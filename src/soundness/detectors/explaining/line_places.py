@@ -4,7 +4,6 @@ import numpy as np
 
 from soundness.aliases import Array
 from soundness.audio.anomalous_regions import AnomalousRegion
-from soundness.audio.spectra.envelopes import Envelopes
 from soundness.detectors.explaining.changes import Modulation, ToneChange
 from soundness.detectors.explaining.measured_clip import CLEAR_DEVIATIONS, MeasuredClip, PeakPlace
 from soundness.representations.views.modulation import BAND_GROUPS, N_FREQUENCIES, ModulationView
@@ -76,7 +75,7 @@ def modulation_at(clip: MeasuredClip, peak: Peak) -> PeakPlace:
     view = clip.representation.detailed["modulation"]
     assert isinstance(view, ModulationView)
     group, line = divmod(peak.feature, N_FREQUENCIES)
-    edges = Envelopes(clip.settings.log_mel, sample_rate=clip.settings.audio.sample_rate).group_hz
+    edges = view.group_hz
     levels = (peak.expected + peak.changes).reshape(len(BAND_GROUPS), -1)
     power = 10.0 ** (levels / 10.0) - 10.0 ** (peak.expected / 10.0).reshape(levels.shape)
     each = power[-3:, max(0, line - 1) : line + 2].max(axis=1)  # low, middle and high bands

@@ -10,6 +10,7 @@ from soundness.aliases import Array
 from soundness.audio.anomalous_regions import AnomalousRegion, band_edges
 from soundness.audio.log_mel import Spectrograms, band_centres
 from soundness.representations.statistics import PooledLogMel
+from soundness.representations.views.events import median_differences
 from soundness.scoring.joining.joined import Peak
 from soundness.settings.fields import ViewName
 
@@ -47,7 +48,7 @@ class MeasuredClip:
     def __init__(self, detector: "Detector", representation: PooledLogMel, clip: Spectrograms) -> None:
         self.settings, self.representation, self.clip = detector.settings, representation, clip
         self.log_mel = clip.reference.astype(np.float64)
-        self.differences = self.log_mel - np.median(self.log_mel, axis=1, keepdims=True)
+        self.differences = median_differences(clip.reference)
         self.edges = band_edges(band_centres(self.settings.log_mel))
         self.frame_seconds = self.settings.log_mel.hop_length / self.settings.audio.sample_rate
 

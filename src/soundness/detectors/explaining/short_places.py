@@ -5,7 +5,7 @@ import numpy as np
 from soundness.aliases import Array
 from soundness.detectors.explaining.changes import ShortChange, are_missing
 from soundness.detectors.explaining.measured_clip import CLEAR_DEVIATIONS, MeasuredClip, PeakPlace
-from soundness.representations.views.events import event_changes
+from soundness.representations.views.events import event_changes, window_step
 from soundness.scoring.joining.joined import Peak
 
 __all__ = ["short_changes_at"]
@@ -79,7 +79,7 @@ def _frames_of(course: Array, bound: float, *, n_frames: int, last: int) -> list
     last
         Frames of the clip.
     """
-    step = max(1, n_frames // 4)
+    step = window_step(n_frames)
     found: list[tuple[int, int]] = []
     left = course.copy()
     while left.max() >= bound:

@@ -30,7 +30,7 @@ from scipy.sparse.csgraph import connected_components  # type: ignore[import-unt
 from soundness.aliases import Array
 from soundness.files.stored_values import floats
 
-__all__ = ["EventFilters", "event_changes", "window_step"]
+__all__ = ["EventFilters", "event_changes", "median_differences", "window_step"]
 
 _DURATIONS = (1, 2, 4, 8, 16, 32)  # frames
 _WINDOWS_OF_LONGEST = 3  # that the shortest clip holds of the longest duration
@@ -141,7 +141,7 @@ class EventFilters:
         log_mel
             dB, shape ``(mel, frame)``.
         """
-        moving = _moving_means(_differences(log_mel), self.durations.tolist())
+        moving = _moving_means(median_differences(log_mel), self.durations.tolist())
         return [
             np.einsum("cb,bt->ct", own, windows) - offset[:, None]
             for own, offset, windows in zip(self.filters, self.offsets, moving, strict=True)
@@ -150,8 +150,8 @@ class EventFilters:
     def extremes(self, log_mel: NDArray[np.float32]) -> tuple[Array, Array]:
         """Largest rise over time for each duration and change, and largest fall, shape ``(feature,)`` each."""
         outputs = self.outputs(log_mel)
-        rises, falls = ([side(output) for output in outputs] for side in (_largest, _smallest))
-        return np.concatenate(rises), -np.concatenate(falls)
+        rises, falls = ([output.max(axis=1) for output in outputs], [-output.min(axis=1) for output in outputs])
+        return np.concatenate(rises), np.concatenate(falls)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -175,7 +175,7 @@ class _WindowSums:
 
     @classmethod
     def of_clip(cls, log_mel: NDArray[np.float32], durations: Sequence[int]) -> Self:
-        moving = _moving_means(_differences(log_mel), durations)
+        moving = _moving_means(median_differences(log_mel), durations)
         return cls(
             counts=np.array([windows.shape[1] for windows in moving], np.int64),
             n_apart=np.array([max(1, log_mel.shape[1] // each) for each in durations], np.int64),
@@ -231,17 +231,7 @@ def _total(sums: Iterable[_WindowSums]) -> _WindowSums:
     return reduce(_WindowSums.plus, sums)
 
 
-def _largest(output: Array) -> Array:
-    largest: Array = output.max(axis=1)
-    return largest
-
-
-def _smallest(output: Array) -> Array:
-    smallest: Array = output.min(axis=1)
-    return smallest
-
-
-def _differences(log_mel: NDArray[np.float32]) -> Array:
+def median_differences(log_mel: NDArray[np.float32]) -> Array:
     """Difference of each frame from the median of the clip, dB, shape ``(mel, frame)``."""
     differences: Array = log_mel.astype(np.float64) - np.median(log_mel, axis=1, keepdims=True)
     return differences

@@ -49,7 +49,10 @@ class ModulationView:
     size = N_MODULATION_FEATURES
 
     def __init__(self, settings: SystemSettings) -> None:
-        self.frame_rate = Envelopes(settings.log_mel, sample_rate=settings.audio.sample_rate).frame_rate
+        envelopes = Envelopes(settings.log_mel, sample_rate=settings.audio.sample_rate)
+        self.frame_rate = envelopes.frame_rate
+        self.group_hz = envelopes.group_hz
+        """Lower and upper edge of each group of bands in Hz, shape ``(12, 2)``."""
 
     def features(self, clip: Spectrograms) -> Array:
         """Features of a clip with details, shape ``(640,)``."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from soundness.aliases import Array
-from soundness.files.stored_values import Note, Seconds, stored_value
+from soundness.files.stored_values import Note, Seconds, arrays_below, stored_value
 from soundness.scoring.decisions.calibration import Calibration, Origin, n_flagged
 
 __all__ = ["CLIP_SECONDS", "ClipLengths", "Tail", "recording_p_value", "recording_threshold", "window_rate"]
@@ -98,8 +98,7 @@ class ClipLengths:
         own = stored_value(_StoredLengths, about, name="lengths")
         short = {}
         for index, each in enumerate(own.short):
-            start = f"{index}."
-            scores = {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
+            scores = arrays_below(f"{index}", arrays)
             short[each.seconds] = Calibration.from_stored({"origin": each.origin, "notes": each.notes}, scores)
         return cls(clip_seconds=own.clip_seconds, full_seconds=own.full_seconds, short=short)
 

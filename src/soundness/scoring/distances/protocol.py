@@ -28,12 +28,21 @@ class Distance(ABC):
         Settings of the scorer.
     excess
         What is added to the square of the distance to each reference, shape ``(reference,)``; zeros if ``None``.
+    changes
+        Changes that `NarrowChange` looks for, whitened, shape ``(change, feature)``; ``None`` for other distances.
     """
 
-    def __init__(self, references: Array, settings: ScorerSettings, *, excess: Array | None = None) -> None:
+    def __init__(
+        self,
+        references: Array,
+        settings: ScorerSettings,
+        *,
+        excess: Array | None = None,
+        changes: Array | None = None,
+    ) -> None:
         self.references = references
         self.excess = np.zeros(len(references)) if excess is None else excess
-        self._settings = settings
+        self._settings, self._changes = settings, changes
 
     @classmethod
     def from_references(
@@ -44,7 +53,7 @@ class Distance(ABC):
         excess: Array | None = None,
         largest: Self | None = None,  # noqa: ARG003  # for `DensityRatio`
         most_left_out: int = 1,  # noqa: ARG003  # likewise
-        changes: Array | None = None,  # noqa: ARG003  # for `NarrowChange`
+        changes: Array | None = None,
     ) -> Self:
         """Learn from the normal clips of a domain.
 
@@ -54,16 +63,14 @@ class Distance(ABC):
             Shape ``(reference, feature)``.
         settings
             Settings of the scorer.
-        excess
+        excess, changes
             See `Distance`.
         largest
             Distance to the largest domain, whose statistics are used where there are too few references.
         most_left_out
             Most references that are left out at once.
-        changes
-            Changes that `NarrowChange` looks for, whitened, shape ``(change, feature)``; ``None`` for other distances.
         """
-        return cls(references, settings, excess=excess)
+        return cls(references, settings, excess=excess, changes=changes)
 
     @classmethod
     def from_arrays(
@@ -73,10 +80,10 @@ class Distance(ABC):
         settings: ScorerSettings,
         *,
         excess: Array | None = None,
-        changes: Array | None = None,  # noqa: ARG003  # for `NarrowChange`
+        changes: Array | None = None,
     ) -> Self:
         """Rebuild from the references, their excess, the changes and `arrays`."""
-        return cls(references, settings, excess=excess)
+        return cls(references, settings, excess=excess, changes=changes)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Values learned beside the references, by name."""
@@ -101,7 +108,7 @@ class Distance(ABC):
         left_out
             Shape ``(reference,)``.
         changes
-            See `from_references`; whitened without those that are left out.
+            See `Distance`; whitened without those that are left out.
         """
 
     @abstractmethod

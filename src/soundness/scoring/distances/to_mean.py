@@ -1,15 +1,13 @@
 """Distance of a clip to the mean of the normal clips of one domain, in all directions or in that of one band."""
 
 import math
-from collections.abc import Mapping
-from typing import Any, Self
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from soundness.aliases import Array
 from soundness.scoring.distances.protocol import Distance
-from soundness.settings.scoring import ScorerSettings
 
 __all__ = ["DistanceToMean", "NarrowChange"]
 
@@ -20,9 +18,10 @@ class DistanceToMean(Distance):
     Contributions add up to the squared distance. A reference's excess does not count.
     """
 
-    def __init__(self, references: Array, settings: ScorerSettings, *, excess: Array | None = None) -> None:
-        super().__init__(references, settings, excess=excess)
-        self.mean = _mean(references)
+    @cached_property
+    def mean(self) -> Array:
+        """Mean of the references, shape ``(feature,)``; infinite without any."""
+        return _mean(self.references)
 
     def distances(self, queries: Array) -> Array:
         return _from(queries, self.mean)
@@ -52,52 +51,27 @@ class NarrowChange(Distance):
     whitens, it is the largest product of :math:`R^T r` with a unit vector along :math:`R^T s`. It is divided by
     :math:`\sqrt{1 + 1/n}`, since the mean is that of :math:`n` clips. A reference's excess does not count.
 
-    Parameters
-    ----------
-    references, settings, excess
-        See `Distance`.
-    changes
-        Change of each band, whitened as the references are, shape ``(change, feature)``.
-
     References
     ----------
     .. [1] S. M. Kay, "Fundamentals of Statistical Signal Processing, Volume II: Detection Theory", Prentice Hall, 1998,
        section 6.4.2.
     """
 
-    def __init__(
-        self, references: Array, settings: ScorerSettings, *, excess: Array | None = None, changes: Array
-    ) -> None:
-        super().__init__(references, settings, excess=excess)
-        self.mean = _mean(references)
-        self.scale = math.sqrt(1.0 + 1.0 / max(1, len(references)))
-        self.directions = _unit(changes)
+    @cached_property
+    def mean(self) -> Array:
+        """Mean of the references, shape ``(feature,)``; infinite without any."""
+        return _mean(self.references)
 
-    @classmethod
-    def from_references(
-        cls,
-        references: Array,
-        settings: ScorerSettings,
-        *,
-        excess: Array | None = None,
-        largest: Self | None = None,  # noqa: ARG003  # as all distances
-        most_left_out: int = 1,  # noqa: ARG003  # likewise
-        changes: Array | None = None,
-    ) -> Self:
-        assert changes is not None
-        return cls(references, settings, excess=excess, changes=changes)
+    @cached_property
+    def directions(self) -> Array:
+        """Unit vector along each change, shape ``(change, feature)``."""
+        assert self._changes is not None
+        return _unit(self._changes)
 
-    @classmethod
-    def from_arrays(
-        cls,
-        references: Array,
-        arrays: Mapping[str, NDArray[Any]],  # noqa: ARG003  # nothing beside the references
-        settings: ScorerSettings,
-        *,
-        excess: Array | None = None,
-        changes: Array | None = None,
-    ) -> Self:
-        return cls.from_references(references, settings, excess=excess, changes=changes)
+    @property
+    def scale(self) -> float:
+        """Deviation of the difference of a clip from the mean, in those of clips."""
+        return _scale(len(self.references))
 
     def distances(self, queries: Array) -> Array:
         return _largest_change(queries, self.mean, self.directions) / self.scale
@@ -107,8 +81,7 @@ class NarrowChange(Distance):
     ) -> Array:
         assert changes is not None
         kept = references[~left_out]
-        scale = math.sqrt(1.0 + 1.0 / max(1, len(kept)))
-        return _largest_change(queries, _mean(kept), _unit(changes)) / scale
+        return _largest_change(queries, _mean(kept), _unit(changes)) / _scale(len(kept))
 
     def contributions(self, query: Array) -> Array:
         """Squared product along the largest change, shared out by its direction, shape ``(feature,)``."""
@@ -127,6 +100,10 @@ def _largest_change(queries: Array, mean: Array, directions: Array) -> Array:
         return np.full(len(queries), np.inf)
     found: Array = np.array([np.abs(directions @ (query - mean)).max() for query in queries])
     return found
+
+
+def _scale(n_references: int) -> float:
+    return math.sqrt(1.0 + 1.0 / max(1, n_references))
 
 
 def _unit(changes: Array) -> Array:

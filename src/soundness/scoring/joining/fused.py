@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from soundness.aliases import Array
 from soundness.errors import BundleError, SettingsError
-from soundness.files.stored_values import floats, indices
+from soundness.files.stored_values import arrays_below, floats, indices
 from soundness.scoring.clip_weights import reference_excess, with_weights
 from soundness.scoring.nearest_neighbors import NearestNeighborScorer
 from soundness.scoring.protocol import Scorer, TrainingVectors
@@ -98,9 +98,7 @@ class FusedScorer(Scorer):
         members = [every[index] for index in chosen]
         scorers = []
         for index, (_, member) in enumerate(members):
-            start = f"member.{index}."
-            own = {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
-            scorers.append(NearestNeighborScorer.from_arrays(own, member))
+            scorers.append(NearestNeighborScorer.from_arrays(arrays_below(f"member.{index}", arrays), member))
         for (view, _), scorer in zip(members, scorers, strict=True):
             if scorer.bank.own.shape != (len(scorers[0].bank.own), sizes[view]):
                 raise BundleError(f"member {view}: its clips have the shape {scorer.bank.own.shape}")
@@ -248,8 +246,7 @@ class LevelScorer:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:
         """Rebuild from `arrays`."""
-        start = "level."
-        own = {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
+        own = arrays_below("level", arrays)
         statistics = own.pop("statistics")
         return cls(NearestNeighborScorer.from_arrays(own, _of_levels(settings)), statistics)
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from soundness.aliases import Array
 from soundness.errors import BundleError, SettingsError
-from soundness.files.stored_values import flags, floats
+from soundness.files.stored_values import arrays_below, flags, floats
 from soundness.scoring.joining.fused import FusedScorer, views_of
 from soundness.scoring.joining.tail_law import TailLaw
 from soundness.scoring.peaks import PeakScorer
@@ -127,10 +127,10 @@ class JoinedScorer(Scorer):
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:
-        sound = FusedScorer.from_arrays(_part(arrays, "sound."), settings)
+        sound = FusedScorer.from_arrays(arrays_below("sound", arrays), settings)
         is_used = flags(arrays, "peaks", (len(settings.peaks),))
         peaks = [
-            PeakScorer.from_arrays(_part(arrays, f"peak.{index}."), peak)
+            PeakScorer.from_arrays(arrays_below(f"peak.{index}", arrays), peak)
             for index, peak in enumerate(_used(settings, is_used))
         ]
         for peak in peaks:
@@ -239,10 +239,6 @@ def _varies(view: TrainingVectors) -> bool:
     """True if a feature differs between clips of a domain by more than rounding makes it."""
     own = [view.own[view.clip_domains == domain] for domain in np.unique(view.clip_domains)]
     return bool(max(np.ptp(np.nan_to_num(clips), axis=0).max() for clips in own) > _SAME)
-
-
-def _part(arrays: Mapping[str, NDArray[Any]], start: str) -> dict[str, NDArray[Any]]:
-    return {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
 
 
 def _used(settings: ScorerSettings, is_used: NDArray[np.bool_]) -> list[PeakSettings]:

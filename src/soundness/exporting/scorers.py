@@ -78,8 +78,7 @@ def _neighbor_score(scorer: NearestNeighborScorer, vectors: Value) -> Value:
 
 
 def _fused_score(scorer: FusedScorer, vectors: Value) -> Value:
-    edges = [0, *np.cumsum(scorer.sizes).tolist()]
-    views = [vectors.part(np.int64(a), np.int64(b), axis=2) for a, b in pairwise(edges)]
+    views = _views(scorer, vectors)
     columns = [_neighbor_score(own, views[view]).with_axes(1) for view, own in scorer.pairs()]
     scores = vectors.graph.op("Concat", *columns, axis=1)  # (clip, member)
     sound = ((scores - scorer.statistics[:, 0]) / scorer.statistics[:, 1]).mean(1)
@@ -91,8 +90,7 @@ def _fused_score(scorer: FusedScorer, vectors: Value) -> Value:
 
 
 def _joined_score(scorer: JoinedScorer, vectors: Value) -> Value:
-    edges = [0, *np.cumsum(scorer.sound.sizes).tolist()]
-    views = [vectors.part(np.int64(a), np.int64(b), axis=2) for a, b in pairwise(edges)]
+    views = _views(scorer.sound, vectors)
     scores = [_fused_score(scorer.sound, vectors)]
     scores += [_peak_score(peak, views[peak.settings.view]) for peak in scorer.peaks]
     nats = [
@@ -100,6 +98,12 @@ def _joined_score(scorer: JoinedScorer, vectors: Value) -> Value:
         for law, score, price in zip(scorer.laws, scores, scorer.prices, strict=True)
     ]
     return vectors.graph.op("Concat", *nats, axis=1).max(1)
+
+
+def _views(scorer: FusedScorer, vectors: Value) -> list[Value]:
+    """Views of clips, each of shape ``(clip, condition, feature)``."""
+    edges = [0, *np.cumsum(scorer.sizes).tolist()]
+    return [vectors.part(np.int64(a), np.int64(b), axis=2) for a, b in pairwise(edges)]
 
 
 def _peak_score(scorer: PeakScorer, features: Value) -> Value:

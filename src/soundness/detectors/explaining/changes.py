@@ -8,7 +8,7 @@ import numpy as np
 
 from soundness.audio.anomalous_regions import AnomalousRegion, hertz
 
-__all__ = ["Modulation", "ShortChange", "ToneChange"]
+__all__ = ["Modulation", "ShortChange", "ToneChange", "are_missing", "listed"]
 
 _MOST_TIMES = 5
 _FEWEST_REGULAR = 4
@@ -87,8 +87,7 @@ class ShortChange(AnomalousRegion):
             return f"{every}, from {moments[0]:.1f} s to {moments[-1]:.1f} s"
         if len(moments) > _MOST_TIMES:
             return f"from {moments[0]:.1f} s to {moments[-1]:.1f} s"
-        texts = [f"{moment:.1f}" for moment in moments]
-        return "at " + " and ".join(filter(None, [", ".join(texts[:-1]), texts[-1]])) + " s"
+        return f"at {listed([f'{moment:.1f}' for moment in moments])} s"
 
     @property
     def check(self) -> str:
@@ -217,6 +216,11 @@ class Modulation(AnomalousRegion):
             f"Compare {self.rate:.3g} Hz with the turns of the shaft ({60 * self.rate:,.0f} a minute), with the "
             f"passing of blades, balls and teeth, and with twice the mains frequency: a bearing, a blade or a gear."
         )
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words as a list: 2.1, 4.6 and 7.0."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
 def are_missing(falls: Sequence[tuple[float, float]], events: Sequence[tuple[float, float]]) -> bool:

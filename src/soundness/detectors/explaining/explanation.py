@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from soundness.aliases import Array
 from soundness.audio.anomalous_regions import AnomalousRegion, find_regions, reason
 from soundness.audio.log_mel import Spectrograms, band_centres
+from soundness.detectors.explaining.changes import listed
 from soundness.detectors.explaining.peaks import places_of
 from soundness.errors import SettingsError
 from soundness.representations.statistics import MeanLogMel, PooledLogMel
@@ -219,14 +220,10 @@ def _tests_in_words(scorer: JoinedScorer, found: Sequence[int], shown_by: Sequen
     also = [names[index] for index in found[1:] if names[index] not in through]
     others = [name for index, name in enumerate(names) if index not in found and name not in through]
     if also:
-        words.append(f"{'that' if len(also) == 1 else 'those'} of {_listed(also)} found something, too")
+        words.append(f"{'that' if len(also) == 1 else 'those'} of {listed(also)} found something, too")
     if others:
-        words.append(f"{'that' if len(others) == 1 else 'those'} of {_listed(others)} found nothing")
+        words.append(f"{'that' if len(others) == 1 else 'those'} of {listed(others)} found nothing")
     return "; ".join(words) + "."
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def regions_of(detector: "Detector", explanation: Explanation) -> list[AnomalousRegion]:

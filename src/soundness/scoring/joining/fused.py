@@ -168,7 +168,7 @@ class FusedScorer(Scorer):
 
     def nearest(self, vectors: Array, n_clips: int) -> NDArray[np.int64]:
         """Indices of the nearest normal clips by the mean of the members' distances, each in its mean; see `Scorer`."""
-        parts = self._split(vectors)
+        parts = self.split(vectors)
         distances = [scorer.bank.clip_distances(parts[view]) for view, scorer in self.pairs()]
         total = sum((apart / max(float(apart.mean()), 1e-300) for apart in distances), np.zeros(1))
         return np.argsort(total, kind="stable")[:n_clips]
@@ -178,7 +178,7 @@ class FusedScorer(Scorer):
 
         They show which features of which view are anomalous; they do not add up to the score.
         """
-        parts = self._split(vectors)
+        parts = self.split(vectors)
         found = [np.zeros(size) for size in self.sizes]
         for view, scorer in self.pairs():
             found[view] += scorer.contributions(parts[view]) / scorer.bank.usual_square / len(self.scorers)
@@ -203,16 +203,17 @@ class FusedScorer(Scorer):
         return list(zip(self._views_of_members, self.scorers, strict=True))
 
     def _of_sound(self, vectors: Array) -> float:
-        parts = self._split(vectors)
+        parts = self.split(vectors)
         return float(self._fused(np.array([[scorer.score(parts[view]) for view, scorer in self.pairs()]]))[0])
 
     def _of_level(self, vectors: Array) -> float | None:
         if self.level is None:
             return None
-        levels = self._split(vectors)[0].mean(axis=-1, keepdims=True)
+        levels = self.split(vectors)[0].mean(axis=-1, keepdims=True)
         return float(self.level.scaled(np.array([self.level.scorer.score(levels)]))[0])
 
-    def _split(self, vectors: Array) -> list[Array]:
+    def split(self, vectors: Array) -> list[Array]:
+        """Views of vectors of shape ``(..., feature)``, in their order."""
         return np.split(vectors, np.cumsum(self.sizes)[:-1], axis=-1)
 
     def _fused(self, scores: Array) -> Array:

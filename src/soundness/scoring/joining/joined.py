@@ -176,7 +176,7 @@ class JoinedScorer(Scorer):
 
     def nats(self, vectors: Array) -> Array:
         """Rarity of a clip by each test, less its price, shape ``(test,)``; that of the sound as a whole is first."""
-        parts = self._split(vectors)
+        parts = self.sound.split(vectors)
         scores = [self.sound.score(vectors), *(peak.score(parts[peak.settings.view]) for peak in self.peaks)]
         nats = [law.nats(np.array(score)) for law, score in zip(self.laws, scores, strict=True)]
         found: Array = np.array(nats) - self.prices
@@ -190,7 +190,7 @@ class JoinedScorer(Scorer):
     def peak_of(self, vectors: Array, index: int) -> Peak:
         """Largest feature of a clip in one of the tests beside the sound as a whole."""
         scorer = self.peaks[index]
-        (features,) = self._split(vectors)[scorer.settings.view][:1]
+        (features,) = self.sound.split(vectors)[scorer.settings.view][:1]
         found = scorer.standardised(features)
         size = np.abs(found) if scorer.settings.is_two_sided else found
         feature = int(np.where(np.isnan(size), -np.inf, size).argmax())
@@ -230,9 +230,6 @@ class JoinedScorer(Scorer):
         nats = [law.nats(own) for law, own in zip(self.laws, scores, strict=True)]
         found: Array = np.max([each - price for each, price in zip(nats, self.prices, strict=True)], axis=0)
         return found
-
-    def _split(self, vectors: Array) -> list[Array]:
-        return np.split(vectors, np.cumsum(self.sound.sizes)[:-1], axis=-1)
 
 
 def _varies(view: TrainingVectors) -> bool:

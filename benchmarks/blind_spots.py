@@ -26,7 +26,7 @@ import soundness
 from arrangements import linked, real, recording_prefix, timed
 from blind_spot_figures import CLEAN, Cell, Score, keep_scores, kept_scores, promised_cells, write_page
 from plants import GROUPS, KINDS, plant
-from soundness.detectors.score_table import read_score_table
+from soundness.detectors.verdicts.score_table import read_score_table
 from soundness.settings.loading import load_settings
 
 FACTORY_SEED = 905

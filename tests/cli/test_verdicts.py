@@ -10,7 +10,7 @@ import soundfile
 from command_line import soundness
 from recordings import RATE, write
 from soundness.cli.verdicts import _counts
-from soundness.detectors.score_table import MachineVerdicts, ScoreRow
+from soundness.detectors.verdicts.score_table import MachineVerdicts, ScoreRow
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ import soundfile
 
 import soundness
 from soundness.detectors.exported import load_exports
-from soundness.detectors.protocol import Judge, ScoredPart
 from soundness.detectors.saving import load_detector, save_detector
+from soundness.detectors.verdicts.judge import Judge
+from soundness.detectors.verdicts.records import ScoredPart
 from soundness.exporting.write import TOLERANCE
 from soundness.reports.explanation import explain
 from soundness.scoring.decisions.calibration import Calibration

@@ -2,6 +2,8 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -10,6 +12,9 @@ from numpy.typing import NDArray
 from soundness.audio.spectra.details import ClipDetails
 from soundness.errors import SettingsError
 from soundness.settings.system import LogMelSettings
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array  # type: ignore[import-untyped]  # SciPy ships no types
 
 __all__ = [
     "SMALLEST_RMS",
@@ -30,7 +35,8 @@ USABLE_SHARE = 0.9
 SMALLEST_RMS = 1e-15
 """Root mean square of digital silence, where the floor of a log-mel lies relative to it."""
 
-_BLOCK_FRAMES = 4096  # of a long clip, so that its spectrum fits into memory
+_PIECE_FRAMES = 4096  # of a long clip, so that its spectrum fits into memory
+_BLOCK_FRAMES = 32  # whose spectra fit into the cache of a processor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,7 +92,7 @@ class LogMel:
 
     def __init__(self, settings: LogMelSettings, *, sample_rate: int) -> None:
         self.settings = settings
-        self._filters = [_without_zeros(filter_) for filter_ in mel_filterbank(settings, sample_rate=sample_rate)]
+        self._filters = mel_filterbank(settings, sample_rate=sample_rate)
         self._window = hann_window(settings.n_fft)
 
     def __call__(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -106,27 +112,39 @@ class LogMel:
         before = settings.n_fft // 2
         padded = np.pad(waveform, (before, settings.n_fft - before))
         frames = sliding_window_view(padded, settings.n_fft)[: len(waveform) + 1 : settings.hop_length]
-        starts = range(0, len(frames), _BLOCK_FRAMES)
         scale = 1.0 if settings.floor_reference == "full-scale" else root_mean_square(waveform)
         window = self._window / scale
-        blocks = [self._block(frames[start : start + _BLOCK_FRAMES], window) for start in starts]
-        log_mel: NDArray[np.float32] = np.concatenate(blocks, axis=1) + np.float32(20 * math.log10(scale))
-        return log_mel
+        log_mel = np.empty((settings.n_mels, len(frames)), np.float32)
+        for start in range(0, len(frames), _PIECE_FRAMES):
+            piece = slice(start, start + _PIECE_FRAMES)
+            log_mel[:, piece] = self._piece(frames[piece], window)
+        return log_mel + np.float32(20 * math.log10(scale))
 
-    def _block(self, frames: NDArray[np.float32], window: NDArray[np.float64]) -> NDArray[np.float32]:
+    def _piece(self, frames: NDArray[np.float32], window: NDArray[np.float64]) -> NDArray[np.float32]:
         """Log-mel, shape ``(mel, frame)``, of frames of shape ``(frame, time)``."""
         settings = self.settings
-        spectrum = np.fft.rfft(frames * window)  # (frame, bin)
         floor = np.float32(10 ** (settings.floor_db * settings.power / 20))
+        by_bin = np.empty((1 + settings.n_fft // 2, len(frames)), np.float32)
+        windowed = np.empty((_BLOCK_FRAMES, settings.n_fft))  # used again: large memory is slow to get
         with np.errstate(over="ignore", invalid="ignore"):  # not finite where it is too loud, which readers refuse
-            np.square(spectrum.view(np.float64), out=spectrum.view(np.float64))  # in place: large memory is slow to get
-            magnitude = (spectrum.real + spectrum.imag).astype(np.float32)
+            for start in range(0, len(frames), _BLOCK_FRAMES):
+                block = frames[start : start + _BLOCK_FRAMES]
+                spectrum = np.fft.rfft(np.multiply(block, window, out=windowed[: len(block)]))  # (frame, bin)
+                np.square(spectrum.view(np.float64), out=spectrum.view(np.float64))
+                columns = slice(start, start + len(block))
+                np.add(spectrum.real.T, spectrum.imag.T, out=by_bin[:, columns], casting="same_kind")
             if settings.power != 2.0:
-                magnitude = magnitude ** np.float32(settings.power / 2)
-            by_bin = np.ascontiguousarray(magnitude.T)  # (bin, frame)
-            bands = np.stack([np.einsum("b,bf->f", weights, by_bin[bins]) for bins, weights in self._filters])
+                by_bin = by_bin ** np.float32(settings.power / 2)
+            bands: NDArray[np.float32] = self._sums @ by_bin
             decibels: NDArray[np.float32] = np.log10(np.maximum(bands, floor)) * np.float32(20 / settings.power)
         return decibels
+
+    @cached_property
+    def _sums(self) -> "csr_array":
+        """Weights of the bands as a sparse array, whose products are sums in the order of the bins."""
+        from scipy.sparse import csr_array  # slow to load
+
+        return csr_array(self._filters)
 
 
 def without_mean(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -138,13 +156,6 @@ def without_mean(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
 def root_mean_square(waveform: NDArray[np.float32]) -> float:
     """Root mean square of samples of shape ``(time,)``, at least `SMALLEST_RMS`."""
     return max(math.sqrt(np.square(waveform, dtype=np.float64).mean()), SMALLEST_RMS)
-
-
-def _without_zeros(weights: NDArray[np.float32]) -> tuple[slice, NDArray[np.float32]]:
-    """Bins from the first to the last non-zero weight of a filter, and their weights; a narrow filter has none."""
-    (passed,) = np.nonzero(weights)
-    bins = slice(passed[0], passed[-1] + 1) if len(passed) else slice(0)
-    return bins, weights[bins]
 
 
 def hann_window(n_samples: int) -> NDArray[np.float64]:

@@ -57,7 +57,7 @@ def explain(
     ] = None,
 ) -> int:
     """Explain the score of a recording: a page and a picture of what is anomalous in it, in frequency and time."""
-    from soundness.detectors.score_table import against_threshold
+    from soundness.detectors.verdicts.score_table import against_threshold
 
     explained = soundness.explain(detector, clip, out, normal=normal, machine=machine)
     score = explained.score

@@ -13,8 +13,9 @@ from soundness.data.datasets import Paths, find_clips
 from soundness.data.finding import order_note
 from soundness.detectors.assignment import Assigned, assign
 from soundness.detectors.exported import load_exports
-from soundness.detectors.protocol import AnyDetector, RecordingScore
-from soundness.detectors.score_table import (
+from soundness.detectors.protocol import AnyDetector
+from soundness.detectors.verdicts.records import RecordingScore
+from soundness.detectors.verdicts.score_table import (
     SCORE_TABLE_FILE,
     WINDOW_TABLE_FILE,
     MachineVerdicts,
@@ -348,20 +349,10 @@ def scored(assigned: Sequence[Assigned], *, n_workers: int | None = None) -> Ite
     return map_recordings(_score, assigned, n_workers=n_workers)
 
 
-def _reason(detector: AnyDetector, path: Path, score: RecordingScore) -> str:
-    window = score.most_anomalous
-    if window is None:
-        return detector.reason(path)
-    return f"{window}: {detector.reason(path, start_seconds=window.start_seconds)}"
-
-
 def _score(pair: Assigned) -> ScoredClip:
     clip, detector = pair
     try:
-        score = detector.score_recording(clip.path)
-        reason = score.cannot_tell
-        if score.verdict == "anomalous":
-            reason = _reason(detector, clip.path, score)
+        score, reason = detector.score_and_reason(clip.path)
     except AudioError as error:
         return ScoredClip(clip=clip, machine_type=detector.machine_type, score=None, reason=error.reason)
     return ScoredClip(clip=clip, machine_type=detector.machine_type, score=score, reason=reason)

@@ -4,31 +4,32 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict
 
-from soundness.aliases import PathLike, Waveform
+from soundness.aliases import Array, PathLike, Waveform
 from soundness.audio.arrays import as_waveform
 from soundness.audio.log_mel import Spectrograms
 from soundness.audio.log_mel_cache import LogMelCache
 from soundness.audio.measures import measure_clip
 from soundness.audio.reading import read_info
 from soundness.detectors.explaining.explanation import explain_clip, reason_of
+from soundness.detectors.explaining.level import level_change
 from soundness.detectors.form import RecordingForm
 from soundness.detectors.front_end import Completion, FrontEnd
-from soundness.detectors.protocol import (
+from soundness.detectors.reader import RecordingLogMels, RecordingReader
+from soundness.detectors.training_summary import TrainingSummary
+from soundness.detectors.verdicts.judge import Judge, with_form
+from soundness.detectors.verdicts.records import (
     NOT_CALIBRATED,
-    Judge,
     RecordingScore,
     ScoredPart,
     cut_notes,
     recording_notes,
-    with_form,
+    score_reason,
 )
-from soundness.detectors.reader import RecordingLogMels, RecordingReader
 from soundness.errors import AudioError, SettingsError, audio_errors_at
 from soundness.representations.protocol import Representation
 from soundness.representations.statistics import MeanLogMel
@@ -38,51 +39,22 @@ from soundness.scoring.decisions.clip_lengths import ClipLengths
 from soundness.scoring.protocol import Scorer
 from soundness.screening.known_recordings import KnownRecordings
 from soundness.screening.normal_clips import NormalClips
-from soundness.screening.records import ScreeningRecord
 from soundness.settings.system import AudioSettings, SystemSettings
 
 if TYPE_CHECKING:  # loads PyTorch
     from soundness.separation.separator import Separator
 
-__all__ = ["Detector", "TrainingSummary"]
+__all__ = ["Detector"]
 
 _SAME_SECONDS = 1e-6
-_LEVEL_CHANGE_DB = 1.0
 _KNOWN_SHARE = 0.75  # of the bands
 
 
-class TrainingSummary(BaseModel):
-    """Record of a training: data, settings, losses, times and notes."""
+class _MeasuredClip(NamedTuple):
+    """Window of a recording, and its vectors."""
 
-    model_config = ConfigDict(frozen=True)
-
-    system: str
-    seed: int
-    n_clips: dict[str, int]
-    """Training clips by domain; ``""`` where there are no domains."""
-    conditions: tuple[str, ...]
-    """Conditions that the network is conditioned on, in words; empty without any."""
-    conditioned_on: tuple[str, ...]
-    """Those of machine type, attributes and domain that differ between the training clips."""
-    n_parameters: int
-    n_steps: int
-    """Batches that the network was trained for; 0 without a network."""
-    train_loss: float | None
-    held_out_loss: float | None
-    """Loss of the weights that are kept, in squared deviations of a band, or in dB squared."""
-    pseudo_labels: dict[str, int] = {}
-    """Training clips of each pseudo-label, by domain and label; the notes say how they were found."""
-    separation: str
-    """Use of separated machine sound: ``off``, ``augment``, ``denoise`` or ``target=separated``."""
-    separator_seconds: float | None
-    """Wall-clock time of the training of the separator, in this run or before it; ``None`` without one."""
-    seconds: dict[str, float]
-    """Wall-clock time of reading the clips, of separating them (a part of reading), of training the network and of
-    fitting the scorer."""
-    notes: tuple[str, ...]
-    screening: ScreeningRecord | None = None
-    """Screening of the training clips for some that are not normal; ``None`` without one."""
-    versions: dict[str, str]
+    recording: RecordingLogMels
+    vectors: Array
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -178,23 +150,38 @@ class Detector:
 
     def score_recording(self, path: PathLike, *, max_seconds: float | None = None) -> RecordingScore:
         """Score a recording; see `soundness.detectors.protocol.AnyDetector`."""
+        return self._score_and_clip(Path(path), max_seconds)[0]
+
+    def score_and_reason(self, path: PathLike) -> tuple[RecordingScore, str]:
+        """Score a recording, with its reason; see `soundness.detectors.protocol.AnyDetector`."""
         path = Path(path)
-        parts = [self._scored(recording) for recording in self.windows(path, max_seconds=max_seconds)]
+        score, clip = self._score_and_clip(path)
+        return score, score_reason(score, lambda start: self._reason(self._clip_at(path, start, clip)))
+
+    def _score_and_clip(self, path: Path, max_seconds: float | None = None) -> tuple[RecordingScore, "_MeasuredClip"]:
+        """Score of a recording, and its window of the highest score."""
+        parts, highest = [], None
+        for recording in self.windows(path, max_seconds=max_seconds):
+            clip = _MeasuredClip(recording, self.vectors(recording.spectrograms))
+            parts.append(self._scored(clip))
+            if highest is None or parts[-1].anomaly_score > max(part.anomaly_score for part in parts[:-1]):
+                highest = clip
+        assert highest is not None  # a recording has a window
         with audio_errors_at(path):
             found = self.judge.judge(parts, notes=cut_notes(path, max_seconds, self.audio))
         if self.form is None:
-            return found
+            return found, highest
         measures = measure_clip(path, max_seconds=max_seconds, audio=self.audio)
-        info = read_info(path, audio=self.audio)
-        completes = self._completes_bands and self._n_known_bands(info.sample_rate) > 0
+        completes = self._completes_bands and self._n_known_bands(measures.sample_rate) > 0
         difference = self.form.difference(measures, self.settings, completes_bands=completes)
 
         def scored(start: float, end: float) -> list[ScoredPart]:
             if self.lengths is None:  # it scores whole recordings alone
                 return []
-            return [self._scored(one) for one in self.windows(path, start_seconds=start, max_seconds=end)]
+            windows = self.windows(path, start_seconds=start, max_seconds=end)
+            return [self._scored(_MeasuredClip(one, self.vectors(one.spectrograms))) for one in windows]
 
-        return with_form(found, difference, judge=self.judge, parts=parts, scored=scored)
+        return with_form(found, difference, judge=self.judge, parts=parts, scored=scored), highest
 
     def windows(
         self, path: Path, *, start_seconds: float = 0.0, max_seconds: float | None = None
@@ -224,11 +211,12 @@ class Detector:
         assert found is not None  # a recording has a window
         return found
 
-    def _scored(self, recording: RecordingLogMels) -> ScoredPart:
+    def _scored(self, clip: "_MeasuredClip") -> ScoredPart:
+        recording = clip.recording
         return ScoredPart(
             start_seconds=recording.start_seconds,
             seconds=recording.n_samples / self.settings.audio.sample_rate,
-            anomaly_score=self.score_spectrograms(recording.spectrograms),
+            anomaly_score=self.scorer.score(clip.vectors),
             notes=self._notes(has_sound=recording.has_sound, n_samples=recording.n_samples),
             cannot_tell="" if recording.has_sound else "digital silence",
             trained_on=(self.known_recording(recording.spectrograms) or "") if recording.has_sound else "",
@@ -246,23 +234,19 @@ class Detector:
 
     def reason(self, path: PathLike, *, start_seconds: float = 0.0) -> str:
         """Description of what is most anomalous; see `soundness.detectors.protocol.AnyDetector`."""
-        recording = self.window(Path(path), start_seconds=start_seconds)
-        clip = recording.spectrograms
-        start = recording.start_seconds
-        return self.level_change(clip) or reason_of(self, explain_clip(self, clip), start_seconds=start)
+        return self._reason(self._clip_at(Path(path), start_seconds))
 
-    def level_change(self, clip: Spectrograms) -> str:
-        """Change of level in words, where it alone makes a clip anomalous; empty elsewhere."""
-        if not isinstance(self.representation, MeanLogMel) or self.normal_clips is None:
-            return ""
-        change = self.normal_clips.level_change(clip.reference)
-        if abs(change) < _LEVEL_CHANGE_DB:
-            return ""
-        same_level = replace(clip, input=clip.input - np.float32(change), reference=clip.reference - np.float32(change))
-        if not self.score_spectrograms(clip) > self.threshold.value >= self.score_spectrograms(same_level):
-            return ""
-        word = "louder" if change > 0 else "quieter"
-        return f"all bands {abs(change):.0f} dB {word}: the gain of the microphone, or the machine?"
+    def _clip_at(self, path: Path, start_seconds: float, read: "_MeasuredClip | None" = None) -> "_MeasuredClip":
+        """Window that begins at a time: the one that was read, if it does."""
+        if read is not None and abs(read.recording.start_seconds - start_seconds) <= _SAME_SECONDS:
+            return read
+        recording = self.window(path, start_seconds=start_seconds)
+        return _MeasuredClip(recording, self.vectors(recording.spectrograms))
+
+    def _reason(self, clip: "_MeasuredClip") -> str:
+        spectrograms, start = clip.recording.spectrograms, clip.recording.start_seconds
+        change = level_change(self, spectrograms, clip.vectors)
+        return change or reason_of(self, explain_clip(self, spectrograms, vectors=clip.vectors), start_seconds=start)
 
     def score(self, samples: ArrayLike, *, sample_rate: int | None = None) -> float:
         """Anomaly score of samples in an array; higher is more anomalous.
@@ -303,7 +287,11 @@ class Detector:
 
     def score_spectrograms(self, clip: Spectrograms) -> float:
         """Anomaly score of spectrograms that were computed before; see `score` and `spectrograms`."""
-        return self.scorer.score(self.representation.vectors(clip).astype(np.float64))
+        return self.scorer.score(self.vectors(clip))
+
+    def vectors(self, clip: Spectrograms) -> Array:
+        """Vectors of spectrograms as the scorer takes them, shape ``(condition, feature)``."""
+        return self.representation.vectors(clip).astype(np.float64)
 
     def spectrograms(self, waveform: Waveform) -> Spectrograms:
         """Spectrograms that the representation takes; see `score`."""

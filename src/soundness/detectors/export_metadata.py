@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Base64Bytes, Field
 
 from soundness.detectors.form import RecordingForm
-from soundness.detectors.protocol import NOT_CALIBRATED
+from soundness.detectors.verdicts.records import NOT_CALIBRATED
 from soundness.errors import BundleError
 from soundness.files.stored_values import Finite, MachineName, Note, NotNegativeInt, Seconds, json_values, stored_value
 from soundness.regular_files import read_regular

@@ -31,14 +31,8 @@ from soundness.detectors.export_metadata import (
     read_metadata,
     unpacked,
 )
-from soundness.detectors.protocol import (
-    Judge,
-    RecordingScore,
-    ScoredPart,
-    cut_notes,
-    recording_notes,
-    with_form,
-)
+from soundness.detectors.verdicts.judge import Judge, with_form
+from soundness.detectors.verdicts.records import RecordingScore, ScoredPart, cut_notes, recording_notes, score_reason
 from soundness.errors import AudioError, BundleError, SettingsError, audio_errors_at
 from soundness.extras import check_extra
 from soundness.files.onnx_graphs import check_graph, new_session, run_session
@@ -256,6 +250,11 @@ class ExportedDetector(ExportMetadata):
             calibration=self.calibration,
             lengths=self.lengths,
         )
+
+    def score_and_reason(self, path: PathLike) -> tuple[RecordingScore, str]:
+        """Score a recording, with its reason; see `soundness.detectors.protocol.AnyDetector`."""
+        score = self.score_recording(path)
+        return score, score_reason(score, lambda start: self.reason(path, start_seconds=start))
 
     def reason(self, path: PathLike, *, start_seconds: float = 0.0) -> str:
         """Description of what is most anomalous; see `soundness.detectors.protocol.AnyDetector`."""

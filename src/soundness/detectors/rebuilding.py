@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from soundness.audio.log_mel import Spectrograms
-from soundness.detectors.detector import Detector, TrainingSummary
+from soundness.detectors.detector import Detector
+from soundness.detectors.training_summary import TrainingSummary
 from soundness.errors import BundleError, SettingsError
 from soundness.files.stored_values import arrays_below, stored_value
 from soundness.plugins import check_allowed

@@ -16,11 +16,12 @@ from typing import Any
 from numpy.typing import NDArray
 
 from soundness.aliases import PathLike
-from soundness.detectors.detector import Detector, TrainingSummary
+from soundness.detectors.detector import Detector
 from soundness.detectors.export_metadata import ABOUT_SUFFIX, GRAPH_SUFFIX
 from soundness.detectors.exported import ExportedDetector, load_exports
 from soundness.detectors.form import RecordingForm
 from soundness.detectors.rebuilding import check_parts_allowed, check_parts_fit, rebuilt
+from soundness.detectors.training_summary import TrainingSummary
 from soundness.errors import BundleError, DataError, OutputError
 from soundness.extras import check_extra, missing_extra
 from soundness.files.run_folders import locked_file

@@ -10,8 +10,9 @@ from soundness.aliases import Array, CountProgress, PathLike
 from soundness.audio.log_mel import band_centres
 from soundness.data.clips import Clip
 from soundness.data.datasets import Paths, Selection, list_clips
-from soundness.detectors.detector import Detector, TrainingSummary
+from soundness.detectors.detector import Detector
 from soundness.detectors.saving import new_detector_file, one_detector
+from soundness.detectors.training_summary import TrainingSummary
 from soundness.errors import DataError, SettingsError
 from soundness.monitoring.new_clips import NewClip, concatenate_clips, independent, read_new_clips
 from soundness.monitoring.screening import screen_new_clips

@@ -21,7 +21,8 @@ from soundness.audio.reading import read_info
 from soundness.data.finding import Selection, find_recordings, unread_problems
 from soundness.data.folder_names import machine_folder, path_key
 from soundness.detectors.bulk_scoring import load_any
-from soundness.detectors.protocol import AnyDetector, RecordingScore
+from soundness.detectors.protocol import AnyDetector
+from soundness.detectors.verdicts.records import RecordingScore
 from soundness.errors import AudioError, DataError, SettingsError, UnreadableError
 from soundness.interrupts import interrupt_afterwards
 from soundness.monitoring.event_log import EventLog, LogRow, file_cell, open_log

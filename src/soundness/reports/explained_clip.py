@@ -14,9 +14,10 @@ from soundness.data.clips import start_of_part, without_part
 from soundness.data.finding import find_recordings
 from soundness.detectors.detector import Detector
 from soundness.detectors.explaining.explanation import Explanation, explain_clip, regions_of
-from soundness.detectors.protocol import TRAINED_ON, RecordingScore, WindowScore
+from soundness.detectors.explaining.level import level_change
 from soundness.detectors.reader import read_recording, read_window
-from soundness.detectors.score_table import against_threshold, recorded_at
+from soundness.detectors.verdicts.records import TRAINED_ON, RecordingScore, WindowScore
+from soundness.detectors.verdicts.score_table import against_threshold, recorded_at
 from soundness.errors import AudioError, audio_errors_at
 from soundness.plain_text import printable
 from soundness.scoring.decisions.calibration import Calibration
@@ -209,7 +210,8 @@ def explain_recording(detector: Detector, path: Path, *, normal: Path | None) ->
         clip = front_end.sound_spectrograms(sounds)
     completion = detector.reader.completion(path)
     clip = clip if completion is None else completion(clip)
-    explanation = explain_clip(detector, clip)
+    vectors = detector.vectors(clip)
+    explanation = explain_clip(detector, clip, vectors=vectors)
     nearest, line = _nearest_recording(detector, explanation, path, normal)
     return ExplainedClip(
         name=path.name,
@@ -221,7 +223,7 @@ def explain_recording(detector: Detector, path: Path, *, normal: Path | None) ->
         explanation=explanation,
         regions=tuple(regions_of(detector, explanation)) if score.verdict == "anomalous" else (),
         nearest=nearest,
-        level=detector.level_change(clip),
+        level=level_change(detector, clip, vectors),
         notes=tuple(filter(None, (*score.notes, line))),
     )
 

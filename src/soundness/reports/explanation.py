@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundness.aliases import PathLike
-from soundness.detectors.protocol import RecordingScore
 from soundness.detectors.saving import load
+from soundness.detectors.verdicts.records import RecordingScore
 from soundness.errors import DataError, OutputError
 from soundness.extras import check_extra
 from soundness.files.atomic import write_whole

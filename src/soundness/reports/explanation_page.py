@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from soundness.audio.anomalous_regions import hertz, strongest_second
 from soundness.audio.log_mel import band_centres
 from soundness.data.clips import clock
-from soundness.detectors.protocol import RecordingScore
-from soundness.detectors.score_table import against_threshold
+from soundness.detectors.verdicts.records import RecordingScore
+from soundness.detectors.verdicts.score_table import against_threshold
 from soundness.files.atomic import write_whole
 from soundness.reports.explained_clip import ExplainedClip
 from soundness.reports.frequency_axis import FrequencyAxis

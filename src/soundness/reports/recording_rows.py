@@ -12,8 +12,8 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from soundness.data.clips import clip_key
-from soundness.detectors.protocol import Verdict
-from soundness.detectors.score_table import VERDICTS, ScoreRow, against_threshold
+from soundness.detectors.verdicts.records import Verdict
+from soundness.detectors.verdicts.score_table import VERDICTS, ScoreRow, against_threshold
 from soundness.evaluation.score_files import MachineScores
 from soundness.evaluation.year_metrics import LabelledClips
 from soundness.regular_files import open_regular

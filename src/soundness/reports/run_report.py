@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from soundness.aliases import PathLike, Progress
 from soundness.benchmarking.results import BenchmarkResult, place_of
 from soundness.detectors.saving import load
-from soundness.detectors.score_table import read_score_table
+from soundness.detectors.verdicts.score_table import read_score_table
 from soundness.errors import DataError, OutputError, ScoresError
 from soundness.evaluation.labelled_scores import read_labelled
 from soundness.evaluation.results import evaluate

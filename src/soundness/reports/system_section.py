@@ -14,8 +14,8 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from soundness.detectors.detector import Detector
-from soundness.detectors.protocol import Verdict
-from soundness.detectors.score_table import VERDICTS, ScoreRow
+from soundness.detectors.verdicts.records import Verdict
+from soundness.detectors.verdicts.score_table import VERDICTS, ScoreRow
 from soundness.errors import BundleError
 from soundness.evaluation.labelled_scores import LabelledScores
 from soundness.evaluation.metrics import roc_auc, roc_curve

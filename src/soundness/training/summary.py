@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from soundness.detectors.detector import TrainingSummary
+from soundness.detectors.training_summary import TrainingSummary
 from soundness.files.run_folders import package_versions
 from soundness.plain_text import printable
 from soundness.representations.protocol import Fitted, MachineSpectrograms

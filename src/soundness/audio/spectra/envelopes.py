@@ -1,14 +1,19 @@
 """Envelopes of groups of bands, fast enough to show how a sound is modulated."""
 
 import math
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from soundness.audio.log_mel import hann_window
-from soundness.audio.spectra.power_spectra import at_unit_level, nearest_power_of_two, power_spectra
+from soundness.audio.spectra.power_spectra import PowerSpectra, at_unit_level, nearest_power_of_two
 from soundness.settings.system import LogMelSettings
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array  # type: ignore[import-untyped]  # SciPy ships no types
 
 __all__ = ["N_GROUPS", "Envelopes"]
 
@@ -20,7 +25,7 @@ _SMALLEST_N_FFT = 32
 _OVERLAPPING = 4  # frames that a sample is part of
 _LOWEST_BIN = 2  # which an offset does not reach
 _FLOOR = 1e-9  # of the mean power of a group
-_BLOCK_FRAMES = 256  # whose spectra fit into the cache of a processor
+_BLOCK_FRAMES = 128  # whose spectra fit into the cache of a processor
 
 
 class Envelopes:
@@ -72,11 +77,13 @@ class Envelopes:
         """
         padded, level_db = at_unit_level(waveform, n_samples=self.n_fft)
         frames = sliding_window_view(padded, self.n_fft)[:: self.hop_length]
-        starts = range(0, len(frames), _BLOCK_FRAMES)
-        powers = np.concatenate([self._block(frames[start : start + _BLOCK_FRAMES]) for start in starts])
-        envelopes = np.log10(powers.T + np.float32(self.floor)) * np.float32(10.0)
-        found: NDArray[np.float32] = envelopes + np.float32(level_db)
-        return np.ascontiguousarray(found)
+        envelopes = np.empty((N_GROUPS, len(frames)), np.float32)
+        powers = PowerSpectra(self.window, most_frames=_BLOCK_FRAMES)
+        for start in range(0, len(frames), _BLOCK_FRAMES):
+            block = frames[start : start + _BLOCK_FRAMES]
+            envelopes[:, start : start + len(block)] = self._sums @ powers(block).T
+        np.log10(envelopes + np.float32(self.floor), out=envelopes)
+        return envelopes * np.float32(10.0) + np.float32(level_db)
 
     @property
     def group_weights(self) -> NDArray[np.float64]:
@@ -84,10 +91,12 @@ class Envelopes:
         bins = np.arange(1 + self.n_fft // 2)
         return ((bins >= self._bins[:, :1]) & (bins < self._bins[:, 1:])).astype(np.float64)
 
-    def _block(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Power of each group, shape ``(frame, 12)``, of frames of shape ``(frame, time)``."""
-        powers: NDArray[np.float32] = np.add.reduceat(power_spectra(frames, self.window), self._bins.ravel(), axis=1)
-        return powers[:, ::2]
+    @cached_property
+    def _sums(self) -> "csr_array":
+        """The same weights as a sparse array, whose products are sums in the order of the bins."""
+        from scipy.sparse import csr_array  # slow to load
+
+        return csr_array(self.group_weights.astype(np.float32))
 
 
 def _group_bins(settings: LogMelSettings, *, n_fft: int, bin_hz: float) -> NDArray[np.int64]:

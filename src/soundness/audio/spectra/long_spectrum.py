@@ -7,7 +7,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from soundness.audio.log_mel import hann_window
-from soundness.audio.spectra.power_spectra import at_unit_level, nearest_power_of_two, power_spectra
+from soundness.audio.spectra.power_spectra import PowerSpectra, at_unit_level, nearest_power_of_two
 
 __all__ = ["MOST_PARTS", "LongSpectrum"]
 
@@ -68,14 +68,11 @@ class LongSpectrum:
         windows = sliding_window_view(padded, self.n_fft)
         n_windows = 1 + math.ceil((len(windows) - 1) / (self.n_fft // 2))
         starts = np.round(np.linspace(0, len(windows) - 1, n_windows)).astype(np.int64)
-        parts = np.array_split(starts, min(MOST_PARTS, n_windows))
-        levels = np.stack([self._part(windows, own) for own in parts])
-        return (levels + level_db).astype(np.float32)
-
-    def _part(self, windows: NDArray[np.float32], starts: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Mean level of the windows that begin at some samples, shape ``(bin,)``."""
-        total = np.zeros(self.n_bins)
-        for first in range(0, len(starts), _BLOCK_WINDOWS):
-            powers = power_spectra(windows[starts[first : first + _BLOCK_WINDOWS]], self.window)
-            total += np.log10(powers + self.floor).sum(axis=0, dtype=np.float64)
-        return 10.0 * total / len(starts)
+        parts = np.array_split(np.arange(n_windows), min(MOST_PARTS, n_windows))
+        levels = np.empty((n_windows, self.n_bins), np.float32)
+        powers = PowerSpectra(self.window, most_frames=_BLOCK_WINDOWS)
+        for first in range(0, n_windows, _BLOCK_WINDOWS):
+            block = powers(windows[starts[first : first + _BLOCK_WINDOWS]])
+            np.log10(block + self.floor, out=levels[first : first + len(block)])
+        means = np.stack([levels[part[0] : part[-1] + 1].mean(axis=0, dtype=np.float64) for part in parts])
+        return (10.0 * means + level_db).astype(np.float32)

@@ -7,34 +7,39 @@ from numpy.typing import NDArray
 
 from soundness.audio.log_mel import root_mean_square
 
-__all__ = ["at_unit_level", "nearest_power_of_two", "power_spectra"]
+__all__ = ["PowerSpectra", "at_unit_level", "nearest_power_of_two"]
 
 _LONGEST = 2**17  # as the longest frame of a log-mel
 
 
-def power_spectra(frames: NDArray[np.float32], window: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Squared magnitude of the spectrum of each frame.
+class PowerSpectra:
+    """Squared magnitude of the spectra of frames, some at a time, in memory that is used again.
 
-    Errors of rounding lie 140 dB below the power of a frame. NumPy's transform of single precision takes twice as long.
+    Errors of rounding lie 140 dB below the power of a frame. NumPy's transform of single precision takes twice as long,
+    and so does all of it where the arrays do not fit into the cache of a processor, or are new each time.
 
     Parameters
     ----------
-    frames
-        Shape ``(frame, time)``.
     window
         Shape ``(time,)``.
-
-    Returns
-    -------
-    NDArray[np.float32]
-        Shape ``(frame, bin)`` with ``1 + time // 2`` bins.
+    most_frames
+        Frames at a time.
     """
-    from scipy.fft import rfft  # type: ignore[import-untyped]  # no types; loaded by the systems that need it alone
 
-    spectrum: NDArray[np.complex64] = rfft(frames * window)
-    parts = spectrum.view(np.float32)
-    np.square(parts, out=parts)  # in place: large memory is slow to get
-    return spectrum.real + spectrum.imag
+    def __init__(self, window: NDArray[np.float32], *, most_frames: int) -> None:
+        self.window = window
+        self._windowed = np.empty((most_frames, len(window)), np.float32)
+        self._powers = np.empty((most_frames, 1 + len(window) // 2), np.float32)
+
+    def __call__(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Powers of frames of shape ``(frame, time)``, shape ``(frame, bin)``, which hold until the next call."""
+        from scipy.fft import rfft  # type: ignore[import-untyped]  # no types; loaded by the systems that need it alone
+
+        n_frames = len(frames)
+        spectrum: NDArray[np.complex64] = rfft(np.multiply(frames, self.window, out=self._windowed[:n_frames]))
+        parts = spectrum.view(np.float32)
+        np.square(parts, out=parts)
+        return np.add(spectrum.real, spectrum.imag, out=self._powers[:n_frames])
 
 
 def at_unit_level(waveform: NDArray[np.float32], *, n_samples: int) -> tuple[NDArray[np.float32], float]:

@@ -115,7 +115,9 @@ class Explanation:
         return shares
 
 
-def explain_clip(detector: "Detector", clip: Spectrograms, *, n_nearest: int = 1) -> Explanation:
+def explain_clip(
+    detector: "Detector", clip: Spectrograms, *, vectors: Array | None = None, n_nearest: int = 1
+) -> Explanation:
     """Explain a clip's score.
 
     The share of a band is spread over its frames in proportion to their difference from normal, on the side of the
@@ -127,10 +129,12 @@ def explain_clip(detector: "Detector", clip: Spectrograms, *, n_nearest: int = 1
         Detector of any system.
     clip
         Spectrograms from `Detector.spectrograms`.
+    vectors
+        Their vectors, shape ``(condition, feature)``; ``None`` to compute them.
     n_nearest
         Number of normal clips to find.
     """
-    vectors = detector.representation.vectors(clip).astype(np.float64)
+    vectors = detector.vectors(clip) if vectors is None else vectors
     nearest, nearest_by = _nearest(detector, clip, vectors, n_nearest)
     deviations, excess_db, normality = _deviations(detector, clip, nearest)
     bands, meaning = _bands(detector, vectors, deviations)

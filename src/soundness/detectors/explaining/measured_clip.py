@@ -48,7 +48,7 @@ class MeasuredClip:
     def __init__(self, detector: "Detector", representation: PooledLogMel, clip: Spectrograms) -> None:
         self.settings, self.representation, self.clip = detector.settings, representation, clip
         self.log_mel = clip.reference.astype(np.float64)
-        self.differences = median_differences(clip.reference)
+        self.differences = median_differences(clip.reference).astype(np.float64)
         self.edges = band_edges(band_centres(self.settings.log_mel))
         self.frame_seconds = self.settings.log_mel.hop_length / self.settings.audio.sample_rate
 

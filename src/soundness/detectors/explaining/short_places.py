@@ -26,7 +26,7 @@ def short_changes_at(clip: MeasuredClip, peak: Peak) -> PeakPlace:
     sign = -1.0 if is_fall else 1.0
     duration, change = divmod(peak.feature, filters.offsets.shape[1])
     n_frames = int(filters.durations[duration])
-    course = sign * filters.outputs(clip.clip.reference)[duration][change]
+    course = sign * filters.course(clip.clip.reference, peak.feature).astype(np.float64)
     last = clip.log_mel.shape[1]
     runs = _frames_of(course, _bound(course, peak), n_frames=n_frames, last=last)
     rise, shape = sign * clip.differences, event_changes(clip.n_bands)[change]

@@ -21,10 +21,11 @@ References
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array  # type: ignore[import-untyped]  # SciPy ships no types
 from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]  # SciPy ships no types
 
 from soundness.aliases import Array
@@ -40,6 +41,8 @@ _LARGEST_GROUP = 0.25  # of all clips, that goes into one fold
 _SHRINKAGE = 0.8  # times bands over windows
 _LEAST_SHRINKAGE, _MOST_SHRINKAGE = 0.03, 0.3
 _SMALLEST_VARIANCE = 1e-6  # dB squared: bands in which nothing ever happens
+
+Values = TypeVar("Values", NDArray[np.float32], Array)
 
 
 def event_changes(n_bands: int) -> Array:
@@ -131,7 +134,7 @@ class EventFilters:
         found: NDArray[np.int64] = 2 ** np.arange(len(self.filters))
         return found
 
-    def outputs(self, log_mel: NDArray[np.float32]) -> list[Array]:
+    def outputs(self, log_mel: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """Output of the filters over time for each duration, in deviations, each of shape ``(change, time)``.
 
         Values are for windows that begin at each frame, and for long ones at each quarter of a window.
@@ -143,15 +146,28 @@ class EventFilters:
         """
         moving = _moving_means(median_differences(log_mel), self.durations.tolist())
         return [
-            np.einsum("cb,bt->ct", own, windows) - offset[:, None]
-            for own, offset, windows in zip(self.filters, self.offsets, moving, strict=True)
+            sums @ windows - offset[:, None].astype(np.float32)
+            for sums, offset, windows in zip(self._sums, self.offsets, moving, strict=True)
         ]
 
-    def extremes(self, log_mel: NDArray[np.float32]) -> tuple[Array, Array]:
+    def course(self, log_mel: NDArray[np.float32], feature: int) -> NDArray[np.float32]:
+        """Output over time whose largest value is a feature of a clip, shape ``(time,)``; see `outputs`."""
+        duration, change = divmod(feature, self.offsets.shape[1])
+        windows = _moving_means(median_differences(log_mel), self.durations[: duration + 1].tolist())[duration]
+        (course,) = self._sums[duration][[change]] @ windows
+        found: NDArray[np.float32] = course - np.float32(self.offsets[duration, change])
+        return found
+
+    def extremes(self, log_mel: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Largest rise over time for each duration and change, and largest fall, shape ``(feature,)`` each."""
         outputs = self.outputs(log_mel)
         rises, falls = ([output.max(axis=1) for output in outputs], [-output.min(axis=1) for output in outputs])
         return np.concatenate(rises), np.concatenate(falls)
+
+    @cached_property
+    def _sums(self) -> "list[csr_array]":
+        """Filters of each duration as a sparse array, whose products are sums in the order of the bands."""
+        return [csr_array(own.astype(np.float32)) for own in self.filters]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -175,7 +191,7 @@ class _WindowSums:
 
     @classmethod
     def of_clip(cls, log_mel: NDArray[np.float32], durations: Sequence[int]) -> Self:
-        moving = _moving_means(median_differences(log_mel), durations)
+        moving = _moving_means(median_differences(log_mel).astype(np.float64), durations)
         return cls(
             counts=np.array([windows.shape[1] for windows in moving], np.int64),
             n_apart=np.array([max(1, log_mel.shape[1] // each) for each in durations], np.int64),
@@ -231,18 +247,28 @@ def _total(sums: Iterable[_WindowSums]) -> _WindowSums:
     return reduce(_WindowSums.plus, sums)
 
 
-def median_differences(log_mel: NDArray[np.float32]) -> Array:
+def median_differences(log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
     """Difference of each frame from the median of the clip, dB, shape ``(mel, frame)``."""
-    differences: Array = log_mel.astype(np.float64) - np.median(log_mel, axis=1, keepdims=True)
-    return differences
+    n_frames = log_mel.shape[1]
+    ordered = np.sort(log_mel, axis=1)  # faster than the search of a median
+    median = (ordered[:, [(n_frames - 1) // 2]] + ordered[:, [n_frames // 2]]) / np.float32(2.0)
+    return log_mel - median
 
 
-def _moving_means(values: Array, durations: Sequence[int]) -> list[Array]:
-    """Mean over windows of each duration, at most all frames, each of shape ``(mel, window)``."""
-    sums = np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
-    found = []
-    for duration in durations:
-        frames = min(duration, values.shape[1])
-        step = window_step(duration)
-        found.append((sums[:, frames::step] - sums[:, :-frames:step]) / frames)
+def _moving_means(values: Values, durations: Sequence[int]) -> list[Values]:
+    """Mean over windows of each duration, at most all frames, each of shape ``(mel, window)``.
+
+    Durations are 1, 2, 4 ... frames: each window is the mean of two of half its duration.
+    """
+    found = [values]
+    for duration in durations[1:]:
+        half, step = duration // 2, window_step(duration)
+        before, apart = found[-1], window_step(half)
+        if values.shape[1] < duration:
+            found.append(values.mean(axis=1, keepdims=True))
+            continue
+        n_windows, every, later = 1 + (values.shape[1] - duration) // step, step // apart, half // apart
+        first = before[:, : every * n_windows : every][:, :n_windows]
+        second = before[:, later : later + every * n_windows : every][:, :n_windows]
+        found.append((first + second) / values.dtype.type(2.0))
     return found

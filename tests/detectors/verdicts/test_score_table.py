@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from soundness.detectors.bulk_scoring import score
-from soundness.detectors.score_table import ScoreRow, machine_verdicts
+from soundness.detectors.verdicts.score_table import ScoreRow, machine_verdicts
 from soundness.evaluation.score_files import read_scores
 from soundness.training.run import train
 

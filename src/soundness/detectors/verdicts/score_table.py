@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from soundness.detectors.protocol import Verdict, WindowScore
+from soundness.detectors.verdicts.records import Verdict, WindowScore
 from soundness.errors import ScoresError
 from soundness.files.atomic import RowFile, open_text
 from soundness.plain_text import spreadsheet_cell, spreadsheet_path

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from soundness.detectors.protocol import RecordingScore, cut_notes, recording_notes
+from soundness.detectors.verdicts.records import RecordingScore, cut_notes, recording_notes
 from soundness.errors import AudioError
 
 

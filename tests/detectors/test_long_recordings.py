@@ -85,6 +85,16 @@ def test_a_window_scores_as_a_file_of_the_same_samples_does(detector, long_recor
         assert detector.score_recording(cut).anomaly_score == window.anomaly_score
 
 
+def test_a_score_comes_with_the_reason_of_its_window(detector, long_recording, tmp_path):
+    found, reason = detector.score_and_reason(long_recording)
+    assert found == detector.score_recording(long_recording)
+    assert reason == f"from 00:40 to 00:44: {detector.reason(long_recording, start_seconds=40.0)}"
+    assert reason != f"from 00:40 to 00:44: {detector.reason(long_recording)}"
+    fault = write(tmp_path / "fault.wav", machine(4, 1_100, fault=(0, 4)))
+    assert detector.score_and_reason(fault) == (detector.score_recording(fault), detector.reason(fault))
+    assert detector.score_and_reason(write(tmp_path / "fine.wav", machine(4, 1_101)))[1] == ""
+
+
 def test_normal_recordings_of_any_length_keep_the_promise(detector, tmp_path):
     for seconds in (4, 9, 24):
         clips = [write(tmp_path / f"{seconds}_{seed}.wav", machine(seconds, 2_000 + seed)) for seed in range(8)]

@@ -5,7 +5,14 @@ import pytest
 
 from soundness.audio.log_mel import Spectrograms
 from soundness.errors import SettingsError
-from soundness.representations.statistics import MeanLogMel, PooledLogMel, QuantileLogMel, band_statistics, pooled
+from soundness.representations.statistics import (
+    MeanLogMel,
+    PooledLogMel,
+    QuantileLogMel,
+    band_statistics,
+    pooled,
+    quantile_over_time,
+)
 from soundness.settings.loading import load_settings
 
 
@@ -193,3 +200,11 @@ def test_views_reach_the_scorer_and_are_read_back(fan, small, tmp_path, waveform
     assert detector.scorer.sizes.tolist() == [16, 16]
     assert len(detector.scorer.scorers) == 3
     assert load_detector(tmp_path / "run" / "fan.soundness").score(waveform) == detector.score(waveform)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.05, 0.1, 1 / 3, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("n_frames", [1, 2, 3, 50, 313])
+def test_a_quantile_is_numpys_to_the_last_bit(n_frames, level):
+    values = np.random.default_rng(n_frames).standard_normal((4, 128, n_frames)).astype(np.float32)
+    expected = np.quantile(values, level, axis=-1).astype(np.float32)
+    assert np.array_equal(quantile_over_time(values, level), expected)

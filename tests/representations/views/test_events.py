@@ -122,3 +122,11 @@ def test_filters_are_saved_and_read():
     np.testing.assert_array_equal(rises(again, clip), rises(filters, clip))
     with pytest.raises(BundleError, match=r"events\.filters"):
         EventFilters.from_arrays(filters.arrays(), n_bands=N_BANDS + 1)
+
+
+def test_the_course_of_a_feature_has_it_as_its_largest_value():
+    filters, _ = EventFilters.fit(log_mels(40))
+    (clip,) = log_mels(1, seed=9)
+    largest, _ = filters.extremes(clip)
+    for feature in (0, filters.size // 2, filters.size - 1):
+        assert filters.course(clip, feature).max() == largest[feature]

@@ -109,6 +109,28 @@ def test_the_convolutional_network_has_the_number_of_parameters_worked_out_by_ha
     assert sum(p.numel() for p in network("convolutional").parameters()) == expected
 
 
+def test_the_network_over_time_has_the_number_of_parameters_worked_out_by_hand():
+    # encoder 4*(16+3)*4 + 2*4 + 4*4*8 + 2*8; latent (8*2)*4 + 4; back 4*16 + 16; decoder 4*8*4 + 2*4 + 4*4*16 + 16
+    expected = (304 + 8 + 128 + 16) + (64 + 4) + (64 + 16) + (128 + 8 + 256 + 16)
+    assert sum(p.numel() for p in network("time-convolutional").parameters()) == expected
+
+
+def test_the_network_over_time_has_weights_of_its_own_for_each_band_and_the_other_one_the_same_for_all():
+    for name, is_its_own in (("time-convolutional", True), ("convolutional", False)):
+        first = network(name, n_conditions=0).encoder[0]
+        one, other = torch.zeros(2, 1, N_MELS, N_FRAMES)
+        one[0, 4, 3], other[0, 12, 3] = 1.0, 1.0  # the same change, two strides of the first convolution apart
+        if is_its_own:
+            assert not torch.allclose(first(one), first(other))
+        else:
+            torch.testing.assert_close(first(one[:, None])[..., 0:2, :], first(other[:, None])[..., 2:4, :])
+
+
+def test_frames_that_the_network_over_time_cannot_halve_are_refused_by_name():
+    with pytest.raises(SettingsError, match=r"autoencoder\.segment_frames is 10; 2 layers need a multiple of 4"):
+        network("time-convolutional", segment_frames=10)
+
+
 def test_the_official_baselines_network_has_the_number_of_parameters_worked_out_by_hand():
     system = load_settings("baseline-mse")
     settings = system.autoencoder

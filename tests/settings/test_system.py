@@ -85,6 +85,7 @@ def test_the_systems_of_the_report_differ_from_its_first_in_what_it_says_and_in_
     for system, expected in {
         "unconditional": {"autoencoder.is_conditional": False},
         "conditional-256": {"log_mel.n_mels": 256, "log_mel.n_fft": 2048},
+        "conditional-time": {"autoencoder.name": "time-convolutional", "autoencoder.channels": (128, 64)},
         "report-literal": {"separator.causal": True, "scorer.normalization_order": "after-min"},
     }.items():
         found = dict(leaves(load_settings(system)))

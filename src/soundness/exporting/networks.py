@@ -11,7 +11,11 @@ from torch import Tensor, nn
 from soundness.exporting.features import pooled
 from soundness.exporting.graph import Operand, Value
 from soundness.exporting.scorers import known_part
-from soundness.representations.autoencoders import ConvolutionalAutoencoder, FullyConnectedAutoencoder
+from soundness.representations.autoencoders import (
+    ConvolutionalAutoencoder,
+    FullyConnectedAutoencoder,
+    TimeConvolutionalAutoencoder,
+)
 from soundness.representations.reconstruction import SMALLEST_SQUARE, ReconstructionError
 from soundness.separation.conv_tasnet import EPSILON, CumulativeLayerNorm, GlobalLayerNorm
 
@@ -142,6 +146,17 @@ def _convolutional(network: ConvolutionalAutoencoder, segments: Value, condition
     return layers(network.decoder, hidden).op("Squeeze", np.array([1]))
 
 
+def _time_convolutional(network: TimeConvolutionalAutoencoder, segments: Value, conditions: Value) -> Value:
+    values = segments
+    n_inputs = network.encoder[0].in_channels  # a convolution comes first
+    n_bands = network.decoder[-1].out_channels  # and last
+    if n_inputs > n_bands:  # type: ignore[operator]  # both are numbers
+        sizes = segments.graph.op("Concat", np.array([1, 1]), segments.graph.vector(segments.size(2)), axis=0)
+        values = segments.graph.op("Concat", segments, conditions.with_axes(2).op("Tile", sizes), axis=1)
+    latent = layers(network.to_latent, layers(network.encoder, values).op("Flatten"))
+    return layers(network.decoder, layers(network.from_latent, latent).reshaped(-1, *network.inner))
+
+
 def _fully_connected(network: FullyConnectedAutoencoder, segments: Value, conditions: Value) -> Value:
     stacked = segments.op("Flatten")
     first = network.encoder[0]
@@ -155,6 +170,7 @@ def _fully_connected(network: FullyConnectedAutoencoder, segments: Value, condit
 
 _AUTOENCODERS: dict[type[nn.Module], Callable[[Any, Value, Value], Value]] = {
     ConvolutionalAutoencoder: _convolutional,
+    TimeConvolutionalAutoencoder: _time_convolutional,
     FullyConnectedAutoencoder: _fully_connected,
 }
 

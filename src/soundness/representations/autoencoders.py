@@ -20,6 +20,7 @@ __all__ = [
     "FullyConnectedAutoencoder",
     "NewAutoencoder",
     "Reconstructor",
+    "TimeConvolutionalAutoencoder",
     "autoencoder_settings",
     "deciding_settings",
     "new_reconstructor",
@@ -108,8 +109,53 @@ class FullyConnectedAutoencoder(nn.Module):
         return latent
 
 
+class TimeConvolutionalAutoencoder(nn.Module):
+    """An autoencoder of convolutions over time, each of which reads all bands, around a narrow linear bottleneck.
+
+    A kernel of the 2-D convolutions is the same in all bands, though a machine's bands are not alike; here each band
+    has weights of its own. ``channels`` are the feature maps of the encoder's layers, each of which halves the frames,
+    which must be a multiple of all of it; the decoder mirrors them. The condition is concatenated with the input: a
+    constant row per feature.
+    """
+
+    def __init__(self, settings: AutoencoderSettings, *, n_mels: int, n_conditions: int) -> None:
+        super().__init__()
+        channels, frames = settings.channels, settings.segment_frames
+        factor = 2 ** len(channels)
+        if frames % factor != 0:
+            raise SettingsError(
+                f"autoencoder.segment_frames is {frames}; {len(channels)} layers need a multiple of {factor}"
+            )
+        self.inner = (channels[-1], frames // factor)
+        flat, latent = math.prod(self.inner), settings.latent_features
+        encoder: list[nn.Module] = []
+        for n_in, n_out in itertools.pairwise((n_mels + n_conditions, *channels)):
+            encoder += [nn.Conv1d(n_in, n_out, 4, 2, 1, bias=False), nn.BatchNorm1d(n_out), nn.ReLU(inplace=True)]
+        decoder: list[nn.Module] = []
+        for n_in, n_out in itertools.pairwise(channels[::-1]):
+            convolution = nn.ConvTranspose1d(n_in, n_out, 4, 2, 1, bias=False)
+            decoder += [convolution, nn.BatchNorm1d(n_out), nn.ReLU(inplace=True)]
+        self.encoder = nn.Sequential(*encoder)
+        self.to_latent = nn.Linear(flat, latent)
+        self.from_latent = nn.Sequential(nn.Linear(latent, flat), nn.ReLU(inplace=True))
+        self.decoder = nn.Sequential(*decoder, nn.ConvTranspose1d(channels[0], n_mels, 4, 2, 1))
+
+    def forward(self, segments: Tensor, conditions: Tensor) -> Tensor:
+        """Reconstruct segments; shapes as in `NewAutoencoder`."""
+        hidden = self.from_latent(self.encode(segments, conditions)).unflatten(1, self.inner)
+        reconstruction: Tensor = self.decoder(hidden)
+        return reconstruction
+
+    def encode(self, segments: Tensor, conditions: Tensor) -> Tensor:
+        """The bottleneck, shape ``(batch, latent)``."""
+        rows = conditions[:, :, None].expand(-1, -1, segments.shape[-1])
+        latent: Tensor = self.to_latent(self.encoder(torch.cat([segments, rows], dim=1)).flatten(1))
+        return latent
+
+
 AUTOENCODERS: dict[str, NewAutoencoder] = {
     "convolutional": ConvolutionalAutoencoder,
+    "time-convolutional": TimeConvolutionalAutoencoder,
     "fully-connected": FullyConnectedAutoencoder,
 }
 

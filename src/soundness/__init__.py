@@ -3,7 +3,8 @@
 >>> import soundness
 >>> soundness.system_names()
 ['baseline-mahalanobis', 'baseline-mse', 'conditional', 'conditional-256', 'conditional-time', 'discriminative', \
-'fully-connected', 'log-mel-knn', 'log-mel-quantile', 'log-mel-whitened', 'report-literal', 'soundness', 'unconditional']
+'fully-connected', 'log-mel-knn', 'log-mel-quantile', 'log-mel-whitened', 'report-literal', 'soundness', \
+'unconditional']
 
 The functions are those of the command line: `inspect`, `make_data`, `train_separator`, `separate`, `train`, `score`,
 `evaluate`, `compare` (``evaluate --against``), `benchmark`, `report`, `submission`, `download`, `calibrate`, `alarms`,

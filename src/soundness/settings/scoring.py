@@ -106,6 +106,9 @@ class ScorerSettings(StrictSettings):
     peaks: tuple[PeakSettings, ...] = Field(default=(), max_length=16, strict=False)
     """Further tests of the scorer ``joined``, each of one view of a clip."""
 
+    few_clips_price: float = Field(default=0.0, ge=0.0, le=1e6)
+    """Price of each further test in nats, times the number of clips: with few, little is known of what is rare."""
+
     @model_validator(mode="after")
     def _weights_need_a_standardised_covariance(self) -> Self:
         if self.outlier_exponent > 0.0 and not (self.whitening != "none" and self.is_standardised):

@@ -127,3 +127,16 @@ def test_enrolled_clips_join_every_test():
     after = scorer.enrolled(new)
     assert scorer.score(clip_of(1, 5, 12.0)) > 5.0 > after.score(clip_of(1, 5, 12.0))
     assert len(after.left_out_scores()) == 90
+
+
+def test_a_further_test_is_dearer_with_few_clips():
+    settings = settings_of(0.5, 2.5).model_copy(update={"few_clips_price": 12.0})
+    for n_clips, price in ((10, 1.2), (80, 0.15)):
+        scorer = JoinedScorer.fit(training_of(n_clips), settings)
+        assert scorer.prices == pytest.approx([0.0, 0.5 + price, 2.5 + price])
+        clip = clip_of(1, 2, 40.0)
+        without = JoinedScorer.fit(training_of(n_clips), settings_of(0.5, 2.5))
+        assert scorer.score(clip) == pytest.approx(without.score(clip) - price)
+        assert JoinedScorer.from_arrays(scorer.arrays(), settings).prices.tolist() == scorer.prices.tolist()
+        enrolled = scorer.enrolled(training_of(n_clips, seed=1))
+        assert enrolled.prices.tolist() == scorer.prices.tolist()  # its laws are of the first clips

@@ -6,9 +6,11 @@ clips, :math:`-\log p_t` in nats by its `TailLaw`, and the rarest counts, less t
 .. math:: \max_t \left(-\log p_t - c_t\right).
 
 That is the weighted test of Bonferroni, with the weights :math:`e^{-c_t}`: it holds whatever the dependence between
-the tests [1]_. The score is calibrated again as a whole, by the same left-out clips. The laws were made from them, so
-with ten or twenty clips p-values are somewhat too small: of five independent tests, 12 to 15 % of normal clips are
-flagged where 10 % were promised, and 11 % with a hundred.
+the tests [1]_. The price is the one of the settings, and ``few_clips_price`` divided by the number of clips: what the
+sound as a whole can show with few of them is little, and would be lost among the further tests. The score is calibrated
+again as a whole, by the same left-out clips. The laws were made from them, so with ten or twenty clips p-values are
+somewhat too small: of five independent tests, 12 to 15 % of normal clips are flagged where 10 % were promised, and 11 %
+with a hundred.
 
 References
 ----------
@@ -102,7 +104,8 @@ class JoinedScorer(Scorer):
     ) -> None:
         self.sound, self.peaks, self.is_used = sound, peaks, is_used
         self.laws, self.settings = laws, settings
-        self.prices = np.array([0.0, *(peak.settings.price for peak in peaks)])
+        few = settings.few_clips_price / len(laws[0].scores)
+        self.prices = np.array([0.0, *(peak.settings.price + few for peak in peaks)])
 
     @classmethod
     def fit(cls, training: TrainingVectors, settings: ScorerSettings) -> Self:

@@ -12,6 +12,7 @@
     ├── ScoresError             a folder of scores, or the truth it is compared with
     ├── DownloadError           data that cannot be downloaded, or that differ from what was announced
     ├── OutputError             a file or folder that exists already, or cannot be written
+    ├── ProcessError            another process that works for this one, and cannot be started or was killed
     └── MissingExtraError       a feature whose optional packages are not installed
 
 The message of each is one line: what was expected, what came, and where. The command line prints it and exits with
@@ -31,6 +32,7 @@ __all__ = [
     "ExportError",
     "MissingExtraError",
     "OutputError",
+    "ProcessError",
     "ScoresError",
     "SettingsError",
     "SoundnessError",
@@ -118,6 +120,10 @@ class DownloadError(SoundnessError):
 
 class OutputError(SoundnessError):
     """A file or folder to write to exists already, or cannot be written."""
+
+
+class ProcessError(SoundnessError):
+    """A process that works for this one cannot be started, or ended before its work was done."""
 
 
 class MissingExtraError(SoundnessError):

@@ -4,6 +4,10 @@ import csv
 import os
 import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -11,11 +15,14 @@ import pytest
 import soundfile
 
 from monitored import rule
+from soundness.detectors import bulk_scoring
 from soundness.detectors.bulk_scoring import score, score_clip
+from soundness.detectors.saving import save_detector
 from soundness.errors import AudioError, DataError, OutputError
 from soundness.evaluation.score_files import read_scores
 from soundness.settings.loading import system_names
 from soundness.training.run import train
+from work_in_processes import children, is_running
 
 RATE = 16_000
 SYSTEMS = system_names()
@@ -74,6 +81,83 @@ def test_a_score_does_not_depend_on_the_other_clips_their_order_or_the_workers(d
         scores_in(tmp_path / "folder") == scores_in(tmp_path / "backwards") == scores_in(tmp_path / "default") == alone
     )
     assert scores_in(tmp_path / "two") == {path.name: alone[path.name] for path in paths[4:6]}
+
+
+def many_clips(folder, count=104):
+    """Clips of few lengths, of which the sixth cannot be read."""
+    paths = write_clips(folder, 8)
+    paths[5].write_bytes(b"no sound")
+    for index in range(8, count):
+        shutil.copyfile(paths[index % 8], folder / f"{index:03d}.wav")
+    return sorted(folder.iterdir())
+
+
+@pytest.mark.parametrize("system", ["soundness", "log-mel-whitened"])
+def test_processes_give_the_files_that_one_worker_gives(detectors, tmp_path, monkeypatch, system):
+    paths = many_clips(tmp_path / "clips")
+    one = {system: detectors[system]}
+    alone = score(one, paths, tmp_path / "alone", n_workers=1)
+    monkeypatch.delattr(bulk_scoring, "map_recordings")  # threads
+    beside = score(one, paths, tmp_path / "beside", n_workers=2)
+    assert beside == alone
+    assert len(alone.failures) == 13
+    names = sorted(path.name for path in (tmp_path / "alone").iterdir())
+    assert "scores.csv" in names
+    assert "failed.csv" in names
+    for name in names:
+        assert (tmp_path / "beside" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+
+
+@pytest.mark.parametrize("system", ["conditional", "log-mel-knn"])
+def test_a_network_and_few_clips_are_scored_in_this_process(detectors, tmp_path, monkeypatch, system):
+    paths = many_clips(tmp_path / "clips", 101 if system == "conditional" else 99)
+    monkeypatch.delattr(bulk_scoring, "map_in_processes")
+    assert score({system: detectors[system]}, paths, n_workers=2).n_scored == len(paths) - 13 + (len(paths) < 102)
+
+
+SCRIPT = """
+import sys
+from soundness import score
+from soundness.detectors import bulk_scoring
+del bulk_scoring.map_recordings
+print(score(*sys.argv[1:], n_workers=2).n_scored)
+"""
+
+
+def test_a_script_needs_no_guard_of_its_main_module(detector, tmp_path):
+    many_clips(tmp_path / "clips")
+    save_detector(detector, tmp_path / "fan.soundness")
+    (tmp_path / "script.py").write_text(SCRIPT)
+    command = [sys.executable, tmp_path / "script.py", tmp_path / "fan.soundness", tmp_path / "clips"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "91\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.cpu_count() == 1, reason="there is no SIGKILL, or one core")
+@pytest.mark.parametrize(
+    ("number", "status", "line"),
+    [
+        (signal.SIGKILL, 2, r"soundness: a process was killed \(SIGKILL\), .* while it worked on .*\.wav \(8 in all\)"),
+        (signal.SIGINT, 130, "soundness: interrupted"),
+    ],
+)
+def test_a_command_whose_processes_are_stopped_ends_with_one_line(detectors, tmp_path, number, status, line):
+    many_clips(tmp_path / "clips", 2_000)
+    save_detector(detectors["soundness"], tmp_path / "fan.soundness")
+    command = [sys.executable, "-m", "soundness", "score", tmp_path / "fan.soundness", tmp_path / "clips"]
+    out = tmp_path / "out"
+    process = subprocess.Popen([*command, "--out", out, "-q"], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    started = []
+    while len(started) < min(os.cpu_count(), 40) and time.monotonic() < deadline:
+        time.sleep(0.05)
+        started = children(process.pid)
+    os.kill(started[0] if number == signal.SIGKILL else process.pid, number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert re.fullmatch(line + "\n", errors)
+    assert not any(map(is_running, started))
+    assert not (out / "scores.csv").exists()
 
 
 def test_rows_keep_the_order_of_the_clips_however_many_workers_there_are(detector, tmp_path):

@@ -1,9 +1,11 @@
 """Scoring of many recordings: in parallel, in their order, and without keeping them in memory."""
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -29,6 +31,7 @@ from soundness.errors import AudioError, DataError, OutputError, SettingsError
 from soundness.evaluation.score_files import FAILED_FILE, ClipScore, ScoreWriter
 from soundness.files.atomic import PARTIAL_SUFFIX, output_errors
 from soundness.files.run_folders import locked_folder
+from soundness.processes import map_in_processes
 from soundness.scoring.decisions.alarms import AlarmWindow
 from soundness.tables import notes_by_machine
 from soundness.threads import map_recordings
@@ -38,6 +41,7 @@ if TYPE_CHECKING:  # loads PyTorch
 
 __all__ = ["Runtime", "ScoredClip", "ScoringReport", "load_any", "score", "score_clip", "scored"]
 
+_CLIPS_OF_A_PROCESS = 50  # at least: scoring them takes as long as its start
 _FIGURES = re.compile(r"\d[\d.,]*")
 
 
@@ -191,7 +195,9 @@ def score(
     runtime
         Kind of the detectors: ``torch`` for files of training, ``onnx`` for exports, ``auto`` for what is there.
     n_workers
-        Threads; the number of cores if ``None``. It has no influence on the scores.
+        Processes, or threads for a detector with a network, one of a user's own parts or an exported one, and for fewer
+        than a hundred recordings; the number of cores if ``None``. With 1 all is done in this process. It has no
+        influence on the scores.
     progress
         Called with the number of recordings done and the total.
 
@@ -345,8 +351,26 @@ def _remove_stale(out: Path, earlier: Mapping[Path, int]) -> None:
 
 
 def scored(assigned: Sequence[Assigned], *, n_workers: int | None = None) -> Iterator[ScoredClip]:
-    """Scores in the order of the clips; a few recordings are read ahead, and none stays in memory."""
-    return map_recordings(_score, assigned, n_workers=n_workers)
+    """Scores in the order of the clips; a few recordings are read ahead, and none stays in memory.
+
+    In other processes where that pays: threads wait for each other in detectors without a network.
+    """
+    n_cores = (os.cpu_count() or 1) if n_workers is None else n_workers
+    n_processes = min(n_cores, len(assigned) // _CLIPS_OF_A_PROCESS)
+    used = {id(detector): detector for _, detector in assigned}
+    handed = [one for detector in used.values() if (one := detector.for_processes()) is not None]
+    if n_processes < 2 or len(handed) < len(used):
+        return map_recordings(_score, assigned, n_workers=n_workers)
+    places = {key: place for place, key in enumerate(used)}
+    pairs = ((clip, places[id(detector)]) for clip, detector in assigned)
+    return map_in_processes(
+        partial(_score_with, handed), pairs, n_workers=n_processes, name=lambda pair: str(pair[0].path)
+    )
+
+
+def _score_with(detectors: Sequence[AnyDetector], pair: tuple[Clip, int]) -> ScoredClip:
+    clip, place = pair
+    return _score((clip, detectors[place]))
 
 
 def _score(pair: Assigned) -> ScoredClip:

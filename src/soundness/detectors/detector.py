@@ -31,6 +31,7 @@ from soundness.detectors.verdicts.records import (
     score_reason,
 )
 from soundness.errors import AudioError, SettingsError, audio_errors_at
+from soundness.processes import can_be_handed_over
 from soundness.representations.protocol import Representation
 from soundness.representations.statistics import MeanLogMel
 from soundness.scoring.decisions.alarms import AlarmRule
@@ -364,6 +365,13 @@ class Detector:
         threshold = Threshold.from_scores(calibration.scores, false_alarm_rate=self.settings.false_alarm_rate)
         lengths = None if self.lengths is None else replace(self.lengths, short=short or {})
         return replace(self, calibration=calibration, threshold=threshold, alarm_rule=None, lengths=lengths)
+
+    def for_processes(self) -> Self | None:
+        """The detector, to be handed to other processes; see `soundness.detectors.protocol.AnyDetector`."""
+        has_network = self.separator is not None or self.representation.network_plan(self.settings) is not None
+        if has_network or self.cache is not None or not can_be_handed_over(self.representation, self.scorer):
+            return None
+        return replace(self)  # without what it has computed for itself
 
     def required_rule(self) -> AlarmRule:
         """Alarm rule of the detector.

@@ -181,6 +181,9 @@ class ExportedDetector(ExportMetadata):
         """
         return unpacked(self._carried[name], name=name) if name in self._carried else None
 
+    def for_processes(self) -> None:
+        """``None``: onnxruntime does not hold the interpreter's lock; see `AnyDetector`."""
+
     def score_recording(self, path: PathLike, *, max_seconds: float | None = None) -> RecordingScore:
         """Score a recording; see `soundness.detectors.protocol.AnyDetector`."""
         path = Path(path)

@@ -1,7 +1,7 @@
 """Interface of detectors, trained or exported, that score recordings."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 from soundness.detectors.verdicts.records import RecordingScore
 from soundness.scoring.decisions.alarms import AlarmRule
@@ -75,3 +75,6 @@ class AnyDetector(Protocol):
         SettingsError
             If there is none.
         """
+
+    def for_processes(self) -> Self | None:
+        """The detector, to be handed to other processes that score with it; ``None`` where threads score as fast."""

@@ -1,0 +1,214 @@
+"""A function applied to many items in other processes, for work that waits for the interpreter's lock in threads.
+
+The processes are new interpreters, which read their work from standard input. They do not import the main module of the
+program, so that a script needs no ``if __name__ == "__main__":`` and a notebook works; they inherit no threads, as
+forked ones would; and each ends with its input, however the program that started it ended.
+"""
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from queue import SimpleQueue
+from typing import Any, Generic, TypeVar
+
+from soundness.errors import ProcessError
+from soundness.threads import one_thread_each
+
+__all__ = ["can_be_handed_over", "map_in_processes", "serve"]
+
+_AT_ONCE = 8  # items of a message
+_AHEAD = 3  # messages waiting for each process
+_PROGRAM = """\
+import json, sys
+sys.path[:] = json.loads(sys.stdin.buffer.readline())
+from soundness.processes import serve
+serve()
+"""
+_LIMITS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+_SECONDS_TO_END = 5.0
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer(Generic[Result]):
+    """Results of the items of a message, up to an error."""
+
+    results: list[Result]
+    error: Exception | None = None
+
+
+def can_be_handed_over(*parts: object) -> bool:
+    """True if a new interpreter knows the classes of these objects: they are of soundness, not of a user's script."""
+    is_interpreter = bool(sys.executable) and not getattr(sys, "frozen", False)
+    return is_interpreter and all(type(part).__module__.startswith("soundness.") for part in parts)
+
+
+def map_in_processes(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    n_workers: int,
+    name: Callable[[Item], str] = str,
+) -> Iterator[Result]:
+    """Apply a function to items in other processes, and yield the results in the order of the items.
+
+    As `soundness.threads.map_recordings`: one thread processes each item, a few are read ahead, and no result stays in
+    memory. An error of the function ends the iteration. To start a process and to import what the function needs takes
+    about a second.
+
+    Parameters
+    ----------
+    function
+        Function of one item, handed over once to each process with all that it refers to. It can be pickled.
+    items
+        Arguments of the function, handed over a few at a time.
+    n_workers
+        Number of processes.
+    name
+        Name of an item, for the message about a process that ended.
+
+    Raises
+    ------
+    ProcessError
+        If a process cannot be started, or ends before its work is done.
+    """
+    program = json.dumps([place for place in sys.path if isinstance(place, str)]).encode() + b"\n"
+    program += pickle.dumps(function, pickle.HIGHEST_PROTOCOL)
+    waiting: deque[Future[_Answer[Result]]] = deque()
+    workers: list[_Worker] = []
+    idle: SimpleQueue[_Worker] = SimpleQueue()
+
+    def run(message: Sequence[Item]) -> _Answer[Result]:
+        worker = idle.get()
+        try:
+            answer: _Answer[Result] = worker.answer(message)
+        except (OSError, EOFError, pickle.UnpicklingError):
+            raise ProcessError(f"{worker.end_in_words()} while it worked on {_names(message, name)}") from None
+        finally:
+            idle.put(worker)
+        return answer
+
+    with ThreadPoolExecutor(n_workers) as pool:
+        try:
+            for _ in range(n_workers):
+                workers.append(_Worker(program))
+                idle.put(workers[-1])
+            rest = iter(items)
+            while message := list(islice(rest, _AT_ONCE)):
+                waiting.append(pool.submit(run, message))
+                if len(waiting) > _AHEAD * n_workers:
+                    yield from _results(waiting.popleft())
+            while waiting:
+                yield from _results(waiting.popleft())
+        finally:
+            for worker in workers:
+                worker.kill()
+            pool.shutdown(wait=True, cancel_futures=True)
+            for worker in workers:
+                worker.close()
+
+
+def _results(answer: Future[_Answer[Result]]) -> Iterator[Result]:
+    found = answer.result()
+    yield from found.results
+    if found.error is not None:
+        raise found.error
+
+
+def _names(message: Sequence[Item], name: Callable[[Item], str]) -> str:
+    first, last = name(message[0]), name(message[-1])
+    return first if len(message) == 1 else f"{first} to {last} ({len(message)} in all)"
+
+
+class _Worker:
+    """A process, and the pipes to it."""
+
+    def __init__(self, program: bytes) -> None:
+        self._unsent: bytes | None = program
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-c", _PROGRAM],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, **_LIMITS},
+                start_new_session=True,  # Ctrl-C is for the program that started it
+            )
+        except OSError as error:
+            raise ProcessError(f"a process cannot be started: {error.strerror}") from error
+
+    def answer(self, message: Sequence[Any]) -> Any:
+        """Answer to a message; one thread calls it at a time."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        if self._unsent is not None:
+            self._process.stdin.write(self._unsent)
+            self._unsent = None
+        pickle.dump(message, self._process.stdin, pickle.HIGHEST_PROTOCOL)
+        self._process.stdin.flush()
+        return pickle.load(self._process.stdout)
+
+    def end_in_words(self) -> str:
+        """Description of its end, for a person."""
+        try:
+            status = self._process.wait(_SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            return "a process closed its pipe"
+        if status >= 0:
+            return f"a process ended with status {status}"
+        return f"a process was killed ({signal.Signals(-status).name}), by hand or by the system for want of memory,"
+
+    def kill(self) -> None:
+        """End it, whatever it does."""
+        self._process.kill()
+
+    def close(self) -> None:
+        """Leave nothing of it behind, once nobody waits for an answer."""
+        self._process.communicate()
+
+
+def serve() -> None:
+    """Answer the messages on standard input: all that a process of `map_in_processes` does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever is printed is no answer
+    function = pickle.load(sys.stdin.buffer)
+    with one_thread_each():
+        try:
+            while True:
+                message = pickle.load(sys.stdin.buffer)
+                pickle.dump(_answer(function, message), answers, pickle.HIGHEST_PROTOCOL)
+                answers.flush()
+        except (EOFError, BrokenPipeError):  # the program that started it has ended
+            os._exit(0)
+
+
+def _answer(function: Callable[[Item], Result], message: Sequence[Item]) -> _Answer[Result]:
+    results: list[Result] = []
+    for item in message:
+        try:
+            results.append(function(item))
+        except Exception as error:  # noqa: BLE001  # it is raised where the results are used
+            return _Answer(results=results, error=_portable(error))
+    return _Answer(results=results)
+
+
+def _portable(error: Exception) -> Exception:
+    """The error, with its traceback as a note; in words where it cannot be handed over."""
+    lines = "".join(traceback.format_exception(error))
+    error.add_note(f"in another process:\n{lines}")
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # noqa: BLE001  # any class of error may refuse in its own way
+        return RuntimeError(lines)
+    return error

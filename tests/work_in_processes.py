@@ -1,0 +1,44 @@
+"""Functions that the tests hand to other processes, and the processes that a program has started."""
+
+import os
+import signal
+import subprocess
+import time
+
+
+def pid_after(seconds: float) -> int:
+    """Number of the process, after a time."""
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def loud(item: int) -> int:
+    """The item, which is printed, too."""
+    print(item, flush=True)
+    return item
+
+
+def root(item: int) -> float:
+    """Square root of the item; the others that fail cannot be handed over."""
+    if item == 7:
+        raise LookupError(lambda: "no pickle holds a function without a name")
+    return float(item**0.5) if item >= 0 else float("no root")
+
+
+def killed_by(item: int) -> int:
+    """The item; 5 kills the process."""
+    if item == 5:
+        signal.raise_signal(signal.SIGKILL)
+    return item
+
+
+def children(pid: int) -> list[int]:
+    """Processes that a process has started."""
+    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
+    return [int(line) for line in found.stdout.split()]
+
+
+def is_running(pid: int) -> bool:
+    """True if a process has not ended; one that nobody waits for has."""
+    found = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return found.stdout.strip() not in ("", "Z")

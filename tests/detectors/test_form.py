@@ -14,6 +14,7 @@ from soundness.detectors.form import RecordingForm
 from soundness.detectors.saving import load_detector
 from soundness.exporting.write import export_detector
 from soundness.files.stored_values import stored_value
+from soundness.reports.explained_clip import explain_recording
 from soundness.settings.loading import load_settings
 from soundness.training.run import train
 
@@ -214,6 +215,25 @@ def test_a_recording_with_a_gap_is_judged_by_its_longest_part_without_one(detect
         assert (found.verdict, other.verdict) == ("normal", "anomalous")
         assert any("for 0.6 s at 0.30 s" in note for note in found.notes)
         assert any(note == "judged from 00:00.92 to 00:02, its longest part without a gap" for note in found.notes)
+        assert found.judged == other.judged == pytest.approx((0.92, 2.0), abs=0.01)
+
+
+def test_the_reason_of_a_recording_with_a_gap_is_of_the_part_that_was_judged(detector, tmp_path):
+    faulty = steeply_resampled(machine(100, rate=48_000, fault=0.4))
+    faulty[round(0.3 * RATE) : round(0.9 * RATE)] = 0.0
+    scored(detector, tmp_path, [faulty])
+    export_detector(detector, tmp_path / "export")
+    exported = ExportedDetector.load(tmp_path / "export" / "pump.onnx")
+    reasons = [own.score_and_reason(tmp_path / "00.wav")[1] for own in (detector, exported)]
+    exported._detector = None  # as of a network, whose parts an export does not carry
+    for reason in (*reasons, exported.score_and_reason(tmp_path / "00.wav")[1]):
+        assert "a tone near 2.3 kHz" in reason
+        assert "drops" not in reason
+        assert "0.3 s" not in reason
+    explained = explain_recording(detector, tmp_path / "00.wav", normal=None)
+    assert (explained.start_seconds, explained.seconds) == pytest.approx((0.92, 1.08), abs=0.02)
+    assert "Hz" in explained.sentences[0]
+    assert "drops" not in " ".join(explained.sentences)
 
 
 def test_gaps_all_over_a_recording_are_no_fault(detector, tmp_path):

@@ -157,7 +157,7 @@ class Detector:
         """Score a recording, with its reason; see `soundness.detectors.protocol.AnyDetector`."""
         path = Path(path)
         score, clip = self._score_and_clip(path)
-        return score, score_reason(score, lambda start: self._reason(self._clip_at(path, start, clip)))
+        return score, score_reason(score, lambda *part: self._reason(self._clip_at(path, *part, read=clip)))
 
     def _score_and_clip(self, path: Path, max_seconds: float | None = None) -> tuple[RecordingScore, "_MeasuredClip"]:
         """Score of a recording, and its window of the highest score."""
@@ -233,15 +233,20 @@ class Detector:
             lengths=self.lengths,
         )
 
-    def reason(self, path: PathLike, *, start_seconds: float = 0.0) -> str:
+    def reason(self, path: PathLike, *, start_seconds: float = 0.0, end_seconds: float | None = None) -> str:
         """Description of what is most anomalous; see `soundness.detectors.protocol.AnyDetector`."""
-        return self._reason(self._clip_at(Path(path), start_seconds))
+        return self._reason(self._clip_at(Path(path), start_seconds, end_seconds))
 
-    def _clip_at(self, path: Path, start_seconds: float, read: "_MeasuredClip | None" = None) -> "_MeasuredClip":
-        """Window that begins at a time: the one that was read, if it does."""
-        if read is not None and abs(read.recording.start_seconds - start_seconds) <= _SAME_SECONDS:
+    def _clip_at(
+        self, path: Path, start_seconds: float, end_seconds: float | None, *, read: "_MeasuredClip | None" = None
+    ) -> "_MeasuredClip":
+        """Window that begins at a time: the one that was read, if it does; or the part up to another time."""
+        if end_seconds is not None:
+            recording = next(self.windows(path, start_seconds=start_seconds, max_seconds=end_seconds))
+        elif read is not None and abs(read.recording.start_seconds - start_seconds) <= _SAME_SECONDS:
             return read
-        recording = self.window(path, start_seconds=start_seconds)
+        else:
+            recording = self.window(path, start_seconds=start_seconds)
         return _MeasuredClip(recording, self.vectors(recording.spectrograms))
 
     def _reason(self, clip: "_MeasuredClip") -> str:

@@ -257,14 +257,13 @@ class ExportedDetector(ExportMetadata):
     def score_and_reason(self, path: PathLike) -> tuple[RecordingScore, str]:
         """Score a recording, with its reason; see `soundness.detectors.protocol.AnyDetector`."""
         score = self.score_recording(path)
-        return score, score_reason(score, lambda start: self.reason(path, start_seconds=start))
+        return score, score_reason(score, lambda start, end: self.reason(path, start_seconds=start, end_seconds=end))
 
-    def reason(self, path: PathLike, *, start_seconds: float = 0.0) -> str:
+    def reason(self, path: PathLike, *, start_seconds: float = 0.0, end_seconds: float | None = None) -> str:
         """Description of what is most anomalous; see `soundness.detectors.protocol.AnyDetector`."""
         if (detector := self._detector) is not None:
-            return detector.reason(path, start_seconds=start_seconds)
-        start = round(start_seconds * self.about["sample_rate"])
-        window = next(each for each in self.windows(Path(path)) if each.start >= start)
+            return detector.reason(path, start_seconds=start_seconds, end_seconds=end_seconds)
+        window, begin = self._window_at(Path(path), start_seconds, end_seconds)
         deviations = self.run(window.waveform).error_maps[0].astype(np.float64)
         settings = self.settings.log_mel
         regions = find_regions(
@@ -274,7 +273,15 @@ class ExportedDetector(ExportMetadata):
             centres=band_centres(settings),
             frame_seconds=settings.hop_length / self.about["sample_rate"],
         )
-        return reason([region.later(window.start / self.about["sample_rate"]) for region in regions])
+        return reason([region.later(begin) for region in regions])
+
+    def _window_at(self, path: Path, start_seconds: float, end_seconds: float | None) -> tuple[Window, float]:
+        """Window that begins at a time, or the part up to another time, and where it begins in seconds."""
+        if end_seconds is not None:
+            return next(self.windows(path, start_seconds=start_seconds, max_seconds=end_seconds)), start_seconds
+        rate = self.about["sample_rate"]
+        found = next(each for each in self.windows(path) if each.start >= round(start_seconds * rate))
+        return found, found.start / rate
 
     @cached_property
     def _detector(self) -> "Detector | None":

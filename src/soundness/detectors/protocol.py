@@ -51,7 +51,7 @@ class AnyDetector(Protocol):
             If the recording cannot be used.
         """
 
-    def reason(self, path: Path, *, start_seconds: float = 0.0) -> str:
+    def reason(self, path: Path, *, start_seconds: float = 0.0, end_seconds: float | None = None) -> str:
         """Description of what is most anomalous in a recording, in words.
 
         Parameters
@@ -59,7 +59,9 @@ class AnyDetector(Protocol):
         path
             The recording.
         start_seconds
-            Start of the window that is described, in a long recording.
+            Start of the window that is described, in a long recording, or of the part.
+        end_seconds
+            End of the part that alone is described; ``None`` for a window, or all of the recording.
 
         Raises
         ------

@@ -16,7 +16,7 @@ from soundness.detectors.detector import Detector
 from soundness.detectors.explaining.explanation import Explanation, explain_clip, regions_of
 from soundness.detectors.explaining.level import level_change
 from soundness.detectors.reader import read_recording, read_window
-from soundness.detectors.verdicts.records import TRAINED_ON, RecordingScore, WindowScore
+from soundness.detectors.verdicts.records import TRAINED_ON, RecordingScore
 from soundness.detectors.verdicts.score_table import against_threshold, recorded_at
 from soundness.errors import AudioError, audio_errors_at
 from soundness.plain_text import printable
@@ -99,9 +99,11 @@ class ExplainedClip:
 
     @property
     def start_seconds(self) -> float:
-        """Start of what is explained: of the most anomalous window of a long recording, else 0."""
-        window = self.score.most_anomalous
-        return 0.0 if window is None else window.start_seconds
+        """Start of what is explained: of the most anomalous window, of the part that alone was judged, else 0."""
+        window, judged = self.score.most_anomalous, self.score.judged
+        if window is not None:
+            return window.start_seconds
+        return 0.0 if judged is None else judged[0]
 
     @property
     def decision_words(self) -> str:
@@ -204,7 +206,7 @@ def explain_recording(detector: Detector, path: Path, *, normal: Path | None) ->
         If the recording cannot be used.
     """
     score, front_end = detector.score_recording(path), detector.front_end
-    channel = _channel(detector, path, score.most_anomalous)
+    channel = _channel(detector, path, score)
     with audio_errors_at(path):
         sounds = {source: front_end.machine_sound(channel, source) for source in front_end.sources}
         clip = front_end.sound_spectrograms(sounds)
@@ -228,12 +230,16 @@ def explain_recording(detector: Detector, path: Path, *, normal: Path | None) ->
     )
 
 
-def _channel(detector: Detector, path: Path, window: WindowScore | None) -> Waveform:
-    """Channel that the detector uses, shape ``(1, time)``: of the recording, or of the window that made its score."""
-    audio, lengths = detector.settings.audio, detector.lengths
+def _channel(detector: Detector, path: Path, score: RecordingScore) -> Waveform:
+    """Channel that the detector uses, shape ``(1, time)``: of the recording, or of the part that made its score."""
+    audio, lengths, window = detector.settings.audio, detector.lengths, score.most_anomalous
     if window is None or lengths is None:
         with audio_errors_at(path):
-            return pick_channel(read_recording(path, detector.settings), channel=audio.channel)
+            channel = pick_channel(read_recording(path, detector.settings), channel=audio.channel)
+        if score.judged is None:
+            return channel
+        first, last = (round(seconds * audio.sample_rate) for seconds in score.judged)
+        return channel[:, first:last]
     start = window.start_seconds
     return read_window(path, detector.settings, clip_seconds=lengths.clip_seconds, start_seconds=start)
 

@@ -161,14 +161,14 @@ def with_form(
         start, end = max(difference.stretches, key=lambda stretch: stretch[1] - stretch[0])
         if len(parts) == 1:
             own, share = scored(start, end), (end - start) / parts[0].seconds
-            note = f"judged from {clock(start)} to {clock(end)}, its longest part without a gap"
+            note, judged = f"judged from {clock(start)} to {clock(end)}, its longest part without a gap", (start, end)
         else:
             own = [part if _is_within(part, difference) else replace(part, cannot_tell=doubt) for part in parts]
             share = sum(part.cannot_tell != doubt for part in own) / len(own)
-            note = f"judged by its windows without a gap, {100 * share:.0f} % of them"
+            note, judged = f"judged by its windows without a gap, {100 * share:.0f} % of them", None
         again = judge.judge(own) if own else None
         if again is not None and not again.cannot_tell and (again.decision or share > _MOST_OF_IT):
-            return replace(again, notes=(*difference.notes, note, *score.notes))
+            return replace(again, notes=(*difference.notes, note, *score.notes), judged=judged)
     cannot_tell = difference.cannot_tell or score.cannot_tell or doubt
     return replace(score, notes=(*difference.notes, *score.notes), cannot_tell=cannot_tell)
 

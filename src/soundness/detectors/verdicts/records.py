@@ -82,6 +82,9 @@ class RecordingScore:
         Scores of the windows of a long recording, by time; empty for a recording that is scored as a whole.
     trained_on
         Name of the training clip that the recording is, whatever its own name; empty if it is new to the detector.
+    judged
+        Start and end, in seconds, of the part that alone was judged, as where the rest has gaps; ``None`` where all of
+        it was.
 
     Raises
     ------
@@ -97,6 +100,7 @@ class RecordingScore:
     cannot_tell: str = ""
     windows: tuple[WindowScore, ...] = ()
     trained_on: str = ""
+    judged: tuple[float, float] | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -142,7 +146,7 @@ class ScoredPart:
     trained_on: str = ""
 
 
-def score_reason(score: RecordingScore, describe: Callable[[float], str]) -> str:
+def score_reason(score: RecordingScore, describe: Callable[[float, float | None], str]) -> str:
     """Reason of a score in words; empty for a normal recording.
 
     Parameters
@@ -150,12 +154,15 @@ def score_reason(score: RecordingScore, describe: Callable[[float], str]) -> str
     score
         Score of the recording.
     describe
-        Describes what is most anomalous in the window that begins at a time in seconds.
+        Describes what is most anomalous in the window that begins at a time in seconds, or in the part from there to
+        another time, see `RecordingScore.judged`.
     """
     if score.verdict != "anomalous":
         return score.cannot_tell
     window = score.most_anomalous
-    return describe(0.0) if window is None else f"{window}: {describe(window.start_seconds)}"
+    if window is not None:
+        return f"{window}: {describe(window.start_seconds, None)}"
+    return describe(0.0, None) if score.judged is None else describe(*score.judged)
 
 
 def cut_notes(path: Path, max_seconds: float | None, audio: AudioSettings = AS_STATED) -> tuple[str, ...]:

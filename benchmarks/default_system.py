@@ -91,6 +91,11 @@ CANDIDATES = {
         for kind in ("event", "modulation", "tone")
         for price in (1.0, 2.0)
     },
+    "`soundness`, each further test dearer by 0.5 nats": System(
+        "soundness", (_prices(event=2.0, dropout=3.0, modulation=2.0, tone=2.0),)
+    ),
+    "`soundness`, no further price of few clips": System("soundness", ("scorer.few_clips_price=0",)),
+    "`soundness`, twice the further price of few clips": System("soundness", ("scorer.few_clips_price=24",)),
     "`soundness` without tests for dropouts": System("soundness", (_prices(dropout=None),)),
     "`soundness` without outliers in the covariance": System("soundness", ("scorer.outlier_exponent=0",)),
     "`soundness`, half the shrinkage": System("soundness", ("scorer.shrinkage=0.015",)),

@@ -52,6 +52,11 @@ THREE_MEMBERS = (
     'scorer.members=[{view=0,distance="nearest"},{view=0,distance="density-ratio",normalization="min"},'
     '{view=1,distance="density-ratio",normalization="min"}]'
 )
+NARROW_IN_THE_MEAN_ALONE = (
+    f'{THREE_MEMBERS[:-1]},{{view=0,distance="narrow-change",normalization="shrunk-z-score"}}]'.replace(
+        'normalization="min"', 'normalization="shrunk-z-score"'
+    )
+)
 BEFORE = (*SOUND_ALONE, THREE_MEMBERS)
 NOTHING_EXPECTED = ("scorer.anomaly_width=0", "scorer.shrinkage=0.005", *BEFORE)
 PRICES = {"event": 1.5, "dropout": 2.5, "modulation": 1.5, "tone": 1.5}
@@ -94,6 +99,7 @@ CANDIDATES = {
     "`soundness`, each further test dearer by 0.5 nats": System(
         "soundness", (_prices(event=2.0, dropout=3.0, modulation=2.0, tone=2.0),)
     ),
+    "`soundness` without a test for narrow changes by itself": System("soundness", (NARROW_IN_THE_MEAN_ALONE,)),
     "`soundness`, no further price of few clips": System("soundness", ("scorer.few_clips_price=0",)),
     "`soundness`, twice the further price of few clips": System("soundness", ("scorer.few_clips_price=24",)),
     "`soundness` without tests for dropouts": System("soundness", (_prices(dropout=None),)),

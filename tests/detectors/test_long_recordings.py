@@ -97,9 +97,9 @@ def test_a_score_comes_with_the_reason_of_its_window(detector, long_recording, t
 
 def test_normal_recordings_of_any_length_keep_the_promise(detector, tmp_path):
     for seconds in (4, 9, 24):
-        clips = [write(tmp_path / f"{seconds}_{seed}.wav", machine(seconds, 2_000 + seed)) for seed in range(8)]
+        clips = [write(tmp_path / f"{seconds}_{seed}.wav", machine(seconds, 2_000 + seed)) for seed in range(40)]
         n_flagged = sum(detector.score_recording(clip).verdict == "anomalous" for clip in clips)
-        assert n_flagged <= 3, seconds
+        assert n_flagged <= 10, seconds  # 4 are promised, as a mean over training sets
 
 
 def test_the_length_of_a_clip_can_be_chosen(site, tmp_path):

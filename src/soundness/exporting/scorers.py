@@ -1,6 +1,6 @@
 """Scorers and calibration as operators of a graph, float64 as in NumPy: from vectors to score and p-value."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -77,10 +77,18 @@ def _neighbor_score(scorer: NearestNeighborScorer, vectors: Value) -> Value:
     return normalized.op("GatherElements", nearest, axis=1).reshaped(-1)
 
 
-def _fused_score(scorer: FusedScorer, vectors: Value) -> Value:
+def _member_scores(scorer: FusedScorer, vectors: Value) -> list[Value]:
     views = _views(scorer, vectors)
-    columns = [_neighbor_score(own, views[view]).with_axes(1) for view, own in scorer.pairs()]
-    scores = vectors.graph.op("Concat", *columns, axis=1)  # (clip, member)
+    return [_neighbor_score(own, views[view]) for view, own in scorer.pairs()]
+
+
+def _fused_score(scorer: FusedScorer, vectors: Value) -> Value:
+    return _score_of_members(scorer, _member_scores(scorer, vectors), vectors)
+
+
+def _score_of_members(scorer: FusedScorer, members: Sequence[Value], vectors: Value) -> Value:
+    views = _views(scorer, vectors)
+    scores = vectors.graph.op("Concat", *(own.with_axes(1) for own in members), axis=1)  # (clip, member)
     sound = ((scores - scorer.statistics[:, 0]) / scorer.statistics[:, 1]).mean(1)
     if scorer.level is None:
         return sound
@@ -90,13 +98,14 @@ def _fused_score(scorer: FusedScorer, vectors: Value) -> Value:
 
 
 def _joined_score(scorer: JoinedScorer, vectors: Value) -> Value:
-    views = _views(scorer.sound, vectors)
-    scores = [_fused_score(scorer.sound, vectors)]
+    views, members = _views(scorer.sound, vectors), _member_scores(scorer.sound, vectors)
+    scores = [_score_of_members(scorer.sound, members, vectors)]
     scores += [_peak_score(peak, views[peak.settings.view]) for peak in scorer.peaks]
-    nats = [
-        (_tail_nats(law, score) - np.float64(price)).with_axes(1)
-        for law, score, price in zip(scorer.laws, scores, scorer.prices, strict=True)
+    tests = [
+        *zip(scorer.laws, scores, scorer.prices, strict=True),
+        *((law, members[index], scorer.member_prices[index]) for index, law in scorer.member_laws.items()),
     ]
+    nats = [(_tail_nats(law, score) - np.float64(price)).with_axes(1) for law, score, price in tests]
     return vectors.graph.op("Concat", *nats, axis=1).max(1)
 
 

@@ -21,6 +21,8 @@ class MemberSettings(StrictSettings):
     """See `ScorerSettings`."""
     normalization: NormalizationName = "z-score"
     """See `ScorerSettings`."""
+    price: float | None = Field(default=None, ge=0.0, le=20.0)
+    """Price of a test by its score alone, beside that of all members, in nats; ``None`` without, and in ``fused``."""
 
 
 PeakKind = Literal["event", "dropout", "modulation", "tone"]

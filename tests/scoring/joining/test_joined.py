@@ -140,3 +140,31 @@ def test_a_further_test_is_dearer_with_few_clips():
         assert JoinedScorer.from_arrays(scorer.arrays(), settings).prices.tolist() == scorer.prices.tolist()
         enrolled = scorer.enrolled(training_of(n_clips, seed=1))
         assert enrolled.prices.tolist() == scorer.prices.tolist()  # its laws are of the first clips
+
+
+def test_a_member_with_a_price_is_a_test_by_itself_too():
+    members = (MemberSettings(view=0), MemberSettings(view=0, distance="mahalanobis", price=1.5))
+    settings = settings_of(1.5, 1.5).model_copy(update={"members": members, "few_clips_price": 8.0})
+    scorer = JoinedScorer.fit(training_of(), settings)
+    clip = clip_of(0, 2, 9.0)
+    own = float(scorer.member_laws[1].nats(np.array(scorer.sound.member_scores(clip)[1])))
+    mean = float(scorer.laws[0].nats(np.array(scorer.sound.score(clip))))
+    assert scorer.nats(clip)[0] == pytest.approx(max(mean, own - 1.5 - 8.0 / 80), rel=1e-12)
+    assert scorer.peak(clip) is None
+    left_out = scorer.sound.scorers[1].left_out_scores()
+    assert np.all(scorer.left_out_scores() >= scorer.member_laws[1].nats(left_out) - 1.6 - 1e-9)
+    again = JoinedScorer.from_arrays(scorer.arrays(), settings)
+    assert again.score(clip) == scorer.score(clip)
+    with pytest.raises(BundleError, match=r"member_law\.1"):
+        JoinedScorer.from_arrays({k: v for k, v in scorer.arrays().items() if k != "member_law.1"}, settings)
+
+
+def test_what_only_a_priced_member_sees_is_not_diluted():
+    clip = clip_of(0, 2, 9.0)
+    views = tuple(MemberSettings(view=view) for view in (1, 2))
+    scores = []
+    for price in (None, 0.5):
+        members = (*views, MemberSettings(view=0, distance="mahalanobis", price=price))
+        settings = settings_of(1.5, 1.5).model_copy(update={"members": members})
+        scores.append(JoinedScorer.fit(training_of(), settings).score(clip))
+    assert scores[1] > scores[0] + 1.0

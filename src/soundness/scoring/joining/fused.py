@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,15 @@ __all__ = ["FusedScorer", "LevelScorer", "views_of"]
 _SAME = 1e-3  # dB, or whatever the unit of a feature is
 _MOST_FEATURES = 1 << 24
 _SMALLEST_DEVIATION = 1e-6  # times the largest score: where clips are identical, scores have a deviation of zero
+
+
+class Member(NamedTuple):
+    """One of the scorers that are fused, as the settings ask for it."""
+
+    view: int
+    settings: ScorerSettings
+    price: float | None
+    """Of a test by its score alone, beside that of all members; ``None`` without."""
 
 
 class FusedScorer(Scorer):
@@ -60,7 +69,7 @@ class FusedScorer(Scorer):
         self.members = members
         self.level = level
         every = _members(settings, n_views=len(sizes))
-        self._views_of_members = [every[index][0] for index in members]
+        self._own_members = [every[index] for index in members]
 
     @classmethod
     def fit(cls, training: TrainingVectors, settings: ScorerSettings) -> Self:
@@ -73,13 +82,13 @@ class FusedScorer(Scorer):
         """
         sizes = np.array(training.view_sizes or (training.vectors.shape[2],), np.int64)
         every = _members(settings, n_views=len(sizes))
-        used = sorted({0, *(view for view, _ in every)})
+        used = sorted({0, *(member.view for member in every)})
         views = views_of(training, sizes)
         weighted = [with_weights(views[view], settings) for view in used]
         for view, own, excess in zip(used, weighted, reference_excess(weighted, settings), strict=True):
             views[view] = replace(own, excess=excess)
-        fitting = [index for index, (view, own) in enumerate(every) if _is_of(own, views[view])]
-        varying = [index for index in fitting if _varies(views[every[index][0]])]
+        fitting = [index for index, each in enumerate(every) if _is_of(each.settings, views[each.view])]
+        varying = [index for index in fitting if _varies(views[every[index].view])]
         chosen = np.array(varying or fitting or range(len(every)), np.int64)  # where none varies, whitening says so
         members = [every[index] for index in chosen]
         scorers = _fitted(views, members)
@@ -97,11 +106,11 @@ class FusedScorer(Scorer):
         chosen = indices(arrays, "members", (None,), below=len(every))
         members = [every[index] for index in chosen]
         scorers = []
-        for index, (_, member) in enumerate(members):
-            scorers.append(NearestNeighborScorer.from_arrays(arrays_below(f"member.{index}", arrays), member))
-        for (view, _), scorer in zip(members, scorers, strict=True):
-            if scorer.bank.own.shape != (len(scorers[0].bank.own), sizes[view]):
-                raise BundleError(f"member {view}: its clips have the shape {scorer.bank.own.shape}")
+        for index, member in enumerate(members):
+            scorers.append(NearestNeighborScorer.from_arrays(arrays_below(f"member.{index}", arrays), member.settings))
+        for member, scorer in zip(members, scorers, strict=True):
+            if scorer.bank.own.shape != (len(scorers[0].bank.own), sizes[member.view]):
+                raise BundleError(f"member {member.view}: its clips have the shape {scorer.bank.own.shape}")
         statistics = floats(arrays, "statistics", (len(scorers), 2))
         if not (statistics[:, 1] > 0.0).all():
             raise BundleError("array statistics: a deviation is 0 or less")
@@ -130,13 +139,22 @@ class FusedScorer(Scorer):
 
     def score(self, vectors: Array) -> float:
         """Anomaly score of one clip, shape ``(condition, feature)``, in deviations of normal scores."""
-        sound, level = self._of_sound(vectors), self._of_level(vectors)
+        return self.score_of_members(self.member_scores(vectors), vectors)
+
+    def member_scores(self, vectors: Array) -> Array:
+        """Scores of one clip by each member, not standardised, shape ``(member,)``."""
+        parts = self.split(vectors)
+        return np.array([scorer.score(parts[view]) for view, scorer in self.pairs()])
+
+    def score_of_members(self, scores: Array, vectors: Array) -> float:
+        """Anomaly score of one clip, from those of `member_scores`; see `score`."""
+        sound, level = float(self._fused(scores[None])[0]), self._of_level(vectors)
         return sound if level is None else max(sound, level)
 
     def is_level_change(self, vectors: Array) -> bool:
         """True if the score of a clip is that of its level, not that of its sound."""
         level = self._of_level(vectors)
-        return level is not None and level > self._of_sound(vectors)
+        return level is not None and level > float(self._fused(self.member_scores(vectors)[None])[0])
 
     def left_out_scores(self) -> Array:
         """Score of each clip with all that came from it left out of each member, shape ``(clip,)``."""
@@ -154,15 +172,17 @@ class FusedScorer(Scorer):
 
     def notes(self) -> list[str]:
         """Notes of all members, each once, and those on views that are left out."""
-        used, chosen = set(self._views_of_members), set(self.members.tolist())
+        used, chosen = {member.view for member in self._own_members}, set(self.members.tolist())
         every = _members(self.settings, n_views=len(self.sizes))
-        asked = {view for view, _ in every}
+        asked = {member.view for member in every}
         left_out = [
             f"view {view + 1} of {len(self.sizes)} of the clips is mostly the same in all training clips, as where it "
             f"lies on the floor of the spectrogram: the score leaves it out"
             for view in sorted(asked - used)
         ]
-        if used and any(own.distance == "narrow-change" for index, (_, own) in enumerate(every) if index not in chosen):
+        if used and any(
+            member.settings.distance == "narrow-change" for index, member in enumerate(every) if index not in chosen
+        ):
             left_out.append("a change of a single band is not looked for: features are not the bands of a spectrum")
         return left_out + list(dict.fromkeys(note for scorer in self.scorers for note in scorer.notes()))
 
@@ -200,11 +220,11 @@ class FusedScorer(Scorer):
 
     def pairs(self) -> list[tuple[int, NearestNeighborScorer]]:
         """View and scorer of each member."""
-        return list(zip(self._views_of_members, self.scorers, strict=True))
+        return [(member.view, scorer) for member, scorer in zip(self._own_members, self.scorers, strict=True)]
 
-    def _of_sound(self, vectors: Array) -> float:
-        parts = self.split(vectors)
-        return float(self._fused(np.array([[scorer.score(parts[view]) for view, scorer in self.pairs()]]))[0])
+    def priced(self) -> dict[int, float]:
+        """Prices of the members that are tests by themselves, too, by their index among `scorers`."""
+        return {index: member.price for index, member in enumerate(self._own_members) if member.price is not None}
 
     def _of_level(self, vectors: Array) -> float | None:
         if self.level is None:
@@ -292,34 +312,32 @@ def _varies(view: TrainingVectors) -> bool:
     return bool(np.median(np.max(ranges, axis=0)) > _SAME)
 
 
-def _members(settings: ScorerSettings, *, n_views: int) -> list[tuple[int, ScorerSettings]]:
-    """View and settings of each member, equal ones once."""
+def _members(settings: ScorerSettings, *, n_views: int) -> list[Member]:
+    """Every member, equal ones once."""
     asked = settings.members or [
         MemberSettings(view=view, distance=settings.distance, normalization=settings.normalization)
         for view in range(n_views)
     ]
-    found = []
+    found: list[Member] = []
     for member in asked:
         view = 0 if n_views == 1 else member.view
         if view >= n_views:
             raise SettingsError(f"scorer.members: view {view} (counted from 0) of {n_views} views")
         changes = {"distance": member.distance, "normalization": member.normalization, "members": ()}
         expecting = {} if member.distance != "narrow-change" else {"anomaly_width": 0.0, "outlier_exponent": 0.0}
-        own = settings.model_copy(update=changes | expecting)
-        if (view, own) not in found:
-            found.append((view, own))
+        own = Member(view, settings.model_copy(update=changes | expecting), member.price)
+        if own[:2] not in [other[:2] for other in found]:
+            found.append(own)
     return found
 
 
-def _fitted(
-    views: Sequence[TrainingVectors], members: Sequence[tuple[int, ScorerSettings]]
-) -> list[NearestNeighborScorer]:
+def _fitted(views: Sequence[TrainingVectors], members: Sequence[Member]) -> list[NearestNeighborScorer]:
     """Scorer of each member, of which those that whiten a view in the same way are fitted together."""
-    kinds = [(view, own.distance == "narrow-change") for view, own in members]
+    kinds = [(member.view, member.settings.distance == "narrow-change") for member in members]
     fitted = {}
     for kind in dict.fromkeys(kinds):
         view, is_narrow = kind
-        together = [own for (_, own), each in zip(members, kinds, strict=True) if each == kind]
+        together = [member.settings for member, each in zip(members, kinds, strict=True) if each == kind]
         clips = replace(views[view], weights=None, excess=None) if is_narrow else views[view]
         fitted[kind] = iter(NearestNeighborScorer.fit_together(clips, together))
     return [next(fitted[kind]) for kind in kinds]

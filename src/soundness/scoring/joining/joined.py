@@ -89,6 +89,8 @@ class JoinedScorer(Scorer):
         True for these tests among those of the settings: all but those whose view is the same in all normal clips.
     laws
         Law of the left-out scores of the sound, and of each further test.
+    member_laws
+        Law of the left-out scores of each member of the sound that is a test by itself, too, by its index.
     settings
         Settings of the scorer.
     """
@@ -100,12 +102,14 @@ class JoinedScorer(Scorer):
         peaks: Sequence[PeakScorer],
         is_used: NDArray[np.bool_],
         laws: Sequence[TailLaw],
+        member_laws: Mapping[int, TailLaw],
         settings: ScorerSettings,
     ) -> None:
         self.sound, self.peaks, self.is_used = sound, peaks, is_used
-        self.laws, self.settings = laws, settings
+        self.laws, self.member_laws, self.settings = laws, member_laws, settings
         few = settings.few_clips_price / len(laws[0].scores)
         self.prices = np.array([0.0, *(peak.settings.price + few for peak in peaks)])
+        self.member_prices = {index: price + few for index, price in sound.priced().items()}
 
     @classmethod
     def fit(cls, training: TrainingVectors, settings: ScorerSettings) -> Self:
@@ -126,7 +130,8 @@ class JoinedScorer(Scorer):
         peaks = [PeakScorer.fit(views[peak.view], peak) for peak in _used(settings, is_used)]
         left_out = [sound.left_out_scores(), *(peak.left_out_scores() for peak in peaks)]
         laws = [TailLaw.from_scores(scores) for scores in left_out]
-        return cls(sound, peaks=peaks, is_used=is_used, laws=laws, settings=settings)
+        own = {index: TailLaw.from_scores(sound.scorers[index].left_out_scores()) for index in sound.priced()}
+        return cls(sound, peaks=peaks, is_used=is_used, laws=laws, member_laws=own, settings=settings)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], settings: ScorerSettings) -> Self:
@@ -141,11 +146,9 @@ class JoinedScorer(Scorer):
                 raise BundleError(f"array centre: {len(peak.centre)} features of view {peak.settings.view}")
             if peak.left_out.shape != (len(sound.left_out_scores()), len(peak.statistics.counts)):
                 raise BundleError(f"array left_out: {len(peak.left_out)} clips; expected as many as of the sound")
-        laws = [TailLaw(floats(arrays, f"law.{index}", (None,))) for index in range(1 + len(peaks))]
-        for law in laws:
-            if len(law.scores) < 2 or (np.diff(law.scores) < 0.0).any():
-                raise BundleError("array law: expected two scores or more, in rising order")
-        return cls(sound, peaks=peaks, is_used=is_used, laws=laws, settings=settings)
+        laws = [_law(arrays, f"law.{index}") for index in range(1 + len(peaks))]
+        own = {index: _law(arrays, f"member_law.{index}") for index in sound.priced()}
+        return cls(sound, peaks=peaks, is_used=is_used, laws=laws, member_laws=own, settings=settings)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Arrays of each test, and its law, by name."""
@@ -158,6 +161,7 @@ class JoinedScorer(Scorer):
                 for name, array in peak.arrays().items()
             },
             **{f"law.{index}": law.scores for index, law in enumerate(self.laws)},
+            **{f"member_law.{index}": law.scores for index, law in self.member_laws.items()},
         }
 
     def score(self, vectors: Array) -> float:
@@ -166,24 +170,31 @@ class JoinedScorer(Scorer):
 
     def left_out_scores(self) -> Array:
         """Score of each clip with all that came from it left out of each test, shape ``(clip,)``."""
-        return self._joined([self.sound.left_out_scores(), *(peak.left_out_scores() for peak in self.peaks)])
+        further = [peak.left_out_scores() for peak in self.peaks]
+        own = {index: self.sound.scorers[index].left_out_scores() for index in self.member_laws}
+        found: Array = self._nats([self.sound.left_out_scores(), *further], own).max(axis=0)
+        return found
 
     def left_out_short_scores(self) -> Array:
         """Score of each clip at each shorter length; see `soundness.scoring.protocol.ShortClipScorer`."""
         further = [peak.left_out_short_scores() for peak in self.peaks]
-        return self._joined([self.sound.left_out_short_scores(), *further])
+        own = {index: self.sound.scorers[index].left_out_short_scores() for index in self.member_laws}
+        found: Array = self._nats([self.sound.left_out_short_scores(), *further], own).max(axis=0)
+        return found
 
     def is_level_change(self, vectors: Array) -> bool:
         """True if the score of a clip is that of its level, see `FusedScorer.is_level_change`."""
         return self.peak(vectors) is None and self.sound.is_level_change(vectors)
 
     def nats(self, vectors: Array) -> Array:
-        """Rarity of a clip by each test, less its price, shape ``(test,)``; that of the sound as a whole is first."""
-        parts = self.sound.split(vectors)
-        scores = [self.sound.score(vectors), *(peak.score(parts[peak.settings.view]) for peak in self.peaks)]
-        nats = [law.nats(np.array(score)) for law, score in zip(self.laws, scores, strict=True)]
-        found: Array = np.array(nats) - self.prices
-        return found
+        """Rarity of a clip by each test, less its price, shape ``(test,)``; that of the sound as a whole is first.
+
+        A member of the sound that is a test by itself belongs to the first.
+        """
+        parts, members = self.sound.split(vectors), self.sound.member_scores(vectors)
+        further = [np.array(peak.score(parts[peak.settings.view])) for peak in self.peaks]
+        own = {index: members[index] for index in self.member_laws}
+        return self._nats([np.array(self.sound.score_of_members(members, vectors)), *further], own)
 
     def peak(self, vectors: Array) -> Peak | None:
         """Feature that gives the score of a clip; ``None`` where it is that of the sound as a whole."""
@@ -227,12 +238,30 @@ class JoinedScorer(Scorer):
         views = views_of(training, self.sound.sizes)
         peaks = [peak.enrolled(views[peak.settings.view]) for peak in self.peaks]
         sound = self.sound.enrolled(training)
-        return type(self)(sound, peaks=peaks, is_used=self.is_used, laws=self.laws, settings=self.settings)
+        return type(self)(
+            sound,
+            peaks=peaks,
+            is_used=self.is_used,
+            laws=self.laws,
+            member_laws=self.member_laws,
+            settings=self.settings,
+        )
 
-    def _joined(self, scores: Sequence[Array]) -> Array:
-        nats = [law.nats(own) for law, own in zip(self.laws, scores, strict=True)]
-        found: Array = np.max([each - price for each, price in zip(nats, self.prices, strict=True)], axis=0)
-        return found
+    def _nats(self, scores: Sequence[Array], members: Mapping[int, Array]) -> Array:
+        """Rarity by each test, less its price, shape ``(test, ...)``, from scores, and those of members by index."""
+        sound, *further = [
+            law.nats(own) - price for law, own, price in zip(self.laws, scores, self.prices, strict=True)
+        ]
+        for index, law in self.member_laws.items():
+            sound = np.maximum(sound, law.nats(members[index]) - self.member_prices[index])
+        return np.stack([sound, *further])
+
+
+def _law(arrays: Mapping[str, NDArray[Any]], name: str) -> TailLaw:
+    law = TailLaw(floats(arrays, name, (None,)))
+    if len(law.scores) < 2 or (np.diff(law.scores) < 0.0).any():
+        raise BundleError(f"array {name}: expected two scores or more, in rising order")
+    return law
 
 
 def _varies(view: TrainingVectors) -> bool:

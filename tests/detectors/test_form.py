@@ -7,13 +7,14 @@ import pytest
 import soundfile
 import soxr
 
-from soundness.audio.measures import Measurement
+from soundness.audio.measures import Measurement, measure_clip
 from soundness.detectors.bulk_scoring import score
 from soundness.detectors.exported import ExportedDetector
-from soundness.detectors.form import RecordingForm
+from soundness.detectors.form import Measuring, RecordingForm
 from soundness.detectors.saving import load_detector
 from soundness.exporting.write import export_detector
 from soundness.files.stored_values import stored_value
+from soundness.regular_files import open_regular
 from soundness.reports.explained_clip import explain_recording
 from soundness.settings.loading import load_settings
 from soundness.training.run import train
@@ -262,3 +263,35 @@ def test_training_on_recordings_of_several_codings_is_named(tmp_path):
     assert any(
         "of different codings (16 bits or more, µ-law), which change the sound" in note for note in found.summary.notes
     )
+
+
+@pytest.mark.parametrize("seconds", [3.0, 40.0])
+def test_a_recording_is_measured_while_it_is_scored(detectors, tmp_path, monkeypatch, seconds):
+    detector, path = detectors["log-mel-knn"], tmp_path / "two_channels.wav"
+    sound = 0.1 * np.random.default_rng(0).standard_normal((round(seconds * RATE), 2))
+    sound[1_000:3_000] = 0.0
+    soundfile.write(path, sound, RATE)
+    opened = []
+
+    def counted(path):
+        opened.append(path)
+        return open_regular(path)
+
+    monkeypatch.setattr("soundness.audio.decoding.open_regular", counted)
+    measuring = Measuring(path, audio=detector.audio, max_seconds=None)
+    assert list(detector.windows(path, observer=measuring.begin))
+    found = measuring.result()
+    assert opened == [path]
+    assert found == measure_clip(path, audio=detector.audio)
+    assert found.channels[0].longest_gap is not None
+    opened.clear()
+    detector.score_recording(path)
+    assert opened == [path]
+
+
+def test_a_part_of_a_recording_is_measured_on_its_own(detectors, tmp_path):
+    detector, path = detectors["log-mel-knn"], tmp_path / "a.wav"
+    soundfile.write(path, 0.1 * np.random.default_rng(0).standard_normal(40 * RATE), RATE)
+    measuring = Measuring(path, audio=detector.audio, max_seconds=2.0)
+    assert list(detector.windows(path, max_seconds=2.0, observer=measuring.begin))
+    assert measuring.result() == measure_clip(path, max_seconds=2.0, audio=detector.audio)

@@ -90,12 +90,24 @@ class Recording:
 
     def info(self) -> AudioInfo:
         """Form and length; the length of a format that states none is that of the decoded sound."""
-        n_samples, note = sum(part.count() for part in self._parts), ""
-        if self._stated is not None:
-            seconds = n_samples / self.sample_rate
-            stated = f"its header says {seconds * self._stated:.1f} s"
-            note = f"{stated}; {seconds:.1f} s of sound are there, all of it is read"
-        return AudioInfo(self.sample_rate, self.n_channels, n_samples, note, self._parts[0].coding)
+        return AudioInfo(self.sample_rate, self.n_channels, self._count(), self.note, self.coding)
+
+    @property
+    def coding(self) -> str:
+        """See `AudioInfo`."""
+        return self._parts[0].coding
+
+    @property
+    def note(self) -> str:
+        """See `AudioInfo`."""
+        if self._stated is None:
+            return ""
+        seconds = self._count() / self.sample_rate
+        stated = f"its header says {seconds * self._stated:.1f} s"
+        return f"{stated}; {seconds:.1f} s of sound are there, all of it is read"
+
+    def _count(self) -> int:
+        return sum(part.count() for part in self._parts)
 
     def blocks(self, block_samples: int) -> Iterator[Waveform]:
         """Read the samples, shape ``(time, channel)``, at most ``block_samples`` at a time.

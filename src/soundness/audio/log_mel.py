@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -149,8 +149,10 @@ class LogMel:
 
 def without_mean(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
     """Waveform less the mean of each channel, which is summed in float64, shape ``(..., time)``."""
-    centred: NDArray[np.float64] = waveform - waveform.mean(axis=-1, dtype=np.float64, keepdims=True)
-    return centred.astype(np.float32)
+    centred = np.empty_like(waveform)
+    mean = waveform.mean(axis=-1, dtype=np.float64, keepdims=True)
+    np.subtract(waveform, mean, out=centred, dtype=np.float64, casting="same_kind")
+    return centred
 
 
 def root_mean_square(waveform: NDArray[np.float32]) -> float:
@@ -197,9 +199,10 @@ def n_bands_below(settings: LogMelSettings, hz: float) -> int:
 
 def band_centres(settings: LogMelSettings) -> NDArray[np.float64]:
     """Frequency of each band's peak in Hz, shape ``(mel,)``."""
-    return _band_edges(settings)[1:-1]
+    return _band_edges(settings)[1:-1].copy()
 
 
+@cache
 def _band_edges(settings: LogMelSettings) -> NDArray[np.float64]:
     """Frequencies in Hz at which one triangle ends and the next but one begins, shape ``(mel + 2,)``."""
     if settings.frequency_scale == "log":

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -155,10 +155,12 @@ class Measurement:
     ----------
     sample_rate
         Hz.
+    note, coding
+        See `ClipMeasures`.
     """
 
-    def __init__(self, sample_rate: int) -> None:
-        self.sample_rate = sample_rate
+    def __init__(self, sample_rate: int, *, note: str = "", coding: str = "") -> None:
+        self.sample_rate, self._note, self._coding = sample_rate, note, coding
         self._channels: list[_Channel] = []
 
     def add(self, block: Waveform) -> None:
@@ -176,10 +178,9 @@ class Measurement:
 
     def result(self) -> ClipMeasures:
         """Measures of all blocks, of which there is at least one."""
+        channels = tuple(channel.result() for channel in self._channels)
         return ClipMeasures(
-            seconds=self.seconds,
-            sample_rate=self.sample_rate,
-            channels=tuple(channel.result() for channel in self._channels),
+            seconds=self.seconds, sample_rate=self.sample_rate, channels=channels, note=self._note, coding=self._coding
         )
 
 
@@ -192,12 +193,12 @@ def measure_clip(path: Path, *, max_seconds: float | None = None, audio: AudioSe
         If it cannot be read to its end, or holds samples that are not finite.
     """
     info = read_info(path, audio=audio)
-    measurement = Measurement(info.sample_rate)
+    measurement = Measurement(info.sample_rate, note=info.note, coding=info.coding)
     for block in read_blocks(path, audio=audio):
         measurement.add(block)
         if max_seconds is not None and measurement.seconds >= max_seconds:
             break
-    return replace(measurement.result(), note=info.note, coding=info.coding)
+    return measurement.result()
 
 
 class _Channel:
@@ -206,8 +207,7 @@ class _Channel:
     def __init__(self, sample_rate: int) -> None:
         self.n_samples = 0
         self._sum = self._squares = self._origin = 0.0
-        self._is_coarse = True
-        self._seconds = _Seconds(sample_rate)
+        self._is_coarse, self._seconds = True, _Seconds(sample_rate)
         self._top, self._bottom = _Extreme(1.0), _Extreme(-1.0)
         self._gaps = _Gaps(sample_rate)
 

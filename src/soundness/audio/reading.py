@@ -1,6 +1,6 @@
 """Read recordings: headers, waveforms, blocks and pieces at a sample rate."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from soundness.settings.system import AudioSettings
 
 __all__ = [
     "AudioInfo",
+    "Observer",
     "pick_channel",
     "read_blocks",
     "read_blocks_at",
@@ -24,6 +25,9 @@ __all__ = [
 
 _BLOCK_SAMPLES = 2**18
 _MOST_SAMPLES_OF_ONE = 128
+
+Observer = Callable[[Recording], Callable[[Waveform], None] | None]
+"""Called with a recording that is read; what it returns is called with each block of it, as `read_blocks` gives it."""
 
 
 def read_info(path: Path, *, audio: AudioSettings = AS_STATED) -> AudioInfo:
@@ -66,7 +70,13 @@ def read_blocks_at(path: Path, *, sample_rate: int, audio: AudioSettings = AS_ST
 
 
 def read_channel(
-    path: Path, *, sample_rate: int, fmax: float, channel: int, audio: AudioSettings = AS_STATED
+    path: Path,
+    *,
+    sample_rate: int,
+    fmax: float,
+    channel: int,
+    audio: AudioSettings = AS_STATED,
+    observer: Observer | None = None,
 ) -> Iterator[Waveform]:
     """Read one channel of a recording block by block, at a rate; memory grows with neither length nor channels.
 
@@ -80,6 +90,8 @@ def read_channel(
         The channel, from 0.
     audio
         See `read_waveform`.
+    observer
+        Shown the recording as it is in its file, with all channels.
 
     Yields
     ------
@@ -95,6 +107,8 @@ def read_channel(
         _check_rate(recording, fmax)
         _check_channel(recording.n_channels, channel)
         blocks = recording.blocks(max(1, _BLOCK_SAMPLES // recording.n_channels))
+        if observer is not None and (observe := observer(recording)) is not None:
+            blocks = _observed(blocks, observe)
         picked: Iterator[Waveform] = (np.ascontiguousarray(block[:, channel : channel + 1]) for block in blocks)
         if recording.sample_rate != sample_rate:
             picked = _resampled(picked, _stream(recording.sample_rate, sample_rate, n_channels=1))
@@ -206,6 +220,12 @@ def _check_rate(recording: Recording, fmax: float) -> None:
             f"recorded at {sample_rate} Hz, so nothing above {sample_rate / 2:g} Hz; "
             f"the detector uses frequencies up to {fmax:g} Hz"
         )
+
+
+def _observed(blocks: Iterator[Waveform], observe: Callable[[Waveform], None]) -> Iterator[Waveform]:
+    for block in blocks:
+        observe(block)
+        yield block
 
 
 def _blocks_at(recording: Recording, sample_rate: int) -> Iterator[Waveform]:

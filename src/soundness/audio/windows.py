@@ -8,7 +8,7 @@ import numpy as np
 
 from soundness.aliases import Waveform
 from soundness.audio.decoding import AS_STATED
-from soundness.audio.reading import read_channel
+from soundness.audio.reading import Observer, read_channel
 from soundness.errors import UnreadableError, audio_errors_at
 from soundness.settings.system import AudioSettings
 
@@ -68,9 +68,9 @@ def read_windows(
     fmax: float,
     clip: ClipLength,
     min_samples: int = 1,
-    start_samples: int = 0,
-    max_samples: int | None = None,
+    samples: slice = slice(None),
     audio: AudioSettings = AS_STATED,
+    observer: Observer | None = None,
 ) -> Iterator[Window]:
     """Read a recording in windows; one that is not long is one window, whatever its length.
 
@@ -84,17 +84,19 @@ def read_windows(
         Length of the windows.
     min_samples
         Fewest samples of the recording.
-    start_samples
-        Samples that are left out first.
-    max_samples
-        Most samples that are read, those that are left out among them; ``None`` reads all.
+    samples
+        Part that is read, from a sample on, up to another.
     audio
         See `soundness.audio.reading.read_waveform`; the channel that is used among them.
+    observer
+        See `soundness.audio.reading.read_channel`.
     """
-    blocks = read_channel(path, sample_rate=sample_rate, fmax=fmax, channel=audio.channel, audio=audio)
+    blocks = read_channel(
+        path, sample_rate=sample_rate, fmax=fmax, channel=audio.channel, audio=audio, observer=observer
+    )
     n_windows = 0
     with audio_errors_at(path):
-        for window in _windows(_without_first(_first(blocks, max_samples), start_samples), clip):
+        for window in _windows(_without_first(_first(blocks, samples.stop), samples.start or 0), clip):
             if n_windows == 0 and (n_samples := window.waveform.shape[1]) < min_samples:
                 raise UnreadableError(
                     f"{n_samples:,} samples at {sample_rate} Hz; a clip needs at least {min_samples:,}"

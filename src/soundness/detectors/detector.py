@@ -13,11 +13,10 @@ from soundness.aliases import Array, PathLike, Waveform
 from soundness.audio.arrays import as_waveform
 from soundness.audio.log_mel import Spectrograms
 from soundness.audio.log_mel_cache import LogMelCache
-from soundness.audio.measures import measure_clip
-from soundness.audio.reading import read_info
+from soundness.audio.reading import Observer
 from soundness.detectors.explaining.explanation import explain_clip, reason_of
 from soundness.detectors.explaining.level import level_change
-from soundness.detectors.form import RecordingForm
+from soundness.detectors.form import Measuring, RecordingForm
 from soundness.detectors.front_end import Completion, FrontEnd
 from soundness.detectors.reader import RecordingLogMels, RecordingReader
 from soundness.detectors.training_summary import TrainingSummary
@@ -134,10 +133,7 @@ class Detector:
         n_known = self.form.n_comparable_bands(sample_rate, self.settings)
         return n_known if n_known >= _KNOWN_SHARE * n_bands else 0
 
-    def _completion(self, path: Path) -> Completion | None:
-        return self._completion_at(read_info(path, audio=self.audio).sample_rate)
-
-    def _completion_at(self, sample_rate: int) -> Completion | None:
+    def _completion(self, sample_rate: int) -> Completion | None:
         n_known = self._n_known_bands(sample_rate)
         if n_known in (0, self.settings.log_mel.n_mels):
             return None
@@ -162,7 +158,8 @@ class Detector:
     def _score_and_clip(self, path: Path, max_seconds: float | None = None) -> tuple[RecordingScore, "_MeasuredClip"]:
         """Score of a recording, and its window of the highest score."""
         parts, highest = [], None
-        for recording in self.windows(path, max_seconds=max_seconds):
+        measuring = Measuring(path, audio=self.audio, max_seconds=max_seconds)
+        for recording in self.windows(path, max_seconds=max_seconds, observer=measuring.begin):
             clip = _MeasuredClip(recording, self.vectors(recording.spectrograms))
             parts.append(self._scored(clip))
             if highest is None or parts[-1].anomaly_score > max(part.anomaly_score for part in parts[:-1]):
@@ -172,7 +169,7 @@ class Detector:
             found = self.judge.judge(parts, notes=cut_notes(path, max_seconds, self.audio))
         if self.form is None:
             return found, highest
-        measures = measure_clip(path, max_seconds=max_seconds, audio=self.audio)
+        measures = measuring.result()
         completes = self._completes_bands and self._n_known_bands(measures.sample_rate) > 0
         difference = self.form.difference(measures, self.settings, completes_bands=completes)
 
@@ -185,7 +182,12 @@ class Detector:
         return with_form(found, difference, judge=self.judge, parts=parts, scored=scored), highest
 
     def windows(
-        self, path: Path, *, start_seconds: float = 0.0, max_seconds: float | None = None
+        self,
+        path: Path,
+        *,
+        start_seconds: float = 0.0,
+        max_seconds: float | None = None,
+        observer: Observer | None = None,
     ) -> Iterator[RecordingLogMels]:
         """Log-mels of the windows that a recording is scored in, which is one unless it is long.
 
@@ -199,7 +201,11 @@ class Detector:
             return
         clip_seconds = self.lengths.clip_seconds
         yield from self.reader.windows(
-            path, clip_seconds=clip_seconds, start_seconds=start_seconds, max_seconds=max_seconds
+            path,
+            clip_seconds=clip_seconds,
+            start_seconds=start_seconds,
+            max_seconds=max_seconds,
+            observer=observer,
         )
 
     def window(self, path: Path, *, start_seconds: float) -> RecordingLogMels:
@@ -286,7 +292,7 @@ class Detector:
         """Spectrograms of samples of a rate, with normal bands in the place of those that cannot be compared."""
         if self.form is None or (problem := self.form.rate_text(sample_rate, self.settings)) == "":
             return clip
-        completion = self._completion_at(sample_rate) if self._completes_bands else None
+        completion = self._completion(sample_rate) if self._completes_bands else None
         if completion is None:
             raise AudioError(problem)
         return completion(clip)

@@ -220,8 +220,7 @@ class ExportedDetector(ExportMetadata):
             fmax=about["fmax"],
             clip=ClipLength(n_samples=round(self.lengths.clip_seconds * rate), is_overlapping=True),
             min_samples=about["min_samples"],
-            start_samples=round(start_seconds * rate),
-            max_samples=None if max_seconds is None else round(max_seconds * rate),
+            samples=slice(round(start_seconds * rate), None if max_seconds is None else round(max_seconds * rate)),
             audio=self.audio,
         )
 

@@ -4,20 +4,23 @@ A recording whose form differs from that of the training says nothing about the 
 what cannot have changed at the machine raises no alarm, and what makes a detector deaf is said.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import Field
 
+from soundness.aliases import Waveform
+from soundness.audio.decoding import Recording
 from soundness.audio.defects import DefectKind, find_defects
 from soundness.audio.log_mel import USABLE_SHARE, n_bands_below
-from soundness.audio.measures import ClipMeasures
+from soundness.audio.measures import ClipMeasures, Measurement, measure_clip
 from soundness.files.stored_values import Finite, NotNegativeInt
 from soundness.settings.fields import PositiveInt
-from soundness.settings.system import SystemSettings
+from soundness.settings.system import AudioSettings, SystemSettings
 
-__all__ = ["FormDifference", "RecordingForm"]
+__all__ = ["FormDifference", "Measuring", "RecordingForm"]
 
 _EXACT = "16 bits or more"
 _HALF = 0.5  # of the recordings of the training, or of the samples of one
@@ -215,3 +218,34 @@ class RecordingForm:
 def _as_used(rate: int, used_rate: int) -> int:
     """Rate that a recording's highest bands depend on: its own, unless that is far above the detector's."""
     return min(rate, round(used_rate / USABLE_SHARE))
+
+
+class Measuring:
+    """Measures of a recording that is read for something else, so that it is read once.
+
+    Parameters
+    ----------
+    path
+        The recording.
+    audio
+        Settings with which it is read.
+    max_seconds
+        The part that is read; ``None`` for all of it.
+    """
+
+    def __init__(self, path: Path, *, audio: AudioSettings, max_seconds: float | None) -> None:
+        self._path, self._audio, self._max_seconds = path, audio, max_seconds
+        self._begun: Measurement | None = None
+
+    def begin(self, recording: Recording) -> Callable[[Waveform], None] | None:
+        """Observer of the recording; see `soundness.audio.reading.Observer`."""
+        if self._max_seconds is not None:
+            return None
+        self._begun = Measurement(recording.sample_rate, note=recording.note, coding=recording.coding)
+        return self._begun.add
+
+    def result(self) -> ClipMeasures:
+        """Measures of the recording, which is read now where nobody else has read it."""
+        if self._begun is not None:
+            return self._begun.result()
+        return measure_clip(self._path, max_seconds=self._max_seconds, audio=self._audio)

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soundness.aliases import Waveform
+from soundness.audio.decoding import Recording
 from soundness.audio.log_mel import Spectrograms
 from soundness.audio.log_mel_cache import CachedLogMel, LogMelCache
-from soundness.audio.reading import pick_channel, read_waveform
+from soundness.audio.reading import Observer, pick_channel, read_info, read_waveform
 from soundness.audio.spectra.details import ClipDetails
 from soundness.audio.windows import ClipLength, Window, is_long, read_windows
 from soundness.data.clips import Clip
@@ -83,6 +84,7 @@ def _windows(
     is_overlapping: bool,
     start_seconds: float = 0.0,
     max_seconds: float | None = None,
+    observer: Observer | None = None,
 ) -> Iterator[Window]:
     rate = settings.audio.sample_rate
     return read_windows(
@@ -91,9 +93,9 @@ def _windows(
         fmax=settings.log_mel.fmax,
         clip=ClipLength(n_samples=round(clip_seconds * rate), is_overlapping=is_overlapping),
         min_samples=settings.log_mel.n_fft,
-        start_samples=round(start_seconds * rate),
-        max_samples=None if max_seconds is None else round(max_seconds * rate),
+        samples=slice(round(start_seconds * rate), None if max_seconds is None else round(max_seconds * rate)),
         audio=settings.audio,
+        observer=observer,
     )
 
 
@@ -140,15 +142,15 @@ class RecordingReader:
     cache
         Log-mels kept on disk; ``None`` to keep none.
     completion_of
-        Gives what is applied to the log-mels of a recording after they were read, and ``None`` where they stay as they
-        are; ``None`` to leave all as they are.
+        Gives what is applied to the log-mels of a recording of a sample rate in Hz, and ``None`` where they stay as
+        they are; ``None`` to leave all as they are.
     """
 
     def __init__(
         self,
         front_end: FrontEnd,
         cache: LogMelCache | None = None,
-        completion_of: Callable[[Path], Completion | None] | None = None,
+        completion_of: Callable[[int], Completion | None] | None = None,
     ) -> None:
         self.front_end = front_end
         self.cache = cache
@@ -156,7 +158,9 @@ class RecordingReader:
 
     def completion(self, path: Path) -> Completion | None:
         """Function that is applied to the log-mels of a recording, see `RecordingReader`; ``None`` to leave them."""
-        return None if self._completion_of is None else self._completion_of(path)
+        if self._completion_of is None:
+            return None
+        return self._completion_of(read_info(path, audio=self.front_end.settings.audio).sample_rate)
 
     def read(self, path: Path, *, max_seconds: float | None = None) -> RecordingLogMels:
         """Read a recording, up to ``max_seconds`` of it.
@@ -208,6 +212,7 @@ class RecordingReader:
         is_overlapping: bool = True,
         start_seconds: float = 0.0,
         max_seconds: float | None = None,
+        observer: Observer | None = None,
     ) -> Iterator[RecordingLogMels]:
         """Read a recording in windows, see `soundness.audio.windows.read_windows`; only a whole one is kept.
 
@@ -221,6 +226,8 @@ class RecordingReader:
             See `soundness.audio.windows.ClipLength`.
         start_seconds, max_seconds
             Part of the recording that is read: from a time on, up to another; ``None`` for the end.
+        observer
+            See `soundness.audio.reading.read_channel`; it is not called where the cache holds the recording.
 
         Raises
         ------
@@ -234,6 +241,12 @@ class RecordingReader:
         if whole is not None and not is_long(whole.n_samples, round(clip_seconds * rate)):
             yield _completed(whole, self.completion(path))
             return
+        completions: list[Completion | None] = []
+
+        def begin(recording: Recording) -> Callable[[Waveform], None] | None:
+            completions.append(None if self._completion_of is None else self._completion_of(recording.sample_rate))
+            return None if observer is None else observer(recording)
+
         for window in _windows(
             path,
             settings,
@@ -241,16 +254,15 @@ class RecordingReader:
             is_overlapping=is_overlapping,
             start_seconds=start_seconds,
             max_seconds=max_seconds,
+            observer=begin,
         ):
             with audio_errors_at(path):
                 computed, seconds = self._compute(window.waveform, self.front_end.sources)
             if self.cache is not None and is_all and window.is_whole:
                 for source, kept in computed.items():
                     self.cache.put(path, settings, kept, separator=self._cache_key(source))
-            if window.start == 0:  # by the header, which all windows have in common
-                completion = self.completion(path)
             found = _log_mels(computed, separation_seconds=seconds, start_seconds=start_seconds + window.start / rate)
-            yield _completed(found, completion)
+            yield _completed(found, completions[0])
 
     def _whole_from_cache(self, path: Path) -> RecordingLogMels | None:
         if self.cache is None:

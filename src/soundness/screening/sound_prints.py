@@ -8,6 +8,7 @@ added: the sum is near 1 for shared sound, near 0.7 for a lossy copy, and below 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,15 +75,21 @@ class Match:
 
 def sound_print(log_mel: NDArray[np.floating]) -> SoundPrint:
     """Sound print of a log-mel in dB, shape ``(mel, frame)``."""
-    groups = np.array_split(np.arange(len(log_mel)), min(N_GROUPS, len(log_mel)))
-    weights = np.zeros((len(groups), len(log_mel)), np.float32)
-    for group, bands in enumerate(groups):
-        signs = _SIGNS[np.arange(len(bands)) % len(_SIGNS)]
-        weights[group, bands] = signs - signs.mean() if len(bands) > 1 else signs
-    fine = _less_mean(weights @ log_mel.astype(np.float32))
+    fine = _less_mean(_group_weights(len(log_mel)) @ log_mel.astype(np.float32))
     moves = np.abs(fine).max(axis=0) > _SMALLEST_DB
     found: SoundPrint = (np.where(fine >= 0.0, 1, -1) * moves).astype(np.int8)
     return found
+
+
+@cache
+def _group_weights(n_bands: int) -> NDArray[np.float32]:
+    """Weight of each band in each group, shape ``(group, mel)``."""
+    groups = np.array_split(np.arange(n_bands), min(N_GROUPS, n_bands))
+    weights = np.zeros((len(groups), n_bands), np.float32)
+    for group, bands in enumerate(groups):
+        signs = _SIGNS[np.arange(len(bands)) % len(_SIGNS)]
+        weights[group, bands] = signs - signs.mean() if len(bands) > 1 else signs
+    return weights
 
 
 def find_shared(prints: Sequence[SoundPrint], others: Sequence[SoundPrint] | None = None) -> list[Match]:

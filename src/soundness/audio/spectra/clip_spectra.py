@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from soundness.audio.spectra.details import ClipDetails
 from soundness.audio.spectra.envelopes import Envelopes
 from soundness.audio.spectra.long_spectrum import LongSpectrum
+from soundness.audio.spectra.power_spectra import at_unit_level
 from soundness.settings.system import SystemSettings
 
 __all__ = ["ClipSpectra"]
@@ -26,7 +27,10 @@ class ClipSpectra:
 
     def __call__(self, waveform: NDArray[np.float32]) -> ClipDetails:
         """Details of a waveform in [-1, 1], shape ``(time,)``."""
-        return ClipDetails(envelopes=self.envelopes(waveform), long_spectra=self.long_spectrum(waveform))
+        sound = at_unit_level(waveform)
+        return ClipDetails(
+            envelopes=self.envelopes.of_unit_level(sound), long_spectra=self.long_spectrum.of_unit_level(sound)
+        )
 
     def known_below(self, details: ClipDetails, hz: float) -> ClipDetails:
         """Details of a clip that is known up to a frequency: NaN in groups and bins that reach above it."""

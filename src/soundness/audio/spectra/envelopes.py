@@ -9,7 +9,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from soundness.audio.log_mel import hann_window
-from soundness.audio.spectra.power_spectra import PowerSpectra, at_unit_level, nearest_power_of_two
+from soundness.audio.spectra.power_spectra import PowerSpectra, UnitLevel, at_unit_level, nearest_power_of_two
 from soundness.settings.system import LogMelSettings
 
 if TYPE_CHECKING:
@@ -75,15 +75,18 @@ class Envelopes:
             dB, shape ``(12, frame)``; the first frame is centred at ``n_fft / 2`` samples, the next ``hop_length``
             later.
         """
-        padded, level_db = at_unit_level(waveform, n_samples=self.n_fft)
-        frames = sliding_window_view(padded, self.n_fft)[:: self.hop_length]
+        return self.of_unit_level(at_unit_level(waveform))
+
+    def of_unit_level(self, sound: UnitLevel) -> NDArray[np.float32]:
+        """Envelopes of a sound at unit level; as those of the sound itself."""
+        frames = sliding_window_view(sound.filled(self.n_fft), self.n_fft)[:: self.hop_length]
         envelopes = np.empty((N_GROUPS, len(frames)), np.float32)
         powers = PowerSpectra(self.window, most_frames=_BLOCK_FRAMES)
         for start in range(0, len(frames), _BLOCK_FRAMES):
             block = frames[start : start + _BLOCK_FRAMES]
             envelopes[:, start : start + len(block)] = self._sums @ powers(block).T
         np.log10(envelopes + np.float32(self.floor), out=envelopes)
-        return envelopes * np.float32(10.0) + np.float32(level_db)
+        return envelopes * np.float32(10.0) + np.float32(sound.level_db)
 
     @property
     def group_weights(self) -> NDArray[np.float64]:

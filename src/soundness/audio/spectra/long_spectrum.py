@@ -7,7 +7,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from soundness.audio.log_mel import hann_window
-from soundness.audio.spectra.power_spectra import PowerSpectra, at_unit_level, nearest_power_of_two
+from soundness.audio.spectra.power_spectra import PowerSpectra, UnitLevel, at_unit_level, nearest_power_of_two
 
 __all__ = ["MOST_PARTS", "LongSpectrum"]
 
@@ -64,8 +64,11 @@ class LongSpectrum:
         NDArray[np.float32]
             dB, shape ``(part, bin)``: up to 16 parts of equally many windows, give or take one, in order.
         """
-        padded, level_db = at_unit_level(waveform, n_samples=self.n_fft)
-        windows = sliding_window_view(padded, self.n_fft)
+        return self.of_unit_level(at_unit_level(waveform))
+
+    def of_unit_level(self, sound: UnitLevel) -> NDArray[np.float32]:
+        """Long spectrum of a sound at unit level; as that of the sound itself."""
+        windows = sliding_window_view(sound.filled(self.n_fft), self.n_fft)
         n_windows = 1 + math.ceil((len(windows) - 1) / (self.n_fft // 2))
         starts = np.round(np.linspace(0, len(windows) - 1, n_windows)).astype(np.int64)
         parts = np.array_split(np.arange(n_windows), min(MOST_PARTS, n_windows))
@@ -75,4 +78,4 @@ class LongSpectrum:
             block = powers(windows[starts[first : first + _BLOCK_WINDOWS]])
             np.log10(block + self.floor, out=levels[first : first + len(block)])
         means = np.stack([levels[part[0] : part[-1] + 1].mean(axis=0, dtype=np.float64) for part in parts])
-        return (10.0 * means + level_db).astype(np.float32)
+        return (10.0 * means + sound.level_db).astype(np.float32)

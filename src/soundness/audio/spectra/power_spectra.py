@@ -1,13 +1,14 @@
 """Power spectra of frames, in single precision and without a BLAS, so that every process computes the same bits."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from soundness.audio.log_mel import root_mean_square
 
-__all__ = ["PowerSpectra", "at_unit_level", "nearest_power_of_two"]
+__all__ = ["PowerSpectra", "UnitLevel", "at_unit_level", "nearest_power_of_two"]
 
 _LONGEST = 2**17  # as the longest frame of a log-mel
 
@@ -42,10 +43,22 @@ class PowerSpectra:
         return np.add(spectrum.real, spectrum.imag, out=self._powers[:n_frames])
 
 
-def at_unit_level(waveform: NDArray[np.float32], *, n_samples: int) -> tuple[NDArray[np.float32], float]:
-    """Samples whose root mean square is 1, filled up with zeros to a least number, and the level taken off in dB."""
+class UnitLevel(NamedTuple):
+    """Samples whose root mean square is 1, shape ``(time,)``, and the level that was taken off, in dB."""
+
+    samples: NDArray[np.float32]
+    level_db: float
+
+    def filled(self, n_samples: int) -> NDArray[np.float32]:
+        """Samples, filled up with zeros to a least number."""
+        n_missing = n_samples - len(self.samples)
+        return self.samples if n_missing <= 0 else np.pad(self.samples, (0, n_missing))
+
+
+def at_unit_level(waveform: NDArray[np.float32]) -> UnitLevel:
+    """A waveform of shape ``(time,)`` at a root mean square of 1."""
     rms = root_mean_square(waveform)
-    return np.pad(waveform / np.float32(rms), (0, max(0, n_samples - len(waveform)))), 20.0 * math.log10(rms)
+    return UnitLevel(waveform / np.float32(rms), 20.0 * math.log10(rms))
 
 
 def nearest_power_of_two(n_samples: float, *, at_least: int) -> int:

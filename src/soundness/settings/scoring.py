@@ -104,12 +104,11 @@ class ScorerSettings(StrictSettings):
     members: tuple[MemberSettings, ...] = Field(default=(), max_length=64, strict=False)
     """Members of the scorers ``fused`` and ``joined``; none means one member for each view of a clip, with
     ``distance`` and ``normalization`` as above."""
-
     peaks: tuple[PeakSettings, ...] = Field(default=(), max_length=16, strict=False)
     """Further tests of the scorer ``joined``, each of one view of a clip."""
-
     few_clips_price: float = Field(default=0.0, ge=0.0, le=1e6)
-    """Price of each further test in nats, times the number of clips: with few, little is known of what is rare."""
+    """Divided by the number of training clips, it is added to the price of each further test, in nats: with few clips,
+    little is known of what is rare."""
 
     @model_validator(mode="after")
     def _weights_need_a_standardised_covariance(self) -> Self:

@@ -168,3 +168,13 @@ def test_what_only_a_priced_member_sees_is_not_diluted():
         settings = settings_of(1.5, 1.5).model_copy(update={"members": members})
         scores.append(JoinedScorer.fit(training_of(), settings).score(clip))
     assert scores[1] > scores[0] + 1.0
+
+
+@pytest.mark.parametrize(("n_clips", "kinds"), [(6, "event, tone"), (16, "event"), (30, "")])
+def test_few_clips_of_which_a_test_can_tell_little_are_named(n_clips, kinds):
+    settings = settings_of(0.5, 1.5).model_copy(update={"few_clips_price": 12.0})
+    scorer = JoinedScorer.fit(training_of(n_clips), settings)
+    expected = f"{n_clips} clips are few: of the kinds {kinds} only strong changes are found"
+    assert [note for note in scorer.notes() if "are few" in note] == ([expected] if kinds else [])
+    again = JoinedScorer.from_arrays(scorer.arrays(), settings)
+    assert again.notes() == scorer.notes()

@@ -107,9 +107,10 @@ class JoinedScorer(Scorer):
     ) -> None:
         self.sound, self.peaks, self.is_used = sound, peaks, is_used
         self.laws, self.member_laws, self.settings = laws, member_laws, settings
-        few = settings.few_clips_price / len(laws[0].scores)
-        self.prices = np.array([0.0, *(peak.settings.price + few for peak in peaks)])
-        self.member_prices = {index: price + few for index, price in sound.priced().items()}
+        self.few_price = settings.few_clips_price / len(laws[0].scores)
+        """Nats that each further test is dearer than its settings say, for few clips."""
+        self.prices = np.array([0.0, *(peak.settings.price + self.few_price for peak in peaks)])
+        self.member_prices = {index: price + self.few_price for index, price in sound.priced().items()}
 
     @classmethod
     def fit(cls, training: TrainingVectors, settings: ScorerSettings) -> Self:
@@ -219,11 +220,14 @@ class JoinedScorer(Scorer):
         )
 
     def notes(self) -> list[str]:
-        """Notes on the sound, and on tests that are left out."""
-        return self.sound.notes() + [
+        """Notes on the sound, on tests that are left out, and on clips that are too few for the others."""
+        left_out = [
             f"{peak.kind}: not tested, its view is missing, or the same in all training clips"
             for peak in _used(self.settings, ~self.is_used)
         ]
+        dear = [peak.settings.kind for peak in self.peaks if self.few_price > peak.settings.price]
+        few = f"{len(self.laws[0].scores)} clips are few: of the kinds {', '.join(dear)} only strong changes are found"
+        return [*self.sound.notes(), *left_out, *([few] if dear else [])]
 
     def nearest(self, vectors: Array, n_clips: int) -> NDArray[np.int64]:
         """Indices of the nearest normal clips by their sound as a whole; see `Scorer`."""

@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import soundfile
 
-from monitored import TONE_HZ
+from monitored import TONE_HZ, write_fan
 from soundness.detectors.reader import read_recording
 from soundness.detectors.saving import load_detector, save_detector
 from soundness.monitoring.enrolment import enroll
 from soundness.reports.explained_clip import explain_recording
+from soundness.reports.explanation_page import score_scale
 
 
 def test_normal_clips_survive_the_file_and_older_files_do_without_them(workshop_detector, anomalous_clip, tmp_path):
@@ -73,3 +74,20 @@ def test_the_separated_machine_sound_is_explained(separating_detector, fan):
     waveform = read_recording(path, separating_detector.settings)
     np.testing.assert_array_equal(explained.machine_sound, separating_detector.separator.separate(waveform)[0, 0])
     assert explained.nearest is not None
+
+
+def test_the_p_value_of_a_short_recording_is_explained_by_clips_of_its_length(workshop_detector, tmp_path):
+    samples, rate = soundfile.read(write_fan(tmp_path / "whole", seed=300))
+    short = workshop_detector.lengths.short
+    for seconds in short:
+        path = tmp_path / f"{seconds}.wav"
+        soundfile.write(path, samples[: round(seconds * rate)], rate)
+        explained = explain_recording(workshop_detector, path, normal=None)
+        score, (scores,) = explained.score, short[seconds].used.values()
+        n_above = int((scores >= score.anomaly_score).sum())
+        assert (1 + n_above) / (1 + len(scores)) == score.p_value
+        assert f"of {len(scores)} normal clips {n_above or 'none'} scored" in explained.p_value_words
+        others = workshop_detector.calibration.used.values()
+        assert [(own >= score.anomaly_score).sum() for own in others] != [n_above]  # of whole clips
+        marks = score_scale(explained)["normal"]
+        assert len(marks) == len(set(scores.tolist()))

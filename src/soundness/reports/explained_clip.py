@@ -118,9 +118,16 @@ class ExplainedClip:
         )
 
     @property
+    def calibration(self) -> Calibration | None:
+        """Scores of normal clips that the p-value is by: cut to its length if it is short; ``None`` without any."""
+        full, lengths = self.detector.calibration, self.detector.lengths
+        own = None if full is None or lengths is None else lengths.calibration(self.seconds, full)
+        return full if own is None else own
+
+    @property
     def p_value_words(self) -> str:
         """P-value and its calibration in words."""
-        calibration = self.detector.calibration
+        calibration = self.calibration
         if calibration is None:
             return "The detector has no calibration, so there is no p-value."
         if self.score.windows:

@@ -58,7 +58,7 @@ def write_explanation(explained: ExplainedClip, path: Path) -> None:
 
 def score_scale(explained: ExplainedClip) -> dict[str, Any]:
     """Places of score, threshold and the scores of normal recordings on a scale, as shares of its width."""
-    score, calibration = explained.score, explained.detector.calibration
+    score, calibration = explained.score, explained.calibration
     normal = [] if calibration is None else [float(one) for values in calibration.used.values() for one in values]
     low = min(0.0, score.anomaly_score, score.threshold, *normal)
     high = max(score.anomaly_score, score.threshold)
@@ -165,6 +165,9 @@ def _facts(explained: ExplainedClip) -> list[tuple[str, str]]:
     facts += [("recorded", when(explained))] if explained.time else []
     facts += [] if score.p_value is None else [("p-value", f"{score.p_value:.2g}")]
     window, windows = score.most_anomalous, score.windows
+    if score.judged is not None:
+        start, end = score.judged
+        return [*facts, ("shown", f"from {clock(start)} to {clock(end)}")]
     if window is None:
         return [*facts, ("length", f"{explained.seconds:.1f} s")]
     return [*facts, ("length", clock(windows[-1].start_seconds + windows[-1].seconds)), ("shown", str(window))]

@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from soundness.errors import AudioError, ProcessError
-from soundness.processes import can_be_handed_over, map_in_processes
+from soundness.processes import Processes, can_be_handed_over, map_in_processes
 from soundness.scoring.decisions.clip_lengths import ClipLengths
 from work_in_processes import children, is_running, killed_by, loud, pid_after, root
 
@@ -25,13 +25,37 @@ def test_results_come_in_the_order_of_the_items_from_several_processes():
     assert list(map_in_processes(abs, range(-9, 9), n_workers=3)) == [abs(item) for item in range(-9, 9)]
 
 
-def test_nothing_is_left_of_them():
+@pytest.fixture
+def started():
+    """Processes that were started during the test and are there."""
+    before = set(children(os.getpid()))
+    return lambda: set(children(os.getpid())) - before
+
+
+def test_nothing_is_left_of_them(started):
     results = map_in_processes(pid_after, [0.0] * 100, n_workers=2)
     pid = next(results)
     assert is_running(pid)
     results.close()
     assert not is_running(pid)
-    assert children(os.getpid()) == []
+    assert started() == set()
+
+
+def test_they_start_and_import_before_there_is_work(started):
+    with Processes(2, imports=["decimal"]) as processes:
+        pids = started()
+        assert len(pids) == 2
+        assert set(processes.map(pid_after, [0.0] * 30)) == pids
+    assert started() == set()
+    with Processes(2):
+        assert len(started()) == 2
+    assert started() == set()
+
+
+def test_a_module_that_is_not_there_is_an_error():
+    expected = pytest.raises(ProcessError, match=r"^a process ended with status 1 while it worked on 1$")
+    with Processes(1, imports=["no_such_module"]) as processes, expected:
+        list(processes.map(abs, [1]))
 
 
 def test_few_items_are_read_ahead():

@@ -5,6 +5,7 @@ program, so that a script needs no ``if __name__ == "__main__":`` and a notebook
 forked ones would; and each ends with its input, however the program that started it ended.
 """
 
+import importlib
 import json
 import os
 import pickle
@@ -15,23 +16,24 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from queue import SimpleQueue
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from soundness.errors import ProcessError
 from soundness.threads import one_thread_each
 
-__all__ = ["can_be_handed_over", "map_in_processes", "serve"]
+__all__ = ["Processes", "can_be_handed_over", "map_in_processes", "serve"]
 
 _AT_ONCE = 8  # items of a message
 _AHEAD = 3  # messages waiting for each process
 _PROGRAM = """\
 import json, sys
-sys.path[:] = json.loads(sys.stdin.buffer.readline())
+sys.path[:], imports = json.loads(sys.stdin.buffer.readline())
 from soundness.processes import serve
-serve()
+serve(imports)
 """
 _LIMITS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 _SECONDS_TO_END = 5.0
@@ -54,6 +56,103 @@ def can_be_handed_over(*parts: object) -> bool:
     return is_interpreter and all(type(part).__module__.startswith("soundness.") for part in parts)
 
 
+class Processes:
+    """Processes that wait for work; a context, at whose end nothing is left of them.
+
+    To start one and to import what a function needs takes about a second, during which there may be other things to do.
+
+    Parameters
+    ----------
+    n_workers
+        Number of processes.
+    imports
+        Modules that they import at once.
+
+    Raises
+    ------
+    ProcessError
+        If a process cannot be started.
+    """
+
+    def __init__(self, n_workers: int, *, imports: Sequence[str] = ()) -> None:
+        places = [place for place in sys.path if isinstance(place, str)]
+        self._workers: list[_Worker] = []
+        try:
+            for _ in range(n_workers):
+                self._workers.append(_Worker(json.dumps([places, list(imports)]).encode() + b"\n"))
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End them, whatever they do."""
+        for worker in self._workers:
+            worker.kill()
+        for worker in self._workers:
+            worker.close()
+
+    def map(
+        self, function: Callable[[Item], Result], items: Iterable[Item], *, name: Callable[[Item], str] = str
+    ) -> Iterator[Result]:
+        """Apply a function to items, and yield the results in the order of the items; once.
+
+        As `soundness.threads.map_recordings`: one thread processes each item, a few are read ahead, and no result stays
+        in memory. An error of the function ends the iteration, and the processes.
+
+        Parameters
+        ----------
+        function
+            Function of one item, handed over once to each process with all that it refers to. It can be pickled.
+        items
+            Arguments of the function, handed over a few at a time.
+        name
+            Name of an item, for the message about a process that ended.
+
+        Raises
+        ------
+        ProcessError
+            If a process ends before its work is done.
+        """
+        idle: SimpleQueue[_Worker] = SimpleQueue()
+        pickled = pickle.dumps(function, pickle.HIGHEST_PROTOCOL)
+        for worker in self._workers:
+            worker.unsent = pickled
+            idle.put(worker)
+
+        def run(message: Sequence[Item]) -> _Answer[Result]:
+            worker = idle.get()
+            try:
+                answer: _Answer[Result] = worker.answer(message)
+            except (OSError, EOFError, pickle.UnpicklingError):
+                raise ProcessError(f"{worker.end_in_words()} while it worked on {_names(message, name)}") from None
+            finally:
+                idle.put(worker)
+            return answer
+
+        yield from self._in_order(run, iter(items))
+
+    def _in_order(self, run: Callable[[Sequence[Item]], _Answer[Result]], items: Iterator[Item]) -> Iterator[Result]:
+        waiting: deque[Future[_Answer[Result]]] = deque()
+        with ThreadPoolExecutor(len(self._workers)) as pool:
+            try:
+                while message := list(islice(items, _AT_ONCE)):
+                    waiting.append(pool.submit(run, message))
+                    if len(waiting) > _AHEAD * len(self._workers):
+                        yield from _results(waiting.popleft())
+                while waiting:
+                    yield from _results(waiting.popleft())
+            finally:
+                for worker in self._workers:
+                    worker.kill()
+                pool.shutdown(wait=True, cancel_futures=True)
+
+
 def map_in_processes(
     function: Callable[[Item], Result],
     items: Iterable[Item],
@@ -61,62 +160,9 @@ def map_in_processes(
     n_workers: int,
     name: Callable[[Item], str] = str,
 ) -> Iterator[Result]:
-    """Apply a function to items in other processes, and yield the results in the order of the items.
-
-    As `soundness.threads.map_recordings`: one thread processes each item, a few are read ahead, and no result stays in
-    memory. An error of the function ends the iteration. To start a process and to import what the function needs takes
-    about a second.
-
-    Parameters
-    ----------
-    function
-        Function of one item, handed over once to each process with all that it refers to. It can be pickled.
-    items
-        Arguments of the function, handed over a few at a time.
-    n_workers
-        Number of processes.
-    name
-        Name of an item, for the message about a process that ended.
-
-    Raises
-    ------
-    ProcessError
-        If a process cannot be started, or ends before its work is done.
-    """
-    program = json.dumps([place for place in sys.path if isinstance(place, str)]).encode() + b"\n"
-    program += pickle.dumps(function, pickle.HIGHEST_PROTOCOL)
-    waiting: deque[Future[_Answer[Result]]] = deque()
-    workers: list[_Worker] = []
-    idle: SimpleQueue[_Worker] = SimpleQueue()
-
-    def run(message: Sequence[Item]) -> _Answer[Result]:
-        worker = idle.get()
-        try:
-            answer: _Answer[Result] = worker.answer(message)
-        except (OSError, EOFError, pickle.UnpicklingError):
-            raise ProcessError(f"{worker.end_in_words()} while it worked on {_names(message, name)}") from None
-        finally:
-            idle.put(worker)
-        return answer
-
-    with ThreadPoolExecutor(n_workers) as pool:
-        try:
-            for _ in range(n_workers):
-                workers.append(_Worker(program))
-                idle.put(workers[-1])
-            rest = iter(items)
-            while message := list(islice(rest, _AT_ONCE)):
-                waiting.append(pool.submit(run, message))
-                if len(waiting) > _AHEAD * n_workers:
-                    yield from _results(waiting.popleft())
-            while waiting:
-                yield from _results(waiting.popleft())
-        finally:
-            for worker in workers:
-                worker.kill()
-            pool.shutdown(wait=True, cancel_futures=True)
-            for worker in workers:
-                worker.close()
+    """Apply a function to items in other processes; see `Processes.map`."""
+    with Processes(n_workers) as processes:
+        yield from processes.map(function, items, name=name)
 
 
 def _results(answer: Future[_Answer[Result]]) -> Iterator[Result]:
@@ -134,8 +180,8 @@ def _names(message: Sequence[Item], name: Callable[[Item], str]) -> str:
 class _Worker:
     """A process, and the pipes to it."""
 
-    def __init__(self, program: bytes) -> None:
-        self._unsent: bytes | None = program
+    def __init__(self, beginning: bytes) -> None:
+        self.unsent: bytes | None = None  # the function
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-c", _PROGRAM],
@@ -146,14 +192,18 @@ class _Worker:
             )
         except OSError as error:
             raise ProcessError(f"a process cannot be started: {error.strerror}") from error
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # it has ended, which the first message finds
+            self._process.stdin.write(beginning)
+            self._process.stdin.flush()
 
     def answer(self, message: Sequence[Any]) -> Any:
         """Answer to a message; one thread calls it at a time."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        if self._unsent is not None:
-            self._process.stdin.write(self._unsent)
-            self._unsent = None
+        if self.unsent is not None:
+            self._process.stdin.write(self.unsent)
+            self.unsent = None
         pickle.dump(message, self._process.stdin, pickle.HIGHEST_PROTOCOL)
         self._process.stdin.flush()
         return pickle.load(self._process.stdout)
@@ -177,12 +227,17 @@ class _Worker:
         self._process.communicate()
 
 
-def serve() -> None:
-    """Answer the messages on standard input: all that a process of `map_in_processes` does."""
+def serve(imports: Iterable[str]) -> None:
+    """Answer the messages on standard input: all that one of the `Processes` does, after its imports."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever is printed is no answer
-    function = pickle.load(sys.stdin.buffer)
+    try:
+        for module in imports:
+            importlib.import_module(module)
+        function = pickle.load(sys.stdin.buffer)
+    except EOFError:  # there was nothing to do
+        os._exit(0)
     with one_thread_each():
         try:
             while True:

@@ -20,6 +20,7 @@ from soundness.detectors.bulk_scoring import score, score_clip
 from soundness.detectors.saving import save_detector
 from soundness.errors import AudioError, DataError, OutputError
 from soundness.evaluation.score_files import read_scores
+from soundness.processes import Processes
 from soundness.settings.loading import system_names
 from soundness.training.run import train
 from work_in_processes import children, is_running
@@ -111,7 +112,7 @@ def test_processes_give_the_files_that_one_worker_gives(detectors, tmp_path, mon
 @pytest.mark.parametrize("system", ["conditional", "log-mel-knn"])
 def test_a_network_and_few_clips_are_scored_in_this_process(detectors, tmp_path, monkeypatch, system):
     paths = many_clips(tmp_path / "clips", 101 if system == "conditional" else 99)
-    monkeypatch.delattr(bulk_scoring, "map_in_processes")
+    monkeypatch.setattr(Processes, "map", None)
     assert score({system: detectors[system]}, paths, n_workers=2).n_scored == len(paths) - 13 + (len(paths) < 102)
 
 

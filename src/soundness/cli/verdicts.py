@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from soundness.cli.console import elided, say, say_verdict
-from soundness.detectors.bulk_scoring import ScoringReport
 from soundness.detectors.verdicts.score_table import MachineVerdicts, ScoreRow, against_threshold
+from soundness.detectors.verdicts.scoring_report import ScoringReport
 
 __all__ = ["show_rows", "show_summary"]
 

@@ -1,37 +1,32 @@
 """Scoring of many recordings: in parallel, in their order, and without keeping them in memory."""
 
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from soundness.aliases import CountProgress, PathLike
 from soundness.data.clips import Clip
-from soundness.data.datasets import Paths, find_clips
+from soundness.data.datasets import Listing, Paths, find_clips
 from soundness.data.finding import order_note
 from soundness.detectors.assignment import Assigned, assign
 from soundness.detectors.exported import load_exports
 from soundness.detectors.protocol import AnyDetector
-from soundness.detectors.verdicts.records import RecordingScore
 from soundness.detectors.verdicts.score_table import (
     SCORE_TABLE_FILE,
     WINDOW_TABLE_FILE,
-    MachineVerdicts,
-    ScoreRow,
     ScoreTable,
     WindowTable,
-    machine_verdicts,
-    recorded_at,
 )
+from soundness.detectors.verdicts.scoring_report import ScoredClip, ScoringReport
 from soundness.errors import AudioError, DataError, OutputError, SettingsError
 from soundness.evaluation.score_files import FAILED_FILE, ClipScore, ScoreWriter
 from soundness.files.atomic import PARTIAL_SUFFIX, output_errors
 from soundness.files.run_folders import locked_folder
-from soundness.processes import map_in_processes
+from soundness.processes import Processes
 from soundness.scoring.decisions.alarms import AlarmWindow
 from soundness.tables import notes_by_machine
 from soundness.threads import map_recordings
@@ -39,116 +34,14 @@ from soundness.threads import map_recordings
 if TYPE_CHECKING:  # loads PyTorch
     from soundness.detectors.detector import Detector
 
-__all__ = ["Runtime", "ScoredClip", "ScoringReport", "load_any", "score", "score_clip", "scored"]
+__all__ = ["Runtime", "load_any", "score", "score_clip"]
 
+_IMPORTS = ("soundness.detectors.detector", "scipy.fft")  # what takes a detector without a network most of its start
 _CLIPS_OF_A_PROCESS = 50  # at least: scoring them takes as long as its start
-_FIGURES = re.compile(r"\d[\d.,]*")
 
 
 Runtime = Literal["auto", "torch", "onnx"]
 """Kind of detectors: as they are trained, as they are exported, or what is there."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScoredClip:
-    """A recording with its score.
-
-    Parameters
-    ----------
-    clip
-        The recording.
-    machine_type
-        Machine of the detector that scored it.
-    score
-        ``None`` where the recording cannot be used.
-    reason
-        Reason in words why it is anomalous, or cannot be judged or used; empty for a normal one.
-    """
-
-    clip: Clip
-    machine_type: str
-    score: RecordingScore | None
-    reason: str = ""
-
-    @property
-    def row(self) -> ScoreRow:
-        """Verdict for a person."""
-        found = self.score
-        return ScoreRow(
-            path=self.clip.path,
-            machine=self.machine_type,
-            time=recorded_at(self.clip.path),
-            anomaly_score=None if found is None else found.anomaly_score,
-            p_value=None if found is None else found.p_value,
-            threshold=None if found is None else found.threshold,
-            verdict="cannot tell" if found is None else found.verdict,
-            reason=self.reason,
-        )
-
-
-@dataclass(slots=True, kw_only=True)
-class ScoringReport:
-    """Outcome of scoring many recordings.
-
-    Parameters
-    ----------
-    rows
-        Verdict on each recording, in their order.
-    alarms
-        Recordings with which an alarm begins, in the order of the recordings; empty where no rule was applied.
-    recording_notes
-        Notes on recordings, by machine and kind of note: path and text of each.
-    notes
-        Notes on what was left out or assumed.
-    n_known
-        Number of recordings that a detector was trained on.
-    """
-
-    rows: list[ScoreRow] = field(default_factory=list)
-    alarms: list[Path] = field(default_factory=list)
-    recording_notes: dict[tuple[str, str], list[tuple[Path, str]]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    n_known: int = 0
-
-    @property
-    def warnings(self) -> list[str]:
-        """Notes on recordings, a line for each kind, with the first recording and the number of the others."""
-        lines = []
-        for (machine, _), found in self.recording_notes.items():
-            path, note = found[0]
-            more = f" (and {len(found) - 1:,} more recordings of {machine})" if len(found) > 1 else ""
-            lines.append(f"{path}: {note}{more}")
-        return lines
-
-    def add_notes(self, path: Path, machine: str, notes: Iterable[str]) -> None:
-        """Add the notes on a recording; those that differ in their figures alone are of one kind."""
-        for note in notes:
-            self.recording_notes.setdefault((machine, _FIGURES.sub("#", note)), []).append((path, note))
-
-    @property
-    def n_scored(self) -> int:
-        """Number of recordings that have a score."""
-        return sum(row.anomaly_score is not None for row in self.rows)
-
-    @property
-    def n_flagged(self) -> int:
-        """Number of recordings that are called anomalous."""
-        return sum(row.verdict == "anomalous" for row in self.rows)
-
-    @property
-    def n_undecided(self) -> int:
-        """Number of recordings that have a score, and that nobody can tell anything of."""
-        return sum(row.verdict == "cannot tell" and row.anomaly_score is not None for row in self.rows)
-
-    @property
-    def failures(self) -> list[str]:
-        """Recordings that cannot be used, a line each with path and reason."""
-        return [f"{row.path}: {row.reason}" for row in self.rows if row.anomaly_score is None]
-
-    @property
-    def machines(self) -> list[MachineVerdicts]:
-        """Verdicts by machine."""
-        return machine_verdicts(self.rows)
 
 
 def score_clip(detector: "Detector", path: PathLike) -> float:
@@ -207,29 +100,35 @@ def score(
         If there is nothing to score, no detector or alarm rule for it, or if ``out`` holds scores already or cannot be
         written.
     """
-    detectors = detector if isinstance(detector, Mapping) else load_any(detector, runtime)
     listing = find_clips(clips)
+    with _processes(listing.clips, detector, runtime, n_workers=n_workers) as processes:
+        detectors = detector if isinstance(detector, Mapping) else load_any(detector, runtime)
+        assigned, notes = _assigned(listing, detectors)
+        used = {detector.machine_type: detector for _, detector in assigned}
+        calibration = [(name, note) for name, detector in used.items() if (note := detector.calibration_note)]
+        notes += notes_by_machine(calibration, len(used))
+        windows = _Windows(used) if has_alarms else None
+        notes += _order_notes(assigned) if has_alarms else []
+        report = ScoringReport(notes=notes)
+        with _score_files(None if out is None else Path(out), overwrite=overwrite) as files:
+            for done, result in enumerate(_scored(assigned, processes, n_workers=n_workers), start=1):
+                _add(result, files, windows, report)
+                if progress is not None:
+                    progress(done, len(assigned))
+    if report.n_known:
+        report.notes.insert(0, _known_words(report))
+    return report
+
+
+def _assigned(listing: Listing, detectors: Mapping[str, AnyDetector]) -> tuple[list[Assigned], list[str]]:
+    """Clips with their detectors, and notes on what is left out."""
     try:
         assigned, notes = assign(listing.clips, detectors)
     except DataError as error:
         if not listing.problems:
             raise
         raise DataError(f"{error}; {'; '.join(map(str, listing.problems[:1]))}") from error
-    notes += [str(problem) for problem in listing.problems]
-    used = {detector.machine_type: detector for _, detector in assigned}
-    calibration = [(name, note) for name, detector in used.items() if (note := detector.calibration_note)]
-    notes += notes_by_machine(calibration, len(used))
-    windows = _Windows(used) if has_alarms else None
-    notes += _order_notes(assigned) if has_alarms else []
-    report = ScoringReport(notes=notes)
-    with _score_files(None if out is None else Path(out), overwrite=overwrite) as files:
-        for done, result in enumerate(scored(assigned, n_workers=n_workers), start=1):
-            _add(result, files, windows, report)
-            if progress is not None:
-                progress(done, len(assigned))
-    if report.n_known:
-        report.notes.insert(0, _known_words(report))
-    return report
+    return assigned, notes + [str(problem) for problem in listing.problems]
 
 
 def _known_words(report: ScoringReport) -> str:
@@ -280,11 +179,15 @@ def load_any(detector: PathLike, runtime: Runtime = "auto") -> Mapping[str, AnyD
     """
     if runtime not in ("auto", "torch", "onnx"):
         raise SettingsError(f"runtime: {runtime!r}; expected auto, torch or onnx")
-    from soundness.detectors.saving import is_export, load
+    from soundness.detectors.saving import load
 
-    if runtime == "onnx" or (runtime == "auto" and is_export(Path(detector))):
-        return load_exports(detector)
-    return load(detector)
+    return load_exports(detector) if _are_exported(detector, runtime) else load(detector)
+
+
+def _are_exported(detector: PathLike, runtime: Runtime) -> bool:
+    from soundness.detectors.saving import is_export
+
+    return runtime == "onnx" or (runtime == "auto" and is_export(Path(detector)))
 
 
 class _Windows:
@@ -350,22 +253,37 @@ def _remove_stale(out: Path, earlier: Mapping[Path, int]) -> None:
                 file.unlink()
 
 
-def scored(assigned: Sequence[Assigned], *, n_workers: int | None = None) -> Iterator[ScoredClip]:
-    """Scores in the order of the clips; a few recordings are read ahead, and none stays in memory.
-
-    In other processes where that pays: threads wait for each other in detectors without a network.
-    """
+@contextmanager
+def _processes(
+    clips: Sequence[Clip], detector: PathLike | Mapping[str, AnyDetector], runtime: Runtime, *, n_workers: int | None
+) -> Iterator[Processes | None]:
+    """Context with processes that score, where they may pay; they start while the detectors are read."""
     n_cores = (os.cpu_count() or 1) if n_workers is None else n_workers
-    n_processes = min(n_cores, len(assigned) // _CLIPS_OF_A_PROCESS)
+    n_processes = min(n_cores, sum(clip.split != "train" for clip in clips) // _CLIPS_OF_A_PROCESS)
+    if isinstance(detector, Mapping):
+        is_fit = all(each.for_processes() is not None for each in detector.values())
+    else:
+        is_fit = not _are_exported(detector, runtime)
+    if n_processes < 2 or not is_fit:
+        yield None
+        return
+    with Processes(n_processes, imports=_IMPORTS) as processes:
+        yield processes
+
+
+def _scored(
+    assigned: Sequence[Assigned], processes: Processes | None, *, n_workers: int | None
+) -> Iterator[ScoredClip]:
+    """Scores in the order of the clips; a few recordings are read ahead, and none stays in memory."""
     used = {id(detector): detector for _, detector in assigned}
     handed = [one for detector in used.values() if (one := detector.for_processes()) is not None]
-    if n_processes < 2 or len(handed) < len(used):
+    if processes is None or len(handed) < len(used):
+        if processes is not None:
+            processes.close()
         return map_recordings(_score, assigned, n_workers=n_workers)
     places = {key: place for place, key in enumerate(used)}
     pairs = ((clip, places[id(detector)]) for clip, detector in assigned)
-    return map_in_processes(
-        partial(_score_with, handed), pairs, n_workers=n_processes, name=lambda pair: str(pair[0].path)
-    )
+    return processes.map(partial(_score_with, handed), pairs, name=lambda pair: str(pair[0].path))
 
 
 def _score_with(detectors: Sequence[AnyDetector], pair: tuple[Clip, int]) -> ScoredClip:

@@ -16,6 +16,7 @@ from soundness.exporting.write import export_detector
 from soundness.files.stored_values import stored_value
 from soundness.regular_files import open_regular
 from soundness.reports.explained_clip import explain_recording
+from soundness.reports.explanation_page import write_explanation
 from soundness.settings.loading import load_settings
 from soundness.training.run import train
 
@@ -235,6 +236,9 @@ def test_the_reason_of_a_recording_with_a_gap_is_of_the_part_that_was_judged(det
     assert (explained.start_seconds, explained.seconds) == pytest.approx((0.92, 1.08), abs=0.02)
     assert "Hz" in explained.sentences[0]
     assert "drops" not in " ".join(explained.sentences)
+    write_explanation(explained, tmp_path / "why.html")
+    words = re.sub(r"<[^>]*>", " ", (tmp_path / "why.html").read_text())
+    assert re.search(r"shown\s+from 00:00\.92 to 00:02", words)
 
 
 def test_gaps_all_over_a_recording_are_no_fault(detector, tmp_path):

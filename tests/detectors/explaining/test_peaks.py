@@ -72,6 +72,12 @@ def test_shares_point_at_the_events_and_nowhere_else(explained):
     assert explanation.shares.min() >= 0.0
 
 
+def test_the_nearest_clip_is_so_by_the_sound_as_a_whole_whichever_test_gave_the_score(explained):
+    _, explanation, _ = explained(with_knocks(machine_noise(100), KNOCKS))
+    assert explanation.is_of_change
+    assert explanation.nearest_by == "by the sound as a whole"
+
+
 def test_regular_events_have_a_period(explained):
     (region, *_), _, reason = explained(with_knocks(machine_noise(102), np.arange(0.3, 3.9, 0.52)))
     assert region.name == "periodic event"

@@ -245,8 +245,10 @@ def regions_of(detector: "Detector", explanation: Explanation) -> list[Anomalous
 
 
 def _nearest(detector: "Detector", clip: Spectrograms, vectors: Array, n_clips: int) -> tuple[NDArray[np.int64], str]:
+    is_whole = isinstance(detector.scorer, JoinedScorer)  # whose score may be that of another test
+    measure = "by the sound as a whole" if is_whole else "by the distance that the score is made of"
     try:
-        return detector.scorer.nearest(vectors, n_clips), "by the distance that the score is made of"
+        return detector.scorer.nearest(vectors, n_clips), measure
     except SettingsError:
         if detector.normal_clips is None:
             return np.zeros(0, np.int64), "the detector keeps no normal clips"

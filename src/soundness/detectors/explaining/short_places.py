@@ -10,7 +10,7 @@ from soundness.scoring.joining.joined import Peak
 
 __all__ = ["short_changes_at"]
 
-_UNUSUAL = 1.5  # likewise, of maxima that are similar to the largest
+_UNUSUAL = 1.5  # deviations above normal, of maxima that are similar to the largest
 _SIMILAR_EVENTS = 0.6  # of the largest
 _SMOOTHED_SHARE = 1 / 16  # of all bands
 _FALL = 0.4  # of the largest change in a band, at which an event ends in frequency

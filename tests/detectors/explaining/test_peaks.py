@@ -78,6 +78,18 @@ def test_the_nearest_clip_is_so_by_the_sound_as_a_whole_whichever_test_gave_the_
     assert explanation.nearest_by == "by the sound as a whole"
 
 
+def test_what_short_normal_recordings_reach_is_no_finding_beside_another(detector):
+    n_beside = n_above = 0
+    for seed in range(20):
+        waveform = with_knocks(machine_noise(300 + seed, seconds=2.1), [0.4], size=2.0)
+        clip = detector.spectrograms(waveform.astype(np.float32)[None])
+        explanation = explain_clip(detector, clip)
+        nats = detector.scorer.nats(detector.vectors(clip))
+        n_beside += any(isinstance(change, ToneChange) for change in explanation.changes)
+        n_above += nats[-1] > detector.threshold.value
+    assert n_beside <= 2 < n_above
+
+
 def test_regular_events_have_a_period(explained):
     (region, *_), _, reason = explained(with_knocks(machine_noise(102), np.arange(0.3, 3.9, 0.52)))
     assert region.name == "periodic event"

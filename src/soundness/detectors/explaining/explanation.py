@@ -11,6 +11,7 @@ from soundness.aliases import Array
 from soundness.audio.anomalous_regions import AnomalousRegion, find_regions, reason
 from soundness.audio.log_mel import Spectrograms, band_centres
 from soundness.detectors.explaining.changes import listed
+from soundness.detectors.explaining.measured_clip import clip_threshold
 from soundness.detectors.explaining.peaks import places_of
 from soundness.errors import SettingsError
 from soundness.representations.statistics import MeanLogMel, PooledLogMel
@@ -163,7 +164,8 @@ def _with_tests(
     """The same of a scorer of several tests: shares are of the test that gave the score."""
     nats = scorer.nats(vectors)
     order = [int(index) for index in np.argsort(-nats, kind="stable")]
-    found = [index for index in order if index == order[0] or nats[index] > detector.threshold.value]
+    threshold = clip_threshold(detector, clip)
+    found = [index for index in order if index == order[0] or nats[index] > threshold]
     beside = [index - 1 for index in found if index > 0]
     places = places_of(detector, clip, vectors, scorer=scorer, found=beside)
     shown_by = [1 + place.test for place in places]

@@ -7,6 +7,7 @@ import numpy as np
 
 from soundness.aliases import Array
 from soundness.audio.log_mel import Spectrograms
+from soundness.detectors.explaining.measured_clip import clip_threshold
 from soundness.representations.statistics import MeanLogMel
 
 if TYPE_CHECKING:  # it uses this module
@@ -32,7 +33,7 @@ def level_change(detector: "Detector", clip: Spectrograms, vectors: Array) -> st
     change = detector.normal_clips.level_change(clip.reference)
     if abs(change) < _LEVEL_CHANGE_DB:
         return ""
-    gain, threshold = np.float32(change), detector.threshold.value
+    gain, threshold = np.float32(change), clip_threshold(detector, clip)
     same_level = replace(clip, input=clip.input - gain, reference=clip.reference - gain)
     if not detector.scorer.score(vectors) > threshold >= detector.score_spectrograms(same_level):
         return ""

@@ -17,10 +17,16 @@ from soundness.settings.fields import ViewName
 if TYPE_CHECKING:  # it uses this module
     from soundness.detectors.detector import Detector
 
-__all__ = ["CLEAR_DEVIATIONS", "MeasuredClip", "PeakPlace"]
+__all__ = ["CLEAR_DEVIATIONS", "MeasuredClip", "PeakPlace", "clip_threshold"]
 
 CLEAR_DEVIATIONS = 3.0
 """Deviations above normal of the largest value of a clip, which normal clips hardly reach."""
+
+
+def clip_threshold(detector: "Detector", clip: Spectrograms) -> float:
+    """Score above which a clip of its length is anomalous: that of short clips is higher."""
+    n_samples = clip.reference.shape[1] * detector.settings.log_mel.hop_length
+    return detector.judge.clip_threshold(n_samples / detector.settings.audio.sample_rate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

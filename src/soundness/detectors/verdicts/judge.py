@@ -59,6 +59,13 @@ class Judge:
         is_told = found.decision == 1 or found.cannot_tell
         return replace(found, trained_on=known[0], cannot_tell=found.cannot_tell if is_told else TRAINED_ON)
 
+    def clip_threshold(self, seconds: float) -> float:
+        """Score above which a recording of a length is anomalous, if it is not long."""
+        own = None if self.lengths is None else self.lengths.calibration(seconds, None)
+        if own is None or self.calibration is None:  # of whole clips, or too short for any
+            return self.threshold
+        return Threshold.from_scores(own.scores, false_alarm_rate=self.false_alarm_rate).value
+
     def _long(self, parts: Sequence[ScoredPart], notes: tuple[str, ...]) -> RecordingScore:
         usable = [part for part in parts if not part.cannot_tell] or list(parts)
         highest = max(usable, key=lambda part: part.anomaly_score)
@@ -77,14 +84,12 @@ class Judge:
         )
 
     def _whole(self, part: ScoredPart, notes: tuple[str, ...]) -> RecordingScore:
-        lengths, calibration, threshold = self.lengths, self.calibration, self.threshold
+        lengths, calibration, threshold = self.lengths, self.calibration, self.clip_threshold(part.seconds)
         cannot_tell, score = part.cannot_tell, part.anomaly_score
         if lengths is not None and calibration is not None and part.seconds < lengths.full_seconds:
             own = lengths.calibration(part.seconds, calibration)
             cannot_tell = cannot_tell or ("" if own is not None else lengths.reason(part.seconds))
-            if own is not None:
-                calibration = own
-                threshold = Threshold.from_scores(own.scores, false_alarm_rate=self.false_alarm_rate).value
+            calibration = calibration if own is None else own
         return RecordingScore(
             anomaly_score=score,
             threshold=threshold,

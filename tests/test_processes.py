@@ -1,6 +1,7 @@
 """Work in other processes gives what it gives in this one, and leaves nothing behind, however it ends."""
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from soundness.errors import AudioError, ProcessError
 from soundness.processes import Processes, can_be_handed_over, map_in_processes
 from soundness.scoring.decisions.clip_lengths import ClipLengths
-from work_in_processes import children, is_running, killed_by, loud, pid_after, root
+from work_in_processes import children, is_running, killed_by, loud, n_new_pages, pid_after, root
 
 
 def test_results_come_in_the_order_of_the_items_from_several_processes():
@@ -148,3 +149,9 @@ def test_one_thread_works_in_each():
     program = "__import__('numpy') and __import__('threadpoolctl').threadpool_info()"
     (found,) = map_in_processes(partial(eval, program), [{}], n_workers=1)
     assert {pool["num_threads"] for pool in found} == {1}
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator")
+def test_memory_is_used_again():
+    _, again = map_in_processes(n_new_pages, [2, 100], n_workers=1)
+    assert again < 100

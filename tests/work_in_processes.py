@@ -5,6 +5,8 @@ import signal
 import subprocess
 import time
 
+import numpy as np
+
 
 def pid_after(seconds: float) -> int:
     """Number of the process, after a time."""
@@ -23,6 +25,16 @@ def root(item: int) -> float:
     if item == 7:
         raise LookupError(lambda: "no pickle holds a function without a name")
     return float(item**0.5) if item >= 0 else float("no root")
+
+
+def n_new_pages(item: int) -> int:
+    """Pages of memory that a process gets from the system to work with arrays as large as those of a clip."""
+    import resource  # there is none in Windows
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(item):
+        _ = [np.ones(160_000) for _ in range(4)]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 
 def killed_by(item: int) -> int:

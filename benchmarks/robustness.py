@@ -11,7 +11,7 @@ from arrangements import compressor_units, factory, linked, parts_of, real
 from promises import Row
 from trials import System, Trial, outcomes
 
-__all__ = ["robustness"]
+__all__ = ["every_other_louder", "robustness", "spoilt"]
 
 SYSTEMS = ("soundness", "log-mel-whitened", "conditional", "baseline-mahalanobis")
 FACTORY_SEED = 11
@@ -64,7 +64,7 @@ def robustness(work: Path) -> Iterator[Row]:
         found = outcomes(work, as_they_are)
         for index, what in enumerate(("as recorded", *CHANGES)):
             rows.setdefault(what, []).append(_mean(name, [one.figures[index] for one in found]))
-        for what, arrange in (("a third of the training clips removed", _fewer), ("two anomalies hidden", _spoilt)):
+        for what, arrange in (("a third of the training clips removed", _fewer), ("two anomalies hidden", spoilt)):
             tried = outcomes(work, [Trial(System(name), arrange(work, folder)) for folder in folders])
             rows.setdefault(what, []).append(_mean(name, [one.figure for one in tried]))
         (two_states,) = outcomes(work, [Trial(System(name), compressor_units(work)[-1].folder)])
@@ -110,7 +110,7 @@ def _fewer(work: Path, folder: Path) -> Path:
     return linked(_place(work, "fewer", folder), fewer)
 
 
-def _spoilt(work: Path, folder: Path) -> Path:
+def spoilt(work: Path, folder: Path) -> Path:
     """The machine with two anomalies of the source among its training clips, and without them in its test."""
     parts = parts_of(folder)
     anomalous = parts["test", "source", "anomaly"]

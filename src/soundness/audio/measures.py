@@ -361,8 +361,8 @@ class _Gaps:
     def add(self, samples: Samples, n_before: int) -> None:
         if samples[0] != self._value and not self._may_hold_one(samples):
             self._end(n_before)
-            tail = np.flatnonzero(samples != samples[-1])
-            self._start, self._value = n_before + int(tail[-1]) + 1 if len(tail) else n_before, float(samples[-1])
+            n_last = int(np.argmax(samples[::-1] != samples[-1])) or len(samples)  # equal ones, at the end
+            self._start, self._value = n_before + len(samples) - n_last, float(samples[-1])
             return
         starts = np.concatenate([[0], 1 + np.flatnonzero(samples[1:] != samples[:-1])])
         if samples[0] != self._value:

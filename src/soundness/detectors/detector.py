@@ -51,10 +51,11 @@ _KNOWN_SHARE = 0.75  # of the bands
 
 
 class _MeasuredClip(NamedTuple):
-    """Window of a recording, and its vectors."""
+    """Window of a recording, its vectors, and their score."""
 
     recording: RecordingLogMels
     vectors: Array
+    anomaly_score: float
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -160,9 +161,9 @@ class Detector:
         parts, highest = [], None
         measuring = Measuring(path, audio=self.audio, max_seconds=max_seconds)
         for recording in self.windows(path, max_seconds=max_seconds, observer=measuring.begin):
-            clip = _MeasuredClip(recording, self.vectors(recording.spectrograms))
+            clip = self._measured(recording)
             parts.append(self._scored(clip))
-            if highest is None or parts[-1].anomaly_score > max(part.anomaly_score for part in parts[:-1]):
+            if highest is None or clip.anomaly_score > highest.anomaly_score:
                 highest = clip
         assert highest is not None  # a recording has a window
         with audio_errors_at(path):
@@ -176,8 +177,9 @@ class Detector:
         def scored(start: float, end: float) -> list[ScoredPart]:
             if self.lengths is None:  # it scores whole recordings alone
                 return []
-            windows = self.windows(path, start_seconds=start, max_seconds=end)
-            return [self._scored(_MeasuredClip(one, self.vectors(one.spectrograms))) for one in windows]
+            return [
+                self._scored(self._measured(one)) for one in self.windows(path, start_seconds=start, max_seconds=end)
+            ]
 
         return with_form(found, difference, judge=self.judge, parts=parts, scored=scored), highest
 
@@ -201,11 +203,7 @@ class Detector:
             return
         clip_seconds = self.lengths.clip_seconds
         yield from self.reader.windows(
-            path,
-            clip_seconds=clip_seconds,
-            start_seconds=start_seconds,
-            max_seconds=max_seconds,
-            observer=observer,
+            path, clip_seconds=clip_seconds, start_seconds=start_seconds, max_seconds=max_seconds, observer=observer
         )
 
     def window(self, path: Path, *, start_seconds: float) -> RecordingLogMels:
@@ -218,12 +216,16 @@ class Detector:
         assert found is not None  # a recording has a window
         return found
 
+    def _measured(self, recording: RecordingLogMels) -> "_MeasuredClip":
+        vectors = self.vectors(recording.spectrograms)
+        return _MeasuredClip(recording, vectors, self.scorer.score(vectors))
+
     def _scored(self, clip: "_MeasuredClip") -> ScoredPart:
         recording = clip.recording
         return ScoredPart(
             start_seconds=recording.start_seconds,
             seconds=recording.n_samples / self.settings.audio.sample_rate,
-            anomaly_score=self.scorer.score(clip.vectors),
+            anomaly_score=clip.anomaly_score,
             notes=self._notes(has_sound=recording.has_sound, n_samples=recording.n_samples),
             cannot_tell="" if recording.has_sound else "digital silence",
             trained_on=(self.known_recording(recording.spectrograms) or "") if recording.has_sound else "",
@@ -253,11 +255,11 @@ class Detector:
             return read
         else:
             recording = self.window(path, start_seconds=start_seconds)
-        return _MeasuredClip(recording, self.vectors(recording.spectrograms))
+        return self._measured(recording)
 
     def _reason(self, clip: "_MeasuredClip") -> str:
         spectrograms, start = clip.recording.spectrograms, clip.recording.start_seconds
-        change = level_change(self, spectrograms, clip.vectors)
+        change = level_change(self, spectrograms, anomaly_score=clip.anomaly_score)
         return change or reason_of(self, explain_clip(self, spectrograms, vectors=clip.vectors), start_seconds=start)
 
     def score(self, samples: ArrayLike, *, sample_rate: int | None = None) -> float:

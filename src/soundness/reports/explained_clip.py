@@ -232,7 +232,7 @@ def explain_recording(detector: Detector, path: Path, *, normal: Path | None) ->
         explanation=explanation,
         regions=tuple(regions_of(detector, explanation)) if score.verdict == "anomalous" else (),
         nearest=nearest,
-        level=level_change(detector, clip, vectors),
+        level=level_change(detector, clip, anomaly_score=detector.scorer.score(vectors)),
         notes=tuple(filter(None, (*score.notes, line))),
     )
 

@@ -175,11 +175,9 @@ class Detector:
         difference = self.form.difference(measures, self.settings, completes_bands=completes)
 
         def scored(start: float, end: float) -> list[ScoredPart]:
-            if self.lengths is None:  # it scores whole recordings alone
-                return []
-            return [
-                self._scored(self._measured(one)) for one in self.windows(path, start_seconds=start, max_seconds=end)
-            ]
+            windows = self.windows(path, start_seconds=start, max_seconds=end)
+            is_whole = self.lengths is None  # it scores whole recordings alone
+            return [] if is_whole else [self._scored(self._measured(one)) for one in windows]
 
         return with_form(found, difference, judge=self.judge, parts=parts, scored=scored), highest
 

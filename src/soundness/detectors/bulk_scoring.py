@@ -36,7 +36,7 @@ if TYPE_CHECKING:  # loads PyTorch
 
 __all__ = ["Runtime", "load_any", "score", "score_clip"]
 
-_IMPORTS = ("soundness.detectors.detector", "scipy.fft")  # what takes a detector without a network most of its start
+_IMPORTS = ("soundness.detectors.detector", "scipy.fft", "scipy.ndimage")  # slow; what scores without a network uses
 _CLIPS_OF_A_PROCESS = 50  # at least: scoring them takes as long as its start
 
 

@@ -79,18 +79,19 @@ def page(bench, tmp_path_factory):
 
 
 def show(browser, page: Path, *, width: int, scheme: str = "light") -> None:
+    wait = pytest.importorskip("selenium.webdriver.support.wait")
     metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
     browser.get(page.as_uri())
+    wait.WebDriverWait(browser, 60).until(lambda one: one.execute_script("return document.readyState") == "complete")
 
 
 def test_a_browser_shows_the_page_completely_and_asks_nobody(browser, page):
     browser.get("data:,")  # ends what the browser loads by itself when it starts
     browser.get_log("performance")
     show(browser, page, width=1200)
-    assert browser.execute_script("return document.readyState") == "complete"
     assert browser.get_log("browser") == []
     widths = browser.execute_script("return [...document.images].map(image => image.naturalWidth)")
     assert len(widths) == 6

@@ -37,3 +37,12 @@ def test_the_verdict_has_its_colour(explained, verdict, name):
 
 def test_a_name_that_no_font_has_is_drawn(explained):
     assert draw_explanation(replace(explained, name="\u6a5f\u68b0 $x_{1}$.wav", nearest=None, time=""))
+
+
+def test_the_reason_stays_within_the_margins(explained):
+    many = tuple((0.7 * index, 0.7 * index + 0.4) for index in range(4))
+    region = replace(explained.regions[0], spans=many, is_among_many=True)
+    long = replace(explained, regions=(region,))
+    assert len(long.sentences[0]) > 110
+    image = Image.open(io.BytesIO(draw_explanation(long))).convert("RGB")
+    assert share_of(image.crop((image.width - 42, 160, image.width, 360)), page_colours()["paper"]) == 1.0

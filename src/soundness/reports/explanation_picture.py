@@ -2,6 +2,7 @@
 
 import io
 import textwrap
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,7 +30,7 @@ _WIDTH, _MARGIN = 1240, 44
 _BANNER, _LINE = 96, 27
 _MAP_HEIGHT, _PAIR_HEIGHT = 330, 210
 _AXIS, _BARS, _GAP = 66, 110, 44  # widths of the labels, of the bars and between two maps
-_LINE_LENGTH, _MOST_LINES = 120, 3
+_LINE_LENGTH, _BOLD_LENGTH, _MOST_LINES = 120, 108, 5
 _FONTS = {False: ("DejaVuSans.ttf", "arial.ttf"), True: ("DejaVuSans-Bold.ttf", "arialbd.ttf")}
 
 
@@ -50,7 +51,7 @@ class _Place(NamedTuple):
 
 def draw_explanation(explained: ExplainedClip) -> bytes:
     """Draw verdict, score, reason, the deviations from normal and both spectrograms, as a PNG."""
-    words = [line for sentence in explained.sentences for line in textwrap.wrap(sentence, _LINE_LENGTH)][:_MOST_LINES]
+    words = _lines(explained.sentences)
     top = 240 + _LINE * len(words)
     image = Image.new("RGB", (_WIDTH, top + _MAP_HEIGHT + _PAIR_HEIGHT + 165), page_colours()["paper"])
     canvas = _Canvas(image)
@@ -70,6 +71,19 @@ def draw_explanation(explained: ExplainedClip) -> bytes:
     return file.getvalue()
 
 
+def _lines(sentences: Sequence[str]) -> list[tuple[str, bool]]:
+    """Sentences in lines, each with whether it is bold, which the first sentence is; as many as there is room for."""
+    lines = [
+        (line, index == 0)
+        for index, sentence in enumerate(sentences)
+        for line in textwrap.wrap(sentence, _LINE_LENGTH if index else _BOLD_LENGTH)
+    ]
+    if len(lines) > _MOST_LINES:
+        last, is_bold = lines[_MOST_LINES - 1]
+        lines[_MOST_LINES - 1 :] = [(f"{last} …", is_bold)]
+    return lines
+
+
 class _Canvas:
     """A picture that is being drawn."""
 
@@ -84,7 +98,7 @@ class _Canvas:
     ) -> None:  # fmt: skip
         self._draw.text(place, text, fill=self._colours[colour], font=_font(size, is_bold=is_bold), anchor=anchor)
 
-    def head(self, explained: ExplainedClip, words: list[str]) -> None:
+    def head(self, explained: ExplainedClip, words: Sequence[tuple[str, bool]]) -> None:
         """Draw the verdict, the names, the scale of the score and the reason."""
         verdict, right = explained.score.verdict, _WIDTH - _MARGIN
         colour = {"anomalous": "anomaly", "normal": "normal", "cannot tell": "unknown"}[verdict]
@@ -96,8 +110,8 @@ class _Canvas:
         for line, height in zip(about, (-15, 15), strict=True):
             self.text((right - 26, middle + height), line[-60:], 20, colour="on-verdict", anchor="rm")
         self.scale(explained, _Place(_MARGIN, 30 + _BANNER + 34, right - _MARGIN, 24))
-        for number, line in enumerate(words):
-            self.text((_MARGIN, 30 + _BANNER + 92 + _LINE * number), line, 18, is_bold=number == 0)
+        for number, (line, is_bold) in enumerate(words):
+            self.text((_MARGIN, 30 + _BANNER + 92 + _LINE * number), line, 18, is_bold=is_bold)
 
     def scale(self, explained: ExplainedClip, place: _Place) -> None:
         """Draw the score, its threshold and those of normal recordings."""

@@ -1,9 +1,12 @@
 """Changes are described in words, with times, frequencies and regularity worked out by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from soundness.detectors.explaining.changes import Modulation, ShortChange, ToneChange, are_missing
+from soundness.audio.anomalous_regions import AnomalousRegion
+from soundness.detectors.explaining.changes import Modulation, ShortChange, ToneChange, are_missing, is_part_of
 
 PLACE = {"bands": (40, 60), "centre": 1_500.0, "fmin": 1_000.0, "fmax": 2_600.0, "share": 1.0, "is_tone": False}
 
@@ -90,3 +93,55 @@ def test_a_modulation_has_a_rate_and_bands():
     assert "6,432 a minute" in high.check
     slow = Modulation(**options, rate=4.96, is_everywhere=True, is_line=False)
     assert str(slow).startswith("modulated at several rates, most at 5.0 Hz, in all bands")
+
+
+def short_change(spans, excess_db, *, bands=(20, 60), is_fall=False):
+    return ShortChange(
+        bands=bands,
+        centre=1_000.0,
+        fmin=900.0,
+        fmax=1_800.0,
+        spans=spans,
+        excess_db=excess_db,
+        share=1.0,
+        is_tone=False,
+        is_fall=is_fall,
+    )
+
+
+def whistle(spans=((0.4, 6.8),), *, excess_db=19.0):
+    return AnomalousRegion(
+        bands=(50, 51),
+        centre=1_600.0,
+        fmin=1_570.0,
+        fmax=1_640.0,
+        spans=spans,
+        excess_db=excess_db,
+        share=1.0,
+        is_tone=True,
+    )
+
+
+def test_what_is_quiet_beside_a_long_whistle_is_no_drop_of_the_sound():
+    fall = short_change(((8.8, 8.9),), -3.6, is_fall=True)
+    assert is_part_of(fall, whistle(), seconds=10.0)
+    assert not is_part_of(fall, whistle(((0.4, 3.0),)), seconds=10.0)  # the usual sound is the one without it
+    assert not is_part_of(fall, whistle(()), seconds=10.0)
+    during = replace(fall, spans=((3.0, 3.1),))
+    assert not is_part_of(during, whistle(), seconds=10.0)
+    assert not is_part_of(replace(fall, excess_db=-12.0), whistle(), seconds=10.0)
+    assert not is_part_of(replace(fall, bands=(60, 90)), whistle(), seconds=10.0)
+
+
+def test_a_long_event_is_the_whistle_itself_and_a_knock_is_not():
+    long = short_change(((2.9, 7.5),), 5.5)
+    assert is_part_of(long, whistle(((0.8, 5.0),)), seconds=10.0) is False  # less than half of it
+    assert is_part_of(long, whistle(((0.8, 6.0),)), seconds=10.0)
+    assert not is_part_of(short_change(((2.9, 3.0),), 5.5), whistle(), seconds=10.0)
+    assert not is_part_of(long, whistle(excess_db=8.0), seconds=10.0)
+
+
+def test_what_is_loud_beside_a_long_silence_of_a_band_is_no_event():
+    quiet = whistle(excess_db=-19.0)
+    assert is_part_of(short_change(((8.8, 8.9),), 3.6), quiet, seconds=10.0)
+    assert not is_part_of(short_change(((3.0, 3.1),), 3.6), quiet, seconds=10.0)

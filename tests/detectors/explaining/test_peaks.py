@@ -1,6 +1,8 @@
 """The test that gave a score is named, and what it found has the right times, frequencies and rates."""
 
 import re
+from copy import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -198,3 +200,23 @@ def test_what_the_sound_as_a_whole_shows_beside_a_change_is_said_last(explained)
     assert "of the sound as a whole" in explanation.tests.split(";")[1]
     assert (regions[0].name, regions[-1].name) == ("modulation", "broadband rise")
     assert reason.startswith("modulated at 30 Hz, in all bands")
+
+
+def test_a_whistle_that_lasts_most_of_a_clip_is_told_and_not_the_quiet_beside_it(detector, tmp_path):
+    waveform, path = machine_noise(140), tmp_path / "clip.wav"
+    seconds = np.arange(len(waveform)) / RATE
+    end = seconds[-1] * 0.65
+    soundfile.write(path, np.where(seconds < end, with_tone(waveform, 1_600.0, size=0.1), waveform), RATE)
+    scorer = copy(detector.scorer)
+    scorer.prices = scorer.prices + np.array([7.0, 0.0, 0.0, 0.0, 7.0])  # so that the dropouts give the score
+    dearer = replace(detector, scorer=scorer)
+    clip = dearer.window(path, start_seconds=0.0).spectrograms
+    assert scorer.peak(dearer.vectors(clip)).kind == "dropout"
+    explanation, reason = explain_clip(dearer, clip), dearer.reason(path)
+    assert not explanation.is_of_change
+    (region, *_) = regions_of(dearer, explanation)
+    assert region.excess_db > 10.0
+    assert region.spans[-1][1] == pytest.approx(end, abs=0.1)
+    assert reason.startswith("a tone near 1.6 kHz, ")
+    assert "drop" not in reason
+    assert "that of dropouts gave the score" in explanation.tests

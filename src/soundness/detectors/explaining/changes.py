@@ -8,7 +8,7 @@ import numpy as np
 
 from soundness.audio.anomalous_regions import AnomalousRegion, hertz
 
-__all__ = ["Modulation", "ShortChange", "ToneChange", "are_missing", "listed"]
+__all__ = ["Modulation", "ShortChange", "ToneChange", "are_missing", "is_part_of", "listed"]
 
 _MOST_TIMES = 5
 _FEWEST_REGULAR = 4
@@ -18,6 +18,7 @@ _FOUND_SHARE = 0.75  # of the regular times between the first and the last
 _SHORT_SECONDS = 0.08  # which frames do not resolve
 _LONG_SECONDS = 1.0
 _STANDS_OUT_DB = 4.0  # of a tone above its neighbourhood
+_TIMES_LARGER = 2.0  # in dB, of what a short change is but a part of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,6 +238,34 @@ def are_missing(falls: Sequence[tuple[float, float]], events: Sequence[tuple[flo
     if period is None or _period(sorted(there + moments)) is None:
         return False
     return all(min(abs(moment - other) for other in there) > period / 2 for moment in moments)
+
+
+def is_part_of(change: AnomalousRegion, region: AnomalousRegion, *, seconds: float) -> bool:
+    """True if events or falls are but a part of what a region of the sound as a whole shows far better.
+
+    What lasts most of a clip is its usual sound to a test of short changes, which finds the rest of the clip to be a
+    fall; what lasts for seconds is a long event to it.
+
+    Parameters
+    ----------
+    change
+        What a test beside the sound as a whole found.
+    region
+        Region of the sound as a whole, compared with normal clips.
+    seconds
+        Length of the clip.
+    """
+    if not isinstance(change, ShortChange) or not region.spans:
+        return False
+    own, whole = change.excess_db or 0.0, region.excess_db or 0.0
+    has_bands = region.bands[0] <= change.bands[1] and change.bands[0] <= region.bands[1]
+    if not has_bands or abs(whole) < _TIMES_LARGER * abs(own):
+        return False
+    met = sum(max(0.0, min(b, d) - max(a, c)) for a, b in region.spans for c, d in change.spans)
+    if (whole < 0.0) == change.is_fall:
+        lasting = sum(end - start for start, end in change.spans)
+        return lasting >= _LONG_SECONDS and met >= lasting / 2
+    return met == 0.0 and sum(end - start for start, end in region.spans) >= seconds / 2
 
 
 def _period(moments: list[float]) -> float | None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from soundness.aliases import Array
 from soundness.audio.anomalous_regions import AnomalousRegion, find_regions, reason
 from soundness.audio.log_mel import Spectrograms, band_centres
-from soundness.detectors.explaining.changes import listed
+from soundness.detectors.explaining.changes import is_part_of, listed
 from soundness.detectors.explaining.measured_clip import clip_threshold
 from soundness.detectors.explaining.peaks import places_of
 from soundness.errors import SettingsError
@@ -140,8 +140,7 @@ def explain_clip(
     deviations, excess_db, normality = _deviations(detector, clip, nearest)
     bands, meaning = _bands(detector, vectors, deviations)
     bands = bands if bands.sum() > _ROUNDING else np.zeros_like(bands)
-    frame_seconds = detector.settings.log_mel.hop_length / detector.settings.audio.sample_rate
-    weights = _weights(deviations, n_smoothed=max(1, round(_SMOOTHED_SECONDS / frame_seconds)))
+    weights = _weights(deviations, n_smoothed=max(1, round(_SMOOTHED_SECONDS / _frame_seconds(detector))))
     explanation = Explanation(
         log_mel=clip.reference,
         deviations=deviations,
@@ -168,14 +167,15 @@ def _with_tests(
     found = [index for index in order if index == order[0] or nats[index] > threshold]
     beside = [index - 1 for index in found if index > 0]
     places = places_of(detector, clip, vectors, scorer=scorer, found=beside)
-    shown_by = [1 + place.test for place in places]
-    explained = replace(
-        explanation, changes=tuple(place.change for place in places), tests=_tests_in_words(scorer, found, shown_by)
-    )
-    if order[0] == 0 or not places:
+    tests = _tests_in_words(scorer, found, [1 + place.test for place in places])
+    whole = regions_of(detector, explanation)[:1] if 0 in found else []
+    seconds = explanation.deviations.shape[1] * _frame_seconds(detector)
+    parts = [any(is_part_of(place.change, region, seconds=seconds) for region in whole) for place in places]
+    own = [place for place, is_part in zip(places, parts, strict=True) if not is_part]
+    explained = replace(explanation, changes=tuple(place.change for place in own), tests=tests)
+    if order[0] == 0 or not places or parts[0]:
         return explained
     total, first = max(float(nats[order[0]]), 0.0), places[0]
-    whole = regions_of(detector, explanation)[:1] if 0 in found else []
     return replace(
         explained,
         changes=(*explained.changes, *whole),
@@ -236,14 +236,17 @@ def regions_of(detector: "Detector", explanation: Explanation) -> list[Anomalous
     """Anomalous regions of an explained clip, the strongest first; the changes alone where one gave the score."""
     if explanation.is_of_change:
         return list(explanation.changes)
-    settings = detector.settings
     return find_regions(
         explanation.shares,
         explanation.excess_db,
         deviations=explanation.deviations,
-        centres=band_centres(settings.log_mel),
-        frame_seconds=settings.log_mel.hop_length / settings.audio.sample_rate,
+        centres=band_centres(detector.settings.log_mel),
+        frame_seconds=_frame_seconds(detector),
     )
+
+
+def _frame_seconds(detector: "Detector") -> float:
+    return detector.settings.log_mel.hop_length / detector.settings.audio.sample_rate
 
 
 def _nearest(detector: "Detector", clip: Spectrograms, vectors: Array, n_clips: int) -> tuple[NDArray[np.int64], str]:

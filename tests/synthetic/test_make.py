@@ -3,6 +3,8 @@
 import csv
 import hashlib
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +169,15 @@ def test_the_number_of_workers_changes_no_byte(made: FactoryResult, tmp_path: Pa
     for machine in settings["machines"]:
         assert digests(again.root / machine) == digests(made.root / machine)
         assert digests(again.truth / machine) == digests(made.truth / machine)
+
+
+def test_a_script_needs_no_guard_of_its_main_module(tmp_path: Path) -> None:
+    script = tmp_path / "no_guard.py"
+    lines = "import soundness, sys", "soundness.make_data(sys.argv[1], machines=('fan',), seconds=1, n_workers=2)"
+    script.write_text("\n".join(lines), encoding="utf-8")
+    done = subprocess.run([sys.executable, script, tmp_path / "data"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(list((tmp_path / "data" / "fan" / "train").iterdir())) > 0
 
 
 def test_a_larger_data_set_holds_the_clips_of_a_smaller_one(made: FactoryResult, tmp_path: Path) -> None:

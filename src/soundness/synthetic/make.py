@@ -1,16 +1,14 @@
 """Write a synthetic data set, and the truth about it in a folder that no system reads."""
 
 import csv
-import multiprocessing
 import os
 import shutil
-import signal
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +18,7 @@ import soundfile  # type: ignore[import-untyped]  # it ships no types
 from soundness.aliases import Array, PathLike, Progress
 from soundness.errors import OutputError
 from soundness.files.run_folders import locked_file
+from soundness.processes import map_in_processes
 from soundness.settings.loading import validated
 from soundness.synthetic.plan import ClipPlan, plan_machine
 from soundness.synthetic.render import Stems, render
@@ -32,7 +31,6 @@ _MARK = "synthetic.txt"
 _MARK_WORDS = "Sounds of a machine that does not exist, made by soundness make-data.\n"
 
 _ANOMALY_COLUMNS = ("file_name", "kind", "severity", "fmin", "fmax", "start_seconds", "end_seconds")
-_CLIPS_A_TASK = 4
 
 _AnomalyRow = tuple[str, str, str, str, str, str, str]
 
@@ -98,11 +96,14 @@ def make_data(
         _refuse_foreign_machines(out, truth, chosen.machines)
         n_clips = 0
         with _staged(out) as new_out, _staged(truth) as new_truth:
-            with _mapper(chosen.n_workers) as each:
-                for machine in chosen.machines:
-                    plans = plan_machine(machine, chosen)
-                    _make_machine(machine, plans, (new_out, new_truth), each, progress)
-                    n_clips += len(plans)
+            plans = {machine: plan_machine(machine, chosen) for machine in chosen.machines}
+            write = partial(_write_clip, roots=(new_out, new_truth))
+            for machine in chosen.machines:
+                _make_folders(machine, (new_out, new_truth))
+            with closing(_written(write, list(chain(*plans.values())), chosen.n_workers)) as rows:
+                for machine, own in plans.items():
+                    _make_machine(machine, own, (new_out, new_truth), rows, progress)
+                    n_clips += len(own)
             for machine in chosen.machines:
                 _replace(new_out / machine, out / machine)
                 _replace(new_truth / machine, truth / machine)
@@ -153,38 +154,34 @@ def _replace(new: Path, old: Path) -> None:
     new.rename(old)
 
 
-_Each = Callable[[Callable[[ClipPlan], _AnomalyRow | None], list[ClipPlan]], Iterator[_AnomalyRow | None]]
-
-
-@contextmanager
-def _mapper(n_workers: int | None) -> Iterator[_Each]:
-    """Give a ``map`` that keeps the order, in this process for one worker, else in others."""
+def _written(
+    write: Callable[[ClipPlan], _AnomalyRow | None], plans: list[ClipPlan], n_workers: int | None
+) -> Generator[_AnomalyRow | None, None, None]:
+    """Write clips, in this process with one worker, else in others, and yield the anomalies' rows in their order."""
     n_workers = (os.cpu_count() or 1) if n_workers is None else n_workers
     if n_workers == 1:
-        yield map
-        return
-    context = multiprocessing.get_context("spawn")  # a fork of a process with threads (torch) may hang
-    pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=_leave_interrupts_to_the_parent)
-    try:
-        yield partial(pool.map, chunksize=_CLIPS_A_TASK)
-    finally:
-        pool.shutdown(cancel_futures=True)
+        yield from map(write, plans)
+    else:
+        yield from map_in_processes(write, plans, n_workers=n_workers, name=lambda plan: str(plan.path))
 
 
-def _leave_interrupts_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _make_machine(
-    machine: str, plans: list[ClipPlan], roots: tuple[Path, Path], each: _Each, progress: Progress | None
-) -> None:
-    """Write one machine's clips, stems and tables."""
+def _make_folders(machine: str, roots: tuple[Path, Path]) -> None:
     for root in roots:
         for split in ("train", "test", "supplemental"):
             (root / machine / split).mkdir(parents=True)
     (roots[1] / machine / "supplemental").rmdir()
+
+
+def _make_machine(
+    machine: str,
+    plans: list[ClipPlan],
+    roots: tuple[Path, Path],
+    written: Iterator[_AnomalyRow | None],
+    progress: Progress | None,
+) -> None:
+    """Write one machine's clips and stems, which come one after the other, and its tables."""
     rows: list[_AnomalyRow] = []
-    for n_done, row in enumerate(each(partial(_write_clip, roots=roots), plans), start=1):
+    for n_done, row in enumerate(islice(written, len(plans)), start=1):
         if row is not None:
             rows.append(row)
         if progress is not None:

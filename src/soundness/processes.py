@@ -13,9 +13,8 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -23,7 +22,7 @@ from queue import SimpleQueue
 from typing import Any, Generic, Self, TypeVar
 
 from soundness.errors import ProcessError
-from soundness.threads import one_thread_each
+from soundness.threads import in_order, one_thread_each
 
 __all__ = ["Processes", "can_be_handed_over", "map_in_processes", "serve"]
 
@@ -143,15 +142,11 @@ class Processes:
         yield from self._in_order(run, iter(items))
 
     def _in_order(self, run: Callable[[Sequence[Item]], _Answer[Result]], items: Iterator[Item]) -> Iterator[Result]:
-        waiting: deque[Future[_Answer[Result]]] = deque()
+        messages = iter(lambda: list(islice(items, _AT_ONCE)), [])
         with ThreadPoolExecutor(len(self._workers)) as pool:
             try:
-                while message := list(islice(items, _AT_ONCE)):
-                    waiting.append(pool.submit(run, message))
-                    if len(waiting) > _AHEAD * len(self._workers):
-                        yield from _results(waiting.popleft())
-                while waiting:
-                    yield from _results(waiting.popleft())
+                for answer in in_order(pool, run, messages, n_waiting=_AHEAD * len(self._workers)):
+                    yield from _results(answer)
             finally:
                 for worker in self._workers:
                     worker.kill()
@@ -170,11 +165,10 @@ def map_in_processes(
         yield from processes.map(function, items, name=name)
 
 
-def _results(answer: Future[_Answer[Result]]) -> Iterator[Result]:
-    found = answer.result()
-    yield from found.results
-    if found.error is not None:
-        raise found.error
+def _results(answer: _Answer[Result]) -> Iterator[Result]:
+    yield from answer.results
+    if answer.error is not None:
+        raise answer.error
 
 
 def _names(message: Sequence[Item], name: Callable[[Item], str]) -> str:

@@ -14,7 +14,7 @@ from threadpoolctl import (  # type: ignore[import-untyped]  # it ships no types
     ThreadpoolController,
 )
 
-__all__ = ["ProcessLimit", "ThreadLimit", "map_recordings", "one_blas_thread", "one_thread_each"]
+__all__ = ["ProcessLimit", "ThreadLimit", "in_order", "map_recordings", "one_blas_thread", "one_thread_each"]
 
 _AHEAD = 4  # recordings in flight for each worker
 
@@ -159,14 +159,21 @@ def map_recordings(
         Number of threads; the number of cores if ``None``.
     """
     workers = n_workers if n_workers is not None else os.cpu_count() or 1
-    waiting: deque[Future[Result]] = deque()
     with one_thread_each(), ThreadPoolExecutor(workers) as pool:
         try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) > _AHEAD * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+            yield from in_order(pool, function, items, n_waiting=_AHEAD * workers)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def in_order(
+    pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Iterable[Item], *, n_waiting: int
+) -> Iterator[Result]:
+    """Apply a function to items in a pool, and yield the results in their order; at most so many wait for it."""
+    waiting: deque[Future[Result]] = deque()
+    for item in items:
+        waiting.append(pool.submit(function, item))
+        if len(waiting) > n_waiting:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()

@@ -77,18 +77,17 @@ def _neighbor_score(scorer: NearestNeighborScorer, vectors: Value) -> Value:
     return normalized.op("GatherElements", nearest, axis=1).reshaped(-1)
 
 
-def _member_scores(scorer: FusedScorer, vectors: Value) -> list[Value]:
-    views = _views(scorer, vectors)
+def _member_scores(scorer: FusedScorer, views: Sequence[Value]) -> list[Value]:
     return [_neighbor_score(own, views[view]) for view, own in scorer.pairs()]
 
 
 def _fused_score(scorer: FusedScorer, vectors: Value) -> Value:
-    return _score_of_members(scorer, _member_scores(scorer, vectors), vectors)
-
-
-def _score_of_members(scorer: FusedScorer, members: Sequence[Value], vectors: Value) -> Value:
     views = _views(scorer, vectors)
-    scores = vectors.graph.op("Concat", *(own.with_axes(1) for own in members), axis=1)  # (clip, member)
+    return _score_of_members(scorer, _member_scores(scorer, views), views)
+
+
+def _score_of_members(scorer: FusedScorer, members: Sequence[Value], views: Sequence[Value]) -> Value:
+    scores = views[0].graph.op("Concat", *(own.with_axes(1) for own in members), axis=1)  # (clip, member)
     sound = ((scores - scorer.statistics[:, 0]) / scorer.statistics[:, 1]).mean(1)
     if scorer.level is None:
         return sound
@@ -98,8 +97,9 @@ def _score_of_members(scorer: FusedScorer, members: Sequence[Value], vectors: Va
 
 
 def _joined_score(scorer: JoinedScorer, vectors: Value) -> Value:
-    views, members = _views(scorer.sound, vectors), _member_scores(scorer.sound, vectors)
-    scores = [_score_of_members(scorer.sound, members, vectors)]
+    views = _views(scorer.sound, vectors)
+    members = _member_scores(scorer.sound, views)
+    scores = [_score_of_members(scorer.sound, members, views)]
     scores += [_peak_score(peak, views[peak.settings.view]) for peak in scorer.peaks]
     tests = [
         *zip(scorer.laws, scores, scorer.prices, strict=True),

@@ -167,7 +167,7 @@ def independent(detector: Detector, new: Sequence[NewClip], *, group_by: str | N
                 path=each.clip.path,
             )
     found = _dependence(new, group_by=group_by)
-    notes = [*_doubts(new), *found.notes(names, kind="recordings", hop_seconds=_hop_seconds(detector))]
+    notes = [*_doubts(new), *found.notes(names, kind="recordings", hop_seconds=detector.settings.frame_seconds)]
     shared = known.shared_with(prints)
     touched = {match.second for match in shared}
     kept = [int(index) for index in found.kept if index not in touched]
@@ -189,7 +189,7 @@ def without_copies(detector: Detector, new: Sequence[NewClip]) -> tuple[list[New
     """Recordings of which none is a copy of another, and notes on copies and on what the detector knows."""
     found = _dependence(new)
     names = [each.clip.path.name for each in new]
-    notes = [*_doubts(new), *found.notes(names, kind="recordings", hop_seconds=_hop_seconds(detector))]
+    notes = [*_doubts(new), *found.notes(names, kind="recordings", hop_seconds=detector.settings.frame_seconds)]
     known = [
         each.clip.path.name
         for each in new
@@ -221,10 +221,6 @@ def _doubts(new: Sequence[NewClip]) -> Iterator[str]:
             f"{len(doubtful)} of {len(new)} clips are unlike those of the training in form, which is no change of the "
             f"machine: e.g. {name}: {doubtful[0].doubt}"
         )
-
-
-def _hop_seconds(detector: Detector) -> float:
-    return detector.settings.log_mel.hop_length / detector.settings.audio.sample_rate
 
 
 def concatenate_clips(clips: Iterable[NewClip], *, domain: str) -> NormalClips:

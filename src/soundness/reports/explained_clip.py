@@ -90,7 +90,7 @@ class ExplainedClip:
     @property
     def frame_seconds(self) -> float:
         """Time from one frame to the next."""
-        return self.detector.settings.log_mel.hop_length / self.detector.settings.audio.sample_rate
+        return self.detector.settings.frame_seconds
 
     @property
     def seconds(self) -> float:
@@ -120,9 +120,8 @@ class ExplainedClip:
     @property
     def calibration(self) -> Calibration | None:
         """Scores of normal clips that the p-value is by: cut to its length if it is short; ``None`` without any."""
-        full, lengths = self.detector.calibration, self.detector.lengths
-        own = None if full is None or lengths is None else lengths.calibration(self.seconds, full)
-        return full if own is None else own
+        own = self.detector.judge.clip_calibration(self.seconds)
+        return self.detector.calibration if own is None else own
 
     @property
     def p_value_words(self) -> str:

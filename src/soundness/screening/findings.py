@@ -42,7 +42,7 @@ def finding(log_mel: NDArray[np.floating[Any]], others: Array, *, settings: Syst
         excess,
         deviations=deviations,
         centres=band_centres(settings.log_mel),
-        frame_seconds=settings.log_mel.hop_length / settings.audio.sample_rate,
+        frame_seconds=settings.frame_seconds,
         n_regions=1,
     )
     if not regions:

@@ -210,6 +210,11 @@ class SystemSettings(StrictSettings):
         """True if clips need finer spectra than their log-mel."""
         return not _DETAILED.isdisjoint(self.views)
 
+    @property
+    def frame_seconds(self) -> float:
+        """Time from one frame of a log-mel to the next."""
+        return self.log_mel.hop_length / self.audio.sample_rate
+
     def deciding(self) -> dict[str, Any]:
         """Settings that a score depends on, as values of JSON: all but name and description."""
         return self.model_dump(mode="json", exclude={"name", "description"})

@@ -94,20 +94,18 @@ def make_data(
     with locked_file(out, kind="making of data"):
         _refuse_bad_folders(out, truth, overwrite=overwrite)
         _refuse_foreign_machines(out, truth, chosen.machines)
-        n_clips = 0
         with _staged(out) as new_out, _staged(truth) as new_truth:
             plans = {machine: plan_machine(machine, chosen) for machine in chosen.machines}
             write = partial(_write_clip, roots=(new_out, new_truth))
             for machine in chosen.machines:
                 _make_folders(machine, (new_out, new_truth))
-            with closing(_written(write, list(chain(*plans.values())), chosen.n_workers)) as rows:
+            with closing(_written(write, chain.from_iterable(plans.values()), chosen.n_workers)) as rows:
                 for machine, own in plans.items():
                     _make_machine(machine, own, (new_out, new_truth), rows, progress)
-                    n_clips += len(own)
             for machine in chosen.machines:
                 _replace(new_out / machine, out / machine)
                 _replace(new_truth / machine, truth / machine)
-    return FactoryResult(out, truth, n_clips)
+    return FactoryResult(out, truth, sum(map(len, plans.values())))
 
 
 def is_synthetic(clip: Path) -> bool:
@@ -155,7 +153,7 @@ def _replace(new: Path, old: Path) -> None:
 
 
 def _written(
-    write: Callable[[ClipPlan], _AnomalyRow | None], plans: list[ClipPlan], n_workers: int | None
+    write: Callable[[ClipPlan], _AnomalyRow | None], plans: Iterable[ClipPlan], n_workers: int | None
 ) -> Generator[_AnomalyRow | None, None, None]:
     """Write clips, in this process with one worker, else in others, and yield the anomalies' rows in their order."""
     n_workers = (os.cpu_count() or 1) if n_workers is None else n_workers

@@ -140,7 +140,7 @@ def explain_clip(
     deviations, excess_db, normality = _deviations(detector, clip, nearest)
     bands, meaning = _bands(detector, vectors, deviations)
     bands = bands if bands.sum() > _ROUNDING else np.zeros_like(bands)
-    weights = _weights(deviations, n_smoothed=max(1, round(_SMOOTHED_SECONDS / _frame_seconds(detector))))
+    weights = _weights(deviations, n_smoothed=max(1, round(_SMOOTHED_SECONDS / detector.settings.frame_seconds)))
     explanation = Explanation(
         log_mel=clip.reference,
         deviations=deviations,
@@ -168,8 +168,8 @@ def _with_tests(
     beside = [index - 1 for index in found if index > 0]
     places = places_of(detector, clip, vectors, scorer=scorer, found=beside)
     tests = _tests_in_words(scorer, found, [1 + place.test for place in places])
-    whole = regions_of(detector, explanation)[:1] if 0 in found else []
-    seconds = explanation.deviations.shape[1] * _frame_seconds(detector)
+    whole = regions_of(detector, explanation)[:1] if places and 0 in found else []
+    seconds = explanation.deviations.shape[1] * detector.settings.frame_seconds
     parts = [any(is_part_of(place.change, region, seconds=seconds) for region in whole) for place in places]
     own = [place for place, is_part in zip(places, parts, strict=True) if not is_part]
     explained = replace(explanation, changes=tuple(place.change for place in own), tests=tests)
@@ -241,12 +241,8 @@ def regions_of(detector: "Detector", explanation: Explanation) -> list[Anomalous
         explanation.excess_db,
         deviations=explanation.deviations,
         centres=band_centres(detector.settings.log_mel),
-        frame_seconds=_frame_seconds(detector),
+        frame_seconds=detector.settings.frame_seconds,
     )
-
-
-def _frame_seconds(detector: "Detector") -> float:
-    return detector.settings.log_mel.hop_length / detector.settings.audio.sample_rate
 
 
 def _nearest(detector: "Detector", clip: Spectrograms, vectors: Array, n_clips: int) -> tuple[NDArray[np.int64], str]:

@@ -56,7 +56,7 @@ class MeasuredClip:
         self.log_mel = clip.reference.astype(np.float64)
         self.differences = median_differences(clip.reference).astype(np.float64)
         self.edges = band_edges(band_centres(self.settings.log_mel))
-        self.frame_seconds = self.settings.log_mel.hop_length / self.settings.audio.sample_rate
+        self.frame_seconds = self.settings.frame_seconds
 
     def view(self, peak: Peak) -> ViewName | None:
         """Name of the view that a peak lies in; ``None`` where its features are bands."""

@@ -61,8 +61,17 @@ class Judge:
 
     def clip_threshold(self, seconds: float) -> float:
         """Score above which a recording of a length is anomalous, if it is not long."""
-        own = None if self.lengths is None else self.lengths.calibration(seconds, None)
-        if own is None or self.calibration is None:  # of whole clips, or too short for any
+        return self._threshold(self.clip_calibration(seconds))
+
+    def clip_calibration(self, seconds: float) -> Calibration | None:
+        """Calibration of a recording of a length, if it is not long; ``None`` where there is none for its length."""
+        if self.lengths is None or self.calibration is None:
+            return self.calibration
+        return self.lengths.calibration(seconds, self.calibration)
+
+    def _threshold(self, own: Calibration | None) -> float:
+        """Threshold of `clip_calibration`: that of whole clips, unless there is one of shorter clips."""
+        if own is None or own is self.calibration:
             return self.threshold
         return Threshold.from_scores(own.scores, false_alarm_rate=self.false_alarm_rate).value
 
@@ -84,12 +93,10 @@ class Judge:
         )
 
     def _whole(self, part: ScoredPart, notes: tuple[str, ...]) -> RecordingScore:
-        lengths, calibration, threshold = self.lengths, self.calibration, self.clip_threshold(part.seconds)
-        cannot_tell, score = part.cannot_tell, part.anomaly_score
-        if lengths is not None and calibration is not None and part.seconds < lengths.full_seconds:
-            own = lengths.calibration(part.seconds, calibration)
-            cannot_tell = cannot_tell or ("" if own is not None else lengths.reason(part.seconds))
-            calibration = calibration if own is None else own
+        own, cannot_tell, score = self.clip_calibration(part.seconds), part.cannot_tell, part.anomaly_score
+        if own is None and self.calibration is not None and self.lengths is not None:
+            cannot_tell = cannot_tell or self.lengths.reason(part.seconds)
+        calibration, threshold = self.calibration if own is None else own, self._threshold(own)
         return RecordingScore(
             anomaly_score=score,
             threshold=threshold,

@@ -18,7 +18,7 @@ References
    2006.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -30,6 +30,7 @@ from soundness.errors import BundleError, SettingsError
 from soundness.files.stored_values import arrays_below, flags, floats
 from soundness.scoring.joining.fused import FusedScorer, views_of
 from soundness.scoring.joining.tail_law import TailLaw
+from soundness.scoring.nearest_neighbors import NearestNeighborScorer
 from soundness.scoring.peaks import PeakScorer
 from soundness.scoring.protocol import Scorer, TrainingVectors
 from soundness.settings.scoring import PeakKind, PeakSettings, ScorerSettings
@@ -171,17 +172,11 @@ class JoinedScorer(Scorer):
 
     def left_out_scores(self) -> Array:
         """Score of each clip with all that came from it left out of each test, shape ``(clip,)``."""
-        further = [peak.left_out_scores() for peak in self.peaks]
-        own = {index: self.sound.scorers[index].left_out_scores() for index in self.member_laws}
-        found: Array = self._nats([self.sound.left_out_scores(), *further], own).max(axis=0)
-        return found
+        return self._joined(lambda scorer: scorer.left_out_scores())
 
     def left_out_short_scores(self) -> Array:
         """Score of each clip at each shorter length; see `soundness.scoring.protocol.ShortClipScorer`."""
-        further = [peak.left_out_short_scores() for peak in self.peaks]
-        own = {index: self.sound.scorers[index].left_out_short_scores() for index in self.member_laws}
-        found: Array = self._nats([self.sound.left_out_short_scores(), *further], own).max(axis=0)
-        return found
+        return self._joined(lambda scorer: scorer.left_out_short_scores())
 
     def is_level_change(self, vectors: Array) -> bool:
         """True if the score of a clip is that of its level, see `FusedScorer.is_level_change`."""
@@ -250,6 +245,12 @@ class JoinedScorer(Scorer):
             member_laws=self.member_laws,
             settings=self.settings,
         )
+
+    def _joined(self, scores_of: Callable[[FusedScorer | NearestNeighborScorer | PeakScorer], Array]) -> Array:
+        """Score of clips, from those that each test and each priced member gives of them."""
+        own = {index: scores_of(self.sound.scorers[index]) for index in self.member_laws}
+        found: Array = self._nats([scores_of(self.sound), *map(scores_of, self.peaks)], own).max(axis=0)
+        return found
 
     def _nats(self, scores: Sequence[Array], members: Mapping[int, Array]) -> Array:
         """Rarity by each test, less its price, shape ``(test, ...)``, from scores, and those of members by index."""

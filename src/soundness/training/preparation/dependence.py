@@ -46,8 +46,8 @@ def independent_clips(clips: MachineSpectrograms, settings: SystemSettings) -> M
         kinds=[str(condition) for condition in clips.conditions],
         groups=groups_of(paths, settings.group_by) if settings.group_by else None,
     )
-    hop_seconds = settings.log_mel.hop_length / settings.audio.sample_rate
-    notes = list(found.notes([path.name for path in paths], kind="training clips", hop_seconds=hop_seconds))
+    names = [path.name for path in paths]
+    notes = list(found.notes(names, kind="training clips", hop_seconds=settings.frame_seconds))
     if len(found.kept) < FEWEST_TRAINING_CLIPS:
         raise DataError(
             f"{paths[0].parent}: {len(found.kept)} recording(s) among {len(paths)} training clips, the others are "

@@ -11,15 +11,17 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import soundfile
 
 COMMAND = str(Path(sys.executable).with_name("soundness"))
 FACTORY_MACHINES = ("ToyCar", "ToyTrain", "bearing", "fan", "gearbox", "slider", "valve")
 N_TARGET = 10
+Waveform = np.ndarray
 Part = tuple[str, str, str]
 """Split, domain and label of a clip."""
 
@@ -166,6 +168,23 @@ def linked(folder: Path, parts: dict[Part, Sequence[Path]]) -> Path:
             if not link.exists():
                 link.symlink_to(path.resolve())
     return folder
+
+
+def changed_tests(out: Path, folder: Path, change: Callable[[Waveform, int], Waveform]) -> Path:
+    """A machine's folder of changed test clips, made once; the training clips are links."""
+    if out.exists():
+        return out
+    partial = out.with_name(f".{out.name}.partial")
+    parts = parts_of(folder)
+    linked(partial, {part: paths for part, paths in parts.items() if part[0] == "train"})
+    (partial / "test").mkdir(exist_ok=True)
+    for part, paths in parts.items():
+        for index, path in enumerate(paths if part[0] == "test" else []):
+            waveform, sample_rate = soundfile.read(path)
+            changed = change(waveform, index).astype(np.float32)
+            soundfile.write(partial / "test" / path.name, changed, sample_rate, subtype="FLOAT")
+    partial.rename(out)
+    return out
 
 
 def parts_of(folder: Path) -> dict[Part, list[Path]]:

@@ -12,8 +12,9 @@ import os
 import statistics
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -50,15 +51,17 @@ DENSITY = ("scorer.distance=density-ratio", "scorer.n_density_neighbors=48", "sc
 MEAN, LOW = System("log-mel-whitened", STANDARDISED), System("log-mel-quantile", ("quantile=0.1", *STANDARDISED))
 BOTH = ("representation=log-mel", 'poolings=["mean","quantile-0.1"]', "scorer.name=fused", *STANDARDISED)
 SOUND_ALONE = ("views=[]", "scorer.name=fused", "scorer.peaks=[]")
-THREE_MEMBERS = (
-    'scorer.members=[{view=0,distance="nearest"},{view=0,distance="density-ratio",normalization="min"},'
-    '{view=1,distance="density-ratio",normalization="min"}]'
-)
-NARROW_IN_THE_MEAN_ALONE = (
-    f'{THREE_MEMBERS[:-1]},{{view=0,distance="narrow-change",normalization="shrunk-z-score"}}]'.replace(
-        'normalization="min"', 'normalization="shrunk-z-score"'
-    )
-)
+
+
+def _members(normalization: str, *kinds: tuple[int, str]) -> str:
+    """Setting of the nearest neighbour of the mean, and of further members, view and distance, of a normalization."""
+    further = [f'{{view={view},distance="{name}",normalization="{normalization}"}}' for view, name in kinds]
+    every = ",".join(['{view=0,distance="nearest"}', *further])
+    return f"scorer.members=[{every}]"
+
+
+THREE_MEMBERS = _members("min", (0, "density-ratio"), (1, "density-ratio"))
+NARROW_IN_THE_MEAN_ALONE = _members("shrunk-z-score", (0, "density-ratio"), (1, "density-ratio"), (0, "narrow-change"))
 BEFORE = (*SOUND_ALONE, THREE_MEMBERS)
 NOTHING_EXPECTED = ("scorer.anomaly_width=0", "scorer.shrinkage=0.005", *BEFORE)
 PRICES = {"event": 1.5, "dropout": 2.5, "modulation": 1.5, "tone": 1.5}
@@ -134,6 +137,16 @@ def soundness(*arguments: object) -> float:
     return timed(*arguments, "-q")
 
 
+def _benchmark(
+    data: Path, systems: Sequence[str], out: Path, *, seeds: Sequence[int] = SEEDS[:1]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Run a benchmark without separation; name and evaluation of each system and seed."""
+    names, numbers = ",".join(systems), ",".join(map(str, seeds))
+    soundness("benchmark", data, "--systems", names, "--out", out, "--seeds", numbers, "--separation", "off")
+    for one in json.loads((out / "results.json").read_text())["measured"]:
+        yield one["system"], one["evaluation"]
+
+
 def shown(values: list[float]) -> str:
     """Mean and deviation."""
     spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
@@ -142,12 +155,10 @@ def shown(values: list[float]) -> str:
 
 def toycar(work: Path) -> Iterator[Row]:
     """Real toy cars, three seeds, whole command; then the time that training alone takes."""
-    out, systems = work / "toycar", ("soundness", "conditional", "log-mel-whitened", *BASELINES)
-    names = ",".join(systems)
-    soundness("benchmark", real("toycar"), "--systems", names, "--out", out, "--seeds", "0,1,2", "--separation", "off")
+    systems = ("soundness", "conditional", "log-mel-whitened", *BASELINES)
     scores: dict[str, list[float]] = {}
-    for one in json.loads((out / "results.json").read_text())["measured"]:
-        scores.setdefault(one["system"], []).append(100 * one["evaluation"]["official_score"])
+    for system, evaluation in _benchmark(real("toycar"), systems, work / "toycar", seeds=SEEDS):
+        scores.setdefault(system, []).append(100 * evaluation["official_score"])
     means = {system: statistics.mean(values) for system, values in scores.items()}
     spread = statistics.stdev(scores["soundness"]) if len(scores["soundness"]) > 1 else 0.0
     for system, values in scores.items():
@@ -199,12 +210,9 @@ def factory_report(work: Path) -> Iterator[Row]:
     outs, scores = [], {}
     for seed in REPORT_SEEDS:
         out = work / f"factory-{seed}-benchmark"
-        names = ",".join(("soundness", *REPORT, *BASELINES))
-        data = factory(work, seed)
-        soundness("benchmark", data, "--systems", names, "--out", out, "--seeds", "0", "--separation", "off")
         outs.append(out)
-        for one in json.loads((out / "results.json").read_text())["measured"]:
-            scores.setdefault(one["system"], []).append(100 * one["evaluation"]["official_score"])
+        for system, evaluation in _benchmark(factory(work, seed), ("soundness", *REPORT, *BASELINES), out):
+            scores.setdefault(system, []).append(100 * evaluation["official_score"])
     means = {system: statistics.mean(values) for system, values in scores.items()}
     best = max((system for system in means if system != "soundness"), key=means.__getitem__)
     for system, values in scores.items():
@@ -244,13 +252,9 @@ def target(work: Path) -> Iterator[Row]:
     """The target domain of the factory, against the default's ancestor, with the seeds above and others."""
     names, found = ("soundness", "log-mel-whitened"), {}
     for seed in (*REPORT_SEEDS, *UNSEEN_SEEDS):
-        out = work / f"target-{seed}-benchmark"
-        data = factory(work, seed)
-        soundness("benchmark", data, "--systems", ",".join(names), "--out", out, "--seeds", "0", "--separation", "off")
-        for one in json.loads((out / "results.json").read_text())["measured"]:
-            machines = one["evaluation"]["machines"]
-            targets = [100 * machine["figures"]["auc_target"] for machine in machines]
-            found[one["system"], seed] = (100 * one["evaluation"]["official_score"], statistics.mean(targets))
+        for system, evaluation in _benchmark(factory(work, seed), names, work / f"target-{seed}-benchmark"):
+            targets = [100 * machine["figures"]["auc_target"] for machine in evaluation["machines"]]
+            found[system, seed] = (100 * evaluation["official_score"], statistics.mean(targets))
     for name in names:
         scores, targets = zip(*(found[name, seed] for seed in (*REPORT_SEEDS, *UNSEEN_SEEDS)), strict=True)
         is_kept = name != "soundness" or statistics.mean(scores) >= 82

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from arrangements import compressor_units, factory, linked, parts_of, real
+from arrangements import Waveform, changed_tests, compressor_units, factory, linked, parts_of, real
 from promises import Row
 from trials import System, Trial, outcomes
 
@@ -18,7 +18,6 @@ FACTORY_SEED = 11
 NOISE_DB = -5.0
 CUT_OFF_HZ = 4_000.0
 RATE = 16_000
-Waveform = np.ndarray
 
 
 def every_other_louder(waveform: Waveform, index: int) -> Waveform:
@@ -57,7 +56,10 @@ def robustness(work: Path) -> Iterator[Row]:
     folders = [real("toycar") / "ToyCar", *(factory(work, FACTORY_SEED) / name for name in ("ToyCar", "fan", "valve"))]
     rows: dict[str, list[str]] = {}
     for name in SYSTEMS:
-        changed = [tuple(_changed(work, folder, change) for change in CHANGES) for folder in folders]
+        changed = [
+            tuple(changed_tests(_place(work, name, folder), folder, change) for name, change in CHANGES.items())
+            for folder in folders
+        ]
         as_they_are = [
             Trial(System(name), folder, (folder, *tests)) for folder, tests in zip(folders, changed, strict=True)
         ]
@@ -80,24 +82,6 @@ def _mean(system: str, figures: list[float]) -> str:
 def _place(work: Path, what: str, folder: Path) -> Path:
     """A folder named as the machine, so that its detector scores it."""
     return work / "changed" / what.replace(" ", "-").replace(",", "") / folder.parent.name / folder.name
-
-
-def _changed(work: Path, folder: Path, change: str) -> Path:
-    """The machine with changed test clips; the training clips are links."""
-    out = _place(work, change, folder)
-    if out.exists():
-        return out
-    partial = out.with_name(f".{out.name}.partial")
-    parts = parts_of(folder)
-    linked(partial, {part: paths for part, paths in parts.items() if part[0] == "train"})
-    (partial / "test").mkdir(exist_ok=True)
-    for part, paths in parts.items():
-        for index, path in enumerate(paths if part[0] == "test" else []):
-            waveform, sample_rate = soundfile.read(path)
-            louder = CHANGES[change](waveform, index)
-            soundfile.write(partial / "test" / path.name, louder.astype(np.float32), sample_rate, subtype="FLOAT")
-    partial.rename(out)
-    return out
 
 
 def _fewer(work: Path, folder: Path) -> Path:

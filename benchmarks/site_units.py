@@ -4,13 +4,13 @@ They are made of the toy cars, of three machines of the first data seed of the s
 exist; of what is reported, only the toy cars stand among them, as they do among the other units.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
-from arrangements import Unit, factory, linked, parts_of, real
+from arrangements import Unit, Waveform, changed_tests, factory, real
 from robustness import every_other_louder, spoilt
 from soundness.synthetic.vibration.bearings import FAULTS, SAMPLE_RATE, bearing_vibration
 
@@ -23,8 +23,6 @@ _RATE = 16_000
 _N_TRAIN, _N_HEALTHY, _N_FAULTY = 40, 40, 12
 _SEVERITY = 0.25  # of the bearings' faults: a larger one every candidate finds
 
-Waveform = np.ndarray
-
 
 def site_units(work: Path, seed: int) -> list[Unit]:
     """Gains, lengths and contamination of four machines, and bearings of two seeds, all in one group."""
@@ -34,28 +32,14 @@ def site_units(work: Path, seed: int) -> list[Unit]:
     for folder in folders:
         name = "toy car" if folder.parent.name == "toycar" else folder.name
         for what, change in changes.items():
-            units.append(Unit("sites", f"{what} {name}", _changed(work, what, folder, change)))
+            out = work / "sites" / what / folder.parent.name / folder.name
+            units.append(Unit("sites", f"{what} {name}", changed_tests(out, folder, change)))
         units.append(Unit("sites", f"contamination {name}", spoilt(work, folder)))
     return [*units, *(Unit("sites", "bearings", _bearings(work, own)) for own in (0, 1))]
 
 
 def _first_part(waveform: Waveform, index: int) -> Waveform:  # noqa: ARG001  # all are cut
     return waveform[: round(SECONDS * _RATE)]
-
-
-def _changed(work: Path, what: str, folder: Path, change: Callable[[Waveform, int], Waveform]) -> Path:
-    """The machine with changed test clips; the training clips are links."""
-    out = work / "sites" / what / folder.parent.name / folder.name
-    parts = parts_of(folder)
-    linked(out, {part: paths for part, paths in parts.items() if part[0] == "train"})
-    (out / "test").mkdir(exist_ok=True)
-    for part, paths in parts.items():
-        for index, path in enumerate(paths if part[0] == "test" else []):
-            made = out / "test" / path.name
-            if not made.exists():
-                waveform, rate = soundfile.read(path)
-                soundfile.write(made, change(waveform, index).astype(np.float32), rate, subtype="FLOAT")
-    return out
 
 
 def _bearings(work: Path, seed: int) -> Path:

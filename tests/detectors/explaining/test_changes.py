@@ -96,30 +96,11 @@ def test_a_modulation_has_a_rate_and_bands():
 
 
 def short_change(spans, excess_db, *, bands=(20, 60), is_fall=False):
-    return ShortChange(
-        bands=bands,
-        centre=1_000.0,
-        fmin=900.0,
-        fmax=1_800.0,
-        spans=spans,
-        excess_db=excess_db,
-        share=1.0,
-        is_tone=False,
-        is_fall=is_fall,
-    )
+    return ShortChange(**{**PLACE, "bands": bands}, spans=spans, excess_db=excess_db, is_fall=is_fall)
 
 
 def whistle(spans=((0.4, 6.8),), *, excess_db=19.0):
-    return AnomalousRegion(
-        bands=(50, 51),
-        centre=1_600.0,
-        fmin=1_570.0,
-        fmax=1_640.0,
-        spans=spans,
-        excess_db=excess_db,
-        share=1.0,
-        is_tone=True,
-    )
+    return AnomalousRegion(**{**PLACE, "bands": (50, 51), "is_tone": True}, spans=spans, excess_db=excess_db)
 
 
 def test_what_is_quiet_beside_a_long_whistle_is_no_drop_of_the_sound():

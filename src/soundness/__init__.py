@@ -8,8 +8,8 @@
 
 The functions are those of the command line: `inspect`, `make_data`, `train_separator`, `separate`, `train`, `score`,
 `evaluate`, `compare` (``evaluate --against``), `benchmark`, `report`, `submission`, `download`, `calibrate`, `alarms`,
-`watch`, `explain`, `enroll`, `drift`, `export` and `demo`. Their modules, listed in ``__init__.pyi``, are loaded on
-first use, so that ``import soundness`` is quick and works without PyTorch.
+`watch`, `monitor`, `explain`, `enroll`, `drift`, `export` and `demo`. Their modules, listed in ``__init__.pyi``, are
+loaded on first use, so that ``import soundness`` is quick and works without PyTorch.
 """
 
 from typing import Any

@@ -18,6 +18,19 @@ _PACKAGES = {
     "runtime": ("onnxruntime",),
     "export": ("torch", "onnx", "onnxruntime"),
     "media": ("av",),
+    "monitor": (
+        "sqlalchemy",
+        "alembic",
+        "fastapi",
+        "uvicorn",
+        "aiomqtt",
+        "apprise",
+        "prometheus_client",
+        "argon2",
+        "sounddevice",
+        "av",
+        *_PAGES,
+    ),
     "formats": ("h5py", "nptdms", "pyarrow", "pymatreader", "pyuff"),
 }
 """Import names by feature; those of ``detectors``, ``pages`` and ``runtime`` are the extra ``runtime`` together."""
@@ -27,6 +40,8 @@ _DISTRIBUTIONS = {
     "pytorch_lightning": "pytorch-lightning",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
+    "argon2": "argon2-cffi",
+    "prometheus_client": "prometheus-client",
 }
 
 
@@ -36,7 +51,8 @@ def check_extra(extra: str = "train") -> None:
     Parameters
     ----------
     extra
-        ``detectors`` (their files), ``pages``, ``train``, ``export``, ``runtime``, ``media`` or ``formats``.
+        ``detectors`` (their files), ``pages``, ``train``, ``export``, ``runtime``, ``media``, ``monitor`` or
+        ``formats``.
 
     Raises
     ------

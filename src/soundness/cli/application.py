@@ -10,7 +10,7 @@ from typing import Annotated, ParamSpec
 
 import typer
 
-from soundness.cli import benchmarking, data, detection, monitoring, pages, separation
+from soundness.cli import benchmarking, data, detection, live, monitoring, pages, separation
 from soundness.cli.console import drop_closed_streams, log_lines, say, warn
 from soundness.errors import SoundnessError
 
@@ -143,3 +143,12 @@ for _group, _functions in _COMMANDS.items():
         _name = _function.__name__.replace("_", "-")
         _example = f"Example: `soundness {_name} {_EXAMPLES[_name]}".rstrip() + "`"
         app.command(_name, rich_help_panel=_group, epilog=_example)(command(_function))
+
+_monitor = typer.Typer(
+    cls=live.MonitorGroup,
+    no_args_is_help=True,
+    help="Listen to machines around the clock: `soundness monitor FILE` with a configuration that `--init` writes.",
+)
+for _function in (live.run, live.init):
+    _monitor.command(_function.__name__)(command(_function))
+app.add_typer(_monitor, name="monitor", rich_help_panel="In use")

@@ -5,6 +5,7 @@ from typing import Protocol, Self
 
 from soundness.detectors.verdicts.records import RecordingScore
 from soundness.scoring.decisions.alarms import AlarmRule
+from soundness.scoring.decisions.calibration import Calibration
 from soundness.settings.system import AudioSettings
 
 __all__ = ["AnyDetector"]
@@ -24,6 +25,10 @@ class AnyDetector(Protocol):
     @property
     def alarm_rule(self) -> AlarmRule | None:
         """Rule by which its scores raise alarms; ``None`` without one."""
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """Scores of normal clips that give its p-values; ``None`` without them."""
 
     @property
     def shortest_seconds(self) -> float:

@@ -21,6 +21,7 @@ __all__ = [
     "Replay",
     "alarm_rate",
     "candidate_rules",
+    "nearest_rule",
     "poisson_upper",
     "replay",
     "upper_share",
@@ -183,11 +184,16 @@ def _preference(rule: AlarmRule) -> tuple[bool, float, float]:
     return (found < _FAULT_FOUND, rule.n_clips if found >= _FAULT_FOUND else -found, -found)
 
 
+def nearest_rule(calibration: Calibration, request: AlarmRequest) -> AlarmRule:
+    """Rule with the fewest false alarms, where none keeps to the rate that is asked for."""
+    return _rule(calibration, request, calibration.smallest, request.longest, request.longest)
+
+
 def _unsupported(calibration: Calibration, request: AlarmRequest) -> str:
     """Message on what was asked for, why it cannot be promised, and what can."""
     domain, count = min(calibration.n_clips.items(), key=lambda pair: pair[1])
     single = _rule(calibration, request, calibration.smallest, 1, 1)
-    nearest = _rule(calibration, request, calibration.smallest, request.longest, request.longest)
+    nearest = nearest_rule(calibration, request)
     return (
         f"{rate_per_day(request.per_day)} cannot be promised: {count} {domain or 'normal'} clip(s) support no rate "
         f"below 1/{count + 1} a clip, {rate_per_day(single.expected_per_day)} with one every {request.seconds:g} s; "

@@ -1,0 +1,1 @@
+"""A monitor around the clock: configuration, clips of streams, scoring, alarms, learning."""

@@ -1,0 +1,94 @@
+"""Life of a sensor's alarms: raised by the rule, ended by quiet, continued within a gap. Arithmetic alone."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from soundness.scoring.decisions.alarms import AlarmRule, AlarmWindow
+
+__all__ = ["AlarmLife", "AlarmStep"]
+
+Change = Literal["", "raised", "continued", "ended", "resumed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmStep:
+    """Effect of a clip.
+
+    Parameters
+    ----------
+    is_anomalous
+        True if it counts as anomalous.
+    change
+        Change of the alarm: it is raised, continued by an anomalous clip, ended, or resumed after a short end.
+    """
+
+    is_anomalous: bool
+    change: Change = ""
+
+
+class AlarmLife:
+    """Alarms of one sensor.
+
+    Parameters
+    ----------
+    rule
+        Rule of the alarms.
+    quiet_clips
+        Clips in a row, none of them part of an alarm by the rule, after which an alarm has ended.
+    minimum_gap_us
+        Time after an end within which an alarm is the same one again, in microseconds.
+    anomalous
+        True for each of the clips before that was anomalous, the last one last.
+    is_on
+        True if an alarm has been raised and has not ended.
+    ended_us
+        End of the last alarm; ``None`` if there was none.
+    """
+
+    def __init__(
+        self,
+        rule: AlarmRule,
+        *,
+        quiet_clips: int,
+        minimum_gap_us: int,
+        anomalous: Iterable[bool] = (),
+        is_on: bool = False,
+        ended_us: int | None = None,
+    ) -> None:
+        self.rule = rule
+        self.quiet_clips, self.minimum_gap_us = quiet_clips, minimum_gap_us
+        self.is_on, self.ended_us = is_on, ended_us
+        self._window = AlarmWindow(rule, anomalous)
+        self._n_quiet = 0
+
+    def add(self, p_value: float, *, end_us: int, is_muted: bool = False) -> AlarmStep:
+        """Add the next clip.
+
+        Parameters
+        ----------
+        p_value
+            Its p-value.
+        end_us
+            Its end, microseconds since 1970, UTC.
+        is_muted
+            True in maintenance, and while alarms are ignored: it begins no alarm, and does not count for a later one.
+        """
+        is_anomalous = self.rule.is_anomalous(p_value)
+        if is_muted:
+            return AlarmStep(is_anomalous=is_anomalous)
+        self._window.add(p_value)
+        if self._window.is_on:
+            self._n_quiet = 0
+            if self.is_on:
+                return AlarmStep(is_anomalous=is_anomalous, change="continued" if is_anomalous else "")
+            if not is_anomalous:
+                return AlarmStep(is_anomalous=False)
+            self.is_on = True
+            is_same = self.ended_us is not None and 0 <= end_us - self.ended_us <= self.minimum_gap_us
+            return AlarmStep(is_anomalous=True, change="resumed" if is_same else "raised")
+        self._n_quiet += 1
+        if self.is_on and self._n_quiet >= self.quiet_clips:
+            self.is_on, self.ended_us = False, end_us
+            return AlarmStep(is_anomalous=is_anomalous, change="ended")
+        return AlarmStep(is_anomalous=is_anomalous)

@@ -1,0 +1,161 @@
+"""Clips on disk: those that wait to be scored, the last minutes of each sensor, and what is kept."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import soundfile  # type: ignore[import-untyped]  # it ships no types
+
+from soundness.errors import OutputError
+from soundness.monitoring.live.clip_cutter import CapturedClip
+
+__all__ = ["ClipFile", "ClipFolder", "level_of"]
+
+_NAME = re.compile(r"(\d+)-(\d+)-(\d+)\.(raw|flac)")
+_SUBTYPE = "PCM_24"  # a clip of 16 bits takes no more space in it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipFile:
+    """A clip of a sensor on disk.
+
+    Parameters
+    ----------
+    number
+        Number of the clip.
+    start_us
+        Time of its first sample, microseconds since 1970, UTC.
+    sample_rate
+        Rate in Hz.
+    path
+        Raw float32 samples (``.raw``) until it is encoded (``.flac``).
+    """
+
+    number: int
+    start_us: int
+    sample_rate: int
+    path: Path
+
+
+class ClipFolder:
+    """Clips of one sensor: in ``ring`` the last ones, in ``audio`` what is kept.
+
+    Parameters
+    ----------
+    store_folder
+        Folder of the store.
+    name
+        Name of the sensor's folder, which never changes.
+    """
+
+    def __init__(self, store_folder: Path, name: str) -> None:
+        self.store_folder, self.name = store_folder, name
+        self.ring = store_folder / "ring" / name
+        try:
+            self.ring.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{self.ring}: {error.strerror or error}") from None
+
+    def left(self) -> list[ClipFile]:
+        """Clips that are in the ring, by number; what is incomplete is removed."""
+        found = []
+        for path in self.ring.iterdir():
+            match = _NAME.fullmatch(path.name)
+            if match is None:
+                path.unlink(missing_ok=True)
+                continue
+            number, start_us, sample_rate = map(int, match.groups()[:3])
+            found.append(ClipFile(number=number, start_us=start_us, sample_rate=sample_rate, path=path))
+        return sorted(found, key=lambda one: one.number)
+
+    def take(self, clip: CapturedClip, number: int) -> ClipFile:
+        """Give a captured clip its number: from now on it is scored, whatever happens.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be renamed.
+        """
+        path = self.ring / f"{number}-{clip.start_us}-{clip.sample_rate}.raw"
+        try:
+            clip.file.replace(path)
+        except OSError as error:
+            raise OutputError(f"{clip.file}: {error.strerror or error}") from None
+        return ClipFile(number=number, start_us=clip.start_us, sample_rate=clip.sample_rate, path=path)
+
+    def encoded(self, clip: ClipFile) -> ClipFile:
+        """The clip as a FLAC, which takes the place of its raw samples.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written, as on a full disk.
+        """
+        if clip.path.suffix == ".flac":
+            return clip
+        flac = clip.path.with_suffix(".flac")
+        part = clip.path.with_suffix(".part")
+        try:
+            samples = np.fromfile(clip.path, dtype="<f4")
+            soundfile.write(part, samples, clip.sample_rate, format="FLAC", subtype=_SUBTYPE)
+            part.replace(flac)
+            clip.path.unlink(missing_ok=True)
+        except (OSError, soundfile.SoundFileError) as error:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise OutputError(f"{flac}: {error}") from None
+        return ClipFile(number=clip.number, start_us=clip.start_us, sample_rate=clip.sample_rate, path=flac)
+
+    def keep(self, clip: ClipFile) -> str:
+        """Keep a clip's audio; its place below the store's folder.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
+        day = datetime.fromtimestamp(clip.start_us / 1e6, UTC)
+        place = Path("audio") / self.name / f"{day:%Y-%m-%d}" / f"{clip.number}.flac"
+        target = self.store_folder / place
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.unlink(missing_ok=True)
+            try:
+                os.link(clip.path, target)
+            except OSError:  # a file system without links
+                shutil.copyfile(clip.path, target)
+        except OSError as error:
+            raise OutputError(f"{target}: {error.strerror or error}") from None
+        return place.as_posix()
+
+    def forget(self, clip: ClipFile) -> None:
+        """Remove a clip from the ring."""
+        with suppress(OSError):  # the next start removes it
+            clip.path.unlink(missing_ok=True)
+
+    def before(self, number: int) -> Iterator[ClipFile]:
+        """Encoded clips of the ring before a number, the earliest first."""
+        return (one for one in self.left_quietly() if one.number < number and one.path.suffix == ".flac")
+
+    def left_quietly(self) -> list[ClipFile]:
+        """Clips that are in the ring, by number; nothing is removed."""
+        found = []
+        for path in self.ring.glob("*.flac"):
+            match = _NAME.fullmatch(path.name)
+            if match is not None:
+                number, start_us, sample_rate = map(int, match.groups()[:3])
+                found.append(ClipFile(number=number, start_us=start_us, sample_rate=sample_rate, path=path))
+        return sorted(found, key=lambda one: one.number)
+
+
+def level_of(path: Path) -> float | None:
+    """Level of a clip in dB below full scale; ``None`` for digital silence."""
+    samples = np.fromfile(path, dtype="<f4") if path.suffix == ".raw" else soundfile.read(path, dtype="float32")[0]
+    power = float(np.square(samples, dtype=np.float64).mean()) if samples.size else 0.0
+    return 10 * float(np.log10(power)) if power > 0.0 else None

@@ -1,0 +1,191 @@
+"""The engine: threads that read the sources, threads that score, and one that watches over them."""
+
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from soundness.errors import SoundnessError
+from soundness.monitoring.live.clip_files import ClipFolder
+from soundness.monitoring.live.configuration import MonitorSettings, SensorSettings
+from soundness.monitoring.live.detector_in_use import load_detector_in_use
+from soundness.monitoring.live.events import Events
+from soundness.monitoring.live.kept_audio import KeptAudio
+from soundness.monitoring.live.recorder import Recorder
+from soundness.monitoring.live.sensor import LiveSensor, Work
+from soundness.monitoring.sources.protocol import without_secret
+from soundness.monitoring.store.store import Store
+from soundness.settings.durations import parse_seconds
+from soundness.threads import one_thread_each
+
+__all__ = ["Engine"]
+
+_LOG = logging.getLogger(__name__)
+
+
+class Engine:
+    """A monitor at work.
+
+    Parameters
+    ----------
+    settings
+        Configuration.
+    folder
+        Folder of the configuration, that relative paths are below.
+    store
+        Store of the monitor.
+    sinks
+        Names of the sinks that alarms are sent to.
+    n_workers
+        Threads that score; the number of cores if ``None``.
+    """
+
+    def __init__(
+        self,
+        settings: MonitorSettings,
+        *,
+        folder: Path,
+        store: Store,
+        sinks: Sequence[str] = (),
+        n_workers: int | None = None,
+    ) -> None:
+        self.settings, self.folder, self.store = settings, folder, store
+        self.events = Events()
+        self.stop = threading.Event()
+        self.failure: Exception | None = None
+        self.sinks = tuple(sinks)
+        self.n_workers = (os.cpu_count() or 1) if n_workers is None else n_workers
+        self._ready: queue.SimpleQueue[LiveSensor | None] = queue.SimpleQueue()
+        self.recorders: dict[str, Recorder] = {}
+        for one in settings.sensor:
+            self.recorders[one.name] = self._recorder(one)
+
+    def _recorder(self, settings: SensorSettings) -> Recorder:
+        """Recorder of a sensor, which goes on where it was."""
+        now_us, store = time.time_ns() // 1_000, self.store
+        with store.transaction() as transaction:
+            sensor_id = transaction.add_sensor(
+                settings.name, source=without_secret(settings.source), state="waiting", now_us=now_us
+            )
+        found = store.sensor(settings.name)
+        assert found is not None
+        files, last = ClipFolder(store.folder, f"{sensor_id}"), store.last_clip(sensor_id)
+        number, next_us = (0, None) if last is None else (last.number, _next_us(last.start_us, last.end_us, settings))
+        left = files.left()
+        waiting = [clip for clip in left if clip.number > number]
+        if waiting:
+            number, next_us = waiting[-1].number, _next_us(waiting[-1].start_us, None, settings)
+        secret = "" if settings.source_secret is None else settings.source_secret.read(self.folder, name=settings.name)
+        sensor = LiveSensor(
+            settings=settings,
+            sensor_id=sensor_id,
+            files=files,
+            base=self.folder,
+            address=settings.source.replace("{secret}", secret),
+            first_us=found.first_us,
+            next_us=next_us,
+            number=number,
+            ready=self._ready.put,
+        )
+        sensor.pending.extend(Work(clip=clip, number=clip.number) for clip in waiting)
+        recorder = Recorder(sensor, store, self.events, audio=self._audio(files), sinks=self.sinks, stop=self.stop)
+        known = {row.number: row for row in store.last_clips(sensor_id, len(left))} if left else {}
+        recorder.audio.begin(
+            [(clip, known[clip.number].id, bool(known[clip.number].audio)) for clip in left if clip.number in known]
+        )
+        return recorder
+
+    def _audio(self, files: ClipFolder) -> KeptAudio:
+        settings = self.settings.store
+        return KeptAudio(
+            files,
+            settings.keep_audio,
+            round(1e6 * parse_seconds(settings.before_alarm)),
+            1e9 * settings.min_free_gigabytes,
+        )
+
+    def load_detectors(self) -> Mapping[str, str]:
+        """Read the detectors that are named in the configuration; problems by name of the sensor."""
+        problems = {}
+        for name, recorder in self.recorders.items():
+            settings = recorder.sensor.settings
+            if settings.detector is None:
+                continue
+            try:
+                found = load_detector_in_use(
+                    self.folder / settings.detector,
+                    false_alarms=settings.false_alarms,
+                    hop_seconds=settings.hop,
+                    longest_window=settings.longest_window,
+                )
+            except SoundnessError as error:
+                problems[name] = str(error)
+                continue
+            recorder.install(found, reason="configured")
+        return problems
+
+    def run(self) -> None:
+        """Listen until every source has ended, or `stop` is set.
+
+        Raises
+        ------
+        OutputError
+            If the store cannot be written.
+        """
+        workers = [threading.Thread(target=self._work, name=f"score {n}", daemon=True) for n in range(self.n_workers)]
+        captures = {
+            name: threading.Thread(
+                target=recorder.sensor.capture, args=(self.stop,), name=f"capture {name}", daemon=True
+            )
+            for name, recorder in self.recorders.items()
+        }
+        with one_thread_each():
+            for thread in (*workers, *captures.values()):
+                thread.start()
+            for recorder in self.recorders.values():
+                self._ready.put(recorder.sensor)
+            try:
+                while not self.stop.wait(0.2):
+                    if all(
+                        recorder.sensor.has_ended and not recorder.sensor.pending
+                        for recorder in self.recorders.values()
+                    ):
+                        break
+            finally:
+                self.stop.set()
+                for _ in workers:
+                    self._ready.put(None)
+                for thread in (*workers, *captures.values()):
+                    thread.join(timeout=10.0)
+        if self.failure is not None:
+            raise self.failure
+
+    def _work(self) -> None:
+        """Score the earliest clip of the sensor whose turn it is; one thread at a time works for a sensor."""
+        by_sensor = {id(recorder.sensor): recorder for recorder in self.recorders.values()}
+        while (sensor := self._ready.get()) is not None:
+            with sensor.lock:
+                if sensor.is_taken or not sensor.pending or self.stop.is_set():
+                    continue
+                sensor.is_taken, work = True, sensor.pending[0]
+            try:
+                by_sensor[id(sensor)].take(work)
+                sensor.done()
+            except Exception as error:  # noqa: BLE001  # it is raised where the monitor runs
+                self.failure = self.failure or error
+                self.stop.set()
+            finally:
+                with sensor.lock:
+                    sensor.is_taken = False
+                    has_more = bool(sensor.pending)
+            if has_more:
+                self._ready.put(sensor)
+
+
+def _next_us(start_us: int, end_us: int | None, settings: SensorSettings) -> int:
+    """Start of the clip after one, or after a gap that ended."""
+    after_us = start_us + round(1e6 * settings.hop)
+    return after_us if end_us is None else max(after_us, end_us - round(1e6 * (settings.clip_seconds - settings.hop)))

@@ -1,0 +1,69 @@
+"""Events within a monitor: what happened, told to whoever listens in this process."""
+
+import logging
+import queue
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any, Literal
+
+__all__ = ["Event", "Events"]
+
+_MOST_WAITING = 1_000
+
+Kind = Literal["clip", "alarm", "state"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened.
+
+    Parameters
+    ----------
+    kind
+        A clip was scored; an alarm was raised, continued, ended or answered; a sensor has another state.
+    sensor
+        Name of the sensor.
+    content
+        Plain values.
+    """
+
+    kind: Kind
+    sensor: str
+    content: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Events:
+    """Events, each to every listener; one that does not keep up loses the earliest and is told so."""
+
+    def __init__(self) -> None:
+        self._listeners: list[queue.Queue[Event]] = []
+        self._lock = Lock()
+
+    def listen(self) -> "queue.Queue[Event]":
+        """Queue that receives all events from now on, until `leave`."""
+        listener: queue.Queue[Event] = queue.Queue(_MOST_WAITING)
+        with self._lock:
+            self._listeners.append(listener)
+        return listener
+
+    def leave(self, listener: "queue.Queue[Event]") -> None:
+        """Stop a listener's events."""
+        with self._lock:
+            self._listeners.remove(listener)
+
+    def tell(self, event: Event) -> None:
+        """Give an event to every listener."""
+        with self._lock:
+            listeners = list(self._listeners)
+        for listener in listeners:
+            while True:
+                try:
+                    listener.put_nowait(event)
+                    break
+                except queue.Full:
+                    logging.getLogger(__name__).debug("a listener does not keep up")
+                    try:
+                        listener.get_nowait()
+                    except queue.Empty:
+                        continue

@@ -1,0 +1,78 @@
+"""Audio of clips that is kept: of alarms with the minutes before them, of all clips, or of none."""
+
+import logging
+import shutil
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from soundness.errors import OutputError
+from soundness.monitoring.live.clip_files import ClipFile, ClipFolder
+
+__all__ = ["KeptAudio"]
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class KeptAudio:
+    """Last clips of one sensor, and the choice of those that are kept.
+
+    Parameters
+    ----------
+    files
+        Clips on disk.
+    keeps
+        Clips that are kept: those of alarms with the time before them, all, or none.
+    before_us
+        Time before an alarm whose audio is kept with it, in microseconds.
+    least_free_bytes
+        Free space on the disk below which none is kept.
+    """
+
+    files: ClipFolder
+    keeps: Literal["alarms", "all", "none"]
+    before_us: int
+    least_free_bytes: float
+    _ring: deque[tuple[ClipFile, int, bool]] = field(default_factory=deque)  # with its row, and true if it is kept
+    _is_full: bool = False
+
+    def begin(self, clips: Sequence[tuple[ClipFile, int, bool]]) -> None:
+        """Go on with the clips that are in the ring, each with the number of its row and true if it is kept."""
+        self._ring.extend(clips)
+
+    def add(self, clip: ClipFile, row_id: int, *, is_alarm: bool) -> dict[int, str]:
+        """Add a clip, and forget those that are too old; places of what is kept from now on, by number of the row."""
+        self._ring.append((clip, row_id, False))
+        found: dict[int, str] = {}
+        if self.keeps == "all" or (self.keeps == "alarms" and is_alarm):
+            found = self._kept()
+        while self._ring and self._ring[0][0].start_us < clip.start_us - self.before_us:
+            self.files.forget(self._ring.popleft()[0])
+        return found
+
+    def _kept(self) -> dict[int, str]:
+        if not self._has_room():
+            return {}
+        found, ring = {}, list(self._ring)
+        for index, (clip, row_id, is_kept) in enumerate(ring):
+            if not is_kept:
+                try:
+                    found[row_id] = self.files.keep(clip)
+                except OutputError as error:
+                    _LOG.warning("audio is not kept: %s", error)
+                    break
+                ring[index] = (clip, row_id, True)
+        self._ring = deque(ring)
+        return found
+
+    def _has_room(self) -> bool:
+        try:
+            is_full = shutil.disk_usage(self.files.store_folder).free < self.least_free_bytes
+        except OSError:
+            is_full = True
+        if is_full and not self._is_full:
+            _LOG.warning("%s: too little free space: no audio is kept until there is more", self.files.store_folder)
+        self._is_full = is_full
+        return not is_full

@@ -1,0 +1,253 @@
+"""Scoring of one sensor's clips, and what becomes of each: exactly one row, in one transaction with its alarm."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from threading import Event as ThreadEvent
+from typing import TypeVar
+
+from soundness.errors import AudioError, OutputError
+from soundness.monitoring.live.alarm_book import AlarmBook, alarm_content
+from soundness.monitoring.live.alarm_life import AlarmLife, AlarmStep
+from soundness.monitoring.live.clip_files import ClipFile, level_of
+from soundness.monitoring.live.detector_in_use import DetectorInUse
+from soundness.monitoring.live.events import Event, Events
+from soundness.monitoring.live.kept_audio import KeptAudio
+from soundness.monitoring.live.sensor import Gap, LiveSensor, Work
+from soundness.monitoring.store.database import is_away
+from soundness.monitoring.store.records import Alarm, ClipRow, SensorState
+from soundness.monitoring.store.store import Store, Transaction
+from soundness.plain_text import one_line
+from soundness.settings.durations import parse_seconds
+
+__all__ = ["Recorder"]
+
+_LOG = logging.getLogger(__name__)
+
+_FIRST_WAIT, _LONGEST_WAIT = 0.1, 10.0  # seconds between two tries at a database that is away
+Result = TypeVar("Result")
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1_000
+
+
+class Recorder:
+    """Work of one sensor: each clip is scored and gets its row.
+
+    Parameters
+    ----------
+    sensor
+        The sensor.
+    store
+        Store of the monitor.
+    events
+        Told of each clip, alarm and state.
+    audio
+        Audio that is kept.
+    sinks
+        Names of the sinks that alarms are sent to.
+    stop
+        Set to end tries at a database that is away.
+    """
+
+    def __init__(
+        self,
+        sensor: LiveSensor,
+        store: Store,
+        events: Events,
+        *,
+        audio: KeptAudio,
+        sinks: Sequence[str],
+        stop: ThreadEvent,
+    ) -> None:
+        self.sensor, self.store, self.events, self.stop = sensor, store, events, stop
+        self.state: SensorState = "waiting"
+        self.detector: DetectorInUse | None = None
+        self.detector_id: int | None = None
+        self.life: AlarmLife | None = None
+        open_alarms = {alarm.kind: alarm for alarm in store.open_alarms(sensor.sensor_id)}
+        last = store.last_alarm(sensor.sensor_id, "anomaly")
+        ended = {} if last is None or last.ended_us is None else {last.kind: last}
+        self.book = AlarmBook(sensor.settings.name, sinks, open_alarms, ended)
+        self.audio = audio
+
+    def install(self, detector: DetectorInUse, *, reason: str) -> None:
+        """Take a detector into use, and note it."""
+        sensor_id, now_us = self.sensor.sensor_id, _now_us()
+
+        def write(transaction: Transaction) -> int:
+            file, fingerprint = str(detector.file), detector.fingerprint
+            return transaction.add_detector(
+                sensor_id, file=file, fingerprint=fingerprint, installed_us=now_us, reason=reason
+            )
+
+        self.use(detector, self._written(write))
+
+    def use(self, detector: DetectorInUse, detector_id: int) -> None:
+        """Score with a detector from now on."""
+        rule, settings = detector.rule, self.sensor.settings
+        rows = self.store.last_clips(self.sensor.sensor_id, rule.n_clips, is_scored=True)
+        last = self.book.last.get("anomaly")
+        self.detector, self.detector_id = detector, detector_id
+        self.life = AlarmLife(
+            rule,
+            quiet_clips=settings.quiet_clips,
+            minimum_gap_us=round(1e6 * parse_seconds(settings.minimum_gap)),
+            anomalous=[row.is_anomalous for row in rows],
+            is_on="anomaly" in self.book.open,
+            ended_us=None if last is None else last.ended_us,
+        )
+        self.set_state(self._usual_state(), note=detector.note)
+
+    def set_state(self, state: SensorState, *, note: str = "") -> None:
+        """Set the state of the sensor, if it is another."""
+        if state == self.state:
+            return
+        self._written(
+            lambda transaction: transaction.update_sensor(
+                self.sensor.sensor_id, state=state, state_since_us=_now_us(), state_note=one_line(note)
+            )
+        )
+        self.state = state
+        self.events.tell(Event(kind="state", sensor=self.sensor.settings.name, content={"state": state, "note": note}))
+
+    def _usual_state(self) -> SensorState:
+        if "fault" in self.book.open:
+            return "fault"
+        if "anomaly" in self.book.open:
+            return "alarm"
+        if self.detector is None:
+            return "learning"
+        return "drifting" if "drift" in self.book.open else "normal"
+
+    def take(self, work: Work) -> None:
+        """Record a piece of work."""
+        if work.gap is not None:
+            self._record_gap(work.gap)
+        elif work.clip is not None:
+            self._record_clip(work.clip, fault=work.fault)
+
+    def _record_gap(self, gap: Gap) -> None:
+        row = ClipRow(
+            sensor_id=self.sensor.sensor_id,
+            number=gap.number,
+            start_us=gap.start_us,
+            seconds=gap.seconds,
+            outcome="fault" if gap.is_fault else "gap",
+            state=self.state,
+            note=one_line(gap.reason),
+        )
+        self._written(lambda transaction: transaction.add_clip(row))
+        self._tell_clip(row)
+
+    def _record_clip(self, clip: ClipFile, *, fault: str) -> None:
+        try:
+            level = level_of(clip.path)
+            clip = self.sensor.files.encoded(clip)
+        except (OutputError, OSError, RuntimeError) as error:  # a full disk: the row is written all the same
+            self._record_failed(clip, note=str(error))
+            return
+        row = self._row(clip, level)
+        if fault:
+            self._finish(clip, replace(row, outcome="fault", note=fault), fault=fault)
+        elif self.detector is None:
+            self._finish(clip, replace(row, outcome="learned"))
+        else:
+            self._score(clip, row)
+
+    def _record_failed(self, clip: ClipFile, *, note: str) -> None:
+        self._finish(clip, replace(self._row(clip, None), outcome="failed", note=one_line(note)))
+
+    def _row(self, clip: ClipFile, level: float | None) -> ClipRow:
+        return ClipRow(
+            sensor_id=self.sensor.sensor_id,
+            number=clip.number,
+            start_us=clip.start_us,
+            seconds=self.sensor.settings.clip_seconds,
+            outcome="scored",
+            state=self.state,
+            level_db=level,
+            detector_id=self.detector_id,
+        )
+
+    def _score(self, clip: ClipFile, row: ClipRow) -> None:
+        assert self.detector is not None
+        assert self.life is not None
+        try:
+            found = self.detector.detector.score_recording(clip.path)
+        except AudioError as error:
+            self._finish(clip, replace(row, outcome="failed", note=one_line(error.reason)))
+            return
+        row = replace(row, score=found.anomaly_score, p_value=found.p_value)
+        if found.cannot_tell or found.p_value is None:
+            self._finish(clip, replace(row, outcome="failed", note=one_line(found.cannot_tell)))
+            return
+        step = self.life.add(found.p_value, end_us=row.end_us, is_muted=self._is_muted(row))
+        note = "; ".join(found.notes)
+        self._finish(clip, replace(row, is_anomalous=step.is_anomalous, note=one_line(note)), step=step)
+
+    def _is_muted(self, _row: ClipRow) -> bool:
+        return False
+
+    def _reason(self, clip: ClipFile) -> str:
+        assert self.detector is not None
+        try:
+            return self.detector.detector.score_and_reason(clip.path)[1]
+        except AudioError as error:
+            return error.reason
+
+    def _finish(self, clip: ClipFile, row: ClipRow, *, step: AlarmStep | None = None, fault: str = "") -> None:
+        """Write the row of a clip with what it changes, keep its audio where that is wanted, and tell of it."""
+        reason = self._reason(clip) if step is not None and step.change in ("raised", "resumed") else ""
+        book = self.book
+
+        def write(transaction: Transaction) -> tuple[ClipRow, list[tuple[Alarm, str]]]:
+            stored, now_us = transaction.add_clip(row), _now_us()
+            if row.number == 1:
+                transaction.update_sensor(row.sensor_id, first_us=row.start_us)
+            changed: list[tuple[Alarm, str]] = []
+            if fault and "fault" not in book.open:
+                words = f"the sensor gives {fault}"
+                changed.append((book.begin(transaction, "fault", stored, reason=words, now_us=now_us), "raised"))
+            if row.outcome == "scored" and "fault" in book.open:
+                changed.append((book.end(transaction, "fault", end_us=row.start_us, now_us=now_us), "ended"))
+            if step is not None:
+                changed += book.step(transaction, stored, step, reason=reason, now_us=now_us)
+                if "anomaly" in book.open:
+                    transaction.set_clip(stored.id, alarm_id=book.open["anomaly"].id)
+            return stored, changed
+
+        stored, changed = self._written(write)
+        self._keep_audio(clip, stored)
+        self._tell_clip(stored)
+        for alarm, change in changed:
+            content = alarm_content(self.sensor.settings.name, alarm, event=change)
+            self.events.tell(Event(kind="alarm", sensor=self.sensor.settings.name, content=content))
+        self.set_state(self._usual_state(), note=fault or reason)
+
+    def _written(self, write: Callable[[Transaction], Result]) -> Result:
+        """Result of a transaction; it is tried again while the database is away."""
+        wait, before = _FIRST_WAIT, self.book.copy()
+        while True:
+            try:
+                with self.store.transaction() as transaction:
+                    return write(transaction)
+            except OutputError as error:
+                self.book.restore(before)
+                if not is_away(error.__cause__):
+                    raise
+                _LOG.warning("%s; trying again", error)
+                if self.stop.wait(wait):
+                    raise
+                wait = min(2 * wait, _LONGEST_WAIT)
+
+    def _keep_audio(self, clip: ClipFile, row: ClipRow) -> None:
+        is_alarm = row.is_anomalous and "anomaly" in self.book.open
+        kept = self.audio.add(clip, row.id, is_alarm=is_alarm)
+        if kept:
+            self._written(lambda transaction: transaction.set_audio(kept))
+
+    def _tell_clip(self, row: ClipRow) -> None:
+        self.events.tell(Event(kind="clip", sensor=self.sensor.settings.name, content=asdict(row)))

@@ -1,0 +1,1 @@
+"""Places that alarms and states go to."""

@@ -1,0 +1,1 @@
+"""Places that sound comes from, chosen by the scheme of an address."""

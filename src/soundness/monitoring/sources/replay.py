@@ -1,0 +1,111 @@
+"""Recordings that are played as if they were live: for rehearsals and tests."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Self
+
+import numpy as np
+
+from soundness.audio.reading import pick_channel, read_blocks, read_info
+from soundness.data.finding import find_recordings
+from soundness.errors import AudioError, DataError
+from soundness.monitoring.sources.options import check_known, number, switch
+from soundness.monitoring.sources.protocol import Address, Block, Item, Lost, SourceSettings, SourceState
+
+__all__ = ["ReplaySource"]
+
+_BLOCK_SECONDS = 1.0
+_OPTIONS = ("speed", "loop")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplaySource:
+    """A recording, or all of a folder by their names, as one stream.
+
+    Its time runs as fast as its sound: at a speed of 60, an hour of sound takes a minute, and its clips are an hour
+    apart. After a restart it goes on where it was.
+
+    Parameters
+    ----------
+    path
+        File, or folder of recordings.
+    channel
+        Channel that is used, from 0.
+    speed
+        Seconds of sound in a second; 0 for as fast as its clips are scored.
+    is_loop
+        Begin again at the end.
+    """
+
+    path: Path
+    channel: int
+    speed: float = 1.0
+    is_loop: bool = False
+
+    @classmethod
+    def from_address(cls, address: Address, settings: SourceSettings) -> Self:
+        """Source of ``replay:PATH?speed=60&loop=true``."""
+        check_known(address.options, _OPTIONS, scheme="replay")
+        return cls(
+            path=settings.folder / address.place,
+            channel=settings.channel,
+            speed=number(address.options, "speed", 1.0, scheme="replay"),
+            is_loop=switch(address.options, "loop", scheme="replay"),
+        )
+
+    def items(self, state: SourceState, stop: Event) -> Iterator[Item]:
+        """See `soundness.monitoring.sources.protocol.Source`."""
+        first_us = state.first_us if state.first_us is not None else time.time_ns() // 1_000
+        n_skipped_us = 0 if state.next_us is None else state.next_us - first_us
+        began, played = time.monotonic(), 0.0
+        start_us, paths = first_us, self._paths()
+        while True:
+            before_us = start_us
+            for path in paths:
+                for item, seconds in self._blocks(
+                    path, start_us, skipped_us=max(0, n_skipped_us - start_us + first_us)
+                ):
+                    start_us += round(1e6 * seconds)
+                    if item is None:
+                        continue
+                    played += seconds
+                    if self._waits(began + (played / self.speed if self.speed > 0 else 0.0), stop):
+                        return
+                    yield item
+            if not self.is_loop or start_us == before_us:
+                return
+
+    def _paths(self) -> list[Path]:
+        if not self.path.is_dir():
+            read_info(self.path)
+            return [self.path]
+        paths = find_recordings(self.path).recordings
+        if not paths:
+            raise DataError(f"{self.path}: no recordings in it to replay")
+        return list(paths)
+
+    def _blocks(self, path: Path, start_us: int, *, skipped_us: int) -> Iterator[tuple[Item | None, float]]:
+        """Items of a file and their lengths in seconds; no item for sound before the place it goes on at."""
+        try:
+            info = read_info(path)
+            n_block, rate = max(1, round(_BLOCK_SECONDS * info.sample_rate)), info.sample_rate
+            n_skipped, n_before = round(skipped_us * rate / 1e6), 0
+            for block in read_blocks(path, block_samples=n_block):
+                samples = np.ascontiguousarray(pick_channel(block.T, channel=self.channel)[0])
+                n_out = min(max(0, n_skipped - n_before), len(samples))
+                if n_out > 0:
+                    yield None, n_out / rate
+                if n_out < len(samples):
+                    at_us = start_us + round(1e6 * (n_before + n_out) / rate)
+                    rest = samples[n_out:]
+                    yield Block(samples=rest, sample_rate=rate, start_us=at_us), len(rest) / rate
+                n_before += len(samples)
+        except AudioError as error:
+            yield Lost(reason=str(error)), 0.0
+
+    def _waits(self, until: float, stop: Event) -> bool:
+        """Wait until a monotonic time; true if it is to stop."""
+        return stop.wait(max(0.0, until - time.monotonic())) if self.speed > 0 else stop.is_set()

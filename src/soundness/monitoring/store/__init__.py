@@ -1,0 +1,1 @@
+"""Database of a monitor: clips, alarms, sensors, deliveries."""

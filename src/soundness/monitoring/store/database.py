@@ -1,0 +1,150 @@
+"""Opening a monitor's database: SQLite or PostgreSQL, brought up to date, for one monitor alone."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sql
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy.exc import DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
+
+from soundness.errors import OutputError, SettingsError
+from soundness.files.run_folders import try_lock
+
+__all__ = ["database_errors", "is_away", "only_monitor", "open_database", "shown", "sqlite_url"]
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_LOCK = 0x536F756E64  # of PostgreSQL, whose locks are numbers
+_TIMEOUT_SECONDS = 10
+
+
+def sqlite_url(file: Path) -> str:
+    """Address of a database in a file."""
+    return f"sqlite:///{file.absolute()}"
+
+
+def open_database(url: str, *, password: str | None = None) -> sql.Engine:
+    """Connect to a database and bring its tables up to date.
+
+    Parameters
+    ----------
+    url
+        Address as SQLAlchemy writes it, ``sqlite:///file`` or ``postgresql+psycopg://user@host/name``.
+    password
+        Its password; ``None`` without one.
+
+    Raises
+    ------
+    SettingsError
+        If the address makes no sense.
+    OutputError
+        If it cannot be reached, written or understood, or a later version of soundness made it.
+    """
+    try:
+        address = sql.engine.make_url(url)
+        if address.get_backend_name() == "postgresql" and address.drivername == "postgresql":
+            address = address.set(drivername="postgresql+psycopg")
+        if password is not None:
+            address = address.set(password=password)
+        options: dict[str, Any] = (
+            {"timeout": _TIMEOUT_SECONDS}
+            if address.get_backend_name() == "sqlite"
+            else {"connect_timeout": _TIMEOUT_SECONDS}
+        )
+        engine = sql.create_engine(address, connect_args=options, pool_pre_ping=True)
+    except (sql.exc.ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+        raise SettingsError(f"store: not an address of a database that can be used: {error}") from None
+    if engine.dialect.name == "sqlite":
+        sql.event.listen(engine, "connect", _as_wal)
+    with database_errors(engine):
+        _upgrade(engine)
+    return engine
+
+
+def _as_wal(connection: Any, _record: object) -> None:
+    """Settings of each connection: readers never wait for the writer, and a crash leaves whole transactions."""
+    cursor = connection.cursor()
+    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON", "busy_timeout = 10000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _upgrade(engine: sql.Engine) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    script = ScriptDirectory.from_config(config)
+    with engine.connect() as connection:
+        now = MigrationContext.configure(connection).get_current_revision()
+    if now == script.get_current_head():
+        return
+    if now is not None and now not in {revision.revision for revision in script.walk_revisions()}:
+        raise OutputError(f"{shown(engine)}: made by a later version of soundness (revision {now})")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise OutputError(f"{shown(engine)}: cannot be brought up to date: {error}") from None
+
+
+def shown(engine: sql.Engine) -> str:
+    """Address of a database without its password."""
+    return engine.url.database or "" if engine.dialect.name == "sqlite" else engine.url.render_as_string()
+
+
+def is_away(error: BaseException | None) -> bool:
+    """True if an error is of a database that may come back, and what failed may be tried again."""
+    return isinstance(error, OperationalError) or (isinstance(error, DBAPIError) and error.connection_invalidated)
+
+
+@contextmanager
+def database_errors(engine: sql.Engine) -> Iterator[None]:
+    """Give errors of a database as one line that names it.
+
+    Raises
+    ------
+    OutputError
+        In the place of every error of the database.
+    """
+    try:
+        yield
+    except SQLAlchemyError as error:
+        cause = getattr(error, "orig", None) or error
+        raise OutputError(f"{shown(engine)}: {str(cause).partition(chr(10))[0]}") from error
+
+
+@contextmanager
+def only_monitor(engine: sql.Engine) -> Iterator[None]:
+    """Context in which no other monitor can use a database.
+
+    Raises
+    ------
+    OutputError
+        If another does.
+    """
+    if engine.dialect.name == "sqlite":
+        with _locked_file(Path(engine.url.database or "")):
+            yield
+        return
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        if not connection.execute(sql.text("SELECT pg_try_advisory_lock(:number)"), {"number": _LOCK}).scalar():
+            raise OutputError(f"{shown(engine)}: in use by another monitor")
+        yield
+
+
+@contextmanager
+def _locked_file(database: Path) -> Iterator[None]:
+    place = database.with_name(f"{database.name}.lock")
+    try:
+        stream = place.open("ab", buffering=0)
+    except OSError as error:
+        raise OutputError(f"{place}: {error.strerror or error}") from None
+    with stream:
+        if not try_lock(stream, place):
+            raise OutputError(f"{database}: in use by another monitor")
+        yield

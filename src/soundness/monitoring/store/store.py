@@ -1,0 +1,227 @@
+"""Store of a monitor: what becomes of each clip is written in one transaction, with its alarms and their deliveries."""
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sql
+
+from soundness.errors import OutputError
+from soundness.monitoring.store import tables
+from soundness.monitoring.store.database import database_errors, open_database, sqlite_url
+from soundness.monitoring.store.records import Alarm, AlarmKind, ClipRow, Delivery, Sensor, SensorState
+
+__all__ = ["Store", "Transaction", "new_key", "row_values"]
+
+Record = TypeVar("Record", Sensor, ClipRow, Alarm, Delivery)
+
+_FILE = "soundness.sqlite"
+
+
+class Store:
+    """Database of a monitor, and the folder beside it.
+
+    Parameters
+    ----------
+    engine
+        Database, see `soundness.monitoring.store.database.open_database`.
+    folder
+        Folder of audio and detectors.
+    """
+
+    def __init__(self, engine: sql.Engine, folder: Path) -> None:
+        self.engine = engine
+        self.folder = folder
+
+    @classmethod
+    def open(cls, folder: Path, *, url: str = "", password: str | None = None) -> "Store":
+        """Open the store of a folder, which is made if it does not exist.
+
+        Raises
+        ------
+        SettingsError
+            If the address makes no sense.
+        OutputError
+            If folder or database cannot be used.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{folder}: {error.strerror or error}") from None
+        return cls(open_database(url or sqlite_url(folder / _FILE), password=password), folder)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    @contextmanager
+    def transaction(self) -> Iterator["Transaction"]:
+        """Context in which all is written or, if it raises, nothing.
+
+        Raises
+        ------
+        OutputError
+            If the database cannot be written.
+        """
+        with database_errors(self.engine), self.engine.begin() as connection:
+            yield Transaction(connection)
+
+    @contextmanager
+    def reading(self) -> Iterator[sql.Connection]:
+        """Context with a connection to read by.
+
+        Raises
+        ------
+        OutputError
+            If the database cannot be read.
+        """
+        with database_errors(self.engine), self.engine.connect() as connection:
+            yield connection
+
+    def sensors(self) -> list[Sensor]:
+        """All sensors, by name."""
+        return self._all(Sensor, sql.select(tables.sensors).order_by(tables.sensors.c.name))
+
+    def sensor(self, name: str) -> Sensor | None:
+        """Sensor of a name; ``None`` if there is none."""
+        return next(iter(self._all(Sensor, sql.select(tables.sensors).where(tables.sensors.c.name == name))), None)
+
+    def last_clip(self, sensor_id: int) -> ClipRow | None:
+        """Latest clip or gap of a sensor; ``None`` without one."""
+        return next(iter(self.last_clips(sensor_id, 1)), None)
+
+    def last_clips(self, sensor_id: int, n_clips: int, *, is_scored: bool = False) -> list[ClipRow]:
+        """Latest clips of a sensor, the latest last."""
+        table = tables.clips
+        query = sql.select(table).where(table.c.sensor_id == sensor_id)
+        if is_scored:
+            query = query.where(table.c.outcome == "scored")
+        return self._all(ClipRow, query.order_by(table.c.number.desc()).limit(n_clips))[::-1]
+
+    def open_alarms(self, sensor_id: int) -> list[Alarm]:
+        """Alarms of a sensor that have not ended, the latest last."""
+        table = tables.alarms
+        query = sql.select(table).where(table.c.sensor_id == sensor_id, table.c.ended_us.is_(None))
+        return self._all(Alarm, query.order_by(table.c.id))
+
+    def last_alarm(self, sensor_id: int, kind: AlarmKind) -> Alarm | None:
+        """Latest alarm of a kind; ``None`` without one."""
+        table = tables.alarms
+        query = sql.select(table).where(table.c.sensor_id == sensor_id, table.c.kind == kind)
+        return next(iter(self._all(Alarm, query.order_by(table.c.id.desc()).limit(1))), None)
+
+    def unsent(self, sink: str, *, most: int = 100) -> list[Delivery]:
+        """Events of a sink that are to be sent, in their order."""
+        table = tables.deliveries
+        query = sql.select(table).where(table.c.sink == sink, table.c.sent_us.is_(None))
+        return self._all(Delivery, query.order_by(table.c.id).limit(most))
+
+    def _all(self, kind: type[Record], query: sql.Select[Any]) -> list[Record]:
+        with self.reading() as connection:
+            return [row_values(kind, row) for row in connection.execute(query).mappings()]
+
+
+def row_values(kind: type[Record], row: Mapping[Any, Any]) -> Record:
+    """Object of a row."""
+    return kind(**{field.name: row[field.name] for field in fields(kind)})
+
+
+class Transaction:
+    """Writing within one transaction; see `Store.transaction`."""
+
+    def __init__(self, connection: sql.Connection) -> None:
+        self.connection = connection
+
+    def add_sensor(self, name: str, *, source: str, state: SensorState, now_us: int) -> int:
+        """Add a sensor, or update the source of the one that has the name; its id."""
+        table = tables.sensors
+        found = self.connection.execute(sql.select(table.c.id).where(table.c.name == name)).scalar()
+        if found is not None:
+            self.update_sensor(int(found), source=source)
+            return int(found)
+        values = {"name": name, "source": source, "state": state, "state_since_us": now_us, "details": {}}
+        return self._insert(table, values)
+
+    def update_sensor(self, sensor_id: int, **values: Any) -> None:
+        """Change columns of a sensor."""
+        table = tables.sensors
+        self.connection.execute(sql.update(table).where(table.c.id == sensor_id).values(**values))
+
+    def set_details(self, sensor_id: int, **details: Any) -> None:
+        """Set some details of a sensor, and leave the others; ``None`` removes one."""
+        table = tables.sensors
+        query = sql.select(table.c.details).where(table.c.id == sensor_id)
+        found = {**(self.connection.execute(query).scalar() or {}), **details}
+        self.update_sensor(sensor_id, details={name: value for name, value in found.items() if value is not None})
+
+    def add_clip(self, clip: ClipRow) -> ClipRow:
+        """Add a clip; the same with its id."""
+        return replace(clip, id=self._insert(tables.clips, _without_id(clip)))
+
+    def add_alarm(self, alarm: Alarm) -> Alarm:
+        """Add an alarm; the same with its id."""
+        return replace(alarm, id=self._insert(tables.alarms, _without_id(alarm)))
+
+    def update_alarm(self, alarm_id: int, **values: Any) -> None:
+        """Change columns of an alarm."""
+        table = tables.alarms
+        self.connection.execute(sql.update(table).where(table.c.id == alarm_id).values(**values))
+
+    def set_clip(self, clip_id: int, **values: Any) -> None:
+        """Change columns of a clip."""
+        table = tables.clips
+        self.connection.execute(sql.update(table).where(table.c.id == clip_id).values(**values))
+
+    def set_audio(self, places: Mapping[int, str]) -> None:
+        """Set the places of the audio of some clips."""
+        for clip_id, audio in places.items():
+            self.set_clip(clip_id, audio=audio)
+
+    def add_detector(self, sensor_id: int, **values: Any) -> int:
+        """Add a detector that is in use from now on; its id."""
+        return self._insert(tables.detectors, {"sensor_id": sensor_id, "details": {}, **values})
+
+    def deliver(self, sinks: Sequence[str], *, key: str, content: Mapping[str, Any], now_us: int) -> None:
+        """Add an event for each sink, unless it has one of that key."""
+        table = tables.deliveries
+        for sink in sinks:
+            known = sql.select(table.c.id).where(table.c.sink == sink, table.c.key == key)
+            if self.connection.execute(known).first() is None:
+                self._insert(table, {"sink": sink, "key": key, "content": dict(content), "created_us": now_us})
+
+    def mark_sent(self, delivery_id: int, *, now_us: int) -> None:
+        """Note that an event was sent."""
+        table = tables.deliveries
+        self.connection.execute(sql.update(table).where(table.c.id == delivery_id).values(sent_us=now_us, problem=""))
+
+    def mark_failed(self, delivery_id: int, *, problem: str) -> None:
+        """Note that an event could not be sent."""
+        table = tables.deliveries
+        values = {"n_tries": table.c.n_tries + 1, "problem": problem}
+        self.connection.execute(sql.update(table).where(table.c.id == delivery_id).values(**values))
+
+    def note_change(
+        self, what: str, *, now_us: int, sensor_id: int | None = None, person: str = "", **details: Any
+    ) -> None:
+        """Note a change, and who made it."""
+        values = {"time_us": now_us, "person": person, "sensor_id": sensor_id, "what": what, "details": details}
+        self._insert(tables.changes, values)
+
+    def _insert(self, table: sql.Table, values: Mapping[str, Any]) -> int:
+        found = self.connection.execute(sql.insert(table).values(**values))
+        assert found.inserted_primary_key is not None
+        return int(found.inserted_primary_key[0])
+
+
+def new_key() -> str:
+    """Key of an event that no other has."""
+    return str(uuid.uuid4())
+
+
+def _without_id(record: ClipRow | Alarm) -> dict[str, Any]:
+    values = asdict(record)
+    del values["id"]
+    return values

@@ -1,0 +1,1 @@
+"""HTTP service and dashboard of a monitor."""

@@ -1,0 +1,90 @@
+"""`monitor`: one process that listens to all sensors of a configuration, tells of alarms and serves the pages."""
+
+import signal
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+
+from soundness.aliases import PathLike
+from soundness.errors import SettingsError, SoundnessError
+from soundness.extras import check_extra
+
+__all__ = ["check_monitor", "monitor"]
+
+
+def monitor(configuration: PathLike) -> None:
+    """Listen to all sensors of a configuration until it is interrupted, or every source has ended.
+
+    Parameters
+    ----------
+    configuration
+        TOML file, see ``docs/monitor.md``.
+
+    Raises
+    ------
+    SoundnessError
+        If the configuration, the store, a detector or a source cannot be used.
+    """
+    check_extra("monitor")
+    from soundness.monitoring.live.configuration import load_configuration
+    from soundness.monitoring.live.engine import Engine
+    from soundness.monitoring.store.database import only_monitor
+    from soundness.monitoring.store.store import Store
+
+    path = Path(configuration)
+    settings, folder = load_configuration(path), path.absolute().parent
+    own = settings.store
+    password = None if own.password is None else own.password.read(folder, name="store.password")
+    with ExitStack() as stack:
+        store = Store.open(folder / own.folder, url=own.url, password=password)
+        stack.callback(store.close)
+        stack.enter_context(only_monitor(store.engine))
+        engine = Engine(settings, folder=folder, store=store)
+        problems = engine.load_detectors()
+        if problems:
+            name, problem = next(iter(problems.items()))
+            raise SettingsError(f"{path}: sensor {name}: {problem}")
+        stack.callback(engine.stop.set)
+        _stop_at_signals(engine.stop)
+        engine.run()
+
+
+def check_monitor(configuration: PathLike) -> list[str]:
+    """Check a configuration, its secrets, detectors and sources; notes on what is there.
+
+    Raises
+    ------
+    SoundnessError
+        If something of it cannot be used; the message names it.
+    """
+    check_extra("monitor")
+    from soundness.monitoring.live.configuration import load_configuration
+    from soundness.monitoring.live.detector_in_use import load_detector_in_use
+
+    path = Path(configuration)
+    settings, folder = load_configuration(path), path.absolute().parent
+    lines = []
+    for sensor in settings.sensor:
+        if sensor.detector is None:
+            lines.append(f"sensor {sensor.name}: learns for {sensor.learn}")
+            continue
+        try:
+            found = load_detector_in_use(
+                folder / sensor.detector,
+                false_alarms=sensor.false_alarms,
+                hop_seconds=sensor.hop,
+                longest_window=sensor.longest_window,
+            )
+        except SoundnessError as error:
+            raise SettingsError(f"{path}: sensor {sensor.name}: {error}") from error
+        lines.append(f"sensor {sensor.name}: an alarm at {found.rule}{'; ' if found.note else ''}{found.note}")
+    return lines
+
+
+def _stop_at_signals(stop: threading.Event) -> None:
+    def stopped(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stopped)

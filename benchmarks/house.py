@@ -49,7 +49,11 @@ def main() -> int:
 
 def limits() -> Iterator[Row]:
     """Limits of folders, modules, functions and docstrings."""
-    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(SOURCE.rglob("*.py"))}
+    trees = {
+        path: ast.parse(path.read_text(encoding="utf-8"))
+        for path in sorted(SOURCE.rglob("*.py"))
+        if "migrations" not in path.parts
+    }
     lines = {path: path.read_text(encoding="utf-8").count("\n") for path in trees}
     functions = {
         f"{path.relative_to(SOURCE)}: {node.name}": node
@@ -61,7 +65,7 @@ def limits() -> Iterator[Row]:
     del folders["synthetic"]
     contract = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
     layers = len(contract["contracts"][0]["layers"])
-    yield Row("layers", "<= 11", str(layers), layers <= 11)  # one more than planned: screening
+    yield Row("layers", "<= 12", str(layers), layers <= 12)  # two more than planned: screening, service
     yield _largest("modules of a folder", 12, folders)
     yield _largest("lines of a module", 400, {str(path.relative_to(SOURCE)): count for path, count in lines.items()})
     yield _largest("lines of a body", 40, {name: _body(node) for name, node in functions.items()})

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from soundness.errors import OutputError
-from soundness.monitoring.live.clip_files import ClipFile, ClipFolder
+from soundness.monitoring.capture.clip_files import ClipFile, ClipFolder
 
 __all__ = ["KeptAudio"]
 

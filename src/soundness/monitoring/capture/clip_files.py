@@ -13,7 +13,7 @@ import numpy as np
 import soundfile  # type: ignore[import-untyped]  # it ships no types
 
 from soundness.errors import OutputError
-from soundness.monitoring.live.clip_cutter import CapturedClip
+from soundness.monitoring.capture.clip_cutter import CapturedClip
 
 __all__ = ["ClipFile", "ClipFolder", "level_of"]
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from soundness.errors import OutputError, SoundnessError
 from soundness.monitoring.capture.clip_cutter import ClipCutter
 from soundness.monitoring.capture.clip_files import ClipFile, ClipFolder
-from soundness.monitoring.live.configuration import SensorSettings
 from soundness.monitoring.capture.sample_clock import SampleClock
 from soundness.monitoring.capture.signal_health import SignalHealth
+from soundness.monitoring.live.configuration import SensorSettings
 from soundness.monitoring.sources.addresses import find_source
 from soundness.monitoring.sources.protocol import Block, Lost, SourceSettings, SourceState, WholeRecording
 from soundness.settings.durations import parse_seconds

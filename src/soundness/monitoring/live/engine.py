@@ -10,12 +10,12 @@ from pathlib import Path
 
 from soundness.errors import SoundnessError
 from soundness.monitoring.capture.clip_files import ClipFolder
+from soundness.monitoring.capture.kept_audio import KeptAudio
+from soundness.monitoring.capture.sensor import LiveSensor, Work
 from soundness.monitoring.live.configuration import MonitorSettings, SensorSettings
 from soundness.monitoring.live.detector_in_use import load_detector_in_use
 from soundness.monitoring.live.events import Events
-from soundness.monitoring.capture.kept_audio import KeptAudio
 from soundness.monitoring.live.recorder import Recorder
-from soundness.monitoring.capture.sensor import LiveSensor, Work
 from soundness.monitoring.sources.protocol import without_secret
 from soundness.monitoring.store.store import Store
 from soundness.settings.durations import parse_seconds

@@ -8,13 +8,13 @@ from threading import Event as ThreadEvent
 from typing import TypeVar
 
 from soundness.errors import AudioError, OutputError
-from soundness.monitoring.live.alarm_book import AlarmBook, alarm_content
-from soundness.monitoring.live.alarm_life import AlarmLife, AlarmStep
 from soundness.monitoring.capture.clip_files import ClipFile, level_of
-from soundness.monitoring.live.detector_in_use import DetectorInUse
-from soundness.monitoring.live.events import Event, Events
 from soundness.monitoring.capture.kept_audio import KeptAudio
 from soundness.monitoring.capture.sensor import Gap, LiveSensor, Work
+from soundness.monitoring.live.alarm_book import AlarmBook, alarm_content
+from soundness.monitoring.live.alarm_life import AlarmLife, AlarmStep
+from soundness.monitoring.live.detector_in_use import DetectorInUse
+from soundness.monitoring.live.events import Event, Events
 from soundness.monitoring.store.database import is_away
 from soundness.monitoring.store.records import Alarm, ClipRow, SensorState
 from soundness.monitoring.store.store import Store, Transaction

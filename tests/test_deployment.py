@@ -28,7 +28,8 @@ def test_the_container_is_of_two_stages_without_root_and_with_a_health_check() -
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     assert sum(line.startswith("FROM ") for line in lines) == 2
     user = max(index for index, line in enumerate(lines) if line.startswith("USER "))
-    assert lines[user].split()[1].isdigit() and int(lines[user].split()[1]) > 0
+    assert lines[user].split()[1].isdigit()
+    assert int(lines[user].split()[1]) > 0
     assert user < next(index for index, line in enumerate(lines) if line.startswith("ENTRYPOINT"))
     assert any(line.startswith("HEALTHCHECK") and "/api/health" in line for line in lines)
 
@@ -40,7 +41,8 @@ def test_what_the_container_copies_and_installs_is_there() -> None:
     assert [name for name in copied if not (ROOT / name).exists()] == []
     extras = re.search(r"'\.\[([\w,]+)\]'", text)
     known = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
-    assert extras is not None and set(extras[1].split(",")) <= set(known)
+    assert extras is not None
+    assert set(extras[1].split(",")) <= set(known)
 
 
 def test_systemd_accepts_the_unit(tmp_path: Path) -> None:

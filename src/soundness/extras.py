@@ -18,6 +18,7 @@ _PACKAGES = {
     "runtime": ("onnxruntime",),
     "export": ("torch", "onnx", "onnxruntime"),
     "media": ("av",),
+    "microphones": ("sounddevice",),
     "monitor": (
         "sqlalchemy",
         "alembic",
@@ -51,8 +52,8 @@ def check_extra(extra: str = "train") -> None:
     Parameters
     ----------
     extra
-        ``detectors`` (their files), ``pages``, ``train``, ``export``, ``runtime``, ``media``, ``monitor`` or
-        ``formats``.
+        ``detectors`` (their files), ``pages``, ``train``, ``export``, ``runtime``, ``media``, ``microphones``,
+        ``monitor`` or ``formats``.
 
     Raises
     ------

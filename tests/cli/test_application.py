@@ -95,7 +95,7 @@ COMMANDS = {
     "Train and score": [
         "demo", "systems", "train", "score", "evaluate", "report", "train-separator", "separate",
     ],
-    "In use": ["calibrate", "alarms", "watch", "explain", "enroll", "drift", "export", "monitor"],
+    "In use": ["calibrate", "alarms", "watch", "explain", "enroll", "drift", "export", "devices", "monitor"],
     "Research": ["benchmark", "submission"],
 }  # fmt: skip
 

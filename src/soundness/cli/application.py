@@ -38,6 +38,7 @@ _COMMANDS: dict[str, tuple[Callable[..., int], ...]] = {
         monitoring.enroll,
         monitoring.drift,
         detection.export,
+        live.devices,
     ),
     "Research": (benchmarking.benchmark, benchmarking.submission),
 }
@@ -62,6 +63,7 @@ _EXAMPLES = {
     "enroll": "run night --condition night_shift --out grown.soundness",
     "drift": "run week",
     "export": "run --out edge --check today",
+    "devices": "",
     "benchmark": "data --out bench --systems soundness,log-mel-knn",
     "submission": "scores --out submission --team Doe_UXY",
 }

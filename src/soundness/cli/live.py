@@ -7,9 +7,10 @@ import typer
 from typer.core import TyperGroup
 
 import soundness
-from soundness.cli.console import say
+from soundness.cli.console import say, show_table
+from soundness.plain_text import shown_name
 
-__all__ = ["MonitorGroup", "init", "run"]
+__all__ = ["MonitorGroup", "devices", "init", "run"]
 
 
 class MonitorGroup(TyperGroup):
@@ -46,4 +47,26 @@ def init() -> int:
     from soundness.monitoring.live.example import EXAMPLE
 
     print(EXAMPLE, end="")
+    return 0
+
+
+def devices() -> int:
+    """List the microphones of this computer, as a configuration names them.
+
+    A source `mic:NAME` takes the one whose name this is or, if no other has it, a part of its name; `mic:NUMBER` takes
+    the one of that number, which changes as devices come and go.
+    """
+    from soundness.monitoring.sources.port_audio import list_microphones
+
+    found = list_microphones()
+    if not found:
+        say("no microphone: none is plugged in, or none may be used by this user")
+        return 1
+    rows: list[tuple[str, ...]] = [("source", "name", "interface", "channels", "Hz", "")]
+    rows += [
+        (f"mic:{one.index}", shown_name(one.name), one.interface, f"{one.n_channels}", f"{one.sample_rate:,}",
+         "default" if one.is_default else "")
+        for one in found
+    ]  # fmt: skip
+    show_table("microphones", rows, n_left=3)
     return 0

@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 from soundness.errors import SettingsError
+from soundness.monitoring.sources.microphone import MicrophoneSource
 from soundness.monitoring.sources.pcm import PcmSource
 from soundness.monitoring.sources.protocol import Address, Source, SourceSettings
 from soundness.monitoring.sources.replay import ReplaySource
@@ -14,6 +15,7 @@ __all__ = ["SCHEMES", "check_address", "find_source", "parse_address"]
 
 
 SCHEMES: dict[str, Callable[[Address, SourceSettings], Source]] = {
+    "mic": MicrophoneSource.from_address,
     "pcm": PcmSource.from_address,
     "replay": ReplaySource.from_address,
 }

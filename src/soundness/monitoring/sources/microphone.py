@@ -1,0 +1,149 @@
+"""Microphones and other inputs of this computer."""
+
+import queue
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from threading import Event
+from typing import Any, Self
+
+import numpy as np
+
+from soundness.aliases import Waveform
+from soundness.errors import DataError, SettingsError
+from soundness.monitoring.sources.options import check_known, number
+from soundness.monitoring.sources.port_audio import Microphone, PortAudio, find_microphone, list_microphones
+from soundness.monitoring.sources.protocol import Address, Block, Item, Lost, SourceSettings, SourceState
+from soundness.monitoring.sources.retrying import opened_again
+
+__all__ = ["MicrophoneSource"]
+
+_BLOCK_SECONDS = 0.25
+_MOST_BLOCKS = 120  # that wait to be written
+_SILENT_SECONDS = 5.0  # without a block, after which a device is opened again
+_OPTIONS = ("rate",)
+
+_PORT_AUDIO = PortAudio()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MicrophoneSource:
+    """A microphone; one that is unplugged is opened again when it is back.
+
+    Parameters
+    ----------
+    device
+        Its number, its name, or a part of it that no other has.
+    channel
+        Channel that is used, from 0.
+    sample_rate
+        Rate in Hz; ``None`` for its own.
+    port_audio
+        Connection to the devices, one in a process.
+    """
+
+    device: str
+    channel: int
+    sample_rate: int | None = None
+    port_audio: PortAudio = _PORT_AUDIO
+
+    @classmethod
+    def from_address(cls, address: Address, settings: SourceSettings) -> Self:
+        """Source of ``mic:NAME-OR-NUMBER?rate=48000``."""
+        check_known(address.options, _OPTIONS, scheme="mic")
+        rate = None
+        if "rate" in address.options:
+            rate = round(number(address.options, "rate", 0, least=1_000, scheme="mic"))
+        return cls(device=address.place, channel=settings.channel, sample_rate=rate)
+
+    def items(self, state: SourceState, stop: Event) -> Iterator[Item]:  # noqa: ARG002  # it cannot be read again
+        """See `soundness.monitoring.sources.protocol.Source`."""
+        yield from opened_again(lambda: self._opened(stop), stop)
+
+    def _opened(self, stop: Event) -> Iterator[Item]:
+        """Items of the microphone until it fails."""
+        try:
+            with self.port_audio.in_use() as sounddevice:
+                found = find_microphone(self.device, list_microphones())
+                self._check(found)
+                yield from self._blocks(sounddevice, found, stop)
+                return
+        except DataError as error:
+            yield Lost(reason=str(error), is_fault=True)
+        self.port_audio.look_again(self.device)
+
+    def _check(self, found: Microphone) -> None:
+        if self.channel >= found.n_channels:
+            raise SettingsError(
+                f"mic:{self.device}: {found.name} has {found.n_channels} channel(s); channel {self.channel} (counted "
+                "from 0) is needed"
+            )
+
+    def _blocks(self, sounddevice: Any, found: Microphone, stop: Event) -> Iterator[Item]:
+        rate = found.sample_rate if self.sample_rate is None else self.sample_rate
+        incoming = _Incoming(self.channel)
+        try:
+            with sounddevice.InputStream(
+                device=found.index,
+                channels=self.channel + 1,
+                samplerate=rate,
+                blocksize=round(_BLOCK_SECONDS * rate),
+                dtype="float32",
+                latency="high",
+                callback=incoming.add,
+            ) as stream:
+                yield from self._incoming(incoming, stream, rate, stop)
+        except sounddevice.PortAudioError as error:
+            words = str(error.args[0]).strip() if error.args else "an error of PortAudio"
+            yield Lost(reason=f"the microphone {found.name} cannot be read: {words}", is_fault=True)
+
+    def _incoming(self, incoming: "_Incoming", stream: Any, rate: int, stop: Event) -> Iterator[Item]:
+        last = time.monotonic()
+        while not stop.is_set():
+            for samples in incoming.take():
+                last = time.monotonic()
+                if samples is None:
+                    yield Lost(reason="overrun: the computer did not take the sound of the microphone in time")
+                else:
+                    yield Block(samples=samples, sample_rate=rate)
+            if self.port_audio.wants_rescan:
+                yield Lost(reason="microphones are looked for anew, since one has been plugged in")
+                return
+            if not stream.active:
+                yield Lost(reason="the microphone is unplugged or has failed", is_fault=True)
+                return
+            if time.monotonic() - last > _SILENT_SECONDS:
+                yield Lost(reason=f"the microphone gives nothing for {_SILENT_SECONDS:g} s", is_fault=True)
+                return
+
+
+class _Incoming:
+    """Blocks that PortAudio has given, until they are taken; ``None`` stands for sound that was lost.
+
+    Parameters
+    ----------
+    channel
+        Channel that is used, from 0.
+    """
+
+    def __init__(self, channel: int) -> None:
+        self._channel = channel
+        self._blocks: queue.Queue[Waveform | None] = queue.Queue()
+
+    def add(self, samples: Waveform, _n_samples: int, _times: object, status: Any) -> None:
+        """Add a block, shape ``(time, channel)``; called by PortAudio, in its own thread."""
+        if status.input_overflow:
+            self._blocks.put(None)
+        if self._blocks.qsize() < _MOST_BLOCKS:
+            self._blocks.put(np.array(samples[:, self._channel]))
+        elif self._blocks.qsize() == _MOST_BLOCKS:
+            self._blocks.put(None)
+
+    def take(self) -> Iterator[Waveform | None]:
+        """Blocks that are there, after a short wait for the first."""
+        try:
+            yield self._blocks.get(timeout=_BLOCK_SECONDS)
+            while True:
+                yield self._blocks.get_nowait()
+        except queue.Empty:
+            return

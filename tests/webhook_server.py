@@ -14,7 +14,9 @@ class WebhookServer:
 
     def __init__(self) -> None:
         self.came: list[dict] = []
+        self.messages: list[tuple[dict[str, str], bytes]] = []  # of those that came, their headers and bodies
         self.statuses: deque[int] = deque()
+        self.headers: dict[str, str] = {}  # of every answer
         self.url = ""
 
 
@@ -29,10 +31,13 @@ def taking_alarms(port: int = 0) -> Iterator[WebhookServer]:
             status = server.statuses.popleft() if server.statuses else 200
             if status == 200:
                 assert self.headers["Content-Type"] == "application/json"
+                server.messages.append((dict(self.headers), body))
                 server.came.append(json.loads(body))
             self.send_response(status)
-            if status == 302:
+            if status == 302 and "Location" not in server.headers:
                 self.send_header("Location", "/elsewhere")
+            for name, value in server.headers.items():
+                self.send_header(name, value)
             self.send_header("Content-Length", "0")
             self.end_headers()
 

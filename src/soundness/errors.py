@@ -12,6 +12,7 @@
     ├── ScoresError             a folder of scores, or the truth it is compared with
     ├── DownloadError           data that cannot be downloaded, or that differ from what was announced
     ├── OutputError             a file or folder that exists already, or cannot be written
+    │   └── NotSentError        an event that another server did not take
     ├── ProcessError            another process that works for this one, and cannot be started or was killed
     └── MissingExtraError       a feature whose optional packages are not installed
 
@@ -31,6 +32,7 @@ __all__ = [
     "DownloadError",
     "ExportError",
     "MissingExtraError",
+    "NotSentError",
     "OutputError",
     "ProcessError",
     "ScoresError",
@@ -120,6 +122,22 @@ class DownloadError(SoundnessError):
 
 class OutputError(SoundnessError):
     """A file or folder to write to exists already, or cannot be written."""
+
+
+class NotSentError(OutputError):
+    """An event was not taken by another server, or could not be sent to it.
+
+    Parameters
+    ----------
+    reason
+        Server and reason, without secrets.
+    asked_seconds
+        Time after which the server asks to try again; 0 if it does not.
+    """
+
+    def __init__(self, reason: str, *, asked_seconds: float = 0.0) -> None:
+        super().__init__(reason)
+        self.asked_seconds = asked_seconds
 
 
 class ProcessError(SoundnessError):

@@ -25,7 +25,17 @@ from soundness.errors import DownloadError
 from soundness.files.atomic import PARTIAL_SUFFIX, output_errors
 from soundness.regular_files import open_regular
 
-__all__ = ["Deadline", "RemoteFile", "RetryPolicy", "fetch", "fetch_text", "in_words", "md5_of", "web_client"]
+__all__ = [
+    "Deadline",
+    "RemoteFile",
+    "RetryPolicy",
+    "fetch",
+    "fetch_text",
+    "in_words",
+    "md5_of",
+    "seconds_asked",
+    "web_client",
+]
 
 _LONGEST_TEXT = 16 << 20  # bytes; the description of a record has about ten thousand
 _TRIED_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -329,7 +339,7 @@ def _check_status(response: httpx.Response, url: str) -> None:
     if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
         raise _RangeRefusedError(message)
     if response.status_code in _TRIED_AGAIN:
-        raise _TryAgainError(message, asked_seconds=_asked_seconds(response.headers.get("Retry-After", "")))
+        raise _TryAgainError(message, asked_seconds=seconds_asked(response.headers.get("Retry-After", "")))
     raise DownloadError(f"{url}: {message}")
 
 
@@ -359,7 +369,7 @@ def _announced_bytes(response: httpx.Response) -> int | None:
     return int(length) if re.fullmatch(r"[0-9]{1,18}", length) else None
 
 
-def _asked_seconds(retry_after: str) -> float:
+def seconds_asked(retry_after: str) -> float:
     """Wait that a server asks for, in seconds or until a date; 0 if it asks for none."""
     try:
         if re.fullmatch(r"\s*[0-9]{1,12}\s*", retry_after):

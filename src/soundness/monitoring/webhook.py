@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 import httpx
 
-from soundness.data.download_http import Deadline, in_words, web_client
-from soundness.errors import OutputError, SettingsError
+from soundness.data.download_http import Deadline, in_words, seconds_asked, web_client
+from soundness.errors import NotSentError, OutputError, SettingsError
 from soundness.monitoring.event_log import EventLog, LogRow
 
-__all__ = ["AlarmSender", "check_url", "post", "shown_url"]
+__all__ = ["AlarmSender", "check_url", "post", "post_bytes", "shown_url"]
 
 _LOGGER = logging.getLogger(__name__)
 _TIMEOUT_SECONDS = 5.0
@@ -47,19 +47,23 @@ def shown_url(url: str) -> str:
 
 
 def post(url: str, content: Mapping[str, object], *, timeout_seconds: float) -> None:
-    """Send a JSON object; a redirection counts as not sent, for it would arrive without its content.
+    """Send a JSON object, as `post_bytes` does."""
+    post_bytes(url, json.dumps(content).encode(), headers=_JSON, timeout_seconds=timeout_seconds)  # ASCII alone
+
+
+def post_bytes(url: str, body: bytes, *, headers: Mapping[str, str], timeout_seconds: float) -> None:
+    """Send a body; a redirection is not followed and counts as not sent: the content is for this server alone.
 
     Raises
     ------
-    OutputError
+    NotSentError
         If the server could not be reached, did not answer in time, or answered with anything but success; the message
         shows no more of the address than `shown_url`.
     """
-    body = json.dumps(content).encode()  # ASCII: a file name that is no text goes, too
     try:
-        client = web_client(headers=_JSON, timeout=timeout_seconds)
+        client = web_client(headers=dict(headers), timeout=timeout_seconds)
     except (httpx.InvalidURL, ValueError, ImportError) as error:
-        raise OutputError(f"{shown_url(url)}: not sent: the proxy in the environment: {error}") from None
+        raise NotSentError(f"{shown_url(url)}: not sent: the proxy in the environment: {error}") from None
     try:
         with (
             client as http,
@@ -67,12 +71,24 @@ def post(url: str, content: Mapping[str, object], *, timeout_seconds: float) -> 
             http.stream("POST", url, content=body, extensions=deadline.extensions) as got,
         ):
             if not got.is_success:
-                raise OutputError(f"{shown_url(url)}: not sent: HTTP {got.status_code} {got.reason_phrase}")
+                asked_seconds = seconds_asked(got.headers.get("Retry-After", ""))
+                raise NotSentError(f"{shown_url(url)}: not sent: {_answer(got)}", asked_seconds=asked_seconds)
     except (httpx.InvalidURL, ValueError):
-        raise OutputError(f"{shown_url(url)}: not sent: not a valid address") from None
+        raise NotSentError(f"{shown_url(url)}: not sent: not a valid address") from None
     except (httpx.HTTPError, OSError) as error:
         reason = "no answer in time" if deadline.is_over else in_words(error)
-        raise OutputError(f"{shown_url(url)}: not sent: {reason}") from None
+        raise NotSentError(f"{shown_url(url)}: not sent: {reason}") from None
+
+
+def _answer(got: httpx.Response) -> str:
+    words = f"HTTP {got.status_code} {got.reason_phrase}"
+    if not got.has_redirect_location:
+        return words
+    try:
+        place = shown_url(str(got.url.join(got.headers["Location"])))
+    except (httpx.InvalidURL, ValueError):
+        place = "no valid address"
+    return f"{words}: a redirection to {place}, which is not followed; the address of the webhook has to be changed"
 
 
 class AlarmSender:

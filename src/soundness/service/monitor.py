@@ -12,6 +12,8 @@ from soundness.extras import check_extra
 
 __all__ = ["check_monitor", "monitor"]
 
+_PATIENCE_AT_END, _PATIENCE_IF_STOPPED = 15.0, 2.0  # seconds for what cannot be sent, which the next start sends
+
 
 def monitor(configuration: PathLike) -> None:
     """Listen to all sensors of a configuration until it is interrupted, or every source has ended.
@@ -29,6 +31,8 @@ def monitor(configuration: PathLike) -> None:
     check_extra("monitor")
     from soundness.monitoring.live.configuration import load_configuration
     from soundness.monitoring.live.engine import Engine
+    from soundness.monitoring.sinks.configured import configured_sinks
+    from soundness.monitoring.sinks.delivery import Deliveries
     from soundness.monitoring.store.database import only_monitor
     from soundness.monitoring.store.store import Store
 
@@ -36,18 +40,24 @@ def monitor(configuration: PathLike) -> None:
     settings, folder = load_configuration(path), path.absolute().parent
     own = settings.store
     password = None if own.password is None else own.password.read(folder, name="store.password")
+    sinks = configured_sinks(settings, folder=folder)
     with ExitStack() as stack:
         store = Store.open(folder / own.folder, url=own.url, password=password)
         stack.callback(store.close)
         stack.enter_context(only_monitor(store.engine))
-        engine = Engine(settings, folder=folder, store=store)
+        engine = Engine(settings, folder=folder, store=store, sinks=[sink.name for sink in sinks])
         problems = engine.load_detectors()
         if problems:
             name, problem = next(iter(problems.items()))
             raise SettingsError(f"{path}: sensor {name}: {problem}")
         stack.callback(engine.stop.set)
+        deliveries = Deliveries(sinks, store, engine.events)
         _stop_at_signals(engine.stop)
-        engine.run()
+        deliveries.start()
+        try:
+            engine.run()
+        finally:
+            deliveries.close(patience_seconds=_PATIENCE_AT_END if engine.has_ended else _PATIENCE_IF_STOPPED)
 
 
 def check_monitor(configuration: PathLike) -> list[str]:
@@ -83,7 +93,8 @@ def check_monitor(configuration: PathLike) -> list[str]:
 
 
 def _stop_at_signals(stop: threading.Event) -> None:
-    def stopped(_number: int, _frame: FrameType | None) -> None:
+    def stopped(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)  # if again
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):

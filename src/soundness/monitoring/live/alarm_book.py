@@ -99,6 +99,7 @@ def alarm_content(sensor: str, alarm: Alarm, *, event: str) -> dict[str, Any]:
     """Plain values of an alarm's event, as sinks send them."""
     return {
         "id": alarm.key,
+        "number": alarm.id,
         "event": event,
         "sensor": sensor,
         "kind": alarm.kind,

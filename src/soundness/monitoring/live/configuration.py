@@ -325,20 +325,25 @@ class MonitorSettings(StrictSettings):
 
     @property
     def sink_names(self) -> list[str]:
-        """Names of webhooks and notifications."""
+        """Names of all sinks; that of the broker is ``mqtt``."""
+        broker = [] if self.mqtt is None else ["mqtt"]
+        return [*broker, *self._other_sinks]
+
+    @property
+    def _other_sinks(self) -> list[str]:
         return [*(one.name for one in self.webhook), *(one.name for one in self.notify)]
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
         for kind, names in (
             ("sensors", [one.name for one in self.sensor]),
-            ("webhooks and notifications", self.sink_names),
+            ("webhooks and notifications", self._other_sinks),
         ):
             seen = {name.casefold(): name for name in names}
             if len(seen) < len(names):
                 twice = next(name for name in names if sum(name.casefold() == one.casefold() for one in names) > 1)
                 raise ValueError(f"two {kind} are named {twice!r}; expected different names")
-        if "mqtt" in self.sink_names:
+        if "mqtt" in self._other_sinks:
             raise ValueError("a webhook or notification is named 'mqtt', which is the broker's name")
         return self
 

@@ -127,6 +127,12 @@ class Engine:
             recorder.install(found, reason="configured")
         return problems
 
+    @property
+    def has_ended(self) -> bool:
+        """True if every source has ended, and all that came of them is recorded."""
+        sensors = [recorder.sensor for recorder in self.recorders.values()]
+        return all(sensor.has_ended and not sensor.pending for sensor in sensors)
+
     def run(self) -> None:
         """Listen until every source has ended, or `stop` is set.
 
@@ -149,10 +155,7 @@ class Engine:
                 self._ready.put(recorder.sensor)
             try:
                 while not self.stop.wait(0.2):
-                    if all(
-                        recorder.sensor.has_ended and not recorder.sensor.pending
-                        for recorder in self.recorders.values()
-                    ):
+                    if self.has_ended:
                         break
             finally:
                 self.stop.set()

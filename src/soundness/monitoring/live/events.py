@@ -2,7 +2,7 @@
 
 import logging
 import queue
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Literal
@@ -38,6 +38,7 @@ class Events:
 
     def __init__(self) -> None:
         self._listeners: list[queue.Queue[Event]] = []
+        self._calls: list[Callable[[Event], None]] = []
         self._lock = Lock()
 
     def listen(self) -> "queue.Queue[Event]":
@@ -52,10 +53,22 @@ class Events:
         with self._lock:
             self._listeners.remove(listener)
 
+    def call(self, function: Callable[[Event], None]) -> None:
+        """Call a function with all events from now on, in the thread that tells them: it must return at once."""
+        with self._lock:
+            self._calls.append(function)
+
+    def call_no_more(self, function: Callable[[Event], None]) -> None:
+        """Stop what `call` began."""
+        with self._lock:
+            self._calls.remove(function)
+
     def tell(self, event: Event) -> None:
         """Give an event to every listener."""
         with self._lock:
-            listeners = list(self._listeners)
+            listeners, calls = list(self._listeners), list(self._calls)
+        for call in calls:
+            call(event)
         for listener in listeners:
             while True:
                 try:

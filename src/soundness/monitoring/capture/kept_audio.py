@@ -44,13 +44,11 @@ class KeptAudio:
 
     def add(self, clip: ClipFile, row_id: int, *, is_alarm: bool) -> dict[int, str]:
         """Add a clip, and forget those that are too old; places of what is kept from now on, by number of the row."""
-        self._ring.append((clip, row_id, False))
-        found: dict[int, str] = {}
-        if self.keeps == "all" or (self.keeps == "alarms" and is_alarm):
-            found = self._kept()
         while self._ring and self._ring[0][0].start_us < clip.start_us - self.before_us:
             self.files.forget(self._ring.popleft()[0])
-        return found
+        self._ring.append((clip, row_id, False))
+        is_wanted = self.keeps == "all" or (self.keeps == "alarms" and is_alarm)
+        return self._kept() if is_wanted else {}
 
     def _kept(self) -> dict[int, str]:
         if not self._has_room():

@@ -59,12 +59,17 @@ def test_the_life_of_an_alarm_is_one_row_and_its_events_are_delivered_once_to_ea
     assert {one.content["id"] for one in store.unsent("mqtt")} == {first}
 
 
+def begin_and_fail(store: Store, book: AlarmBook) -> None:
+    with store.transaction() as transaction:
+        book.begin(transaction, "anomaly", transaction.add_clip(clip(1)), reason="", now_us=0)
+        raise ZeroDivisionError
+
+
 def test_what_is_not_written_leaves_the_book_as_it_was(store):
     book = AlarmBook("pump", [], {}, {})
     before = book.copy()
-    with pytest.raises(ZeroDivisionError), store.transaction() as transaction:
-        book.begin(transaction, "anomaly", transaction.add_clip(clip(1)), reason="", now_us=0)
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        begin_and_fail(store, book)
     assert "anomaly" in book.open
     book.restore(before)
     assert book.open == {}

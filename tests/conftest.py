@@ -396,3 +396,21 @@ def anomalous_clip(workshop):
     from monitored import write_fan
 
     return write_fan(workshop / "fan" / "test", tone=(0.6, 1.4))
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL server of the tests' own."""
+    from postgres import postgres_programs, postgres_server
+
+    programs = postgres_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL (initdb, pg_ctl) is not installed")
+    with postgres_server(programs) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request) -> str:
+    """Address of a new database: empty for SQLite, which lies in the store's folder."""
+    return "" if request.param == "sqlite" else request.getfixturevalue("postgres").new_database()

@@ -61,8 +61,12 @@ def open_database(url: str, *, password: str | None = None) -> sql.Engine:
         raise SettingsError(f"store: not an address of a database that can be used: {error}") from None
     if engine.dialect.name == "sqlite":
         sql.event.listen(engine, "connect", _as_wal)
-    with database_errors(engine):
-        _upgrade(engine)
+    try:
+        with database_errors(engine):
+            _upgrade(engine)
+    except BaseException:
+        engine.dispose()
+        raise
     return engine
 
 

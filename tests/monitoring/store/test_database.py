@@ -1,0 +1,163 @@
+"""Opening of a monitor's database: migrations, one monitor alone, and what is said of one that cannot be used."""
+
+import subprocess
+from contextlib import ExitStack
+
+import pytest
+import sqlalchemy as sql
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from soundness.errors import OutputError, SettingsError
+from soundness.monitoring.store import tables
+from soundness.monitoring.store.database import is_away, only_monitor, open_database, shown, sqlite_url
+from soundness.monitoring.store.store import Store
+
+
+@pytest.fixture
+def url(tmp_path, database_url):
+    return database_url or sqlite_url(tmp_path / "soundness.sqlite")
+
+
+@pytest.fixture
+def engine(url):
+    found = open_database(url)
+    yield found
+    found.dispose()
+
+
+def test_the_migrations_make_the_tables_of_today(engine):
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "render_as_batch": True})
+        assert compare_metadata(context, tables.metadata) == []
+    assert set(sql.inspect(engine).get_table_names()) == {*tables.metadata.tables, "alembic_version"}
+
+
+def test_a_database_that_is_opened_again_is_left_as_it_is(engine, url):
+    with engine.begin() as connection:
+        connection.execute(sql.insert(tables.changes).values(time_us=1, what="kept"))
+    again = open_database(url)
+    with again.connect() as connection:
+        assert connection.execute(sql.select(tables.changes.c.what)).scalars().all() == ["kept"]
+    again.dispose()
+
+
+def test_a_database_of_a_later_version_is_refused_and_not_changed(engine, url):
+    with engine.begin() as connection:
+        connection.execute(sql.text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(OutputError, match=r"made by a later version of soundness \(revision 9999\)"):
+        open_database(url)
+    with engine.connect() as connection:
+        assert connection.execute(sql.text("SELECT version_num FROM alembic_version")).scalar() == "9999"
+
+
+def test_two_monitors_cannot_use_one_database(engine, url):
+    other = open_database(url)
+    with ExitStack() as stack:
+        with only_monitor(engine), pytest.raises(OutputError, match="in use by another monitor"):
+            stack.enter_context(only_monitor(other))
+        stack.enter_context(only_monitor(other))
+    other.dispose()
+
+
+def test_a_foreign_database_is_refused_by_name(tmp_path):
+    (tmp_path / "x.sqlite").write_bytes(b"no database at all\n" * 100)
+    with pytest.raises(OutputError, match=r"x\.sqlite: file is not a database"):
+        open_database(sqlite_url(tmp_path / "x.sqlite"))
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("nonsense", "not an address of a database"),
+        ("oracle+nothing://x", "not an address of a database"),
+        ("postgresql://monitor:hunter2@127.0.0.1:1/x", r"postgresql\+psycopg://monitor:\*\*\*@127\.0\.0\.1:1/x: "),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_one_line_without_its_password(address, message):
+    with pytest.raises((SettingsError, OutputError), match=message) as caught:
+        open_database(address)
+    assert "hunter2" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_password_of_a_database_is_not_shown(postgres):
+    engine = open_database(postgres.new_database(), password="hunter2")
+    assert "hunter2" not in shown(engine)
+    engine.dispose()
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"file.store: "):
+        Store.open(tmp_path / "file" / "store")
+
+
+def test_readers_never_wait_for_the_writer(engine):
+    with engine.begin() as writer:
+        writer.execute(sql.insert(tables.changes).values(time_us=1, what="unseen"))
+        with engine.connect() as reader:
+            assert reader.execute(sql.select(tables.changes)).all() == []
+
+
+def test_a_postgresql_that_restarts_is_away_and_then_there_again(postgres, tmp_path):
+    store = Store.open(tmp_path, url=postgres.new_database())
+    with store.transaction() as transaction:
+        transaction.note_change("before", now_us=1)
+    with pytest.raises(OutputError) as caught, store.transaction() as transaction:
+        transaction.note_change("lost", now_us=2)
+        postgres.kill()
+    assert is_away(caught.value.__cause__)
+    with pytest.raises(OutputError) as caught, store.transaction() as transaction:
+        transaction.note_change("lost too", now_us=3)
+    assert is_away(caught.value.__cause__)
+    postgres.start()
+    with store.transaction() as transaction:
+        transaction.note_change("after", now_us=4)
+    with store.reading() as connection:
+        assert connection.execute(sql.select(tables.changes.c.what)).scalars().all() == ["before", "after"]
+    store.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of one megabyte, and a way to make it read-only."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    try:
+        done = subprocess.run(command, check=False, capture_output=True, timeout=30)
+    except FileNotFoundError:
+        pytest.skip("no program mount")
+    if done.returncode != 0:
+        pytest.skip("a small disk cannot be mounted without being root")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True, timeout=30)
+
+
+def test_a_full_disk_is_away_until_there_is_room(small_disk):
+    store = Store.open(small_disk)
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(100_000))
+    n_written = 0
+    with pytest.raises(OutputError, match=r"soundness\.sqlite: (database or disk is full|disk I/O error)") as caught:
+        for n_written in range(10_000):  # the number is used below
+            with store.transaction() as transaction:
+                transaction.note_change("x" * 1_000, now_us=n_written)
+    assert is_away(caught.value.__cause__)
+    ballast.unlink()
+    with store.transaction() as transaction:
+        transaction.note_change("after", now_us=n_written)
+    with store.reading() as connection:
+        assert connection.execute(sql.select(sql.func.count()).select_from(tables.changes)).scalar() == n_written + 1
+        assert connection.execute(sql.text("PRAGMA integrity_check")).scalar() == "ok"
+    store.close()
+
+
+def test_a_read_only_store_is_named(small_disk):
+    Store.open(small_disk).close()
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True, timeout=30)
+    with pytest.raises(OutputError, match=r"soundness\.sqlite(\.lock)?: "):
+        store = Store.open(small_disk)
+        with only_monitor(store.engine):
+            pass

@@ -98,9 +98,14 @@ def test_clips_come_back_as_they_were_written(store, pump):
 def test_a_clip_number_is_taken_once(store, pump):
     with store.transaction() as transaction:
         transaction.add_clip(clip(pump, 1))
-    with pytest.raises(OutputError), store.transaction() as transaction:
-        transaction.add_clip(clip(pump, 2))
-        transaction.add_clip(clip(pump, 1, score=2.0))
+
+    def write():
+        with store.transaction() as transaction:
+            transaction.add_clip(clip(pump, 2))
+            transaction.add_clip(clip(pump, 1, score=2.0))
+
+    with pytest.raises(OutputError, match=r"(?i)unique"):
+        write()
     assert [(row.number, row.score) for row in store.last_clips(pump, 9)] == [(1, None)]
 
 
@@ -166,11 +171,16 @@ def test_detectors_and_changes_are_noted(store, pump):
 
 
 def test_a_transaction_that_raises_leaves_nothing(store, pump):
-    with pytest.raises(KeyError), store.transaction() as transaction:
-        transaction.add_clip(clip(pump, 1))
-        transaction.add_alarm(alarm(pump))
-        transaction.deliver(["mqtt"], key="k", content={}, now_us=NOW)
-        raise KeyError
+
+    def write():
+        with store.transaction() as transaction:
+            transaction.add_clip(clip(pump, 1))
+            transaction.add_alarm(alarm(pump))
+            transaction.deliver(["mqtt"], key="k", content={}, now_us=NOW)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        write()
     assert (store.last_clip(pump), store.open_alarms(pump), store.unsent("mqtt")) == (None, [], [])
 
 

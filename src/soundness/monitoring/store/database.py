@@ -1,7 +1,7 @@
 """Opening a monitor's database: SQLite or PostgreSQL, brought up to date, for one monitor alone."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -123,8 +123,11 @@ def database_errors(engine: sql.Engine) -> Iterator[None]:
 
 
 @contextmanager
-def only_monitor(engine: sql.Engine) -> Iterator[None]:
-    """Context in which no other monitor can use a database.
+def only_monitor(engine: sql.Engine) -> Iterator[Callable[[], None]]:
+    """Context in which no other monitor can use a database; a function that makes sure that it is still so.
+
+    The lock of a PostgreSQL server ends when the server restarts. So the function is called from time to time: it locks
+    again, or raises `OutputError` if another monitor was faster.
 
     Raises
     ------
@@ -133,12 +136,48 @@ def only_monitor(engine: sql.Engine) -> Iterator[None]:
     """
     if engine.dialect.name == "sqlite":
         with _locked_file(Path(engine.url.database or "")):
-            yield
+            yield lambda: None
         return
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        if not connection.execute(sql.text("SELECT pg_try_advisory_lock(:number)"), {"number": _LOCK}).scalar():
-            raise OutputError(f"{shown(engine)}: in use by another monitor")
-        yield
+    lock = _ServerLock(engine)
+    try:
+        with database_errors(engine):
+            lock.take()
+        yield lock.check
+    finally:
+        lock.release()
+
+
+class _ServerLock:
+    """Lock of a PostgreSQL server, held by a connection of its own."""
+
+    def __init__(self, engine: sql.Engine) -> None:
+        self.engine = engine
+        self._connection: sql.Connection | None = None
+
+    def take(self) -> None:
+        self._connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        self._connection.detach()  # from the pool, so that closing it ends the lock
+        taken = sql.text("SELECT pg_try_advisory_lock(:number)")
+        if not self._connection.execute(taken, {"number": _LOCK}).scalar():
+            self.release()
+            raise OutputError(f"{shown(self.engine)}: in use by another monitor")
+
+    def check(self) -> None:
+        try:
+            if self._connection is not None:
+                self._connection.execute(sql.text("SELECT 1"))
+                return
+            self.take()
+        except DBAPIError as error:
+            self.release()
+            if not is_away(error):
+                raise
+
+    def release(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(SQLAlchemyError):  # it is gone already
+                connection.close()
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Store of a monitor: what becomes of each clip is written in one transaction, with its alarms and their deliveries."""
 
+import tempfile
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -49,6 +50,8 @@ class Store:
         """
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder) as stream:
+                stream.write(b"x")  # it can be written
         except OSError as error:
             raise OutputError(f"{folder}: {error.strerror or error}") from None
         return cls(open_database(url or sqlite_url(folder / _FILE), password=password), folder)

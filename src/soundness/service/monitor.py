@@ -35,6 +35,7 @@ def monitor(configuration: PathLike) -> None:
     from soundness.monitoring.sinks.delivery import Deliveries
     from soundness.monitoring.store.database import only_monitor
     from soundness.monitoring.store.store import Store
+    from soundness.service.http import http_service
 
     path = Path(configuration)
     settings, folder = load_configuration(path), path.absolute().parent
@@ -50,6 +51,8 @@ def monitor(configuration: PathLike) -> None:
         if problems:
             name, problem = next(iter(problems.items()))
             raise SettingsError(f"{path}: sensor {name}: {problem}")
+        if settings.service.is_on:
+            stack.enter_context(http_service(engine, say=print))
         stack.callback(engine.stop.set)
         deliveries = Deliveries(sinks, store, engine.events)
         _stop_at_signals(engine.stop)
@@ -71,9 +74,12 @@ def check_monitor(configuration: PathLike) -> list[str]:
     check_extra("monitor")
     from soundness.monitoring.live.configuration import load_configuration
     from soundness.monitoring.live.detector_in_use import load_detector_in_use
+    from soundness.service.http import read_secrets
 
     path = Path(configuration)
     settings, folder = load_configuration(path), path.absolute().parent
+    if settings.service.is_on:
+        read_secrets(settings.service, folder)
     lines = []
     for sensor in settings.sensor:
         if sensor.detector is None:

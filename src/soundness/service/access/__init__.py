@@ -1,0 +1,1 @@
+"""Access to the service: passwords, sessions, and the guard of every request."""

@@ -1,0 +1,52 @@
+"""Failed logins: after some of them, an address has to wait."""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+__all__ = ["FailedLogins"]
+
+_FREE = 5  # failures before the first wait
+_LONGEST_WAIT = 300.0  # seconds
+_MOST_ADDRESSES = 10_000
+_FORGOTTEN_AFTER = 3_600.0
+
+
+class FailedLogins:
+    """Failures by address; each beyond the fifth doubles the wait.
+
+    Parameters
+    ----------
+    clock
+        Seconds that only go on.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()  # number, and time of the last one
+
+    def wait_seconds(self, address: str) -> float:
+        """Time until an address may try again, in seconds; 0 if it may."""
+        with self._lock:
+            n_failures, last = self._failures.get(address, (0, 0.0))
+            if n_failures < _FREE:
+                return 0.0
+            wait = min(_LONGEST_WAIT, 2.0 ** (n_failures - _FREE))
+            return max(0.0, last + wait - self._clock())
+
+    def failed(self, address: str) -> None:
+        """Note a failure."""
+        with self._lock:
+            n_failures, last = self._failures.pop(address, (0, 0.0))
+            if self._clock() - last > _FORGOTTEN_AFTER:
+                n_failures = 0
+            self._failures[address] = n_failures + 1, self._clock()
+            while len(self._failures) > _MOST_ADDRESSES:
+                self._failures.popitem(last=False)
+
+    def succeeded(self, address: str) -> None:
+        """Forget the failures of an address."""
+        with self._lock:
+            self._failures.pop(address, None)

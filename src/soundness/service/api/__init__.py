@@ -1,0 +1,1 @@
+"""Interface for programs, under ``/api``."""

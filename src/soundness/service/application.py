@@ -1,0 +1,84 @@
+"""The HTTP application: guard, interface for programs, pages for people."""
+
+import importlib.metadata
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio.to_thread
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp
+
+from soundness.service.access.guard import Access, Guard
+from soundness.service.api.live import LiveEvents, events_api
+from soundness.service.api.sensors import sensors_api
+from soundness.service.pages.overview import overview_page
+from soundness.service.pages.rendering import Pages, static_files
+from soundness.service.parts import ServiceParts
+from soundness.service.problems import Problem, handle_problems, problem_responses
+
+__all__ = ["build_application"]
+
+_N_THREADS = 6
+"""Threads that answer: fewer than the connections that the store's pool may have, which the engine needs as well."""
+
+
+def build_application(parts: ServiceParts, access: Access, live: LiveEvents) -> ASGIApp:
+    """Application of a monitor.
+
+    Parameters
+    ----------
+    parts
+        Parts of the monitor.
+    access
+        Rules of access.
+    live
+        Events for those who listen.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = _N_THREADS
+        live.start()
+        yield
+
+    app = FastAPI(
+        title="soundness monitor",
+        version=importlib.metadata.version("soundness"),
+        description="Sensors, clips and alarms of a monitor, and the score of a recording.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+        lifespan=lifespan,
+    )
+    handle_problems(app)
+    api = APIRouter(prefix="/api")
+    for router in (sensors_api(parts), events_api(live)):
+        api.include_router(router)
+    app.include_router(api)
+    app.include_router(_health(parts))
+    app.include_router(static_files())
+    pages = Pages(access)
+    app.include_router(overview_page(parts, pages))
+    return Guard(app, access)
+
+
+def _health(parts: ServiceParts) -> APIRouter:
+    router = APIRouter(tags=["monitor"])
+
+    @router.get("/health", responses=problem_responses())
+    def get_health() -> dict[str, str]:
+        """Is the monitor well? 503 if it is not."""
+        problem = parts.problem()
+        if problem:
+            raise Problem(503, problem, kind="unwell")
+        return {"status": "ok"}
+
+    @router.get("/metrics", response_class=PlainTextResponse, responses=problem_responses(404))
+    def get_metrics() -> Response:
+        """Figures for Prometheus."""
+        if parts.metrics is None:
+            raise Problem(404, "this monitor has no figures to give", kind="not-found")
+        return PlainTextResponse(parts.metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return router

@@ -1,0 +1,45 @@
+"""Overview: every sensor with its state."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+
+from soundness.monitoring.store.history import Recent, recent_clips
+from soundness.service.api.sensors import N_SPARKS
+from soundness.service.api.views import sensor_view
+from soundness.service.pages.rendering import Pages
+from soundness.service.parts import ServiceParts
+
+__all__ = ["STATE_WORDS", "overview_page"]
+
+STATE_WORDS = {
+    "alarm": "Alarm",
+    "fault": "No signal",
+    "drifting": "Drifting",
+    "learning": "Learning",
+    "waiting": "Waiting",
+    "normal": "Normal",
+    "stopped": "Stopped",
+}
+"""States in words, in the order in which they need attention."""
+
+
+def overview_page(parts: ServiceParts, pages: Pages) -> APIRouter:
+    """The first page."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/")
+    def overview(request: Request) -> HTMLResponse:
+        recent = recent_clips(parts.store, N_SPARKS)
+        views = [sensor_view(parts, one, recent.get(one.id, Recent())) for one in parts.store.sensors()]
+        order = list(STATE_WORDS)
+        views.sort(key=lambda view: (order.index(view["state"]), view["name"].casefold()))
+        return pages.page(request, "overview.html", sensors=views, words=STATE_WORDS, **_summary(views))
+
+    return router
+
+
+def _summary(views: list[dict[str, Any]]) -> dict[str, Any]:
+    counts = {state: sum(view["state"] == state for view in views) for state in STATE_WORDS}
+    return {"counts": counts, "size": "few" if len(views) <= 12 else "some" if len(views) <= 48 else "many"}

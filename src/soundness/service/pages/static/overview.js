@@ -1,0 +1,114 @@
+import { WORDS, listen, numbers, request, since, sparkPath, surprise, when } from "./common.js";
+
+const MOST = 60;
+const wall = document.getElementById("wall"), summary = document.getElementById("summary");
+const cards = new Map([...wall.querySelectorAll(".card")].map(card => [Number(card.dataset.id), makeCard(card)]));
+
+function makeCard(card) {
+  const find = selector => card.querySelector(selector);
+  const one = {
+    card, word: find(".word"), since: find(".since"), line: find(".line"), limit: find(".limit"), level: find(".level"),
+    ignored: find(".ignored"), last: find(".last"), name: find(".name").textContent,
+    values: numbers(card.dataset.p), state: card.dataset.state, stateUs: Number(card.dataset.since),
+    threshold: card.dataset.threshold === "" ? null : Number(card.dataset.threshold),
+    alarmUs: Number(find(".last").dataset.us) || null, ignoredUs: Number(find(".ignored").dataset.until) || null,
+  };
+  draw(one);
+  return one;
+}
+
+function draw(one) {
+  one.line.setAttribute("d", sparkPath(one.values, { most: MOST }));
+  const y = one.threshold === null ? null : (28 - 1.5 - surprise(one.threshold) * 25).toFixed(1);
+  one.limit.setAttribute("d", y === null ? "" : `M0 ${y}H120`);
+  drawTimes(one);
+}
+
+function drawTimes(one) {
+  one.since.textContent = one.state === "normal" ? "" : since(one.stateUs);
+  if (one.alarmUs) one.last.textContent = `alarm ${when(one.alarmUs)}`;
+  const isIgnored = one.ignoredUs !== null && one.ignoredUs / 1000 > Date.now();
+  one.ignored.textContent = isIgnored ? `ignored until ${when(one.ignoredUs)}` : "";
+}
+
+function setState(one, state, us) {
+  if (state === one.state) return;
+  one.card.classList.remove(one.state);
+  one.card.classList.add(state);
+  one.state = state;
+  one.stateUs = us;
+  one.word.textContent = WORDS[state];
+  drawTimes(one);
+  arrange();
+}
+
+function arrange() {
+  const order = Object.keys(WORDS);
+  const sorted = [...cards.values()].sort(
+    (a, b) => order.indexOf(a.state) - order.indexOf(b.state) || a.name.localeCompare(b.name));
+  const focused = document.activeElement;
+  sorted.forEach((one, index) => {
+    const item = one.card.parentElement;
+    if (wall.children[index] !== item) wall.insertBefore(item, wall.children[index] ?? null);
+  });
+  if (focused !== document.activeElement && wall.contains(focused)) focused.focus();
+  const counts = Object.fromEntries(order.map(state => [state, sorted.filter(one => one.state === state).length]));
+  summary.replaceChildren();
+  if (counts.normal === sorted.length) {
+    summary.textContent = sorted.length === 1 ? "The machine sounds normal" : `All ${sorted.length} machines sound normal`;
+    return;
+  }
+  for (const state of order.filter(one => counts[one])) {
+    const part = document.createElement("span"), number = document.createElement("b");
+    part.className = `count ${state}`;
+    number.textContent = counts[state];
+    part.append(number, ` ${WORDS[state].toLowerCase()}`);
+    summary.append(part, " ");
+  }
+}
+
+const waiting = new Set();
+function drawSoon(one) {  // a burst of clips is drawn once
+  if (waiting.size === 0) requestAnimationFrame(() => { waiting.forEach(draw); waiting.clear(); });
+  waiting.add(one);
+}
+
+async function refresh() {
+  const found = await request("/api/sensors");
+  if (found.items.some(one => !cards.has(one.id)) || found.items.length !== cards.size) { location.reload(); return; }
+  for (const item of found.items) {
+    const one = cards.get(item.id);
+    Object.assign(one, {
+      values: item.p_values, threshold: item.p_threshold, alarmUs: item.alarm?.raised_us ?? null,
+      ignoredUs: item.ignored_until_us,
+    });
+    setLevel(one, item.level_db);
+    setState(one, item.state, item.state_since_us);
+    draw(one);
+  }
+}
+
+function setLevel(one, level) {
+  one.level.textContent = level === null ? "" : `${level.toFixed(0)} dB`;
+}
+
+listen({
+  clip(event) {
+    const one = cards.get(event.sensor);
+    if (!one) { location.reload(); return; }
+    one.values.push(event.p_value);
+    if (one.values.length > MOST) one.values.shift();
+    setLevel(one, event.level_db);
+    drawSoon(one);
+  },
+  alarm(event) {
+    const one = cards.get(event.sensor);
+    if (one && event.raised_us) { one.alarmUs = event.raised_us; drawTimes(one); }
+  },
+  state(event) {
+    const one = cards.get(event.sensor);
+    if (one) setState(one, event.state, Date.now() * 1000);
+  },
+}, refresh);
+
+setInterval(() => cards.forEach(drawTimes), 30000);

@@ -1,0 +1,68 @@
+"""Parts of a running monitor that the HTTP service shows and changes."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from soundness.monitoring.live.configuration import MonitorSettings, SensorSettings
+from soundness.monitoring.live.detector_in_use import DetectorInUse
+from soundness.monitoring.live.events import Events
+from soundness.monitoring.store.records import Alarm
+from soundness.monitoring.store.store import Store
+
+__all__ = ["Feedback", "ServiceParts"]
+
+
+class Feedback(Protocol):
+    """Learning from an answer that the sound of an alarm is normal."""
+
+    def __call__(self, alarm: Alarm, *, person: str) -> str:
+        """Learn the clips of an alarm as normal; what changes by it, in words.
+
+        Raises
+        ------
+        SoundnessError
+            If they cannot be learned.
+        """
+
+
+@dataclass(kw_only=True, eq=False)
+class ServiceParts:
+    """Parts of a running monitor.
+
+    Parameters
+    ----------
+    settings
+        Configuration of the monitor.
+    store
+        Its store.
+    events
+        Events of the monitor.
+    detector_of
+        Gives the detector that a sensor's clips are scored with, by the sensor's name; ``None`` without one.
+    metrics
+        Gives the text of ``/metrics``; ``None`` without any.
+    feedback
+        Learns from answers; ``None`` where they are only stored.
+    problem
+        Gives the reason why the monitor is not well; empty if it is.
+    """
+
+    settings: MonitorSettings
+    store: Store
+    events: Events
+    detector_of: Callable[[str], DetectorInUse | None]
+    metrics: Callable[[], str] | None = None
+    feedback: Feedback | None = None
+    problem: Callable[[], str] = field(default=lambda: "")
+
+    def sensor_settings(self, name: str) -> SensorSettings | None:
+        """Settings of a sensor; ``None`` for one that is only in the store."""
+        return next((one for one in self.settings.sensor if one.name == name), None)
+
+    def tell_of_alarm(self, sensor: str, content: Mapping[str, Any]) -> None:
+        """Tell the monitor's listeners that an alarm was answered."""
+        from soundness.monitoring.live.events import Event
+
+        kind: Literal["alarm"] = "alarm"
+        self.events.tell(Event(kind=kind, sensor=sensor, content=content))

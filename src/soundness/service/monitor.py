@@ -41,12 +41,11 @@ def monitor(configuration: PathLike) -> None:
     settings, folder = load_configuration(path), path.absolute().parent
     own = settings.store
     password = None if own.password is None else own.password.read(folder, name="store.password")
-    sinks = configured_sinks(settings, folder=folder)
     with ExitStack() as stack:
         store = Store.open(folder / own.folder, url=own.url, password=password)
         stack.callback(store.close)
         stack.enter_context(only_monitor(store.engine))
-        engine = Engine(settings, folder=folder, store=store, sinks=[sink.name for sink in sinks])
+        engine = Engine(settings, folder=folder, store=store, sinks=settings.sink_names)
         problems = engine.load_detectors()
         if problems:
             name, problem = next(iter(problems.items()))
@@ -54,6 +53,7 @@ def monitor(configuration: PathLike) -> None:
         if settings.service.is_on:
             stack.enter_context(http_service(engine, say=print))
         stack.callback(engine.stop.set)
+        sinks = configured_sinks(settings, folder=folder, store=store, events=engine.events)
         deliveries = Deliveries(sinks, store, engine.events)
         _stop_at_signals(engine.stop)
         deliveries.start()

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from soundness.errors import SettingsError
+from soundness.monitoring.sinks.broker import check_broker_url
 from soundness.monitoring.sources.addresses import check_address
 from soundness.regular_files import read_regular_text
 from soundness.settings.durations import parse_rate, parse_seconds
@@ -55,6 +56,14 @@ def _name(text: str) -> str:
 def _address(text: str) -> str:
     try:
         check_address(text)
+    except SettingsError as error:
+        raise ValueError(str(error)) from None
+    return text
+
+
+def _broker(text: str) -> str:
+    try:
+        check_broker_url(text)
     except SettingsError as error:
         raise ValueError(str(error)) from None
     return text
@@ -181,15 +190,18 @@ class MqttSettings(StrictSettings):
     home_assistant
         Prefix of Home Assistant's discovery; empty for none.
     client_id
-        Identity of the client; other for each monitor at one broker.
+        Identity of the client; other for each monitor at one broker, as is the prefix.
+    ca_file
+        File of certificates (PEM) that are trusted beside those of the computer, for a broker with its own.
     """
 
-    url: Annotated[str, Field(pattern=r"^mqtts?://[^/@\s]+$")]
+    url: Annotated[str, AfterValidator(_broker)]
     user: str = ""
     password: SecretText | None = None
     prefix: Annotated[str, Field(pattern=r"^[^#+\s]+$")] = "soundness"
     home_assistant: Annotated[str, Field(pattern=r"^[^#+\s]*$")] = "homeassistant"
     client_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "soundness"
+    ca_file: str | None = None
 
 
 class WebhookSettings(StrictSettings):

@@ -3,14 +3,19 @@
 from pathlib import Path
 
 from soundness.errors import SettingsError
-from soundness.monitoring.live.configuration import MonitorSettings, WebhookSettings
+from soundness.monitoring.live.configuration import MonitorSettings, MqttSettings, WebhookSettings
+from soundness.monitoring.live.events import Events
+from soundness.monitoring.sinks.broker import Broker
+from soundness.monitoring.sinks.mqtt import MqttSink
 from soundness.monitoring.sinks.protocol import Sink
+from soundness.monitoring.sinks.topics import Topics, check_topics
 from soundness.monitoring.sinks.webhook import WebhookSink
+from soundness.monitoring.store.store import Store
 
-__all__ = ["configured_sinks"]
+__all__ = ["configured_broker", "configured_sinks", "configured_webhook"]
 
 
-def configured_sinks(settings: MonitorSettings, *, folder: Path) -> list[Sink]:
+def configured_sinks(settings: MonitorSettings, *, folder: Path, store: Store, events: Events) -> list[Sink]:
     """Sinks of a configuration, with their secrets; nothing is opened yet.
 
     Parameters
@@ -19,6 +24,8 @@ def configured_sinks(settings: MonitorSettings, *, folder: Path) -> list[Sink]:
         The configuration.
     folder
         Folder of the configuration, that files of secrets are below.
+    store, events
+        Store and events of the monitor.
 
     Raises
     ------
@@ -26,10 +33,50 @@ def configured_sinks(settings: MonitorSettings, *, folder: Path) -> list[Sink]:
         If a secret cannot be read, or an address cannot be used.
     """
     public_url = settings.service.public_url
-    return [_webhook(one, folder, public_url=public_url) for one in settings.webhook]
+    sinks: list[Sink] = []
+    if settings.mqtt is not None:
+        names, own = [one.name for one in settings.sensor], settings.mqtt
+        check_topics(names)
+        sinks.append(
+            MqttSink(
+                configured_broker(own, folder),
+                topics=Topics(prefix=own.prefix, home_assistant=own.home_assistant, client_id=own.client_id),
+                sensors=names,
+                store=store,
+                events=events,
+                public_url=public_url,
+            )
+        )
+    return [*sinks, *(configured_webhook(one, folder, public_url=public_url) for one in settings.webhook)]
 
 
-def _webhook(settings: WebhookSettings, folder: Path, *, public_url: str) -> WebhookSink:
+def configured_broker(settings: MqttSettings, folder: Path) -> Broker:
+    """Broker of a configuration.
+
+    Raises
+    ------
+    SettingsError
+        If its password or certificates cannot be read.
+    """
+    broker = Broker(
+        url=settings.url,
+        user=settings.user,
+        password=None if settings.password is None else settings.password.read(folder, name="mqtt.password"),
+        client_id=settings.client_id,
+        ca_file=None if settings.ca_file is None else folder / settings.ca_file,
+    )
+    broker.context()
+    return broker
+
+
+def configured_webhook(settings: WebhookSettings, folder: Path, *, public_url: str) -> WebhookSink:
+    """Webhook of a configuration.
+
+    Raises
+    ------
+    SettingsError
+        If a secret cannot be read, or the address is none.
+    """
     name, key = f"webhook {settings.name}", settings.signing_key
     url = settings.url if settings.url_secret is None else settings.url_secret.read(folder, name=f"{name}: url_secret")
     secret = None if key is None else key.read(folder, name=f"{name}: signing_key")

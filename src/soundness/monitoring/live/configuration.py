@@ -1,18 +1,18 @@
 """Configuration of a monitor: a TOML file, its settings and their checks."""
 
 import os
-import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from soundness.errors import SettingsError
-from soundness.monitoring.sinks.broker import check_broker_url
-from soundness.monitoring.sources.addresses import check_address
+from soundness.monitoring.learning.plan import LearningPlan
+from soundness.monitoring.live.checked_texts import AddressText, BrokerText, Duration, NameText, RateText, WindowText
+from soundness.monitoring.live.maintenance import MaintenanceWindow, parse_window
 from soundness.regular_files import read_regular_text
-from soundness.settings.durations import parse_rate, parse_seconds
+from soundness.settings.durations import parse_seconds
 from soundness.settings.fields import StrictSettings
 from soundness.settings.loading import validated
 
@@ -27,53 +27,6 @@ __all__ = [
     "WebhookSettings",
     "load_configuration",
 ]
-
-_NAME = re.compile(r"[^\x00-\x1f\x7f/\\#+$]{1,80}")  # no separator of paths or MQTT topics, no wildcard of these
-
-
-def _duration(text: str) -> str:
-    try:
-        parse_seconds(text)
-    except SettingsError as error:
-        raise ValueError(str(error)) from None
-    return text
-
-
-def _rate(text: str) -> str:
-    try:
-        parse_rate(text)
-    except SettingsError as error:
-        raise ValueError(str(error)) from None
-    return text
-
-
-def _name(text: str) -> str:
-    if _NAME.fullmatch(text) is None or text != text.strip() or text in (".", ".."):
-        raise ValueError("expected 1 to 80 characters without / \\ # + $, and no blanks around them")
-    return text
-
-
-def _address(text: str) -> str:
-    try:
-        check_address(text)
-    except SettingsError as error:
-        raise ValueError(str(error)) from None
-    return text
-
-
-def _broker(text: str) -> str:
-    try:
-        check_broker_url(text)
-    except SettingsError as error:
-        raise ValueError(str(error)) from None
-    return text
-
-
-Duration = Annotated[str, AfterValidator(_duration)]
-"""Time such as ``10s`` or ``24h``."""
-
-RateText = Annotated[str, AfterValidator(_rate)]
-"""Rate such as ``1/week``."""
 
 
 class SecretText(StrictSettings):
@@ -195,7 +148,7 @@ class MqttSettings(StrictSettings):
         File of certificates (PEM) that are trusted beside those of the computer, for a broker with its own.
     """
 
-    url: Annotated[str, AfterValidator(_broker)]
+    url: BrokerText
     user: str = ""
     password: SecretText | None = None
     prefix: Annotated[str, Field(pattern=r"^[^#+\s]+$")] = "soundness"
@@ -219,7 +172,7 @@ class WebhookSettings(StrictSettings):
         Secret that holds the key of the HMAC-SHA256 signature; ``None`` for no signature.
     """
 
-    name: Annotated[str, AfterValidator(_name)] = "webhook"
+    name: NameText = "webhook"
     url: str = ""
     url_secret: SecretText | None = None
     signing_key: SecretText | None = None
@@ -236,7 +189,7 @@ class NotifySettings(StrictSettings):
         Secret that holds an address of apprise, such as ``mailto://...`` or ``tgram://...``.
     """
 
-    name: Annotated[str, AfterValidator(_name)]
+    name: NameText
     url: SecretText
 
 
@@ -280,8 +233,8 @@ class SensorSettings(StrictSettings):
         Time of digital silence, constant or clipped signal, or none at all, after which the sensor is at fault.
     """
 
-    name: Annotated[str, AfterValidator(_name)]
-    source: Annotated[str, AfterValidator(_address)]
+    name: NameText
+    source: AddressText
     source_secret: SecretText | None = None
     detector: str | None = None
     channel: Annotated[int, Field(ge=0, le=255)] = 0
@@ -294,7 +247,7 @@ class SensorSettings(StrictSettings):
     longest_window: Annotated[int, Field(ge=1, le=100)] = 10
     quiet_clips: Annotated[int, Field(ge=1)] = 3
     minimum_gap: Duration = "10min"
-    maintenance: tuple[str, ...] = ()
+    maintenance: tuple[WindowText, ...] = ()
     follows_drift: bool = True
     fault_after: Duration = "1min"
 
@@ -302,6 +255,20 @@ class SensorSettings(StrictSettings):
     def hop(self) -> float:
         """Time from the start of one clip to that of the next, in seconds."""
         return self.clip_seconds if self.hop_seconds is None else self.hop_seconds
+
+    @property
+    def windows(self) -> list[MaintenanceWindow]:
+        """Windows of maintenance."""
+        return [parse_window(text) for text in self.maintenance]
+
+    @model_validator(mode="after")
+    def _can_learn(self) -> Self:
+        if self.detector is None:
+            try:
+                LearningPlan(seconds=parse_seconds(self.learn), hop_seconds=self.hop)
+            except SettingsError as error:
+                raise ValueError(str(error)) from None
+        return self
 
     @model_validator(mode="after")
     def _hops(self) -> Self:

@@ -6,12 +6,14 @@ from pathlib import Path
 
 from soundness.detectors.bulk_scoring import load_any
 from soundness.detectors.protocol import AnyDetector
-from soundness.errors import OutputError, SettingsError
+from soundness.errors import SettingsError
 from soundness.monitoring.alarm_rules import AlarmRequest, candidate_rules, nearest_rule
+from soundness.monitoring.capture.sensor import LiveSensor
 from soundness.monitoring.recording_files import Stamp, stamp_of
-from soundness.scoring.decisions.alarms import AlarmRule
+from soundness.monitoring.store.store import Store
+from soundness.scoring.decisions.alarms import AlarmRule, rate_per_day
 
-__all__ = ["DetectorInUse", "load_detector_in_use"]
+__all__ = ["DetectorInUse", "file_in_use", "fingerprint_of", "load_detector_in_use"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -38,6 +40,42 @@ class DetectorInUse:
     note: str = ""
 
 
+def file_in_use(store: Store, sensor: LiveSensor, *, folder: Path) -> Path | None:
+    """File of a sensor's detector: the one of the configuration, or the version that was learned from it.
+
+    Parameters
+    ----------
+    store
+        Store of the monitor.
+    sensor
+        The sensor.
+    folder
+        Folder that relative paths of the configuration are below.
+
+    Returns
+    -------
+    Path or None
+        ``None`` if the sensor is to learn one.
+    """
+    last, configured = store.last_detector(sensor.sensor_id), sensor.settings.detector
+    learned = None
+    if last is not None and Path(last.file).parts[-3:-1] == ("detectors", f"{sensor.sensor_id}"):
+        learned = store.folder.joinpath(*Path(last.file).parts[-3:])  # the store may have been moved
+    if configured is None:
+        return learned
+    file = folder / configured
+    is_of_it = last is not None and last.details.get("base") == fingerprint_of(file)
+    return learned if learned is not None and is_of_it else file
+
+
+def fingerprint_of(file: Path) -> str:
+    """SHA-256 of a file's content; empty for a folder or a file that cannot be read."""
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+    except OSError:
+        return ""
+
+
 def load_detector_in_use(file: Path, *, false_alarms: str, hop_seconds: float, longest_window: int) -> DetectorInUse:
     """Read a detector, and find its rule: its own if it is for clips as often, else one for the rate.
 
@@ -51,10 +89,7 @@ def load_detector_in_use(file: Path, *, false_alarms: str, hop_seconds: float, l
     if len(detectors) != 1:
         raise SettingsError(f"{file}: {len(detectors)} detectors ({', '.join(detectors)}); expected the file of one")
     (detector,) = detectors.values()
-    try:
-        content = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
-    except OSError as error:
-        raise OutputError(f"{file}: {error.strerror or error}") from None
+    content = fingerprint_of(file)
     rule, note = _rule(detector, false_alarms=false_alarms, hop_seconds=hop_seconds, longest_window=longest_window)
     return DetectorInUse(detector=detector, file=file, stamp=stamp, fingerprint=content, rule=rule, note=note)
 
@@ -64,7 +99,7 @@ def _rule(
 ) -> tuple[AlarmRule, str]:
     own = detector.alarm_rule
     if own is not None and abs(own.clip_every_seconds - hop_seconds) < 0.01 * hop_seconds:
-        return own, ""
+        return own, _unkept(own)
     calibration = detector.calibration
     if calibration is None or not calibration.is_valid:
         reason = detector.calibration_note or "not calibrated"
@@ -74,3 +109,13 @@ def _rule(
         return candidate_rules(calibration, request)[0], ""
     except SettingsError as error:
         return nearest_rule(calibration, request), str(error)
+
+
+def _unkept(rule: AlarmRule) -> str:
+    """Note where a rule is the nearest to a rate that it cannot keep."""
+    if rule.bound_per_day <= rule.asked_per_day * (1.0 + 1e-9):
+        return ""
+    return (
+        f"{rate_per_day(rule.asked_per_day)} cannot be promised: the rule is bounded by "
+        f"{rate_per_day(rule.bound_per_day)}; more normal clips support less"
+    )

@@ -12,8 +12,9 @@ from soundness.errors import SoundnessError
 from soundness.monitoring.capture.clip_files import ClipFolder
 from soundness.monitoring.capture.kept_audio import KeptAudio
 from soundness.monitoring.capture.sensor import LiveSensor, Work
+from soundness.monitoring.learning.learners import Learners
 from soundness.monitoring.live.configuration import MonitorSettings, SensorSettings
-from soundness.monitoring.live.detector_in_use import load_detector_in_use
+from soundness.monitoring.live.detector_in_use import file_in_use, load_detector_in_use
 from soundness.monitoring.live.events import Events
 from soundness.monitoring.live.recorder import Recorder
 from soundness.monitoring.sources.protocol import without_secret
@@ -58,6 +59,7 @@ class Engine:
         self.failure: Exception | None = None
         self.sinks = tuple(sinks)
         self.n_workers = (os.cpu_count() or 1) if n_workers is None else n_workers
+        self.learners = Learners(self.stop)
         self._ready: queue.SimpleQueue[LiveSensor | None] = queue.SimpleQueue()
         self.recorders: dict[str, Recorder] = {}
         for one in settings.sensor:
@@ -92,6 +94,7 @@ class Engine:
         )
         sensor.pending.extend(Work(clip=clip, number=clip.number) for clip in waiting)
         recorder = Recorder(sensor, store, self.events, audio=self._audio(files), sinks=self.sinks, stop=self.stop)
+        recorder.ignored_until_us, recorder.learned = found.ignored_until_us, self.learners.learn
         known = {row.number: row for row in store.last_clips(sensor_id, len(left))} if left else {}
         recorder.audio.begin(
             [(clip, known[clip.number].id, bool(known[clip.number].audio)) for clip in left if clip.number in known]
@@ -108,15 +111,20 @@ class Engine:
         )
 
     def load_detectors(self) -> Mapping[str, str]:
-        """Read the detectors that are named in the configuration; problems by name of the sensor."""
+        """Read the detectors, those of the configuration and those that were learned; problems by name of the sensor.
+
+        Sensors that have none begin to learn, or go on with it.
+        """
         problems = {}
         for name, recorder in self.recorders.items():
             settings = recorder.sensor.settings
-            if settings.detector is None:
+            file = file_in_use(self.store, recorder.sensor, folder=self.folder)
+            if file is None:
+                recorder.learn()
                 continue
             try:
                 found = load_detector_in_use(
-                    self.folder / settings.detector,
+                    file,
                     false_alarms=settings.false_alarms,
                     hop_seconds=settings.hop,
                     longest_window=settings.longest_window,
@@ -129,9 +137,10 @@ class Engine:
 
     @property
     def has_ended(self) -> bool:
-        """True if every source has ended, and all that came of them is recorded."""
+        """True if every source has ended, and all that came of them is recorded and learned."""
         sensors = [recorder.sensor for recorder in self.recorders.values()]
-        return all(sensor.has_ended and not sensor.pending for sensor in sensors)
+        is_recorded = all(sensor.has_ended and not sensor.pending for sensor in sensors)
+        return is_recorded and not self.learners.is_busy
 
     def run(self) -> None:
         """Listen until every source has ended, or `stop` is set.
@@ -148,6 +157,7 @@ class Engine:
             )
             for name, recorder in self.recorders.items()
         }
+        self.learners.start()
         with one_thread_each():
             for thread in (*workers, *captures.values()):
                 thread.start()
@@ -159,12 +169,13 @@ class Engine:
                         break
             finally:
                 self.stop.set()
+                self.learners.close()
                 for _ in workers:
                     self._ready.put(None)
                 for thread in (*workers, *captures.values()):
                     thread.join(timeout=10.0)
-        if self.failure is not None:
-            raise self.failure
+        if failure := self.failure or self.learners.failure:
+            raise failure
 
     def _work(self) -> None:
         """Score the earliest clip of the sensor whose turn it is; one thread at a time works for a sensor."""

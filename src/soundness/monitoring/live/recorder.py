@@ -2,19 +2,22 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from threading import Event as ThreadEvent
-from typing import TypeVar
+from threading import RLock
+from typing import Any, TypeVar
 
 from soundness.errors import AudioError, OutputError
 from soundness.monitoring.capture.clip_files import ClipFile, level_of
 from soundness.monitoring.capture.kept_audio import KeptAudio
 from soundness.monitoring.capture.sensor import Gap, LiveSensor, Work
+from soundness.monitoring.learning.commissioning import Commissioning
 from soundness.monitoring.live.alarm_book import AlarmBook, alarm_content
 from soundness.monitoring.live.alarm_life import AlarmLife, AlarmStep
 from soundness.monitoring.live.detector_in_use import DetectorInUse
 from soundness.monitoring.live.events import Event, Events
+from soundness.monitoring.live.maintenance import window_at
 from soundness.monitoring.store.database import is_away
 from soundness.monitoring.store.records import Alarm, ClipRow, SensorState
 from soundness.monitoring.store.store import Store, Transaction
@@ -50,6 +53,15 @@ class Recorder:
         Names of the sinks that alarms are sent to.
     stop
         Set to end tries at a database that is away.
+
+    Attributes
+    ----------
+    turn
+        Held by the thread that works for the sensor: one at a time.
+    learning
+        Learning of a sensor that has no detector yet.
+    learned
+        Called when enough has been recorded to learn from.
     """
 
     def __init__(
@@ -72,18 +84,45 @@ class Recorder:
         ended = {} if last is None or last.ended_us is None else {last.kind: last}
         self.book = AlarmBook(sensor.settings.name, sinks, open_alarms, ended)
         self.audio = audio
+        self.note = ""
+        self.windows = sensor.settings.windows
+        self.ignored_until_us: int | None = None
+        self.learning: Commissioning | None = None
+        self.learned: Callable[[Commissioning], None] = lambda _: None
+        self.turn = RLock()
 
-    def install(self, detector: DetectorInUse, *, reason: str) -> None:
-        """Take a detector into use, and note it."""
+    def install(self, detector: DetectorInUse, *, reason: str, details: Mapping[str, Any] | None = None) -> None:
+        """Take a detector into use, and note it, unless it is the one that was in use last."""
         sensor_id, now_us = self.sensor.sensor_id, _now_us()
+        file, fingerprint = str(detector.file), detector.fingerprint
+        last = self.store.last_detector(sensor_id)
+        if last is not None and (last.file, last.fingerprint) == (file, fingerprint):
+            self.use(detector, last.id)
+            return
 
         def write(transaction: Transaction) -> int:
-            file, fingerprint = str(detector.file), detector.fingerprint
-            return transaction.add_detector(
-                sensor_id, file=file, fingerprint=fingerprint, installed_us=now_us, reason=reason
-            )
+            values = {"installed_us": now_us, "reason": reason, "details": dict(details or {})}
+            return transaction.add_detector(sensor_id, file=file, fingerprint=fingerprint, **values)
 
         self.use(detector, self._written(write))
+
+    def learn(self) -> None:
+        """Begin to learn, or go on with it."""
+        self.learning = Commissioning(self)
+        self.set_state(self._usual_state(), note=self.learning.words())
+        self.learning.say()
+        if not self.learning.is_recording:
+            self.learned(self.learning)
+
+    def ignore_until(self, time_us: int | None) -> None:
+        """Begin no alarm until a time, microseconds since 1970, UTC; ``None`` for none."""
+        with self.turn:
+            self._written(lambda write: write.update_sensor(self.sensor.sensor_id, ignored_until_us=time_us))
+            self.ignored_until_us = time_us
+
+    def set_details(self, **details: Any) -> None:
+        """Set some details of the sensor; ``None`` removes one."""
+        self._written(lambda transaction: transaction.set_details(self.sensor.sensor_id, **details))
 
     def use(self, detector: DetectorInUse, detector_id: int) -> None:
         """Score with a detector from now on."""
@@ -110,8 +149,17 @@ class Recorder:
                 self.sensor.sensor_id, state=state, state_since_us=_now_us(), state_note=one_line(note)
             )
         )
-        self.state = state
+        self.state, self.note = state, one_line(note)
         self.events.tell(Event(kind="state", sensor=self.sensor.settings.name, content={"state": state, "note": note}))
+
+    def set_note(self, note: str) -> None:
+        """Set the note of the state, if it is another."""
+        note = one_line(note)
+        if note == self.note:
+            return
+        self._written(lambda transaction: transaction.update_sensor(self.sensor.sensor_id, state_note=note))
+        self.note, name = note, self.sensor.settings.name
+        self.events.tell(Event(kind="state", sensor=name, content={"state": self.state, "note": note}))
 
     def _usual_state(self) -> SensorState:
         if "fault" in self.book.open:
@@ -124,6 +172,10 @@ class Recorder:
 
     def take(self, work: Work) -> None:
         """Record a piece of work."""
+        with self.turn:
+            self._take(work)
+
+    def _take(self, work: Work) -> None:
         if work.gap is not None:
             self._record_gap(work.gap)
         elif work.clip is not None:
@@ -153,9 +205,16 @@ class Recorder:
         if fault:
             self._finish(clip, replace(row, outcome="fault", note=fault), fault=fault)
         elif self.detector is None:
-            self._finish(clip, replace(row, outcome="learned"))
+            self._learn_from(clip, row)
         else:
             self._score(clip, row)
+
+    def _learn_from(self, clip: ClipFile, row: ClipRow) -> None:
+        learning = self.learning
+        note = "" if learning is None else learning.take(clip, why_not=self._why_muted(row))
+        self._finish(clip, replace(row, outcome="learned", note=one_line(note)))
+        if learning is not None and not note and learning.count():
+            self.learned(learning)
 
     def _record_failed(self, clip: ClipFile, *, note: str) -> None:
         self._finish(clip, replace(self._row(clip, None), outcome="failed", note=one_line(note)))
@@ -184,12 +243,16 @@ class Recorder:
         if found.cannot_tell or found.p_value is None:
             self._finish(clip, replace(row, outcome="failed", note=one_line(found.cannot_tell)))
             return
-        step = self.life.add(found.p_value, end_us=row.end_us, is_muted=self._is_muted(row))
-        note = "; ".join(found.notes)
+        step = self.life.add(found.p_value, end_us=row.end_us, is_muted=bool(muted := self._why_muted(row)))
+        note = "; ".join((*found.notes, *([muted] if muted else [])))
         self._finish(clip, replace(row, is_anomalous=step.is_anomalous, note=one_line(note)), step=step)
 
-    def _is_muted(self, _row: ClipRow) -> bool:
-        return False
+    def _why_muted(self, row: ClipRow) -> str:
+        """Reason why a clip begins no alarm; empty without one."""
+        if self.ignored_until_us is not None and row.start_us < self.ignored_until_us:
+            return "ignored"
+        window = window_at(self.windows, row.start_us, row.end_us)
+        return "" if window is None else f"maintenance ({window.text})"
 
     def _reason(self, clip: ClipFile) -> str:
         assert self.detector is not None

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["Alarm", "AlarmKind", "ClipRow", "Delivery", "Outcome", "Sensor", "SensorState"]
+__all__ = ["Alarm", "AlarmKind", "ClipRow", "Delivery", "DetectorRow", "Outcome", "Sensor", "SensorState"]
 
 SensorState = Literal["waiting", "learning", "normal", "alarm", "fault", "drifting", "stopped"]
 """State of a sensor: nothing came yet; it learns; all is well; an alarm; no usable sound; normal sound has wandered."""
@@ -28,6 +28,19 @@ class Sensor:
     state_note: str
     first_us: int | None
     ignored_until_us: int | None
+    details: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectorRow:
+    """A detector that has been in use; see `soundness.monitoring.store.tables.detectors`."""
+
+    id: int
+    sensor_id: int
+    file: str
+    fingerprint: str
+    installed_us: int
+    reason: str
     details: Mapping[str, Any]
 
 

@@ -13,11 +13,11 @@ import sqlalchemy as sql
 from soundness.errors import OutputError
 from soundness.monitoring.store import tables
 from soundness.monitoring.store.database import database_errors, open_database, sqlite_url
-from soundness.monitoring.store.records import Alarm, AlarmKind, ClipRow, Delivery, Sensor, SensorState
+from soundness.monitoring.store.records import Alarm, AlarmKind, ClipRow, Delivery, DetectorRow, Sensor, SensorState
 
 __all__ = ["Store", "Transaction", "new_key", "row_values"]
 
-Record = TypeVar("Record", Sensor, ClipRow, Alarm, Delivery)
+Record = TypeVar("Record", Sensor, ClipRow, Alarm, Delivery, DetectorRow)
 
 _FILE = "soundness.sqlite"
 
@@ -115,6 +115,24 @@ class Store:
         table = tables.alarms
         query = sql.select(table).where(table.c.sensor_id == sensor_id, table.c.kind == kind)
         return next(iter(self._all(Alarm, query.order_by(table.c.id.desc()).limit(1))), None)
+
+    def detectors(self, sensor_id: int) -> list[DetectorRow]:
+        """Detectors of a sensor that have been in use, the latest last."""
+        table = tables.detectors
+        query = sql.select(table).where(table.c.sensor_id == sensor_id)
+        return self._all(DetectorRow, query.order_by(table.c.id))
+
+    def last_detector(self, sensor_id: int) -> DetectorRow | None:
+        """Detector of a sensor that is, or was, in use last; ``None`` without one."""
+        return next(reversed(self.detectors(sensor_id)), None)
+
+    def count_learned(self, sensor_id: int, *, after: int) -> int:
+        """Clips after a number that a sensor learns from: those without a note that says why not."""
+        table = tables.clips
+        query = sql.select(sql.func.count()).select_from(table)
+        own = (table.c.sensor_id == sensor_id, table.c.number > after, table.c.outcome == "learned", table.c.note == "")
+        with self.reading() as connection:
+            return int(connection.execute(query.where(*own)).scalar() or 0)
 
     def unsent(self, sink: str, *, most: int = 100) -> list[Delivery]:
         """Events of a sink that are to be sent, in their order."""

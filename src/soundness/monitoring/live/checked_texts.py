@@ -1,0 +1,55 @@
+"""Texts in a configuration that are checked when it is read: times, rates, names, addresses, windows of time."""
+
+import re
+from collections.abc import Callable
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from soundness.errors import SettingsError
+from soundness.monitoring.live.maintenance import parse_window
+from soundness.monitoring.sinks.broker import check_broker_url
+from soundness.monitoring.sources.addresses import check_address
+from soundness.settings.durations import parse_rate, parse_seconds
+
+__all__ = ["AddressText", "BrokerText", "Duration", "NameText", "RateText", "WindowText"]
+
+_NAME = re.compile(r"[^\x00-\x1f\x7f/\\#+$]{1,80}")  # no separator of paths or MQTT topics, no wildcard of these
+
+
+def _checked_by(check: Callable[[str], object]) -> AfterValidator:
+    """Check of a text by a function that raises a `SettingsError`."""
+
+    def checked(text: str) -> str:
+        try:
+            check(text)
+        except SettingsError as error:
+            raise ValueError(str(error)) from None
+        return text
+
+    return AfterValidator(checked)
+
+
+def _name(text: str) -> str:
+    if _NAME.fullmatch(text) is None or text != text.strip() or text in (".", ".."):
+        raise ValueError("expected 1 to 80 characters without / \\ # + $, and no blanks around them")
+    return text
+
+
+Duration = Annotated[str, _checked_by(parse_seconds)]
+"""Time such as ``10s`` or ``24h``."""
+
+RateText = Annotated[str, _checked_by(parse_rate)]
+"""Rate such as ``1/week``."""
+
+NameText = Annotated[str, AfterValidator(_name)]
+"""Name of a sensor or a sink."""
+
+AddressText = Annotated[str, _checked_by(check_address)]
+"""Address of a source."""
+
+BrokerText = Annotated[str, _checked_by(check_broker_url)]
+"""Address of a broker."""
+
+WindowText = Annotated[str, _checked_by(parse_window)]
+"""Window of time such as ``Mon-Fri 12:00-12:30``."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
     from av.container import InputContainer
 
-__all__ = ["MediaFile", "has_pyav"]
+__all__ = ["MediaFile", "has_pyav", "samples_of"]
 
 # Containers of one local file: a playlist or a description of a session would have FFmpeg open addresses.
 _FORMATS = "mov,matroska,webm,asf,avi,aac,amr,amrnb,amrwb,ape,wv,tta,ogg,wav,w64,aiff,caf,au"
@@ -79,7 +79,7 @@ class MediaFile:
             for frame in container.decode(container.streams.audio[0]):
                 if (frame.sample_rate, frame.layout.nb_channels) != (self.sample_rate, self.n_channels):
                     raise AudioError("its sample rate or its number of channels changes within it")
-                yield _samples(frame)
+                yield samples_of(frame)
 
     @contextmanager
     def _container(self) -> "Iterator[InputContainer]":
@@ -118,7 +118,8 @@ def _stated_seconds(container: "InputContainer") -> float | None:
     return None if container.duration is None else container.duration / 1_000_000
 
 
-def _samples(frame: "AudioFrame") -> Waveform:
+def samples_of(frame: "AudioFrame") -> Waveform:
+    """Samples of a decoded frame in [-1, 1], shape ``(time, channel)``."""
     values: NDArray[Any] = frame.to_ndarray()
     values = values.reshape(-1, frame.layout.nb_channels) if frame.format.is_packed else values.T
     if values.dtype == np.uint8:

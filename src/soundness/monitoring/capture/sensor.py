@@ -9,20 +9,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from soundness.errors import OutputError, SoundnessError
-from soundness.monitoring.capture.clip_cutter import ClipCutter
+from soundness.monitoring.capture.arrivals import Arrivals, TimedBlock
+from soundness.monitoring.capture.clip_cutter import CapturedClip, ClipCutter
 from soundness.monitoring.capture.clip_files import ClipFile, ClipFolder
 from soundness.monitoring.capture.sample_clock import SampleClock
 from soundness.monitoring.capture.signal_health import SignalHealth
 from soundness.monitoring.live.configuration import SensorSettings
 from soundness.monitoring.sources.addresses import find_source
-from soundness.monitoring.sources.protocol import Block, Lost, SourceSettings, SourceState, WholeRecording
+from soundness.monitoring.sources.protocol import Block, Item, Lost, SourceSettings, SourceState, WholeRecording
+from soundness.monitoring.sources.resampling import resampled
 from soundness.settings.durations import parse_seconds
 
 __all__ = ["Gap", "LiveSensor", "Work"]
 
 _LOG = logging.getLogger(__name__)
 
-_TOLERANCE_US = 250_000  # of the start of a clip beside the end of the one before, which is no gap
+_TOLERANCE_US = 250_000  # between the time of a block and that which follows from the one before
+_FAULT_EVERY_SECONDS = 60.0  # between two rows of a source that gives nothing
+_MARGIN_US = 2_000_000  # of the time now, up to which nothing came: what is on its way is not in it
 _MOST_WAITING = 60  # clips of a live sensor
 _FEW_WAITING = 2  # clips of one that can wait
 
@@ -41,6 +45,8 @@ class Gap:
         Reason in words.
     is_fault
         True if the sensor is at fault.
+    clock_set_seconds
+        Time by which the clock of the computer was set; 0 if it was not.
     """
 
     number: int
@@ -48,6 +54,7 @@ class Gap:
     seconds: float
     reason: str
     is_fault: bool
+    clock_set_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +84,8 @@ class LiveSensor:
         Folder that relative paths of its address are below.
     address
         Its address, with secrets.
-    first_us, next_us, number
-        Start of its first clip; start of the next one; number of the last one.
+    first_us, next_us, end_us, number
+        Start of its first clip; start of the next one; end of the last one or of a gap; number of the last one.
     ready
         Called when there is work to be done.
     """
@@ -90,6 +97,7 @@ class LiveSensor:
     address: str
     first_us: int | None
     next_us: int | None
+    end_us: int | None
     number: int
     ready: Callable[["LiveSensor"], None]
     pending: deque[Work] = field(default_factory=deque)
@@ -103,11 +111,19 @@ class LiveSensor:
     def __post_init__(self) -> None:
         settings = self.settings
         self.cutter = ClipCutter(self.files.ring, clip_seconds=settings.clip_seconds, hop_seconds=settings.hop)
-        self.health = SignalHealth(parse_seconds(settings.fault_after))
+        self.fault_seconds = parse_seconds(settings.fault_after)
+        self.health = SignalHealth(self.fault_seconds)
         self.clock = SampleClock()
+        self.arrivals = Arrivals(self.clock)
         self.arrived = time.monotonic()
-        self._lost = ""
-        self._lost_is_fault = False
+        self.is_live = False
+        self._begun_us = self.clock.now_us()
+        self._is_broken = True  # what comes next does not follow what came before
+        self._lost, self._lost_is_fault, self._set_us = "", False, 0
+        self._expected_us: int | None = None
+        self._sample_rate = 0
+        self._reported = -_FAULT_EVERY_SECONDS
+        self._taking = threading.Lock()
         self._room = threading.Condition(self.lock)
 
     def capture(self, stop: threading.Event) -> None:
@@ -121,92 +137,157 @@ class LiveSensor:
             clip_seconds=self.settings.clip_seconds,
         )
         try:
-            for item in find_source(self.address, settings).items(state, stop):
-                self._take(item, stop)
+            source = find_source(self.address, settings)
+            self.is_live, self.arrived, self._begun_us = source.is_live, time.monotonic(), self.clock.now_us()
+            for item in resampled(source.items(state, stop), settings.sample_rate):
+                with self._taking:
+                    self._take(item, stop)
                 if stop.is_set():
                     break
+            with self._taking:
+                self._pass_on_held(stop)
         except SoundnessError as error:
             self.problem = str(error)
             _LOG.warning("%s: %s", self.settings.name, error)
         finally:
-            self.cutter.drop()
+            with self._taking:
+                self.cutter.drop()
+                self._is_broken = True
             self.has_ended = not stop.is_set()
             self.ready(self)
 
-    def _take(self, item: Block | Lost | WholeRecording, stop: threading.Event) -> None:
+    def watch(self) -> None:
+        """Record a fault about once a minute while a live source, or one that has failed for good, gives nothing."""
+        silent = time.monotonic() - self.arrived
+        if not (self.is_live or (self.has_ended and self.problem)) or silent < self.fault_seconds:
+            return
+        if time.monotonic() - self._reported < _FAULT_EVERY_SECONDS or not self._taking.acquire(blocking=False):
+            return
+        try:
+            self._note_clock()
+            words = self.problem or self._lost or f"the source gives nothing for {silent:.0f} s"
+            self._break(words, is_fault=True)
+            self._lost, self._lost_is_fault, self._reported = words, True, time.monotonic()
+            self.end_us = self._begun_us if self.end_us is None else self.end_us
+            self._record_gap(self.clock.now_us() - _MARGIN_US, fault=words)
+        finally:
+            self._taking.release()
+
+    def _take(self, item: Item, stop: threading.Event) -> None:
         self.has_begun = True
         if isinstance(item, Lost):
+            self._pass_on_held(stop)
             self._break(item.reason, is_fault=item.is_fault)
         elif isinstance(item, WholeRecording):
             self._await_room(stop)
             self.number += 1
             self._submit(Work(recording=item, number=self.number))
         elif len(item.samples):
-            try:
-                self._block(item, stop)
-            except OutputError as error:
-                self._break(str(error), is_fault=False)
+            self._block(item, stop)
 
-    def _break(self, reason: str, *, is_fault: bool) -> None:
+    def _break(self, reason: str, *, is_fault: bool = False) -> None:
+        """Note that the next block does not follow the one before."""
+        self.arrivals.begin()
+        self._break_off(reason, is_fault=is_fault)
+
+    def _break_off(self, reason: str, *, is_fault: bool = False) -> None:
+        """Drop the clip that grows; of several reasons until the next one is complete, the first is told."""
         if not self._lost:
             _LOG.warning("%s: %s", self.settings.name, reason)
+            self._lost = reason
         self.cutter.drop()
-        self.clock.begin()
-        self._lost, self._lost_is_fault = reason, is_fault
+        self._is_broken, self._expected_us = True, None
+        self._lost_is_fault |= is_fault
         self.problem = reason if is_fault else self.problem
 
+    def _note_clock(self) -> None:
+        """Move what is known to the time of a clock that was set."""
+        jump = self.clock.jump_us()
+        if not jump:
+            return
+        self._break(f"the clock of the computer was set by {jump / 1e6:+.0f} s")
+        self._set_us += jump
+        self._begun_us += jump
+        self.end_us = None if self.end_us is None else self.end_us + jump
+
     def _block(self, block: Block, stop: threading.Event) -> None:
-        self.arrived, self.problem = time.monotonic(), ""
-        is_live = block.start_us is None
-        if is_live and (jump := self.clock.jump_us()):
-            self._break(f"the clock of the computer was set by {jump / 1e6:+.0f} s", is_fault=False)
-            self.next_us = None if self.next_us is None else self.next_us + jump
-        if self.cutter.sample_rate not in (0, block.sample_rate) and self.cutter.start_us is not None:
+        self.arrived, self.problem, self._reported = time.monotonic(), "", -_FAULT_EVERY_SECONDS
+        if block.start_us is None:
+            self._note_clock()
+        if self.cutter.sample_rate not in (0, block.sample_rate) and not self._is_broken:
             rates = f"from {self.cutter.sample_rate:,} to {block.sample_rate:,} Hz"
-            self._break(f"the sample rate changed {rates}", is_fault=False)
-        start_us = block.start_us
-        if start_us is None:
-            start_us = self.clock.start_of(len(block.samples), block.sample_rate)
-        self._close_gap(start_us)
+            self._pass_on_held(stop)
+            self._break(f"the sample rate changed {rates}")
         self.health.add(block.samples, sample_rate=block.sample_rate)
-        for captured in self.cutter.add(block.samples, sample_rate=block.sample_rate, start_us=start_us):
-            if not is_live:
-                self._await_room(stop)
-            if is_live and len(self.pending) >= _MOST_WAITING:
-                captured.file.unlink(missing_ok=True)
-                self._lost = "the computer is too slow: clips wait longer to be scored than they last"
-                continue
+        self._sample_rate = block.sample_rate
+        if block.start_us is not None:
+            self._cut(TimedBlock(samples=block.samples, start_us=block.start_us), stop)
+        elif (timed := self.arrivals.add(block.samples, sample_rate=block.sample_rate)) is not None:
+            self._cut(timed, stop)
+
+    def _pass_on_held(self, stop: threading.Event) -> None:
+        if (timed := self.arrivals.rest(sample_rate=self._sample_rate)) is not None:
+            self._cut(timed, stop)
+
+    def _cut(self, block: TimedBlock, stop: threading.Event) -> None:
+        """Cut samples into clips, each of which waits to be scored."""
+        rate, start_us, expected_us = self._sample_rate, block.start_us, self._expected_us
+        if block.missing_seconds:
+            self._break_off(f"{block.missing_seconds:.1f} s of sound did not come")
+        elif expected_us is not None and abs(start_us - expected_us) > _TOLERANCE_US:
+            self._break_off("the time of the recording does not go on")
+        self._expected_us = start_us + round(1e6 * len(block.samples) / rate)
+        try:
+            for captured in self.cutter.add(block.samples, sample_rate=rate, start_us=start_us):
+                self._captured(captured, stop)
+        except OutputError as error:
+            self._break(str(error))
+
+    def _captured(self, captured: CapturedClip, stop: threading.Event) -> None:
+        if not self.is_live:
+            self._await_room(stop)
+        elif len(self.pending) >= _MOST_WAITING:
+            captured.file.unlink(missing_ok=True)
+            reason = "the computer is too slow: clips wait longer to be scored than they last"
+            self._is_broken, self._lost = True, self._lost or reason
+            return
+        if self._is_broken:
             self._close_gap(captured.start_us)
-            self.number += 1
-            clip = self.files.take(captured, self.number)
-            self.next_us = captured.start_us + round(1e6 * self.settings.hop)
-            self._submit(Work(clip=clip, number=self.number, fault=self.health.fault))
+        clip = self.files.take(captured, self.number + 1)
+        self.number += 1
+        self.next_us = captured.start_us + round(1e6 * self.settings.hop)
+        self.end_us = captured.start_us + round(1e6 * captured.seconds)
+        self._submit(Work(clip=clip, number=self.number, fault=self.health.fault))
 
     def _close_gap(self, start_us: int) -> None:
-        """Record the time since the end of the last clip, if there is a gap, now that it is over."""
-        if self.next_us is None:
+        """Record the time from the last clip to one that has come, if the sound between them was lost."""
+        if self.end_us is None:
             self.first_us = start_us if self.first_us is None else self.first_us
-            self._lost = ""
-            return
-        if self.cutter.start_us is not None or start_us - self.next_us <= _TOLERANCE_US:
-            return
-        self.record_gap(start_us)
-        self._lost = ""
+        elif self.is_live and not self._lost and start_us < self.end_us - _TOLERANCE_US:
+            self._lost = "the clock of the computer was set back while the monitor was not running"
+            self.end_us = start_us
+            self._record_gap(start_us)
+        elif self._lost or start_us > self.end_us:
+            self._record_gap(max(start_us, self.end_us))
+        self._is_broken, self._lost, self._lost_is_fault, self._set_us = False, "", False, 0
 
-    def record_gap(self, end_us: int) -> None:
-        """Record a gap up to a time."""
-        if self.next_us is None or end_us <= self.next_us:
+    def _record_gap(self, end_us: int, *, fault: str = "") -> None:
+        """Record a gap from the end of the last clip or gap up to a time."""
+        assert self.end_us is not None
+        if end_us < self.end_us:
             return
         self.number += 1
         gap = Gap(
             number=self.number,
-            start_us=self.next_us,
-            seconds=(end_us - self.next_us) / 1e6,
+            start_us=self.end_us,
+            seconds=(end_us - self.end_us) / 1e6,
             reason=self._lost or "the monitor was not running",
             is_fault=self._lost_is_fault,
+            clock_set_seconds=self._set_us / 1e6,
         )
-        self.next_us = end_us
-        self._submit(Work(gap=gap, number=self.number))
+        self.next_us = self.end_us = end_us
+        self._set_us = 0
+        self._submit(Work(gap=gap, number=self.number, fault=fault))
 
     def _await_room(self, stop: threading.Event) -> None:
         """Wait until few clips wait to be scored, for a source that can wait."""

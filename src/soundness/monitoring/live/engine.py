@@ -8,21 +8,25 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from soundness.errors import SoundnessError
+from soundness.errors import DataError, SoundnessError
 from soundness.monitoring.capture.clip_files import ClipFolder
 from soundness.monitoring.capture.kept_audio import KeptAudio
-from soundness.monitoring.capture.sensor import LiveSensor, Work
+from soundness.monitoring.capture.sensor import LiveSensor
 from soundness.monitoring.learning.learners import Learners
 from soundness.monitoring.live.configuration import MonitorSettings, SensorSettings
 from soundness.monitoring.live.detector_in_use import file_in_use, load_detector_in_use
 from soundness.monitoring.live.events import Events
 from soundness.monitoring.live.recorder import Recorder
+from soundness.monitoring.live.resuming import place_after
 from soundness.monitoring.sources.protocol import without_secret
 from soundness.monitoring.store.store import Store
 from soundness.settings.durations import parse_seconds
 from soundness.threads import one_thread_each
 
 __all__ = ["Engine"]
+
+_LOOK_SECONDS = 0.2  # between two looks at the sensors
+_END_SECONDS = 10.0  # within which all threads end; one that waits for a network may take longer, and is left
 
 _LOG = logging.getLogger(__name__)
 
@@ -75,11 +79,9 @@ class Engine:
         found = store.sensor(settings.name)
         assert found is not None
         files, last = ClipFolder(store.folder, f"{sensor_id}"), store.last_clip(sensor_id)
-        number, next_us = (0, None) if last is None else (last.number, _next_us(last.start_us, last.end_us, settings))
         left = files.left()
-        waiting = [clip for clip in left if clip.number > number]
-        if waiting:
-            number, next_us = waiting[-1].number, _next_us(waiting[-1].start_us, None, settings)
+        waiting = [clip for clip in left if last is None or clip.number > last.number]
+        place = place_after(last, waiting, clip_seconds=settings.clip_seconds, hop_seconds=settings.hop)
         secret = "" if settings.source_secret is None else settings.source_secret.read(self.folder, name=settings.name)
         sensor = LiveSensor(
             settings=settings,
@@ -88,11 +90,12 @@ class Engine:
             base=self.folder,
             address=settings.source.replace("{secret}", secret),
             first_us=found.first_us,
-            next_us=next_us,
-            number=number,
+            next_us=place.next_us,
+            end_us=place.end_us,
+            number=place.number,
             ready=self._ready.put,
         )
-        sensor.pending.extend(Work(clip=clip, number=clip.number) for clip in waiting)
+        sensor.pending.extend(place.work)
         recorder = Recorder(sensor, store, self.events, audio=self._audio(files), sinks=self.sinks, stop=self.stop)
         recorder.ignored_until_us, recorder.learned = found.ignored_until_us, self.learners.learn
         known = {row.number: row for row in store.last_clips(sensor_id, len(left))} if left else {}
@@ -149,6 +152,8 @@ class Engine:
         ------
         OutputError
             If the store cannot be written.
+        DataError
+            If every source has ended, and one of them because it can never be read.
         """
         workers = [threading.Thread(target=self._work, name=f"score {n}", daemon=True) for n in range(self.n_workers)]
         captures = {
@@ -164,18 +169,23 @@ class Engine:
             for recorder in self.recorders.values():
                 self._ready.put(recorder.sensor)
             try:
-                while not self.stop.wait(0.2):
-                    if self.has_ended:
-                        break
+                while not self.stop.wait(_LOOK_SECONDS) and not self.has_ended:
+                    for recorder in self.recorders.values():
+                        recorder.sensor.watch()
+                is_stopped = self.stop.is_set()
             finally:
                 self.stop.set()
                 self.learners.close()
                 for _ in workers:
                     self._ready.put(None)
+                until = time.monotonic() + _END_SECONDS
                 for thread in (*workers, *captures.values()):
-                    thread.join(timeout=10.0)
+                    thread.join(timeout=max(0.0, until - time.monotonic()))
         if failure := self.failure or self.learners.failure:
             raise failure
+        problems = [f"{name}: {one.sensor.problem}" for name, one in self.recorders.items() if one.sensor.problem]
+        if problems and not is_stopped:
+            raise DataError("; ".join(problems))
 
     def _work(self) -> None:
         """Score the earliest clip of the sensor whose turn it is; one thread at a time works for a sensor."""
@@ -197,9 +207,3 @@ class Engine:
                     has_more = bool(sensor.pending)
             if has_more:
                 self._ready.put(sensor)
-
-
-def _next_us(start_us: int, end_us: int | None, settings: SensorSettings) -> int:
-    """Start of the clip after one, or after a gap that ended."""
-    after_us = start_us + round(1e6 * settings.hop)
-    return after_us if end_us is None else max(after_us, end_us - round(1e6 * (settings.clip_seconds - settings.hop)))

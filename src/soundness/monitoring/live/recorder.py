@@ -177,11 +177,11 @@ class Recorder:
 
     def _take(self, work: Work) -> None:
         if work.gap is not None:
-            self._record_gap(work.gap)
+            self._record_gap(work.gap, fault=work.fault)
         elif work.clip is not None:
             self._record_clip(work.clip, fault=work.fault)
 
-    def _record_gap(self, gap: Gap) -> None:
+    def _record_gap(self, gap: Gap, *, fault: str) -> None:
         row = ClipRow(
             sensor_id=self.sensor.sensor_id,
             number=gap.number,
@@ -191,8 +191,22 @@ class Recorder:
             state=self.state,
             note=one_line(gap.reason),
         )
-        self._written(lambda transaction: transaction.add_clip(row))
-        self._tell_clip(row)
+
+        def write(transaction: Transaction) -> tuple[ClipRow, list[tuple[Alarm, str]]]:
+            stored, now_us, changed = transaction.add_clip(row), _now_us(), list[tuple[Alarm, str]]()
+            if gap.clock_set_seconds:
+                transaction.note_change(
+                    "clock set", now_us=now_us, sensor_id=row.sensor_id, seconds=gap.clock_set_seconds
+                )
+            if fault and "fault" not in self.book.open:
+                words = f"no sound comes: {fault}"
+                changed.append((self.book.begin(transaction, "fault", stored, reason=words, now_us=now_us), "raised"))
+            return stored, changed
+
+        stored, changed = self._written(write)
+        self._tell(stored, changed)
+        if fault:
+            self.set_state(self._usual_state(), note=fault)
 
     def _record_clip(self, clip: ClipFile, *, fault: str) -> None:
         try:
@@ -274,7 +288,7 @@ class Recorder:
             if fault and "fault" not in book.open:
                 words = f"the sensor gives {fault}"
                 changed.append((book.begin(transaction, "fault", stored, reason=words, now_us=now_us), "raised"))
-            if row.outcome == "scored" and "fault" in book.open:
+            if row.outcome in ("scored", "learned") and "fault" in book.open:
                 changed.append((book.end(transaction, "fault", end_us=row.start_us, now_us=now_us), "ended"))
             if step is not None:
                 changed += book.step(transaction, stored, step, reason=reason, now_us=now_us)
@@ -284,10 +298,7 @@ class Recorder:
 
         stored, changed = self._written(write)
         self._keep_audio(clip, stored)
-        self._tell_clip(stored)
-        for alarm, change in changed:
-            content = alarm_content(self.sensor.settings.name, alarm, event=change)
-            self.events.tell(Event(kind="alarm", sensor=self.sensor.settings.name, content=content))
+        self._tell(stored, changed)
         self.set_state(self._usual_state(), note=fault or reason)
 
     def _written(self, write: Callable[[Transaction], Result]) -> Result:
@@ -312,5 +323,8 @@ class Recorder:
         if kept:
             self._written(lambda transaction: transaction.set_audio(kept))
 
-    def _tell_clip(self, row: ClipRow) -> None:
+    def _tell(self, row: ClipRow, changed: Sequence[tuple[Alarm, str]]) -> None:
         self.events.tell(Event(kind="clip", sensor=self.sensor.settings.name, content=asdict(row)))
+        for alarm, change in changed:
+            content = alarm_content(self.sensor.settings.name, alarm, event=change)
+            self.events.tell(Event(kind="alarm", sensor=self.sensor.settings.name, content=content))

@@ -8,8 +8,9 @@ from urllib.parse import parse_qsl
 from soundness.errors import SettingsError
 from soundness.monitoring.sources.microphone import MicrophoneSource
 from soundness.monitoring.sources.pcm import PcmSource
-from soundness.monitoring.sources.protocol import Address, Source, SourceSettings
+from soundness.monitoring.sources.protocol import Address, Source, SourceSettings, without_secret
 from soundness.monitoring.sources.replay import ReplaySource
+from soundness.monitoring.sources.streams import STREAM_SCHEMES, StreamSource
 
 __all__ = ["SCHEMES", "check_address", "find_source", "parse_address"]
 
@@ -18,6 +19,7 @@ SCHEMES: dict[str, Callable[[Address, SourceSettings], Source]] = {
     "mic": MicrophoneSource.from_address,
     "pcm": PcmSource.from_address,
     "replay": ReplaySource.from_address,
+    **dict.fromkeys(STREAM_SCHEMES, StreamSource.from_address),
 }
 """Source of each scheme."""
 
@@ -34,9 +36,13 @@ def parse_address(text: str) -> Address:
     if not colon or scheme not in SCHEMES:
         near = get_close_matches(scheme, SCHEMES, n=1)
         hint = f" (did you mean {near[0]}:?)" if near else ""
-        raise SettingsError(f"{text!r} is no address of a source{hint}; expected one of {', '.join(SCHEMES)}: first")
+        raise SettingsError(
+            f"{without_secret(text)!r} is no address of a source{hint}; expected one of {', '.join(SCHEMES)}: first"
+        )
     if not place:
         raise SettingsError(f"{text!r}: nothing after {scheme}:")
+    if scheme in STREAM_SCHEMES:
+        return Address(scheme=scheme, place=place)  # what follows a question mark is the server's
     path, _, query = place.partition("?")
     options = dict(parse_qsl(query, keep_blank_values=True))
     return Address(scheme=scheme, place=path, options=options)

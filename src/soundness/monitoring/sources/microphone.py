@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from threading import Event
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -47,6 +47,8 @@ class MicrophoneSource:
     sample_rate: int | None = None
     port_audio: PortAudio = _PORT_AUDIO
 
+    is_live: ClassVar[bool] = True
+
     @classmethod
     def from_address(cls, address: Address, settings: SourceSettings) -> Self:
         """Source of ``mic:NAME-OR-NUMBER?rate=48000``."""
@@ -59,6 +61,12 @@ class MicrophoneSource:
     def items(self, state: SourceState, stop: Event) -> Iterator[Item]:  # noqa: ARG002  # it cannot be read again
         """See `soundness.monitoring.sources.protocol.Source`."""
         yield from opened_again(lambda: self._opened(stop), stop)
+
+    def check(self) -> str:
+        """See `soundness.monitoring.sources.protocol.Source`."""
+        found = find_microphone(self.device, list_microphones())
+        self._check(found)
+        return f"{found.name}, {found.n_channels} channel(s)"
 
     def _opened(self, stop: Event) -> Iterator[Item]:
         """Items of the microphone until it fails."""

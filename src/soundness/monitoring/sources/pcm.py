@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from threading import Event
-from typing import BinaryIO, Self
+from typing import BinaryIO, ClassVar, Self
 
 import numpy as np
 
@@ -40,6 +40,8 @@ class PcmSource:
     sample_format: str
     channel: int
 
+    is_live: ClassVar[bool] = True
+
     @classmethod
     def from_address(cls, address: Address, settings: SourceSettings) -> Self:
         """Source of ``pcm:-?rate=16000&channels=1&format=s16``."""
@@ -62,6 +64,10 @@ class PcmSource:
     def items(self, state: SourceState, stop: Event) -> Iterator[Item]:  # noqa: ARG002  # it cannot be read again
         """See `soundness.monitoring.sources.protocol.Source`."""
         yield from self.read(sys.stdin.buffer, stop)
+
+    def check(self) -> str:
+        """See `soundness.monitoring.sources.protocol.Source`."""
+        return f"raw samples on standard input at {self.sample_rate:,} Hz"
 
     def read(self, stream: BinaryIO, stop: Event) -> Iterator[Item]:
         """Samples of an open stream as they come; a rest that is no whole sample of all channels is left out."""

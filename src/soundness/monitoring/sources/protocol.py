@@ -146,6 +146,19 @@ class SourceSettings:
 class Source(Protocol):
     """A place that sound comes from."""
 
+    @property
+    def is_live(self) -> bool:
+        """True if its sound comes as it is made, so that none for a while is a fault."""
+
+    def check(self) -> str:
+        """Make sure that it can be read now; a note on what is there.
+
+        Raises
+        ------
+        SoundnessError
+            If not; the message says why.
+        """
+
     def items(self, state: SourceState, stop: Event) -> Iterator[Item]:
         """Sound as it comes, until ``stop`` is set or the source has ended, as a file does.
 
@@ -168,4 +181,4 @@ class Source(Protocol):
 
 def without_secret(address: str) -> str:
     """Address without the user and password before a host."""
-    return re.sub(r"//[^/@]*@", "//", address)
+    return re.sub(r"//[^/]*@", "//", address)

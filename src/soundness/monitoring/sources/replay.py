@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -45,6 +45,8 @@ class ReplaySource:
     speed: float = 1.0
     is_loop: bool = False
 
+    is_live: ClassVar[bool] = False
+
     @classmethod
     def from_address(cls, address: Address, settings: SourceSettings) -> Self:
         """Source of ``replay:PATH?speed=60&loop=true``."""
@@ -77,6 +79,10 @@ class ReplaySource:
                     yield item
             if not self.is_loop or start_us == before_us:
                 return
+
+    def check(self) -> str:
+        """See `soundness.monitoring.sources.protocol.Source`."""
+        return f"{len(self._paths())} recording(s) to replay"
 
     def _paths(self) -> list[Path]:
         if not self.path.is_dir():

@@ -23,7 +23,7 @@ from .reports.run_report import report as report
 from .screening.inspection import inspect as inspect
 from .separation.recordings import separate as separate
 from .separation.training import train_separator as train_separator
-from .service.monitor import check_monitor as check_monitor
+from .service.checking import check_monitor as check_monitor
 from .service.monitor import monitor as monitor
 from .settings.loading import load_settings as load_settings
 from .settings.loading import system_descriptions as system_descriptions

@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 import soundness
-from soundness.cli.console import say, show_table
+from soundness.cli.console import say, show_table, warn
 from soundness.plain_text import shown_name
 
 __all__ = ["MonitorGroup", "devices", "init", "run"]
@@ -34,8 +34,13 @@ def run(
 ) -> int:
     """Listen to all sensors of a configuration, around the clock; also what `soundness monitor FILE` does."""
     if check:
-        for line in soundness.check_monitor(configuration):
+        found = soundness.check_monitor(configuration)
+        for line in found.notes:
             say(line)
+        for line in found.problems:
+            warn(f"soundness: {line}")
+        if found.problems:
+            return 2
         say(f"{configuration}: all is well")
         return 0
     soundness.monitor(configuration)

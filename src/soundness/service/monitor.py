@@ -7,10 +7,10 @@ from pathlib import Path
 from types import FrameType
 
 from soundness.aliases import PathLike
-from soundness.errors import SettingsError, SoundnessError
+from soundness.errors import SettingsError
 from soundness.extras import check_extra
 
-__all__ = ["check_monitor", "monitor"]
+__all__ = ["monitor"]
 
 _PATIENCE_AT_END, _PATIENCE_IF_STOPPED = 15.0, 2.0  # seconds for what cannot be sent, which the next start sends
 
@@ -61,41 +61,6 @@ def monitor(configuration: PathLike) -> None:
             engine.run()
         finally:
             deliveries.close(patience_seconds=_PATIENCE_AT_END if engine.has_ended else _PATIENCE_IF_STOPPED)
-
-
-def check_monitor(configuration: PathLike) -> list[str]:
-    """Check a configuration, its secrets, detectors and sources; notes on what is there.
-
-    Raises
-    ------
-    SoundnessError
-        If something of it cannot be used; the message names it.
-    """
-    check_extra("monitor")
-    from soundness.monitoring.live.configuration import load_configuration
-    from soundness.monitoring.live.detector_in_use import load_detector_in_use
-    from soundness.service.http import read_secrets
-
-    path = Path(configuration)
-    settings, folder = load_configuration(path), path.absolute().parent
-    if settings.service.is_on:
-        read_secrets(settings.service, folder)
-    lines = []
-    for sensor in settings.sensor:
-        if sensor.detector is None:
-            lines.append(f"sensor {sensor.name}: learns for {sensor.learn}")
-            continue
-        try:
-            found = load_detector_in_use(
-                folder / sensor.detector,
-                false_alarms=sensor.false_alarms,
-                hop_seconds=sensor.hop,
-                longest_window=sensor.longest_window,
-            )
-        except SoundnessError as error:
-            raise SettingsError(f"{path}: sensor {sensor.name}: {error}") from error
-        lines.append(f"sensor {sensor.name}: an alarm at {found.rule}{'; ' if found.note else ''}{found.note}")
-    return lines
 
 
 def _stop_at_signals(stop: threading.Event) -> None:

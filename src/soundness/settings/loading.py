@@ -1,8 +1,9 @@
 """Load and check settings from TOML files and ``key=value``; systems by name."""
 
+import re
 import reprlib
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
@@ -20,6 +21,7 @@ __all__ = [
     "Model",
     "load_separator_settings",
     "load_settings",
+    "setting_problems",
     "system_descriptions",
     "system_names",
     "validated",
@@ -155,18 +157,62 @@ def validated(model: type[Model], values: Mapping[str, Any], *, origin: str = "s
     SettingsError
         If a key is unknown, or a value of the wrong type or out of range; the message names the first.
     """
+    for problem in setting_problems(model, values):
+        raise SettingsError(f"{origin}: {problem}")
+    return model.model_validate(values)
+
+
+def setting_problems(
+    model: type[BaseModel],
+    values: Mapping[str, Any],
+    *,
+    shown_key: Callable[[tuple[int | str, ...]], str] = lambda location: ".".join(map(str, location)),
+) -> list[str]:
+    """Problems of plain values as settings of a class, a line each; empty if there are none.
+
+    Parameters
+    ----------
+    model
+        Class of the settings. A value below a class whose ``hides_values`` is true is not shown.
+    values
+        Values by name.
+    shown_key
+        Gives the name of a setting by its place.
+    """
     try:
-        return model.model_validate(values)
+        model.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        hint = _hint(str(first["loc"][-1]), _names_beside(model, first["loc"]))
-        raise SettingsError(f"{origin}: unknown setting {key!r}{hint}")
-    message = first["msg"].removeprefix("Value error, ")
-    hint = _hint(f"{key.rpartition('.')[2]}={first['input']}", [])
-    came = f"{key}: {message}; {_SHORT.repr(first['input'])} came{hint}" if key else message
-    raise SettingsError(f"{origin}: {came}")
+        found = error.errors(include_url=False)
+    else:
+        return []
+    deeper = {one["loc"][:-n] for one in found for n in range(1, len(one["loc"]))}
+    is_effect = [one["type"] == "too_short" and one["loc"] in deeper for one in found]  # of members that are wrong
+    return [_problem(model, one, shown_key) for one, skips in zip(found, is_effect, strict=True) if not skips]
+
+
+def _problem(model: type[BaseModel], one: Any, shown_key: Callable[[tuple[int | str, ...]], str]) -> str:
+    location, came = one["loc"], one["input"]
+    key = shown_key(location) if location else ""
+    if one["type"] == "extra_forbidden":
+        hint = _hint(str(location[-1]), list(_models_at(model, location)[-1].model_fields))
+        table, colon, _ = key.rpartition(": ")
+        return f"{table}{colon}unknown setting {key[len(table + colon) :]!r}{hint}"
+    message = _without_user(str(one["msg"]).removeprefix("Value error, "))
+    if not key:
+        return message
+    if one["type"] == "missing":
+        return f"{key}: a value is required"
+    if any(getattr(kind, "hides_values", False) for kind in _models_at(model, (*location, ""))):
+        return f"{key}: {message}; the value that came is not shown, for it may be secret"
+    if one["type"] == "value_error" and isinstance(came, Mapping):  # of a table as a whole
+        return f"{key}: {message}"
+    hint = _hint(f"{key.rpartition('.')[2]}={came}", [])
+    return f"{key}: {message}; {_without_user(_SHORT.repr(came))} came{hint}"
+
+
+def _without_user(text: str) -> str:
+    """Text with an ellipsis in the place of user and password of an address."""
+    return re.sub(r"//[^/@]*@", "//...@", text)
 
 
 def _without_network(tree: Mapping[str, Any]) -> dict[str, Any]:
@@ -176,12 +222,18 @@ def _without_network(tree: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _names_beside(model: Any, location: tuple[int | str, ...]) -> list[str]:
+def _models_at(model: Any, location: tuple[int | str, ...]) -> list[Any]:
+    """Classes of the settings on the way to a place, as far as they are known."""
+    models = [model]
     for part in location[:-1]:
         if isinstance(part, str):  # not the index of a member
-            annotation = model.model_fields[part].annotation
-            model = next(kind for kind in (annotation, *get_args(annotation)) if hasattr(kind, "model_fields"))
-    return list(model.model_fields)
+            field = models[-1].model_fields.get(part)
+            annotation = None if field is None else field.annotation
+            below = [kind for kind in (annotation, *get_args(annotation)) if hasattr(kind, "model_fields")]
+            if not below:
+                break
+            models.append(below[0])
+    return models
 
 
 def _hint(name: str, known: list[str]) -> str:

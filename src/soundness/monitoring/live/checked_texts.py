@@ -10,9 +10,20 @@ from soundness.errors import SettingsError
 from soundness.monitoring.live.maintenance import parse_window
 from soundness.monitoring.sinks.broker import check_broker_url
 from soundness.monitoring.sources.addresses import check_address
+from soundness.monitoring.webhook import check_url
 from soundness.settings.durations import parse_rate, parse_seconds
 
-__all__ = ["AddressText", "BrokerText", "Duration", "NameText", "RateText", "WindowText"]
+__all__ = [
+    "AddressText",
+    "BrokerText",
+    "ClientText",
+    "Duration",
+    "NameText",
+    "RateText",
+    "TopicText",
+    "WebText",
+    "WindowText",
+]
 
 _NAME = re.compile(r"[^\x00-\x1f\x7f/\\#+$]{1,80}")  # no separator of paths or MQTT topics, no wildcard of these
 
@@ -36,6 +47,26 @@ def _name(text: str) -> str:
     return text
 
 
+def _topic(text: str) -> str:
+    if re.search(r"[#+$\s\x00]", text) or text.startswith("/") or text.endswith("/"):
+        raise ValueError("expected levels of a topic, such as hall/2, without # + $ and blanks")
+    return text
+
+
+def _client(text: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", text) is None:
+        raise ValueError("expected 1 to 64 of the characters A-Z a-z 0-9 _ -")
+    return text
+
+
+def _web(text: str) -> None:
+    if text:
+        try:
+            check_url(text)
+        except SettingsError as error:
+            raise SettingsError(str(error).removeprefix("webhook: ")) from None
+
+
 Duration = Annotated[str, _checked_by(parse_seconds)]
 """Time such as ``10s`` or ``24h``."""
 
@@ -53,3 +84,12 @@ BrokerText = Annotated[str, _checked_by(check_broker_url)]
 
 WindowText = Annotated[str, _checked_by(parse_window)]
 """Window of time such as ``Mon-Fri 12:00-12:30``."""
+
+TopicText = Annotated[str, AfterValidator(_topic)]
+"""Levels of a topic of MQTT."""
+
+ClientText = Annotated[str, AfterValidator(_client)]
+"""Identity of a client of MQTT."""
+
+WebText = Annotated[str, _checked_by(_web)]
+"""Address of the web; empty for none."""

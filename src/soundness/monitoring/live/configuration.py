@@ -1,75 +1,32 @@
 """Configuration of a monitor: a TOML file, its settings and their checks."""
 
-import os
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from soundness.errors import SettingsError
 from soundness.monitoring.learning.plan import LearningPlan
-from soundness.monitoring.live.checked_texts import AddressText, BrokerText, Duration, NameText, RateText, WindowText
+from soundness.monitoring.live.checked_texts import AddressText, Duration, NameText, RateText, WebText, WindowText
 from soundness.monitoring.live.maintenance import MaintenanceWindow, parse_window
+from soundness.monitoring.live.secret_text import SecretText
+from soundness.monitoring.live.sink_settings import MqttSettings, NotifySettings, WebhookSettings
 from soundness.regular_files import read_regular_text
 from soundness.settings.durations import parse_seconds
 from soundness.settings.fields import StrictSettings
-from soundness.settings.loading import validated
+from soundness.settings.loading import setting_problems
 
 __all__ = [
     "MonitorSettings",
-    "MqttSettings",
-    "NotifySettings",
-    "SecretText",
     "SensorSettings",
     "ServiceSettings",
     "StoreSettings",
-    "WebhookSettings",
+    "configuration_problems",
     "load_configuration",
+    "read_configuration",
 ]
-
-
-class SecretText(StrictSettings):
-    """Text that stands in an environment variable or a file, never in the configuration itself.
-
-    Parameters
-    ----------
-    env
-        Name of the environment variable.
-    file
-        File with the text in its first line; a relative path is one beside the configuration.
-    """
-
-    env: str | None = None
-    file: str | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if (self.env is None) == (self.file is None):
-            raise ValueError("expected env or file, and not both")
-        return self
-
-    def read(self, folder: Path, *, name: str) -> str:
-        """The text.
-
-        Raises
-        ------
-        SettingsError
-            If the variable is not set, or the file cannot be read or is empty; the message never shows the text.
-        """
-        if self.env is not None:
-            text = os.environ.get(self.env, "")
-            where = f"environment variable {self.env}"
-        else:
-            where = str(folder / (self.file or ""))
-            try:
-                text = read_regular_text(Path(where))
-            except (OSError, ValueError) as error:
-                raise SettingsError(f"{name}: {where}: cannot be read: {error}") from None
-        first = text.partition("\n")[0].strip()
-        if not first:
-            raise SettingsError(f"{name}: {where} is empty or not set; expected a secret there")
-        return first
 
 
 class StoreSettings(StrictSettings):
@@ -126,71 +83,7 @@ class ServiceSettings(StrictSettings):
     port: Annotated[int, Field(ge=0, le=65_535)] = 8734
     token: SecretText | None = None
     password: SecretText | None = None
-    public_url: str = ""
-
-
-class MqttSettings(StrictSettings):
-    """Settings of the MQTT broker.
-
-    Parameters
-    ----------
-    url
-        ``mqtt://host:1883``, or ``mqtts://host:8883`` for TLS.
-    user, password
-        Name, and the secret that holds the password.
-    prefix
-        First part of all topics.
-    home_assistant
-        Prefix of Home Assistant's discovery; empty for none.
-    client_id
-        Identity of the client; other for each monitor at one broker, as is the prefix.
-    ca_file
-        File of certificates (PEM) that are trusted beside those of the computer, for a broker with its own.
-    """
-
-    url: BrokerText
-    user: str = ""
-    password: SecretText | None = None
-    prefix: Annotated[str, Field(pattern=r"^[^#+\s]+$")] = "soundness"
-    home_assistant: Annotated[str, Field(pattern=r"^[^#+\s]*$")] = "homeassistant"
-    client_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "soundness"
-    ca_file: str | None = None
-
-
-class WebhookSettings(StrictSettings):
-    """Settings of a webhook that alarms are posted to.
-
-    Parameters
-    ----------
-    name
-        Name, by which it is shown and its deliveries are kept.
-    url
-        Address without anything secret in it; or `url_secret`.
-    url_secret
-        Secret that holds the address.
-    signing_key
-        Secret that holds the key of the HMAC-SHA256 signature; ``None`` for no signature.
-    """
-
-    name: NameText = "webhook"
-    url: str = ""
-    url_secret: SecretText | None = None
-    signing_key: SecretText | None = None
-
-
-class NotifySettings(StrictSettings):
-    """Settings of notifications to people.
-
-    Parameters
-    ----------
-    name
-        Name, by which it is shown and its deliveries are kept.
-    url
-        Secret that holds an address of apprise, such as ``mailto://...`` or ``tgram://...``.
-    """
-
-    name: NameText
-    url: SecretText
+    public_url: WebText = ""
 
 
 class SensorSettings(StrictSettings):
@@ -334,7 +227,21 @@ def load_configuration(path: Path) -> MonitorSettings:
     ------
     SettingsError
         If the file cannot be read, a key is unknown, or a value is of the wrong type or out of range; the message
-        names it.
+        names the first.
+    """
+    tree = read_configuration(path)
+    for problem in configuration_problems(tree):
+        raise SettingsError(f"{path}: {problem}")
+    return MonitorSettings.model_validate(tree)
+
+
+def read_configuration(path: Path) -> dict[str, Any]:
+    """Values of a configuration's file, unchecked.
+
+    Raises
+    ------
+    SettingsError
+        If it cannot be read, or is no TOML.
     """
     try:
         tree = tomllib.loads(read_regular_text(path))
@@ -342,13 +249,22 @@ def load_configuration(path: Path) -> MonitorSettings:
         raise SettingsError(f"{path}: not a readable configuration: nested too deep") from None
     except (OSError, ValueError) as error:
         raise SettingsError(f"{path}: not a readable configuration: {error}") from None
-    return validated(MonitorSettings, _as_tuples(tree), origin=str(path))
+    return {key: _deep(value) for key, value in tree.items()}
 
 
-def _as_tuples(value: object) -> dict[str, object]:
-    found = _deep(value)
-    assert isinstance(found, dict)
-    return found
+def configuration_problems(tree: Mapping[str, Any]) -> list[str]:
+    """Problems of a configuration's values, a line each, without secrets; empty if there are none."""
+
+    def shown_key(location: tuple[int | str, ...]) -> str:
+        table, *rest = location
+        if table not in ("sensor", "webhook", "notify") or not rest or not isinstance(rest[0], int):
+            return ".".join(map(str, location))
+        entry = tree[str(table)][rest[0]]
+        name = entry.get("name") if isinstance(entry, Mapping) else None
+        which = f"{table} {name!r}" if isinstance(name, str) else f"{table} {rest[0] + 1}"
+        return ": ".join([which, *([".".join(map(str, rest[1:]))] if rest[1:] else [])])
+
+    return setting_problems(MonitorSettings, tree, shown_key=shown_key)
 
 
 def _deep(value: object) -> object:

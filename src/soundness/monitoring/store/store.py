@@ -15,11 +15,11 @@ from soundness.monitoring.store import tables
 from soundness.monitoring.store.database import database_errors, open_database, sqlite_url
 from soundness.monitoring.store.records import Alarm, AlarmKind, ClipRow, Delivery, DetectorRow, Sensor, SensorState
 
-__all__ = ["Store", "Transaction", "new_key", "row_values"]
+__all__ = ["DATABASE_FILE", "Store", "Transaction", "new_key", "row_values"]
 
 Record = TypeVar("Record", Sensor, ClipRow, Alarm, Delivery, DetectorRow)
 
-_FILE = "soundness.sqlite"
+DATABASE_FILE = "soundness.sqlite"
 
 
 class Store:
@@ -54,7 +54,7 @@ class Store:
                 stream.write(b"x")  # it can be written
         except OSError as error:
             raise OutputError(f"{folder}: {error.strerror or error}") from None
-        return cls(open_database(url or sqlite_url(folder / _FILE), password=password), folder)
+        return cls(open_database(url or sqlite_url(folder / DATABASE_FILE), password=password), folder)
 
     def close(self) -> None:
         """Close all connections."""

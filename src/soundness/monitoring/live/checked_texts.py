@@ -1,17 +1,21 @@
-"""Texts in a configuration that are checked when it is read: times, rates, names, addresses, windows of time."""
+"""Texts in a configuration, checked when it is read: times, rates, names, addresses, windows; and secrets."""
 
+import os
 import re
 from collections.abc import Callable
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, ClassVar, Self
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field, model_validator
 
 from soundness.errors import SettingsError
 from soundness.monitoring.live.maintenance import parse_window
 from soundness.monitoring.sinks.broker import check_broker_url
 from soundness.monitoring.sources.addresses import check_address
 from soundness.monitoring.webhook import check_url
+from soundness.regular_files import read_regular_text
 from soundness.settings.durations import parse_rate, parse_seconds
+from soundness.settings.fields import StrictSettings
 
 __all__ = [
     "AddressText",
@@ -20,6 +24,7 @@ __all__ = [
     "Duration",
     "NameText",
     "RateText",
+    "SecretText",
     "TopicText",
     "WebText",
     "WindowText",
@@ -93,3 +98,53 @@ ClientText = Annotated[str, AfterValidator(_client)]
 
 WebText = Annotated[str, _checked_by(_web)]
 """Address of the web; empty for none."""
+
+_Place = Annotated[str, Field(min_length=1)]
+
+
+class SecretText(StrictSettings):
+    """Text that stands in an environment variable or a file, never in the configuration itself.
+
+    Parameters
+    ----------
+    env
+        Name of the environment variable.
+    file
+        File with the text in its first line; a relative path is one beside the configuration.
+    """
+
+    hides_values: ClassVar[bool] = True  # one may stand where this is expected
+
+    env: _Place | None = None
+    file: _Place | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.env is None) == (self.file is None):
+            raise ValueError("expected env or file, and not both")
+        return self
+
+    def read(self, folder: Path, *, name: str) -> str:
+        """The text.
+
+        Raises
+        ------
+        SettingsError
+            If the variable is not set, or the file cannot be read or is empty; the message never shows the text.
+        """
+        if self.env is not None:
+            text = os.environ.get(self.env, "")
+            where = f"environment variable {self.env}"
+        else:
+            where = str(folder / (self.file or ""))
+            try:
+                text = read_regular_text(Path(where))
+            except ValueError:
+                raise SettingsError(f"{name}: {where}: cannot be read: not a text file") from None
+            except OSError as error:
+                raise SettingsError(f"{name}: {where}: cannot be read: {error.strerror or error}") from None
+        first = text.partition("\n")[0].strip()
+        if not first:
+            is_set = self.env is None or self.env in os.environ
+            raise SettingsError(f"{name}: {where} is {'empty' if is_set else 'not set'}; expected a secret there")
+        return first

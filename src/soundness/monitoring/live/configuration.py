@@ -9,9 +9,16 @@ from pydantic import Field, model_validator
 
 from soundness.errors import SettingsError
 from soundness.monitoring.learning.plan import LearningPlan
-from soundness.monitoring.live.checked_texts import AddressText, Duration, NameText, RateText, WebText, WindowText
+from soundness.monitoring.live.checked_texts import (
+    AddressText,
+    Duration,
+    NameText,
+    RateText,
+    SecretText,
+    WebText,
+    WindowText,
+)
 from soundness.monitoring.live.maintenance import MaintenanceWindow, parse_window
-from soundness.monitoring.live.secret_text import SecretText
 from soundness.monitoring.live.sink_settings import MqttSettings, NotifySettings, WebhookSettings
 from soundness.regular_files import read_regular_text
 from soundness.settings.durations import parse_seconds

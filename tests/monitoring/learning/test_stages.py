@@ -8,6 +8,7 @@ from soundness.monitoring.learning.commissioning import learning_job
 from soundness.monitoring.learning.plan import LearningPlan
 from soundness.monitoring.learning.recordings import LearningFolder
 from soundness.monitoring.learning.stages import block_levels, cross_fitted, run_stage
+from soundness.scoring.decisions.calibration import Calibration
 
 PLAN = LearningPlan(seconds=20.0, hop_seconds=CLIP_SECONDS)
 
@@ -53,7 +54,10 @@ def test_a_clip_gets_its_p_value_from_the_clips_of_other_blocks():
     scores, blocks = np.array([1.0, 2.0, 3.0, 4.0]), np.array([0, 0, 1, 1])
     assert cross_fitted(scores, blocks) == [1.0, 1.0, 1 / 3, 1 / 3]
     assert cross_fitted(scores, np.zeros(4)) == [1.0, 0.8, 0.6, 0.4]
-    assert block_levels([1.0, 1.0, 1 / 3, 1 / 3], blocks) == [0.0, pytest.approx(2 / 3)]
+    calibration = Calibration.from_scores({"": np.arange(11.0)}, origin="fresh")
+    deviation = (9.0 - 5.0) / 1.2816
+    expected = [(1.5 - 5.0) / deviation, (3.5 - 5.0) / deviation]
+    assert block_levels(scores, blocks, calibration) == [pytest.approx(level, abs=1e-4) for level in expected]
 
 
 def test_recordings_are_found_in_the_order_of_time(recorded):

@@ -5,15 +5,20 @@ import queue
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from soundness.errors import OutputError, ProcessError, SoundnessError
 from soundness.monitoring.learning.commissioning import Commissioning
-from soundness.monitoring.learning.stages import run_stage_beside
+from soundness.monitoring.learning.stages import nicely, run_stage
 from soundness.monitoring.live.detector_in_use import load_detector_in_use
 from soundness.processes import Processes
 
-__all__ = ["Learners", "detector_file"]
+__all__ = ["Learners", "detector_file", "run_beside"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _LOG = logging.getLogger(__name__)
 
@@ -26,6 +31,19 @@ def detector_file(folder: Path, sensor_id: int) -> Path:
     place = folder / "detectors" / f"{sensor_id}"
     versions = [int(path.stem) for path in place.glob("*.soundness") if path.stem.isdigit()]
     return place / f"{max(versions, default=0) + 1:04d}.soundness"
+
+
+def run_beside(function: Callable[[Item], Result], item: Item) -> Result:
+    """Result of a function in a process of its own, which leaves the processor to those that score.
+
+    Raises
+    ------
+    ProcessError
+        If the process ends before its work is done.
+    """
+    with Processes(1) as processes:
+        (found,) = processes.map(partial(nicely, function), [item], name=lambda _: "what it learns")
+    return found
 
 
 class Learners:
@@ -146,7 +164,7 @@ class Learners:
         try:
             if self.stop.is_set():
                 raise ProcessError("the monitor ends")
-            (found,) = processes.map(run_stage_beside, [commissioning.job(out)], name=lambda job: job.stage)
+            (found,) = processes.map(partial(nicely, run_stage), [commissioning.job(out)], name=lambda job: job.stage)
             return found
         finally:
             with self._lock:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from soundness.files.atomic import output_errors
 from soundness.monitoring.alarm_proposals import propose_alarms
 from soundness.monitoring.alarm_rules import AlarmRequest, nearest_rule
 from soundness.monitoring.learning.recordings import LearningFolder
+from soundness.monitoring.learning.threshold import ScoreScale
+from soundness.monitoring.learning.trend import bounded
 from soundness.monitoring.recalibration import calibrate
 from soundness.scoring.decisions.alarms import AlarmRule
 from soundness.scoring.decisions.calibration import Calibration
@@ -35,10 +37,13 @@ from soundness.screening.suspects import find_suspects
 from soundness.settings.loading import DEFAULT_SYSTEM, load_settings
 from soundness.training.run import train
 
-__all__ = ["STAGES", "LearningJob", "Stage", "run_stage", "run_stage_beside"]
+__all__ = ["STAGES", "LearningJob", "Stage", "nicely", "run_stage"]
 
 Stage = Literal["screening", "training", "calibrating"]
 """Clips that do not belong are set aside; a detector is trained on the rest; held-back clips calibrate it."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _RECORD_FILE = "screening.json"
 _TRAINED_FILE = "trained.soundness"
@@ -95,11 +100,11 @@ def run_stage(job: LearningJob) -> dict[str, Any]:
     return STAGES[job.stage](job)
 
 
-def run_stage_beside(job: LearningJob) -> dict[str, Any]:
-    """Run a stage as `run_stage`, in a process that leaves the processor to those that score."""
+def nicely(function: Callable[[Item], Result], item: Item) -> Result:
+    """Result of a function, in a process that from now on leaves the processor to those that score."""
     with suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, _NICE)
-    return run_stage(job)
+    return function(item)
 
 
 def _screen(job: LearningJob) -> dict[str, Any]:
@@ -217,8 +222,10 @@ def _calibrate(job: LearningJob) -> dict[str, Any]:
         scores = np.array([detector.score_recording(path).anomaly_score for path in paths])
         blocks = np.array([_block_of(path.name, folder) for path in paths])
         p_values = cross_fitted(scores, blocks)
+        assert detector.calibration is not None
+        levels = block_levels(scores, blocks, detector.calibration)
     except DataError as error:  # as where the source plays one recording again and again
-        scores, p_values = np.empty(0), []
+        p_values, levels = [], []
         notes.append(f"the clips that were held back cannot calibrate it ({error}): clips left out one by one do")
     rule, problem = proposed_rule(
         detector,
@@ -227,7 +234,6 @@ def _calibrate(job: LearningJob) -> dict[str, Any]:
     )
     system = detector.settings.model_copy(update={"screening": "set-aside"})
     save_detector(replace(detector, alarm_rule=rule, settings=system), job.out)
-    levels = block_levels(p_values, np.array([_block_of(path.name, folder) for path in paths])) if p_values else []
     return {
         "n_calibrated": len(paths),
         "block_levels": levels,
@@ -260,10 +266,11 @@ def cross_fitted(scores: Array, blocks: Array) -> list[float]:
     return [float(one) for one in found]
 
 
-def block_levels(p_values: Sequence[float], blocks: Array) -> list[float]:
-    """Level of each block: the mean of one less the p-value; one half where it is like the others."""
-    values = 1.0 - np.asarray(p_values)
-    return [float(values[blocks == block].mean()) for block in np.unique(blocks)]
+def block_levels(scores: Array, blocks: Array, calibration: Calibration) -> list[float]:
+    """Level of each block: the mean deviation of its scores above those of the calibration, as a trend counts them."""
+    scale = ScoreScale.of(calibration)
+    levels = np.array([bounded(scale.level(score)) for score in scores])
+    return [round(float(levels[blocks == block].mean()), 4) for block in np.unique(blocks)]
 
 
 def proposed_rule(detector: Detector, request: AlarmRequest, *, p_values: Sequence[float]) -> tuple[AlarmRule, str]:

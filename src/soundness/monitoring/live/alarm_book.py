@@ -64,6 +64,16 @@ class AlarmBook:
             return [(self.end(transaction, "anomaly", end_us=clip.end_us, now_us=now_us), "ended")]
         return []
 
+    def drift(
+        self, transaction: Transaction, clip: ClipRow, change: str, *, reason: str, now_us: int
+    ) -> list[tuple[Alarm, str]]:
+        """Apply a change of the trend, ``raised`` or ``ended``; the alarm that has changed, if any, with its change."""
+        if change == "raised" and "drift" not in self.open:
+            return [(self.begin(transaction, "drift", clip, reason=reason, now_us=now_us), "raised")]
+        if change == "ended" and "drift" in self.open:
+            return [(self.end(transaction, "drift", end_us=clip.end_us, now_us=now_us), "ended")]
+        return []
+
     def begin(self, transaction: Transaction, kind: AlarmKind, clip: ClipRow, *, reason: str, now_us: int) -> Alarm:
         """Raise an alarm with a clip."""
         alarm = transaction.add_alarm(

@@ -72,18 +72,17 @@ class AlarmLife:
         end_us
             Its end, microseconds since 1970, UTC.
         is_muted
-            True in maintenance, and while alarms are ignored: it begins no alarm, and does not count for a later one.
+            True in maintenance, and while alarms are ignored: it begins no alarm, counts for none, and as quiet for one
+            that is on.
         """
         is_anomalous = self.rule.is_anomalous(p_value)
-        if is_muted:
-            return AlarmStep(is_anomalous=is_anomalous)
-        self._window.add(p_value)
+        self._window.add(1.0 if is_muted else p_value)
         if self._window.is_on:
             self._n_quiet = 0
             if self.is_on:
                 return AlarmStep(is_anomalous=is_anomalous, change="continued" if is_anomalous else "")
-            if not is_anomalous:
-                return AlarmStep(is_anomalous=False)
+            if not is_anomalous or is_muted:
+                return AlarmStep(is_anomalous=is_anomalous)
             self.is_on = True
             is_same = self.ended_us is not None and 0 <= end_us - self.ended_us <= self.minimum_gap_us
             return AlarmStep(is_anomalous=True, change="resumed" if is_same else "raised")
@@ -92,3 +91,8 @@ class AlarmLife:
             self.is_on, self.ended_us = False, end_us
             return AlarmStep(is_anomalous=is_anomalous, change="ended")
         return AlarmStep(is_anomalous=is_anomalous)
+
+    def forget(self) -> None:
+        """Forget the clips before, and the alarm that is on: somebody has answered it."""
+        self._window = AlarmWindow(self.rule)
+        self._n_quiet, self.is_on, self.ended_us = 0, False, None

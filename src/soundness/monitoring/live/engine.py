@@ -97,7 +97,7 @@ class Engine:
         )
         sensor.pending.extend(place.work)
         recorder = Recorder(sensor, store, self.events, audio=self._audio(files), sinks=self.sinks, stop=self.stop)
-        recorder.ignored_until_us, recorder.learned = found.ignored_until_us, self.learners.learn
+        recorder.learned = self.learners.learn
         known = {row.number: row for row in store.last_clips(sensor_id, len(left))} if left else {}
         recorder.audio.begin(
             [(clip, known[clip.number].id, bool(known[clip.number].audio)) for clip in left if clip.number in known]

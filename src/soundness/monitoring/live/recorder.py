@@ -13,6 +13,8 @@ from soundness.monitoring.capture.clip_files import ClipFile, level_of
 from soundness.monitoring.capture.kept_audio import KeptAudio
 from soundness.monitoring.capture.sensor import Gap, LiveSensor, Work
 from soundness.monitoring.learning.commissioning import Commissioning
+from soundness.monitoring.learning.following import Following
+from soundness.monitoring.learning.trend import TrendStep
 from soundness.monitoring.live.alarm_book import AlarmBook, alarm_content
 from soundness.monitoring.live.alarm_life import AlarmLife, AlarmStep
 from soundness.monitoring.live.detector_in_use import DetectorInUse
@@ -86,7 +88,7 @@ class Recorder:
         self.audio = audio
         self.note = ""
         self.windows = sensor.settings.windows
-        self.ignored_until_us: int | None = None
+        self.following: Following | None = None
         self.learning: Commissioning | None = None
         self.learned: Callable[[Commissioning], None] = lambda _: None
         self.turn = RLock()
@@ -114,11 +116,19 @@ class Recorder:
         if not self.learning.is_recording:
             self.learned(self.learning)
 
-    def ignore_until(self, time_us: int | None) -> None:
-        """Begin no alarm until a time, microseconds since 1970, UTC; ``None`` for none."""
-        with self.turn:
-            self._written(lambda write: write.update_sensor(self.sensor.sensor_id, ignored_until_us=time_us))
-            self.ignored_until_us = time_us
+    def end_alarm(self, alarm: Alarm) -> None:
+        """End an alarm that is open, since what it is of is normal or ignored."""
+        now = self.book.open.get(alarm.kind)
+        if now is None or now.id != alarm.id:
+            return
+        end_us = max(now.last_us, _now_us())
+        ended = self._written(lambda write: self.book.end(write, now.kind, end_us=now.last_us, now_us=end_us))
+        self.book.last.pop(now.kind)  # what comes after the answer is another alarm
+        if self.life is not None and now.kind == "anomaly":
+            self.life.forget()
+        name = self.sensor.settings.name
+        self.events.tell(Event(kind="alarm", sensor=name, content=alarm_content(name, ended, event="ended")))
+        self.set_state(self._usual_state())
 
     def set_details(self, **details: Any) -> None:
         """Set some details of the sensor; ``None`` removes one."""
@@ -128,6 +138,7 @@ class Recorder:
         """Score with a detector from now on."""
         rule, settings = detector.rule, self.sensor.settings
         rows = self.store.last_clips(self.sensor.sensor_id, rule.n_clips, is_scored=True)
+        rows = [row for row in rows if row.detector_id == detector_id]
         last = self.book.last.get("anomaly")
         self.detector, self.detector_id = detector, detector_id
         self.life = AlarmLife(
@@ -138,7 +149,31 @@ class Recorder:
             is_on="anomaly" in self.book.open,
             ended_us=None if last is None else last.ended_us,
         )
+        self.following = self._following(detector, detector_id)
         self.set_state(self._usual_state(), note=detector.note)
+
+    def _following(self, detector: DetectorInUse, detector_id: int) -> Following | None:
+        calibration = detector.detector.calibration
+        if calibration is None:
+            return None
+        own = self.store.sensor(self.sensor.settings.name)
+        row = next((row for row in self.store.detectors(self.sensor.sensor_id) if row.id == detector_id), None)
+        return Following.of(
+            calibration,
+            detector.rule,
+            detector_id=detector_id,
+            learned={} if row is None else row.details,
+            kept={} if own is None else own.details.get("following", {}),
+            moves=self.sensor.settings.follows_drift,
+        )
+
+    def accept_level(self) -> str:
+        """Take the level of the last day as the normal one; the change in words."""
+        if self.following is None:
+            return "the sensor has no detector"
+        words = self.following.accept()
+        self.set_details(following=self.following.as_details())
+        return words
 
     def set_state(self, state: SensorState, *, note: str = "") -> None:
         """Set the state of the sensor, if it is another."""
@@ -257,13 +292,22 @@ class Recorder:
         if found.cannot_tell or found.p_value is None:
             self._finish(clip, replace(row, outcome="failed", note=one_line(found.cannot_tell)))
             return
-        step = self.life.add(found.p_value, end_us=row.end_us, is_muted=bool(muted := self._why_muted(row)))
+        muted, following = self._why_muted(row), self.following
+        follows = following is not None and following.can_follow(found.anomaly_score, found.p_value)
+        p_value = following.p_value(found.anomaly_score) if following is not None and follows else found.p_value
+        step = self.life.add(p_value, end_us=row.end_us, is_muted=bool(muted))
         note = "; ".join((*found.notes, *([muted] if muted else [])))
-        self._finish(clip, replace(row, is_anomalous=step.is_anomalous, note=one_line(note)), step=step)
+        row = replace(row, p_value=p_value, is_anomalous=step.is_anomalous, note=one_line(note))
+        trend = None
+        if following is not None and follows:
+            is_frozen = bool(muted) or self.life.is_on
+            trend = following.add(found.anomaly_score, time_us=row.start_us, is_frozen=is_frozen)
+        self._finish(clip, row, step=step, trend=trend)
 
     def _why_muted(self, row: ClipRow) -> str:
         """Reason why a clip begins no alarm; empty without one."""
-        if self.ignored_until_us is not None and row.start_us < self.ignored_until_us:
+        until_us = self._written(lambda transaction: transaction.ignored_until_us(row.sensor_id))
+        if until_us is not None and row.start_us < until_us:
             return "ignored"
         window = window_at(self.windows, row.start_us, row.end_us)
         return "" if window is None else f"maintenance ({window.text})"
@@ -275,7 +319,15 @@ class Recorder:
         except AudioError as error:
             return error.reason
 
-    def _finish(self, clip: ClipFile, row: ClipRow, *, step: AlarmStep | None = None, fault: str = "") -> None:
+    def _finish(
+        self,
+        clip: ClipFile,
+        row: ClipRow,
+        *,
+        step: AlarmStep | None = None,
+        trend: TrendStep | None = None,
+        fault: str = "",
+    ) -> None:
         """Write the row of a clip with what it changes, keep its audio where that is wanted, and tell of it."""
         reason = self._reason(clip) if step is not None and step.change in ("raised", "resumed") else ""
         book = self.book
@@ -294,12 +346,17 @@ class Recorder:
                 changed += book.step(transaction, stored, step, reason=reason, now_us=now_us)
                 if "anomaly" in book.open:
                     transaction.set_clip(stored.id, alarm_id=book.open["anomaly"].id)
+            if trend is not None and self.following is not None:
+                transaction.set_details(row.sensor_id, following=self.following.as_details())
+                words = self.following.drift_words()
+                changed += book.drift(transaction, stored, trend.change, reason=words, now_us=now_us)
             return stored, changed
 
         stored, changed = self._written(write)
         self._keep_audio(clip, stored)
         self._tell(stored, changed)
-        self.set_state(self._usual_state(), note=fault or reason)
+        is_drift = trend is not None and trend.change == "raised" and "drift" in book.open
+        self.set_state(self._usual_state(), note=fault or reason or (book.open["drift"].reason if is_drift else ""))
 
     def _written(self, write: Callable[[Transaction], Result]) -> Result:
         """Result of a transaction; it is tried again while the database is away."""

@@ -134,6 +134,14 @@ class Store:
         with self.reading() as connection:
             return int(connection.execute(query.where(*own)).scalar() or 0)
 
+    def anomalous_clips(self, sensor_id: int, *, start_us: int, end_us: int) -> list[ClipRow]:
+        """Anomalous clips of a sensor that begin within a time, in their order."""
+        table = tables.clips
+        query = sql.select(table).where(
+            table.c.sensor_id == sensor_id, table.c.start_us.between(start_us, end_us), table.c.is_anomalous
+        )
+        return self._all(ClipRow, query.order_by(table.c.number))
+
     def unsent(self, sink: str, *, most: int = 100) -> list[Delivery]:
         """Events of a sink that are to be sent, in their order."""
         table = tables.deliveries
@@ -170,6 +178,12 @@ class Transaction:
         """Change columns of a sensor."""
         table = tables.sensors
         self.connection.execute(sql.update(table).where(table.c.id == sensor_id).values(**values))
+
+    def ignored_until_us(self, sensor_id: int) -> int | None:
+        """Time until which the alarms of a sensor are ignored; ``None`` without one."""
+        table = tables.sensors
+        found = self.connection.execute(sql.select(table.c.ignored_until_us).where(table.c.id == sensor_id)).scalar()
+        return None if found is None else int(found)
 
     def set_details(self, sensor_id: int, **details: Any) -> None:
         """Set some details of a sensor, and leave the others; ``None`` removes one."""

@@ -1,0 +1,100 @@
+"""Enrolment of recordings that people call normal: a new version of a detector, made in a process of its own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from soundness.detectors.detector import Detector
+from soundness.detectors.saving import one_detector, save_detector
+from soundness.errors import SettingsError
+from soundness.monitoring.alarm_rules import AlarmRequest
+from soundness.monitoring.enrolment import enroll
+from soundness.monitoring.learning.stages import proposed_rule
+from soundness.scoring.decisions.alarms import AlarmRule, rate_per_day
+
+__all__ = ["EnrolJob", "enrolled", "promise_change"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrolJob:
+    """An enrolment.
+
+    Parameters
+    ----------
+    detector
+        File of the detector.
+    clips
+        Recordings that are normal.
+    condition
+        Name of what they are.
+    false_alarms, hop_seconds, longest_window
+        Acceptable rate of false alarms, time from clip to clip, and longest window of the rule in clips.
+    rule
+        Rule that is in use.
+    out
+        File of the new detector.
+    """
+
+    detector: Path
+    clips: tuple[Path, ...]
+    condition: str
+    false_alarms: str
+    hop_seconds: float
+    longest_window: int
+    rule: AlarmRule
+    out: Path
+
+
+def enrolled(job: EnrolJob) -> dict[str, Any]:
+    """Enroll the recordings and find a rule; plain values about what has changed.
+
+    Raises
+    ------
+    SoundnessError
+        If the recordings cannot be enrolled.
+    """
+    before = one_detector(job.detector)
+    if before.calibration is None:
+        raise SettingsError(f"the detector of {before.machine_type} is not calibrated")
+    domain = next(iter(before.calibration.used))  # one of their own would be too small to promise anything
+    found = enroll(before, list(job.clips), condition=job.condition, domain=domain, force=True)
+    request = AlarmRequest(
+        false_alarms=job.false_alarms, clip_every=f"{job.hop_seconds:g}s", longest=job.longest_window
+    )
+    rule, problem = proposed_rule(found.detector, request, p_values=())
+    after = replace(found.detector, alarm_rule=rule)
+    save_detector(after, job.out)
+    dangers = [f"{clip.path.name}: {clip.danger}" for clip in found.clips if clip.danger]
+    return {
+        "promise": promise_change(job.rule, rule),
+        "of_clips": _of_clips(before, after, job.rule, [clip.score for clip in found.clips], job.clips),
+        "bound_per_day": {"before": job.rule.bound_per_day, "after": rule.bound_per_day},
+        "note": problem,
+        "dangers": dangers,
+        "rule": str(rule),
+        "n_clips": len(found.clips),
+    }
+
+
+def _of_clips(
+    before: Detector, after: Detector, rule: AlarmRule, scores: Sequence[float], clips: Sequence[Path]
+) -> str:
+    """Number of the clips that were anomalous, and that would be if they came again."""
+    assert before.calibration is not None
+    assert after.calibration is not None
+    assert after.alarm_rule is not None
+    n_before = sum(rule.is_anomalous(before.calibration.p_value(score)) for score in scores)
+    own = [after.score_recording(path).anomaly_score for path in clips]
+    n_after = sum(after.alarm_rule.is_anomalous(after.calibration.p_value(score)) for score in own)
+    return f"{n_before} of its {len(clips)} clip(s) were anomalous before; {n_after} would be now"
+
+
+def promise_change(before: AlarmRule, after: AlarmRule) -> str:
+    """Change of what is promised about false alarms, in words."""
+    old, new = rate_per_day(before.bound_per_day), rate_per_day(after.bound_per_day)
+    asked = rate_per_day(after.asked_per_day)
+    kept = "kept" if after.bound_per_day <= after.asked_per_day * (1.0 + 1e-9) else "cannot be promised"
+    changed = f"at most {old} false alarms as before" if old == new else f"at most {new} false alarms, {old} before"
+    rules = f"an alarm at {after}" + ("" if str(before) == str(after) else f", before at {before}")
+    return f"{changed} ({asked} asked for: {kept}); {rules}"

@@ -23,7 +23,7 @@ def until(condition, seconds=30.0):
 
 def alarm(key="a1", event="raised", **content):
     """Content of an event, and its key."""
-    values = {"number": 7, "sensor": "pump 3", "kind": "anomaly", "raised_us": RAISED_US, "ended_us": None}
+    values = {"sensor": "pump 3", "kind": "anomaly", "raised_us": RAISED_US, "ended_us": None}
     values |= {"score": 3.5, "p_value": 0.001, "reason": "a tone at 3 kHz is 12 dB louder"}
     return f"{key}:{event}", {"id": key, "event": event, **values, **content}
 

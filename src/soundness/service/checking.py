@@ -60,6 +60,7 @@ def check_monitor(configuration: PathLike) -> MonitorCheck:
         configuration_problems,
         read_configuration,
     )
+    from soundness.monitoring.sinks.hidden_secrets import readable_secrets, secrets_hidden
 
     path, found = Path(configuration), MonitorCheck()
     tree: dict[str, object] = {}
@@ -69,13 +70,14 @@ def check_monitor(configuration: PathLike) -> MonitorCheck:
     if found.problems:
         return found
     settings, folder = MonitorSettings.model_validate(tree), path.absolute().parent
-    _check_store(settings, folder, found)
-    _check_service(settings, folder, found)
-    for sensor in settings.sensor:
-        for check in (_check_source, _check_detector):
-            with found.part(f"sensor {sensor.name}"):
-                check(sensor, folder, found)
-    _check_sinks(settings, folder, found)
+    with secrets_hidden(readable_secrets(settings.secrets, folder)):
+        _check_store(settings, folder, found)
+        _check_service(settings, folder, found)
+        for sensor in settings.sensor:
+            for check in (_check_source, _check_detector):
+                with found.part(f"sensor {sensor.name}"):
+                    check(sensor, folder, found)
+        _check_sinks(settings, folder, found)
     return found
 
 
@@ -166,7 +168,7 @@ def _check_detector(sensor: "SensorSettings", folder: Path, found: MonitorCheck)
 
 def _check_sinks(settings: "MonitorSettings", folder: Path, found: MonitorCheck) -> None:
     from soundness.monitoring.sinks.broker import try_broker
-    from soundness.monitoring.sinks.configured import configured_broker, configured_webhook
+    from soundness.monitoring.sinks.configured import configured_broker, configured_notification, configured_webhook
     from soundness.monitoring.sinks.topics import check_topics
     from soundness.monitoring.webhook import shown_url
 
@@ -180,3 +182,7 @@ def _check_sinks(settings: "MonitorSettings", folder: Path, found: MonitorCheck)
         with found.part():
             sink = configured_webhook(webhook, folder, public_url=settings.service.public_url)
             found.notes.append(f"webhook {webhook.name}: {shown_url(sink.url)}, to which nothing was sent")
+    for notify in settings.notify:
+        with found.part():
+            configured_notification(notify, folder, public_url=settings.service.public_url)
+            found.notes.append(f"notify {notify.name}: an address of apprise, to which nothing was sent")

@@ -55,7 +55,7 @@ def test_the_life_of_an_alarm_is_one_row_and_its_events_are_delivered_once_to_ea
     assert alarm.reason == r"a tone\nat 1 kHz"
     for sink in ("mqtt", "hook"):
         events = [one.content["event"] for one in store.unsent(sink)]
-        assert events == ["raised", "ended", "ended"]
+        assert events == ["raised", "ended", "resumed", "ended"]
     assert {one.content["id"] for one in store.unsent("mqtt")} == {first}
 
 

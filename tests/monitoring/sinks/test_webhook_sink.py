@@ -35,7 +35,7 @@ def test_an_event_arrives_as_json():
             "score": 3.5,
             "p_value": 0.001,
             "reason": "a tone at 3 kHz is 12 dB louder",
-            "link": "https://sound.example/alarms/7",
+            "link": "https://sound.example/alarms/a1",
         }
     ]
     headers, _ = server.messages[0]

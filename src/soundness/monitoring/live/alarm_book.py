@@ -54,6 +54,7 @@ class AlarmBook:
             alarm = replace(self.last.pop("anomaly"), ended_us=None, last_us=clip.end_us)
             transaction.update_alarm(alarm.id, ended_us=None, last_us=clip.end_us)
             self.open["anomaly"] = alarm
+            self._deliver(transaction, alarm, event="resumed", key=f"resumed:{clip.end_us}", now_us=now_us)
             return [(alarm, "resumed")]
         if step.change == "continued" and "anomaly" in self.open:
             alarm = replace(self.open["anomaly"], last_us=clip.end_us)
@@ -90,8 +91,7 @@ class AlarmBook:
             )
         )
         self.open[kind] = alarm
-        content = alarm_content(self.sensor, alarm, event="raised")
-        transaction.deliver(self.sinks, key=f"{alarm.key}:raised", content=content, now_us=now_us)
+        self._deliver(transaction, alarm, event="raised", key="raised", now_us=now_us)
         _LOG.warning("ALARM %s: %s", self.sensor, alarm.reason or kind)
         return alarm
 
@@ -100,16 +100,18 @@ class AlarmBook:
         alarm = replace(self.open.pop(kind), ended_us=end_us)
         transaction.update_alarm(alarm.id, ended_us=end_us)
         self.last[kind] = alarm
-        content = alarm_content(self.sensor, alarm, event="ended")
-        transaction.deliver(self.sinks, key=f"{alarm.key}:ended:{end_us}", content=content, now_us=now_us)
+        self._deliver(transaction, alarm, event="ended", key=f"ended:{end_us}", now_us=now_us)
         return alarm
+
+    def _deliver(self, transaction: Transaction, alarm: Alarm, *, event: str, key: str, now_us: int) -> None:
+        content = alarm_content(self.sensor, alarm, event=event)
+        transaction.deliver(self.sinks, key=f"{alarm.key}:{key}", content=content, now_us=now_us)
 
 
 def alarm_content(sensor: str, alarm: Alarm, *, event: str) -> dict[str, Any]:
     """Plain values of an alarm's event, as sinks send them."""
     return {
         "id": alarm.key,
-        "number": alarm.id,
         "event": event,
         "sensor": sensor,
         "kind": alarm.kind,

@@ -209,6 +209,11 @@ class MonitorSettings(StrictSettings):
         return [*broker, *self._other_sinks]
 
     @property
+    def secrets(self) -> list[SecretText]:
+        """All that is secret."""
+        return _secrets(self)
+
+    @property
     def _other_sinks(self) -> list[str]:
         return [*(one.name for one in self.webhook), *(one.name for one in self.notify)]
 
@@ -225,6 +230,13 @@ class MonitorSettings(StrictSettings):
         if "mqtt" in self._other_sinks:
             raise ValueError("a webhook or notification is named 'mqtt', which is the broker's name")
         return self
+
+
+def _secrets(value: object) -> list[SecretText]:
+    if isinstance(value, SecretText):
+        return [value]
+    below = vars(value).values() if isinstance(value, StrictSettings) else value if isinstance(value, tuple) else ()
+    return [found for one in below for found in _secrets(one)]
 
 
 def load_configuration(path: Path) -> MonitorSettings:

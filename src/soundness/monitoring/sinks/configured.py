@@ -5,18 +5,21 @@ from pathlib import Path
 from soundness.errors import SettingsError
 from soundness.monitoring.live.configuration import MonitorSettings
 from soundness.monitoring.live.events import Events
-from soundness.monitoring.live.sink_settings import MqttSettings, WebhookSettings
+from soundness.monitoring.live.sink_settings import MqttSettings, NotifySettings, WebhookSettings
 from soundness.monitoring.sinks.broker import Broker
 from soundness.monitoring.sinks.mqtt import MqttSink
+from soundness.monitoring.sinks.notifications import DrawAlarm, NotifySink
 from soundness.monitoring.sinks.protocol import Sink
 from soundness.monitoring.sinks.topics import Topics, check_topics
 from soundness.monitoring.sinks.webhook import WebhookSink
 from soundness.monitoring.store.store import Store
 
-__all__ = ["configured_broker", "configured_sinks", "configured_webhook"]
+__all__ = ["configured_broker", "configured_notification", "configured_sinks", "configured_webhook"]
 
 
-def configured_sinks(settings: MonitorSettings, *, folder: Path, store: Store, events: Events) -> list[Sink]:
+def configured_sinks(
+    settings: MonitorSettings, *, folder: Path, store: Store, events: Events, draw: DrawAlarm = lambda _: None
+) -> list[Sink]:
     """Sinks of a configuration, with their secrets; nothing is opened yet.
 
     Parameters
@@ -27,6 +30,8 @@ def configured_sinks(settings: MonitorSettings, *, folder: Path, store: Store, e
         Folder of the configuration, that files of secrets are below.
     store, events
         Store and events of the monitor.
+    draw
+        Gives the pictures of notifications.
 
     Raises
     ------
@@ -48,7 +53,8 @@ def configured_sinks(settings: MonitorSettings, *, folder: Path, store: Store, e
                 public_url=public_url,
             )
         )
-    return [*sinks, *(configured_webhook(one, folder, public_url=public_url) for one in settings.webhook)]
+    sinks += [configured_webhook(one, folder, public_url=public_url) for one in settings.webhook]
+    return sinks + [configured_notification(one, folder, public_url=public_url, draw=draw) for one in settings.notify]
 
 
 def configured_broker(settings: MqttSettings, folder: Path) -> Broker:
@@ -85,3 +91,17 @@ def configured_webhook(settings: WebhookSettings, folder: Path, *, public_url: s
         return WebhookSink(settings.name, url, signing_key=secret, public_url=public_url)
     except SettingsError as error:
         raise SettingsError(f"{name}: {error}") from None
+
+
+def configured_notification(
+    settings: NotifySettings, folder: Path, *, public_url: str, draw: DrawAlarm = lambda _: None
+) -> NotifySink:
+    """Notification of a configuration.
+
+    Raises
+    ------
+    SettingsError
+        If the secret cannot be read, or is no address of apprise.
+    """
+    url = settings.url.read(folder, name=f"notify {settings.name}: url")
+    return NotifySink(settings.name, url, public_url=public_url, draw=draw)

@@ -51,7 +51,7 @@ def event_values(delivery: Delivery, *, public_url: str = "") -> dict[str, Any]:
     -------
     dict
         ``id``, the same if the event is sent twice, ``alarm``, the same for all events of an alarm, ``event``
-        (``raised``, ``ended`` or another change), ``sensor``, ``kind``, ``raised`` and ``ended`` in ISO 8601, UTC,
+        (``raised``, ``ended`` or ``resumed``), ``sensor``, ``kind``, ``raised`` and ``ended`` in ISO 8601, UTC,
         ``score``, ``p_value``, ``reason`` and, where there are pages, ``link``.
     """
     content = delivery.content
@@ -74,8 +74,8 @@ def event_values(delivery: Delivery, *, public_url: str = "") -> dict[str, Any]:
 
 def alarm_link(content: Mapping[str, Any], *, public_url: str) -> str:
     """Address of an alarm's page; empty where no pages are reached."""
-    number = content.get("number")
-    return "" if not public_url or number is None else f"{public_url.rstrip('/')}/alarms/{number}"
+    key = content.get("id")
+    return "" if not public_url or key is None else f"{public_url.rstrip('/')}/alarms/{key}"
 
 
 def notice_of(delivery: Delivery, *, public_url: str = "") -> Notice:
@@ -83,7 +83,7 @@ def notice_of(delivery: Delivery, *, public_url: str = "") -> Notice:
     content = delivery.content
     sensor, kind, event = (str(content.get(name)) for name in ("sensor", "kind", "event"))
     since, ended = shown_time(content.get("raised_us")), content.get("ended_us")
-    title, words = _TITLES.get((kind, event == "ended"), ("Event: {sensor}", "Event at {sensor} at {since}."))
+    title, words = _TITLES.get((kind, event), _TITLES.get((kind, "raised"), _OTHER))
     sentence = words.format(sensor=sensor, since=since, ended=shown_time(ended), lasted=_lasted(content))
     reason = str(content.get("reason") or "").strip()
     if reason and event != "ended":
@@ -95,15 +95,20 @@ def notice_of(delivery: Delivery, *, public_url: str = "") -> Notice:
     return Notice(title=title.format(sensor=sensor), sentences=tuple(map(stored_text, sentences)), link=link)
 
 
+_OTHER = ("Event: {sensor}", "Something happened at {sensor} at {since}.")
 _TITLES = {
-    ("anomaly", False): ("Alarm: {sensor}", "{sensor} has sounded anomalous since {since}."),
-    ("fault", False): ("Sensor fault: {sensor}", "The sensor of {sensor} has given no usable sound since {since}."),
-    ("drift", False): ("Drift: {sensor}", "The normal sound of {sensor} has been drifting since {since}."),
-    ("anomaly", True): ("Alarm over: {sensor}", "{sensor} has sounded normal again since {ended}, after {lasted}."),
-    ("fault", True): ("Sensor works: {sensor}", "The sensor of {sensor} has given sound again since {ended}."),
-    ("drift", True): ("Drift over: {sensor}", "The normal sound of {sensor} has not drifted any more since {ended}."),
+    ("anomaly", "raised"): ("Alarm: {sensor}", "{sensor} has sounded anomalous since {since}."),
+    ("anomaly", "resumed"): ("Alarm again: {sensor}", "{sensor} sounds anomalous again; it first did at {since}."),
+    ("anomaly", "ended"): ("Alarm over: {sensor}", "{sensor} has sounded normal again since {ended}, after {lasted}."),
+    ("fault", "raised"): ("Sensor fault: {sensor}", "The sensor of {sensor} has given no usable sound since {since}."),
+    ("fault", "ended"): ("Sensor works: {sensor}", "The sensor of {sensor} has given sound again since {ended}."),
+    ("drift", "raised"): ("Drift: {sensor}", "The normal sound of {sensor} has been drifting since {since}."),
+    ("drift", "ended"): (
+        "Drift over: {sensor}",
+        "The normal sound of {sensor} has kept still since {ended}.",
+    ),
 }
-"""Title and first sentence by kind of the alarm, and true for its end."""
+"""Title and first sentence by kind of the alarm and event."""
 
 
 def shown_time(time_us: int | None) -> str:

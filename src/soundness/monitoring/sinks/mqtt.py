@@ -149,11 +149,11 @@ class MqttSink:
             return _clip_values(content)
         if event.kind == "state":
             return {"state": str(content.get("state"))}
-        open_kinds, kind = self._alarms.setdefault(event.sensor, set()), str(content.get("kind"))
-        if content.get("ended_us") is None:
-            open_kinds.add(kind)
-        else:
-            open_kinds.discard(kind)
+        change, kind = content.get("event"), str(content.get("kind"))
+        if change in ("raised", "resumed", "continued"):
+            self._alarms.setdefault(event.sensor, set()).add(kind)
+        elif change == "ended":
+            self._alarms.setdefault(event.sensor, set()).discard(kind)
         return {"alarm": self._alarm(event.sensor)}
 
     def _alarm(self, sensor: str) -> str:

@@ -1,0 +1,87 @@
+"""Secrets are hidden: in texts, and in all that is logged, by whatever library."""
+
+import logging
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import unquote
+
+from soundness.errors import SettingsError
+from soundness.monitoring.live.checked_texts import SecretText
+
+__all__ = ["hide", "readable_secrets", "secret_parts", "secrets_hidden"]
+
+_LEAST = 4  # characters; a shorter part says nothing, and stands in many a word
+_HIDDEN = "***"
+
+
+def secret_parts(secrets: Iterable[str]) -> list[str]:
+    """Texts that are hidden for some secrets, the longest first: each, and what stands in one that is an address."""
+    found = set()
+    for secret in secrets:
+        found.add(secret)
+        _, mark, rest = secret.partition("://")
+        if mark:
+            parts = re.split(r"[/:@?&=#,;]+", rest)
+            found |= {rest, *parts, *map(unquote, parts)}
+    return sorted((part for part in found if len(part) >= _LEAST), key=len, reverse=True)
+
+
+def readable_secrets(secrets: Iterable[SecretText], folder: Path) -> list[str]:
+    """Secrets of a configuration, without those that cannot be read: who needs one of them says so.
+
+    Parameters
+    ----------
+    secrets
+        Places of the secrets.
+    folder
+        Folder of the configuration.
+    """
+    found = []
+    for secret in secrets:
+        with suppress(SettingsError):
+            found.append(secret.read(folder, name=""))
+    return found
+
+
+def hide(text: str, parts: Iterable[str]) -> str:
+    """Text with stars in the place of what is secret.
+
+    Parameters
+    ----------
+    text
+        The text.
+    parts
+        See `secret_parts`.
+    """
+    for part in parts:
+        text = text.replace(part, _HIDDEN)
+    return text
+
+
+@contextmanager
+def secrets_hidden(secrets: Iterable[str]) -> Iterator[None]:
+    """Context in which no secret appears in what is logged: libraries log addresses, and requests with their paths."""
+    parts, before = secret_parts(secrets), logging.getLogRecordFactory()
+
+    def record(*args: object, **kwargs: object) -> logging.LogRecord:
+        made = before(*args, **kwargs)
+        try:
+            words = made.getMessage()
+        except (TypeError, ValueError, KeyError):  # logging tells of it when it is written
+            return made
+        shown = hide(words, parts)
+        if shown != words:
+            made.msg, made.args = shown, ()
+        if made.exc_info is not None and made.exc_info[1] is not None:
+            text = logging.Formatter().formatException(made.exc_info)
+            if (hidden := hide(text, parts)) != text:
+                made.exc_info, made.exc_text = None, hidden
+        return made
+
+    logging.setLogRecordFactory(record)
+    try:
+        yield
+    finally:
+        logging.setLogRecordFactory(before)

@@ -10,7 +10,7 @@ import soundness
 from soundness.cli.console import say, show_table, warn
 from soundness.plain_text import shown_name
 
-__all__ = ["MonitorGroup", "devices", "init", "run"]
+__all__ = ["MonitorGroup", "devices", "feedback", "init", "learn", "run"]
 
 
 class MonitorGroup(TyperGroup):
@@ -52,6 +52,46 @@ def init() -> int:
     from soundness.monitoring.live.example import EXAMPLE
 
     print(EXAMPLE, end="")
+    return 0
+
+
+Configuration = Annotated[Path, typer.Option("--config", help="Configuration of the monitor, a TOML file.")]
+
+
+def learn(
+    sensor: Annotated[str, typer.Argument(help="Name of a sensor that has no detector.", show_default=False)],
+    recordings: Annotated[
+        Path, typer.Option("--from", help="Folder of normal recordings, in the order of time.", show_default=False)
+    ],
+    *,
+    configuration: Configuration = Path("monitor.toml"),
+) -> int:
+    """Learn the normal sound of a sensor from recordings, in the place of a learning period.
+
+    Clips that are not like the others are set aside and named; the others make and calibrate its detector, which the
+    monitor uses from its next start on. It must not be running meanwhile.
+    """
+    from soundness.monitoring.learning.offline import learn_sensor
+
+    say(f"detector: {learn_sensor(configuration, sensor, recordings, say=say)}")
+    return 0
+
+
+def feedback(
+    out: Annotated[Path, typer.Option("--out", help="Folder to write to, empty or not there.", show_default=False)],
+    *,
+    configuration: Configuration = Path("monitor.toml"),
+    quiet_clips: Annotated[
+        bool, typer.Option("--quiet-clips", help="Add clips far from any alarm as normal, which nobody listened to.")
+    ] = False,
+) -> int:
+    """Export the answers to alarms as a labelled data set: `soundness evaluate OUT/scores` reads it."""
+    from soundness.monitoring.learning.answers import feedback as export
+
+    found = export(configuration, out, quiet_clips=quiet_clips)
+    say(f"{out}: {found.n_anomalous} anomalous and {found.n_normal} normal clips")
+    for note in found.notes:
+        say(note)
     return 0
 
 

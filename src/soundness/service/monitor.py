@@ -29,6 +29,7 @@ def monitor(configuration: PathLike) -> None:
         If the configuration, the store, a detector or a source cannot be used.
     """
     check_extra("monitor")
+    from soundness.monitoring.learning.feedback import NormalSounds
     from soundness.monitoring.live.configuration import load_configuration
     from soundness.monitoring.live.engine import Engine
     from soundness.monitoring.sinks.configured import configured_sinks
@@ -53,7 +54,8 @@ def monitor(configuration: PathLike) -> None:
             name, problem = next(iter(problems.items()))
             raise SettingsError(f"{path}: sensor {name}: {problem}")
         if settings.service.is_on:
-            stack.enter_context(http_service(engine, say=print))
+            feedback = NormalSounds(engine.recorders)
+            stack.enter_context(http_service(engine, say=print, feedback=feedback))
         stack.callback(engine.stop.set)
         sinks = configured_sinks(settings, folder=folder, store=store, events=engine.events)
         deliveries = Deliveries(sinks, store, engine.events)

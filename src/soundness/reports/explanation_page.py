@@ -27,6 +27,7 @@ __all__ = [
     "Scale",
     "boxes_of",
     "deviation_scale",
+    "explanation_context",
     "frequency_axis",
     "is_signed",
     "level_scale",
@@ -53,7 +54,7 @@ def write_explanation(explained: ExplainedClip, path: Path) -> None:
     OutputError
         If it cannot be written.
     """
-    write_whole(path, render_page("explanation.html", **_context(explained)))
+    write_whole(path, render_page("explanation.html", **explanation_context(explained)))
 
 
 def score_scale(explained: ExplainedClip) -> dict[str, Any]:
@@ -121,7 +122,8 @@ class Scale(NamedTuple):
     colours: Colours
 
 
-def _context(explained: ExplainedClip) -> dict[str, Any]:
+def explanation_context(explained: ExplainedClip) -> dict[str, Any]:
+    """Values of the page by the names that its template uses."""
     detector, explanation, score = explained.detector, explained.explanation, explained.score
     levels, scale, nearest = level_scale(explained), deviation_scale(explained), None
     is_anomalous = score.verdict == "anomalous"

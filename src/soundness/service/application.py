@@ -10,10 +10,17 @@ from fastapi.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp
 
 from soundness.service.access.guard import Access, Guard
+from soundness.service.api.alarms import alarms_api
+from soundness.service.api.clips import clips_api
 from soundness.service.api.live import LiveEvents, events_api
+from soundness.service.api.scoring import score_api
 from soundness.service.api.sensors import sensors_api
+from soundness.service.pages.alarm import alarm_pages
+from soundness.service.pages.login import login_pages
 from soundness.service.pages.overview import overview_page
+from soundness.service.pages.reference import reference_page
 from soundness.service.pages.rendering import Pages, static_files
+from soundness.service.pages.sensor import sensor_page
 from soundness.service.parts import ServiceParts
 from soundness.service.problems import Problem, handle_problems, problem_responses
 
@@ -53,13 +60,20 @@ def build_application(parts: ServiceParts, access: Access, live: LiveEvents) -> 
     )
     handle_problems(app)
     api = APIRouter(prefix="/api")
-    for router in (sensors_api(parts), events_api(live)):
+    for router in (score_api(parts), sensors_api(parts), clips_api(parts), alarms_api(parts), events_api(live)):
         api.include_router(router)
     app.include_router(api)
     app.include_router(_health(parts))
     app.include_router(static_files())
     pages = Pages(access)
-    app.include_router(overview_page(parts, pages))
+    for router in (
+        overview_page(parts, pages),
+        sensor_page(parts, pages),
+        alarm_pages(parts, pages),
+        login_pages(pages),
+        reference_page(app, pages),
+    ):
+        app.include_router(router)
     return Guard(app, access)
 
 

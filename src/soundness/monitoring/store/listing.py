@@ -1,5 +1,6 @@
 """Pages of clips and alarms, the latest first, and single ones."""
 
+from collections.abc import Collection
 from typing import Any, Literal, TypeVar
 
 import sqlalchemy as sql
@@ -12,6 +13,8 @@ __all__ = [
     "AlarmState",
     "find_alarm",
     "find_clip",
+    "find_clips",
+    "find_last_normal",
     "find_sensor",
     "list_alarms",
     "list_clips",
@@ -38,6 +41,13 @@ def find_clip(store: Store, clip_id: int) -> ClipRow | None:
 def find_alarm(store: Store, key: str) -> Alarm | None:
     """Alarm of a key; ``None`` if there is none."""
     return _first(store, Alarm, sql.select(tables.alarms).where(tables.alarms.c.key == key))
+
+
+def find_clips(store: Store, sensor_id: int, numbers: Collection[int]) -> list[ClipRow]:
+    """Clips of a sensor with some numbers, by number."""
+    table = tables.clips
+    query = sql.select(table).where(table.c.sensor_id == sensor_id, table.c.number.in_(list(numbers)))
+    return _all(store, ClipRow, query.order_by(table.c.number))
 
 
 def list_clips(
@@ -98,6 +108,19 @@ def list_alarms(
     if before is not None:
         query = query.where(table.c.id < before)
     return _all(store, Alarm, query.order_by(table.c.id.desc()).limit(limit))
+
+
+def find_last_normal(store: Store, sensor_id: int, *, before_us: int) -> ClipRow | None:
+    """Latest clip before a time that counts as normal and whose audio is kept; ``None`` without one."""
+    table = tables.clips
+    query = sql.select(table).where(
+        table.c.sensor_id == sensor_id,
+        table.c.start_us < before_us,
+        table.c.outcome == "scored",
+        table.c.is_anomalous.is_(False),
+        table.c.audio != "",
+    )
+    return _first(store, ClipRow, query.order_by(table.c.start_us.desc()))
 
 
 def list_false_alarms(store: Store, sensor_id: int, *, since_us: int) -> tuple[int, int]:

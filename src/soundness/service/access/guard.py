@@ -33,6 +33,7 @@ LARGEST_UPLOAD = 64 * 1024 * 1024
 
 _UPLOADS = "/api/score"
 _PUBLIC = ("/login", "/health")
+_FORMS = ("/login", "/logout")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _HEADERS = {
     "content-security-policy": (
@@ -154,8 +155,8 @@ class Guard:
         is_public = path in _PUBLIC or path.startswith("/static/")
         if not access.secrets.is_open and not session.is_known and not is_public:
             raise Problem(401, "log in, or send the token as Authorization: Bearer", kind="not-logged-in")
-        if not is_safe and path != "/login":
-            self._check_origin(headers, session)
+        if not is_safe:
+            self._check_origin(headers, session, has_form=path in _FORMS)
 
     def _check_token(self, bearer: str, address: str) -> None:
         access = self.access
@@ -169,7 +170,7 @@ class Guard:
             raise Problem(401, "the token is not the one of the configuration", kind="wrong-token")
         access.failures.succeeded(address)
 
-    def _check_origin(self, headers: Headers, session: Session) -> None:
+    def _check_origin(self, headers: Headers, session: Session, *, has_form: bool) -> None:
         """Refuse what another site has a browser send."""
         origin, text = headers.get("origin"), headers.get(CSRF_HEADER)
         if origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
@@ -179,6 +180,8 @@ class Guard:
         is_browser = any(name in headers for name in ("origin", "sec-fetch-site", "cookie"))
         if not is_browser and self.access.secrets.is_open:
             return  # a program on this computer
+        if has_form:
+            return  # its token is a field of the form
         if text is None or not self.access.key.is_form_token(session, text):
             raise Problem(403, "the token of the page is missing or old; load the page again", kind="csrf")
 

@@ -9,20 +9,10 @@ from soundness.monitoring.store.history import Recent, recent_clips
 from soundness.service.api.sensors import N_SPARKS
 from soundness.service.api.views import sensor_view
 from soundness.service.pages.rendering import Pages
+from soundness.service.pages.words import STATE_WORDS
 from soundness.service.parts import ServiceParts
 
-__all__ = ["STATE_WORDS", "overview_page"]
-
-STATE_WORDS = {
-    "alarm": "Alarm",
-    "fault": "No signal",
-    "drifting": "Drifting",
-    "learning": "Learning",
-    "waiting": "Waiting",
-    "normal": "Normal",
-    "stopped": "Stopped",
-}
-"""States in words, in the order in which they need attention."""
+__all__ = ["overview_page"]
 
 
 def overview_page(parts: ServiceParts, pages: Pages) -> APIRouter:

@@ -89,7 +89,7 @@ async function refresh() {
 }
 
 function setLevel(one, level) {
-  one.level.textContent = level === null ? "" : `${level.toFixed(0)} dB`;
+  one.level.textContent = level === null ? "" : `${level.toFixed(0).replace("-", "−")} dB`;
 }
 
 listen({

@@ -1,0 +1,3 @@
+import { listen } from "./common.js";
+
+listen({ alarm(event) { if (event.event !== "continued") location.reload(); } }, async () => location.reload());

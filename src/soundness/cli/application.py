@@ -151,6 +151,6 @@ _monitor = typer.Typer(
     no_args_is_help=True,
     help="Listen to machines around the clock: `soundness monitor FILE` with a configuration that `--init` writes.",
 )
-for _function in (live.run, live.init, live.learn, live.feedback):
+for _function in (live.run, live.init, live.learn, live.feedback, live.password):
     _monitor.command(_function.__name__)(command(_function))
 app.add_typer(_monitor, name="monitor", rich_help_panel="In use")

@@ -1,5 +1,7 @@
 """The command `monitor` and those below it."""
 
+import getpass
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,9 +10,11 @@ from typer.core import TyperGroup
 
 import soundness
 from soundness.cli.console import say, show_table, warn
+from soundness.errors import SettingsError
+from soundness.extras import check_extra
 from soundness.plain_text import shown_name
 
-__all__ = ["MonitorGroup", "devices", "feedback", "init", "learn", "run"]
+__all__ = ["MonitorGroup", "devices", "feedback", "init", "learn", "password", "run"]
 
 
 class MonitorGroup(TyperGroup):
@@ -92,6 +96,24 @@ def feedback(
     say(f"{out}: {found.n_anomalous} anomalous and {found.n_normal} normal clips")
     for note in found.notes:
         say(note)
+    return 0
+
+
+def password() -> int:
+    """Read a password, twice from a terminal or once from standard input, and print its hash for the configuration.
+
+    The hash goes into a file or an environment variable that `service.password` of the configuration names.
+    """
+    check_extra("monitor")
+    from soundness.service.access.passwords import hash_password
+
+    if sys.stdin.isatty():
+        text = getpass.getpass("password: ")
+        if getpass.getpass("again: ") != text:
+            raise SettingsError("the two passwords differ")
+    else:
+        text = sys.stdin.readline().rstrip("\r\n")
+    print(hash_password(text))
     return 0
 
 

@@ -25,6 +25,15 @@ class Feedback(Protocol):
             If they cannot be learned.
         """
 
+    def undo(self, sensor: str, *, person: str) -> str:
+        """Go back to the detector before the latest answer that was learned; what is undone, in words.
+
+        Raises
+        ------
+        SoundnessError
+            If there is nothing to undo.
+        """
+
 
 @dataclass(kw_only=True, eq=False)
 class ServiceParts:

@@ -31,10 +31,10 @@ def open_socket(host: str, port: int) -> socket.socket:
         If the port is taken or not allowed.
     """
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
+        family, kind, protocol, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
     except OSError as error:
         raise SettingsError(f"service.host: {host}: {error.strerror or error}") from None
-    found = socket.socket(family, kind)
+    found = socket.socket(family, kind, protocol)  # asyncio sends small answers at once only on a socket that says TCP
     try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind(address)

@@ -128,12 +128,12 @@ class Guard:
             limited = _limited(receive, headers, LARGEST_UPLOAD if scope["path"] == _UPLOADS else LARGEST_BODY)
         except Problem as problem:
             response = problem_response(problem)
-            if problem.status_code == 401 and _is_page(scope, headers):
+            if problem.status_code == 401 and _is_page(scope) and "text/html" in headers.get("accept", ""):
                 response = RedirectResponse(f"/login?next={quote(scope['path'])}", status_code=303)
             await response(scope, receive, self._sender(send, scope, None))
             return
         scope.setdefault("state", {})["session"] = session
-        cookie = self.access.cookie(session) if is_new and _is_page(scope, headers) else None
+        cookie = self.access.cookie(session) if is_new and _is_page(scope) else None
         await self.app(scope, limited, self._sender(send, scope, cookie))
 
     def _session(self, headers: Headers) -> tuple[Session, bool]:
@@ -248,9 +248,5 @@ def _bearer(headers: Headers) -> str | None:
     return text.strip() if kind.lower() == "bearer" else None
 
 
-def _is_page(scope: Scope, headers: Headers) -> bool:
-    return (
-        scope["method"] == "GET"
-        and not scope["path"].startswith(("/api/", "/static/", "/metrics", "/health"))
-        and "text/html" in headers.get("accept", "")
-    )
+def _is_page(scope: Scope) -> bool:
+    return scope["method"] == "GET" and not scope["path"].startswith(("/api/", "/static/", "/metrics", "/health"))

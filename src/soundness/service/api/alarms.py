@@ -142,6 +142,14 @@ def _add_answers(router: APIRouter, parts: ServiceParts) -> None:
         _ignore(parts, sensor.id, body.until_us, _person(request, body.person))
         return {"id": sensor.id, "ignored_until_us": body.until_us}
 
+    @router.post("/sensors/{sensor_id}/undo", responses=problem_responses(404))
+    def undo_learning(request: Request, sensor_id: Id, body: Acknowledgement) -> dict[str, str]:
+        """Take a sensor's detector back to before the latest answer that it has learned from."""
+        sensor = required_sensor(parts, sensor_id)
+        if parts.feedback is None:
+            raise Problem(422, "this monitor does not learn from answers", kind="unusable")
+        return {"message": parts.feedback.undo(sensor.name, person=_person(request, body.person))}
+
 
 def _person(request: Request, person: str) -> str:
     return person or session_of(request.scope).person

@@ -50,14 +50,13 @@ class LiveEvents:
         with suppress(RuntimeError):  # the loop has ended already
             self._loop.call_soon_threadsafe(self._spread, None)
         self.parts.events.leave(self._source)
+        with suppress(queue.Full):  # then it wakes by itself
+            self._source.put_nowait(Event(kind="state", sensor=""))
         self._thread.join(timeout=5.0)
 
     def _forward(self) -> None:
         while not self._stop.is_set():
-            try:
-                event = self._source.get(timeout=1.0)
-            except queue.Empty:
-                continue
+            event = self._source.get()
             if self._listeners and (sensor_id := self._sensor_id(event.sensor)) is not None:
                 self._loop.call_soon_threadsafe(self._spread, _message(event, sensor_id))
 

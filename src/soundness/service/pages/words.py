@@ -1,6 +1,7 @@
 """Facts of a sensor in words: its detector, promises kept or not, drift, maintenance."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -72,9 +73,18 @@ def _drift(parts: ServiceParts, sensor: Sensor) -> Fact:
     if found:
         since = datetime.fromtimestamp(found[0].raised_us / 1e6, UTC)
         return Fact(name="Drift", value=f"since {since:%d %b %Y}", more=printable(found[0].reason))
-    trend = sensor.details.get("trend")
-    words = trend.get("words", "") if isinstance(trend, dict) else ""
-    return Fact(name="Drift", value="none found", more=printable(str(words)))
+    followed = sensor.details.get("following")
+    more = "" if not isinstance(followed, dict) else _followed_words(followed)
+    return Fact(name="Drift", value="none found", more=more)
+
+
+def _followed_words(followed: Mapping[str, Any]) -> str:
+    """Level and threshold that follow the normal sound, in words."""
+    level, shift = followed.get("level"), followed.get("shift")
+    if not isinstance(level, float | int) or not isinstance(shift, float | int):
+        return ""
+    bound = "; it follows no further" if followed.get("is_at_bound") else ""
+    return f"last day {level:+.1f} deviations from the learning period; threshold moved by {shift:+.1f}{bound}"
 
 
 def _promised(detector: DetectorInUse | None, asked: str) -> Fact:

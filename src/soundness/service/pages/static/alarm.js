@@ -14,13 +14,13 @@ function say(text, isProblem = false) {
   message.hidden = text === "";
 }
 
-async function post(path, body) {
+async function post(path, body, address = `/api/alarms/${key}/${path}`) {
   const person = form.person.value.trim();
   localStorage.setItem("soundness-person", person);
   for (const button of form.querySelectorAll("button")) button.disabled = true;
-  say("");
+  say(body.verdict === "normal" ? "Learning the sound; this takes up to a minute …" : "");
   try {
-    show(await request(`/api/alarms/${key}/${path}`, { method: "POST", body: { ...body, person } }));
+    show(await request(address, { method: "POST", body: { ...body, person } }));
   } catch (error) {
     say(`Not stored: ${error.message}`, true);
   } finally {
@@ -37,6 +37,7 @@ function show(alarm) {
     given.replaceChildren(verdict, [alarm.label && `: ${alarm.label}`, alarm.note && ` — ${alarm.note}`].filter(Boolean).join(""));
     given.hidden = false;
   }
+  document.getElementById("undo").hidden = alarm.verdict !== "normal";
   if (alarm.acknowledged_us) seen.textContent = `Seen${alarm.acknowledged_by ? ` by ${alarm.acknowledged_by}` : ""}.`;
   say(alarm.message || "Stored.");
 }
@@ -49,6 +50,9 @@ for (const button of form.querySelectorAll("[data-verdict]")) {
     post("answer", body);
   });
 }
+document.getElementById("undo").addEventListener("click", event => {
+  post("", {}, `/api/sensors/${event.currentTarget.dataset.sensor}/undo`);
+});
 document.getElementById("acknowledge").addEventListener("click", () => post("acknowledge", {}));
 
 async function explain() {

@@ -20,9 +20,9 @@ import watchfiles
 from monitored import age, hum, record, rule
 from soundness.detectors.bulk_scoring import score_clip
 from soundness.detectors.saving import save_detector
-from soundness.monitoring import folder_watch
 from soundness.monitoring.event_log import open_log
 from soundness.monitoring.folder_watch import Watch, watch
+from soundness.monitoring.recording_files import changes
 from soundness.monitoring.webhook import AlarmSender
 from webhook_server import taking_alarms
 
@@ -297,11 +297,11 @@ def test_a_recording_that_appears_is_scored_whether_or_not_the_system_reports_ch
 
 
 def test_a_change_is_noticed_before_the_next_look_is_due(folder):
-    changes = folder_watch._changes(folder, poll_seconds=60.0)
+    found = changes(folder, poll_seconds=60.0)
     appear = threading.Timer(0.5, record, (folder / "a.wav", 1))
     appear.start()
     started = time.monotonic()
-    next(changes)
+    next(found)
     assert time.monotonic() - started < 30.0
     appear.join()
 
@@ -309,10 +309,10 @@ def test_a_change_is_noticed_before_the_next_look_is_due(folder):
 FEW_FILES = """
 import os, resource, sys
 from pathlib import Path
-from soundness.monitoring.folder_watch import _changes
+from soundness.monitoring.recording_files import changes
 import watchfiles
 resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) - 1, 4096))
-next(_changes(Path(sys.argv[1]), poll_seconds=0.05))
+next(changes(Path(sys.argv[1]), poll_seconds=0.05))
 print("looked")
 """
 

@@ -7,16 +7,12 @@ scored again, and one that has none is scored.
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import watchfiles
-
 from soundness.aliases import PathLike
-from soundness.audio.formats import AUDIO_SUFFIXES, TEXT_SUFFIXES
-from soundness.audio.measures import measure_clip
 from soundness.audio.reading import read_info
 from soundness.data.finding import Selection, find_recordings, unread_problems
 from soundness.data.folder_names import machine_folder, path_key
@@ -28,10 +24,11 @@ from soundness.interrupts import interrupt_afterwards
 from soundness.monitoring.event_log import EventLog, LogRow, file_cell, open_log
 from soundness.monitoring.recording_files import (
     Stamp,
+    changes,
     content_of,
     is_being_written,
     is_recent,
-    is_same_time,
+    known_as,
     stamp_of,
 )
 from soundness.monitoring.webhook import AlarmSender, check_url
@@ -42,8 +39,6 @@ from soundness.threads import one_thread_each
 __all__ = ["Watch", "WatchCounts", "watch"]
 
 _LOGGER = logging.getLogger(__name__)
-
-_QUIET_MS = 200  # without a change, after which changes are reported together
 
 
 @dataclass(slots=True)
@@ -157,7 +152,9 @@ class Watch:
         if detector is None:
             self._fail(path, row, f"no detector for it; there are detectors for {', '.join(self.detectors)}")
             return
-        if (known := self._known_as(path, row, detector)) is not None:
+        alike = self.log.alike(row.size, row.content) if row.content else []
+        known = known_as(path, row.file, row.mtime_ns, alike, present=self._present, audio=detector.audio)
+        if known is not None:
             self.log.add(replace(row, event="known", message=_plain(known)))
             return
         try:
@@ -207,20 +204,6 @@ class Watch:
             content=content,
         )
 
-    def _known_as(self, path: Path, row: LogRow, detector: AnyDetector) -> str | None:
-        """Reason why a recording is one that has a row: the clocks have changed, or it was moved; ``None`` if new."""
-        alike = self.log.alike(row.size, row.content) if row.content else []
-        is_copied = any(name in self._present and name != row.file for name, *_ in alike)
-        for name, mtime_ns, is_scored in alike:
-            is_namesake = name.rpartition("/")[2] == row.file.rpartition("/")[2]
-            if name == row.file and is_same_time(mtime_ns, row.mtime_ns):
-                return "the same recording; its time has moved"
-            if name == row.file and is_scored and _has_sound(path, detector):
-                return "the same recording, copied over itself"
-            if not is_copied and is_same_time(mtime_ns, row.mtime_ns, has_shifts=is_namesake):
-                return f"the same recording as {name}, moved"
-        return None
-
     def _window(self, machine: str, detector: AnyDetector) -> AlarmWindow | None:
         rule = detector.alarm_rule
         if rule is not None and machine not in self._windows:
@@ -241,14 +224,6 @@ class Watch:
 
     def _name(self, path: Path) -> str:
         return file_cell(path.relative_to(self.folder).as_posix())
-
-
-def _has_sound(path: Path, detector: AnyDetector) -> bool:
-    """True for a recording of which no microphone makes the like twice."""
-    try:
-        return not measure_clip(path, audio=detector.audio).is_constant
-    except AudioError:
-        return False
 
 
 def _plain(text: str) -> str:
@@ -328,34 +303,13 @@ def watch(
             watching.look()
             watching.insist()
             return watching.counts
-        for _ in _changes(folder, poll_seconds=poll_seconds):
+        for _ in changes(folder, poll_seconds=poll_seconds):
             watching.look()
     except KeyboardInterrupt:
         _LOGGER.info("stopped; the same command goes on from here")
     finally:
         opened.close()
     return watching.counts
-
-
-def _changes(folder: Path, *, poll_seconds: float) -> Iterator[None]:
-    """Yield when recordings in a folder have changed, and at the latest after ``poll_seconds``."""
-    poll_ms = max(1, round(1000 * poll_seconds))
-    try:
-        for _ in watchfiles.watch(
-            folder,
-            watch_filter=lambda _, path: Path(path).suffix.lower() in AUDIO_SUFFIXES | TEXT_SUFFIXES,
-            debounce=poll_ms,
-            step=min(_QUIET_MS, poll_ms),
-            rust_timeout=poll_ms,
-            yield_on_timeout=True,
-            ignore_permission_denied=True,
-        ):
-            yield
-    except (OSError, RuntimeError) as error:  # of watchfiles where notifications or file descriptors are exhausted
-        _LOGGER.info("%s: changes are not reported (%s); looking every %g s", folder, error, poll_seconds)
-    while True:
-        time.sleep(poll_seconds)
-        yield
 
 
 def _check_detector(detector: AnyDetector, *, longest_seconds: float, needs_rule: bool) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import soundfile  # type: ignore[import-untyped]  # it ships no types
 
+from soundness.aliases import Waveform
 from soundness.errors import OutputError
 from soundness.monitoring.capture.clip_cutter import CapturedClip
 
@@ -35,12 +36,20 @@ class ClipFile:
         Rate in Hz.
     path
         Raw float32 samples (``.raw``) until it is encoded (``.flac``).
+    original
+        File that is scored in its place, as a recording of a folder; ``None`` if it is scored itself.
     """
 
     number: int
     start_us: int
     sample_rate: int
     path: Path
+    original: Path | None = None
+
+    @property
+    def scored_path(self) -> Path:
+        """File that is scored."""
+        return self.path if self.original is None else self.original
 
 
 class ClipFolder:
@@ -100,17 +109,25 @@ class ClipFolder:
         if clip.path.suffix == ".flac":
             return clip
         flac = clip.path.with_suffix(".flac")
-        part = clip.path.with_suffix(".part")
         try:
             samples = np.fromfile(clip.path, dtype="<f4")
-            soundfile.write(part, samples, clip.sample_rate, format="FLAC", subtype=_SUBTYPE)
-            part.replace(flac)
-            clip.path.unlink(missing_ok=True)
-        except (OSError, soundfile.SoundFileError) as error:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
-            raise OutputError(f"{flac}: {error}") from None
+        except OSError as error:
+            raise OutputError(f"{clip.path}: {error.strerror or error}") from None
+        _write_flac(flac, samples, sample_rate=clip.sample_rate)
+        clip.path.unlink(missing_ok=True)
         return ClipFile(number=clip.number, start_us=clip.start_us, sample_rate=clip.sample_rate, path=flac)
+
+    def add(self, samples: Waveform, *, number: int, start_us: int, sample_rate: int) -> ClipFile:
+        """Add a clip that is there as a whole, shape ``(time,)``, as a FLAC.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
+        path = self.ring / f"{number}-{start_us}-{sample_rate}.flac"
+        _write_flac(path, samples, sample_rate=sample_rate)
+        return ClipFile(number=number, start_us=start_us, sample_rate=sample_rate, path=path)
 
     def keep(self, clip: ClipFile) -> str:
         """Keep a clip's audio; its place below the store's folder.
@@ -139,6 +156,12 @@ class ClipFolder:
         with suppress(OSError):  # the next start removes it
             clip.path.unlink(missing_ok=True)
 
+    def forget_scored(self, clip: ClipFile) -> None:
+        """Remove the file that was made to be scored in the place of a clip, if there is one."""
+        if clip.original is not None and clip.original.parent == self.ring:
+            with suppress(OSError):  # the next start removes it
+                clip.original.unlink(missing_ok=True)
+
     def before(self, number: int) -> Iterator[ClipFile]:
         """Encoded clips of the ring before a number, the earliest first."""
         return (one for one in self.left_quietly() if one.number < number and one.path.suffix == ".flac")
@@ -152,6 +175,17 @@ class ClipFolder:
                 number, start_us, sample_rate = map(int, match.groups()[:3])
                 found.append(ClipFile(number=number, start_us=start_us, sample_rate=sample_rate, path=path))
         return sorted(found, key=lambda one: one.number)
+
+
+def _write_flac(path: Path, samples: Waveform, *, sample_rate: int) -> None:
+    part = path.with_suffix(".part")
+    try:
+        soundfile.write(part, samples, sample_rate, format="FLAC", subtype=_SUBTYPE)
+        part.replace(path)
+    except (OSError, soundfile.SoundFileError, ValueError) as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise OutputError(f"{path}: {error}") from None
 
 
 def level_of(path: Path) -> float | None:

@@ -16,7 +16,16 @@ from soundness.monitoring.capture.sample_clock import SampleClock
 from soundness.monitoring.capture.signal_health import SignalHealth
 from soundness.monitoring.live.configuration import SensorSettings
 from soundness.monitoring.sources.addresses import find_source
-from soundness.monitoring.sources.protocol import Block, Item, Lost, SourceSettings, SourceState, WholeRecording
+from soundness.monitoring.sources.protocol import (
+    Block,
+    Item,
+    KnownRecordings,
+    Lost,
+    Readable,
+    RecordingClip,
+    SourceSettings,
+    SourceState,
+)
 from soundness.monitoring.sources.resampling import resampled
 from soundness.settings.durations import parse_seconds
 
@@ -63,7 +72,7 @@ class Work:
 
     clip: ClipFile | None = None
     gap: Gap | None = None
-    recording: WholeRecording | None = None
+    recording: RecordingClip | None = None
     number: int = 0
     fault: str = ""
 
@@ -88,6 +97,8 @@ class LiveSensor:
         Start of its first clip; start of the next one; end of the last one or of a gap; number of the last one.
     ready
         Called when there is work to be done.
+    known
+        Recordings of a folder that have their rows.
     """
 
     settings: SensorSettings
@@ -100,6 +111,7 @@ class LiveSensor:
     end_us: int | None
     number: int
     ready: Callable[["LiveSensor"], None]
+    known: KnownRecordings | None = None
     pending: deque[Work] = field(default_factory=deque)
     lock: threading.Lock = field(default_factory=threading.Lock)
     is_taken: bool = False
@@ -117,7 +129,7 @@ class LiveSensor:
         self.arrivals = Arrivals(self.clock)
         self.arrived = time.monotonic()
         self.is_live = False
-        self._begun_us = self.clock.now_us()
+        self._begun_us = self._problem_us = self.clock.now_us()
         self._is_broken = True  # what comes next does not follow what came before
         self._lost, self._lost_is_fault, self._set_us = "", False, 0
         self._expected_us: int | None = None
@@ -128,13 +140,14 @@ class LiveSensor:
 
     def capture(self, stop: threading.Event) -> None:
         """Read the source until it ends or ``stop`` is set."""
-        state = SourceState(next_us=self.next_us, first_us=self.first_us)
+        state = SourceState(next_us=self.next_us, first_us=self.first_us, known=self.known)
         settings = SourceSettings(
             name=self.settings.name,
             folder=self.base,
             channel=self.settings.channel,
             sample_rate=self.settings.sample_rate,
             clip_seconds=self.settings.clip_seconds,
+            hop_seconds=self.settings.hop,
         )
         try:
             source = find_source(self.address, settings)
@@ -147,7 +160,7 @@ class LiveSensor:
             with self._taking:
                 self._pass_on_held(stop)
         except SoundnessError as error:
-            self.problem = str(error)
+            self._note_problem(str(error))
             _LOG.warning("%s: %s", self.settings.name, error)
         finally:
             with self._taking:
@@ -157,9 +170,9 @@ class LiveSensor:
             self.ready(self)
 
     def watch(self) -> None:
-        """Record a fault about once a minute while a live source, or one that has failed for good, gives nothing."""
+        """Record a fault about once a minute while a live source gives nothing, or another cannot be read."""
         silent = time.monotonic() - self.arrived
-        if not (self.is_live or (self.has_ended and self.problem)) or silent < self.fault_seconds:
+        if not (self.is_live or self.problem) or silent < self.fault_seconds:
             return
         if time.monotonic() - self._reported < _FAULT_EVERY_SECONDS or not self._taking.acquire(blocking=False):
             return
@@ -167,9 +180,12 @@ class LiveSensor:
             self._note_clock()
             words = self.problem or self._lost or f"the source gives nothing for {silent:.0f} s"
             self._break(words, is_fault=True)
+            if not self.is_live and self._reported < 0:  # its clips do not follow one another in time
+                self.end_us = self._problem_us
             self._lost, self._lost_is_fault, self._reported = words, True, time.monotonic()
             self.end_us = self._begun_us if self.end_us is None else self.end_us
-            self._record_gap(self.clock.now_us() - _MARGIN_US, fault=words)
+            margin_us = min(_MARGIN_US, 5e5 * self.fault_seconds) if self.is_live else 0.0
+            self._record_gap(max(self.end_us, self.clock.now_us() - round(margin_us)), fault=words)
         finally:
             self._taking.release()
 
@@ -178,9 +194,12 @@ class LiveSensor:
         if isinstance(item, Lost):
             self._pass_on_held(stop)
             self._break(item.reason, is_fault=item.is_fault)
-        elif isinstance(item, WholeRecording):
+        elif isinstance(item, Readable):
+            self._note_readable()
+        elif isinstance(item, RecordingClip):
+            self._note_readable()
             self._await_room(stop)
-            self.number += 1
+            self.number += not item.known_as
             self._submit(Work(recording=item, number=self.number))
         elif len(item.samples):
             self._block(item, stop)
@@ -198,7 +217,22 @@ class LiveSensor:
         self.cutter.drop()
         self._is_broken, self._expected_us = True, None
         self._lost_is_fault |= is_fault
-        self.problem = reason if is_fault else self.problem
+        if is_fault:
+            self._note_problem(reason)
+
+    def _note_problem(self, problem: str) -> None:
+        self._problem_us = self._problem_us if self.problem else self.clock.now_us()
+        self.problem = problem
+
+    def _note_readable(self) -> None:
+        """Note that a source that is not live can be read, though nothing new has come."""
+        if self.problem and self._reported > 0:
+            self._record_gap(self.clock.now_us())
+        self._note_sound()
+        self._lost, self._lost_is_fault = "", False
+
+    def _note_sound(self) -> None:
+        self.arrived, self.problem, self._reported = time.monotonic(), "", -_FAULT_EVERY_SECONDS
 
     def _note_clock(self) -> None:
         """Move what is known to the time of a clock that was set."""
@@ -211,7 +245,7 @@ class LiveSensor:
         self.end_us = None if self.end_us is None else self.end_us + jump
 
     def _block(self, block: Block, stop: threading.Event) -> None:
-        self.arrived, self.problem, self._reported = time.monotonic(), "", -_FAULT_EVERY_SECONDS
+        self._note_sound()
         if block.start_us is None:
             self._note_clock()
         if self.cutter.sample_rate not in (0, block.sample_rate) and not self._is_broken:

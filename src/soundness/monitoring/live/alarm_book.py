@@ -75,6 +75,14 @@ class AlarmBook:
             return [(self.end(transaction, "drift", end_us=clip.end_us, now_us=now_us), "ended")]
         return []
 
+    def fault(self, transaction: Transaction, clip: ClipRow, *, reason: str, now_us: int) -> list[tuple[Alarm, str]]:
+        """Raise an alarm of a sensor at fault, or end it with a clip that has sound; the alarm that has changed."""
+        if reason and "fault" not in self.open:
+            return [(self.begin(transaction, "fault", clip, reason=reason, now_us=now_us), "raised")]
+        if clip.outcome in ("scored", "learned") and "fault" in self.open:
+            return [(self.end(transaction, "fault", end_us=clip.start_us, now_us=now_us), "ended")]
+        return []
+
     def begin(self, transaction: Transaction, kind: AlarmKind, clip: ClipRow, *, reason: str, now_us: int) -> Alarm:
         """Raise an alarm with a clip."""
         alarm = transaction.add_alarm(

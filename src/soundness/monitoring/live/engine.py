@@ -19,6 +19,7 @@ from soundness.monitoring.live.events import Events
 from soundness.monitoring.live.recorder import Recorder
 from soundness.monitoring.live.resuming import place_after
 from soundness.monitoring.sources.protocol import without_secret
+from soundness.monitoring.store.recordings import StoredRecordings
 from soundness.monitoring.store.store import Store
 from soundness.settings.durations import parse_seconds
 from soundness.threads import one_thread_each
@@ -94,6 +95,7 @@ class Engine:
             end_us=place.end_us,
             number=place.number,
             ready=self._ready.put,
+            known=StoredRecordings(store, sensor_id),
         )
         sensor.pending.extend(place.work)
         recorder = Recorder(sensor, store, self.events, audio=self._audio(files), sinks=self.sinks, stop=self.stop)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from soundness.errors import AudioError, OutputError
 from soundness.monitoring.capture.clip_files import ClipFile, level_of
 from soundness.monitoring.capture.kept_audio import KeptAudio
+from soundness.monitoring.capture.recorded import recorded_clip
 from soundness.monitoring.capture.sensor import Gap, LiveSensor, Work
 from soundness.monitoring.learning.commissioning import Commissioning
 from soundness.monitoring.learning.following import Following
@@ -20,8 +21,10 @@ from soundness.monitoring.live.alarm_life import AlarmLife, AlarmStep
 from soundness.monitoring.live.detector_in_use import DetectorInUse
 from soundness.monitoring.live.events import Event, Events
 from soundness.monitoring.live.maintenance import window_at
-from soundness.monitoring.store.database import is_away
+from soundness.monitoring.sources.protocol import RecordingClip
+from soundness.monitoring.store.recordings import note_recording
 from soundness.monitoring.store.records import Alarm, ClipRow, SensorState
+from soundness.monitoring.store.retrying import written
 from soundness.monitoring.store.store import Store, Transaction
 from soundness.plain_text import one_line
 from soundness.settings.durations import parse_seconds
@@ -30,7 +33,6 @@ __all__ = ["Recorder"]
 
 _LOG = logging.getLogger(__name__)
 
-_FIRST_WAIT, _LONGEST_WAIT = 0.1, 10.0  # seconds between two tries at a database that is away
 Result = TypeVar("Result")
 
 
@@ -215,27 +217,19 @@ class Recorder:
             self._record_gap(work.gap, fault=work.fault)
         elif work.clip is not None:
             self._record_clip(work.clip, fault=work.fault)
+        elif work.recording is not None:
+            self._record_recording(work.recording, work.number)
 
     def _record_gap(self, gap: Gap, *, fault: str) -> None:
-        row = ClipRow(
-            sensor_id=self.sensor.sensor_id,
-            number=gap.number,
-            start_us=gap.start_us,
-            seconds=gap.seconds,
-            outcome="fault" if gap.is_fault else "gap",
-            state=self.state,
-            note=one_line(gap.reason),
-        )
+        row = self._row(gap.number, gap.start_us)
+        row = replace(row, seconds=gap.seconds, outcome="fault" if gap.is_fault else "gap", note=one_line(gap.reason))
 
         def write(transaction: Transaction) -> tuple[ClipRow, list[tuple[Alarm, str]]]:
             stored, now_us, changed = transaction.add_clip(row), _now_us(), list[tuple[Alarm, str]]()
-            if gap.clock_set_seconds:
-                transaction.note_change(
-                    "clock set", now_us=now_us, sensor_id=row.sensor_id, seconds=gap.clock_set_seconds
-                )
-            if fault and "fault" not in self.book.open:
-                words = f"no sound comes: {fault}"
-                changed.append((self.book.begin(transaction, "fault", stored, reason=words, now_us=now_us), "raised"))
+            if jump := gap.clock_set_seconds:
+                transaction.note_change("clock set", now_us=now_us, sensor_id=row.sensor_id, seconds=jump)
+            if fault:
+                changed = self.book.fault(transaction, stored, reason=f"no sound comes: {fault}", now_us=now_us)
             return stored, changed
 
         stored, changed = self._written(write)
@@ -250,7 +244,7 @@ class Recorder:
         except (OutputError, OSError, RuntimeError) as error:  # a full disk: the row is written all the same
             self._record_failed(clip, note=str(error))
             return
-        row = self._row(clip, level)
+        row = replace(self._row(clip.number, clip.start_us), level_db=level)
         if fault:
             self._finish(clip, replace(row, outcome="fault", note=fault), fault=fault)
         elif self.detector is None:
@@ -258,39 +252,65 @@ class Recorder:
         else:
             self._score(clip, row)
 
-    def _learn_from(self, clip: ClipFile, row: ClipRow) -> None:
+    def _learn_from(self, clip: ClipFile, row: ClipRow, recording: RecordingClip | None = None) -> None:
         learning = self.learning
         note = "" if learning is None else learning.take(clip, why_not=self._why_muted(row))
-        self._finish(clip, replace(row, outcome="learned", note=one_line(note)))
+        self._finish(clip, replace(row, outcome="learned", note=one_line(note)), recording=recording)
         if learning is not None and not note and learning.count():
             self.learned(learning)
 
-    def _record_failed(self, clip: ClipFile, *, note: str) -> None:
-        self._finish(clip, replace(self._row(clip, None), outcome="failed", note=one_line(note)))
+    def _record_recording(self, recording: RecordingClip, number: int) -> None:
+        """Record a recording of a folder, or a part of one."""
+        row = replace(self._row(number, recording.start_us), seconds=recording.seconds, recording=recording.name)
+        if recording.known_as:
+            self._written(lambda transaction: note_recording(transaction, row.sensor_id, recording, is_scored=True))
+            return
+        try:
+            if recording.problem:
+                raise AudioError(recording.problem)
+            files, own = self.sensor.files, self.sensor.settings
+            is_trained = own.detector is not None  # on recordings with all their channels
+            clip = recorded_clip(files, recording, number, channel=own.channel, has_all_channels=is_trained)
+            row = replace(row, level_db=level_of(clip.path))
+        except (AudioError, OutputError) as error:
+            note = error.reason if isinstance(error, AudioError) else str(error)
+            _LOG.warning("%s: %s: %s", self.sensor.settings.name, recording.name, note)
+            failed = replace(row, outcome="failed", note=one_line(f"{recording.name}: {note}"))
+            self._finish(None, failed, recording=recording)
+            return
+        try:
+            if self.detector is None:
+                self._learn_from(clip, row, recording)
+            else:
+                self._score(clip, row, recording)
+        finally:
+            self.sensor.files.forget_scored(clip)
 
-    def _row(self, clip: ClipFile, level: float | None) -> ClipRow:
+    def _record_failed(self, clip: ClipFile, *, note: str) -> None:
+        self._finish(clip, replace(self._row(clip.number, clip.start_us), outcome="failed", note=one_line(note)))
+
+    def _row(self, number: int, start_us: int) -> ClipRow:
         return ClipRow(
             sensor_id=self.sensor.sensor_id,
-            number=clip.number,
-            start_us=clip.start_us,
+            number=number,
+            start_us=start_us,
             seconds=self.sensor.settings.clip_seconds,
             outcome="scored",
             state=self.state,
-            level_db=level,
             detector_id=self.detector_id,
         )
 
-    def _score(self, clip: ClipFile, row: ClipRow) -> None:
+    def _score(self, clip: ClipFile, row: ClipRow, recording: RecordingClip | None = None) -> None:
         assert self.detector is not None
         assert self.life is not None
         try:
-            found = self.detector.detector.score_recording(clip.path)
+            found = self.detector.detector.score_recording(clip.scored_path)
         except AudioError as error:
-            self._finish(clip, replace(row, outcome="failed", note=one_line(error.reason)))
+            self._finish(clip, replace(row, outcome="failed", note=one_line(error.reason)), recording=recording)
             return
         row = replace(row, score=found.anomaly_score, p_value=found.p_value)
         if found.cannot_tell or found.p_value is None:
-            self._finish(clip, replace(row, outcome="failed", note=one_line(found.cannot_tell)))
+            self._finish(clip, replace(row, outcome="failed", note=one_line(found.cannot_tell)), recording=recording)
             return
         muted, following = self._why_muted(row), self.following
         follows = following is not None and following.can_follow(found.anomaly_score, found.p_value)
@@ -302,7 +322,7 @@ class Recorder:
         if following is not None and follows:
             is_frozen = bool(muted) or self.life.is_on
             trend = following.add(found.anomaly_score, time_us=row.start_us, is_frozen=is_frozen)
-        self._finish(clip, row, step=step, trend=trend)
+        self._finish(clip, row, step=step, trend=trend, recording=recording)
 
     def _why_muted(self, row: ClipRow) -> str:
         """Reason why a clip begins no alarm; empty without one."""
@@ -315,33 +335,33 @@ class Recorder:
     def _reason(self, clip: ClipFile) -> str:
         assert self.detector is not None
         try:
-            return self.detector.detector.score_and_reason(clip.path)[1]
+            return self.detector.detector.score_and_reason(clip.scored_path)[1]
         except AudioError as error:
             return error.reason
 
     def _finish(
         self,
-        clip: ClipFile,
+        clip: ClipFile | None,
         row: ClipRow,
         *,
         step: AlarmStep | None = None,
         trend: TrendStep | None = None,
         fault: str = "",
+        recording: RecordingClip | None = None,
     ) -> None:
         """Write the row of a clip with what it changes, keep its audio where that is wanted, and tell of it."""
-        reason = self._reason(clip) if step is not None and step.change in ("raised", "resumed") else ""
+        is_begun = step is not None and step.change in ("raised", "resumed")
+        reason = self._reason(clip) if is_begun and clip is not None else ""
         book = self.book
 
         def write(transaction: Transaction) -> tuple[ClipRow, list[tuple[Alarm, str]]]:
             stored, now_us = transaction.add_clip(row), _now_us()
+            if recording is not None:
+                note_recording(transaction, row.sensor_id, recording, is_scored=row.outcome != "failed")
             if row.number == 1:
                 transaction.update_sensor(row.sensor_id, first_us=row.start_us)
-            changed: list[tuple[Alarm, str]] = []
-            if fault and "fault" not in book.open:
-                words = f"the sensor gives {fault}"
-                changed.append((book.begin(transaction, "fault", stored, reason=words, now_us=now_us), "raised"))
-            if row.outcome in ("scored", "learned") and "fault" in book.open:
-                changed.append((book.end(transaction, "fault", end_us=row.start_us, now_us=now_us), "ended"))
+            words = f"the sensor gives {fault}" if fault else ""
+            changed = book.fault(transaction, stored, reason=words, now_us=now_us)
             if step is not None:
                 changed += book.step(transaction, stored, step, reason=reason, now_us=now_us)
                 if "anomaly" in book.open:
@@ -353,26 +373,16 @@ class Recorder:
             return stored, changed
 
         stored, changed = self._written(write)
-        self._keep_audio(clip, stored)
+        if clip is not None:
+            self._keep_audio(clip, stored)
         self._tell(stored, changed)
         is_drift = trend is not None and trend.change == "raised" and "drift" in book.open
         self.set_state(self._usual_state(), note=fault or reason or (book.open["drift"].reason if is_drift else ""))
 
     def _written(self, write: Callable[[Transaction], Result]) -> Result:
         """Result of a transaction; it is tried again while the database is away."""
-        wait, before = _FIRST_WAIT, self.book.copy()
-        while True:
-            try:
-                with self.store.transaction() as transaction:
-                    return write(transaction)
-            except OutputError as error:
-                self.book.restore(before)
-                if not is_away(error.__cause__):
-                    raise
-                _LOG.warning("%s; trying again", error)
-                if self.stop.wait(wait):
-                    raise
-                wait = min(2 * wait, _LONGEST_WAIT)
+        before = self.book.copy()
+        return written(self.store, write, undo=lambda: self.book.restore(before), stop=self.stop)
 
     def _keep_audio(self, clip: ClipFile, row: ClipRow) -> None:
         is_alarm = row.is_anomalous and "anomaly" in self.book.open

@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 from soundness.errors import SettingsError
+from soundness.monitoring.sources.folder import FolderSource
 from soundness.monitoring.sources.microphone import MicrophoneSource
 from soundness.monitoring.sources.pcm import PcmSource
 from soundness.monitoring.sources.protocol import Address, Source, SourceSettings, without_secret
@@ -16,6 +17,7 @@ __all__ = ["SCHEMES", "check_address", "find_source", "parse_address"]
 
 
 SCHEMES: dict[str, Callable[[Address, SourceSettings], Source]] = {
+    "folder": FolderSource.from_address,
     "mic": MicrophoneSource.from_address,
     "pcm": PcmSource.from_address,
     "replay": ReplaySource.from_address,

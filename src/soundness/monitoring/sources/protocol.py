@@ -13,11 +13,13 @@ __all__ = [
     "Address",
     "Block",
     "Item",
+    "KnownRecordings",
     "Lost",
+    "Readable",
+    "RecordingClip",
     "Source",
     "SourceSettings",
     "SourceState",
-    "WholeRecording",
     "without_secret",
 ]
 
@@ -58,9 +60,9 @@ class Lost:
     is_fault: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WholeRecording:
-    """A file that is scored as one clip.
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class RecordingClip:
+    """A recording that is scored as one clip, or a part of a long one; or one that is not scored, and the reason.
 
     Parameters
     ----------
@@ -68,19 +70,59 @@ class WholeRecording:
         The file.
     name
         Name below the folder that is watched.
+    stamp
+        Size and time of change of the file.
+    content
+        Fingerprint of its content.
     start_us
-        Time at which it begins, microseconds since 1970, UTC.
+        Time at which the clip begins, microseconds since 1970, UTC.
     seconds
-        Its length.
+        Length of the clip.
+    index
+        Number of clips of the recording before it.
+    is_last
+        True for the last of the recording.
+    samples, sample_rate
+        Samples of a part, shape ``(time, channel)``, and their rate in Hz; ``None`` and 0 for a whole recording.
+    problem
+        Reason why it cannot be scored; empty if it can.
+    known_as
+        Reason why it is one that has its rows; empty if it is new.
     """
 
     path: Path
     name: str
+    stamp: tuple[int, int]
+    content: str
     start_us: int
     seconds: float
+    index: int = 0
+    is_last: bool = True
+    samples: Waveform | None = None
+    sample_rate: int = 0
+    problem: str = ""
+    known_as: str = ""
 
 
-Item = Block | Lost | WholeRecording
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """Sign that a source can be read, as a folder in which there is nothing new."""
+
+
+Item = Block | Lost | RecordingClip | Readable
+
+
+class KnownRecordings(Protocol):
+    """Recordings of a folder that have their rows."""
+
+    def complete(self) -> set[tuple[str, int, int]]:
+        """Name, size and time of change of the recordings all of which has its rows."""
+
+    def n_clips(self, name: str, stamp: tuple[int, int]) -> int:
+        """Clips of a recording that have their rows."""
+
+    def alike(self, size: int, content: str) -> list[tuple[str, int, bool]]:
+        """Names, times of change in nanoseconds, and True unless it failed, of recordings of a size and content."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,10 +135,13 @@ class SourceState:
         Start of the next clip, microseconds since 1970, UTC; ``None`` at the first start.
     first_us
         Start of the first clip of this sensor; ``None`` at the first start.
+    known
+        Recordings of a folder that have their rows; ``None`` if there are none.
     """
 
     next_us: int | None = None
     first_us: int | None = None
+    known: KnownRecordings | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,8 +177,8 @@ class SourceSettings:
         Channel that is used, from 0.
     sample_rate
         Rate to resample to, in Hz; ``None`` to take what comes.
-    clip_seconds
-        Length of a clip.
+    clip_seconds, hop_seconds
+        Length of a clip, and the time from the start of one to that of the next; ``None`` for one after the other.
     """
 
     name: str
@@ -141,6 +186,7 @@ class SourceSettings:
     channel: int
     sample_rate: int | None
     clip_seconds: float
+    hop_seconds: float | None = None
 
 
 class Source(Protocol):

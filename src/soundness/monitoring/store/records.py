@@ -62,6 +62,7 @@ class ClipRow:
     alarm_id: int | None = None
     note: str = ""
     audio: str = ""
+    recording: str = ""
     id: int = 0
 
     @property

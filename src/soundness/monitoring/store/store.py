@@ -215,6 +215,16 @@ class Transaction:
         for clip_id, audio in places.items():
             self.set_clip(clip_id, audio=audio)
 
+    def note_recording(
+        self, sensor_id: int, name: str, *, size: int, mtime_ns: int, content: str, **values: Any
+    ) -> None:
+        """Note how much of a recording has its rows, as in `soundness.monitoring.store.tables.recordings`."""
+        table = tables.recordings
+        key = {"sensor_id": sensor_id, "name": name, "size": size, "mtime_ns": mtime_ns}
+        known = sql.update(table).where(*(table.c[column] == value for column, value in key.items()))
+        if self.connection.execute(known.values(content=content, **values)).rowcount == 0:
+            self._insert(table, {**key, "content": content, **values})
+
     def add_detector(self, sensor_id: int, **values: Any) -> int:
         """Add a detector that is in use from now on; its id."""
         return self._insert(tables.detectors, {"sensor_id": sensor_id, "details": {}, **values})

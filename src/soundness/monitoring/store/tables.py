@@ -78,6 +78,7 @@ clips = Table(
     Column("alarm_id", BigInteger),  # alarm that it is a part of
     Column("note", Text, nullable=False, default=""),
     Column("audio", Text, nullable=False, default=""),  # below the store's folder
+    Column("recording", Text, nullable=False, default=""),  # name of the file that it is from, where it is from one
     UniqueConstraint("sensor_id", "number"),
     Index("ix_clips_sensor_id_start_us", "sensor_id", "start_us"),
 )
@@ -92,7 +93,9 @@ recordings = Table(
     Column("size", BigInteger, nullable=False),
     Column("mtime_ns", BigInteger, nullable=False),
     Column("content", String(64), nullable=False),
-    Column("is_scored", Boolean, nullable=False),
+    Column("n_clips", Integer, nullable=False),  # clips of it that have a row
+    Column("is_complete", Boolean, nullable=False),  # all of it has a row
+    Column("is_scored", Boolean, nullable=False),  # none of it has failed
     Column("note", Text, nullable=False, default=""),
     UniqueConstraint("sensor_id", "name", "size", "mtime_ns"),
     Index("ix_recordings_sensor_id_content", "sensor_id", "content", "size"),

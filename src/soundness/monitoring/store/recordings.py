@@ -1,0 +1,69 @@
+"""Recordings of a folder that have their rows: so that each is scored once, whatever it is called later."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sql
+
+from soundness.monitoring.recording_files import Stamp
+from soundness.monitoring.sources.protocol import RecordingClip
+from soundness.monitoring.store import tables
+from soundness.monitoring.store.store import Store, Transaction
+from soundness.plain_text import one_line
+
+__all__ = ["StoredRecordings", "note_recording"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecordings:
+    """Recordings of one sensor in the store.
+
+    Parameters
+    ----------
+    store
+        Store of the monitor.
+    sensor_id
+        Number of the sensor.
+    """
+
+    store: Store
+    sensor_id: int
+
+    def complete(self) -> set[tuple[str, int, int]]:
+        """Name, size and time of change of the recordings all of which has its rows."""
+        table = tables.recordings
+        query = sql.select(table.c.name, table.c.size, table.c.mtime_ns)
+        query = query.where(table.c.sensor_id == self.sensor_id, table.c.is_complete)
+        with self.store.reading() as connection:
+            return {(name, size, mtime_ns) for name, size, mtime_ns in connection.execute(query)}
+
+    def n_clips(self, name: str, stamp: Stamp) -> int:
+        """Clips of a recording that have their rows."""
+        table = tables.recordings
+        query = sql.select(table.c.n_clips).where(table.c.sensor_id == self.sensor_id, table.c.name == name)
+        query = query.where(table.c.size == stamp[0], table.c.mtime_ns == stamp[1])
+        with self.store.reading() as connection:
+            return int(connection.execute(query).scalar() or 0)
+
+    def alike(self, size: int, content: str) -> list[tuple[str, int, bool]]:
+        """Names, times of change in nanoseconds, and True unless it failed, of recordings of a size and content."""
+        table = tables.recordings
+        query = sql.select(table.c.name, table.c.mtime_ns, table.c.is_scored)
+        query = query.where(table.c.sensor_id == self.sensor_id, table.c.content == content, table.c.size == size)
+        with self.store.reading() as connection:
+            return [(name, mtime_ns, is_scored) for name, mtime_ns, is_scored in connection.execute(query)]
+
+
+def note_recording(transaction: Transaction, sensor_id: int, recording: RecordingClip, *, is_scored: bool) -> None:
+    """Note that a clip of a recording has its row, or that the recording is a known one."""
+    size, mtime_ns = recording.stamp
+    transaction.note_recording(
+        sensor_id,
+        recording.name,
+        size=size,
+        mtime_ns=mtime_ns,
+        content=recording.content,
+        n_clips=0 if recording.known_as else recording.index + 1,
+        is_complete=recording.is_last,
+        is_scored=is_scored,
+        note=one_line(recording.known_as or recording.problem),
+    )

@@ -1,0 +1,52 @@
+"""Writing to a database that may be away for a while."""
+
+import logging
+from collections.abc import Callable
+from threading import Event
+from typing import TypeVar
+
+from soundness.errors import OutputError
+from soundness.monitoring.store.database import is_away
+from soundness.monitoring.store.store import Store, Transaction
+
+__all__ = ["written"]
+
+_LOG = logging.getLogger(__name__)
+
+_FIRST_WAIT, _LONGEST_WAIT = 0.1, 10.0  # seconds between two tries
+
+Result = TypeVar("Result")
+
+
+def written(store: Store, write: Callable[[Transaction], Result], *, undo: Callable[[], None], stop: Event) -> Result:
+    """Result of a transaction, which is tried again while the database is away.
+
+    Parameters
+    ----------
+    store
+        Store of the monitor.
+    write
+        Called with the transaction, once for each try.
+    undo
+        Called after a try that failed, to undo what was changed beside the database.
+    stop
+        Set to end the tries.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written, or the tries have ended.
+    """
+    wait = _FIRST_WAIT
+    while True:
+        try:
+            with store.transaction() as transaction:
+                return write(transaction)
+        except OutputError as error:
+            undo()
+            if not is_away(error.__cause__):
+                raise
+            _LOG.warning("%s; trying again", error)
+            if stop.wait(wait):
+                raise
+            wait = min(2 * wait, _LONGEST_WAIT)

@@ -42,6 +42,29 @@ def test_a_database_that_is_opened_again_is_left_as_it_is(engine, url):
     again.dispose()
 
 
+def test_a_migration_that_is_cut_off_leaves_no_table(tmp_path, database_url, monkeypatch):
+    url = database_url or sqlite_url(tmp_path / "soundness.sqlite")
+
+    def cut_off(_connection, _cursor, statement, *_):
+        if "CREATE TABLE clips" in statement:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        made = sql.create_engine
+
+        def create(*words, **options):
+            engine = made(*words, **options)
+            sql.event.listen(engine, "before_cursor_execute", cut_off)
+            return engine
+
+        context.setattr(sql, "create_engine", create)
+        with pytest.raises(KeyboardInterrupt):
+            open_database(url)
+    engine = open_database(url)
+    assert "clips" in sql.inspect(engine).get_table_names()
+    engine.dispose()
+
+
 def test_a_database_of_a_later_version_is_refused_and_not_changed(engine, url):
     with engine.begin() as connection:
         connection.execute(sql.text("UPDATE alembic_version SET version_num = '9999'"))

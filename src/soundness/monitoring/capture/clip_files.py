@@ -73,15 +73,18 @@ class ClipFolder:
 
     def left(self) -> list[ClipFile]:
         """Clips that are in the ring, by number; what is incomplete is removed."""
-        found = []
-        for path in self.ring.iterdir():
+        found: dict[int, ClipFile] = {}
+        for path in sorted(self.ring.iterdir()):
             match = _NAME.fullmatch(path.name)
             if match is None:
                 path.unlink(missing_ok=True)
                 continue
             number, start_us, sample_rate = map(int, match.groups()[:3])
-            found.append(ClipFile(number=number, start_us=start_us, sample_rate=sample_rate, path=path))
-        return sorted(found, key=lambda one: one.number)
+            if number in found:  # it was encoded, and its raw samples, the later by name, were not removed any more
+                path.unlink(missing_ok=True)
+                continue
+            found[number] = ClipFile(number=number, start_us=start_us, sample_rate=sample_rate, path=path)
+        return [found[number] for number in sorted(found)]
 
     def take(self, clip: CapturedClip, number: int) -> ClipFile:
         """Give a captured clip its number: from now on it is scored, whatever happens.

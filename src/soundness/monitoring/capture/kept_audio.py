@@ -38,9 +38,15 @@ class KeptAudio:
     _ring: deque[tuple[ClipFile, int, bool]] = field(default_factory=deque)  # with its row, and true if it is kept
     _is_full: bool = False
 
-    def begin(self, clips: Sequence[tuple[ClipFile, int, bool]]) -> None:
-        """Go on with the clips that are in the ring, each with the number of its row and true if it is kept."""
+    def begin(self, clips: Sequence[tuple[ClipFile, int, bool]], *, has_alarm: bool = False) -> dict[int, str]:
+        """Go on with the clips that are in the ring, each with the number of its row and true if it is kept.
+
+        With ``has_alarm`` one of them is of an alarm, and not kept because the monitor ended; places of what is kept
+        now, by number of the row.
+        """
         self._ring.extend(clips)
+        is_wanted = self.keeps == "all" or (self.keeps == "alarms" and has_alarm)
+        return self._kept() if is_wanted else {}
 
     def add(self, clip: ClipFile, row_id: int, *, is_alarm: bool) -> dict[int, str]:
         """Add a clip, and forget those that are too old; places of what is kept from now on, by number of the row."""

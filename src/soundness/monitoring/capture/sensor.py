@@ -117,6 +117,7 @@ class LiveSensor:
     is_taken: bool = False
     has_ended: bool = False
     has_begun: bool = False
+    most_waiting: int = _MOST_WAITING
     problem: str = ""
     """Reason why no sound comes; empty while it comes."""
 
@@ -280,7 +281,7 @@ class LiveSensor:
     def _captured(self, captured: CapturedClip, stop: threading.Event) -> None:
         if not self.is_live:
             self._await_room(stop)
-        elif len(self.pending) >= _MOST_WAITING:
+        elif len(self.pending) >= self.most_waiting:
             captured.file.unlink(missing_ok=True)
             reason = "the computer is too slow: clips wait longer to be scored than they last"
             self._is_broken, self._lost = True, self._lost or reason

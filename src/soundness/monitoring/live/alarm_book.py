@@ -7,7 +7,7 @@ from typing import Any
 
 from soundness.monitoring.live.alarm_life import AlarmStep
 from soundness.monitoring.store.records import Alarm, AlarmKind, ClipRow
-from soundness.monitoring.store.store import Transaction, new_key
+from soundness.monitoring.store.store import Store, Transaction, new_key
 from soundness.plain_text import one_line
 
 __all__ = ["AlarmBook", "alarm_content"]
@@ -35,6 +35,13 @@ class AlarmBook:
     sinks: Sequence[str]
     open: dict[AlarmKind, Alarm]
     last: dict[AlarmKind, Alarm]
+
+    @classmethod
+    def of_store(cls, store: Store, sensor_id: int, *, sensor: str, sinks: Sequence[str]) -> "AlarmBook":
+        """Alarms of a sensor as they stand in the store."""
+        open_alarms = {alarm.kind: alarm for alarm in store.open_alarms(sensor_id)}
+        last = store.last_alarm(sensor_id, "anomaly")
+        return cls(sensor, sinks, open_alarms, {} if last is None or last.ended_us is None else {last.kind: last})
 
     def copy(self) -> "AlarmBook":
         """Copy, to be restored if what was written is not."""

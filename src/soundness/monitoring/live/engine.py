@@ -101,9 +101,13 @@ class Engine:
         recorder = Recorder(sensor, store, self.events, audio=self._audio(files), sinks=self.sinks, stop=self.stop)
         recorder.learned = self.learners.learn
         known = {row.number: row for row in store.last_clips(sensor_id, len(left))} if left else {}
-        recorder.audio.begin(
-            [(clip, known[clip.number].id, bool(known[clip.number].audio)) for clip in left if clip.number in known]
+        kept = recorder.audio.begin(
+            [(clip, known[clip.number].id, bool(known[clip.number].audio)) for clip in left if clip.number in known],
+            has_alarm=any(row.is_anomalous and row.alarm_id is not None and not row.audio for row in known.values()),
         )
+        if kept:
+            with store.transaction() as transaction:
+                transaction.set_audio(kept)
         return recorder
 
     def _audio(self, files: ClipFolder) -> KeptAudio:
@@ -159,9 +163,7 @@ class Engine:
         """
         workers = [threading.Thread(target=self._work, name=f"score {n}", daemon=True) for n in range(self.n_workers)]
         captures = {
-            name: threading.Thread(
-                target=recorder.sensor.capture, args=(self.stop,), name=f"capture {name}", daemon=True
-            )
+            name: threading.Thread(target=self._capture, args=(recorder.sensor,), name=f"capture {name}", daemon=True)
             for name, recorder in self.recorders.items()
         }
         self.learners.start()
@@ -189,6 +191,16 @@ class Engine:
         if problems and not is_stopped:
             raise DataError("; ".join(problems))
 
+    def _capture(self, sensor: LiveSensor) -> None:
+        try:
+            sensor.capture(self.stop)
+        except Exception as error:  # noqa: BLE001  # it is raised where the monitor runs
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self.failure = self.failure or error
+        self.stop.set()
+
     def _work(self) -> None:
         """Score the earliest clip of the sensor whose turn it is; one thread at a time works for a sensor."""
         by_sensor = {id(recorder.sensor): recorder for recorder in self.recorders.values()}
@@ -201,8 +213,7 @@ class Engine:
                 by_sensor[id(sensor)].take(work)
                 sensor.done()
             except Exception as error:  # noqa: BLE001  # it is raised where the monitor runs
-                self.failure = self.failure or error
-                self.stop.set()
+                self._fail(error)
             finally:
                 with sensor.lock:
                     sensor.is_taken = False

@@ -83,10 +83,7 @@ class Recorder:
         self.detector: DetectorInUse | None = None
         self.detector_id: int | None = None
         self.life: AlarmLife | None = None
-        open_alarms = {alarm.kind: alarm for alarm in store.open_alarms(sensor.sensor_id)}
-        last = store.last_alarm(sensor.sensor_id, "anomaly")
-        ended = {} if last is None or last.ended_us is None else {last.kind: last}
-        self.book = AlarmBook(sensor.settings.name, sinks, open_alarms, ended)
+        self.book = AlarmBook.of_store(store, sensor.sensor_id, sensor=sensor.settings.name, sinks=sinks)
         self.audio = audio
         self.note = ""
         self.windows = sensor.settings.windows
@@ -232,7 +229,7 @@ class Recorder:
                 changed = self.book.fault(transaction, stored, reason=f"no sound comes: {fault}", now_us=now_us)
             return stored, changed
 
-        stored, changed = self._written(write)
+        stored, changed = self._written(write, known=lambda: self._known(row))
         self._tell(stored, changed)
         if fault:
             self.set_state(self._usual_state(), note=fault)
@@ -372,17 +369,27 @@ class Recorder:
                 changed += book.drift(transaction, stored, trend.change, reason=words, now_us=now_us)
             return stored, changed
 
-        stored, changed = self._written(write)
+        stored, changed = self._written(write, known=lambda: self._known(row))
         if clip is not None:
             self._keep_audio(clip, stored)
         self._tell(stored, changed)
         is_drift = trend is not None and trend.change == "raised" and "drift" in book.open
         self.set_state(self._usual_state(), note=fault or reason or (book.open["drift"].reason if is_drift else ""))
 
-    def _written(self, write: Callable[[Transaction], Result]) -> Result:
-        """Result of a transaction; it is tried again while the database is away."""
+    def _known(self, row: ClipRow) -> tuple[ClipRow, list[tuple[Alarm, str]]] | None:
+        """Row of a clip that was committed, though the database went away before it said so, and the alarm of it."""
+        stored = self.store.clip(row.sensor_id, row.number)
+        if stored is None:
+            return None
+        self.book.restore(AlarmBook.of_store(self.store, row.sensor_id, sensor=self.book.sensor, sinks=self.book.sinks))
+        return stored, [(alarm, "raised") for alarm in self.book.open.values() if alarm.clip_id == stored.id]
+
+    def _written(
+        self, write: Callable[[Transaction], Result], *, known: Callable[[], Result | None] = lambda: None
+    ) -> Result:
+        """Result of a transaction, which is tried again while the database is away unless its result is known then."""
         before = self.book.copy()
-        return written(self.store, write, undo=lambda: self.book.restore(before), stop=self.stop)
+        return written(self.store, write, undo=lambda: self.book.restore(before), known=known, stop=self.stop)
 
     def _keep_audio(self, clip: ClipFile, row: ClipRow) -> None:
         is_alarm = row.is_anomalous and "anomaly" in self.book.open

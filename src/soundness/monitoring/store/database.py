@@ -1,5 +1,6 @@
 """Opening a monitor's database: SQLite or PostgreSQL, brought up to date, for one monitor alone."""
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -61,6 +62,7 @@ def open_database(url: str, *, password: str | None = None) -> sql.Engine:
         raise SettingsError(f"store: not an address of a database that can be used: {error}") from None
     if engine.dialect.name == "sqlite":
         sql.event.listen(engine, "connect", _as_wal)
+        sql.event.listen(engine, "begin", _begin)
     try:
         with database_errors(engine):
             _upgrade(engine)
@@ -72,10 +74,17 @@ def open_database(url: str, *, password: str | None = None) -> sql.Engine:
 
 def _as_wal(connection: Any, _record: object) -> None:
     """Settings of each connection: readers never wait for the writer, and a crash leaves whole transactions."""
+    connection.isolation_level = None  # Python's own transactions leave out changes of tables
     cursor = connection.cursor()
     for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON", "busy_timeout = 10000"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _begin(connection: sql.Connection) -> None:
+    """Begin a transaction; one that writes waits for others at once, and never sees that they were faster."""
+    is_writing = connection.get_execution_options().get("is_writing", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")
 
 
 def _upgrade(engine: sql.Engine) -> None:
@@ -88,7 +97,7 @@ def _upgrade(engine: sql.Engine) -> None:
         return
     if now is not None and now not in {revision.revision for revision in script.walk_revisions()}:
         raise OutputError(f"{shown(engine)}: made by a later version of soundness (revision {now})")
-    with engine.begin() as connection:
+    with engine.execution_options(is_writing=True).begin() as connection:
         config.attributes["connection"] = connection
         try:
             command.upgrade(config, "head")
@@ -103,7 +112,10 @@ def shown(engine: sql.Engine) -> str:
 
 def is_away(error: BaseException | None) -> bool:
     """True if an error is of a database that may come back, and what failed may be tried again."""
-    return isinstance(error, OperationalError) or (isinstance(error, DBAPIError) and error.connection_invalidated)
+    if isinstance(error, OperationalError):
+        code = getattr(error.orig, "sqlite_errorcode", None)
+        return code is None or code & 0xFF != sqlite3.SQLITE_ERROR  # that is a table that is not there, and the like
+    return isinstance(error, DBAPIError) and error.connection_invalidated
 
 
 @contextmanager

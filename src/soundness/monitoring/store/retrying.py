@@ -18,7 +18,14 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.1, 10.0  # seconds between two tries
 Result = TypeVar("Result")
 
 
-def written(store: Store, write: Callable[[Transaction], Result], *, undo: Callable[[], None], stop: Event) -> Result:
+def written(
+    store: Store,
+    write: Callable[[Transaction], Result],
+    *,
+    undo: Callable[[], None],
+    known: Callable[[], Result | None] = lambda: None,
+    stop: Event,
+) -> Result:
     """Result of a transaction, which is tried again while the database is away.
 
     Parameters
@@ -29,6 +36,9 @@ def written(store: Store, write: Callable[[Transaction], Result], *, undo: Calla
         Called with the transaction, once for each try.
     undo
         Called after a try that failed, to undo what was changed beside the database.
+    known
+        Called before another try: the result, if the try before was committed though the database went away before it
+        said so; ``None`` if it was not.
     stop
         Set to end the tries.
 
@@ -37,9 +47,12 @@ def written(store: Store, write: Callable[[Transaction], Result], *, undo: Calla
     OutputError
         If it cannot be written, or the tries have ended.
     """
-    wait = _FIRST_WAIT
+    wait, is_again = _FIRST_WAIT, False
     while True:
         try:
+            if is_again and (found := known()) is not None:
+                return found
+            is_again = True
             with store.transaction() as transaction:
                 return write(transaction)
         except OutputError as error:

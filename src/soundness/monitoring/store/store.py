@@ -69,7 +69,8 @@ class Store:
         OutputError
             If the database cannot be written.
         """
-        with database_errors(self.engine), self.engine.begin() as connection:
+        writing = self.engine.execution_options(is_writing=True)
+        with database_errors(self.engine), writing.begin() as connection:
             yield Transaction(connection)
 
     @contextmanager
@@ -103,6 +104,12 @@ class Store:
         if is_scored:
             query = query.where(table.c.outcome == "scored")
         return self._all(ClipRow, query.order_by(table.c.number.desc()).limit(n_clips))[::-1]
+
+    def clip(self, sensor_id: int, number: int) -> ClipRow | None:
+        """Clip or gap of a sensor by its number; ``None`` if it is not there."""
+        table = tables.clips
+        query = sql.select(table).where(table.c.sensor_id == sensor_id, table.c.number == number)
+        return next(iter(self._all(ClipRow, query)), None)
 
     def open_alarms(self, sensor_id: int) -> list[Alarm]:
         """Alarms of a sensor that have not ended, the latest last."""

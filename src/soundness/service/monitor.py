@@ -35,8 +35,10 @@ def monitor(configuration: PathLike) -> None:
     from soundness.monitoring.sinks.configured import configured_sinks
     from soundness.monitoring.sinks.delivery import Deliveries
     from soundness.monitoring.sinks.hidden_secrets import readable_secrets, secrets_hidden
+    from soundness.monitoring.sinks.metrics import Metrics
     from soundness.monitoring.store.database import only_monitor
     from soundness.monitoring.store.store import Store
+    from soundness.service.alarm_pictures import AlarmPictures
     from soundness.service.http import http_service
 
     path = Path(configuration)
@@ -53,12 +55,13 @@ def monitor(configuration: PathLike) -> None:
         if problems:
             name, problem = next(iter(problems.items()))
             raise SettingsError(f"{path}: sensor {name}: {problem}")
-        if settings.service.is_on:
-            feedback = NormalSounds(engine.recorders)
-            stack.enter_context(http_service(engine, say=print, feedback=feedback))
-        stack.callback(engine.stop.set)
-        sinks = configured_sinks(settings, folder=folder, store=store, events=engine.events)
+        draw = AlarmPictures(store, engine.recorders).draw
+        sinks = configured_sinks(settings, folder=folder, store=store, events=engine.events, draw=draw)
         deliveries = Deliveries(sinks, store, engine.events)
+        if settings.service.is_on:
+            metrics, feedback = Metrics(engine, deliveries).text, NormalSounds(engine.recorders)
+            stack.enter_context(http_service(engine, say=print, metrics=metrics, feedback=feedback))
+        stack.callback(engine.stop.set)
         _stop_at_signals(engine.stop)
         deliveries.start()
         try:

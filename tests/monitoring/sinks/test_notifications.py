@@ -133,3 +133,7 @@ def test_no_secret_is_logged_by_any_library(caplog):
 def test_parts_of_a_secret_address_are_hidden_and_short_words_are_not():
     parts = secret_parts(["tgram://123456:ABCdef/-100200/?a=b", "pw12"])
     assert hide("POST /bot123456:ABCdef/ to -100200: a=b, pw12", parts) == "POST /bot***:***/ to ***: a=b, ***"
+    parts = secret_parts(["https://user:word@hooks.example:8443/services/T012"])
+    assert hide("https://hooks.example:8443: not sent; word, T012", parts) == (
+        "https://hooks.example:8443: not sent; ***, ***"
+    )

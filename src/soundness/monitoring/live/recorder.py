@@ -80,6 +80,7 @@ class Recorder:
     ) -> None:
         self.sensor, self.store, self.events, self.stop = sensor, store, events, stop
         self.state: SensorState = "waiting"
+        self.scoring_seconds = 0.0  # of the last clip that was scored
         self.detector: DetectorInUse | None = None
         self.detector_id: int | None = None
         self.life: AlarmLife | None = None
@@ -300,8 +301,10 @@ class Recorder:
     def _score(self, clip: ClipFile, row: ClipRow, recording: RecordingClip | None = None) -> None:
         assert self.detector is not None
         assert self.life is not None
+        began = time.monotonic()
         try:
             found = self.detector.detector.score_recording(clip.scored_path)
+            self.scoring_seconds = time.monotonic() - began
         except AudioError as error:
             self._finish(clip, replace(row, outcome="failed", note=one_line(error.reason)), recording=recording)
             return
@@ -398,7 +401,8 @@ class Recorder:
             self._written(lambda transaction: transaction.set_audio(kept))
 
     def _tell(self, row: ClipRow, changed: Sequence[tuple[Alarm, str]]) -> None:
-        self.events.tell(Event(kind="clip", sensor=self.sensor.settings.name, content=asdict(row)))
+        content = {**asdict(row), "scoring_seconds": self.scoring_seconds if row.outcome == "scored" else None}
+        self.events.tell(Event(kind="clip", sensor=self.sensor.settings.name, content=content))
         for alarm, change in changed:
             content = alarm_content(self.sensor.settings.name, alarm, event=change)
             self.events.tell(Event(kind="alarm", sensor=self.sensor.settings.name, content=content))

@@ -8,8 +8,7 @@ from soundness.monitoring.live.events import Events
 from soundness.monitoring.live.sink_settings import MqttSettings, NotifySettings, WebhookSettings
 from soundness.monitoring.sinks.broker import Broker
 from soundness.monitoring.sinks.mqtt import MqttSink
-from soundness.monitoring.sinks.notifications import DrawAlarm, NotifySink
-from soundness.monitoring.sinks.protocol import Sink
+from soundness.monitoring.sinks.protocol import DrawAlarm, Sink
 from soundness.monitoring.sinks.topics import Topics, check_topics
 from soundness.monitoring.sinks.webhook import WebhookSink
 from soundness.monitoring.store.store import Store
@@ -95,7 +94,7 @@ def configured_webhook(settings: WebhookSettings, folder: Path, *, public_url: s
 
 def configured_notification(
     settings: NotifySettings, folder: Path, *, public_url: str, draw: DrawAlarm = lambda _: None
-) -> NotifySink:
+) -> Sink:
     """Notification of a configuration.
 
     Raises
@@ -103,5 +102,7 @@ def configured_notification(
     SettingsError
         If the secret cannot be read, or is no address of apprise.
     """
+    from soundness.monitoring.sinks.notifications import NotifySink  # it takes memory that few monitors need
+
     url = settings.url.read(folder, name=f"notify {settings.name}: url")
     return NotifySink(settings.name, url, public_url=public_url, draw=draw)

@@ -17,12 +17,18 @@ _HIDDEN = "***"
 
 
 def secret_parts(secrets: Iterable[str]) -> list[str]:
-    """Texts that are hidden for some secrets, the longest first: each, and what stands in one that is an address."""
+    """Texts that are hidden for some secrets, the longest first: each, and what stands in one that is an address.
+
+    Host and port of an address of the web stay: they say where something failed.
+    """
     found = set()
     for secret in secrets:
         found.add(secret)
-        _, mark, rest = secret.partition("://")
+        scheme, mark, rest = secret.partition("://")
         if mark:
+            if scheme in ("http", "https"):
+                place, slash, path = rest.partition("/")
+                rest = place.rpartition("@")[0] + slash + path
             parts = re.split(r"[/:@?&=#,;]+", rest)
             found |= {rest, *parts, *map(unquote, parts)}
     return sorted((part for part in found if len(part) >= _LEAST), key=len, reverse=True)

@@ -11,16 +11,14 @@ import apprise
 from soundness.errors import NotSentError, SettingsError, SoundnessError
 from soundness.monitoring.sinks.hidden_secrets import hide, secret_parts
 from soundness.monitoring.sinks.messages import notice_of
+from soundness.monitoring.sinks.protocol import DrawAlarm
 from soundness.monitoring.store.records import Delivery
 from soundness.plain_text import one_line
 
-__all__ = ["DrawAlarm", "NotifySink"]
+__all__ = ["NotifySink"]
 
 _LOG = logging.getLogger(__name__)
 _APPRISE = logging.getLogger("apprise")
-
-DrawAlarm = Callable[[Delivery], bytes | None]
-"""Gives the picture of an alarm as a PNG; ``None`` where there is none. It may raise a `SoundnessError`."""
 
 
 class NotifySink:

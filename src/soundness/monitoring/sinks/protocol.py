@@ -5,7 +5,10 @@ from typing import Protocol
 
 from soundness.monitoring.store.records import Delivery
 
-__all__ = ["Sink"]
+__all__ = ["DrawAlarm", "Sink"]
+
+DrawAlarm = Callable[[Delivery], bytes | None]
+"""Gives the picture of an alarm as a PNG; ``None`` where there is none. It may raise a `SoundnessError`."""
 
 
 class Sink(Protocol):

@@ -1,5 +1,7 @@
 """Raw samples on standard input."""
 
+import os
+import select
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ __all__ = ["PcmSource"]
 
 _FORMATS = {"s16": ("<i2", 2.0**15), "s32": ("<i4", 2.0**31), "f32": ("<f4", 1.0)}
 _BLOCK_SECONDS = 0.25
+_POLL_SECONDS = 0.2
 _OPTIONS = ("rate", "channels", "format")
 
 
@@ -63,13 +66,13 @@ class PcmSource:
 
     def items(self, state: SourceState, stop: Event) -> Iterator[Item]:  # noqa: ARG002  # it cannot be read again
         """See `soundness.monitoring.sources.protocol.Source`."""
-        yield from self.read(sys.stdin.buffer, stop)
+        yield from self.read(_Polled(sys.stdin.fileno(), stop), stop)
 
     def check(self) -> str:
         """See `soundness.monitoring.sources.protocol.Source`."""
         return f"raw samples on standard input at {self.sample_rate:,} Hz"
 
-    def read(self, stream: BinaryIO, stop: Event) -> Iterator[Item]:
+    def read(self, stream: "BinaryIO | _Polled", stop: Event) -> Iterator[Item]:
         """Samples of an open stream as they come; a rest that is no whole sample of all channels is left out."""
         kind, full_scale = _FORMATS[self.sample_format]
         frame = np.dtype(kind).itemsize * self.n_channels
@@ -84,3 +87,17 @@ class PcmSource:
                 values = np.frombuffer(held[:n_whole], dtype=kind).reshape(-1, self.n_channels)[:, self.channel]
                 held = held[n_whole:]
                 yield Block(samples=(values / full_scale).astype(np.float32), sample_rate=self.sample_rate)
+
+
+class _Polled:
+    """Standard input that is read only when there is something, so that a reader ends soon after it is asked to."""
+
+    def __init__(self, file: int, stop: Event) -> None:
+        self._file, self._stop = file, stop
+
+    def read(self, size: int) -> bytes:
+        """Bytes as they come, none at the end or once the reader is to end."""
+        while os.name == "posix" and not select.select([self._file], [], [], _POLL_SECONDS)[0]:  # elsewhere it waits
+            if self._stop.is_set():
+                return b""
+        return os.read(self._file, size)

@@ -72,11 +72,11 @@ def rtsp_server(user_and_password: str = "") -> Iterator[int]:
 
 
 @contextmanager
-def ffmpeg_server(seconds: float) -> Iterator[int]:
+def ffmpeg_server(seconds: float, port: int = 0) -> Iterator[int]:
     """A live stream of ffmpeg, MP3 of 900 Hz at 44.1 kHz, for one client; its port."""
     if shutil.which("ffmpeg") is None:
         pytest.skip("ffmpeg is not installed")
-    port = free_port()
+    port = port or free_port()
     source = f"sine=frequency=900:sample_rate=44100:duration={seconds}"
     server = subprocess.Popen(
         [

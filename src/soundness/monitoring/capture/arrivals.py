@@ -1,7 +1,5 @@
 """Times of blocks that arrive in bursts or after a pause: which of them follow those before, and what is missing."""
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,14 +43,12 @@ class Arrivals:
     ----------
     clock
         Clock of the samples.
-    monotonic
-        Clock in seconds that only goes on.
     """
 
-    def __init__(self, clock: SampleClock, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._clock, self._monotonic = clock, monotonic
+    def __init__(self, clock: SampleClock) -> None:
+        self._clock = clock
         self._held: list[Waveform] = []
-        self._arrived = 0.0
+        self._arrived = 0
         self._is_first = True
 
     def begin(self) -> None:
@@ -70,8 +66,8 @@ class Arrivals:
         sample_rate
             Rate in Hz.
         """
-        now, seconds = self._monotonic(), len(samples) / sample_rate
-        is_paced = bool(self._held) and now - self._arrived >= 0.5 * seconds
+        now, length_us = self._clock.steady_us(), 1e6 * len(samples) / sample_rate
+        is_paced = bool(self._held) and now - self._arrived >= 0.5 * length_us
         self._arrived = now
         self._held.append(samples)
         n_held = sum(map(len, self._held))

@@ -8,7 +8,7 @@ __all__ = ["SampleClock"]
 _JUMP_US = 1_000_000  # of the clock of the computer, beyond which it was set
 _MOST_SLEW = 500e-6  # seconds a second by which a sound card's rate may be off
 _WINDOW_US = 30_000_000  # within which the promptest block tells the time
-_EARLY_US = 250_000  # by which sound may come before its time; more is sound that comes faster than it is made
+_EARLY_US = 250_000.0  # by which time is set back for sound that comes before its time; more comes faster than it lasts
 
 
 def _steady_us() -> int:
@@ -38,10 +38,15 @@ class SampleClock:
         self._offset_us = float(wall_us() - monotonic_us())
         self._next_us: float | None = None  # monotonic time of the next sample
         self._least_us, self._window_us = float("inf"), 0.0
+        self._early_us = _EARLY_US
 
     def begin(self) -> None:
         """Begin anew, after a gap."""
         self._next_us = None
+
+    def steady_us(self) -> int:
+        """Clock that only goes on, in microseconds."""
+        return self._monotonic_us()
 
     def now_us(self) -> int:
         """Time now, as samples are given it, microseconds since 1970, UTC."""
@@ -62,13 +67,13 @@ class SampleClock:
         arrived_us = now - length_us  # if it came at once
         if self._next_us is None:
             self._next_us, self._least_us, self._window_us = arrived_us, float("inf"), 0.0
-        start_us = self._next_us
-        if 0.0 < start_us - arrived_us <= _EARLY_US:
-            start_us = arrived_us  # no sample comes from the future
+            self._early_us = _EARLY_US
+        start_us = self._next_us - min(max(0.0, self._next_us - arrived_us), self._early_us)  # none is of the future
+        self._early_us = min(_EARLY_US, self._early_us - (self._next_us - start_us) + _MOST_SLEW * length_us)
         self._least_us, self._window_us = min(self._least_us, arrived_us - start_us), self._window_us + length_us
         if self._window_us >= _WINDOW_US:
             most_us = _MOST_SLEW * self._window_us
-            start_us += max(-most_us, min(self._least_us, most_us))
+            start_us += max(0.0, min(self._least_us, most_us))
             self._least_us, self._window_us = float("inf"), 0.0
         self._next_us = start_us + length_us
         return round(start_us + self._offset_us)

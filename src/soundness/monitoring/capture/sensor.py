@@ -34,6 +34,7 @@ __all__ = ["Gap", "LiveSensor", "Work"]
 _LOG = logging.getLogger(__name__)
 
 _TOLERANCE_US = 250_000  # between the time of a block and that which follows from the one before
+_ROUNDING_US = 1_000
 _FAULT_EVERY_SECONDS = 60.0  # between two rows of a source that gives nothing
 _MARGIN_US = 2_000_000  # of the time now, up to which nothing came: what is on its way is not in it
 _MOST_WAITING = 60  # clips of a live sensor
@@ -99,6 +100,8 @@ class LiveSensor:
         Called when there is work to be done.
     known
         Recordings of a folder that have their rows.
+    clock
+        Clock of its samples.
     """
 
     settings: SensorSettings
@@ -112,6 +115,7 @@ class LiveSensor:
     number: int
     ready: Callable[["LiveSensor"], None]
     known: KnownRecordings | None = None
+    clock: SampleClock = field(default_factory=SampleClock)
     pending: deque[Work] = field(default_factory=deque)
     lock: threading.Lock = field(default_factory=threading.Lock)
     is_taken: bool = False
@@ -126,7 +130,6 @@ class LiveSensor:
         self.cutter = ClipCutter(self.files.ring, clip_seconds=settings.clip_seconds, hop_seconds=settings.hop)
         self.fault_seconds = parse_seconds(settings.fault_after)
         self.health = SignalHealth(self.fault_seconds)
-        self.clock = SampleClock()
         self.arrivals = Arrivals(self.clock)
         self.arrived = time.monotonic()
         self.is_live = False
@@ -155,7 +158,7 @@ class LiveSensor:
             self.is_live, self.arrived, self._begun_us = source.is_live, time.monotonic(), self.clock.now_us()
             for item in resampled(source.items(state, stop), settings.sample_rate):
                 with self._taking:
-                    self._take(item, stop)
+                    self.take(item, stop)
                 if stop.is_set():
                     break
             with self._taking:
@@ -190,7 +193,8 @@ class LiveSensor:
         finally:
             self._taking.release()
 
-    def _take(self, item: Item, stop: threading.Event) -> None:
+    def take(self, item: Item, stop: threading.Event) -> None:
+        """Take the next item of the source."""
         self.has_begun = True
         if isinstance(item, Lost):
             self._pass_on_held(stop)
@@ -302,7 +306,7 @@ class LiveSensor:
             self._lost = "the clock of the computer was set back while the monitor was not running"
             self.end_us = start_us
             self._record_gap(start_us)
-        elif self._lost or start_us > self.end_us:
+        elif self._lost or start_us > self.end_us + _ROUNDING_US:
             self._record_gap(max(start_us, self.end_us))
         self._is_broken, self._lost, self._lost_is_fault, self._set_us = False, "", False, 0
 

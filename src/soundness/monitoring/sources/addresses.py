@@ -17,6 +17,7 @@ __all__ = ["SCHEMES", "check_address", "find_source", "parse_address"]
 
 
 SCHEMES: dict[str, Callable[[Address, SourceSettings], Source]] = {
+    "file": ReplaySource.from_file,
     "folder": FolderSource.from_address,
     "mic": MicrophoneSource.from_address,
     "pcm": PcmSource.from_address,

@@ -14,6 +14,7 @@ from soundness.data.finding import find_recordings
 from soundness.errors import AudioError, DataError
 from soundness.monitoring.sources.options import check_known, number, switch
 from soundness.monitoring.sources.protocol import Address, Block, Item, Lost, SourceSettings, SourceState
+from soundness.monitoring.sources.recording_clips import begin_of
 
 __all__ = ["ReplaySource"]
 
@@ -38,12 +39,15 @@ class ReplaySource:
         Seconds of sound in a second; 0 for as fast as its clips are scored.
     is_loop
         Begin again at the end.
+    is_dated
+        Its time begins when the recording began; else now.
     """
 
     path: Path
     channel: int
     speed: float = 1.0
     is_loop: bool = False
+    is_dated: bool = False
 
     is_live: ClassVar[bool] = False
 
@@ -58,27 +62,38 @@ class ReplaySource:
             is_loop=switch(address.options, "loop", scheme="replay"),
         )
 
+    @classmethod
+    def from_file(cls, address: Address, settings: SourceSettings) -> Self:
+        """Source of ``file:PATH``: once, at its own time, as fast as its clips are scored."""
+        check_known(address.options, (), scheme="file")
+        return cls(path=settings.folder / address.place, channel=settings.channel, speed=0.0, is_dated=True)
+
     def items(self, state: SourceState, stop: Event) -> Iterator[Item]:
         """See `soundness.monitoring.sources.protocol.Source`."""
-        first_us = state.first_us if state.first_us is not None else time.time_ns() // 1_000
-        n_skipped_us = 0 if state.next_us is None else state.next_us - first_us
-        began, played = time.monotonic(), 0.0
-        start_us, paths = first_us, self._paths()
+        first_us = self._first_us() if state.first_us is None else state.first_us
+        skipped_us = 0 if state.next_us is None else state.next_us - first_us
+        began, played, total, paths = time.monotonic(), 0.0, 0.0, self._paths()  # in seconds
         while True:
-            before_us = start_us
+            before = total
             for path in paths:
-                for item, seconds in self._blocks(
-                    path, start_us, skipped_us=max(0, n_skipped_us - start_us + first_us)
-                ):
-                    start_us += round(1e6 * seconds)
+                place_us = round(1e6 * total)
+                for item, seconds in self._blocks(path, first_us + place_us, skipped_us=max(0, skipped_us - place_us)):
+                    total += seconds
                     if item is None:
                         continue
                     played += seconds
                     if self._waits(began + (played / self.speed if self.speed > 0 else 0.0), stop):
                         return
                     yield item
-            if not self.is_loop or start_us == before_us:
+            if not self.is_loop or total == before:
                 return
+
+    def _first_us(self) -> int:
+        if not self.is_dated:
+            return time.time_ns() // 1_000
+        (path, *_) = self._paths()
+        changed_us = path.stat().st_mtime_ns // 1_000
+        return begin_of(path.name, changed_us=changed_us, seconds=read_info(path).seconds)
 
     def check(self) -> str:
         """See `soundness.monitoring.sources.protocol.Source`."""

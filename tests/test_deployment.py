@@ -9,6 +9,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
+
+from soundness.monitoring.live.configuration import ServiceSettings
+from soundness.monitoring.sinks.topics import Topics
 
 ROOT = Path(__file__).parents[1]
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
@@ -53,3 +57,20 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     checked = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False)
     problems = [line for line in checked.stderr.splitlines() if UNIT.name in line]
     assert (checked.returncode, problems) == (0, [])
+
+
+def test_the_automation_of_home_assistant_asks_for_an_entity_that_the_monitor_announces() -> None:
+    (automation,) = yaml.safe_load((ROOT / "deploy" / "home-assistant.yaml").read_text(encoding="utf-8"))["automation"]
+    (trigger,) = automation["triggers"]
+    kind, _, entity = trigger["entity_id"].partition(".")
+    found = Topics(prefix="soundness", home_assistant="homeassistant", client_id="soundness").discovery("pump 3")
+    announced = {topic.split("/")[1]: about for topic, about in found.items() if about["name"] == "Alarm"}
+    assert list(announced) == [kind]
+    name = f"{announced[kind]['device']['name']} {announced[kind]['name']}"  # as Home Assistant makes it
+    assert re.sub(r"\W+", "_", name.lower()) == entity
+    assert "reason" in automation["actions"][0]["data"]["message"]
+
+
+def test_prometheus_asks_the_port_that_the_monitor_listens_on() -> None:
+    (job,) = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
+    assert job["static_configs"][0]["targets"] == [f"localhost:{ServiceSettings().port}"]

@@ -1,5 +1,9 @@
 """Figures for Prometheus are those of the monitor, and leave out what is not known."""
 
+import json
+import re
+from pathlib import Path
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -100,3 +104,25 @@ def test_a_store_that_is_away_does_not_take_the_other_figures_away(metrics):
 def test_names_of_strangers_are_escaped(metrics):
     metrics.engine.events.tell(Event(kind="clip", sensor='a"\nb', content=clip().content))
     assert figures(metrics)["soundness_clips_total", "scored", 'a"\nb'] == 1
+
+
+def test_the_dashboard_of_grafana_asks_for_figures_and_labels_that_are_there(metrics):
+    metrics.engine.events.tell(clip())
+    metrics.engine.events.tell(Event(kind="alarm", sensor="pump", content=alarm()[1]))
+    there = {
+        sample.name: set(sample.labels)
+        for family in text_string_to_metric_families(metrics.text())
+        for sample in family.samples
+    }
+    text = (Path(__file__).parents[3] / "deploy" / "grafana-dashboard.json").read_text(encoding="utf-8")
+    board = json.loads(text)
+    questions = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    questions += [one["expr"] for one in board["annotations"]["list"]]
+    assert len(questions) > 12
+    for question in questions:
+        (name,) = set(re.findall(r"soundness_\w+", question))
+        asked = set(re.findall(r"(\w+)=~?\"", question)) | set(
+            re.findall(r"\w+", (re.findall(r" by \(([^)]*)\)", question) or [""])[0])
+        )
+        assert asked <= there[name], question
+    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])

@@ -12,7 +12,7 @@ SOON = RetryPolicy(first_seconds=0.02, longest_seconds=0.2)
 RAISED_US = 1_764_420_000_000_000  # 2025-11-29 12:40:00 UTC
 
 
-def until(condition, seconds=30.0):
+def until(condition, seconds=60.0):
     """What a condition gives once it is true; it fails where it never is."""
     end = time.monotonic() + seconds
     while not (found := condition()):

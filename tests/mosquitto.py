@@ -24,13 +24,15 @@ def free_port():
 
 
 class Mosquitto:
-    """A broker; `users` are names and passwords, and `tls` is certificate and key."""
+    """A broker; `users` are names and passwords, `tls` is certificate and key; one that `saves` forgets nothing."""
 
-    def __init__(self, folder: Path, *, users=None, tls=None):
+    def __init__(self, folder: Path, *, users=None, tls=None, saves=False):
         self.folder, self.port, self.process = folder, free_port(), None
         folder.mkdir(parents=True, exist_ok=True)
-        lines = [f"listener {self.port} 127.0.0.1", "persistence true", f"persistence_location {folder}/"]
-        lines += ["autosave_on_changes true", "autosave_interval 1", "user root"]  # the last where a test runs as root
+        lines = [f"listener {self.port} 127.0.0.1", "user root"]  # which is for tests that run as root
+        if saves:
+            lines += ["persistence true", f"persistence_location {folder}/"]
+            lines += ["autosave_on_changes true", "autosave_interval 1"]
         lines.append(f"allow_anonymous {'false' if users else 'true'}")
         if users:
             (folder / "users").write_text("".join(f"{name}:{text}\n" for name, text in users.items()))

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import command_line
 import soundness
 from mosquitto import broker, free_port, needs_mosquitto
 from soundness.monitoring.live.configuration import (
@@ -226,6 +227,24 @@ def test_a_port_that_is_taken_and_a_host_that_is_none_are_told(write):
 def test_a_service_open_to_all_is_told(write):
     (problem,) = soundness.check_monitor(write(service='[service]\nhost = "0.0.0.0"\nport = 0\n')).problems
     assert "expected service.password or service.token" in problem
+
+
+def test_the_command_tells_every_problem_and_ends_with_status_2(write):
+    path = write('[[webhook]]\nurl_secret = { env = "NOT_SET" }\n', sensor='name = "p"\nsource = "replay:none"\n')
+    result = command_line.soundness("monitor", path, "--check")
+    assert result.exit_code == 2
+    lines = [line for line in result.stderr.splitlines() if line.startswith("soundness: ")]
+    assert len(lines) == len(soundness.check_monitor(path).problems) == 2
+    assert "all is well" not in result.stdout
+    result = command_line.soundness("monitor", write(), "--check")
+    assert result.exit_code == 0
+    assert f"{path}: all is well" in result.stdout
+
+
+def test_what_init_prints_is_a_configuration(tmp_path):
+    result = command_line.soundness("monitor", "--init")
+    (tmp_path / "m.toml").write_text(result.stdout)
+    assert load_configuration(tmp_path / "m.toml").sensor[0].name == "pump 3"
 
 
 def test_no_configuration_is_one_line(tmp_path):

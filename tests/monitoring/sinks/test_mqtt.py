@@ -96,6 +96,21 @@ def test_the_values_of_the_store_stand_at_the_broker_from_the_beginning(store, t
     assert listening.last["soundness/pump_3/alarm"] == "OFF"
 
 
+def test_alarms_do_not_wait_for_the_values_of_many_sensors(store, tmp_path):
+    events, names = Events(), [f"pump {number}" for number in range(100)]
+    with store.transaction() as transaction:
+        for name in names:
+            if name != "pump 3":
+                transaction.add_sensor(name, source="pcm:-", state="normal", now_us=0)
+    with broker(tmp_path / "broker") as server, subscriber(server.port) as listening:
+        with sending(store, server, events=events, sensors=names):
+            commit(store, events, ["mqtt"], *alarm("a"))
+            until(lambda: listening.last.get("soundness/status") == "online")
+        came = [topic for topic, *_ in listening.came]
+        assert came.index("soundness/pump_3/event") < came.index("soundness/pump_99/state")
+    assert sum(topic.startswith("homeassistant/") for topic in listening.last) == 500
+
+
 def test_a_monitor_that_ends_is_offline(store, tmp_path):
     with broker(tmp_path / "broker") as server, subscriber(server.port) as listening:
         with sending(store, server, events=Events()):
@@ -105,7 +120,7 @@ def test_a_monitor_that_ends_is_offline(store, tmp_path):
 
 def test_every_alarm_arrives_although_the_broker_is_killed(store, tmp_path):
     events = Events()
-    with broker(tmp_path / "broker") as server, subscriber(server.port) as listening:
+    with broker(tmp_path / "broker", saves=True) as server, subscriber(server.port) as listening:
         time.sleep(1.2)  # the broker saves the subscription
         with sending(store, server, events=events) as sink:
             for number in range(5):

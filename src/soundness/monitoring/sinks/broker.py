@@ -104,7 +104,7 @@ def connect(broker: Broker, context: ssl.SSLContext | None, *, will: aiomqtt.Wil
         keepalive=_KEEP_ALIVE_SECONDS,
         logger=_LOG,
     )
-    client.pending_calls_threshold = 1_000  # before it warns: all is published at once
+    client.pending_calls_threshold = 100  # before it warns: many messages are on their way at once
     return client
 
 

@@ -25,6 +25,7 @@ __all__ = ["MqttSink"]
 _LOG = logging.getLogger(__name__)
 _RETRY = RetryPolicy(first_seconds=0.5, longest_seconds=30.0)
 _SHORT_SECONDS, _MANY = 10.0, 3  # connections that end as soon as this, and as many in a row, have a rival
+_AT_ONCE = 20  # messages, as many as a broker has on the way to a client unless told otherwise
 _UNKNOWN = "None"  # of a value; Home Assistant shows it as unknown
 
 
@@ -185,7 +186,7 @@ class MqttSink:
                 self._client = None
             if was_connected:
                 n_failures, n_short = 0, n_short + 1 if time.monotonic() - began < _SHORT_SECONDS else 0
-                if n_short >= _MANY:
+                if n_short >= _MANY and problem.endswith("connection broke"):
                     problem += f"; again and again: does another program use client_id {self.broker.client_id!r}?"
             n_failures += 1
             if not self._ending.is_set():
@@ -285,7 +286,10 @@ class MqttSink:
 
 async def _publish(client: aiomqtt.Client, values: Mapping[str, str]) -> None:
     """Publish values, to stand at the broker, and wait for its receipts; an empty one removes what stands there."""
-    await asyncio.gather(*(client.publish(topic, text, qos=1, retain=True) for topic, text in values.items()))
+    waiting = list(values.items())
+    for start in range(0, len(waiting), _AT_ONCE):
+        some = waiting[start : start + _AT_ONCE]
+        await asyncio.gather(*(client.publish(topic, text, qos=1, retain=True) for topic, text in some))
 
 
 def _clip_values(clip: Mapping[str, Any]) -> dict[str, str]:

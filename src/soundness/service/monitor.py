@@ -49,8 +49,8 @@ def monitor(configuration: PathLike) -> None:
         stack.enter_context(secrets_hidden(readable_secrets(settings.secrets, folder)))
         store = Store.open(folder / own.folder, url=own.url, password=password)
         stack.callback(store.close)
-        stack.enter_context(only_monitor(store.engine))
-        engine = Engine(settings, folder=folder, store=store, sinks=settings.sink_names)
+        still_alone = stack.enter_context(only_monitor(store.engine))
+        engine = Engine(settings, folder=folder, store=store, sinks=settings.sink_names, still_alone=still_alone)
         problems = engine.load_detectors()
         if problems:
             name, problem = next(iter(problems.items()))

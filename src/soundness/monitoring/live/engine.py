@@ -5,7 +5,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from soundness.errors import DataError, SoundnessError
@@ -21,6 +21,9 @@ from soundness.monitoring.live.resuming import place_after
 from soundness.monitoring.sources.protocol import without_secret
 from soundness.monitoring.store.recordings import StoredRecordings
 from soundness.monitoring.store.store import Store
+from soundness.monitoring.upkeep.configuration_changes import note_configuration
+from soundness.monitoring.upkeep.detector_files import DetectorFiles
+from soundness.monitoring.upkeep.keeper import Keeper, retention_of
 from soundness.settings.durations import parse_seconds
 from soundness.threads import one_thread_each
 
@@ -47,6 +50,8 @@ class Engine:
         Names of the sinks that alarms are sent to.
     n_workers
         Threads that score; the number of cores if ``None``.
+    still_alone
+        Makes sure that no other monitor uses the database, see `soundness.monitoring.store.database.only_monitor`.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class Engine:
         store: Store,
         sinks: Sequence[str] = (),
         n_workers: int | None = None,
+        still_alone: Callable[[], None] = lambda: None,
     ) -> None:
         self.settings, self.folder, self.store = settings, folder, store
         self.events = Events()
@@ -64,9 +70,10 @@ class Engine:
         self.failure: Exception | None = None
         self.sinks = tuple(sinks)
         self.n_workers = (os.cpu_count() or 1) if n_workers is None else n_workers
-        self.learners = Learners(self.stop)
+        self.learners, self.still_alone = Learners(self.stop), still_alone
         self._ready: queue.SimpleQueue[LiveSensor | None] = queue.SimpleQueue()
         self.recorders: dict[str, Recorder] = {}
+        note_configuration(store, settings, now_us=time.time_ns() // 1_000)
         for one in settings.sensor:
             self.recorders[one.name] = self._recorder(one)
 
@@ -166,9 +173,10 @@ class Engine:
             name: threading.Thread(target=self._capture, args=(recorder.sensor,), name=f"capture {name}", daemon=True)
             for name, recorder in self.recorders.items()
         }
+        keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
         self.learners.start()
         with one_thread_each():
-            for thread in (*workers, *captures.values()):
+            for thread in (*workers, *captures.values(), keeper):
                 thread.start()
             for recorder in self.recorders.values():
                 self._ready.put(recorder.sensor)
@@ -183,7 +191,7 @@ class Engine:
                 for _ in workers:
                     self._ready.put(None)
                 until = time.monotonic() + _END_SECONDS
-                for thread in (*workers, *captures.values()):
+                for thread in (*workers, *captures.values(), keeper):
                     thread.join(timeout=max(0.0, until - time.monotonic()))
         if failure := self.failure or self.learners.failure:
             raise failure
@@ -194,6 +202,18 @@ class Engine:
     def _capture(self, sensor: LiveSensor) -> None:
         try:
             sensor.capture(self.stop)
+        except Exception as error:  # noqa: BLE001  # it is raised where the monitor runs
+            self._fail(error)
+
+    def _keep(self) -> None:
+        keeper = Keeper(
+            retention_of(self.store, self.settings.store),
+            DetectorFiles(self.recorders, folder=self.folder),
+            sensor_ids=frozenset(recorder.sensor.sensor_id for recorder in self.recorders.values()),
+            still_alone=self.still_alone,
+        )
+        try:
+            keeper.run(self.stop)
         except Exception as error:  # noqa: BLE001  # it is raised where the monitor runs
             self._fail(error)
 

@@ -37,6 +37,9 @@ def test_a_sensor_without_a_detector_learns_one_and_begins(learned):
     assert detector.alarm_rule is not None
     assert detector.lengths.clip_seconds == CLIP_SECONDS
     assert learning_of(store)["n_trained"] + learning_of(store)["n_calibrated"] == N_PERIOD - 2
+    assert len(detector.normal_clips) == N_PERIOD - 2  # they are few: those that were held back are known in the end
+    assert detector.calibration.origin == "fresh"
+    assert len(detector.calibration.scores[""]) == learning_of(store)["n_calibrated"]
     assert engine.load_detectors() == {}
     assert engine.recorders["pump"].detector_id == 1  # the same one, and not installed again
     assert len(store.detectors(1)) == 1

@@ -9,7 +9,7 @@ from typing import Literal
 
 from soundness.errors import SettingsError
 
-__all__ = ["FEWEST_CLIPS", "LearningPlan", "Use"]
+__all__ = ["FEWEST_CLIPS", "MOST_TRAINED", "LearningPlan", "Use"]
 
 Use = Literal["train", "calibrate", "leave"]
 """Use of a clip: to train, to calibrate, or neither, since there are enough."""
@@ -17,11 +17,13 @@ Use = Literal["train", "calibrate", "leave"]
 FEWEST_CLIPS = 30
 """Clips of the shortest learning period."""
 
+MOST_TRAINED = 600
+"""Clips that a detector is trained on: memory and time of a training grow with them."""
+
 _BLOCK_SECONDS = 3_600.0  # neighbouring clips depend on each other: whole hours are held back
 _FEWEST_BLOCKS = 12  # of a period that is too short for hours
 _EVERY = 4  # block is held back
 _FIRST = 2  # block that is held back, from 0: not the first, in which somebody may still be at the machine
-_MOST_TRAINED = 600  # clips: memory and time of a training grow with them
 _MOST_CALIBRATED = 1_500
 
 
@@ -80,5 +82,5 @@ class LearningPlan:
             most = max(1, _MOST_CALIBRATED // self.n_held_back)
             return "calibrate" if place < most else "leave"
         n_trained = self.n_clips - self.n_held_back * self.block_clips
-        stride = max(1, -(-n_trained // _MOST_TRAINED))
+        stride = max(1, -(-n_trained // MOST_TRAINED))
         return "train" if index % stride == 0 else "leave"

@@ -23,7 +23,8 @@ from soundness.errors import AudioError, DataError, SettingsError
 from soundness.files.atomic import output_errors
 from soundness.monitoring.alarm_proposals import propose_alarms
 from soundness.monitoring.alarm_rules import AlarmRequest, nearest_rule
-from soundness.monitoring.learning.recordings import LearningFolder
+from soundness.monitoring.learning.plan import MOST_TRAINED
+from soundness.monitoring.learning.recordings import LearningFolder, linked
 from soundness.monitoring.learning.threshold import ScoreScale
 from soundness.monitoring.learning.trend import bounded
 from soundness.monitoring.recalibration import calibrate
@@ -190,18 +191,29 @@ def _screened(clips: Sequence[NormalClips], names: Sequence[str], *, share: floa
 def _train(job: LearningJob) -> dict[str, Any]:
     """Train the default on the clips that were not set aside."""
     started, folder = time.perf_counter(), LearningFolder(job.folder)
-    data, run = folder.work / "train" / job.machine, folder.work / f"run-{os.getpid()}"
-    n_clips = len(list((data / "train").iterdir())) if (data / "train").is_dir() else 0
+    n_clips = len(_recordings(folder.work / "train" / job.machine))
     if n_clips < _FEWEST_TRAINED:
         raise DataError(f"{n_clips} clips to train on; expected at least {_FEWEST_TRAINED}")
-    settings = load_settings(DEFAULT_SYSTEM)
+    save_detector(_trained(job, folder.work / "train" / job.machine), folder.work / _TRAINED_FILE)
+    return {"n_trained": n_clips, "training_seconds": time.perf_counter() - started}
+
+
+def _recordings(machine: Path) -> list[Path]:
+    """Recordings of a folder of `LearningFolder.chosen`, in the order of time."""
+    place = machine / "train"
+    return sorted(place.iterdir(), key=lambda path: path.name) if place.is_dir() else []
+
+
+def _trained(job: LearningJob, data: Path) -> Detector:
+    """Detector of the default system, with the screening before its training in its summary."""
+    folder = LearningFolder(job.folder)
+    run, settings = folder.work / f"run-{os.getpid()}", load_settings(DEFAULT_SYSTEM)
     audio = settings.audio.model_copy(update={"clip_seconds": job.clip_seconds})
     try:
         (detector,) = train(data, run, system=settings.model_copy(update={"screening": "keep", "audio": audio}))
-        save_detector(replace(detector, summary=_with_record(detector, folder)), folder.work / _TRAINED_FILE)
     finally:
         shutil.rmtree(run, ignore_errors=True)
-    return {"n_trained": n_clips, "training_seconds": time.perf_counter() - started}
+    return replace(detector, summary=_with_record(detector, folder))
 
 
 def _with_record(detector: Detector, folder: LearningFolder) -> Any:
@@ -215,8 +227,7 @@ def _calibrate(job: LearningJob) -> dict[str, Any]:
     """Calibrate by the clips that were held back, find the rule, and write the detector."""
     folder, notes = LearningFolder(job.folder), []
     detector = load_detector(folder.work / _TRAINED_FILE)
-    held_back = folder.work / "calibrate" / job.machine / "train"
-    paths = sorted(held_back.iterdir(), key=lambda path: path.name) if held_back.is_dir() else []
+    paths = _recordings(folder.work / "calibrate" / job.machine)
     try:
         detector = calibrate(detector, paths)
         scores = np.array([detector.score_recording(path).anomaly_score for path in paths])
@@ -224,6 +235,7 @@ def _calibrate(job: LearningJob) -> dict[str, Any]:
         p_values = cross_fitted(scores, blocks)
         assert detector.calibration is not None
         levels = block_levels(scores, blocks, detector.calibration)
+        detector = _with_all(job, detector)
     except DataError as error:  # as where the source plays one recording again and again
         p_values, levels = [], []
         notes.append(f"the clips that were held back cannot calibrate it ({error}): clips left out one by one do")
@@ -241,6 +253,24 @@ def _calibrate(job: LearningJob) -> dict[str, Any]:
         "note": "; ".join([*notes, *([problem] if problem else [])]),
         "calibration_notes": list(detector.calibration.notes) if detector.calibration is not None else [],
     }
+
+
+def _with_all(job: LearningJob, calibrated: Detector) -> Detector:
+    """Detector that knows the held-back clips, too, where there are few: with the calibration of the one without them.
+
+    Its normal clips are more, so that new ones lie nearer to them: p-values are a little too large, if anything.
+    """
+    folder = LearningFolder(job.folder)
+    own = [folder.work / use / job.machine for use in ("train", "calibrate")]
+    paths = [path for machine in own for path in _recordings(machine)]
+    if len(paths) > MOST_TRAINED or calibrated.calibration is None:
+        return calibrated
+    data = folder.work / "all" / job.machine
+    shutil.rmtree(data, ignore_errors=True)
+    for path in paths:
+        linked(path, data / "train" / path.name)
+    short = {} if calibrated.lengths is None else calibrated.lengths.short
+    return _trained(job, data).calibrated(calibrated.calibration, short=short)
 
 
 def _block_of(name: str, folder: LearningFolder) -> int:

@@ -15,8 +15,8 @@ from soundness.scoring.decisions.calibration import Calibration
 
 __all__ = ["FollowedNormal", "ScoreScale"]
 
-_MIDDLE_STEP = 0.03  # deviations, towards half of the scores above the middle
-_TAIL_STEP = 0.03  # deviations, towards the promised share of anomalous clips
+_MIDDLE_STEP = 0.02  # deviations, towards half of the scores above the middle
+_TAIL_STEP = 0.01  # deviations, towards the promised share of anomalous clips
 _HIGHEST, _LOWEST = 4.0, -1.0  # deviations by which the middle may be followed
 _HIGHEST_TAIL, _LOWEST_TAIL = 1.5, -0.5  # deviations by which the tail may be followed beyond it
 _UPPER_QUANTILE, _UPPER_NORMAL = 0.9, 1.2816

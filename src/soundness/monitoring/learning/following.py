@@ -3,12 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from soundness.monitoring.learning.threshold import FollowedNormal
 from soundness.monitoring.learning.trend import Trend, TrendStep
 from soundness.scoring.decisions.alarms import AlarmRule
 from soundness.scoring.decisions.calibration import Calibration
+
+if TYPE_CHECKING:
+    from soundness.monitoring.live.configuration import SensorSettings
+    from soundness.monitoring.live.detector_in_use import DetectorInUse
+    from soundness.monitoring.store.records import ClipRow
+    from soundness.monitoring.store.store import Store
 
 __all__ = ["Following"]
 
@@ -69,6 +75,24 @@ class Following:
             threshold.resume(kept["threshold"])
         return cls(detector_id=detector_id, threshold=threshold, trend=trend, moves=moves)
 
+    @classmethod
+    def of_store(
+        cls, store: "Store", settings: "SensorSettings", detector: "DetectorInUse", *, detector_id: int
+    ) -> "Following | None":
+        """Following of a sensor's detector that goes on where the store says; ``None`` if it is not calibrated."""
+        calibration, sensor = detector.detector.calibration, store.sensor(settings.name)
+        if calibration is None or sensor is None:
+            return None
+        row = next((row for row in store.detectors(sensor.id) if row.id == detector_id), None)
+        return cls.of(
+            calibration,
+            detector.rule,
+            detector_id=detector_id,
+            learned={} if row is None else row.details,
+            kept=sensor.details.get("following", {}),
+            moves=settings.follows_drift,
+        )
+
     def p_value(self, score: float) -> float:
         """P-value of a clip beside normal sound of now."""
         return self.threshold.p_value(score) if self.moves else self.threshold.calibration.p_value(score)
@@ -82,6 +106,11 @@ class Following:
         if self.moves:
             self.threshold.add(score, is_frozen=is_frozen)
         return self.trend.add(None if is_frozen else self.threshold.scale.level(score), time_us=time_us)
+
+    def add_clip(self, clip: "ClipRow", *, is_frozen: bool) -> TrendStep:
+        """Learn from a scored clip; see `add`."""
+        assert clip.score is not None
+        return self.add(clip.score, time_us=clip.start_us, is_frozen=is_frozen)
 
     def as_details(self) -> dict[str, Any]:
         """Plain values to go on with, and to show."""

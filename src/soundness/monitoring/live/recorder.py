@@ -149,23 +149,8 @@ class Recorder:
             is_on="anomaly" in self.book.open,
             ended_us=None if last is None else last.ended_us,
         )
-        self.following = self._following(detector, detector_id)
+        self.following = Following.of_store(self.store, settings, detector, detector_id=detector_id)
         self.set_state(self._usual_state(), note=detector.note)
-
-    def _following(self, detector: DetectorInUse, detector_id: int) -> Following | None:
-        calibration = detector.detector.calibration
-        if calibration is None:
-            return None
-        own = self.store.sensor(self.sensor.settings.name)
-        row = next((row for row in self.store.detectors(self.sensor.sensor_id) if row.id == detector_id), None)
-        return Following.of(
-            calibration,
-            detector.rule,
-            detector_id=detector_id,
-            learned={} if row is None else row.details,
-            kept={} if own is None else own.details.get("following", {}),
-            moves=self.sensor.settings.follows_drift,
-        )
 
     def accept_level(self) -> str:
         """Take the level of the last day as the normal one; the change in words."""
@@ -313,15 +298,14 @@ class Recorder:
             self._finish(clip, replace(row, outcome="failed", note=one_line(found.cannot_tell)), recording=recording)
             return
         muted, following = self._why_muted(row), self.following
-        follows = following is not None and following.can_follow(found.anomaly_score, found.p_value)
-        p_value = following.p_value(found.anomaly_score) if following is not None and follows else found.p_value
+        if following is not None and not following.can_follow(found.anomaly_score, found.p_value):
+            following = None
+        p_value = found.p_value if following is None else following.p_value(found.anomaly_score)
         step = self.life.add(p_value, end_us=row.end_us, is_muted=bool(muted))
         note = "; ".join((*found.notes, *([muted] if muted else [])))
         row = replace(row, p_value=p_value, is_anomalous=step.is_anomalous, note=one_line(note))
-        trend = None
-        if following is not None and follows:
-            is_frozen = bool(muted) or self.life.is_on
-            trend = following.add(found.anomaly_score, time_us=row.start_us, is_frozen=is_frozen)
+        is_frozen = bool(muted) or self.life.is_on
+        trend = None if following is None else following.add_clip(row, is_frozen=is_frozen)
         self._finish(clip, row, step=step, trend=trend, recording=recording)
 
     def _why_muted(self, row: ClipRow) -> str:

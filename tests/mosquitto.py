@@ -78,18 +78,23 @@ def broker(folder, **options):
 class Subscriber:
     """All messages of a broker, as they came, and the last of each topic."""
 
-    def __init__(self, port, *, user=None, password=None, topic="#"):
+    def __init__(self, port, *, user=None, password=None, topic="#", client_id="subscriber"):
+        self.n_connections = 0
         self.came, self.last, self.is_subscribed = [], {}, threading.Event()
-        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id="subscriber", clean_session=False)
+        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=False)
         self._client.reconnect_delay_set(1, 1)
         if user is not None:
             self._client.username_pw_set(user, password)
-        self._client.on_connect = lambda client, *_: client.subscribe(topic, qos=1)
+        self._client.on_connect = lambda client, *_: self._connected(client, topic)
         self._client.on_subscribe = lambda *_: self.is_subscribed.set()
         self._client.on_message = self._take
         self._client.connect("127.0.0.1", port, keepalive=5)
         self._client.loop_start()
         assert self.is_subscribed.wait(30)
+
+    def _connected(self, client, topic):
+        self.n_connections += 1
+        client.subscribe(topic, qos=1)
 
     def _take(self, _client, _data, message):
         self.last[message.topic] = message.payload.decode()

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 import command_line
 import soundness
-from mosquitto import broker, free_port, needs_mosquitto
+from delivered import until
+from mosquitto import broker, free_port, needs_mosquitto, subscriber
 from soundness.monitoring.live.configuration import (
     MonitorSettings,
     configuration_problems,
@@ -162,7 +163,27 @@ def test_a_wrong_password_of_the_broker_is_told(write, tmp_path):
         os.environ["MQTT_PASSWORD"] = "right"
         found = soundness.check_monitor(write(text))
     assert found.problems == []
-    assert f"mqtt: {server.url} answers" in found.notes
+    note = "the password goes to it as plain text, which mqtts:// would not do"
+    assert f"mqtt: {server.url} answers; {note}" in found.notes
+
+
+@needs_mosquitto
+def test_a_check_leaves_the_connection_of_a_running_monitor_alone(write, tmp_path):
+    with broker(tmp_path / "broker") as server, subscriber(server.port, client_id="soundness") as running:
+        assert soundness.check_monitor(write(f'[mqtt]\nurl = "{server.url}"\n')).problems == []
+        running.publish("still/here", "yes")
+        until(lambda: running.last.get("still/here") == "yes")
+        assert running.n_connections == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere files have other rights")
+def test_a_secret_that_everybody_can_read_is_noted(write, tmp_path):
+    text = '[[webhook]]\nurl = "https://127.0.0.1"\nsigning_key = { file = "key.txt" }\n'
+    (tmp_path / "key.txt").write_text("hunter2")
+    (tmp_path / "key.txt").chmod(0o644)
+    assert any("every user of this computer" in note for note in soundness.check_monitor(write(text)).notes)
+    (tmp_path / "key.txt").chmod(0o600)
+    assert not any("every user of this computer" in note for note in soundness.check_monitor(write(text)).notes)
 
 
 def test_a_webhook_is_not_posted_to(write):

@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -60,7 +61,7 @@ def check_monitor(configuration: PathLike) -> MonitorCheck:
         configuration_problems,
         read_configuration,
     )
-    from soundness.monitoring.sinks.hidden_secrets import readable_secrets, secrets_hidden
+    from soundness.monitoring.sinks.hidden_secrets import configured_secrets, secrets_hidden
 
     path, found = Path(configuration), MonitorCheck()
     tree: dict[str, object] = {}
@@ -70,7 +71,8 @@ def check_monitor(configuration: PathLike) -> MonitorCheck:
     if found.problems:
         return found
     settings, folder = MonitorSettings.model_validate(tree), path.absolute().parent
-    with secrets_hidden(readable_secrets(settings.secrets, folder)):
+    with secrets_hidden(configured_secrets(settings, folder)):
+        _check_secrets(settings, folder, found)
         _check_store(settings, folder, found)
         _check_service(settings, folder, found)
         for sensor in settings.sensor:
@@ -79,6 +81,16 @@ def check_monitor(configuration: PathLike) -> MonitorCheck:
                     check(sensor, folder, found)
         _check_sinks(settings, folder, found)
     return found
+
+
+def _check_secrets(settings: "MonitorSettings", folder: Path, found: MonitorCheck) -> None:
+    """Note which files of secrets everybody can read; those that cannot be read are told where they are needed."""
+    if os.name != "posix":
+        return
+    for name in sorted({secret.file for secret in settings.secrets if secret.file is not None}):
+        file = folder / name
+        if file.is_file() and file.stat().st_mode & stat.S_IROTH:
+            found.notes.append(f"{file}: every user of this computer can read this secret; chmod 600 makes it yours")
 
 
 def _check_store(settings: "MonitorSettings", folder: Path, found: MonitorCheck) -> None:
@@ -177,7 +189,9 @@ def _check_sinks(settings: "MonitorSettings", folder: Path, found: MonitorCheck)
             check_topics([one.name for one in settings.sensor])
         with found.part():
             try_broker(configured_broker(settings.mqtt, folder))
-            found.notes.append(f"mqtt: {settings.mqtt.url} answers")
+            is_open = settings.mqtt.password is not None and settings.mqtt.url.startswith("mqtt:")
+            note = "; the password goes to it as plain text, which mqtts:// would not do" if is_open else ""
+            found.notes.append(f"mqtt: {settings.mqtt.url} answers{note}")
     for webhook in settings.webhook:
         with found.part():
             sink = configured_webhook(webhook, folder, public_url=settings.service.public_url)

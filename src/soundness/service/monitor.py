@@ -34,7 +34,7 @@ def monitor(configuration: PathLike) -> None:
     from soundness.monitoring.live.engine import Engine
     from soundness.monitoring.sinks.configured import configured_sinks
     from soundness.monitoring.sinks.delivery import Deliveries
-    from soundness.monitoring.sinks.hidden_secrets import readable_secrets, secrets_hidden
+    from soundness.monitoring.sinks.hidden_secrets import configured_secrets, secrets_hidden
     from soundness.monitoring.sinks.metrics import Metrics
     from soundness.monitoring.store.database import only_monitor
     from soundness.monitoring.store.store import Store
@@ -46,7 +46,7 @@ def monitor(configuration: PathLike) -> None:
     own = settings.store
     password = None if own.password is None else own.password.read(folder, name="store.password")
     with ExitStack() as stack:
-        stack.enter_context(secrets_hidden(readable_secrets(settings.secrets, folder)))
+        stack.enter_context(secrets_hidden(configured_secrets(settings, folder)))
         store = Store.open(folder / own.folder, url=own.url, password=password)
         stack.callback(store.close)
         still_alone = stack.enter_context(only_monitor(store.engine))

@@ -111,6 +111,26 @@ def test_alarms_do_not_wait_for_the_values_of_many_sensors(store, tmp_path):
     assert sum(topic.startswith("homeassistant/") for topic in listening.last) == 500
 
 
+def test_who_acts_on_an_alarm_knows_its_reason(store, tmp_path):
+    events = Events()
+    with (
+        broker(tmp_path / "broker") as server,
+        subscriber(server.port) as listening,
+        sending(store, server, events=events),
+    ):
+        until(lambda: listening.last.get("soundness/status") == "online")
+        assert listening.last["soundness/pump_3/alarm/attributes"] == "{}"
+        events.tell(Event(kind="alarm", sensor="pump 3", content=alarm()[1]))
+        events.tell(Event(kind="alarm", sensor="pump 3", content={"event": "answered", "verdict": "normal"}))
+        until(lambda: listening.last["soundness/pump_3/alarm"] == "ON")
+        about = json.loads(listening.last["soundness/pump_3/alarm/attributes"])
+    assert about["reason"] == "a tone at 3 kHz is 12 dB louder"
+    topics = [topic for topic, *_ in listening.came if "/alarm" in topic and topic.startswith("soundness")]
+    assert topics == ["soundness/pump_3/alarm/attributes", "soundness/pump_3/alarm"] * 2
+    discovered = json.loads(listening.last["homeassistant/binary_sensor/monitor/pump_3_alarm/config"])
+    assert discovered["json_attributes_topic"] == "soundness/pump_3/alarm/attributes"
+
+
 def test_a_monitor_that_ends_is_offline(store, tmp_path):
     with broker(tmp_path / "broker") as server, subscriber(server.port) as listening:
         with sending(store, server, events=Events()):

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import aiomqtt
@@ -122,18 +122,18 @@ def broker_problem(broker: Broker, error: Exception) -> str:
 
 
 def try_broker(broker: Broker) -> None:
-    """Connect to a broker and leave it.
+    """Connect to a broker and leave it, with another identity, so that a running monitor keeps its connection.
 
     Raises
     ------
     SoundnessError
         If it cannot be reached, or refuses the user.
     """
-    context = broker.context()
+    context, trying = broker.context(), replace(broker, client_id=f"{broker.client_id}-check")
 
     async def attempt() -> None:
         try:
-            async with connect(broker, context):
+            async with connect(trying, context):
                 pass
         except (aiomqtt.MqttError, UnicodeError) as error:
             raise NotSentError(broker_problem(broker, error)) from None

@@ -8,9 +8,9 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from soundness.errors import SettingsError
-from soundness.monitoring.live.checked_texts import SecretText
+from soundness.monitoring.live.configuration import MonitorSettings
 
-__all__ = ["hide", "readable_secrets", "secret_parts", "secrets_hidden"]
+__all__ = ["configured_secrets", "hide", "secret_parts", "secrets_hidden"]
 
 _LEAST = 4  # characters; a shorter part says nothing, and stands in many a word
 _HIDDEN = "***"
@@ -34,21 +34,25 @@ def secret_parts(secrets: Iterable[str]) -> list[str]:
     return sorted((part for part in found if len(part) >= _LEAST), key=len, reverse=True)
 
 
-def readable_secrets(secrets: Iterable[SecretText], folder: Path) -> list[str]:
-    """Secrets of a configuration, without those that cannot be read: who needs one of them says so.
+def configured_secrets(settings: MonitorSettings, folder: Path) -> list[str]:
+    """Secrets of a configuration, and what stands before a host in its addresses.
+
+    Those that cannot be read are left out: who needs one of them says so.
 
     Parameters
     ----------
-    secrets
-        Places of the secrets.
+    settings
+        The configuration.
     folder
         Folder of the configuration.
     """
     found = []
-    for secret in secrets:
+    for secret in settings.secrets:
         with suppress(SettingsError):
             found.append(secret.read(folder, name=""))
-    return found
+    for address in (settings.store.url, *(sensor.source for sensor in settings.sensor)):
+        found += [user.partition(":")[2] for user in re.findall(r"//([^/]*)@", address)]
+    return [secret for secret in found if secret and secret != "{secret}"]
 
 
 def hide(text: str, parts: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from soundness.monitoring.store.records import Delivery
 from soundness.plain_text import stored_text
 
-__all__ = ["Notice", "alarm_link", "event_values", "notice_of", "shown_time"]
+__all__ = ["Notice", "alarm_link", "alarm_values", "event_values", "notice_of", "shown_time"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +54,13 @@ def event_values(delivery: Delivery, *, public_url: str = "") -> dict[str, Any]:
         (``raised``, ``ended`` or ``resumed``), ``sensor``, ``kind``, ``raised`` and ``ended`` in ISO 8601, UTC,
         ``score``, ``p_value``, ``reason`` and, where there are pages, ``link``.
     """
-    content = delivery.content
+    return {"id": stored_text(delivery.key), **alarm_values(delivery.content, public_url=public_url)}
+
+
+def alarm_values(content: Mapping[str, Any], *, public_url: str = "") -> dict[str, Any]:
+    """Values of an alarm's event without the key of a delivery; see `event_values`."""
     link = alarm_link(content, public_url=public_url)
     values = {
-        "id": delivery.key,
         "alarm": content.get("id"),
         "event": content.get("event"),
         "sensor": content.get("sensor"),

@@ -7,16 +7,18 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import aiomqtt
 
 from soundness.data.download_http import RetryPolicy
 from soundness.errors import NotSentError
+from soundness.monitoring.live.alarm_book import alarm_content
 from soundness.monitoring.live.events import Event, Events
 from soundness.monitoring.sinks.broker import Broker, broker_problem, connect
-from soundness.monitoring.sinks.messages import event_values
-from soundness.monitoring.sinks.topics import Topics
+from soundness.monitoring.sinks.messages import alarm_values, event_values
+from soundness.monitoring.sinks.topics import ALARM_ATTRIBUTES, Topics
 from soundness.monitoring.store.records import Delivery
 from soundness.monitoring.store.store import Store
 
@@ -128,11 +130,13 @@ class MqttSink:
             if sensor.name not in self.sensors:
                 continue
             with self._lock:
-                self._alarms.setdefault(sensor.name, {alarm.kind for alarm in self.store.open_alarms(sensor.id)})
-                values = {"state": sensor.state, "alarm": self._alarm(sensor.name)}
+                alarms = self.store.open_alarms(sensor.id)
+                self._alarms.setdefault(sensor.name, {alarm.kind for alarm in alarms})
+                about = alarm_content(sensor.name, alarms[-1], event="raised") if alarms else None
+                shown = {} if about is None else alarm_values(about, public_url=self.public_url)
+                values = {"state": sensor.state, ALARM_ATTRIBUTES: json.dumps(shown), "alarm": self._alarm(sensor.name)}
                 for clip in self.store.last_clips(sensor.id, 1):
-                    shown = {name: getattr(clip, name) for name in ("outcome", "score", "p_value", "level_db")}
-                    values |= _clip_values(shown)
+                    values |= _clip_values(asdict(clip))
                 for value, payload in values.items():
                     self._values.setdefault(self.topics.of(sensor.name, value), payload)
 
@@ -155,7 +159,10 @@ class MqttSink:
             self._alarms.setdefault(event.sensor, set()).add(kind)
         elif change == "ended":
             self._alarms.setdefault(event.sensor, set()).discard(kind)
-        return {"alarm": self._alarm(event.sensor)}
+        else:
+            return {}
+        about = json.dumps(alarm_values(content, public_url=self.public_url), allow_nan=False)
+        return {ALARM_ATTRIBUTES: about, "alarm": self._alarm(event.sensor)}  # in this order: who acts on it knows why
 
     def _alarm(self, sensor: str) -> str:
         return "ON" if self._alarms.get(sensor) else "OFF"
@@ -275,13 +282,16 @@ class MqttSink:
                 await _publish(client, dict.fromkeys((topic, *self._values_of_gone(message.payload)), ""))
 
     def _values_of_gone(self, payload: object) -> list[str]:
-        """Topic with the value that a discovery message tells of, if it is one of this monitor."""
+        """Topics with what a discovery message tells of, if they are of this monitor."""
         try:
-            place = str(json.loads(payload)["state_topic"]) if isinstance(payload, bytes | str) else ""
-        except (ValueError, TypeError, KeyError, RecursionError):
+            about = json.loads(payload) if isinstance(payload, bytes | str) else {}
+        except (ValueError, RecursionError):
             return []
-        is_own = place.startswith(f"{self.topics.prefix}/") and not set(place) & set("+#\0")
-        return [place] if is_own and place not in self._values else []
+        places = (
+            [about.get(f"{name}_topic") for name in ("state", "json_attributes")] if isinstance(about, dict) else []
+        )
+        own = [one for one in places if isinstance(one, str) and one.startswith(f"{self.topics.prefix}/")]
+        return [one for one in own if one not in self._values and not set(one) & set("+#\0")]
 
 
 async def _publish(client: aiomqtt.Client, values: Mapping[str, str]) -> None:

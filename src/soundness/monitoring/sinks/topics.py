@@ -10,7 +10,11 @@ from typing import Any, get_args
 from soundness.errors import SettingsError
 from soundness.monitoring.store.records import SensorState
 
-__all__ = ["Topics", "check_topics", "entity_id", "topic_level"]
+__all__ = ["ALARM_ATTRIBUTES", "Topics", "check_topics", "entity_id", "topic_level"]
+
+
+ALARM_ATTRIBUTES = "alarm/attributes"
+"""Value of a sensor that holds the last change of its alarms, as JSON."""
 
 
 def topic_level(name: str) -> str:
@@ -98,7 +102,7 @@ class Topics:
                 "availability_topic": self.status,
                 "device": device,
                 **about,
-                **({"json_attributes_topic": self.of(sensor, "event")} if value == "alarm" else {}),
+                **({"json_attributes_topic": self.of(sensor, ALARM_ATTRIBUTES)} if value == "alarm" else {}),
             }
         return found
 

@@ -70,7 +70,7 @@ class ServiceParts:
         return next((one for one in self.settings.sensor if one.name == name), None)
 
     def tell_of_alarm(self, sensor: str, content: Mapping[str, Any]) -> None:
-        """Tell the monitor's listeners that an alarm was answered."""
+        """Send an alarm that was answered to the monitor's listeners."""
         from soundness.monitoring.live.events import Event
 
         kind: Literal["alarm"] = "alarm"

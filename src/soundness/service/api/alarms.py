@@ -77,6 +77,7 @@ def alarms_api(parts: ServiceParts) -> APIRouter:
     router = APIRouter(tags=["alarms"])
     _add_reading(router, parts)
     _add_answers(router, parts)
+    _add_sensor_answers(router, parts)
     return router
 
 
@@ -133,6 +134,8 @@ def _add_answers(router: APIRouter, parts: ServiceParts) -> None:
         message = _learned(parts, alarm, person) if body.verdict == "normal" else ""
         return {**alarm_view(required_alarm(parts, key)), "message": message}
 
+
+def _add_sensor_answers(router: APIRouter, parts: ServiceParts) -> None:
     @router.post("/sensors/{sensor_id}/ignore", responses=problem_responses(404))
     def ignore_alarms(request: Request, sensor_id: Id, body: Ignoring) -> dict[str, Any]:
         """Ignore the alarms of a sensor until a time, or no longer."""
@@ -184,7 +187,7 @@ def _ignore(parts: ServiceParts, sensor_id: int, until_us: int | None, person: s
 
 
 def _learned(parts: ServiceParts, alarm: Alarm, person: str) -> str:
-    """What has changed by learning the sound of an alarm as normal, in words."""
+    """Effect of learning the sound of an alarm as normal, in words."""
     if parts.feedback is None:
         return "The answer is stored; this monitor does not learn from answers."
     try:

@@ -40,6 +40,7 @@ def clips_api(parts: ServiceParts) -> APIRouter:
     router = APIRouter(tags=["clips"])
     _add_lists(router, parts)
     _add_sound(router, parts)
+    _add_live_sound(router, parts)
     return router
 
 
@@ -101,6 +102,8 @@ def _add_sound(router: APIRouter, parts: ServiceParts) -> None:
             raise Problem(404, "the audio of this clip is not kept", kind="no-audio")
         return Response(found.png, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
 
+
+def _add_live_sound(router: APIRouter, parts: ServiceParts) -> None:
     @router.get("/sensors/{sensor_id}/live", responses=problem_responses(404))
     def get_live(request: Request, sensor_id: Id) -> Response:
         """The last clips that are on disk, to be played and seen."""

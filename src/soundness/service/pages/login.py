@@ -7,7 +7,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import StringConstraints
 
-from soundness.service.access.guard import session_of, too_many_failures
+from soundness.service.access.guard import Access, session_of, too_many_failures
 from soundness.service.access.sessions import Session
 from soundness.service.pages.rendering import Pages
 from soundness.service.problems import Problem
@@ -34,25 +34,13 @@ def login_pages(pages: Pages) -> APIRouter:
         person: Annotated[Name, Form()] = "",
         following: Annotated[str, Form()] = "/",
     ) -> Response:
-        if not access.key.is_form_token(session_of(request.scope), csrf):
-            return pages.page(
-                request, "login.html", status=403, following=_local(following), problem="The page was old; try again."
-            )
-        address = "" if request.client is None else request.client.host
-        wait = access.failures.wait_seconds(address)
-        if wait:
-            problem = too_many_failures(wait)
+        problem = _refusal(access, request, csrf=csrf, password=password)
+        if problem is not None:
             page = pages.page(
-                request, "login.html", status=429, following=_local(following), problem=f"{problem.detail}."
+                request, "login.html", status=problem.status_code, following=_local(following), problem=problem.detail
             )
             page.headers.update(problem.headers or {})
             return page
-        if not access.secrets.is_open and not access.secrets.is_password(password):
-            access.failures.failed(address)
-            return pages.page(
-                request, "login.html", status=401, following=_local(following), problem="That is not the password."
-            )
-        access.failures.succeeded(address)
         answer = RedirectResponse(_local(following), status_code=303)
         answer.headers["set-cookie"] = access.cookie(Session.new(is_known=True, person=person))
         return answer
@@ -66,6 +54,21 @@ def login_pages(pages: Pages) -> APIRouter:
         return answer
 
     return router
+
+
+def _refusal(access: Access, request: Request, *, csrf: str, password: str) -> Problem | None:
+    """Reason why a login is refused; ``None`` if it is not."""
+    if not access.key.is_form_token(session_of(request.scope), csrf):
+        return Problem(403, "The page was old; try again.", kind="csrf")
+    address = "" if request.client is None else request.client.host
+    wait = access.failures.wait_seconds(address)
+    if wait:
+        return too_many_failures(wait)
+    if not access.secrets.is_open and not access.secrets.is_password(password):
+        access.failures.failed(address)
+        return Problem(401, "That is not the password.", kind="wrong-password")
+    access.failures.succeeded(address)
+    return None
 
 
 def _local(address: str) -> str:

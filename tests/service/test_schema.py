@@ -2,6 +2,7 @@
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
+
 from served import served, two_sensors
 
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")

@@ -64,8 +64,9 @@ export function sparkPath(values, { width = 120, height = 28, most = 60 } = {}) 
   return path;
 }
 
-// Listens to the monitor; `refresh` reads everything anew after the connection was lost.
-export function listen(handlers, refresh) {
+// Listens to the monitor; `refresh` reads everything anew after the connection was lost. A browser has six connections
+// to a host, so a page that nobody sees gives its own up, unless `isKept()`.
+export function listen(handlers, refresh, isKept = () => false) {
   const lost = document.getElementById("lost");
   let source = null, hasGreeted = false, last = Date.now(), isShown = true;
   const show = () => {
@@ -80,23 +81,35 @@ export function listen(handlers, refresh) {
     lost.hidden = false;
     document.body.classList.add("is-old");
   };
+  const end = () => {
+    source?.close();
+    source = null;
+  };
   const begin = () => {
-    source = new EventSource("/api/events");
-    source.addEventListener("hello", async () => {
+    if (source !== null) return;
+    const mine = source = new EventSource("/api/events");
+    mine.addEventListener("hello", async () => {
       last = Date.now();
       try { if (hasGreeted) await refresh(); hasGreeted = true; show(); } catch (error) { hide(); }
     });
-    source.addEventListener("beat", () => { last = Date.now(); });
+    mine.addEventListener("beat", () => { last = Date.now(); });
     for (const [kind, handler] of Object.entries(handlers)) {
-      source.addEventListener(kind, event => { last = Date.now(); handler(JSON.parse(event.data)); });
+      mine.addEventListener(kind, event => { last = Date.now(); handler(JSON.parse(event.data)); });
     }
-    source.onerror = () => {
+    mine.onerror = () => {
+      if (mine !== source) return;
       hide();
-      if (source.readyState === EventSource.CLOSED) setTimeout(begin, 5000);
+      if (mine.readyState === EventSource.CLOSED) { end(); setTimeout(() => { if (!document.hidden) begin(); }, 5000); }
     };
   };
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) begin();
+    else if (!isKept()) end();
+  });
+  addEventListener("pagehide", end);
+  addEventListener("pageshow", event => { if (event.persisted) begin(); });
   begin();
-  setInterval(() => { if (Date.now() - last > 40000) hide(); }, 10000);
+  setInterval(() => { if (source !== null && Date.now() - last > 40000) hide(); }, 10000);
 }
 
 const clock = document.getElementById("clock");

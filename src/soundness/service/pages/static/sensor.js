@@ -131,7 +131,7 @@ function setState(state, words) {
 listen({
   clip(event) { if (event.sensor === id) soon(); },
   state(event) { if (event.sensor === id) setState(event.state, event.note); },
-}, refresh);
+}, refresh, () => isOn);
 loadChart();
 loadSound().catch(error => { byId("live-words").textContent = error.message; });
 showIgnoring();

@@ -1,0 +1,279 @@
+"""Pages in a real browser: no error, no sideways scroll, labels, contrast, keyboard; live, and answered by hand."""
+
+import json
+import time
+
+import pytest
+
+from monitored import RATE
+from served import add_alarm, add_sensor, now_us, served, write_clip
+from soundness.monitoring.live.detector_in_use import load_detector_in_use
+from soundness.monitoring.live.events import Event
+from soundness.monitoring.store import tables
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+
+WIDTHS = (360, 1440)
+TAB, ARROW_LEFT = "\ue004", "\ue012"  # keys as WebDriver names them
+STATES = ("alarm", "fault", "drifting", "learning", "waiting", "normal")
+
+# Text whose contrast with what is behind it is below 4.5 (3 where it is large), by the formula of WCAG 2.
+CONTRAST = """
+const canvas = Object.assign(document.createElement("canvas"), { width: 1, height: 1 });
+const pen = canvas.getContext("2d", { willReadFrequently: true });
+const rgba = colour => {
+  pen.clearRect(0, 0, 1, 1); pen.fillStyle = colour; pen.fillRect(0, 0, 1, 1);
+  const [r, g, b, a] = pen.getImageData(0, 0, 1, 1).data; return [r, g, b, a / 255];
+};
+const over = (top, below) => top.slice(0, 3).map((one, i) => one * top[3] + below[i] * (1 - top[3]));
+const luminance = colour => colour.map(one => one / 255)
+  .map(one => one <= 0.03928 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4)
+  .reduce((sum, one, i) => sum + one * [0.2126, 0.7152, 0.0722][i], 0);
+const behind = element => {
+  const layers = [];
+  for (let one = element; one; one = one.parentElement) layers.push(rgba(getComputedStyle(one).backgroundColor));
+  return layers.reverse().reduce((below, top) => over(top, below), rgba("Canvas").slice(0, 3));
+};
+const opacity = element => {
+  let found = 1;
+  for (let one = element; one; one = one.parentElement) found *= Number(getComputedStyle(one).opacity);
+  return found;
+};
+const poor = [];
+for (const element of document.querySelectorAll("body *")) {
+  const text = [...element.childNodes].filter(one => one.nodeType === 3 && one.textContent.trim()).length;
+  const style = getComputedStyle(element);
+  if (!text || !element.getClientRects().length || element.closest("svg, datalist, option, :disabled, .skip")) continue;
+  const below = behind(element), ink = rgba(style.color);
+  ink[3] *= opacity(element);
+  const [a, b] = [luminance(over(ink, below)), luminance(below)].sort((x, y) => y - x);
+  const size = parseFloat(style.fontSize), isLarge = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
+  const ratio = (a + 0.05) / (b + 0.05);
+  if (ratio < (isLarge ? 3 : 4.5)) poor.push(`${element.tagName}.${element.className}: ${ratio.toFixed(2)}`);
+}
+return poor;
+"""
+
+UNLABELLED = """
+const controls = "input:not([type=hidden]), select, textarea, button, a[href], audio[controls], img, canvas";
+const isNamed = one => one.labels?.length || one.getAttribute("aria-label") || one.getAttribute("alt");
+return [...document.querySelectorAll(controls)].filter(one => !isNamed(one) && !one.textContent.trim())
+  .map(one => one.outerHTML.slice(0, 120));
+"""
+
+# What can be operated and seen, and has not had the focus; of radio buttons, the one that is chosen.
+NOT_REACHED = """
+if (document.activeElement) document.activeElement.dataset.seen = "";
+const controls = "a[href], button, input:not([type=hidden]), select, textarea, summary, audio[controls]";
+const isOpen = one => !one.disabled && one.getClientRects().length && !(one.type === "radio" && !one.checked);
+return [...document.querySelectorAll(controls)].filter(one => isOpen(one) && one.dataset.seen === undefined)
+  .map(one => one.outerHTML.slice(0, 120));
+"""
+
+
+def fill(store):
+    """A sensor in each state; the one in alarm has audio, a gap and a fault behind it."""
+    found = {}
+    for state in STATES:
+        n_audio = 4 if state == "alarm" else 0
+        _, rows = add_sensor(store, f"{state} <b>pump", n_clips=30, state=state, n_audio=n_audio)
+        found[state] = rows
+    rows = found["alarm"]
+    with store.transaction() as transaction:
+        transaction.set_clip(rows[10].id, outcome="gap", score=None, p_value=None, note="the cable was pulled")
+        transaction.set_clip(rows[11].id, outcome="fault", score=None, p_value=None)
+        transaction.update_sensor(rows[0].sensor_id, ignored_until_us=now_us() + 10**10)
+    reason = "a very-long-word-without-a-blank-" * 4
+    alarms = [add_alarm(store, rows[-2:], reason=reason), add_alarm(store, found["fault"][:1], kind="fault")]
+    write_clip(store.folder / rows[-2].audio, seconds=0.4, seed=91, hz=1_300)
+    ring = store.folder / "ring" / f"{rows[0].sensor_id}"
+    for row in rows[-3:]:
+        write_clip(ring / f"{row.number}-{row.start_us}-{RATE}.flac", seed=row.number)
+    return {"clips": found, "alarms": alarms}
+
+
+@pytest.fixture(scope="module")
+def running(trained, tmp_path_factory):
+    detector = load_detector_in_use(trained, false_alarms="1/hour", hop_seconds=1.0, longest_window=10)
+    with served(tmp_path_factory.mktemp("store"), fill, detector=detector) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def pages(running):
+    key = running.alarms[0].key
+    alarm = running.clips["alarm"][0].sensor_id
+    learning = running.clips["learning"][0].sensor_id
+    return ["/", f"/sensors/{alarm}", f"/sensors/{learning}", "/alarms", f"/alarms/{key}",
+            f"/alarms/{running.alarms[1].key}", "/docs", "/login"]  # fmt: skip
+
+
+def look_at(browser, running, path, *, width=1440, is_dark=False):
+    """Open a page as a screen of some width shows it, and wait until it is complete."""
+    screen = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    media = [{"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": media})
+    browser.get(f"{running.address.rstrip('/')}{path}")
+    until(lambda: browser.execute_script("return document.querySelector('[aria-busy]') === null"))
+    if "/sensors/" in path:
+        until(lambda: browser.execute_script("return document.getElementById('shown').textContent !== ''"))
+
+
+def until(is_so, seconds=30.0):
+    """Wait until something is so."""
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def text_of(browser, selector):
+    return browser.execute_script("return document.querySelector(arguments[0])?.innerText ?? ''", selector)
+
+
+def test_pages_have_no_error_no_sideways_scroll_and_a_label_on_everything(browser, running, pages):
+    browser.get_log("browser")
+    for path in pages:
+        for width in WIDTHS:
+            look_at(browser, running, path, width=width)
+            wide = browser.execute_script("return document.documentElement.scrollWidth")
+            assert wide <= width, (path, width, wide)
+            assert browser.execute_script(UNLABELLED) == [], path
+            assert browser.get_log("browser") == [], path
+            ids = browser.execute_script("return [...document.querySelectorAll('[id]')].map(one => one.id)")
+            assert len(ids) == len(set(ids))
+
+
+def test_text_that_hardly_stands_out_is_found(browser, running):
+    look_at(browser, running, "/docs")
+    browser.execute_script("document.querySelector('h1').style.color = '#a9a9a9'")
+    assert browser.execute_script(CONTRAST) == ["H1.: 2.35"]  # as WebAIM's checker says
+
+
+@pytest.mark.parametrize("is_dark", [False, True], ids=["light", "dark"])
+def test_text_stands_out(browser, running, pages, is_dark):
+    for path in pages:
+        look_at(browser, running, path, is_dark=is_dark)
+        assert browser.execute_script(CONTRAST) == [], path
+
+
+def test_everything_is_reached_by_the_keyboard(browser, running, pages):
+    for path in pages[:2] + pages[4:5]:
+        look_at(browser, running, path)
+        for _ in range(150):  # players have buttons of their own
+            webdriver.ActionChains(browser).send_keys(TAB).perform()
+            missed = browser.execute_script(NOT_REACHED)
+            if not missed:
+                break
+        assert missed == [], path
+
+
+def test_the_overview_follows_what_happens(browser, running):
+    look_at(browser, running, "/")
+    assert "1 alarm" in text_of(browser, "#summary")
+    row = running.clips["normal"][-1]
+    values = "return document.querySelector(arguments[0]).querySelector('.line').getAttribute('d')"
+    card = f".card[data-id='{row.sensor_id}']"
+    before = browser.execute_script(values, card)
+    tell = running.parts.events.tell
+    until(lambda: tell(Event(kind="clip", sensor="normal <b>pump", content={"p_value": 0.002, "level_db": -12.3}))
+          or browser.execute_script(values, card) != before)  # fmt: skip
+    until(lambda: "\N{MINUS SIGN}12 dB" in text_of(browser, f"{card} .level"))
+    tell(Event(kind="state", sensor="normal <b>pump", content={"state": "alarm", "note": ""}))
+    until(lambda: "2 alarm" in text_of(browser, "#summary"))
+    assert text_of(browser, f"{card} .word") == "Alarm"
+    tell(Event(kind="state", sensor="normal <b>pump", content={"state": "normal", "note": ""}))
+    until(lambda: "1 alarm" in text_of(browser, "#summary"))
+
+
+def test_a_sensor_shows_scores_gaps_sound_and_what_it_promises(browser, running):
+    look_at(browser, running, f"/sensors/{running.clips['alarm'][0].sensor_id}")
+    until(lambda: "anomalous clips" in browser.execute_script("return document.getElementById('chart').ariaLabel"))
+    until(lambda: "3 clips" in text_of(browser, "#live-words"))
+    until(lambda: browser.execute_script("return document.getElementById('live-picture').naturalWidth") > 0)
+    facts = text_of(browser, "main")
+    for words in ("Noise floor", "\N{MINUS SIGN}30 dB", "at most", "Learned from", "24 normal clips", "Maintenance"):
+        assert words in facts
+    assert "Alarms are ignored until" in text_of(browser, "#ignoring")
+    browser.execute_script("document.getElementById('chart').focus()")
+    chart = browser.switch_to.active_element
+    readings = set()
+    for _ in range(40):
+        chart.send_keys(ARROW_LEFT)
+        readings.add(text_of(browser, "#readout"))
+    assert any("sound lost" in one or "sensor fault" in one for one in readings)
+    for measure, name in (("p", "P-values"), ("level", "Levels")):
+        browser.execute_script("document.querySelector(`input[value=${arguments[0]}]`).click()", measure)
+        assert browser.execute_script("return document.getElementById('chart').ariaLabel").startswith(name)
+    browser.execute_script("document.getElementById('listen').click()")
+    until(lambda: browser.execute_script("return document.getElementById('player').currentSrc").endswith("/audio"))
+    browser.execute_script("document.getElementById('listen').click()")
+    browser.execute_script("document.getElementById('heed').click()")
+    until(lambda: browser.execute_script("return document.getElementById('ignoring').hidden"))
+
+
+def test_an_alarm_is_explained_played_and_answered(browser, running):
+    alarm = running.alarms[0]
+    look_at(browser, running, f"/alarms/{alarm.key}")
+    explanation = text_of(browser, "#explanation")
+    assert "Hz" in explanation
+    assert "This clip" in explanation
+    assert "normal clip" in explanation
+    assert browser.execute_script("return document.querySelectorAll('#explanation rect').length") > 0
+    browser.execute_script("document.querySelector('[name=person]').value = 'Kim'")
+    browser.execute_script("document.querySelector('[name=label]').value = 'bearing <b>'")
+    browser.execute_script("document.querySelector('[data-verdict=fault]').click()")
+    until(lambda: "bearing <b>" in text_of(browser, "#given"))
+    with running.client() as client:
+        found = client.get(f"/api/alarms/{alarm.key}").json()
+        assert (found["verdict"], found["label"], found["closed_by"]) == ("fault", "bearing <b>", "Kim")
+    browser.execute_script("document.querySelector('[data-verdict=ignored]').click()")
+    until(lambda: "Ignored" in text_of(browser, "#given"))
+    look_at(browser, running, f"/alarms/{alarm.key}")
+    assert "Ignored" in text_of(browser, "#given")
+
+
+def test_pages_load_nothing_from_elsewhere(browser, running, pages):
+    browser.get_log("performance")
+    for path in pages:
+        look_at(browser, running, path)
+    urls = [
+        message["params"]["request"]["url"]
+        for entry in browser.get_log("performance")
+        if (message := json.loads(entry["message"])["message"])["method"] == "Network.requestWillBeSent"
+    ]
+    assert len(urls) > 20
+    assert all(url.startswith((running.address, "data:", "blob:")) for url in urls)
+
+
+def test_a_page_says_that_it_is_old_when_the_monitor_is_gone(browser, tmp_path):
+    with served(tmp_path, lambda store: (add_sensor(store, "pump"), {})[1]) as one:
+        look_at(browser, one, "/")
+        until(lambda: len(one.parts.events._listeners) > 0)
+        assert browser.execute_script("return document.getElementById('lost').hidden")
+    until(lambda: "what you see is old" in text_of(browser, "#lost"))
+    browser.get("about:blank")
+    browser.get_log("browser")
+
+
+def test_the_overview_of_two_hundred_sensors_is_complete_in_a_few_seconds(browser, tmp_path):
+    """Promised: one second on an idle computer, which the benchmark measures."""
+
+    def fill_many(store):
+        for number in range(200):
+            add_sensor(store, f"machine {number}", n_clips=2)
+        with store.transaction() as transaction:
+            row = {"start_us": 1, "seconds": 1.0, "outcome": "scored", "state": "normal", "p_value": 0.5}
+            rows = [{**row, "sensor_id": one, "number": number} for one in range(1, 201) for number in range(3, 61)]
+            transaction.connection.execute(tables.clips.insert(), rows)
+        return {}
+
+    with served(tmp_path, fill_many) as one:
+        look_at(browser, one, "/")
+        lines = (
+            "return [...document.querySelectorAll('.line')].filter(one => one.getAttribute('d')?.length > 100).length"
+        )
+        assert browser.execute_script(lines) == 200
+        seconds = browser.execute_script("return performance.getEntriesByType('navigation')[0].loadEventEnd / 1000")
+        assert 0 < seconds < 20

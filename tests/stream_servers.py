@@ -93,6 +93,25 @@ def ffmpeg_server(seconds: float, port: int = 0) -> Iterator[int]:
 
 
 @contextmanager
+def ffmpeg_sender(scheme: str, *arguments: str) -> Iterator[int]:
+    """Live sound of ffmpeg, 900 Hz, sent to a port of this computer."""
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("ffmpeg is not installed")
+    port = free_port()
+    source = ("-re", "-f", "lavfi", "-i", "sine=frequency=900:sample_rate=44100:duration=60")
+    sender = subprocess.Popen(
+        ["ffmpeg", "-v", "error", "-nostdin", *source, *arguments, f"{scheme}://127.0.0.1:{port}"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield port
+    finally:
+        sender.kill()
+        sender.wait()
+
+
+@contextmanager
 def http_server(bodies: Sequence[bytes], *, kind: str = "audio/mpeg") -> Iterator[tuple[int, list[str]]]:
     """A server that sends a body after the other, one for each request, the last again and again; port and paths."""
     asked: list[str] = []

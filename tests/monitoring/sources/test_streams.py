@@ -12,7 +12,7 @@ from soundness.errors import DataError, SettingsError
 from soundness.monitoring.sources.addresses import find_source, parse_address
 from soundness.monitoring.sources.protocol import Block, Item, Lost, SourceSettings, SourceState
 from soundness.monitoring.sources.resampling import resampled
-from stream_servers import encoded, ffmpeg_server, free_port, http_server, rtsp_server, silent_server
+from stream_servers import encoded, ffmpeg_sender, ffmpeg_server, free_port, http_server, rtsp_server, silent_server
 
 TONE = ("-f", "lavfi", "-i", "sine=frequency=900:sample_rate=44100:duration=2")
 
@@ -88,6 +88,27 @@ def test_a_stream_of_ffmpeg_is_read_by_http_resampled_and_its_end_is_told() -> N
     assert {block.sample_rate for block in blocks} == {16_000}
     assert len(samples) == pytest.approx(2 * 16_000, rel=0.05)
     assert pitch(samples, 16_000) == pytest.approx(900.0, abs=5.0)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "arguments", "rate"),
+    [("udp", ("-f", "mpegts"), 44_100), ("rtp", ("-ar", "8000", "-acodec", "pcm_mulaw", "-f", "rtp"), 8_000)],
+)
+def test_sound_that_is_sent_without_a_connection_is_read(scheme: str, arguments: tuple[str, ...], rate: int) -> None:
+    with ffmpeg_sender(scheme, *arguments) as port:
+        samples, found = sound(items(f"{scheme}://127.0.0.1:{port}"), seconds=0.5)
+    assert found == rate
+    assert pitch(samples, found) == pytest.approx(900.0, abs=5.0)
+
+
+def test_a_scheme_that_the_installed_ffmpeg_cannot_read_is_named() -> None:
+    with pytest.raises((SettingsError, DataError)) as error:
+        source("srt://127.0.0.1:9000", timeout_seconds=0.2).check()
+    if isinstance(error.value, DataError):
+        pytest.skip("the installed FFmpeg reads srt://")
+    assert str(error.value).startswith(
+        "srt: the FFmpeg within the PyAV that is installed cannot read srt://; send it as"
+    )
 
 
 def test_a_stream_that_ends_is_opened_again_with_its_own_query() -> None:

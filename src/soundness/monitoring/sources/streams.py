@@ -116,6 +116,12 @@ class StreamSource:
                     if stop.is_set():
                         return
             yield Lost(reason=f"{self.shown}: {_ENDED}")
+        except av.error.ProtocolNotFoundError:
+            scheme = urlsplit(self.address).scheme
+            raise SettingsError(
+                f"{scheme}: the FFmpeg within the PyAV that is installed cannot read {scheme}://; send it as one of "
+                f"{', '.join(other for other in STREAM_SCHEMES if other != scheme)}"
+            ) from None
         except (av.FFmpegError, OSError) as error:
             words = self._words(error, seconds=time.monotonic() - began, has_begun=has_begun)
             yield Lost(reason=f"{self.shown}: {words}", is_fault=words != _ENDED)

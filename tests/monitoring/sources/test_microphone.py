@@ -51,6 +51,35 @@ def test_each_channel_of_a_microphone_can_be_used(daemon: Daemon, channel: int, 
     assert pitch(np.concatenate(blocks), RATE) == pytest.approx(hz, abs=10.0)
 
 
+def test_two_sensors_share_a_device_that_is_opened_once(daemon: Daemon) -> None:
+    stop, pitches, n_open = threading.Event(), {}, []
+
+    def listen(channel: int) -> None:
+        blocks = []
+        own = MicrophoneSource(device="pulse", channel=channel, sample_rate=RATE)
+        for item in own.items(SourceState(), stop):
+            if not isinstance(item, Block):
+                blocks.clear()
+            elif np.abs(item.samples).max() > 0.01:
+                blocks.append(item.samples)
+                n_open.append(own.port_audio.inputs.n_open)
+            if sum(map(len, blocks)) >= RATE:
+                pitches[channel] = pitch(np.concatenate(blocks[1:]), RATE)
+                if len(pitches) == 2:
+                    stop.set()
+        assert own.port_audio.inputs.n_open <= 1
+
+    with daemon.playing(np.stack([tone(500.0), tone(1200.0)], axis=1)):
+        threads = [threading.Thread(target=listen, args=(channel,)) for channel in (0, 1)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60.0)
+    stop.set()
+    assert pitches == {0: pytest.approx(500.0, abs=10.0), 1: pytest.approx(1200.0, abs=10.0)}
+    assert set(n_open) == {1}
+
+
 def test_a_microphone_that_is_unplugged_is_a_fault_until_it_is_back(daemon: Daemon) -> None:
     stop, found = threading.Event(), []
     watchdog = threading.Timer(60.0, stop.set)

@@ -1,25 +1,20 @@
 """Microphones and other inputs of this computer."""
 
-import queue
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from threading import Event
 from typing import Any, ClassVar, Self
 
-import numpy as np
-
-from soundness.aliases import Waveform
 from soundness.errors import DataError, SettingsError
 from soundness.monitoring.sources.options import check_known, number
 from soundness.monitoring.sources.port_audio import Microphone, PortAudio, find_microphone, list_microphones
 from soundness.monitoring.sources.protocol import Address, Block, Item, Lost, SourceSettings, SourceState
 from soundness.monitoring.sources.retrying import opened_again
+from soundness.monitoring.sources.shared_input import ChannelQueue, SharedInput
 
 __all__ = ["MicrophoneSource"]
 
-_BLOCK_SECONDS = 0.25
-_MOST_BLOCKS = 120  # that wait to be written
 _SILENT_SECONDS = 5.0  # without a block, after which a device is opened again
 _OPTIONS = ("rate",)
 
@@ -89,23 +84,17 @@ class MicrophoneSource:
 
     def _blocks(self, sounddevice: Any, found: Microphone, stop: Event) -> Iterator[Item]:
         rate = found.sample_rate if self.sample_rate is None else self.sample_rate
-        incoming = _Incoming(self.channel)
         try:
-            with sounddevice.InputStream(
-                device=found.index,
-                channels=self.channel + 1,
-                samplerate=rate,
-                blocksize=round(_BLOCK_SECONDS * rate),
-                dtype="float32",
-                latency="high",
-                callback=incoming.add,
-            ) as stream:
-                yield from self._incoming(incoming, stream, rate, stop)
+            with self.port_audio.inputs.joined(sounddevice, found.index, channel=self.channel, sample_rate=rate) as (
+                shared,
+                own,
+            ):
+                yield from self._incoming(own, shared, rate, stop)
         except sounddevice.PortAudioError as error:
             words = str(error.args[0]).strip() if error.args else "an error of PortAudio"
             yield Lost(reason=f"the microphone {found.name} cannot be read: {words}", is_fault=True)
 
-    def _incoming(self, incoming: "_Incoming", stream: Any, rate: int, stop: Event) -> Iterator[Item]:
+    def _incoming(self, incoming: ChannelQueue, shared: SharedInput, rate: int, stop: Event) -> Iterator[Item]:
         last = time.monotonic()
         while not stop.is_set():
             for samples in incoming.take():
@@ -117,41 +106,12 @@ class MicrophoneSource:
             if self.port_audio.wants_rescan:
                 yield Lost(reason="microphones are looked for anew, since one has been plugged in")
                 return
-            if not stream.active:
+            if shared.is_closed:
+                yield Lost(reason="the microphone is opened again, for another of its channels")
+                return
+            if not shared.is_active:
                 yield Lost(reason="the microphone is unplugged or has failed", is_fault=True)
                 return
             if time.monotonic() - last > _SILENT_SECONDS:
                 yield Lost(reason=f"the microphone gives nothing for {_SILENT_SECONDS:g} s", is_fault=True)
                 return
-
-
-class _Incoming:
-    """Blocks that PortAudio has given, until they are taken; ``None`` stands for sound that was lost.
-
-    Parameters
-    ----------
-    channel
-        Channel that is used, from 0.
-    """
-
-    def __init__(self, channel: int) -> None:
-        self._channel = channel
-        self._blocks: queue.Queue[Waveform | None] = queue.Queue()
-
-    def add(self, samples: Waveform, _n_samples: int, _times: object, status: Any) -> None:
-        """Add a block, shape ``(time, channel)``; called by PortAudio, in its own thread."""
-        if status.input_overflow:
-            self._blocks.put(None)
-        if self._blocks.qsize() < _MOST_BLOCKS:
-            self._blocks.put(np.array(samples[:, self._channel]))
-        elif self._blocks.qsize() == _MOST_BLOCKS:
-            self._blocks.put(None)
-
-    def take(self) -> Iterator[Waveform | None]:
-        """Blocks that are there, after a short wait for the first."""
-        try:
-            yield self._blocks.get(timeout=_BLOCK_SECONDS)
-            while True:
-                yield self._blocks.get_nowait()
-        except queue.Empty:
-            return

@@ -11,6 +11,7 @@ from typing import Any
 
 from soundness.errors import DataError, MissingExtraError
 from soundness.extras import check_extra
+from soundness.monitoring.sources.shared_input import SharedInputs
 from soundness.plain_text import shown_name
 
 __all__ = ["Microphone", "PortAudio", "find_microphone", "list_microphones"]
@@ -52,9 +53,15 @@ class PortAudio:
 
     PortAudio finds new devices only when it is begun anew, which ends all that is open. So it is begun anew when
     nothing is open, or when all that is open has been asked to close.
+
+    Attributes
+    ----------
+    inputs
+        Open devices.
     """
 
     def __init__(self) -> None:
+        self.inputs = SharedInputs()
         self._change = Condition()
         self._n_open = 0
         self._is_wanted = False

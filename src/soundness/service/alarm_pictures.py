@@ -1,19 +1,20 @@
-"""Picture of an alarm for a notification: the explanation of the clip that is least like normal."""
+"""Picture of an alarm for a notification: the explanation of one of its clips."""
 
 from collections.abc import Mapping
-from pathlib import Path
-
-import sqlalchemy as sql
+from dataclasses import replace
+from datetime import UTC, datetime
 
 from soundness.detectors.detector import Detector
 from soundness.errors import OutputError
-from soundness.monitoring.capture.clip_files import ClipFolder
 from soundness.monitoring.live.recorder import Recorder
-from soundness.monitoring.store import tables
-from soundness.monitoring.store.records import Alarm, ClipRow, Delivery
-from soundness.monitoring.store.store import Store, row_values
+from soundness.monitoring.store.listing import find_alarm, find_clip, find_clips
+from soundness.monitoring.store.records import ClipRow, Delivery
+from soundness.monitoring.store.store import Store
+from soundness.service.audio_files import clip_audio
 
 __all__ = ["AlarmPictures"]
+
+_MOST_TRIED = 2  # clips, for each takes about a second
 
 
 class AlarmPictures:
@@ -31,7 +32,9 @@ class AlarmPictures:
         self.store, self.recorders = store, recorders
 
     def draw(self, delivery: Delivery) -> bytes | None:
-        """Picture of an alarm that is raised, as a PNG; ``None`` for other events, and for exported detectors.
+        """Picture of an alarm that is raised, as a PNG.
+
+        ``None`` for other events, for exported detectors, and where no clip is anomalous by itself.
 
         Raises
         ------
@@ -39,7 +42,8 @@ class AlarmPictures:
             If there is no clip to show, or it cannot be read.
         """
         content = delivery.content
-        recorder = self.recorders.get(str(content.get("sensor")))
+        sensor, key = str(content.get("sensor")), str(content.get("id"))
+        recorder = self.recorders.get(sensor)
         if content.get("event") == "ended" or content.get("kind") != "anomaly" or recorder is None:
             return None
         using = recorder.detector
@@ -48,38 +52,24 @@ class AlarmPictures:
         from soundness.reports.explained_clip import explain_recording  # few monitors need them
         from soundness.reports.explanation_picture import draw_explanation
 
-        alarm = self._alarm(str(content.get("id")))
-        for clip in self._clips(alarm, using.rule.n_clips):
-            path = self._audio(clip)
-            if path is not None:
-                explained = explain_recording(using.detector, path, normal=None)
-                return draw_explanation(explained) if explained.score.verdict == "anomalous" else None
-        raise OutputError("the audio of its clips is not kept")
+        paths = [
+            (clip, path) for clip in self._clips(key, using.rule.n_clips) if (path := clip_audio(self.store, clip))
+        ]
+        if not paths:
+            raise OutputError("the audio of its clips is not kept")
+        for clip, path in paths[:_MOST_TRIED]:
+            explained = explain_recording(using.detector, path, normal=None)
+            if explained.score.verdict == "anomalous":
+                time = datetime.fromtimestamp(clip.start_us // 1_000_000, UTC).isoformat()
+                return draw_explanation(replace(explained, name=sensor, time=time))
+        return None
 
-    def _alarm(self, key: str) -> Alarm:
-        with self.store.reading() as connection:
-            found = connection.execute(sql.select(tables.alarms).where(tables.alarms.c.key == key)).mappings().first()
-        if found is None:
+    def _clips(self, key: str, n_clips: int) -> list[ClipRow]:
+        """Clips with which an alarm was raised: the last one, whose reason is told, then those least like normal."""
+        alarm = find_alarm(self.store, key)
+        last = None if alarm is None or alarm.clip_id is None else find_clip(self.store, alarm.clip_id)
+        if last is None:
             raise OutputError("it is not in the store any more")
-        return row_values(Alarm, found)
-
-    def _clips(self, alarm: Alarm, n_clips: int) -> list[ClipRow]:
-        """Clips with which an alarm was raised, the one that is least like normal first."""
-        table = tables.clips
-        last = sql.select(table.c.number).where(table.c.id == alarm.clip_id).scalar_subquery()
-        query = sql.select(table).where(
-            table.c.sensor_id == alarm.sensor_id,
-            table.c.number <= last,
-            table.c.number > last - n_clips,
-            table.c.p_value.is_not(None),
-        )
-        with self.store.reading() as connection:
-            found = connection.execute(query.order_by(table.c.p_value, table.c.score.desc())).mappings()
-            return [row_values(ClipRow, row) for row in found]
-
-    def _audio(self, clip: ClipRow) -> Path | None:
-        kept = self.store.folder / clip.audio
-        if clip.audio and kept.is_file():
-            return kept
-        ring = ClipFolder(self.store.folder, f"{clip.sensor_id}").left_quietly()
-        return next((one.path for one in ring if one.number == clip.number), None)
+        numbers = range(last.number - n_clips + 1, last.number)
+        found = [clip for clip in find_clips(self.store, last.sensor_id, numbers) if clip.p_value is not None]
+        return [last, *sorted(found, key=lambda clip: (clip.p_value, -(clip.score or 0.0)))]

@@ -22,7 +22,7 @@ _APPRISE = logging.getLogger("apprise")
 
 
 class NotifySink:
-    """Tells people of events.
+    """Notifications of events to people.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class NotifySink:
         """Nothing, likewise."""
 
     def send(self, delivery: Delivery) -> None:
-        """Tell of an event.
+        """Notify people of an event.
 
         Raises
         ------

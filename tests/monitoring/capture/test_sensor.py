@@ -218,6 +218,20 @@ def test_a_source_that_gives_nothing_is_a_fault_about_once_a_minute_until_it_doe
     played.check()
 
 
+def test_a_source_that_breaks_off_again_and_again_is_a_fault_though_sound_comes(played) -> None:
+    played.play(2.0)
+    for _ in range(20):
+        played.play(1.5).lose("the stream ended", seconds=0.5)
+    played.play(1.0)
+    played.sensor.progressed -= 80.0
+    played.sensor.watch()
+    played.sensor.watch()
+    played.play(2.5)
+    assert words(played) == ["clip", "no whole clip for 80 s: the stream ended", "clip"]
+    assert played.sensor.pending[1].fault
+    played.check()
+
+
 def test_a_source_that_gives_sound_is_watched_in_silence(played) -> None:
     played.play(5.0)
     played.sensor.watch()

@@ -37,6 +37,7 @@ _TOLERANCE_US = 250_000  # between the time of a block and that which follows fr
 _ROUNDING_US = 1_000
 _FAULT_EVERY_SECONDS = 60.0  # between two rows of a source that gives nothing
 _MARGIN_US = 2_000_000  # of the time now, up to which nothing came: what is on its way is not in it
+_SLACK_SECONDS = 15.0  # for which sound may be held back until its time is known
 _MOST_WAITING = 60  # clips of a live sensor
 _FEW_WAITING = 2  # clips of one that can wait
 
@@ -131,7 +132,7 @@ class LiveSensor:
         self.fault_seconds = parse_seconds(settings.fault_after)
         self.health = SignalHealth(self.fault_seconds)
         self.arrivals = Arrivals(self.clock)
-        self.arrived = time.monotonic()
+        self.arrived = self.progressed = time.monotonic()  # a block; a clip or gap
         self.is_live = False
         self._begun_us = self._problem_us = self.clock.now_us()
         self._is_broken = True  # what comes next does not follow what came before
@@ -155,7 +156,8 @@ class LiveSensor:
         )
         try:
             source = find_source(self.address, settings)
-            self.is_live, self.arrived, self._begun_us = source.is_live, time.monotonic(), self.clock.now_us()
+            self.is_live, self._begun_us = source.is_live, self.clock.now_us()
+            self.arrived = self.progressed = time.monotonic()
             for item in resampled(source.items(state, stop), settings.sample_rate):
                 with self._taking:
                     self.take(item, stop)
@@ -174,24 +176,44 @@ class LiveSensor:
             self.ready(self)
 
     def watch(self) -> None:
-        """Record a fault about once a minute while a live source gives nothing, or another cannot be read."""
-        silent = time.monotonic() - self.arrived
-        if not (self.is_live or self.problem) or silent < self.fault_seconds:
+        """Record a fault about once a minute while a live source gives nothing, or no whole clip, or another fails."""
+        now = time.monotonic()
+        is_silent = now - self.arrived >= self.fault_seconds and now - self._reported >= _FAULT_EVERY_SECONDS
+        longest = self.fault_seconds + 2 * self.settings.clip_seconds + _SLACK_SECONDS
+        is_broken_up = self.is_live and now - self.progressed >= longest
+        if not ((self.is_live or self.problem) and is_silent) and not is_broken_up:
             return
-        if time.monotonic() - self._reported < _FAULT_EVERY_SECONDS or not self._taking.acquire(blocking=False):
+        if not self._taking.acquire(blocking=False):
             return
         try:
             self._note_clock()
-            words = self.problem or self._lost or f"the source gives nothing for {silent:.0f} s"
-            self._break(words, is_fault=True)
-            if not self.is_live and self._reported < 0:  # its clips do not follow one another in time
-                self.end_us = self._problem_us
-            self._lost, self._lost_is_fault, self._reported = words, True, time.monotonic()
-            self.end_us = self._begun_us if self.end_us is None else self.end_us
-            margin_us = min(_MARGIN_US, 5e5 * self.fault_seconds) if self.is_live else 0.0
-            self._record_gap(max(self.end_us, self.clock.now_us() - round(margin_us)), fault=words)
+            if is_silent:
+                self._record_silence(now - self.arrived)
+            else:
+                self._record_pieces(now - self.progressed)
         finally:
             self._taking.release()
+
+    def _record_silence(self, seconds: float) -> None:
+        """Record a fault up to now, since nothing comes."""
+        words = self.problem or self._lost or f"the source gives nothing for {seconds:.0f} s"
+        self._break(words, is_fault=True)
+        if not self.is_live and self._reported < 0:  # its clips do not follow one another in time
+            self.end_us = self._problem_us
+        self._lost, self._lost_is_fault, self._reported = words, True, time.monotonic()
+        self.end_us = self._begun_us if self.end_us is None else self.end_us
+        margin_us = min(_MARGIN_US, 5e5 * self.fault_seconds) if self.is_live else 0.0
+        self._record_gap(max(self.end_us, self.clock.now_us() - round(margin_us)), fault=words)
+
+    def _record_pieces(self, seconds: float) -> None:
+        """Record a fault up to the clip that grows, since sound comes and no clip of it is complete."""
+        words = f"no whole clip for {seconds:.0f} s: {self._lost or 'sound comes in pieces'}"
+        growing_us = self.cutter.start_us
+        end_us = self.clock.now_us() - _MARGIN_US if growing_us is None else growing_us
+        self._lost, self._lost_is_fault = words, True
+        self.end_us = self._begun_us if self.end_us is None else self.end_us
+        self._record_gap(max(self.end_us, end_us), fault=words)
+        self._lost, self._lost_is_fault = "", False
 
     def take(self, item: Item, stop: threading.Event) -> None:
         """Take the next item of the source."""
@@ -335,6 +357,7 @@ class LiveSensor:
                 self._room.wait(0.2)
 
     def _submit(self, work: Work) -> None:
+        self.progressed = time.monotonic()
         with self.lock:
             self.pending.append(work)
         self.ready(self)

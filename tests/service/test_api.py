@@ -14,6 +14,7 @@ from served import RATE, add_alarm, add_sensor, now_us, served, write_clip
 from soundness.errors import SettingsError
 from soundness.monitoring.live.detector_in_use import load_detector_in_use
 from soundness.monitoring.live.events import Event
+from soundness.monitoring.sinks.delivery import SinkStatus
 from soundness.monitoring.store import tables
 
 HOUR_US = 3_600_000_000
@@ -311,3 +312,23 @@ def test_many_recordings_at_once_are_scored_or_told_to_come_again(scoring):
         thread.join()
     assert set(statuses) <= {200, 503}
     assert 200 in statuses
+
+
+def test_sinks_tell_what_has_not_arrived_and_figures_are_text(tmp_path):
+    sinks = [
+        SinkStatus(name="shift", n_unsent=2, problem="json://: not sent"),
+        SinkStatus(name="mqtt", n_unsent=0, problem=""),
+    ]
+    with (
+        served(tmp_path, sinks=lambda: sinks, metrics=lambda: "soundness_score 1.0\n") as found,
+        found.client() as client,
+    ):
+        assert client.get("/api/sinks").json()["items"] == [
+            {"name": "shift", "n_unsent": 2, "problem": "json://: not sent"},
+            {"name": "mqtt", "n_unsent": 0, "problem": ""},
+        ]
+        figures = client.get("/metrics")
+        assert (figures.text, figures.headers["content-type"].partition(";")[0]) == (
+            "soundness_score 1.0\n",
+            "text/plain",
+        )

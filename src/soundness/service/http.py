@@ -1,12 +1,13 @@
 """HTTP service of a running monitor: its parts, its rules of access, its address."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from soundness.errors import SettingsError
 from soundness.monitoring.live.configuration import ServiceSettings
 from soundness.monitoring.live.engine import Engine
+from soundness.monitoring.sinks.delivery import SinkStatus
 from soundness.service.access.guard import Access, is_loopback
 from soundness.service.access.passwords import Secrets
 from soundness.service.access.sessions import read_session_key
@@ -24,6 +25,7 @@ def http_service(
     *,
     say: Callable[[str], None],
     metrics: Callable[[], str] | None = None,
+    sinks: Callable[[], Sequence[SinkStatus]] = tuple,
     feedback: Feedback | None = None,
 ) -> Iterator[str]:
     """Context in which a monitor answers under its address, which is said and given.
@@ -41,6 +43,7 @@ def http_service(
         events=engine.events,
         detector_of=lambda name: None if name not in engine.recorders else engine.recorders[name].detector,
         metrics=metrics,
+        sinks=sinks,
         feedback=feedback,
         problem=lambda: "" if engine.failure is None else "the monitor has failed; see the log",
     )

@@ -60,7 +60,8 @@ def monitor(configuration: PathLike) -> None:
         deliveries = Deliveries(sinks, store, engine.events)
         if settings.service.is_on:
             metrics, feedback = Metrics(engine, deliveries).text, NormalSounds(engine.recorders)
-            stack.enter_context(http_service(engine, say=print, metrics=metrics, feedback=feedback))
+            sinks_now = deliveries.status
+            stack.enter_context(http_service(engine, say=print, metrics=metrics, sinks=sinks_now, feedback=feedback))
         stack.callback(engine.stop.set)
         _stop_at_signals(engine.stop)
         deliveries.start()

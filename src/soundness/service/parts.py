@@ -1,12 +1,13 @@
 """Parts of a running monitor that the HTTP service shows and changes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from soundness.monitoring.live.configuration import MonitorSettings, SensorSettings
 from soundness.monitoring.live.detector_in_use import DetectorInUse
 from soundness.monitoring.live.events import Events
+from soundness.monitoring.sinks.delivery import SinkStatus
 from soundness.monitoring.store.records import Alarm
 from soundness.monitoring.store.store import Store
 
@@ -53,6 +54,8 @@ class ServiceParts:
         Gives the text of ``/metrics``; ``None`` without any.
     feedback
         Learns from answers; ``None`` where they are only stored.
+    sinks
+        Gives the sinks with what they have not sent.
     problem
         Gives the reason why the monitor is not well; empty if it is.
     """
@@ -63,6 +66,7 @@ class ServiceParts:
     detector_of: Callable[[str], DetectorInUse | None]
     metrics: Callable[[], str] | None = None
     feedback: Feedback | None = None
+    sinks: Callable[[], Sequence[SinkStatus]] = field(default=tuple)
     problem: Callable[[], str] = field(default=lambda: "")
 
     def sensor_settings(self, name: str) -> SensorSettings | None:

@@ -34,6 +34,8 @@ class EnrolJob:
         Rule that is in use.
     out
         File of the new detector.
+    is_sure
+        True if a person says that they are normal, whatever is found; else those that are dangerous are left out.
     """
 
     detector: Path
@@ -44,6 +46,7 @@ class EnrolJob:
     longest_window: int
     rule: AlarmRule
     out: Path
+    is_sure: bool = True
 
 
 def enrolled(job: EnrolJob) -> dict[str, Any]:
@@ -58,7 +61,12 @@ def enrolled(job: EnrolJob) -> dict[str, Any]:
     if before.calibration is None:
         raise SettingsError(f"the detector of {before.machine_type} is not calibrated")
     domain = next(iter(before.calibration.used))  # one of their own would be too small to promise anything
-    found = enroll(before, list(job.clips), condition=job.condition, domain=domain, force=True)
+    known = set() if before.normal_clips is None else {name.rpartition("/")[2] for name in before.normal_clips.names}
+    clips = [path for path in job.clips if path.name not in known]
+    found = enroll(before, clips, condition=job.condition, domain=domain, force=True)
+    if not job.is_sure and (dangerous := {clip.path for clip in found.clips if clip.danger}):
+        clips = [path for path in clips if path not in dangerous]
+        found = enroll(before, clips, condition=job.condition, domain=domain, force=True)
     request = AlarmRequest(
         false_alarms=job.false_alarms, clip_every=f"{job.hop_seconds:g}s", longest=job.longest_window
     )
@@ -68,7 +76,7 @@ def enrolled(job: EnrolJob) -> dict[str, Any]:
     dangers = [f"{clip.path.name}: {clip.danger}" for clip in found.clips if clip.danger]
     return {
         "promise": promise_change(job.rule, rule),
-        "of_clips": _of_clips(before, after, job.rule, [clip.score for clip in found.clips], job.clips),
+        "of_clips": _of_clips(before, after, job.rule, [clip.score for clip in found.clips], clips),
         "bound_per_day": {"before": job.rule.bound_per_day, "after": rule.bound_per_day},
         "note": problem,
         "dangers": dangers,

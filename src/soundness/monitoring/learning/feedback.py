@@ -22,7 +22,7 @@ __all__ = ["NormalSounds"]
 
 _LOG = logging.getLogger(__name__)
 
-_MOST_CLIPS = 30  # of an alarm: more of the same teach nothing, and the detector grows with them
+_MOST_CLIPS = 20  # of an alarm: more of the same teach nothing, and the detector grows with them
 
 
 class NormalSounds:

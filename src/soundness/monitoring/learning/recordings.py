@@ -83,7 +83,7 @@ class LearningFolder:
             If something cannot be removed.
         """
         try:
-            for place in ("train", "calibrate", "work", *(("set-aside",) if is_all else ())):
+            for place in ("train", "calibrate", "work", *(("set-aside", "bank") if is_all else ())):
                 if (self.path / place).exists():
                     shutil.rmtree(self.path / place)
         except OSError as error:

@@ -24,6 +24,7 @@ from soundness.monitoring.store.store import Store
 from soundness.monitoring.upkeep.configuration_changes import note_configuration
 from soundness.monitoring.upkeep.detector_files import DetectorFiles
 from soundness.monitoring.upkeep.keeper import Keeper, retention_of
+from soundness.monitoring.upkeep.normal_bank import bank_of
 from soundness.settings.durations import parse_seconds
 from soundness.threads import one_thread_each
 
@@ -106,7 +107,8 @@ class Engine:
         )
         sensor.pending.extend(place.work)
         recorder = Recorder(sensor, store, self.events, audio=self._audio(files), sinks=self.sinks, stop=self.stop)
-        recorder.learned = self.learners.learn
+        recorder.learned, recorder.beside = self.learners.learn, self.learners.submit
+        recorder.bank = bank_of(store, found)
         known = {row.number: row for row in store.last_clips(sensor_id, len(left))} if left else {}
         kept = recorder.audio.begin(
             [(clip, known[clip.number].id, bool(known[clip.number].audio)) for clip in left if clip.number in known],

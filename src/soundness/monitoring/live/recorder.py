@@ -26,6 +26,7 @@ from soundness.monitoring.store.recordings import note_recording
 from soundness.monitoring.store.records import Alarm, ClipRow, SensorState
 from soundness.monitoring.store.retrying import written
 from soundness.monitoring.store.store import Store, Transaction
+from soundness.monitoring.upkeep.normal_bank import NormalBank, bank_clip
 from soundness.plain_text import one_line
 from soundness.settings.durations import parse_seconds
 
@@ -66,6 +67,8 @@ class Recorder:
         Learning of a sensor that has no detector yet.
     learned
         Called when enough has been recorded to learn from.
+    beside
+        Called with work that takes long, to be done by another thread.
     """
 
     def __init__(
@@ -91,6 +94,8 @@ class Recorder:
         self.following: Following | None = None
         self.learning: Commissioning | None = None
         self.learned: Callable[[Commissioning], None] = lambda _: None
+        self.bank: NormalBank | None = None
+        self.beside: Callable[[Callable[[], None]], None] = lambda _: None
         self.turn = RLock()
 
     def install(self, detector: DetectorInUse, *, reason: str, details: Mapping[str, Any] | None = None) -> None:
@@ -307,6 +312,7 @@ class Recorder:
         is_frozen = bool(muted) or self.life.is_on
         trend = None if following is None else following.add_clip(row, is_frozen=is_frozen)
         self._finish(clip, row, step=step, trend=trend, recording=recording)
+        bank_clip(self, clip.path, row, is_muted=bool(muted))
 
     def _why_muted(self, row: ClipRow) -> str:
         """Reason why a clip begins no alarm; empty without one."""

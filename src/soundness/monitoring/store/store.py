@@ -149,6 +149,12 @@ class Store:
         )
         return self._all(ClipRow, query.order_by(table.c.number))
 
+    def alarms_since(self, sensor_id: int, since_us: int) -> list[Alarm]:
+        """Alarms of a sensor that were on at a time or raised later, the latest last."""
+        table = tables.alarms
+        is_later = sql.or_(table.c.ended_us.is_(None), table.c.ended_us >= since_us)
+        return self._all(Alarm, sql.select(table).where(table.c.sensor_id == sensor_id, is_later).order_by(table.c.id))
+
     def unsent(self, sink: str, *, most: int = 100) -> list[Delivery]:
         """Events of a sink that are to be sent, in their order."""
         table = tables.deliveries

@@ -3,14 +3,16 @@
 import importlib.metadata
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 
 import anyio.to_thread
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp
 
 from soundness.service.access.guard import Access, Guard
 from soundness.service.api.alarms import alarms_api
+from soundness.service.api.answers import tagged
 from soundness.service.api.clips import clips_api
 from soundness.service.api.live import LiveEvents, events_api
 from soundness.service.api.scoring import score_api
@@ -87,6 +89,11 @@ def _health(parts: ServiceParts) -> APIRouter:
         if problem:
             raise Problem(503, problem, kind="unwell")
         return {"status": "ok"}
+
+    @router.get("/api/sinks", responses=problem_responses())
+    def list_sinks(request: Request) -> Response:
+        """All sinks: number of events that have not arrived, and the last problem, which is empty if there is none."""
+        return tagged(request, {"items": [asdict(one) for one in parts.sinks()], "next": None})
 
     @router.get("/metrics", response_class=PlainTextResponse, responses=problem_responses(404))
     def get_metrics() -> Response:

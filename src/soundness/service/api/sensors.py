@@ -62,11 +62,6 @@ def sensors_api(parts: ServiceParts) -> APIRouter:
         items = [sensor_view(parts, one, recent.get(one.id, Recent())) for one in parts.store.sensors()]
         return tagged(request, {"items": items, "next": None})
 
-    @router.get("/sinks", responses=problem_responses())
-    def list_sinks(request: Request) -> Response:
-        """All sinks: number of events that have not arrived, and the last problem, which is empty if there is none."""
-        return tagged(request, {"items": [asdict(one) for one in parts.sinks()], "next": None})
-
     @router.get("/sensors/{sensor_id}/history", responses=problem_responses(404))
     def get_history(
         request: Request,

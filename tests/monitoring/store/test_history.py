@@ -1,5 +1,7 @@
 """History and lists of a store, on SQLite and PostgreSQL: every clip counts once, and a month is one query."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -122,13 +124,18 @@ def test_the_noise_floor_is_a_level_that_a_share_of_the_clips_stay_below(store):
 
 
 def test_lists_are_cut_and_chosen(store):
-    first, _ = fill(store, lambda s: [clip(s, n, alarm_id=7 if n > 3 else None) for n in range(1, 6)],
-                    lambda s: [clip(s, 1, outcome="gap")])  # fmt: skip
+    first, _ = fill(store, lambda s: [clip(s, n) for n in range(1, 6)], lambda s: [clip(s, 1, outcome="gap")])
+    rows = list_clips(store, sensor_id=first)
+    alarm = Alarm(key=new_key(), sensor_id=first, kind="anomaly", raised_us=rows[1].start_us, last_us=rows[0].end_us)
+    with store.transaction() as transaction:
+        alarm = transaction.add_alarm(alarm)
+        for row in rows[:2]:
+            transaction.set_clip(row.id, alarm_id=alarm.id)
     assert [one.number for one in list_clips(store, sensor_id=first, limit=2)] == [5, 4]
     assert [one.outcome for one in list_clips(store, outcome="gap")] == ["gap"]
-    assert [one.number for one in list_clips(store, alarm_id=7)] == [5, 4]
-    oldest = list_clips(store, sensor_id=first)[-1]
-    assert list_clips(store, sensor_id=first, before=oldest.id) == []
+    assert [one.number for one in list_clips(store, alarm=alarm)] == [5, 4]
+    assert [one.number for one in list_clips(store, alarm=replace(alarm, ended_us=rows[1].end_us))] == [5, 4]
+    assert list_clips(store, sensor_id=first, before=rows[-1].id) == []
 
 
 def test_false_alarms_are_those_answered_as_normal_and_those_nobody_answered(store):

@@ -1,7 +1,7 @@
 """History of sensors for pages and charts: aggregated by the database, so that a month is as quick as an hour."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sql
@@ -70,12 +70,6 @@ class Bucket:
     fault_until_us: int | None
 
 
-@dataclass(slots=True)
-class _Gathered:
-    last: ClipRow | None = None
-    p_values: list[float | None] = field(default_factory=list)
-
-
 def recent_clips(store: Store, n_clips: int) -> dict[int, Recent]:
     """Last clips and latest alarm of every sensor, by the sensor's id.
 
@@ -87,25 +81,28 @@ def recent_clips(store: Store, n_clips: int) -> dict[int, Recent]:
         Number of p-values for each.
     """
     clips, alarms, sensors = tables.clips, tables.alarms, tables.sensors
-    newest = sql.select(sql.func.max(clips.c.number)).where(clips.c.sensor_id == sensors.c.id).correlate(sensors)
-    recent = sql.and_(clips.c.sensor_id == sensors.c.id, clips.c.number > newest.scalar_subquery() - n_clips)
-    of_clips = sql.select(clips).select_from(sensors.join(clips, recent)).order_by(clips.c.sensor_id, clips.c.number)
+    number = sql.select(sql.func.max(clips.c.number)).where(clips.c.sensor_id == sensors.c.id).correlate(sensors)
+    newest = sql.select(sensors.c.id, number.scalar_subquery().label("number")).cte("newest")
+    newest = newest.prefix_with("MATERIALIZED")  # else SQLite reads every clip there is
+    recent = sql.and_(clips.c.sensor_id == newest.c.id, clips.c.number > newest.c.number - n_clips)
+    of_p = sql.select(clips.c.sensor_id, clips.c.p_value).select_from(newest.join(clips, recent))
+    last = sql.and_(clips.c.sensor_id == newest.c.id, clips.c.number == newest.c.number)
+    of_last = sql.select(clips).select_from(newest.join(clips, last))
     latest = sql.select(sql.func.max(alarms.c.id)).group_by(alarms.c.sensor_id)
     of_alarms = sql.select(alarms).where(alarms.c.id.in_(latest))
-    found: dict[int, _Gathered] = {}
+    p_values: dict[int, list[float | None]] = {}
     with store.reading() as connection:
-        for row in connection.execute(of_clips).mappings():
-            gathered = found.setdefault(row["sensor_id"], _Gathered())
-            gathered.p_values.append(row["p_value"])
-            gathered.last = row_values(ClipRow, row)
+        for sensor_id, p_value in connection.execute(of_p.order_by(clips.c.sensor_id, clips.c.number)):
+            p_values.setdefault(sensor_id, []).append(p_value)
+        last_clips = {row["sensor_id"]: row_values(ClipRow, row) for row in connection.execute(of_last).mappings()}
         last_alarms = {row["sensor_id"]: row_values(Alarm, row) for row in connection.execute(of_alarms).mappings()}
     return {
         sensor_id: Recent(
-            last=None if (one := found.get(sensor_id)) is None else one.last,
-            p_values=() if one is None else tuple(one.p_values),
+            last=last_clips.get(sensor_id),
+            p_values=tuple(p_values.get(sensor_id, ())),
             alarm=last_alarms.get(sensor_id),
         )
-        for sensor_id in {*found, *last_alarms}
+        for sensor_id in {*last_clips, *last_alarms}
     }
 
 

@@ -24,6 +24,8 @@ __all__ = [
 
 Record = TypeVar("Record", Sensor, ClipRow, Alarm)
 
+_DAY_US = 86_400 * 1_000_000
+
 AlarmState = Literal["open", "unanswered", "answered"]
 """An alarm that has not ended; one that nobody has answered; one that somebody has."""
 
@@ -54,7 +56,7 @@ def list_clips(
     store: Store,
     *,
     sensor_id: int | None = None,
-    alarm_id: int | None = None,
+    alarm: Alarm | None = None,
     outcome: Outcome | None = None,
     before: int | None = None,
     limit: int = 100,
@@ -65,7 +67,7 @@ def list_clips(
     ----------
     store
         The store.
-    sensor_id, alarm_id, outcome
+    sensor_id, alarm, outcome
         Only those of a sensor, of an alarm, and with an outcome; ``None`` for all.
     before
         Only those whose id is lower; ``None`` for the first page.
@@ -76,8 +78,11 @@ def list_clips(
     query = sql.select(table)
     if sensor_id is not None:
         query = query.where(table.c.sensor_id == sensor_id)
-    if alarm_id is not None:
-        query = query.where(table.c.alarm_id == alarm_id)
+    if alarm is not None:  # the time is in the index, the alarm is not
+        query = query.where(table.c.sensor_id == alarm.sensor_id, table.c.start_us >= alarm.raised_us)
+        if alarm.ended_us is not None:
+            query = query.where(table.c.start_us <= max(alarm.ended_us, alarm.last_us))
+        query = query.where(table.c.alarm_id == alarm.id)
     if outcome is not None:
         query = query.where(table.c.outcome == outcome)
     if before is not None:
@@ -111,11 +116,12 @@ def list_alarms(
 
 
 def find_last_normal(store: Store, sensor_id: int, *, before_us: int) -> ClipRow | None:
-    """Latest clip before a time that counts as normal and whose audio is kept; ``None`` without one."""
+    """Latest clip of the day before a time that counts as normal and whose audio is kept; ``None`` without one."""
     table = tables.clips
     query = sql.select(table).where(
         table.c.sensor_id == sensor_id,
         table.c.start_us < before_us,
+        table.c.start_us >= before_us - _DAY_US,
         table.c.outcome == "scored",
         table.c.is_anomalous.is_(False),
         table.c.audio != "",

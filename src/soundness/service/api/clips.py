@@ -61,7 +61,7 @@ def _add_lists(router: APIRouter, parts: ServiceParts) -> None:
         rows = list_clips(
             parts.store,
             sensor_id=sensor,
-            alarm_id=None if found is None else found.id,
+            alarm=found,
             outcome=outcome,
             before=before,
             limit=limit + 1,

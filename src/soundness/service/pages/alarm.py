@@ -74,7 +74,7 @@ def alarm_pages(parts: ServiceParts, pages: Pages) -> APIRouter:
     @router.get("/alarms/{key}")
     def alarm(request: Request, key: AlarmKey) -> HTMLResponse:
         found = required_alarm(parts, key)
-        clips = list_clips(parts.store, alarm_id=found.id, limit=_MOST_CLIPS)[::-1]
+        clips = list_clips(parts.store, alarm=found, limit=_MOST_CLIPS)[::-1]
         return pages.page(
             request,
             "alarm.html",

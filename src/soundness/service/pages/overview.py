@@ -1,5 +1,6 @@
 """Overview: every sensor with its state."""
 
+import re
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -24,10 +25,19 @@ def overview_page(parts: ServiceParts, pages: Pages) -> APIRouter:
         recent = recent_clips(parts.store, N_SPARKS)
         views = [sensor_view(parts, one, recent.get(one.id, Recent())) for one in parts.store.sensors()]
         order = list(STATE_WORDS)
-        views.sort(key=lambda view: (order.index(view["state"]), view["name"].casefold()))
+        views.sort(key=lambda view: (order.index(view["state"]), _natural(view["name"])))
         return pages.page(request, "overview.html", sensors=views, words=STATE_WORDS, **_summary(views))
 
     return router
+
+
+def _natural(name: str) -> list[tuple[bool, int, str]]:
+    """Key that sorts pump 2 before pump 10."""
+    parts = re.split(r"([0-9]+)", name.casefold())
+    return [
+        (part.isascii() and part.isdigit(), int(part) if part.isascii() and part.isdigit() else 0, part)
+        for part in parts
+    ]
 
 
 def _summary(views: list[dict[str, Any]]) -> dict[str, Any]:

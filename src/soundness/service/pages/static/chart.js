@@ -2,6 +2,7 @@
 
 import { dayOf, when } from "./common.js";
 
+const MANY = 20;  // clips of a span of time
 const MARGIN = { left: 52, right: 10, top: 10, bottom: 24 };
 
 export class Chart {
@@ -171,11 +172,18 @@ export class Chart {
     pen.setLineDash([]);
   }
 
-  anomalies(pen, rows, x, y, colour) {
+  anomalies(pen, rows, x, y, colour) {  // dots; where a span holds many clips, a bar as high as their share
     pen.fillStyle = colour("alarm");
+    const bottom = this.canvas.clientHeight - MARGIN.bottom, height = bottom - MARGIN.top;
+    const width = Math.max(1, x(this.data.start_us + this.data.bucket_us) - MARGIN.left);
     for (const [one, , , high] of rows) {
       if (one.n_anomalous === 0 || high === null) continue;
-      pen.beginPath(); pen.arc(x(one.start_us), y(high), 3, 0, 7); pen.fill();
+      if (one.n_scored > MANY) {
+        const share = one.n_anomalous / one.n_scored;
+        pen.globalAlpha = 0.8;
+        pen.fillRect(x(one.start_us), bottom - share * height, width, share * height);
+        pen.globalAlpha = 1;
+      } else { pen.beginPath(); pen.arc(x(one.start_us), y(high), 3, 0, 7); pen.fill(); }
     }
   }
 

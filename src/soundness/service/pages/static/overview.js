@@ -45,7 +45,7 @@ function setState(one, state, us) {
 function arrange() {
   const order = Object.keys(WORDS);
   const sorted = [...cards.values()].sort(
-    (a, b) => order.indexOf(a.state) - order.indexOf(b.state) || a.name.localeCompare(b.name));
+    (a, b) => order.indexOf(a.state) - order.indexOf(b.state) || a.name.localeCompare(b.name, undefined, { numeric: true }));
   const focused = document.activeElement;
   sorted.forEach((one, index) => {
     const item = one.card.parentElement;

@@ -2,10 +2,14 @@
 
 import logging
 from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import numpy as np
 import pytest
 
 from learning_monitors import engine_in, settings
+from pulse_daemon import RATE, pulse
 from running_monitors import running
 from soundness.errors import DataError
 from soundness.monitoring.store import tables
@@ -60,3 +64,26 @@ def test_a_monitor_all_of_whose_sources_can_never_be_read_ends_with_their_names(
     with pytest.raises(DataError, match=r"pump: .*none\.wav"):
         engine.run()
     store.close()
+
+
+def test_a_microphone_that_is_unplugged_is_an_alarm_until_it_is_back(tmp_path, monkeypatch):
+    with TemporaryDirectory() as folder, pulse(Path(folder)) as daemon:
+        for name in ("HOME", "XDG_RUNTIME_DIR", "PULSE_SERVER"):
+            monkeypatch.setenv(name, daemon.environment[name])
+        noise = 0.1 * np.random.default_rng(0).standard_normal((RATE, 2))
+        options = {"source": f"mic:pulse?rate={RATE}", "sample_rate": 16_000, "fault_after": "1s"}
+        with running(tmp_path, **options) as monitor:
+            with daemon.playing(noise):
+                monitor.wait(lambda one: sum(row.outcome == "learned" for row in one.rows()) >= 2)
+                daemon.unplug()
+                monitor.wait(lambda one: one.store.open_alarms(1))
+            (alarm,) = monitor.store.open_alarms(1)
+            n_before = len(monitor.rows())
+            daemon.plug_in()
+            with daemon.playing(noise):
+                monitor.wait(lambda one: not one.store.open_alarms(1))
+            rows = monitor.rows()
+    assert (alarm.kind, "microphone" in alarm.reason) == ("fault", True)
+    assert [row.outcome for row in rows[n_before:]].count("learned") >= 1
+    assert {row.outcome for row in rows[:n_before]} <= {"learned", "gap", "fault"}
+    assert all(row.start_us - before.end_us < 50_000 for before, row in pairwise(rows))

@@ -1,8 +1,14 @@
 """Folders of recordings: each is scored once, whatever else happens to its file."""
 
 import shutil
+import sqlite3
+import subprocess
+import sys
 import time
+from collections import Counter
+from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -91,6 +97,54 @@ def test_a_restart_within_a_long_recording_goes_on_where_it_was(tmp_path, folder
     assert n_before >= 3
     assert np.diff([row.start_us for row in rows]) == pytest.approx([500_000] * 15, abs=2)
     assert len({row.score for row in rows}) == 16
+
+
+PROGRAM = """
+import sys
+sys.path.insert(0, sys.argv[3])
+from pathlib import Path
+from learning_monitors import engine_in, settings
+own = settings(source="folder:in?poll=0.05", detector=sys.argv[2], clip_seconds=0.5)
+engine, store = engine_in(Path(sys.argv[1]), own)
+engine.load_detectors()
+engine.run()
+"""
+
+
+def test_every_recording_has_its_rows_once_though_the_monitor_is_killed(tmp_path, folder, calibrated, options):
+    for seed in range(25):
+        record(folder / f"{seed:02d}.wav", 100 + seed, seconds_ago=100 - seed)
+    for seed in (25, 26):
+        record(folder / f"long_{seed}.wav", 100 + seed, seconds=10.0, seconds_ago=50 - seed)
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path), str(calibrated[1]), str(Path(__file__).parents[2])]
+    database = tmp_path / "data" / "soundness.sqlite"
+    for n_rows in (4, 30):
+        with subprocess.Popen(command) as process:
+            until = time.monotonic() + 60
+            while count_rows(database) < n_rows and time.monotonic() < until:
+                time.sleep(0.002)
+            process.kill()
+    with running(tmp_path, **options) as monitor:
+        monitor.wait(lambda one: len(recordings(one)) == 27 and all(row[2] for row in recordings(one)))
+        rows = monitor.rows()
+    assert [row.number for row in rows] == list(range(1, 25 + 2 * 20 + 1))
+    assert {row.outcome for row in rows} == {"scored"}
+    assert Counter(row.recording for row in rows) == {
+        **{f"{seed:02d}.wav": 1 for seed in range(25)},
+        "long_25.wav": 20,
+        "long_26.wav": 20,
+    }
+    for name in ("long_25.wav", "long_26.wav"):
+        starts = [row.start_us for row in rows if row.recording == name]
+        assert np.diff(starts) == pytest.approx([500_000] * 19, abs=2)
+
+
+def count_rows(database):
+    try:
+        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+            return connection.execute("select count(*) from clips").fetchone()[0]
+    except sqlite3.Error:
+        return 0
 
 
 def test_a_recording_that_cannot_be_read_has_a_row_with_its_name_and_reason(tmp_path, folder, options):

@@ -310,7 +310,7 @@ class LiveSensor:
         elif len(self.pending) >= self.most_waiting:
             captured.file.unlink(missing_ok=True)
             reason = "the computer is too slow: clips wait longer to be scored than they last"
-            self._is_broken, self._lost = True, self._lost or reason
+            self._is_broken, self._lost, self.progressed = True, self._lost or reason, time.monotonic()
             return
         if self._is_broken:
             self._close_gap(captured.start_us)

@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import soundfile
 from numpy.typing import NDArray
 
+import soundness
 from soundness.detectors.detector import Detector
 from soundness.synthetic.machines import fault_kinds
 from soundness.synthetic.plan import ClipPlan
 from soundness.synthetic.render import render
 from soundness.synthetic.signals import SAMPLE_RATE
 
-__all__ = ["DRIFTS", "Pool", "make_pool", "stream"]
+__all__ = ["DRIFTS", "SECONDS", "Pool", "make_pool", "stream", "write_stream"]
 
 Array = NDArray[np.float64]
 
@@ -73,6 +75,17 @@ def stream(pool: Pool, drift: str, levels: Array, *, rng: np.random.Generator) -
     return (1.0 - share) * scores[place, drawn] + share * scores[place + 1, drawn]
 
 
+def write_stream(path: Path, machine: str, *, seed: int, levels: Array, fault: str, n_faulty: int) -> None:
+    """Write a recording of normal clips, each tilted to a level between 0 and 1, and of a fault after them."""
+    first = N_TRAIN + N_CALIBRATE + N_POOL
+    with soundfile.SoundFile(path, "w", SAMPLE_RATE, 1, subtype="PCM_16") as stream:
+        for index, level in enumerate(levels):
+            stream.write(_tilted(_normal(machine, seed, first + index), DRIFTS["tilt"] * level))
+        for index in range(n_faulty):
+            faulty = _faulty(machine, seed, index, fault, severity=0.8)
+            stream.write(_tilted(faulty, DRIFTS["tilt"] * levels[-1]))
+
+
 def _scores(machine: str, seed: int, work: Path) -> dict[str, Array]:
     detector = _trained(machine, seed, work)
     normal = [_normal(machine, seed, N_TRAIN + N_CALIBRATE + index) for index in range(N_POOL)]
@@ -98,10 +111,6 @@ def _scores(machine: str, seed: int, work: Path) -> dict[str, Array]:
 
 
 def _trained(machine: str, seed: int, work: Path) -> Detector:
-    import soundfile
-
-    import soundness
-
     data = work / f"data-{machine}-{seed}"
     folder = data / machine / "train"
     folder.mkdir(parents=True, exist_ok=True)

@@ -55,6 +55,18 @@ def test_clips_that_do_not_belong_are_set_aside_and_can_be_listened_to(learned):
     store.close()
 
 
+def test_a_crash_before_the_end_was_noted_leaves_nothing_behind(learned):
+    engine, store = engine_in(learned, settings())
+    with store.transaction() as transaction:
+        transaction.set_details(1, learning={**learning_of(store), "stage": "calibrating"})
+    left = learned / "data" / "learning" / "1" / "train" / "block-0000"
+    left.mkdir(parents=True)
+    assert engine.load_detectors() == {}
+    assert learning_of(store)["stage"] == "done"
+    assert not left.exists()
+    store.close()
+
+
 def test_every_clip_is_accounted_for_while_it_learns(learned):
     _, store = engine_in(learned, settings())
     found = outcomes(store)

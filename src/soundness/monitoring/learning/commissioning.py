@@ -19,7 +19,7 @@ from soundness.settings.durations import parse_seconds
 if TYPE_CHECKING:  # which imports this module
     from soundness.monitoring.live.recorder import Recorder
 
-__all__ = ["Commissioning", "learning_job", "plan_of"]
+__all__ = ["Commissioning", "finish_left", "learning_job", "plan_of"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -203,3 +203,13 @@ class Commissioning:
     def _set(self, **details: Any) -> None:
         self.details |= details
         self.recorder.set_details(learning=self.details)
+
+
+def finish_left(recorder: "Recorder") -> None:
+    """Finish a learning whose detector is in use, though a crash came before that was noted."""
+    found = recorder.store.sensor(recorder.sensor.settings.name)
+    details = {} if found is None else dict(found.details.get("learning", {}))
+    if details.get("stage") not in STAGES:
+        return
+    recorder.set_details(learning={**details, "stage": "done"})
+    LearningFolder(recorder.store.folder / "learning" / f"{recorder.sensor.sensor_id}").clear(is_all=False)

@@ -12,6 +12,7 @@ from soundness.errors import DataError, SoundnessError
 from soundness.monitoring.capture.clip_files import ClipFolder
 from soundness.monitoring.capture.kept_audio import KeptAudio
 from soundness.monitoring.capture.sensor import LiveSensor
+from soundness.monitoring.learning.commissioning import finish_left
 from soundness.monitoring.learning.learners import Learners
 from soundness.monitoring.live.configuration import MonitorSettings, SensorSettings
 from soundness.monitoring.live.detector_in_use import file_in_use, load_detector_in_use
@@ -151,6 +152,7 @@ class Engine:
                 problems[name] = str(error)
                 continue
             recorder.install(found, reason="configured")
+            finish_left(recorder)
         return problems
 
     @property

@@ -2,13 +2,19 @@
 
 import signal
 import threading
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from soundness.aliases import PathLike
 from soundness.errors import SettingsError
 from soundness.extras import check_extra
+
+if TYPE_CHECKING:  # loaded when it is needed
+    from soundness.monitoring.live.engine import Engine
+    from soundness.monitoring.sinks.delivery import Deliveries
 
 __all__ = ["monitor"]
 
@@ -64,11 +70,18 @@ def monitor(configuration: PathLike) -> None:
             stack.enter_context(http_service(engine, say=print, metrics=metrics, sinks=sinks_now, feedback=feedback))
         stack.callback(engine.stop.set)
         _stop_at_signals(engine.stop)
-        deliveries.start()
-        try:
+        with _delivering(deliveries, engine):
             engine.run()
-        finally:
-            deliveries.close(patience_seconds=_PATIENCE_AT_END if engine.has_ended else _PATIENCE_IF_STOPPED)
+
+
+@contextmanager
+def _delivering(deliveries: "Deliveries", engine: "Engine") -> Iterator[None]:
+    """Context in which events are sent; it ends once all that can be sent has been, if the sources have ended."""
+    deliveries.start()
+    try:
+        yield
+    finally:
+        deliveries.close(patience_seconds=_PATIENCE_AT_END if engine.has_ended else _PATIENCE_IF_STOPPED)
 
 
 def _stop_at_signals(stop: threading.Event) -> None:

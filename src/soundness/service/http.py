@@ -23,12 +23,11 @@ __all__ = ["http_service", "read_secrets"]
 def http_service(
     engine: Engine,
     *,
-    say: Callable[[str], None],
     metrics: Callable[[], str] | None = None,
     sinks: Callable[[], Sequence[SinkStatus]] = tuple,
     feedback: Feedback | None = None,
 ) -> Iterator[str]:
-    """Context in which a monitor answers under its address, which is said and given.
+    """Context in which a monitor answers under its address, which is printed and given.
 
     Raises
     ------
@@ -50,7 +49,7 @@ def http_service(
     found, live = open_socket(settings.host, settings.port), LiveEvents(parts)
     with serving(build_application(parts, access, live), found, before_end=live.end):
         address = shown_address(found)
-        say(f"listening at {address}")
+        print(f"listening at {address}", flush=True)
         yield address
 
 

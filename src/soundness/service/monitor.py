@@ -66,8 +66,7 @@ def monitor(configuration: PathLike) -> None:
         deliveries = Deliveries(sinks, store, engine.events)
         if settings.service.is_on:
             metrics, feedback = Metrics(engine, deliveries).text, NormalSounds(engine.recorders)
-            sinks_now = deliveries.status
-            stack.enter_context(http_service(engine, say=print, metrics=metrics, sinks=sinks_now, feedback=feedback))
+            stack.enter_context(http_service(engine, metrics=metrics, sinks=deliveries.status, feedback=feedback))
         stack.callback(engine.stop.set)
         _stop_at_signals(engine.stop)
         with _delivering(deliveries, engine):

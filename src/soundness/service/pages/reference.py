@@ -31,7 +31,7 @@ def _groups(document: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
             shown = {
                 "method": method.upper(),
                 "path": path,
-                "words": operation.get("description", operation.get("summary", "")),
+                "words": _words(operation.get("description", operation.get("summary", ""))),
                 "parameters": [_parameter(one) for one in operation.get("parameters", [])],
                 "bodies": [_body(document, kind, one) for kind, one in _content(operation.get("requestBody", {}))],
                 "answers": [(status, one["description"]) for status, one in operation["responses"].items()],
@@ -42,7 +42,15 @@ def _groups(document: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 def _parameter(one: dict[str, Any]) -> tuple[str, str, str]:
     kind = _shown(one["schema"])
-    return one["name"], f"{one['in']}, {kind}{', required' if one.get('required') else ''}", one.get("description", "")
+    return (
+        one["name"],
+        f"{one['in']}, {kind}{', required' if one.get('required') else ''}",
+        _words(one.get("description", "")),
+    )
+
+
+def _words(text: str) -> str:
+    return text.replace("`", "")
 
 
 def _shown(schema: dict[str, Any]) -> str:

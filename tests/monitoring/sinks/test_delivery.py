@@ -14,6 +14,7 @@ from soundness.errors import NotSentError, OutputError
 from soundness.monitoring.live.events import Event, Events
 from soundness.monitoring.sinks.delivery import count_unsent
 from soundness.monitoring.sinks.webhook import WebhookSink
+from soundness.monitoring.store.store import Store
 from webhook_server import taking_alarms
 
 
@@ -176,6 +177,21 @@ def test_an_event_that_arrived_but_could_not_be_marked_is_not_sent_again(store):
             other.execute("ROLLBACK")
             until(lambda: count_unsent(store) == {})
     assert place.came == ["a:raised"]
+
+
+def test_a_database_that_goes_away_and_comes_back_loses_and_repeats_nothing(tmp_path, postgres):
+    place, events = Place(), Events()
+    with contextlib.closing(Store.open(tmp_path, url=postgres.new_database())) as store:
+        for key in "abc":
+            commit(store, events, ["place"], *alarm(key))
+        kill = iter([postgres.kill])  # after the first event has arrived, and before that is noted
+        place.took = lambda: next(kill, lambda: None)()
+        with delivering(store, [place], events=events) as deliveries:
+            assert until(lambda: deliveries.loops[0].problem)
+            postgres.start()
+            until(lambda: len(place.came) == 3)
+            until(lambda: count_unsent(store) == {})
+    assert place.came == ["a:raised", "b:raised", "c:raised"]
 
 
 def test_events_of_a_sink_that_is_gone_are_told(store, caplog):

@@ -187,6 +187,29 @@ def test_learning_from_an_answer_says_what_changes_or_why_not_and_is_undone(tmp_
     assert nothing.json()["detail"] == "pump 3: its detector has learned from no answer"
 
 
+def test_one_answer_is_learned_at_a_time(tmp_path):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def feedback(_alarm, *, person):
+        begun.set()
+        assert go_on.wait(60)
+        return f"learned for {person}"
+
+    with served(tmp_path, many, feedback=feedback) as running, running.client() as client:
+        address = f"{running.address}api/alarms/{running.alarms[0].key}/answer"
+        found = []
+        first = threading.Thread(
+            target=lambda: found.append(httpx.post(address, json={"verdict": "normal", "person": "Ann"}, timeout=120))
+        )
+        first.start()
+        assert begun.wait(60)
+        second = client.post(address, json={"verdict": "normal"}).json()
+        go_on.set()
+        first.join()
+    assert second["message"].endswith("another one is; answer again in a minute.")
+    assert found[0].json()["message"] == "learned for Ann"
+
+
 def test_events_are_streamed_without_what_is_private(running):
     lines = []
     with running.client() as client, client.stream("GET", "/api/events") as stream:
@@ -209,6 +232,17 @@ def test_an_answer_is_told_to_those_who_listen(running, client):
         client.post(f"/api/alarms/{running.alarms[2].key}/acknowledge", json={})
         data = next(line for line in rows if line.startswith("data") and "answered" in line)
     assert json.loads(data.removeprefix("data: "))["id"] == running.alarms[2].key
+
+
+def test_the_overview_says_which_sink_is_not_reached(tmp_path):
+    now = [
+        SinkStatus(name="mail <b>", n_unsent=3, problem="no route to host"),
+        SinkStatus(name="mqtt", n_unsent=0, problem=""),
+    ]
+    with served(tmp_path, many, sinks=lambda: now) as running, running.client() as client:
+        page = client.get("/").text
+    assert "<b>mail &lt;b&gt;</b>: 3 event(s) have not arrived. no route to host" in page
+    assert "mqtt" not in page
 
 
 def test_health_metrics_and_a_monitor_that_failed(tmp_path):

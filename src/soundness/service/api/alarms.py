@@ -1,5 +1,6 @@
 """Alarms, and the answers to them."""
 
+import threading
 import time
 from typing import Annotated, Any, Literal
 
@@ -24,6 +25,7 @@ Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200, p
 Text = Annotated[
     str, StringConstraints(strip_whitespace=True, max_length=2_000, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]*$")
 ]
+_LEARNING = threading.Lock()
 _LONGEST_IGNORED_SECONDS = 366 * 86_400
 
 
@@ -190,7 +192,11 @@ def _learned(parts: ServiceParts, alarm: Alarm, person: str) -> str:
     """Effect of learning the sound of an alarm as normal, in words."""
     if parts.feedback is None:
         return "The answer is stored; this monitor does not learn from answers."
+    if not _LEARNING.acquire(blocking=False):  # it takes the time of a core, and a thread of the pages
+        return "The answer is stored, but the sound is not learned: another one is; answer again in a minute."
     try:
         return parts.feedback(alarm, person=person)
     except SoundnessError as error:
         return f"The answer is stored, but the sound is not learned: {error}"
+    finally:
+        _LEARNING.release()

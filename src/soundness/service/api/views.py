@@ -4,6 +4,7 @@ from typing import Any
 
 from soundness.monitoring.store.history import Recent
 from soundness.monitoring.store.records import Alarm, ClipRow, Sensor
+from soundness.plain_text import printable
 from soundness.service.parts import ServiceParts
 
 __all__ = ["alarm_view", "clip_view", "sensor_view"]
@@ -26,6 +27,7 @@ def clip_view(clip: ClipRow) -> dict[str, Any]:
         "alarm_id": clip.alarm_id,
         "note": clip.note,
         "has_audio": bool(clip.audio),
+        "recording": printable(clip.recording),
     }
 
 

@@ -26,7 +26,8 @@ def overview_page(parts: ServiceParts, pages: Pages) -> APIRouter:
         views = [sensor_view(parts, one, recent.get(one.id, Recent())) for one in parts.store.sensors()]
         order = list(STATE_WORDS)
         views.sort(key=lambda view: (order.index(view["state"]), _natural(view["name"])))
-        return pages.page(request, "overview.html", sensors=views, words=STATE_WORDS, **_summary(views))
+        troubled = [one for one in parts.sinks() if one.problem]
+        return pages.page(request, "overview.html", sensors=views, words=STATE_WORDS, sinks=troubled, **_summary(views))
 
     return router
 

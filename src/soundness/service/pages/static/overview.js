@@ -74,6 +74,7 @@ function drawSoon(one) {  // a burst of clips is drawn once
 }
 
 async function refresh() {
+  await showSinks();
   const found = await request("/api/sensors");
   if (found.items.some(one => !cards.has(one.id)) || found.items.length !== cards.size) { location.reload(); return; }
   for (const item of found.items) {
@@ -110,5 +111,17 @@ listen({
     if (one) setState(one, event.state, Date.now() * 1000);
   },
 }, refresh);
+
+async function showSinks() {  // a page that is quiet because nothing arrives anywhere would be a false comfort
+  const found = await request("/api/sinks");
+  document.getElementById("sinks").replaceChildren(...found.items.filter(one => one.problem).map(one => {
+    const item = document.createElement("li"), name = document.createElement("b");
+    item.className = "warn";
+    name.textContent = one.name;
+    item.append(name, `: ${one.n_unsent} event(s) have not arrived. ${one.problem}`);
+    return item;
+  }));
+}
+setInterval(() => { if (!document.hidden) showSinks().catch(() => {}); }, 60000);
 
 setInterval(() => cards.forEach(drawTimes), 30000);

@@ -107,6 +107,13 @@ def test_a_logout_needs_its_form_and_ends_the_session(guarded):
         assert client.get("/api/sensors").status_code == 401
 
 
+def test_wrong_tokens_have_to_wait_and_do_not_keep_the_right_one_out(tmp_path):
+    with served(tmp_path, token=TOKEN, host="0.0.0.0") as running, running.client() as client:
+        wrong = {"Authorization": f"Bearer {TOKEN[:-1]}x"}
+        assert [client.get("/api/sensors", headers=wrong).status_code for _ in range(6)] == [401] * 5 + [429]
+        assert client.get("/api/sensors", headers=BEARER).status_code == 200
+
+
 def test_failed_logins_have_to_wait(tmp_path, password_hash):
     with served(tmp_path, password_hash=password_hash, host="0.0.0.0") as running, running.client() as client:
         statuses = [log_in(client, password=f"wrong password {n}").status_code for n in range(6)]

@@ -255,6 +255,18 @@ def test_health_metrics_and_a_monitor_that_failed(tmp_path):
         assert client.get("/health").status_code == 503
 
 
+def test_a_bug_is_a_problem_that_shows_nothing_of_it(tmp_path, caplog):
+    def problem():
+        raise ZeroDivisionError("private")
+
+    with served(tmp_path, many, problem=problem) as running, running.client() as client:
+        found = client.get("/health")
+    assert found.status_code == 500
+    assert found.headers["content-type"] == "application/problem+json"
+    assert "private" not in found.text
+    assert "private" in caplog.text
+
+
 def test_a_store_that_is_away_is_a_problem_and_no_trace(tmp_path):
     with served(tmp_path, many) as running, running.client() as client:
         with running.store.transaction() as transaction:

@@ -95,6 +95,10 @@ def handle_problems(app: FastAPI) -> None:
         found = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:5]]
         return problem_response(Problem(422, one_line("; ".join(found)), kind="invalid"))
 
+    @app.exception_handler(Exception)  # the server logs it
+    async def _bug(_request: Request, _error: Exception) -> Response:
+        return problem_response(Problem(500, "a bug of soundness; the log says more", kind="bug"))
+
     @app.exception_handler(SoundnessError)
     async def _soundness(_request: Request, error: SoundnessError) -> Response:
         if isinstance(error, OutputError):  # the store, which may come back

@@ -162,13 +162,13 @@ class Guard:
         access = self.access
         if access.secrets.is_open:
             return
+        if access.secrets.is_token(bearer):  # long enough not to be guessed: others' failures do not keep it out
+            return
         wait = access.failures.wait_seconds(address)
         if wait:
             raise too_many_failures(wait)
-        if not access.secrets.is_token(bearer):
-            access.failures.failed(address)
-            raise Problem(401, "the token is not the one of the configuration", kind="wrong-token")
-        access.failures.succeeded(address)
+        access.failures.failed(address)
+        raise Problem(401, "the token is not the one of the configuration", kind="wrong-token")
 
     def _check_origin(self, headers: Headers, session: Session, *, has_form: bool) -> None:
         """Refuse what another site has a browser send."""

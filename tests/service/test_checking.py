@@ -55,6 +55,9 @@ _LINES = [number for number, line in enumerate(FULL.splitlines()) if " = " in li
 _WRONG = ["3.5e300", "-1", "true", '"\\u0000"', '""', "[[]]", "{ hunter-key = 'hunter-value' }", "1979-05-27", "nan"]
 
 
+_ALWAYS_WRONG = ("[[]]", "{ hunter-key = 'hunter-value' }", "1979-05-27", "true")
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.sampled_from(_LINES), st.sampled_from([*_WRONG, "'x'"]))
 def test_a_wrong_value_of_any_line_is_one_line_that_names_it(tmp_path, number, wrong):
@@ -62,7 +65,9 @@ def test_a_wrong_value_of_any_line_is_one_line_that_names_it(tmp_path, number, w
     key = lines[number].split(" = ")[0]
     lines[number] = f"{key} = {wrong}"
     (tmp_path / "m.toml").write_text("\n".join(lines))
-    for problem in configuration_problems(read_configuration(tmp_path / "m.toml")):
+    problems = configuration_problems(read_configuration(tmp_path / "m.toml"))
+    assert problems or wrong not in _ALWAYS_WRONG
+    for problem in problems:
         assert "\n" not in problem
         assert key in problem
         assert len(problem) < 400
@@ -107,6 +112,14 @@ def test_a_secret_that_stands_where_none_may_stand_is_not_shown(write, text):
     found = soundness.check_monitor(write(text)).problems
     assert found
     assert "hunter2" not in "\n".join(found)
+
+
+def test_a_secret_in_the_configuration_is_told_where_it_belongs(write):
+    path = write('[mqtt]\nurl = "mqtt://broker"\npassword = "hunter2"')
+    assert soundness.check_monitor(path).problems == [
+        f'{path}: mqtt.password: expected {{ env = "NAME" }} or {{ file = "PATH" }}; '
+        "the value that came is not shown, for it may be secret"
+    ]
 
 
 def test_a_secret_in_the_address_of_a_source_is_not_shown(write):

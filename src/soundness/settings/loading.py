@@ -173,7 +173,8 @@ def setting_problems(
     Parameters
     ----------
     model
-        Class of the settings. A value below a class whose ``hides_values`` is true is not shown.
+        Class of the settings. A value in the place of a class with ``hides_values``, which says what is expected, or
+        below it is not shown.
     values
         Values by name.
     shown_key
@@ -202,8 +203,10 @@ def _problem(model: type[BaseModel], one: Any, shown_key: Callable[[tuple[int | 
         return message
     if one["type"] == "missing":
         return f"{key}: a value is required"
-    if any(getattr(kind, "hides_values", False) for kind in _models_at(model, (*location, ""))):
-        return f"{key}: {message}; the value that came is not shown, for it may be secret"
+    hidden = [kind.hides_values for kind in _models_at(model, (*location, "")) if getattr(kind, "hides_values", "")]
+    if hidden:
+        expected = hidden[-1] if one["type"] == "model_type" else message
+        return f"{key}: {expected}; the value that came is not shown, for it may be secret"
     if one["type"] == "value_error" and isinstance(came, Mapping):  # of a table as a whole
         return f"{key}: {message}"
     hint = _hint(f"{key.rpartition('.')[2]}={came}", [])

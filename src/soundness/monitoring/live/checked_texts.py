@@ -113,7 +113,7 @@ class SecretText(StrictSettings):
         File with the text in its first line; a relative path is one beside the configuration.
     """
 
-    hides_values: ClassVar[bool] = True  # one may stand where this is expected
+    hides_values: ClassVar[str] = 'expected { env = "NAME" } or { file = "PATH" }'
 
     env: _Place | None = None
     file: _Place | None = None

@@ -90,6 +90,23 @@ def test_all_or_no_audio_is_kept(tmp_path, keeps, n_kept):
     assert len(places) == n_kept
 
 
+@pytest.mark.parametrize("numbers", [range(20, 0, -1), [90, *range(1, 20)]])
+def test_clips_whose_times_go_backward_are_forgotten_too(tmp_path, numbers):
+    files = ClipFolder(tmp_path, "1")
+    audio = kept(files, "alarms")
+    for number in numbers:
+        audio.add(files.encoded(captured(files, number)), number, is_alarm=False)
+    assert len(list(files.ring.iterdir())) <= 3
+
+
+def test_no_more_clips_are_held_than_there_can_be_before_an_alarm(tmp_path):
+    files = ClipFolder(tmp_path, "1")
+    audio = KeptAudio(files, "alarms", 1_000 * SECOND, 0.0, most_clips=5)
+    for number in range(1, 20):
+        audio.add(files.encoded(captured(files, number)), number, is_alarm=False)
+    assert sorted(int(path.name.partition("-")[0]) for path in files.ring.iterdir()) == [15, 16, 17, 18, 19]
+
+
 def test_nothing_is_kept_where_the_disk_is_too_full(tmp_path, caplog):
     files = ClipFolder(tmp_path, "1")
     audio = kept(files, "all", least_free_bytes=1e18)

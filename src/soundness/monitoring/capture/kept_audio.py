@@ -29,12 +29,15 @@ class KeptAudio:
         Time before an alarm whose audio is kept with it, in microseconds.
     least_free_bytes
         Free space on the disk below which none is kept.
+    most_clips
+        Largest number of clips before an alarm, whatever their times are, as of recordings that come all at once.
     """
 
     files: ClipFolder
     keeps: Literal["alarms", "all", "none"]
     before_us: int
     least_free_bytes: float
+    most_clips: int = 1_000
     _ring: deque[tuple[ClipFile, int, bool]] = field(default_factory=deque)  # with its row, and true if it is kept
     _is_full: bool = False
 
@@ -50,7 +53,9 @@ class KeptAudio:
 
     def add(self, clip: ClipFile, row_id: int, *, is_alarm: bool) -> dict[int, str]:
         """Add a clip, and forget those that are too old; places of what is kept from now on, by number of the row."""
-        while self._ring and self._ring[0][0].start_us < clip.start_us - self.before_us:
+        while self._ring and (
+            len(self._ring) >= self.most_clips or abs(clip.start_us - self._ring[0][0].start_us) > self.before_us
+        ):
             self.files.forget(self._ring.popleft()[0])
         self._ring.append((clip, row_id, False))
         is_wanted = self.keeps == "all" or (self.keeps == "alarms" and is_alarm)

@@ -1,6 +1,7 @@
 """The engine: threads that read the sources, threads that score, and one that watches over them."""
 
 import logging
+import math
 import os
 import queue
 import threading
@@ -107,7 +108,14 @@ class Engine:
             known=StoredRecordings(store, sensor_id),
         )
         sensor.pending.extend(place.work)
-        recorder = Recorder(sensor, store, self.events, audio=self._audio(files), sinks=self.sinks, stop=self.stop)
+        recorder = Recorder(
+            sensor,
+            store,
+            self.events,
+            audio=self._audio(files, hop_seconds=settings.hop),
+            sinks=self.sinks,
+            stop=self.stop,
+        )
         recorder.learned, recorder.beside = self.learners.learn, self.learners.submit
         recorder.bank = bank_of(store, found)
         known = {row.number: row for row in store.last_clips(sensor_id, len(left))} if left else {}
@@ -120,13 +128,14 @@ class Engine:
                 transaction.set_audio(kept)
         return recorder
 
-    def _audio(self, files: ClipFolder) -> KeptAudio:
-        settings = self.settings.store
+    def _audio(self, files: ClipFolder, *, hop_seconds: float) -> KeptAudio:
+        settings, before = self.settings.store, parse_seconds(self.settings.store.before_alarm)
         return KeptAudio(
             files,
             settings.keep_audio,
-            round(1e6 * parse_seconds(settings.before_alarm)),
+            round(1e6 * before),
             1e9 * settings.min_free_gigabytes,
+            most_clips=math.ceil(before / hop_seconds) + 2,
         )
 
     def load_detectors(self) -> Mapping[str, str]:

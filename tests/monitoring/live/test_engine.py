@@ -152,7 +152,7 @@ def test_a_bug_in_a_worker_ends_the_monitor_with_its_traceback(fan):
 
 def test_a_bug_in_a_thread_that_captures_ends_the_monitor_too(fan):
     with open_engine(write_configuration(fan, {"fan": replayed("a.flac"), "b": replayed("a.flac", speed=1)})) as engine:
-        engine.recorders["fan"].sensor.settings = None
+        engine.recorders["fan"].sensor.clock = None
         with pytest.raises(AttributeError):
             engine.run()
 
@@ -203,7 +203,7 @@ def test_a_sensor_whose_source_cannot_be_opened_is_said_and_the_others_go_on(fan
 
 def test_sound_that_cannot_be_scored_in_time_is_a_gap_that_says_so(fan, monkeypatch):
     reader, writer = os.pipe()
-    monkeypatch.setattr(sys, "stdin", type("Stream", (), {"buffer": os.fdopen(reader, "rb")}))
+    monkeypatch.setattr(sys, "stdin", os.fdopen(reader, "rb"))
     path = write_configuration(fan, {"fan": 'source = "pcm:-"\ndetector = "fan.soundness"'})
     samples = (2**15 * hum(1, seconds=6.0)).astype("<i2").tobytes()
     with open_engine(path, n_workers=1) as engine:
@@ -220,7 +220,7 @@ def test_sound_that_cannot_be_scored_in_time_is_a_gap_that_says_so(fan, monkeypa
         os.close(writer)
         runs.join(30)
         rows = rows_of(engine.store)["fan"]
-    sys.stdin.buffer.close()
+    sys.stdin.close()
     gaps = [row for row in rows if row.outcome == "gap"]
     assert len(gaps) == 1
     assert "too slow" in gaps[0].note

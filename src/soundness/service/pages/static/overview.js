@@ -62,7 +62,7 @@ function arrange() {
     const part = document.createElement("span"), number = document.createElement("b");
     part.className = `count ${state}`;
     number.textContent = counts[state];
-    part.append(number, ` ${WORDS[state].toLowerCase()}`);
+    part.append(number, ` ${WORDS[state].toLowerCase()}${state === "alarm" && counts[state] > 1 ? "s" : ""}`);
     summary.append(part, " ");
   }
 }

@@ -45,19 +45,22 @@ export function fillTimes(root = document) {
   }
 }
 
-// Height of a p-value in a line, from 0 (usual) to 1 (one in a thousand or rarer).
-export function surprise(p) { return Math.min(1, Math.max(0, -Math.log10(p) / 3)); }
+// Height of a p-value in a line, from 0 (usual) to 1 (rare); the threshold, if there is one, lies in the middle.
+export function surprise(p, threshold = null) {
+  const most = threshold === null || threshold >= 1 ? 3 : -2 * Math.log10(threshold);
+  return Math.min(1, Math.max(0, -Math.log10(p) / most));
+}
 
 export function numbers(text) {
   return text === "" ? [] : text.split(",").map(one => one === "" ? null : Number(one));
 }
 
-export function sparkPath(values, { width = 120, height = 28, most = 60 } = {}) {
+export function sparkPath(values, { threshold = null, width = 120, height = 28, most = 60 } = {}) {
   const step = width / (most - 1), from = most - values.length;
   let path = "", isOpen = false;
   values.forEach((p, index) => {
     if (p === null) { isOpen = false; return; }
-    const x = ((from + index) * step).toFixed(1), y = (height - 1.5 - surprise(p) * (height - 3)).toFixed(1);
+    const x = ((from + index) * step).toFixed(1), y = (height - 1.5 - surprise(p, threshold) * (height - 3)).toFixed(1);
     path += isOpen ? `L${x} ${y}` : `M${x} ${y}h.01`;
     isOpen = true;
   });

@@ -18,8 +18,8 @@ function makeCard(card) {
 }
 
 function draw(one) {
-  one.line.setAttribute("d", sparkPath(one.values, { most: MOST }));
-  const y = one.threshold === null ? null : (28 - 1.5 - surprise(one.threshold) * 25).toFixed(1);
+  one.line.setAttribute("d", sparkPath(one.values, { threshold: one.threshold, most: MOST }));
+  const y = one.threshold === null ? null : (28 - 1.5 - surprise(one.threshold, one.threshold) * 25).toFixed(1);
   one.limit.setAttribute("d", y === null ? "" : `M0 ${y}H120`);
   drawTimes(one);
 }

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from soundness.errors import DataError, SoundnessError
-from soundness.monitoring.capture.clip_files import ClipFolder
+from soundness.monitoring.capture.clip_files import ClipFile, ClipFolder
 from soundness.monitoring.capture.kept_audio import KeptAudio
 from soundness.monitoring.capture.sensor import LiveSensor
 from soundness.monitoring.learning.commissioning import finish_left
@@ -118,7 +118,13 @@ class Engine:
         )
         recorder.learned, recorder.beside = self.learners.learn, self.learners.submit
         recorder.bank = bank_of(store, found)
-        known = {row.number: row for row in store.last_clips(sensor_id, len(left))} if left else {}
+        self._begin_audio(recorder, left)
+        return recorder
+
+    def _begin_audio(self, recorder: Recorder, left: Sequence[ClipFile]) -> None:
+        """Go on with the clips that are in the ring of a sensor."""
+        store = self.store
+        known = {row.number: row for row in store.last_clips(recorder.sensor.sensor_id, len(left))} if left else {}
         kept = recorder.audio.begin(
             [(clip, known[clip.number].id, bool(known[clip.number].audio)) for clip in left if clip.number in known],
             has_alarm=any(row.is_anomalous and row.alarm_id is not None and not row.audio for row in known.values()),
@@ -126,7 +132,6 @@ class Engine:
         if kept:
             with store.transaction() as transaction:
                 transaction.set_audio(kept)
-        return recorder
 
     def _audio(self, files: ClipFolder, *, hop_seconds: float) -> KeptAudio:
         settings, before = self.settings.store, parse_seconds(self.settings.store.before_alarm)

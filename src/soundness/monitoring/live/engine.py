@@ -224,14 +224,13 @@ class Engine:
             self._fail(error)
 
     def _keep(self) -> None:
-        keeper = Keeper(
-            retention_of(self.store, self.settings.store),
-            DetectorFiles(self.recorders, folder=self.folder),
-            sensor_ids=frozenset(recorder.sensor.sensor_id for recorder in self.recorders.values()),
-            still_alone=self.still_alone,
-        )
         try:
-            keeper.run(self.stop)
+            Keeper(
+                retention_of(self.store, self.settings.store),
+                DetectorFiles(self.recorders, folder=self.folder),
+                sensor_ids=frozenset(recorder.sensor.sensor_id for recorder in self.recorders.values()),
+                still_alone=self.still_alone,
+            ).run(self.stop)
         except Exception as error:  # noqa: BLE001  # it is raised where the monitor runs
             self._fail(error)
 

@@ -35,6 +35,8 @@ __all__ = ["Engine"]
 _LOOK_SECONDS = 0.2  # between two looks at the sensors
 _END_SECONDS = 10.0  # within which all threads end; one that waits for a network may take longer, and is left
 
+_FEW_SENSORS = 8  # whose clips may end at once
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -188,8 +190,8 @@ class Engine:
         """
         workers = [threading.Thread(target=self._work, name=f"score {n}", daemon=True) for n in range(self.n_workers)]
         captures = {
-            name: threading.Thread(target=self._capture, args=(recorder.sensor,), name=f"capture {name}", daemon=True)
-            for name, recorder in self.recorders.items()
+            name: threading.Thread(target=self._capture, args=(one.sensor, begin), name=f"capture {name}", daemon=True)
+            for begin, (name, one) in zip(self._begins(), self.recorders.items(), strict=True)
         }
         keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
         self.learners.start()
@@ -217,7 +219,15 @@ class Engine:
         if problems and not is_stopped:
             raise DataError("; ".join(problems))
 
-    def _capture(self, sensor: LiveSensor) -> None:
+    def _begins(self) -> list[float]:
+        """Seconds after which each sensor begins: many are spread over a clip, so that not all clips end at once."""
+        sensors = self.settings.sensor
+        is_spread = len(sensors) > _FEW_SENSORS
+        return [number / len(sensors) * one.hop if is_spread else 0.0 for number, one in enumerate(sensors)]
+
+    def _capture(self, sensor: LiveSensor, begin_seconds: float) -> None:
+        if self.stop.wait(begin_seconds):
+            return
         try:
             sensor.capture(self.stop)
         except Exception as error:  # noqa: BLE001  # it is raised where the monitor runs

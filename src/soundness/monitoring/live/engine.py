@@ -16,7 +16,7 @@ from soundness.monitoring.capture.sensor import LiveSensor
 from soundness.monitoring.learning.commissioning import finish_left
 from soundness.monitoring.learning.learners import Learners
 from soundness.monitoring.live.configuration import MonitorSettings, SensorSettings
-from soundness.monitoring.live.detector_in_use import file_in_use, load_detector_in_use
+from soundness.monitoring.live.detector_in_use import DetectorInUse, file_in_use, load_detector_in_use
 from soundness.monitoring.live.events import Events
 from soundness.monitoring.live.recorder import Recorder
 from soundness.monitoring.live.resuming import place_after
@@ -150,24 +150,24 @@ class Engine:
 
         Sensors that have none begin to learn, or go on with it.
         """
-        problems = {}
+        problems: dict[str, str] = {}
+        loaded: dict[tuple[Path, str, float, int], DetectorInUse] = {}
         for name, recorder in self.recorders.items():
             settings = recorder.sensor.settings
             file = file_in_use(self.store, recorder.sensor, folder=self.folder)
             if file is None:
                 recorder.learn()
                 continue
+            wanted = (file, settings.false_alarms, settings.hop, settings.longest_window)
             try:
-                found = load_detector_in_use(
-                    file,
-                    false_alarms=settings.false_alarms,
-                    hop_seconds=settings.hop,
-                    longest_window=settings.longest_window,
-                )
+                if wanted not in loaded:  # sensors of one file share it
+                    loaded[wanted] = load_detector_in_use(
+                        file, false_alarms=wanted[1], hop_seconds=wanted[2], longest_window=wanted[3]
+                    )
             except SoundnessError as error:
                 problems[name] = str(error)
                 continue
-            recorder.install(found, reason="configured")
+            recorder.install(loaded[wanted], reason="configured")
             finish_left(recorder)
         return problems
 

@@ -51,6 +51,15 @@ def test_what_is_left_after_a_crash_is_found_by_number_and_what_is_incomplete_is
     assert not (files.ring / "3.part").exists()
 
 
+def test_a_clip_of_a_recording_without_a_row_is_removed_since_the_recording_is_read_again(tmp_path):
+    files = ClipFolder(tmp_path, "1")
+    for number in (1, 2, 3):
+        files.add(np.zeros(100, dtype=np.float32), number=number, start_us=number, sample_rate=RATE)
+    captured(files, 4)
+    assert [clip.number for clip in files.left(last_number=2)] == [1, 2, 4]
+    assert len(list(files.ring.iterdir())) == 3
+
+
 def test_a_clip_that_cannot_be_encoded_is_said_and_its_samples_stay(tmp_path):
     files = ClipFolder(tmp_path, "1")
     clip = captured(files, 1)

@@ -10,8 +10,8 @@ import pytest
 
 from soundness.errors import DataError, SettingsError
 from soundness.monitoring.sources.addresses import find_source, parse_address
+from soundness.monitoring.sources.items import resampled
 from soundness.monitoring.sources.protocol import Block, Item, Lost, SourceSettings, SourceState
-from soundness.monitoring.sources.resampling import resampled
 from stream_servers import encoded, ffmpeg_sender, ffmpeg_server, free_port, http_server, rtsp_server, silent_server
 
 TONE = ("-f", "lavfi", "-i", "sine=frequency=900:sample_rate=44100:duration=2")

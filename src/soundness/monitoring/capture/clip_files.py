@@ -18,7 +18,7 @@ from soundness.monitoring.capture.clip_cutter import CapturedClip
 
 __all__ = ["ClipFile", "ClipFolder", "level_of"]
 
-_NAME = re.compile(r"(\d+)-(\d+)-(\d+)\.(raw|flac)")
+_NAME = re.compile(r"(\d+)-(\d+)-(\d+)(?:-recorded)?\.(raw|flac)")
 _SUBTYPE = "PCM_24"  # a clip of 16 bits takes no more space in it
 
 
@@ -47,6 +47,11 @@ class ClipFile:
     original: Path | None = None
 
     @property
+    def is_recorded(self) -> bool:
+        """True if it is of a recording that others made, which can be read again."""
+        return self.path.stem.endswith("-recorded")
+
+    @property
     def scored_path(self) -> Path:
         """File that is scored."""
         return self.path if self.original is None else self.original
@@ -71,8 +76,11 @@ class ClipFolder:
         except OSError as error:
             raise OutputError(f"{self.ring}: {error.strerror or error}") from None
 
-    def left(self) -> list[ClipFile]:
-        """Clips that are in the ring, by number; what is incomplete is removed."""
+    def left(self, *, last_number: int = 0) -> list[ClipFile]:
+        """Clips that are in the ring, by number; what is incomplete is removed.
+
+        So are those of recordings with a number above ``last_number``: they have no row, and are read again.
+        """
         found: dict[int, ClipFile] = {}
         for path in sorted(self.ring.iterdir()):
             match = _NAME.fullmatch(path.name)
@@ -83,7 +91,11 @@ class ClipFolder:
             if number in found:  # it was encoded, and its raw samples, the later by name, were not removed any more
                 path.unlink(missing_ok=True)
                 continue
-            found[number] = ClipFile(number=number, start_us=start_us, sample_rate=sample_rate, path=path)
+            clip = ClipFile(number=number, start_us=start_us, sample_rate=sample_rate, path=path)
+            if clip.is_recorded and number > last_number:
+                path.unlink(missing_ok=True)
+                continue
+            found[number] = clip
         return [found[number] for number in sorted(found)]
 
     def take(self, clip: CapturedClip, number: int) -> ClipFile:
@@ -121,14 +133,14 @@ class ClipFolder:
         return ClipFile(number=clip.number, start_us=clip.start_us, sample_rate=clip.sample_rate, path=flac)
 
     def add(self, samples: Waveform, *, number: int, start_us: int, sample_rate: int) -> ClipFile:
-        """Add a clip that is there as a whole, shape ``(time,)``, as a FLAC.
+        """Add a clip of a recording that others made, shape ``(time,)``, as a FLAC.
 
         Raises
         ------
         OutputError
             If it cannot be written.
         """
-        path = self.ring / f"{number}-{start_us}-{sample_rate}.flac"
+        path = self.ring / f"{number}-{start_us}-{sample_rate}-recorded.flac"
         _write_flac(path, samples, sample_rate=sample_rate)
         return ClipFile(number=number, start_us=start_us, sample_rate=sample_rate, path=path)
 

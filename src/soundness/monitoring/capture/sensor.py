@@ -16,6 +16,7 @@ from soundness.monitoring.capture.sample_clock import SampleClock
 from soundness.monitoring.capture.signal_health import SignalHealth
 from soundness.monitoring.live.configuration import SensorSettings
 from soundness.monitoring.sources.addresses import find_source
+from soundness.monitoring.sources.items import resampled
 from soundness.monitoring.sources.protocol import (
     Block,
     Item,
@@ -26,7 +27,6 @@ from soundness.monitoring.sources.protocol import (
     SourceSettings,
     SourceState,
 )
-from soundness.monitoring.sources.resampling import resampled
 from soundness.settings.durations import parse_seconds
 
 __all__ = ["Gap", "LiveSensor", "Work"]

@@ -92,8 +92,9 @@ class Engine:
         found = store.sensor(settings.name)
         assert found is not None
         files, last = ClipFolder(store.folder, f"{sensor_id}"), store.last_clip(sensor_id)
-        left = files.left()
-        waiting = [clip for clip in left if last is None or clip.number > last.number]
+        last_number = 0 if last is None else last.number
+        left = files.left(last_number=last_number)
+        waiting = [clip for clip in left if clip.number > last_number]
         place = place_after(last, waiting, clip_seconds=settings.clip_seconds, hop_seconds=settings.hop)
         secret = "" if settings.source_secret is None else settings.source_secret.read(self.folder, name=settings.name)
         sensor = LiveSensor(

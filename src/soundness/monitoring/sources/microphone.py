@@ -7,10 +7,10 @@ from threading import Event
 from typing import Any, ClassVar, Self
 
 from soundness.errors import DataError, SettingsError
+from soundness.monitoring.sources.items import opened_again
 from soundness.monitoring.sources.options import check_known, number
 from soundness.monitoring.sources.port_audio import Microphone, PortAudio, find_microphone, list_microphones
 from soundness.monitoring.sources.protocol import Address, Block, Item, Lost, SourceSettings, SourceState
-from soundness.monitoring.sources.retrying import opened_again
 from soundness.monitoring.sources.shared_input import ChannelQueue, SharedInput
 
 __all__ = ["MicrophoneSource"]

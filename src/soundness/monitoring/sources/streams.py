@@ -15,8 +15,8 @@ from soundness.aliases import Waveform
 from soundness.audio.media import samples_of
 from soundness.errors import DataError, SettingsError
 from soundness.extras import check_extra
+from soundness.monitoring.sources.items import opened_again
 from soundness.monitoring.sources.protocol import Address, Block, Item, Lost, SourceSettings, SourceState
-from soundness.monitoring.sources.retrying import opened_again
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame

@@ -6,8 +6,8 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from soundness.monitoring.sources.items import resampled
 from soundness.monitoring.sources.protocol import Block, Lost
-from soundness.monitoring.sources.resampling import resampled
 
 SOUND = (0.1 * np.random.default_rng(0).standard_normal(30_000)).astype(np.float32)
 

@@ -1,6 +1,7 @@
-"""Sound of a source at another rate."""
+"""Items of any source: of one that is opened again whenever it ends, and at another rate."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from threading import Event
 
 import numpy as np
 import soxr  # type: ignore[import-untyped]  # it ships no types
@@ -8,8 +9,9 @@ import soxr  # type: ignore[import-untyped]  # it ships no types
 from soundness.aliases import Waveform
 from soundness.monitoring.sources.protocol import Block, Item, Lost
 
-__all__ = ["resampled"]
+__all__ = ["opened_again", "resampled"]
 
+_FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0  # seconds between two tries
 _JUMP_US = 1_000  # between the time of a block and that which follows from the one before
 
 
@@ -88,3 +90,26 @@ class _Stream:
             start_us += round(1e6 * self._n_given / self.sample_rate)
         self._n_given += len(samples)
         return Block(samples=samples, sample_rate=self.sample_rate, start_us=start_us)
+
+
+def opened_again(read: Callable[[], Iterator[Item]], stop: Event) -> Iterator[Item]:
+    """Items of a source that is opened again each time it ends, until ``stop`` is set.
+
+    Parameters
+    ----------
+    read
+        Opens it and gives its items; at its end a `soundness.monitoring.sources.protocol.Lost` with the reason.
+    stop
+        Set to end it.
+    """
+    wait = _FIRST_WAIT
+    while not stop.is_set():
+        for item in read():
+            if isinstance(item, Block):
+                wait = _FIRST_WAIT
+            yield item
+            if stop.is_set():
+                return
+        if stop.wait(wait):
+            return
+        wait = min(2 * wait, _LONGEST_WAIT)

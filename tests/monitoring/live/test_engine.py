@@ -137,6 +137,17 @@ def test_clips_of_a_sensor_are_recorded_in_their_order_by_one_thread_at_a_time(f
     assert numbers == {name: list(range(1, 61)) for name in sensors}
 
 
+def test_many_sensors_begin_spread_over_a_clip_and_share_the_detector_of_one_file(fan):
+    write_stream(fan / "a.flac", 1)
+    names = [f"fan {index:02d}" for index in range(10)]
+    with open_engine(write_configuration(fan, {name: replayed("a.flac") for name in names})) as engine:
+        assert len({id(recorder.detector) for recorder in engine.recorders.values()}) == 1
+        engine.run()
+        rows = rows_of(engine.store)
+    starts = [rows[name][0].start_us for name in names]
+    assert all(start >= starts[0] + 0.09 * index * 500_000 for index, start in enumerate(starts))
+
+
 def test_a_bug_in_a_worker_ends_the_monitor_with_its_traceback(fan):
     with open_engine(write_configuration(fan, {"fan": replayed("a.flac", speed=1)})) as engine:
 

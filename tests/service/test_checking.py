@@ -4,6 +4,7 @@ import os
 import re
 import socket
 import tomllib
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 import command_line
 import soundness
 from delivered import until
+from live_monitor import save_fan
 from mosquitto import broker, free_port, needs_mosquitto, subscriber
 from soundness.monitoring.live.configuration import (
     MonitorSettings,
@@ -284,3 +286,14 @@ def test_what_init_prints_is_a_configuration(tmp_path):
 def test_no_configuration_is_one_line(tmp_path):
     (problem,) = soundness.check_monitor(tmp_path / "none.toml").problems
     assert problem.startswith(f"{tmp_path / 'none.toml'}: not a readable configuration")
+
+
+@pytest.mark.parametrize(("seconds", "is_noted"), [(2.0, True), (0.5, False)])
+def test_a_clip_of_another_length_than_the_detector_learned_from_is_noted(
+    write, tmp_path, calibrated, seconds, is_noted
+):
+    lengths = replace(calibrated[0].lengths, clip_seconds=0.5)
+    save_fan(calibrated, tmp_path / "fan.soundness", lengths=lengths)
+    sensor = f'name = "fan"\nsource = "pcm:-"\ndetector = "fan.soundness"\nclip_seconds = {seconds}\n'
+    notes = soundness.check_monitor(write(sensor=sensor)).notes
+    assert any("the detector learned from clips of 0.5 s" in note for note in notes) == is_noted

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Protocol, Self
 
+from soundness.detectors.verdicts.judge import Judge
 from soundness.detectors.verdicts.records import RecordingScore
 from soundness.scoring.decisions.alarms import AlarmRule
 from soundness.scoring.decisions.calibration import Calibration
@@ -29,6 +30,10 @@ class AnyDetector(Protocol):
     @property
     def calibration(self) -> Calibration | None:
         """Scores of normal clips that give its p-values; ``None`` without them."""
+
+    @property
+    def judge(self) -> Judge:
+        """Threshold, p-value and verdict of recordings of any length."""
 
     @property
     def shortest_seconds(self) -> float:

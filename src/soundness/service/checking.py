@@ -176,6 +176,12 @@ def _check_detector(sensor: "SensorSettings", folder: Path, found: MonitorCheck)
     )
     note = f"; {using.note}" if using.note else ""
     found.notes.append(f"sensor {sensor.name}: an alarm at {using.rule}{note}")
+    lengths = using.detector.judge.lengths
+    if lengths is not None and abs(lengths.clip_seconds - sensor.clip_seconds) > 0.01 * sensor.clip_seconds:
+        found.notes.append(
+            f"sensor {sensor.name}: clips of {sensor.clip_seconds:g} s, and the detector learned from clips of "
+            f"{lengths.clip_seconds:g} s: clip_seconds = {lengths.clip_seconds:g} takes less time and fits it better"
+        )
 
 
 def _check_sinks(settings: "MonitorSettings", folder: Path, found: MonitorCheck) -> None:

@@ -1,13 +1,14 @@
 """Cutting of a stream into clips, which lie on disk while they grow: memory does not depend on their length."""
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from soundness.aliases import Waveform
 from soundness.errors import OutputError
+from soundness.files.atomic import output_errors
 
 __all__ = ["CapturedClip", "ClipCutter"]
 
@@ -113,24 +114,28 @@ class ClipCutter:
     def _begin(self, start_us: int) -> None:
         self._n_begun += 1
         file = self.folder / f"{self._n_begun}.part"
-        try:
+        with self._dropping(file):
             stream = file.open("wb", buffering=0)
-        except OSError as error:
-            self.drop()
-            raise OutputError(f"{file}: {error.strerror or error}") from None
         self._growing.append(_Growing(start_us, 0, file, stream))
 
     def _write(self, samples: Waveform) -> None:
         data = samples.astype("<f4", copy=False).tobytes()
         for one in self._growing:
-            try:
+            with self._dropping(one.file):
                 n_written = 0
                 while n_written < len(data):
                     n_written += one.stream.write(data[n_written:]) or 0
-            except OSError as error:
-                self.drop()
-                raise OutputError(f"{one.file}: {error.strerror or error}") from None
             one.n_samples += len(samples)
+
+    @contextmanager
+    def _dropping(self, file: Path) -> Iterator[None]:
+        """Context in which what has grown is dropped if a file cannot be written."""
+        try:
+            with output_errors(file):
+                yield
+        except OutputError:
+            self.drop()
+            raise
 
     def _completed(self, one: _Growing) -> CapturedClip:
         one.stream.close()

@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,9 +13,10 @@ import soundfile  # type: ignore[import-untyped]  # it ships no types
 
 from soundness.aliases import Waveform
 from soundness.errors import OutputError
+from soundness.files.atomic import output_errors
 from soundness.monitoring.capture.clip_cutter import CapturedClip
 
-__all__ = ["ClipFile", "ClipFolder", "level_of"]
+__all__ = ["ClipFile", "ClipFolder", "level_of", "link_or_copy"]
 
 _NAME = re.compile(r"(\d+)-(\d+)-(\d+)(?:-recorded)?\.(raw|flac)")
 _SUBTYPE = "PCM_24"  # a clip of 16 bits takes no more space in it
@@ -71,10 +71,8 @@ class ClipFolder:
     def __init__(self, store_folder: Path, name: str) -> None:
         self.store_folder, self.name = store_folder, name
         self.ring = store_folder / "ring" / name
-        try:
+        with output_errors(self.ring):
             self.ring.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{self.ring}: {error.strerror or error}") from None
 
     def left(self, *, last_number: int = 0) -> list[ClipFile]:
         """Clips that are in the ring, by number; what is incomplete is removed.
@@ -83,19 +81,12 @@ class ClipFolder:
         """
         found: dict[int, ClipFile] = {}
         for path in sorted(self.ring.iterdir()):
-            match = _NAME.fullmatch(path.name)
-            if match is None:
+            clip = _clip_file(path)
+            # It may have been encoded, and its raw samples, the later by name, not been removed any more.
+            if clip is None or clip.number in found or (clip.is_recorded and clip.number > last_number):
                 path.unlink(missing_ok=True)
-                continue
-            number, start_us, sample_rate = map(int, match.groups()[:3])
-            if number in found:  # it was encoded, and its raw samples, the later by name, were not removed any more
-                path.unlink(missing_ok=True)
-                continue
-            clip = ClipFile(number=number, start_us=start_us, sample_rate=sample_rate, path=path)
-            if clip.is_recorded and number > last_number:
-                path.unlink(missing_ok=True)
-                continue
-            found[number] = clip
+            else:
+                found[clip.number] = clip
         return [found[number] for number in sorted(found)]
 
     def take(self, clip: CapturedClip, number: int) -> ClipFile:
@@ -107,10 +98,8 @@ class ClipFolder:
             If it cannot be renamed.
         """
         path = self.ring / f"{number}-{clip.start_us}-{clip.sample_rate}.raw"
-        try:
+        with output_errors(path):
             clip.file.replace(path)
-        except OSError as error:
-            raise OutputError(f"{clip.file}: {error.strerror or error}") from None
         return ClipFile(number=number, start_us=clip.start_us, sample_rate=clip.sample_rate, path=path)
 
     def encoded(self, clip: ClipFile) -> ClipFile:
@@ -155,15 +144,7 @@ class ClipFolder:
         day = datetime.fromtimestamp(clip.start_us / 1e6, UTC)
         place = Path("audio") / self.name / f"{day:%Y-%m-%d}" / f"{clip.number}.flac"
         target = self.store_folder / place
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.unlink(missing_ok=True)
-            try:
-                os.link(clip.path, target)
-            except OSError:  # a file system without links
-                shutil.copyfile(clip.path, target)
-        except OSError as error:
-            raise OutputError(f"{target}: {error.strerror or error}") from None
+        link_or_copy(clip.path, target)
         return place.as_posix()
 
     def forget(self, clip: ClipFile) -> None:
@@ -177,19 +158,42 @@ class ClipFolder:
             with suppress(OSError):  # the next start removes it
                 clip.original.unlink(missing_ok=True)
 
-    def before(self, number: int) -> Iterator[ClipFile]:
-        """Encoded clips of the ring before a number, the earliest first."""
-        return (one for one in self.left_quietly() if one.number < number and one.path.suffix == ".flac")
-
     def left_quietly(self) -> list[ClipFile]:
-        """Clips that are in the ring, by number; nothing is removed."""
-        found = []
-        for path in self.ring.glob("*.flac"):
-            match = _NAME.fullmatch(path.name)
-            if match is not None:
-                number, start_us, sample_rate = map(int, match.groups()[:3])
-                found.append(ClipFile(number=number, start_us=start_us, sample_rate=sample_rate, path=path))
+        """Encoded clips that are in the ring, by number; nothing is removed."""
+        found = filter(None, map(_clip_file, self.ring.glob("*.flac")))
         return sorted(found, key=lambda one: one.number)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second place, by a link where there are any.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    with output_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        try:
+            os.link(source, target)
+        except OSError:  # a file system without links, or another one
+            partial = target.with_name(f".{target.name}.part")
+            try:
+                shutil.copyfile(source, partial)
+                partial.replace(target)
+            finally:
+                with suppress(OSError):
+                    partial.unlink(missing_ok=True)
+
+
+def _clip_file(path: Path) -> ClipFile | None:
+    """Clip of a file of the ring; ``None`` for one of another name."""
+    match = _NAME.fullmatch(path.name)
+    if match is None:
+        return None
+    number, start_us, sample_rate = map(int, match.groups()[:3])
+    return ClipFile(number=number, start_us=start_us, sample_rate=sample_rate, path=path)
 
 
 def _write_flac(path: Path, samples: Waveform, *, sample_rate: int) -> None:

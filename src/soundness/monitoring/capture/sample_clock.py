@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable
 
+from soundness.monitoring.store.times import utc_us
+
 __all__ = ["SampleClock"]
 
 _JUMP_US = 1_000_000  # of the clock of the computer, beyond which it was set
@@ -31,7 +33,7 @@ class SampleClock:
 
     def __init__(
         self,
-        wall_us: Callable[[], int] = lambda: time.time_ns() // 1_000,
+        wall_us: Callable[[], int] = utc_us,
         monotonic_us: Callable[[], int] = _steady_us,
     ) -> None:
         self._wall_us, self._monotonic_us = wall_us, monotonic_us

@@ -16,8 +16,8 @@ from soundness.errors import DataError
 from soundness.evaluation.score_files import ClipScore, write_scores
 from soundness.extras import check_extra
 from soundness.files.atomic import write_whole
+from soundness.monitoring.capture.clip_files import link_or_copy
 from soundness.monitoring.learning.offline import store_of
-from soundness.monitoring.learning.recordings import linked
 from soundness.monitoring.live.configuration import load_configuration
 from soundness.monitoring.store import tables
 from soundness.monitoring.store.records import Alarm, ClipRow, Sensor
@@ -108,7 +108,7 @@ def export_answers(store: Store, out: Path, *, quiet_clips: bool = False) -> Ans
             counts[one.label] += 1
             audio = store.folder / one.clip.audio
             if one.clip.audio and audio.is_file():
-                linked(audio, out / "data" / sensor.name / "test" / name)
+                link_or_copy(audio, out / "data" / sensor.name / "test" / name)
             else:
                 n_without_audio += 1
         for section, own in scores.items():

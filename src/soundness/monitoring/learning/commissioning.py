@@ -13,6 +13,7 @@ from soundness.monitoring.learning.plan import LearningPlan
 from soundness.monitoring.learning.recordings import LearningFolder
 from soundness.monitoring.learning.stages import STAGES, LearningJob, Stage
 from soundness.monitoring.live.configuration import SensorSettings
+from soundness.monitoring.store.times import utc_us
 from soundness.scoring.decisions.alarms import duration
 from soundness.settings.durations import parse_seconds
 
@@ -97,7 +98,7 @@ class Commissioning:
         last = self.recorder.store.last_clip(self.recorder.sensor.sensor_id)
         after = 0 if last is None else last.number
         self._n_clips = 0
-        self._set(stage="recording", after_number=after, problem=problem, began_us=time.time_ns() // 1_000)
+        self._set(stage="recording", after_number=after, problem=problem, began_us=utc_us())
 
     def take(self, clip: ClipFile, *, why_not: str = "") -> str:
         """Take a clip of the period; the note of its row, which is empty where it counts.

@@ -1,7 +1,6 @@
 """Answers that teach: the sound of an alarm is normal, which makes a new version of the detector, and can be undone."""
 
 import logging
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from soundness.monitoring.learning.enrolling import EnrolJob, enrolled
 from soundness.monitoring.learning.learners import detector_file, run_beside
 from soundness.monitoring.live.detector_in_use import load_detector_in_use
 from soundness.monitoring.store.records import Alarm
+from soundness.monitoring.store.times import utc_us
 
 if TYPE_CHECKING:  # which imports this module's neighbours
     from soundness.monitoring.live.recorder import Recorder
@@ -139,7 +139,7 @@ class NormalSounds:
 
     @staticmethod
     def _note(recorder: "Recorder", what: str, person: str) -> None:
-        now_us = time.time_ns() // 1_000
+        now_us = utc_us()
         with recorder.store.transaction() as transaction:
             transaction.note_change(what, now_us=now_us, sensor_id=recorder.sensor.sensor_id, person=person)
 

@@ -1,6 +1,5 @@
 """`monitor learn`: a sensor learns from recordings that are there, in the place of a learning period."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from soundness.monitoring.live.detector_in_use import fingerprint_of
 from soundness.monitoring.sources.protocol import without_secret
 from soundness.monitoring.store.database import only_monitor
 from soundness.monitoring.store.store import Store
+from soundness.monitoring.store.times import utc_us
 
 __all__ = ["learn_sensor", "store_of"]
 
@@ -120,7 +120,7 @@ def _pieces(folder: Path, settings: SensorSettings) -> Iterator[_Piece]:
 def _learned(store: Store, settings: SensorSettings, pieces: list[_Piece], say: Callable[[str], None]) -> Path:
     with store.transaction() as transaction:
         source = without_secret(settings.source)
-        now_us = time.time_ns() // 1_000
+        now_us = utc_us()
         sensor_id = transaction.add_sensor(settings.name, source=source, state="waiting", now_us=now_us)
     folder = LearningFolder(store.folder / "learning" / f"{sensor_id}")
     folder.clear()
@@ -164,7 +164,7 @@ def _fill(folder: LearningFolder, plan: LearningPlan, pieces: list[_Piece], sett
 
 
 def _install(store: Store, sensor_id: int, out: Path, details: dict[str, Any]) -> None:
-    now_us = time.time_ns() // 1_000
+    now_us = utc_us()
     reason = f"learned from {details['n_trained']} recorded clips; {len(details['set_aside'])} set aside"
     with store.transaction() as transaction:
         transaction.add_detector(

@@ -23,8 +23,9 @@ from soundness.errors import AudioError, DataError, SettingsError
 from soundness.files.atomic import output_errors
 from soundness.monitoring.alarm_proposals import propose_alarms
 from soundness.monitoring.alarm_rules import AlarmRequest, nearest_rule
+from soundness.monitoring.capture.clip_files import link_or_copy
 from soundness.monitoring.learning.plan import MOST_TRAINED
-from soundness.monitoring.learning.recordings import LearningFolder, linked
+from soundness.monitoring.learning.recordings import LearningFolder
 from soundness.monitoring.learning.threshold import ScoreScale
 from soundness.monitoring.learning.trend import bounded
 from soundness.monitoring.recalibration import calibrate
@@ -268,7 +269,7 @@ def _with_all(job: LearningJob, calibrated: Detector) -> Detector:
     data = folder.work / "all" / job.machine
     shutil.rmtree(data, ignore_errors=True)
     for path in paths:
-        linked(path, data / "train" / path.name)
+        link_or_copy(path, data / "train" / path.name)
     short = {} if calibrated.lengths is None else calibrated.lengths.short
     return _trained(job, data).calibrated(calibrated.calibration, short=short)
 

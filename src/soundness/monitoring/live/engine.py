@@ -23,6 +23,7 @@ from soundness.monitoring.live.resuming import place_after
 from soundness.monitoring.sources.protocol import without_secret
 from soundness.monitoring.store.recordings import StoredRecordings
 from soundness.monitoring.store.store import Store
+from soundness.monitoring.store.times import utc_us
 from soundness.monitoring.upkeep.configuration_changes import note_configuration
 from soundness.monitoring.upkeep.detector_files import DetectorFiles
 from soundness.monitoring.upkeep.keeper import Keeper, retention_of
@@ -78,13 +79,13 @@ class Engine:
         self.learners, self.still_alone = Learners(self.stop), still_alone
         self._ready: queue.SimpleQueue[LiveSensor | None] = queue.SimpleQueue()
         self.recorders: dict[str, Recorder] = {}
-        note_configuration(store, settings, now_us=time.time_ns() // 1_000)
+        note_configuration(store, settings, now_us=utc_us())
         for one in settings.sensor:
             self.recorders[one.name] = self._recorder(one)
 
     def _recorder(self, settings: SensorSettings) -> Recorder:
         """Recorder of a sensor, which goes on where it was."""
-        now_us, store = time.time_ns() // 1_000, self.store
+        now_us, store = utc_us(), self.store
         with store.transaction() as transaction:
             sensor_id = transaction.add_sensor(
                 settings.name, source=without_secret(settings.source), state="waiting", now_us=now_us

@@ -8,6 +8,7 @@ from threading import Event as ThreadEvent
 from threading import RLock
 from typing import Any, TypeVar
 
+from soundness.detectors.verdicts.records import RecordingScore, score_reason
 from soundness.errors import AudioError, OutputError
 from soundness.monitoring.capture.clip_files import ClipFile, level_of
 from soundness.monitoring.capture.kept_audio import KeptAudio
@@ -24,8 +25,9 @@ from soundness.monitoring.live.maintenance import window_at
 from soundness.monitoring.sources.protocol import RecordingClip
 from soundness.monitoring.store.recordings import note_recording
 from soundness.monitoring.store.records import Alarm, ClipRow, SensorState
-from soundness.monitoring.store.retrying import written
+from soundness.monitoring.store.retrying import retried, written
 from soundness.monitoring.store.store import Store, Transaction
+from soundness.monitoring.store.times import utc_us
 from soundness.monitoring.upkeep.normal_bank import NormalBank, bank_clip
 from soundness.plain_text import one_line
 from soundness.settings.durations import parse_seconds
@@ -35,10 +37,6 @@ __all__ = ["Recorder"]
 _LOG = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1_000
 
 
 class Recorder:
@@ -100,7 +98,7 @@ class Recorder:
 
     def install(self, detector: DetectorInUse, *, reason: str, details: Mapping[str, Any] | None = None) -> None:
         """Take a detector into use, and note it, unless it is the one that was in use last."""
-        sensor_id, now_us = self.sensor.sensor_id, _now_us()
+        sensor_id, now_us = self.sensor.sensor_id, utc_us()
         file, fingerprint = str(detector.file), detector.fingerprint
         last = self.store.last_detector(sensor_id)
         if last is not None and (last.file, last.fingerprint) == (file, fingerprint):
@@ -126,7 +124,7 @@ class Recorder:
         now = self.book.open.get(alarm.kind)
         if now is None or now.id != alarm.id:
             return
-        end_us = max(now.last_us, _now_us())
+        end_us = max(now.last_us, utc_us())
         ended = self._written(lambda write: self.book.end(write, now.kind, end_us=now.last_us, now_us=end_us))
         self.book.last.pop(now.kind)  # what comes after the answer is another alarm
         if self.life is not None and now.kind == "anomaly":
@@ -171,7 +169,7 @@ class Recorder:
             return
         self._written(
             lambda transaction: transaction.update_sensor(
-                self.sensor.sensor_id, state=state, state_since_us=_now_us(), state_note=one_line(note)
+                self.sensor.sensor_id, state=state, state_since_us=utc_us(), state_note=one_line(note)
             )
         )
         self.state, self.note = state, one_line(note)
@@ -213,7 +211,7 @@ class Recorder:
         row = replace(row, seconds=gap.seconds, outcome="fault" if gap.is_fault else "gap", note=one_line(gap.reason))
 
         def write(transaction: Transaction) -> tuple[ClipRow, list[tuple[Alarm, str]]]:
-            stored, now_us, changed = transaction.add_clip(row), _now_us(), list[tuple[Alarm, str]]()
+            stored, now_us, changed = transaction.add_clip(row), utc_us(), list[tuple[Alarm, str]]()
             if jump := gap.clock_set_seconds:
                 transaction.note_change("clock set", now_us=now_us, sensor_id=row.sensor_id, seconds=jump)
             if fault:
@@ -311,21 +309,23 @@ class Recorder:
         row = replace(row, p_value=p_value, is_anomalous=step.is_anomalous, note=one_line(note))
         is_frozen = bool(muted) or self.life.is_on
         trend = None if following is None else following.add_clip(row, is_frozen=is_frozen)
-        self._finish(clip, row, step=step, trend=trend, recording=recording)
+        reason = self._reason(clip, found) if step.change in ("raised", "resumed") else ""
+        self._finish(clip, row, step=step, trend=trend, reason=reason, recording=recording)
         bank_clip(self, clip.path, row, is_muted=bool(muted))
 
     def _why_muted(self, row: ClipRow) -> str:
         """Reason why a clip begins no alarm; empty without one."""
-        until_us = self._written(lambda transaction: transaction.ignored_until_us(row.sensor_id))
+        until_us = retried(lambda: self.store.ignored_until_us(row.sensor_id), stop=self.stop)
         if until_us is not None and row.start_us < until_us:
             return "ignored"
         window = window_at(self.windows, row.start_us, row.end_us)
         return "" if window is None else f"maintenance ({window.text})"
 
-    def _reason(self, clip: ClipFile) -> str:
+    def _reason(self, clip: ClipFile, found: RecordingScore) -> str:
         assert self.detector is not None
+        detector, path = self.detector.detector, clip.scored_path
         try:
-            return self.detector.detector.score_and_reason(clip.scored_path)[1]
+            return score_reason(found, lambda start, end: detector.reason(path, start_seconds=start, end_seconds=end))
         except AudioError as error:
             return error.reason
 
@@ -337,15 +337,14 @@ class Recorder:
         step: AlarmStep | None = None,
         trend: TrendStep | None = None,
         fault: str = "",
+        reason: str = "",
         recording: RecordingClip | None = None,
     ) -> None:
         """Write the row of a clip with what it changes, keep its audio where that is wanted, and tell of it."""
-        is_begun = step is not None and step.change in ("raised", "resumed")
-        reason = self._reason(clip) if is_begun and clip is not None else ""
         book = self.book
 
         def write(transaction: Transaction) -> tuple[ClipRow, list[tuple[Alarm, str]]]:
-            stored, now_us = transaction.add_clip(row), _now_us()
+            stored, now_us = transaction.add_clip(row), utc_us()
             if recording is not None:
                 note_recording(transaction, row.sensor_id, recording, is_scored=row.outcome != "failed")
             if row.number == 1:

@@ -15,6 +15,7 @@ from soundness.monitoring.sinks.protocol import Sink
 from soundness.monitoring.store import tables
 from soundness.monitoring.store.records import Delivery
 from soundness.monitoring.store.store import Store
+from soundness.monitoring.store.times import utc_us
 from soundness.plain_text import one_line
 
 __all__ = ["Deliveries", "DeliveryLoop", "SinkStatus", "count_unsent"]
@@ -137,7 +138,7 @@ class DeliveryLoop:
             if self._is_over:
                 break
             self._try(delivery)
-            self._arrived[delivery.id] = time.time_ns() // 1_000
+            self._arrived[delivery.id] = utc_us()
             self._since = max(self._since, time.monotonic())
             self._mark_arrived()
         return bool(waiting)

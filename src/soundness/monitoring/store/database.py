@@ -15,6 +15,7 @@ from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from soundness.errors import OutputError, SettingsError
+from soundness.files.atomic import output_errors
 from soundness.files.run_folders import try_lock
 
 __all__ = ["database_errors", "is_away", "only_monitor", "open_database", "shown", "sqlite_url"]
@@ -195,10 +196,8 @@ class _ServerLock:
 @contextmanager
 def _locked_file(database: Path) -> Iterator[None]:
     place = database.with_name(f"{database.name}.lock")
-    try:
+    with output_errors(place):
         stream = place.open("ab", buffering=0)
-    except OSError as error:
-        raise OutputError(f"{place}: {error.strerror or error}") from None
     with stream:
         if not try_lock(stream, place):
             raise OutputError(f"{database}: in use by another monitor")

@@ -1,4 +1,4 @@
-"""Writing to a database that may be away for a while."""
+"""Reading and writing of a database that may be away for a while."""
 
 import logging
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from soundness.errors import OutputError
 from soundness.monitoring.store.database import is_away
 from soundness.monitoring.store.store import Store, Transaction
 
-__all__ = ["written"]
+__all__ = ["retried", "written"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -47,14 +47,29 @@ def written(
     OutputError
         If it cannot be written, or the tries have ended.
     """
+
+    def attempt() -> Result:
+        with store.transaction() as transaction:
+            return write(transaction)
+
+    return retried(attempt, undo=undo, known=known, stop=stop)
+
+
+def retried(
+    attempt: Callable[[], Result],
+    *,
+    undo: Callable[[], None] = lambda: None,
+    known: Callable[[], Result | None] = lambda: None,
+    stop: Event,
+) -> Result:
+    """Result of reading or writing, which is tried again while the database is away; see `written`."""
     wait, is_again = _FIRST_WAIT, False
     while True:
         try:
             if is_again and (found := known()) is not None:
                 return found
             is_again = True
-            with store.transaction() as transaction:
-                return write(transaction)
+            return attempt()
         except OutputError as error:
             undo()
             if not is_away(error.__cause__):

@@ -93,6 +93,13 @@ class Store:
         """Sensor of a name; ``None`` if there is none."""
         return next(iter(self._all(Sensor, sql.select(tables.sensors).where(tables.sensors.c.name == name))), None)
 
+    def ignored_until_us(self, sensor_id: int) -> int | None:
+        """Time until which the alarms of a sensor are ignored; ``None`` without one."""
+        table = tables.sensors
+        with self.reading() as connection:
+            found = connection.execute(sql.select(table.c.ignored_until_us).where(table.c.id == sensor_id)).scalar()
+        return None if found is None else int(found)
+
     def last_clip(self, sensor_id: int) -> ClipRow | None:
         """Latest clip or gap of a sensor; ``None`` without one."""
         return next(iter(self.last_clips(sensor_id, 1)), None)
@@ -191,12 +198,6 @@ class Transaction:
         """Change columns of a sensor."""
         table = tables.sensors
         self.connection.execute(sql.update(table).where(table.c.id == sensor_id).values(**values))
-
-    def ignored_until_us(self, sensor_id: int) -> int | None:
-        """Time until which the alarms of a sensor are ignored; ``None`` without one."""
-        table = tables.sensors
-        found = self.connection.execute(sql.select(table.c.ignored_until_us).where(table.c.id == sensor_id)).scalar()
-        return None if found is None else int(found)
 
     def set_details(self, sensor_id: int, **details: Any) -> None:
         """Set some details of a sensor, and leave the others; ``None`` removes one."""

@@ -1,7 +1,6 @@
 """Detector files that are replaced while a monitor runs: taken into use, or refused while the old one goes on."""
 
 import logging
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from soundness.errors import DataError, SettingsError, SoundnessError
 from soundness.monitoring.live.detector_in_use import DetectorInUse, fingerprint_of, load_detector_in_use
 from soundness.monitoring.live.recorder import Recorder
 from soundness.monitoring.recording_files import Stamp, stamp_of
+from soundness.monitoring.store.times import utc_us
 
 __all__ = ["DetectorFiles"]
 
@@ -100,5 +100,5 @@ def _try(found: DetectorInUse, recorder: Recorder) -> None:
 
 def _note(recorder: Recorder, what: str, **details: str) -> None:
     with recorder.store.transaction() as transaction:
-        now_us = time.time_ns() // 1_000
+        now_us = utc_us()
         transaction.note_change(what, now_us=now_us, sensor_id=recorder.sensor.sensor_id, **details)

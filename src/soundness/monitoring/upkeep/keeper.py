@@ -9,6 +9,7 @@ from soundness.errors import OutputError
 from soundness.monitoring.live.configuration import StoreSettings
 from soundness.monitoring.store.database import is_away
 from soundness.monitoring.store.store import Store
+from soundness.monitoring.store.times import utc_us
 from soundness.monitoring.upkeep.detector_files import DetectorFiles
 from soundness.monitoring.upkeep.retention import Retention
 from soundness.settings.durations import parse_seconds
@@ -62,7 +63,7 @@ class Keeper:
                 self.files.look()
                 if time.monotonic() >= due:
                     self.retention.delete_rings(self.sensor_ids)
-                    self.retention.keep(now_us=time.time_ns() // 1_000, stop=stop)
+                    self.retention.keep(now_us=utc_us(), stop=stop)
                     due = time.monotonic() + _RETENTION_SECONDS
             except OutputError as error:
                 if not is_away(error.__cause__):

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundness.errors import OutputError, ProcessError, SoundnessError
+from soundness.files.atomic import output_errors
+from soundness.monitoring.capture.clip_files import link_or_copy
 from soundness.monitoring.learning.enrolling import EnrolJob, enrolled
 from soundness.monitoring.learning.learners import detector_file, run_beside
-from soundness.monitoring.learning.recordings import linked
 from soundness.monitoring.live.detector_in_use import DetectorInUse, load_detector_in_use
 from soundness.monitoring.store.records import Alarm, ClipRow, DetectorRow, Sensor
 from soundness.monitoring.store.store import Store
@@ -104,7 +105,7 @@ class NormalBank:
             return
         self._last_hour = hour
         name = f"{clip.start_us % _DAY_US // _HOUR_US:02d}-{clip.start_us}-{clip.number}{audio.suffix}"
-        linked(audio, self.folder / name)
+        link_or_copy(audio, self.folder / name)
 
     def is_due(self, now_us: int) -> bool:
         """True if it is time for the detector to take in what is confirmed."""
@@ -123,10 +124,8 @@ class NormalBank:
         waiting = {clip for clip in clips if clip.start_us > now_us - _DAY_US}
         for clip in clips:
             if clip not in kept and clip not in waiting:
-                try:
+                with output_errors(clip.path):
                     clip.path.unlink(missing_ok=True)
-                except OSError as error:
-                    raise OutputError(f"{clip.path}: {error.strerror or error}") from None
         return kept
 
 

@@ -1,7 +1,6 @@
 """Alarms, and the answers to them."""
 
 import threading
-import time
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from soundness.errors import SoundnessError
 from soundness.monitoring.store.listing import AlarmState, find_alarm, list_alarms
 from soundness.monitoring.store.records import Alarm, AlarmKind
+from soundness.monitoring.store.times import utc_us
 from soundness.service.access.guard import session_of
 from soundness.service.api.answers import LARGEST_ID, Before, Id, Limit, page_of, tagged
 from soundness.service.api.sensors import required_sensor
@@ -109,14 +109,14 @@ def _add_answers(router: APIRouter, parts: ServiceParts) -> None:
         """Note that somebody has seen an alarm; the first one counts."""
         alarm, person = required_alarm(parts, key), _person(request, body.person)
         if alarm.acknowledged_us is None:
-            _change(parts, alarm, "acknowledged", person, acknowledged_us=_now_us(), acknowledged_by=person)
+            _change(parts, alarm, "acknowledged", person, acknowledged_us=utc_us(), acknowledged_by=person)
         return alarm_view(required_alarm(parts, key))
 
     @router.post("/alarms/{key}/answer", responses=problem_responses(404))
     def answer_alarm(request: Request, key: AlarmKey, body: Answer) -> dict[str, Any]:
         """Answer an alarm; a later answer takes the place of an earlier one."""
         alarm, person = required_alarm(parts, key), _person(request, body.person)
-        now_us = _now_us()
+        now_us = utc_us()
         if body.verdict == "ignored":
             _check_until(body.ignored_until_us, now_us)
         _change(
@@ -143,7 +143,7 @@ def _add_sensor_answers(router: APIRouter, parts: ServiceParts) -> None:
         """Ignore the alarms of a sensor until a time, or no longer."""
         sensor = required_sensor(parts, sensor_id)
         if body.until_us is not None:
-            _check_until(body.until_us, _now_us())
+            _check_until(body.until_us, utc_us())
         _ignore(parts, sensor.id, body.until_us, _person(request, body.person))
         return {"id": sensor.id, "ignored_until_us": body.until_us}
 
@@ -160,10 +160,6 @@ def _person(request: Request, person: str) -> str:
     return person or session_of(request.scope).person
 
 
-def _now_us() -> int:
-    return time.time_ns() // 1_000
-
-
 def _check_until(until_us: int | None, now_us: int) -> None:
     if until_us is None or not now_us < until_us <= now_us + _LONGEST_IGNORED_SECONDS * 1_000_000:
         raise Problem(422, "the end of ignoring: expected a time within the year to come", kind="invalid")
@@ -174,7 +170,7 @@ def _change(parts: ServiceParts, alarm: Alarm, what: str, person: str, **values:
     with parts.store.transaction() as transaction:
         transaction.update_alarm(alarm.id, **values)
         transaction.note_change(
-            f"alarm {what}", now_us=_now_us(), sensor_id=alarm.sensor_id, person=person, alarm=alarm.key
+            f"alarm {what}", now_us=utc_us(), sensor_id=alarm.sensor_id, person=person, alarm=alarm.key
         )
     sensor = required_sensor(parts, alarm.sensor_id)
     parts.tell_of_alarm(sensor.name, {**alarm_view(required_alarm(parts, alarm.key)), "event": "answered"})
@@ -184,7 +180,7 @@ def _ignore(parts: ServiceParts, sensor_id: int, until_us: int | None, person: s
     with parts.store.transaction() as transaction:
         transaction.update_sensor(sensor_id, ignored_until_us=until_us)
         transaction.note_change(
-            "alarms ignored", now_us=_now_us(), sensor_id=sensor_id, person=person, until_us=until_us
+            "alarms ignored", now_us=utc_us(), sensor_id=sensor_id, person=person, until_us=until_us
         )
 
 

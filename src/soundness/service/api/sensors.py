@@ -1,7 +1,6 @@
 """Sensors, and the history of their scores."""
 
 import math
-import time
 from dataclasses import asdict
 from typing import Annotated, Literal
 
@@ -12,6 +11,7 @@ from soundness.monitoring.live.detector_in_use import DetectorInUse
 from soundness.monitoring.store.history import Recent, recent_clips, score_history
 from soundness.monitoring.store.listing import find_sensor
 from soundness.monitoring.store.records import Sensor
+from soundness.monitoring.store.times import utc_us
 from soundness.service.api.answers import LARGEST_ID, Id, tagged
 from soundness.service.api.views import sensor_view
 from soundness.service.parts import ServiceParts
@@ -74,7 +74,7 @@ def sensors_api(parts: ServiceParts) -> APIRouter:
         """Scores, p-values and levels over time, in spans of one length; gaps and faults."""
         sensor = required_sensor(parts, sensor_id)
         length_us = SPANS[span] * 1_000_000
-        end = time.time_ns() // 1_000 if end_us is None else max(end_us, length_us)
+        end = utc_us() if end_us is None else max(end_us, length_us)
         start = end - length_us
         found = score_history(parts.store, sensor.id, start_us=start, end_us=end, n_buckets=_N_BUCKETS)
         detector = parts.detector_of(sensor.name)

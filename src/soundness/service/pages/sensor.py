@@ -1,12 +1,11 @@
 """Page of one sensor."""
 
-import time
-
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from soundness.monitoring.store.listing import list_alarms
 from soundness.monitoring.store.records import Sensor
+from soundness.monitoring.store.times import utc_us
 from soundness.plain_text import printable
 from soundness.service.api.answers import Id
 from soundness.service.api.sensors import SPANS, required_sensor
@@ -52,5 +51,5 @@ def sensor_page(parts: ServiceParts, pages: Pages) -> APIRouter:
 
 def _first_span(sensor: Sensor) -> str:
     """Length of time that the chart shows at first: an hour for a sensor that is new."""
-    is_new = sensor.first_us is None or sensor.first_us > time.time_ns() // 1_000 - _NEW_US
+    is_new = sensor.first_us is None or sensor.first_us > utc_us() - _NEW_US
     return "hour" if is_new else "day"

@@ -1,6 +1,5 @@
 """Facts of a sensor in words: its detector, promises kept or not, drift, maintenance."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from soundness.monitoring.live.detector_in_use import DetectorInUse
 from soundness.monitoring.store.history import level_at_share
 from soundness.monitoring.store.listing import list_alarms, list_detectors, list_false_alarms
 from soundness.monitoring.store.records import Sensor
+from soundness.monitoring.store.times import utc_us
 from soundness.plain_text import printable
 from soundness.scoring.decisions.alarms import rate_per_day
 from soundness.service.parts import ServiceParts
@@ -49,7 +49,7 @@ class Fact:
 
 def sensor_facts(parts: ServiceParts, sensor: Sensor) -> list[Fact]:
     """Facts of a sensor: noise floor, drift, false alarms promised and achieved, maintenance."""
-    now_us = time.time_ns() // 1_000
+    now_us = utc_us()
     floor = level_at_share(parts.store, sensor.id, share=_NOISE_FLOOR_SHARE, start_us=now_us - _DAY_US)
     settings, detector = parts.sensor_settings(sensor.name), parts.detector_of(sensor.name)
     facts = [

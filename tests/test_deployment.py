@@ -1,5 +1,6 @@
 """Files of `deploy/`: a container and a systemd unit that the tools for them accept."""
 
+import json
 import re
 import shlex
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from served import served, two_sensors
 from soundness.monitoring.live.configuration import ServiceSettings
 from soundness.monitoring.sinks.topics import Topics
 
@@ -35,7 +37,24 @@ def test_the_container_is_of_two_stages_without_root_and_with_a_health_check() -
     assert lines[user].split()[1].isdigit()
     assert int(lines[user].split()[1]) > 0
     assert user < next(index for index, line in enumerate(lines) if line.startswith("ENTRYPOINT"))
-    assert any(line.startswith("HEALTHCHECK") and "/api/health" in line for line in lines)
+    assert any(line.startswith("HEALTHCHECK") for line in lines)
+
+
+def test_the_health_check_of_the_container_passes_while_the_monitor_runs_and_not_afterwards(tmp_path: Path) -> None:
+    found = re.search(r"^HEALTHCHECK .*\n\s+CMD (\[.*\])$", DOCKERFILE.read_text(encoding="utf-8"), re.M)
+    assert found is not None
+    _, _, code = json.loads(found[1])
+    usual = f"http://127.0.0.1:{ServiceSettings().port}"
+    assert usual in code
+
+    def status() -> int:
+        own = code.replace(usual, address)
+        return subprocess.run([sys.executable, "-c", own], capture_output=True, check=False).returncode
+
+    with served(tmp_path, two_sensors) as running:
+        address = running.address.rstrip("/")
+        assert status() == 0
+    assert status() != 0
 
 
 def test_what_the_container_copies_and_installs_is_there() -> None:

@@ -263,16 +263,6 @@ class MqttSink:
             found |= self.topics.discovery(sensor, public_url=self.public_url)
         return found
 
-    async def _publish_news(self, client: aiomqtt.Client) -> None:
-        while True:
-            self._news.clear()
-            with self._lock:
-                changed = {topic: self._values[topic] for topic in self._changed}
-                self._changed.clear()
-            for topic, text in changed.items():
-                await client.publish(topic, text, qos=0, retain=True)
-            await self._news.wait()
-
     async def _read(self, client: aiomqtt.Client) -> None:
         """Remove what stands at the broker of sensors that are gone; raises when the connection breaks."""
         known = self._discovery()

@@ -116,6 +116,11 @@ class SharedInputs:
         self._lock = Lock()
         self._open: dict[tuple[int, int], SharedInput] = {}
 
+    @property
+    def n_open(self) -> int:
+        """Number of open devices."""
+        return len(self._open)
+
     @contextmanager
     def joined(
         self, sounddevice: Any, index: int, *, channel: int, sample_rate: int

@@ -107,6 +107,7 @@ CANDIDATES = {
     "`soundness` without a test for narrow changes by itself": System("soundness", (NARROW_IN_THE_MEAN_ALONE,)),
     "`soundness`, no further price of few clips": System("soundness", ("scorer.few_clips_price=0",)),
     "`soundness`, twice the further price of few clips": System("soundness", ("scorer.few_clips_price=24",)),
+    "`soundness`, further tests without a bound": System("soundness", ("scorer.is_bounded=false",)),
     "`soundness` without tests for dropouts": System("soundness", (_prices(dropout=None),)),
     "`soundness` without outliers in the covariance": System("soundness", ("scorer.outlier_exponent=0",)),
     "`soundness`, half the shrinkage": System("soundness", ("scorer.shrinkage=0.015",)),

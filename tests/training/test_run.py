@@ -202,6 +202,7 @@ TESTED_ELSEWHERE = {
     "scorer.members",  # goes with the scorer of several
     "scorer.peaks",  # goes with the scorer that joins tests
     "scorer.few_clips_price",  # the same
+    "scorer.is_bounded",  # the same
     "scorer.narrow_width",  # goes with narrow changes
     "views",  # goes with log-mel
     "scorer.outlier_exponent",  # needs 60 clips: tested with the whitening

@@ -14,7 +14,7 @@ from soundness.scoring.distances.protocol import Distance
 from soundness.scoring.distances.to_mean import DistanceToMean, NarrowChange
 from soundness.scoring.distances.to_neighbors import DensityRatio, NearestNeighbors
 from soundness.scoring.joining.fused import FusedScorer
-from soundness.scoring.joining.joined import JoinedScorer
+from soundness.scoring.joining.joined import BEYOND, JoinedScorer
 from soundness.scoring.joining.tail_law import TailLaw
 from soundness.scoring.memory_bank import MemoryBank
 from soundness.scoring.nearest_neighbors import NearestNeighborScorer
@@ -99,14 +99,25 @@ def _score_of_members(scorer: FusedScorer, members: Sequence[Value], views: Sequ
 def _joined_score(scorer: JoinedScorer, vectors: Value) -> Value:
     views = _views(scorer.sound, vectors)
     members = _member_scores(scorer.sound, views)
-    scores = [_score_of_members(scorer.sound, members, views)]
-    scores += [_peak_score(peak, views[peak.settings.view]) for peak in scorer.peaks]
-    tests = [
-        *zip(scorer.laws, scores, scorer.prices, strict=True),
+    own = [
+        (scorer.laws[0], _score_of_members(scorer.sound, members, views), scorer.prices[0]),
         *((law, members[index], scorer.member_prices[index]) for index, law in scorer.member_laws.items()),
     ]
+    sound = _rarest(own)
+    if not scorer.peaks:
+        return sound
+    scores = [_peak_score(peak, views[peak.settings.view]) for peak in scorer.peaks]
+    further = _rarest(list(zip(scorer.laws[1:], scores, scorer.prices[1:], strict=True)))
+    if np.isfinite(scorer.bound):
+        beyond = (sound.op("Max", np.float64(0)) + np.float64(1)) * np.float64(BEYOND) + np.float64(scorer.bound)
+        further = further.op("Greater", np.float64(scorer.bound)).op("Where", beyond, further)
+    return sound.op("Max", further)
+
+
+def _rarest(tests: Sequence[tuple[TailLaw, Value, float]]) -> Value:
+    """Rarest finding of tests, each a law, scores and its price."""
     nats = [(_tail_nats(law, score) - np.float64(price)).with_axes(1) for law, score, price in tests]
-    return vectors.graph.op("Concat", *nats, axis=1).max(1)
+    return nats[0].graph.op("Concat", *nats, axis=1).max(1)
 
 
 def _views(scorer: FusedScorer, vectors: Value) -> list[Value]:

@@ -109,6 +109,9 @@ class ScorerSettings(StrictSettings):
     few_clips_price: float = Field(default=0.0, ge=0.0, le=1e6)
     """Divided by the number of training clips, it is added to the price of each further test, in nats: with few clips,
     little is known of what is rare."""
+    is_bounded: bool = False
+    """True if a further test may say that a clip is rarer than all normal ones, and no more; what is beyond is ordered
+    by the sound as a whole."""
 
     @model_validator(mode="after")
     def _weights_need_a_standardised_covariance(self) -> Self:

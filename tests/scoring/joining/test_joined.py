@@ -178,3 +178,51 @@ def test_few_clips_of_which_a_test_can_tell_little_are_named(n_clips, kinds):
     assert [note for note in scorer.notes() if "are few" in note] == ([expected] if kinds else [])
     again = JoinedScorer.from_arrays(scorer.arrays(), settings)
     assert again.notes() == scorer.notes()
+
+
+def bounded_and_not(n_clips=80, **changes):
+    settings = settings_of(1.5, 1.5).model_copy(update=changes)
+    bounded = settings.model_copy(update={"is_bounded": True})
+    return JoinedScorer.fit(training_of(n_clips), bounded), JoinedScorer.fit(training_of(n_clips), settings)
+
+
+def test_beyond_the_rarest_normal_clip_the_sound_as_a_whole_orders():
+    bounded, free = bounded_and_not()
+    assert bounded.bound == bounded.left_out_scores().max() == free.left_out_scores().max()
+    louder, stronger = clip_of(1, 7, 14.0), clip_of(1, 7, 40.0)
+    louder[0, : SIZES[0]] *= 1.05  # its sound is a little rarer
+    assert free.score(stronger) > free.score(louder)
+    assert bounded.score(louder) > bounded.score(stronger) > bounded.bound
+    assert bounded.score(louder) < bounded.bound + 0.01
+    whole = clip_of()
+    whole[0, : SIZES[0]] += 20.0
+    assert bounded.score(whole) == free.score(whole) > bounded.score(louder)
+
+
+def test_a_bound_changes_no_p_value():
+    for scorer, without in (bounded_and_not(20), bounded_and_not(few_clips_price=12.0)):
+        for change in (0.0, 2.0, 4.0, 5.0, 6.0, 8.0, 30.0):
+            for seed in range(5):
+                clip = clip_of(1, 7, change, seed=seed)
+                n_rarer = (scorer.left_out_scores() >= scorer.score(clip)).sum()
+                assert n_rarer == (without.left_out_scores() >= without.score(clip)).sum()
+
+
+def test_of_two_tests_beyond_the_bound_the_rarer_is_named():
+    bounded, free = bounded_and_not()
+    for first, second, kind in ((14.0, -40.0, "tone"), (40.0, -14.0, "event")):
+        clip = clip_of(1, 7, first)
+        clip[0, sum(SIZES[:2]) + 3] += second
+        event, tone = bounded.nats(clip)[1:]
+        assert event == tone  # both beyond it
+        assert bounded.peak(clip).kind == free.peak(clip).kind == kind
+
+
+def test_a_bound_is_that_of_all_clips_that_were_enrolled():
+    bounded, _ = bounded_and_not()
+    new = training_of(10, seed=3)
+    new.vectors[0, 0, SIZES[0] + 5] += 9.0
+    after = bounded.enrolled(replace(new, clip_domains=np.ones(10, np.int64)))
+    assert after.bound == pytest.approx(after.left_out_scores().max())
+    again = JoinedScorer.from_arrays(after.arrays(), after.settings)
+    assert again.bound == after.bound

@@ -161,8 +161,7 @@ def _with_tests(
     explanation: Explanation, scorer: JoinedScorer, vectors: Array, *, detector: "Detector", clip: Spectrograms
 ) -> Explanation:
     """The same of a scorer of several tests: shares are of the test that gave the score."""
-    nats = scorer.nats(vectors)
-    order = [int(index) for index in np.argsort(-nats, kind="stable")]
+    nats, order = scorer.nats(vectors), scorer.order(vectors)
     threshold = clip_threshold(detector, clip)
     found = [index for index in order if index == order[0] or nats[index] > threshold]
     beside = [index - 1 for index in found if index > 0]
@@ -175,7 +174,7 @@ def _with_tests(
     explained = replace(explanation, changes=tuple(place.change for place in own), tests=tests)
     if order[0] == 0 or not places or parts[0]:
         return explained
-    total, first = max(float(nats[order[0]]), 0.0), places[0]
+    total, first = max(float(nats.max()), 0.0), places[0]
     return replace(
         explained,
         changes=(*explained.changes, *whole),

@@ -12,6 +12,12 @@ again as a whole, by the same left-out clips. The laws were made from them, so w
 somewhat too small: of five independent tests, 12 to 15 % of normal clips are flagged where 10 % were promised, and 11 %
 with a hundred.
 
+With ``is_bounded`` a further test may say that a clip is rarer than all normal ones, :math:`b` nats, and no more:
+what its law says beyond is a guess, and in the noise of another room, which is full of short sounds, it would hide what
+the sound as a whole shows. Beyond :math:`b` its finding is :math:`b + (1 + \max(s, 0)) / 1000`, with the rarity
+:math:`s` of the sound as a whole: that alone orders clips which are rarer than all. No p-value changes, for no normal
+clip lies there.
+
 References
 ----------
 .. [1] C. R. Genovese, K. Roeder, L. Wasserman, "False discovery control with p-value weighting", Biometrika 93(3),
@@ -35,9 +41,11 @@ from soundness.scoring.peaks import PeakScorer
 from soundness.scoring.protocol import Scorer, TrainingVectors
 from soundness.settings.scoring import PeakKind, PeakSettings, ScorerSettings
 
-__all__ = ["JoinedScorer", "Peak"]
+__all__ = ["BEYOND", "JoinedScorer", "Peak"]
 
 _SAME = 1e-3  # in the unit of a feature
+BEYOND = 1e-3
+"""Nats beyond the bound, for each of the sound as a whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -112,6 +120,10 @@ class JoinedScorer(Scorer):
         """Nats that each further test is dearer than its settings say, for few clips."""
         self.prices = np.array([0.0, *(peak.settings.price + self.few_price for peak in peaks)])
         self.member_prices = {index: price + self.few_price for index, price in sound.priced().items()}
+        self.bound = float("inf")
+        """Nats of the rarest normal clip; beyond them, further tests say no more than that."""
+        if settings.is_bounded:
+            self.bound = float(self.left_out_scores().max())
 
     @classmethod
     def fit(cls, training: TrainingVectors, settings: ScorerSettings) -> Self:
@@ -183,18 +195,26 @@ class JoinedScorer(Scorer):
         return self.peak(vectors) is None and self.sound.is_level_change(vectors)
 
     def nats(self, vectors: Array) -> Array:
-        """Rarity of a clip by each test, less its price, shape ``(test,)``; that of the sound as a whole is first.
+        """Finding of each test of a clip in nats, shape ``(test,)``; that of the sound as a whole is first.
 
         A member of the sound that is a test by itself belongs to the first.
         """
+        return self._bounded(self._rarity(vectors))
+
+    def order(self, vectors: Array) -> list[int]:
+        """Indices of the tests of a clip, as in `nats`, the rarest by its law first: that tells what the clip shows."""
+        return [int(index) for index in np.argsort(-self._rarity(vectors), kind="stable")]
+
+    def _rarity(self, vectors: Array) -> Array:
+        """Rarity of a clip by each test, less its price, without a bound, shape ``(test,)``."""
         parts, members = self.sound.split(vectors), self.sound.member_scores(vectors)
         further = [np.array(peak.score(parts[peak.settings.view])) for peak in self.peaks]
         own = {index: members[index] for index in self.member_laws}
         return self._nats([np.array(self.sound.score_of_members(members, vectors)), *further], own)
 
     def peak(self, vectors: Array) -> Peak | None:
-        """Feature that gives the score of a clip; ``None`` where it is that of the sound as a whole."""
-        rarest = int(self.nats(vectors).argmax())
+        """Feature by which a clip is the rarest; ``None`` where that is the sound as a whole."""
+        rarest = self.order(vectors)[0]
         return None if rarest == 0 else self.peak_of(vectors, rarest - 1)
 
     def peak_of(self, vectors: Array, index: int) -> Peak:
@@ -249,8 +269,14 @@ class JoinedScorer(Scorer):
     def _joined(self, scores_of: Callable[[FusedScorer | NearestNeighborScorer | PeakScorer], Array]) -> Array:
         """Score of clips, from those that each test and each priced member gives of them."""
         own = {index: scores_of(self.sound.scorers[index]) for index in self.member_laws}
-        found: Array = self._nats([scores_of(self.sound), *map(scores_of, self.peaks)], own).max(axis=0)
+        found: Array = self._bounded(self._nats([scores_of(self.sound), *map(scores_of, self.peaks)], own)).max(axis=0)
         return found
+
+    def _bounded(self, rarity: Array) -> Array:
+        """The same with the bound of further tests, shape ``(test, ...)``."""
+        sound, further = rarity[:1], rarity[1:]
+        beyond = self.bound + BEYOND * (1.0 + np.maximum(sound, 0.0))
+        return np.concatenate([sound, np.where(further > self.bound, beyond, further)])
 
     def _nats(self, scores: Sequence[Array], members: Mapping[int, Array]) -> Array:
         """Rarity by each test, less its price, shape ``(test, ...)``, from scores, and those of members by index."""

@@ -25,9 +25,9 @@ from promises import Row, measure_rows
 from soundness.detectors.detector import Detector
 from soundness.detectors.saving import load_detector
 from soundness.monitoring.alarm_rules import AlarmRequest, candidate_rules
+from soundness.monitoring.configuration.monitor_settings import MonitorSettings
 from soundness.monitoring.learning.following import Following
 from soundness.monitoring.live.alarm_life import AlarmLife
-from soundness.monitoring.live.configuration import MonitorSettings
 from soundness.monitoring.live.engine import Engine
 from soundness.monitoring.store.store import Store
 from soundness.scoring.decisions.alarms import AlarmRule

@@ -14,7 +14,7 @@ import threading
 import time
 from pathlib import Path
 
-from soundness.monitoring.live.configuration import load_configuration
+from soundness.monitoring.configuration.monitor_settings import load_configuration
 from soundness.monitoring.live.engine import Engine
 from soundness.monitoring.store.database import only_monitor
 from soundness.monitoring.store.store import Store

@@ -6,7 +6,7 @@ import numpy as np
 import soundfile
 
 from monitored import RATE
-from soundness.monitoring.live.configuration import MonitorSettings
+from soundness.monitoring.configuration.monitor_settings import MonitorSettings
 from soundness.monitoring.live.engine import Engine
 from soundness.monitoring.store.store import Store
 

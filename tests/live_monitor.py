@@ -9,7 +9,7 @@ import soundfile
 
 from monitored import RATE, hum, rule
 from soundness.detectors.saving import save_detector
-from soundness.monitoring.live.configuration import load_configuration
+from soundness.monitoring.configuration.monitor_settings import load_configuration
 from soundness.monitoring.live.engine import Engine
 from soundness.monitoring.store.store import Store
 

@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 import soundfile
 
-from soundness.monitoring.live.configuration import MonitorSettings, SensorSettings, ServiceSettings
+from soundness.monitoring.configuration.monitor_settings import MonitorSettings, SensorSettings, ServiceSettings
 from soundness.monitoring.live.events import Events
 from soundness.monitoring.store.records import Alarm, ClipRow
 from soundness.monitoring.store.store import Store, new_key

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from served import served, two_sensors
-from soundness.monitoring.live.configuration import ServiceSettings
+from soundness.monitoring.configuration.monitor_settings import ServiceSettings
 from soundness.monitoring.sinks.topics import Topics
 
 ROOT = Path(__file__).parents[1]

@@ -274,7 +274,7 @@ def test_a_session_that_is_forged_changed_or_old_is_none():
 
 
 def test_beyond_this_computer_a_secret_is_needed(tmp_path):
-    from soundness.monitoring.live.configuration import SecretText, ServiceSettings
+    from soundness.monitoring.configuration.monitor_settings import SecretText, ServiceSettings
 
     with pytest.raises(SettingsError, match=r"service\.host: 0\.0\.0\.0 can be reached from other computers"):
         read_secrets(ServiceSettings(host="0.0.0.0"), tmp_path)

@@ -15,13 +15,13 @@ import soundness
 from delivered import until
 from live_monitor import save_fan
 from mosquitto import broker, free_port, needs_mosquitto, subscriber
-from soundness.monitoring.live.configuration import (
+from soundness.monitoring.configuration.example import EXAMPLE
+from soundness.monitoring.configuration.monitor_settings import (
     MonitorSettings,
     configuration_problems,
     load_configuration,
     read_configuration,
 )
-from soundness.monitoring.live.example import EXAMPLE
 from soundness.monitoring.store.database import only_monitor
 from soundness.monitoring.store.store import Store
 from webhook_server import taking_alarms

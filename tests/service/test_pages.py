@@ -7,9 +7,9 @@ import pytest
 
 from monitored import RATE
 from served import add_alarm, add_sensor, now_us, served, write_clip
-from soundness.monitoring.live.detector_in_use import load_detector_in_use
 from soundness.monitoring.live.events import Event
 from soundness.monitoring.store import tables
+from soundness.monitoring.upkeep.detector_in_use import load_detector_in_use
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 

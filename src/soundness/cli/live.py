@@ -53,7 +53,7 @@ def run(
 
 def init() -> int:
     """Write a commented configuration to standard output; also what `soundness monitor --init` does."""
-    from soundness.monitoring.live.example import EXAMPLE
+    from soundness.monitoring.configuration.example import EXAMPLE
 
     print(EXAMPLE, end="")
     return 0

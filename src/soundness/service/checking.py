@@ -16,7 +16,7 @@ from soundness.errors import SettingsError, SoundnessError
 from soundness.extras import check_extra
 
 if TYPE_CHECKING:  # loaded when it is needed
-    from soundness.monitoring.live.configuration import MonitorSettings, SensorSettings
+    from soundness.monitoring.configuration.monitor_settings import MonitorSettings, SensorSettings
 
 __all__ = ["MonitorCheck", "check_monitor"]
 
@@ -56,7 +56,7 @@ def check_monitor(configuration: PathLike) -> MonitorCheck:
         TOML file, see ``docs/monitor.md``.
     """
     check_extra("monitor")
-    from soundness.monitoring.live.configuration import (
+    from soundness.monitoring.configuration.monitor_settings import (
         MonitorSettings,
         configuration_problems,
         read_configuration,
@@ -163,7 +163,7 @@ def _check_source(sensor: "SensorSettings", folder: Path, found: MonitorCheck) -
 
 
 def _check_detector(sensor: "SensorSettings", folder: Path, found: MonitorCheck) -> None:
-    from soundness.monitoring.live.detector_in_use import load_detector_in_use
+    from soundness.monitoring.upkeep.detector_in_use import load_detector_in_use
 
     if sensor.detector is None:
         found.notes.append(f"sensor {sensor.name}: learns for {sensor.learn}, unless it has learned")

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from soundness.errors import SettingsError
-from soundness.monitoring.live.configuration import ServiceSettings
+from soundness.monitoring.configuration.monitor_settings import ServiceSettings
 from soundness.monitoring.live.engine import Engine
 from soundness.monitoring.sinks.delivery import SinkStatus
 from soundness.service.access.guard import Access, is_loopback

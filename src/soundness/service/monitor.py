@@ -35,8 +35,8 @@ def monitor(configuration: PathLike) -> None:
         If the configuration, the store, a detector or a source cannot be used.
     """
     check_extra("monitor")
+    from soundness.monitoring.configuration.monitor_settings import load_configuration
     from soundness.monitoring.learning.feedback import NormalSounds
-    from soundness.monitoring.live.configuration import load_configuration
     from soundness.monitoring.live.engine import Engine
     from soundness.monitoring.sinks.configured import configured_sinks
     from soundness.monitoring.sinks.delivery import Deliveries

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from soundness.monitoring.live.configuration import MonitorSettings, SensorSettings
-from soundness.monitoring.live.detector_in_use import DetectorInUse
+from soundness.monitoring.configuration.monitor_settings import MonitorSettings, SensorSettings
 from soundness.monitoring.live.events import Events
 from soundness.monitoring.sinks.delivery import SinkStatus
 from soundness.monitoring.store.records import Alarm
 from soundness.monitoring.store.store import Store
+from soundness.monitoring.upkeep.detector_in_use import DetectorInUse
 
 __all__ = ["Feedback", "ServiceParts"]
 

@@ -10,7 +10,7 @@ import pytest
 from clocks import NOON_US, Clocks
 from soundness.monitoring.capture.clip_files import ClipFolder
 from soundness.monitoring.capture.sensor import LiveSensor
-from soundness.monitoring.live.configuration import SensorSettings
+from soundness.monitoring.configuration.monitor_settings import SensorSettings
 from soundness.monitoring.sources.protocol import Block, Lost
 
 RATE = 8_000

@@ -7,7 +7,7 @@ import soundfile
 from learning_monitors import CLIP_SECONDS, engine_in, run_in, settings, write_stream
 from soundness.detectors.saving import load_detector
 from soundness.errors import SettingsError
-from soundness.monitoring.live.configuration import load_configuration
+from soundness.monitoring.configuration.monitor_settings import load_configuration
 
 N_PERIOD = 40
 

@@ -6,8 +6,8 @@ import soundfile
 from learning_monitors import CLIP_SECONDS, humming, write_stream
 from monitored import RATE
 from soundness.errors import DataError, SettingsError
+from soundness.monitoring.configuration.monitor_settings import load_configuration
 from soundness.monitoring.learning.offline import learn_sensor
-from soundness.monitoring.live.configuration import load_configuration
 from soundness.monitoring.live.engine import Engine
 from soundness.monitoring.store.store import Store
 

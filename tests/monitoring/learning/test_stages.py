@@ -4,8 +4,8 @@ import pytest
 from learning_monitors import CLIP_SECONDS, settings
 from monitored import hum_at
 from soundness.errors import DataError
+from soundness.monitoring.configuration.learning_plan import LearningPlan
 from soundness.monitoring.learning.commissioning import learning_job
-from soundness.monitoring.learning.plan import LearningPlan
 from soundness.monitoring.learning.recordings import LearningFolder
 from soundness.monitoring.learning.stages import block_levels, cross_fitted, run_stage
 from soundness.scoring.decisions.calibration import Calibration

@@ -14,7 +14,7 @@ from soundness.monitoring.capture.clip_cutter import CapturedClip, ClipCutter
 from soundness.monitoring.capture.clip_files import ClipFile, ClipFolder
 from soundness.monitoring.capture.sample_clock import SampleClock
 from soundness.monitoring.capture.signal_health import SignalHealth
-from soundness.monitoring.live.configuration import SensorSettings
+from soundness.monitoring.configuration.monitor_settings import SensorSettings
 from soundness.monitoring.sources.addresses import find_source
 from soundness.monitoring.sources.items import resampled
 from soundness.monitoring.sources.protocol import (

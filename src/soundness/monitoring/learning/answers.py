@@ -17,8 +17,8 @@ from soundness.evaluation.score_files import ClipScore, write_scores
 from soundness.extras import check_extra
 from soundness.files.atomic import write_whole
 from soundness.monitoring.capture.clip_files import link_or_copy
+from soundness.monitoring.configuration.monitor_settings import load_configuration
 from soundness.monitoring.learning.offline import store_of
-from soundness.monitoring.live.configuration import load_configuration
 from soundness.monitoring.store import tables
 from soundness.monitoring.store.records import Alarm, ClipRow, Sensor
 from soundness.monitoring.store.store import Store, row_values

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from soundness.errors import OutputError
 from soundness.monitoring.capture.clip_files import ClipFile
-from soundness.monitoring.learning.plan import LearningPlan
+from soundness.monitoring.configuration.learning_plan import LearningPlan
+from soundness.monitoring.configuration.monitor_settings import SensorSettings
 from soundness.monitoring.learning.recordings import LearningFolder
 from soundness.monitoring.learning.stages import STAGES, LearningJob, Stage
-from soundness.monitoring.live.configuration import SensorSettings
 from soundness.monitoring.store.times import utc_us
 from soundness.scoring.decisions.alarms import duration
 from soundness.settings.durations import parse_seconds

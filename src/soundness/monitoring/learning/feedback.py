@@ -11,9 +11,9 @@ import numpy as np
 from soundness.errors import DataError, SettingsError
 from soundness.monitoring.learning.enrolling import EnrolJob, enrolled
 from soundness.monitoring.learning.learners import detector_file, run_beside
-from soundness.monitoring.live.detector_in_use import load_detector_in_use
 from soundness.monitoring.store.records import Alarm
 from soundness.monitoring.store.times import utc_us
+from soundness.monitoring.upkeep.detector_in_use import load_detector_in_use
 
 if TYPE_CHECKING:  # which imports this module's neighbours
     from soundness.monitoring.live.recorder import Recorder

@@ -11,10 +11,10 @@ from soundness.scoring.decisions.alarms import AlarmRule
 from soundness.scoring.decisions.calibration import Calibration
 
 if TYPE_CHECKING:
-    from soundness.monitoring.live.configuration import SensorSettings
-    from soundness.monitoring.live.detector_in_use import DetectorInUse
+    from soundness.monitoring.configuration.monitor_settings import SensorSettings
     from soundness.monitoring.store.records import ClipRow
     from soundness.monitoring.store.store import Store
+    from soundness.monitoring.upkeep.detector_in_use import DetectorInUse
 
 __all__ = ["Following"]
 

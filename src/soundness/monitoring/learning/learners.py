@@ -12,7 +12,7 @@ from typing import TypeVar
 from soundness.errors import OutputError, ProcessError, SoundnessError
 from soundness.monitoring.learning.commissioning import Commissioning
 from soundness.monitoring.learning.stages import nicely, run_stage
-from soundness.monitoring.live.detector_in_use import load_detector_in_use
+from soundness.monitoring.upkeep.detector_in_use import load_detector_in_use
 from soundness.processes import Processes
 
 __all__ = ["Learners", "detector_file", "run_beside"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from soundness.files.atomic import output_errors
 from soundness.monitoring.capture.clip_files import link_or_copy
-from soundness.monitoring.learning.plan import LearningPlan, Use
+from soundness.monitoring.configuration.learning_plan import LearningPlan, Use
 
 __all__ = ["LearningFolder"]
 

@@ -24,7 +24,7 @@ from soundness.files.atomic import output_errors
 from soundness.monitoring.alarm_proposals import propose_alarms
 from soundness.monitoring.alarm_rules import AlarmRequest, nearest_rule
 from soundness.monitoring.capture.clip_files import link_or_copy
-from soundness.monitoring.learning.plan import MOST_TRAINED
+from soundness.monitoring.configuration.learning_plan import MOST_TRAINED
 from soundness.monitoring.learning.recordings import LearningFolder
 from soundness.monitoring.learning.threshold import ScoreScale
 from soundness.monitoring.learning.trend import bounded

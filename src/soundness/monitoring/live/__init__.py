@@ -1,1 +1,1 @@
-"""A monitor around the clock: configuration, clips of streams, scoring, alarms, learning."""
+"""A monitor around the clock: clips of streams, scoring, alarms, detectors that are replaced and renewed."""

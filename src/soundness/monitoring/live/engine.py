@@ -13,11 +13,12 @@ from soundness.errors import DataError, SoundnessError
 from soundness.monitoring.capture.clip_files import ClipFile, ClipFolder
 from soundness.monitoring.capture.kept_audio import KeptAudio
 from soundness.monitoring.capture.sensor import LiveSensor
+from soundness.monitoring.configuration.monitor_settings import MonitorSettings, SensorSettings
 from soundness.monitoring.learning.commissioning import finish_left
 from soundness.monitoring.learning.learners import Learners
-from soundness.monitoring.live.configuration import MonitorSettings, SensorSettings
-from soundness.monitoring.live.detector_in_use import DetectorInUse, file_in_use, load_detector_in_use
+from soundness.monitoring.live.detector_files import DetectorFiles
 from soundness.monitoring.live.events import Events
+from soundness.monitoring.live.keeper import Keeper, retention_of
 from soundness.monitoring.live.recorder import Recorder
 from soundness.monitoring.live.resuming import place_after
 from soundness.monitoring.sources.protocol import without_secret
@@ -25,8 +26,7 @@ from soundness.monitoring.store.recordings import StoredRecordings
 from soundness.monitoring.store.store import Store
 from soundness.monitoring.store.times import utc_us
 from soundness.monitoring.upkeep.configuration_changes import note_configuration
-from soundness.monitoring.upkeep.detector_files import DetectorFiles
-from soundness.monitoring.upkeep.keeper import Keeper, retention_of
+from soundness.monitoring.upkeep.detector_in_use import DetectorInUse, file_in_use, load_detector_in_use
 from soundness.monitoring.upkeep.normal_bank import bank_of
 from soundness.settings.durations import parse_seconds
 from soundness.threads import one_thread_each

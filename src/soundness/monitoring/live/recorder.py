@@ -14,21 +14,22 @@ from soundness.monitoring.capture.clip_files import ClipFile, level_of
 from soundness.monitoring.capture.kept_audio import KeptAudio
 from soundness.monitoring.capture.recorded import recorded_clip
 from soundness.monitoring.capture.sensor import Gap, LiveSensor, Work
+from soundness.monitoring.configuration.maintenance import window_at
 from soundness.monitoring.learning.commissioning import Commissioning
 from soundness.monitoring.learning.following import Following
 from soundness.monitoring.learning.trend import TrendStep
 from soundness.monitoring.live.alarm_book import AlarmBook, alarm_content
 from soundness.monitoring.live.alarm_life import AlarmLife, AlarmStep
-from soundness.monitoring.live.detector_in_use import DetectorInUse
 from soundness.monitoring.live.events import Event, Events
-from soundness.monitoring.live.maintenance import window_at
+from soundness.monitoring.live.renewing import bank_clip
 from soundness.monitoring.sources.protocol import RecordingClip
 from soundness.monitoring.store.recordings import note_recording
 from soundness.monitoring.store.records import Alarm, ClipRow, SensorState
 from soundness.monitoring.store.retrying import retried, written
 from soundness.monitoring.store.store import Store, Transaction
 from soundness.monitoring.store.times import utc_us
-from soundness.monitoring.upkeep.normal_bank import NormalBank, bank_clip
+from soundness.monitoring.upkeep.detector_in_use import DetectorInUse
+from soundness.monitoring.upkeep.normal_bank import NormalBank
 from soundness.plain_text import one_line
 from soundness.settings.durations import parse_seconds
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from soundness.errors import SettingsError
-from soundness.monitoring.live.configuration import MonitorSettings
+from soundness.monitoring.configuration.monitor_settings import MonitorSettings
+from soundness.monitoring.configuration.sink_settings import MqttSettings, NotifySettings, WebhookSettings
 from soundness.monitoring.live.events import Events
-from soundness.monitoring.live.sink_settings import MqttSettings, NotifySettings, WebhookSettings
 from soundness.monitoring.sinks.broker import Broker
 from soundness.monitoring.sinks.mqtt import MqttSink
 from soundness.monitoring.sinks.protocol import DrawAlarm, Sink

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from soundness.errors import SettingsError
-from soundness.monitoring.live.configuration import MonitorSettings
+from soundness.monitoring.configuration.monitor_settings import MonitorSettings
 
 __all__ = ["configured_secrets", "hide", "secret_parts", "secrets_hidden"]
 

@@ -1,1 +1,1 @@
-"""Upkeep of a running monitor: what is old goes, detector files that were replaced, changes of the configuration."""
+"""Upkeep of a running monitor: detectors in use, the bank of normal clips, what is old, changed configuration."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sql
 
-from soundness.monitoring.live.configuration import MonitorSettings
+from soundness.monitoring.configuration.monitor_settings import MonitorSettings
 from soundness.monitoring.sources.protocol import without_secret
 from soundness.monitoring.store.store import Store
 from soundness.monitoring.store.tables import changes

@@ -5,33 +5,26 @@ an alarm near it, and none enters while the scores rise: a fault that grows is n
 two are kept, so the bank and the detectors that are made with it have a bounded size.
 """
 
-import logging
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from soundness.errors import OutputError, ProcessError, SoundnessError
 from soundness.files.atomic import output_errors
 from soundness.monitoring.capture.clip_files import link_or_copy
-from soundness.monitoring.learning.enrolling import EnrolJob, enrolled
-from soundness.monitoring.learning.learners import detector_file, run_beside
-from soundness.monitoring.live.detector_in_use import DetectorInUse, load_detector_in_use
-from soundness.monitoring.store.records import Alarm, ClipRow, DetectorRow, Sensor
+from soundness.monitoring.store.records import Alarm, ClipRow, Sensor
 from soundness.monitoring.store.store import Store
 
-if TYPE_CHECKING:  # which imports this module
-    from soundness.monitoring.live.recorder import Recorder
-
-__all__ = ["BankClip", "NormalBank", "bank_clip", "bank_of", "confirmed", "renew"]
-
-_LOG = logging.getLogger(__name__)
+__all__ = ["EVERY_DAYS", "FEWEST", "BankClip", "NormalBank", "bank_of", "confirmed"]
 
 _HOUR_US, _DAY_US = 3_600_000_000, 86_400_000_000
 _OF_AN_HOUR = 2  # clips that are kept of each hour of the day
-_FEWEST = 12  # confirmed clips
-_EVERY_DAYS = 7  # between two times that the detector takes them in
+FEWEST = 12
+"""Confirmed clips that a detector takes in, at least."""
+
+EVERY_DAYS = 7
+"""Days between two times that a detector takes them in."""
+
 _NORMAL_P_VALUE = 0.1  # at least, by the calibration as it is
 _NAME = re.compile(r"(\d\d)-(\d+)-(\d+)(\.\w+)")
 
@@ -109,7 +102,7 @@ class NormalBank:
 
     def is_due(self, now_us: int) -> bool:
         """True if it is time for the detector to take in what is confirmed."""
-        return self.renewed_us is not None and now_us - self.renewed_us >= _EVERY_DAYS * _DAY_US
+        return self.renewed_us is not None and now_us - self.renewed_us >= EVERY_DAYS * _DAY_US
 
     def prune(self, alarms: Iterable[Alarm], *, now_us: int) -> list[BankClip]:
         """Forget clips near alarms, and all but the latest of each hour of the day; those that are confirmed.
@@ -159,80 +152,3 @@ def bank_of(store: Store, sensor: Sensor) -> NormalBank:
     return NormalBank(
         store.folder / "learning" / f"{sensor.id}" / "bank", renewed_us=sensor.details.get("bank_renewed_us")
     )
-
-
-def bank_clip(recorder: "Recorder", audio: Path, clip: ClipRow, *, is_muted: bool) -> None:
-    """Offer a scored clip to the bank of its sensor, and have the detector take the bank in when it is time."""
-    bank, following = recorder.bank, recorder.following
-    if bank is None or following is None or not following.moves or clip.score is None:
-        return
-    if bank.renewed_us is None:
-        _set_renewed(recorder, clip.start_us)
-    is_quiet = not is_muted and not recorder.book.open and following.trend.rise == 0.0
-    try:
-        p_value = following.threshold.calibration.p_value(clip.score)
-        bank.offer(audio, clip, p_value=p_value, is_quiet=is_quiet)
-    except OutputError as error:
-        _LOG.warning("%s: not kept for the bank of normal clips: %s", recorder.sensor.settings.name, error)
-    if bank.is_due(clip.start_us):
-        bank.renewed_us = clip.start_us - _EVERY_DAYS * _DAY_US + _HOUR_US  # tried again in an hour, if it fails
-        recorder.beside(lambda: renew(recorder, clip.start_us))
-
-
-def renew(recorder: "Recorder", now_us: int) -> None:
-    """Make a new version of a sensor's detector with the confirmed clips of its bank, and take it into use."""
-    bank, store, sensor_id = recorder.bank, recorder.store, recorder.sensor.sensor_id
-    rows = {row.id: row for row in store.detectors(sensor_id)}
-    with recorder.turn:
-        in_use, in_use_id = recorder.detector, recorder.detector_id
-    last = rows.get(in_use_id or 0)
-    if bank is None or in_use is None or last is None:
-        return
-    base = rows.get(int(last.details.get("parent", 0))) if last.details.get("bank") else last
-    kept = bank.prune(store.alarms_since(sensor_id, now_us - 60 * _DAY_US), now_us=now_us)
-    if base is None or len(kept) < _FEWEST:
-        return
-    try:
-        found, detector = _made(recorder, base, in_use, kept)
-    except ProcessError as error:  # tried again in an hour
-        _LOG.warning("%s: %s", recorder.sensor.settings.name, error)
-        return
-    except SoundnessError as error:
-        _LOG.warning("%s: normal clips of the last days are not taken in: %s", recorder.sensor.settings.name, error)
-        _set_renewed(recorder, now_us)
-        return
-    reason = f"takes in {found['n_clips']} normal clips of the hours of the day"
-    details = {**found, "bank": True, "parent": base.id, "base": last.details.get("base", base.fingerprint)}
-    levels = {name: base.details[name] for name in ("block_levels",) if name in base.details}
-    with recorder.turn:
-        if recorder.detector_id == in_use_id and not recorder.book.open:
-            recorder.install(detector, reason=reason, details={**levels, **details})
-    _set_renewed(recorder, now_us)
-
-
-def _made(
-    recorder: "Recorder", base: DetectorRow, in_use: DetectorInUse, clips: list[BankClip]
-) -> tuple[dict[str, object], DetectorInUse]:
-    settings = recorder.sensor.settings
-    out = detector_file(recorder.store.folder, recorder.sensor.sensor_id)
-    job = EnrolJob(
-        detector=Path(base.file),
-        clips=tuple(clip.path for clip in clips),
-        condition="hours of the day",
-        false_alarms=settings.false_alarms,
-        hop_seconds=settings.hop,
-        longest_window=settings.longest_window,
-        rule=in_use.rule,
-        out=out,
-        is_sure=False,
-    )
-    found = run_beside(enrolled, job)
-    return found, load_detector_in_use(
-        out, false_alarms=settings.false_alarms, hop_seconds=settings.hop, longest_window=settings.longest_window
-    )
-
-
-def _set_renewed(recorder: "Recorder", now_us: int) -> None:
-    if recorder.bank is not None:
-        recorder.bank.renewed_us = now_us
-        recorder.set_details(bank_renewed_us=now_us)

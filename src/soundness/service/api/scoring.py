@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from starlette.datastructures import UploadFile
 
 from soundness.audio.formats import AUDIO_SUFFIXES
-from soundness.monitoring.live.detector_in_use import DetectorInUse
+from soundness.monitoring.upkeep.detector_in_use import DetectorInUse
 from soundness.service.api.answers import LARGEST_ID
 from soundness.service.api.sensors import required_sensor
 from soundness.service.parts import ServiceParts

@@ -3,8 +3,8 @@ from datetime import UTC, datetime
 import pytest
 
 from soundness.errors import SettingsError
-from soundness.monitoring.live.configuration import load_configuration
-from soundness.monitoring.live.maintenance import parse_window, window_at
+from soundness.monitoring.configuration.maintenance import parse_window, window_at
+from soundness.monitoring.configuration.monitor_settings import load_configuration
 
 
 def at(text):

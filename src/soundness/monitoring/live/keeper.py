@@ -6,11 +6,11 @@ from collections.abc import Callable
 from threading import Event
 
 from soundness.errors import OutputError
-from soundness.monitoring.live.configuration import StoreSettings
+from soundness.monitoring.configuration.monitor_settings import StoreSettings
+from soundness.monitoring.live.detector_files import DetectorFiles
 from soundness.monitoring.store.database import is_away
 from soundness.monitoring.store.store import Store
 from soundness.monitoring.store.times import utc_us
-from soundness.monitoring.upkeep.detector_files import DetectorFiles
 from soundness.monitoring.upkeep.retention import Retention
 from soundness.settings.durations import parse_seconds
 

@@ -3,7 +3,7 @@ from collections import Counter
 import pytest
 
 from soundness.errors import SettingsError
-from soundness.monitoring.learning.plan import LearningPlan
+from soundness.monitoring.configuration.learning_plan import LearningPlan
 
 DAY = LearningPlan(seconds=86_400.0, hop_seconds=10.0)
 

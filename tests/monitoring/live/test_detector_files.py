@@ -10,10 +10,10 @@ import sqlalchemy as sql
 from delivered import until
 from live_monitor import open_engine, replayed, rows_of, run_engine, save_fan, write_configuration, write_stream
 from monitored import age
+from soundness.monitoring.live import keeper
+from soundness.monitoring.live.detector_files import DetectorFiles
 from soundness.monitoring.store import tables
 from soundness.monitoring.store.store import Store
-from soundness.monitoring.upkeep import keeper
-from soundness.monitoring.upkeep.detector_files import DetectorFiles
 
 
 @pytest.fixture

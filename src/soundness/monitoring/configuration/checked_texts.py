@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from soundness.errors import SettingsError
-from soundness.monitoring.live.maintenance import parse_window
+from soundness.monitoring.configuration.maintenance import parse_window
 from soundness.monitoring.sinks.broker import check_broker_url
 from soundness.monitoring.sources.addresses import check_address
 from soundness.monitoring.webhook import check_url

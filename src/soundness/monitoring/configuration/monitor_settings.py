@@ -8,8 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from soundness.errors import SettingsError
-from soundness.monitoring.learning.plan import LearningPlan
-from soundness.monitoring.live.checked_texts import (
+from soundness.monitoring.configuration.checked_texts import (
     AddressText,
     Duration,
     NameText,
@@ -18,8 +17,9 @@ from soundness.monitoring.live.checked_texts import (
     WebText,
     WindowText,
 )
-from soundness.monitoring.live.maintenance import MaintenanceWindow, parse_window
-from soundness.monitoring.live.sink_settings import MqttSettings, NotifySettings, WebhookSettings
+from soundness.monitoring.configuration.learning_plan import LearningPlan
+from soundness.monitoring.configuration.maintenance import MaintenanceWindow, parse_window
+from soundness.monitoring.configuration.sink_settings import MqttSettings, NotifySettings, WebhookSettings
 from soundness.regular_files import read_regular_text
 from soundness.settings.durations import parse_seconds
 from soundness.settings.fields import StrictSettings

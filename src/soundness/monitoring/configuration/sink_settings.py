@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from soundness.errors import SettingsError
-from soundness.monitoring.live.checked_texts import BrokerText, ClientText, NameText, SecretText, TopicText
+from soundness.monitoring.configuration.checked_texts import BrokerText, ClientText, NameText, SecretText, TopicText
 from soundness.monitoring.webhook import check_url
 from soundness.settings.fields import StrictSettings
 

@@ -6,69 +6,15 @@ import time
 import pytest
 
 from monitored import RATE
+from page_checks import look_at, poor_contrasts, reached_by_no_key, text_of, unlabelled, until, widest
 from served import add_alarm, add_sensor, now_us, served, write_clip
 from soundness.monitoring.live.events import Event
 from soundness.monitoring.store import tables
 from soundness.monitoring.upkeep.detector_in_use import load_detector_in_use
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-
 WIDTHS = (360, 1440)
-TAB, ARROW_LEFT = "\ue004", "\ue012"  # keys as WebDriver names them
+ARROW_LEFT = "\ue012"  # as WebDriver names it
 STATES = ("alarm", "fault", "drifting", "learning", "waiting", "normal")
-
-# Text whose contrast with what is behind it is below 4.5 (3 where it is large), by the formula of WCAG 2.
-CONTRAST = """
-const canvas = Object.assign(document.createElement("canvas"), { width: 1, height: 1 });
-const pen = canvas.getContext("2d", { willReadFrequently: true });
-const rgba = colour => {
-  pen.clearRect(0, 0, 1, 1); pen.fillStyle = colour; pen.fillRect(0, 0, 1, 1);
-  const [r, g, b, a] = pen.getImageData(0, 0, 1, 1).data; return [r, g, b, a / 255];
-};
-const over = (top, below) => top.slice(0, 3).map((one, i) => one * top[3] + below[i] * (1 - top[3]));
-const luminance = colour => colour.map(one => one / 255)
-  .map(one => one <= 0.03928 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4)
-  .reduce((sum, one, i) => sum + one * [0.2126, 0.7152, 0.0722][i], 0);
-const behind = element => {
-  const layers = [];
-  for (let one = element; one; one = one.parentElement) layers.push(rgba(getComputedStyle(one).backgroundColor));
-  return layers.reverse().reduce((below, top) => over(top, below), rgba("Canvas").slice(0, 3));
-};
-const opacity = element => {
-  let found = 1;
-  for (let one = element; one; one = one.parentElement) found *= Number(getComputedStyle(one).opacity);
-  return found;
-};
-const poor = [];
-for (const element of document.querySelectorAll("body *")) {
-  const text = [...element.childNodes].filter(one => one.nodeType === 3 && one.textContent.trim()).length;
-  const style = getComputedStyle(element);
-  if (!text || !element.getClientRects().length || element.closest("svg, datalist, option, :disabled, .skip")) continue;
-  const below = behind(element), ink = rgba(style.color);
-  ink[3] *= opacity(element);
-  const [a, b] = [luminance(over(ink, below)), luminance(below)].sort((x, y) => y - x);
-  const size = parseFloat(style.fontSize), isLarge = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
-  const ratio = (a + 0.05) / (b + 0.05);
-  if (ratio < (isLarge ? 3 : 4.5)) poor.push(`${element.tagName}.${element.className}: ${ratio.toFixed(2)}`);
-}
-return poor;
-"""
-
-UNLABELLED = """
-const controls = "input:not([type=hidden]), select, textarea, button, a[href], audio[controls], img, canvas";
-const isNamed = one => one.labels?.length || one.getAttribute("aria-label") || one.getAttribute("alt");
-return [...document.querySelectorAll(controls)].filter(one => !isNamed(one) && !one.textContent.trim())
-  .map(one => one.outerHTML.slice(0, 120));
-"""
-
-# What can be operated and seen, and has not had the focus; of radio buttons, the one that is chosen.
-NOT_REACHED = """
-if (document.activeElement) document.activeElement.dataset.seen = "";
-const controls = "a[href], button, input:not([type=hidden]), select, textarea, summary, audio[controls]";
-const isOpen = one => !one.disabled && one.getClientRects().length && !(one.type === "radio" && !one.checked);
-return [...document.querySelectorAll(controls)].filter(one => isOpen(one) && one.dataset.seen === undefined)
-  .map(one => one.outerHTML.slice(0, 120));
-"""
 
 
 def fill(store):
@@ -108,69 +54,44 @@ def pages(running):
             f"/alarms/{running.alarms[1].key}", "/docs", "/login"]  # fmt: skip
 
 
-def look_at(browser, running, path, *, width=1440, is_dark=False):
-    """Open a page as a screen of some width shows it, and wait until it is complete."""
-    screen = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
-    media = [{"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": media})
-    browser.get(f"{running.address.rstrip('/')}{path}")
-    until(lambda: browser.execute_script("return document.querySelector('[aria-busy]') === null"))
-    if "/sensors/" in path:
-        until(lambda: browser.execute_script("return document.getElementById('shown').textContent !== ''"))
-
-
-def until(is_so, seconds=90.0):
-    """Wait until something is so."""
-    end = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
-def text_of(browser, selector):
-    return browser.execute_script("return document.querySelector(arguments[0])?.innerText ?? ''", selector)
+def open_page(browser, running, path, **options):
+    """Open a page of a running service."""
+    look_at(browser, f"{running.address.rstrip('/')}{path}", **options)
 
 
 def test_pages_have_no_error_no_sideways_scroll_and_a_label_on_everything(browser, running, pages):
     browser.get_log("browser")
     for path in pages:
         for width in WIDTHS:
-            look_at(browser, running, path, width=width)
-            wide = browser.execute_script("return document.documentElement.scrollWidth")
-            assert wide <= width, (path, width, wide)
-            assert browser.execute_script(UNLABELLED) == [], path
+            open_page(browser, running, path, width=width)
+            assert widest(browser) <= width, (path, width, widest(browser))
+            assert unlabelled(browser) == [], path
             assert browser.get_log("browser") == [], path
             ids = browser.execute_script("return [...document.querySelectorAll('[id]')].map(one => one.id)")
             assert len(ids) == len(set(ids))
 
 
 def test_text_that_hardly_stands_out_is_found(browser, running):
-    look_at(browser, running, "/docs")
+    open_page(browser, running, "/docs")
     browser.execute_script("document.querySelector('h1').style.color = '#a9a9a9'")
-    assert browser.execute_script(CONTRAST) == ["H1.: 2.35"]  # as WebAIM's checker says
+    assert poor_contrasts(browser) == ["H1.: 2.35"]  # as WebAIM's checker says
 
 
 @pytest.mark.parametrize("is_dark", [False, True], ids=["light", "dark"])
 def test_text_stands_out(browser, running, pages, is_dark):
     for path in pages:
-        look_at(browser, running, path, is_dark=is_dark)
-        assert browser.execute_script(CONTRAST) == [], path
+        open_page(browser, running, path, is_dark=is_dark)
+        assert poor_contrasts(browser) == [], path
 
 
 def test_everything_is_reached_by_the_keyboard(browser, running, pages):
     for path in pages[:2] + pages[4:5]:
-        look_at(browser, running, path)
-        for _ in range(150):  # players have buttons of their own
-            webdriver.ActionChains(browser).send_keys(TAB).perform()
-            missed = browser.execute_script(NOT_REACHED)
-            if not missed:
-                break
-        assert missed == [], path
+        open_page(browser, running, path)
+        assert reached_by_no_key(browser, 150) == [], path  # players have buttons of their own
 
 
 def test_the_overview_follows_what_happens(browser, running):
-    look_at(browser, running, "/")
+    open_page(browser, running, "/")
     assert "1 alarm" in text_of(browser, "#summary")
     card = f".card[data-id='{running.clips['normal'][-1].sensor_id}']"
     line = "return document.querySelector(arguments[0]).querySelector('.line').getAttribute('d')"
@@ -194,7 +115,7 @@ def test_the_overview_follows_what_happens(browser, running):
 
 
 def test_a_sensor_shows_scores_gaps_sound_and_what_it_promises(browser, running):
-    look_at(browser, running, f"/sensors/{running.clips['alarm'][0].sensor_id}")
+    open_page(browser, running, f"/sensors/{running.clips['alarm'][0].sensor_id}")
     until(lambda: "anomalous clips" in browser.execute_script("return document.getElementById('chart').ariaLabel"))
     until(lambda: "3 clips" in text_of(browser, "#live-words"))
     until(lambda: browser.execute_script("return document.getElementById('live-picture').naturalWidth") > 0)
@@ -221,7 +142,7 @@ def test_a_sensor_shows_scores_gaps_sound_and_what_it_promises(browser, running)
 
 def test_an_alarm_is_explained_played_and_answered(browser, running):
     alarm = running.alarms[0]
-    look_at(browser, running, f"/alarms/{alarm.key}")
+    open_page(browser, running, f"/alarms/{alarm.key}")
     explanation = text_of(browser, "#explanation")
     assert "Hz" in explanation
     assert "This clip" in explanation
@@ -236,14 +157,14 @@ def test_an_alarm_is_explained_played_and_answered(browser, running):
         assert (found["verdict"], found["label"], found["closed_by"]) == ("fault", "bearing <b>", "Kim")
     browser.execute_script("document.querySelector('[data-verdict=ignored]').click()")
     until(lambda: "Ignored" in text_of(browser, "#given"))
-    look_at(browser, running, f"/alarms/{alarm.key}")
+    open_page(browser, running, f"/alarms/{alarm.key}")
     assert "Ignored" in text_of(browser, "#given")
 
 
 def test_pages_load_nothing_from_elsewhere(browser, running, pages):
     browser.get_log("performance")
     for path in pages:
-        look_at(browser, running, path)
+        open_page(browser, running, path)
     urls = [
         message["params"]["request"]["url"]
         for entry in browser.get_log("performance")
@@ -255,7 +176,7 @@ def test_pages_load_nothing_from_elsewhere(browser, running, pages):
 
 def test_a_page_says_that_it_is_old_when_the_monitor_is_gone(browser, tmp_path):
     with served(tmp_path, lambda store: (add_sensor(store, "pump"), {})[1]) as one:
-        look_at(browser, one, "/")
+        open_page(browser, one, "/")
         until(lambda: len(one.parts.events._listeners) > 0)
         assert browser.execute_script("return document.getElementById('lost').hidden")
     until(lambda: "what you see is old" in text_of(browser, "#lost"))
@@ -276,7 +197,7 @@ def test_the_overview_of_two_hundred_sensors_is_complete_in_a_few_seconds(browse
         return {}
 
     with served(tmp_path, fill_many) as one:
-        look_at(browser, one, "/")
+        open_page(browser, one, "/")
         lines = (
             "return [...document.querySelectorAll('.line')].filter(one => one.getAttribute('d')?.length > 100).length"
         )

@@ -1,6 +1,6 @@
-"""The monitor: how many streams two cores take, how soon an alarm is told, what kills and outages cost, what it needs.
+"""The monitor: streams of two cores, the way of an alarm, kills and outages, pages, what it needs, and what it learns.
 
-SOUNDNESS_DATA=... python benchmarks/monitor.py [--only streams,memory,latency,kills,install,commissioning,drift]
+SOUNDNESS_DATA=... python benchmarks/monitor.py [--only streams,memory,latency,kills,pages,install,...]
 
 Needs an idle machine of two cores, mosquitto and PostgreSQL, and some hours; what is finished is kept in the work
 folder and not measured again. Environment variables make a run smaller: MONITOR_STREAMS (200), MONITOR_MINUTES (10),
@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from monitor_learning import commissioning, drifting
+from monitor_pages import pages
 from monitored_cars import CLIP_SECONDS, MANY_ALARMS, car_detector, configuration, write_stream
 from promises import Row, measure
 
@@ -197,6 +198,7 @@ SECTIONS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "memory": memory,
     "latency": latency,
     "kills": kills,
+    "pages": pages,
     "install": install,
     "commissioning": commissioning,
     "drift": drifting,

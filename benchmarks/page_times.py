@@ -3,6 +3,7 @@
 import shutil
 import statistics
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from selenium import webdriver
@@ -12,7 +13,7 @@ import soundness
 from arrangements import real, timed
 from promises import Row
 
-__all__ = ["pages"]
+__all__ = ["open_browser", "pages"]
 
 N_TIMES = 7
 SWITCHES = ("headless", "no-sandbox", "disable-gpu", "disable-background-networking")
@@ -50,16 +51,24 @@ def report(work: Path) -> Path:
 
 def loading_times(page: Path) -> list[float]:
     """Seconds until a browser has loaded all of a page, which it has open for the first time once."""
+    seconds = []
+    with open_browser() as driver:
+        for _ in range(N_TIMES):
+            driver.get(page.resolve().as_uri())
+            seconds.append(float(driver.execute_script(LOADED)))
+    return seconds
+
+
+@contextmanager
+def open_browser() -> Iterator[webdriver.Chrome]:
+    """Context with a browser without a window, whose console is logged."""
     options = webdriver.ChromeOptions()
     for switch in SWITCHES:
         options.add_argument(f"--{switch}")
     options.binary_location = shutil.which("chromium") or ""
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver") or ""))
     try:
-        seconds = []
-        for _ in range(N_TIMES):
-            driver.get(page.resolve().as_uri())
-            seconds.append(float(driver.execute_script(LOADED)))
+        yield driver
     finally:
         driver.quit()
-    return seconds

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sql
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -136,6 +137,32 @@ def test_lists_are_cut_and_chosen(store):
     assert [one.number for one in list_clips(store, alarm=alarm)] == [5, 4]
     assert [one.number for one in list_clips(store, alarm=replace(alarm, ended_us=rows[1].end_us))] == [5, 4]
     assert list_clips(store, sensor_id=first, before=rows[-1].id) == []
+    assert [one.number for one in list_clips(store, sensor_id=first, before=rows[1].id)] == [3, 2, 1]
+    assert [one.number for one in list_clips(store, sensor_id=first, before=rows[0].id + 1)] == [5, 4, 3, 2, 1]
+
+
+def test_lists_and_charts_of_a_large_store_read_no_more_than_they_show(tmp_path):
+    store, asked = Store.open(tmp_path), []
+    (sensor,) = fill(store, lambda s: [clip(s, n) for n in range(1, 6)])
+    sql.event.listen(store.engine, "before_cursor_execute", lambda *event: asked.append(event[2:4]))
+    for options in ({}, {"outcome": "gap"}, {"sensor_id": sensor}, {"sensor_id": sensor, "outcome": "scored"}):
+        list_clips(store, **options)
+        list_clips(store, **options, before=4)
+    store.last_clips(sensor, 3, is_scored=True)
+    score_history(store, sensor, start_us=START, end_us=START + SECOND, n_buckets=10)
+    with store.engine.connect() as connection:
+        plans = [
+            [step[3] for step in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", values)]
+            for query, values in list(asked)
+            if query.startswith("SELECT clips") or "GROUP BY" in query
+        ]
+    *lists, chart = plans
+    assert len(lists) == 9
+    assert not any("ORDER BY" in step for plan in lists for step in plan)  # they stand in their order already
+    assert all("SEARCH" in plan[0] or plan == ["SCAN clips"] for plan in lists)
+    assert lists.count(["SCAN clips"]) == 1  # of all clips, from the latest
+    assert "USING COVERING INDEX ix_clips_chart" in chart[0]
+    store.close()
 
 
 def test_false_alarms_are_those_answered_as_normal_and_those_nobody_answered(store):

@@ -25,6 +25,7 @@ __all__ = [
 Record = TypeVar("Record", Sensor, ClipRow, Alarm)
 
 _DAY_US = 86_400 * 1_000_000
+_LARGEST_NUMBER = 2**63 - 1
 
 AlarmState = Literal["open", "unanswered", "answered"]
 """An alarm that has not ended; one that nobody has answered; one that somebody has."""
@@ -87,7 +88,13 @@ def list_clips(
         query = query.where(table.c.outcome == outcome)
     if before is not None:
         query = query.where(table.c.id < before)
-    return _all(store, ClipRow, query.order_by(table.c.id.desc()).limit(limit))
+    of_sensor = sensor_id if alarm is None else alarm.sensor_id
+    if of_sensor is None:
+        return _all(store, ClipRow, query.order_by(table.c.id.desc()).limit(limit))
+    if before is not None:  # clips of one sensor have their numbers in the order of their ids
+        at = sql.select(table.c.number).where(table.c.id == before, table.c.sensor_id == of_sensor).scalar_subquery()
+        query = query.where(table.c.number < sql.func.coalesce(at, _LARGEST_NUMBER))
+    return _all(store, ClipRow, query.order_by(table.c.number.desc()).limit(limit))
 
 
 def list_alarms(

@@ -80,7 +80,13 @@ clips = Table(
     Column("audio", Text, nullable=False, default=""),  # below the store's folder
     Column("recording", Text, nullable=False, default=""),  # name of the file that it is from, where it is from one
     UniqueConstraint("sensor_id", "number"),
-    Index("ix_clips_sensor_id_start_us", "sensor_id", "start_us"),
+    Index("ix_clips_outcome_id", "outcome", "id"),
+    Index("ix_clips_sensor_id_outcome_number", "sensor_id", "outcome", "number"),
+    # All that a chart is made of: the rows of one sensor lie far apart, among those of the others.
+    Index(
+        "ix_clips_chart",
+        *("sensor_id", "start_us", "outcome", "score", "p_value", "is_anomalous", "level_db", "seconds"),
+    ),
 )
 """Clips, and the gaps between them; an outcome is one of `soundness.monitoring.store.records.Outcome`."""
 

@@ -12,7 +12,7 @@ from typing import Literal, TextIO
 from soundness.errors import OutputError
 from soundness.regular_files import open_regular
 
-__all__ = ["PARTIAL_SUFFIX", "RowFile", "open_text", "output_errors", "whole_file", "write_whole"]
+__all__ = ["PARTIAL_SUFFIX", "RowFile", "open_text", "output_errors", "whole_file", "words_of", "write_whole"]
 
 PARTIAL_SUFFIX = ".partial"
 _NUMBERS = itertools.count()  # of the partial files of this process
@@ -25,6 +25,12 @@ def output_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def words_of(error: OutputError) -> str:
+    """Reason of an error without the file that it names, if the operating system gave one."""
+    cause = error.__cause__
+    return cause.strerror or str(error) if isinstance(cause, OSError) else str(error)
 
 
 @contextmanager

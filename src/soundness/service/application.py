@@ -10,6 +10,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp
 
+from soundness.plain_text import printable
 from soundness.service.access.guard import Access, Guard
 from soundness.service.api.alarms import alarms_api
 from soundness.service.api.answers import tagged
@@ -94,6 +95,12 @@ def _health(parts: ServiceParts) -> APIRouter:
     def list_sinks(request: Request) -> Response:
         """All sinks: number of events that have not arrived, and the last problem, which is empty if there is none."""
         return tagged(request, {"items": [asdict(one) for one in parts.sinks()], "next": None})
+
+    @router.get("/api/problems", responses=problem_responses())
+    def list_problems(request: Request) -> Response:
+        """All that is wrong with the monitor itself: sound that is not recorded and why, audio that is not kept."""
+        items = [{"problem": printable(one)} for one in parts.problems()]
+        return tagged(request, {"items": items, "next": None})
 
     @router.get("/metrics", response_class=PlainTextResponse, responses=problem_responses(404))
     def get_metrics() -> Response:

@@ -44,13 +44,22 @@ def http_service(
         metrics=metrics,
         sinks=sinks,
         feedback=feedback,
-        problem=lambda: "" if engine.failure is None else "the monitor has failed; see the log",
+        shown_state=lambda name: None if name not in engine.recorders else engine.recorders[name].standing.shown(),
+        problems=lambda: engine.problems,
+        problem=lambda: _problem(engine),
     )
     found, live = open_socket(settings.host, settings.port), LiveEvents(parts)
     with serving(build_application(parts, access, live), found, before_end=live.end):
         address = shown_address(found)
         print(f"listening at {address}", flush=True)
         yield address
+
+
+def _problem(engine: Engine) -> str:
+    """Reason why a monitor is not well, without what only those who have logged in may see."""
+    if engine.failure is not None:
+        return "the monitor has failed; see the log"
+    return "what sensors give is not recorded now; see the log" if engine.unrecorded else ""
 
 
 def _access(settings: ServiceSettings, folder: Path, store_folder: Path) -> Access:

@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 from soundness.monitoring.configuration.monitor_settings import MonitorSettings, SensorSettings
 from soundness.monitoring.live.events import Events
 from soundness.monitoring.sinks.delivery import SinkStatus
-from soundness.monitoring.store.records import Alarm
+from soundness.monitoring.store.records import Alarm, Sensor, SensorState
 from soundness.monitoring.store.store import Store
 from soundness.monitoring.upkeep.detector_in_use import DetectorInUse
 
@@ -56,8 +56,12 @@ class ServiceParts:
         Learns from answers; ``None`` where they are only stored.
     sinks
         Gives the sinks with what they have not sent.
+    shown_state
+        Gives the state of a sensor that is shown, and its note, by the sensor's name; ``None`` to show the store's.
+    problems
+        Gives all that is wrong with the monitor itself, a line each.
     problem
-        Gives the reason why the monitor is not well; empty if it is.
+        Gives the reason why the monitor is not well, for everybody to see; empty if it is.
     """
 
     settings: MonitorSettings
@@ -67,11 +71,18 @@ class ServiceParts:
     metrics: Callable[[], str] | None = None
     feedback: Feedback | None = None
     sinks: Callable[[], Sequence[SinkStatus]] = field(default=tuple)
+    shown_state: Callable[[str], tuple[SensorState, str] | None] = field(default=lambda _name: None)
+    problems: Callable[[], Sequence[str]] = field(default=tuple)
     problem: Callable[[], str] = field(default=lambda: "")
 
     def sensor_settings(self, name: str) -> SensorSettings | None:
         """Settings of a sensor; ``None`` for one that is only in the store."""
         return next((one for one in self.settings.sensor if one.name == name), None)
+
+    def state_of(self, sensor: Sensor) -> tuple[SensorState, str]:
+        """State of a sensor that is shown, and its note: nothing that reassures while its sound is not recorded."""
+        shown = self.shown_state(sensor.name) if sensor.state != "stopped" else None
+        return (sensor.state, sensor.state_note) if shown is None else shown
 
     def tell_of_alarm(self, sensor: str, content: Mapping[str, Any]) -> None:
         """Send an alarm that was answered to the monitor's listeners."""

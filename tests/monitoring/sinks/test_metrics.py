@@ -70,7 +70,7 @@ def test_a_sensor_is_in_one_state(metrics):
     states = {key[2]: value for key, value in figures(metrics).items() if key[0] == "soundness_state"}
     assert states["waiting"] == 1.0
     assert sum(states.values()) == 1.0
-    metrics.engine.recorders["pump"].state = "alarm"
+    metrics.engine.recorders["pump"].standing.state = "alarm"
     assert figures(metrics)["soundness_state", "pump", "alarm"] == 1.0
 
 

@@ -8,6 +8,7 @@ import sqlalchemy as sql
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
+from small_disks import small_disk
 from soundness.errors import OutputError, SettingsError
 from soundness.monitoring.store import tables
 from soundness.monitoring.store.database import is_away, only_monitor, open_database, shown, sqlite_url
@@ -167,24 +168,15 @@ def test_a_postgresql_that_restarts_is_away_and_then_there_again(postgres, tmp_p
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    """A disk of one megabyte, and a way to make it read-only."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    try:
-        done = subprocess.run(command, check=False, capture_output=True, timeout=30)
-    except FileNotFoundError:
-        pytest.skip("no program mount")
-    if done.returncode != 0:
-        pytest.skip("a small disk cannot be mounted without being root")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True, timeout=30)
+def disk(tmp_path):
+    """A disk of one megabyte."""
+    with small_disk(tmp_path / "disk") as folder:
+        yield folder
 
 
-def test_a_full_disk_is_away_until_there_is_room(small_disk):
-    store = Store.open(small_disk)
-    ballast = small_disk / "ballast"
+def test_a_full_disk_is_away_until_there_is_room(disk):
+    store = Store.open(disk)
+    ballast = disk / "ballast"
     ballast.write_bytes(bytes(100_000))
     written = []
 
@@ -206,8 +198,8 @@ def test_a_full_disk_is_away_until_there_is_room(small_disk):
     store.close()
 
 
-def test_a_read_only_store_is_named(small_disk):
-    Store.open(small_disk).close()
-    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True, timeout=30)
+def test_a_read_only_store_is_named(disk):
+    Store.open(disk).close()
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True, timeout=30)
     with pytest.raises(OutputError, match=r"disk: Read-only file system"):
-        Store.open(small_disk)
+        Store.open(disk)

@@ -1,5 +1,6 @@
 """Clips on disk: those that wait to be scored, the last minutes of each sensor, and what is kept."""
 
+import io
 import os
 import re
 import shutil
@@ -197,14 +198,20 @@ def _clip_file(path: Path) -> ClipFile | None:
 
 
 def _write_flac(path: Path, samples: Waveform, *, sample_rate: int) -> None:
-    part = path.with_suffix(".part")
+    encoded = io.BytesIO()
     try:
-        soundfile.write(part, samples, sample_rate, format="FLAC", subtype=_SUBTYPE)
-        part.replace(path)
-    except (OSError, soundfile.SoundFileError, ValueError) as error:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
+        soundfile.write(encoded, samples, sample_rate, format="FLAC", subtype=_SUBTYPE)
+    except (soundfile.SoundFileError, ValueError) as error:
         raise OutputError(f"{path}: {error}") from None
+    part = path.with_suffix(".part")
+    with output_errors(path):
+        try:
+            part.write_bytes(encoded.getbuffer())
+            part.replace(path)
+        except OSError:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise
 
 
 def level_of(path: Path) -> float | None:

@@ -1,5 +1,6 @@
 """Clips of recordings that others made: what is scored of them, and what is kept."""
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import soundfile  # type: ignore[import-untyped]  # it ships no types
 from soundness.aliases import Waveform
 from soundness.audio.reading import pick_channel, read_blocks, read_info
 from soundness.errors import OutputError
+from soundness.files.atomic import output_errors
 from soundness.monitoring.capture.clip_files import ClipFile, ClipFolder
 from soundness.monitoring.sources.protocol import RecordingClip
 
@@ -59,9 +61,11 @@ def recorded_clip(
 
 
 def _written(files: ClipFolder, samples: Waveform, number: int, *, sample_rate: int) -> Path:
-    path = files.ring / f"{number}-scored.wav"
+    path, encoded = files.ring / f"{number}-scored.wav", io.BytesIO()
     try:
-        soundfile.write(path, samples, sample_rate, subtype="FLOAT")
-    except (OSError, soundfile.SoundFileError) as error:
+        soundfile.write(encoded, samples, sample_rate, format="WAV", subtype="FLOAT")
+    except soundfile.SoundFileError as error:
         raise OutputError(f"{path}: {error}") from None
+    with output_errors(path):
+        path.write_bytes(encoded.getbuffer())
     return path

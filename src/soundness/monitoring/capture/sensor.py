@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from soundness.errors import OutputError, SoundnessError
+from soundness.files.atomic import words_of
 from soundness.monitoring.capture.arrivals import Arrivals, TimedBlock
 from soundness.monitoring.capture.clip_cutter import CapturedClip, ClipCutter
 from soundness.monitoring.capture.clip_files import ClipFile, ClipFolder
@@ -125,6 +126,10 @@ class LiveSensor:
     most_waiting: int = _MOST_WAITING
     problem: str = ""
     """Reason why no sound comes; empty while it comes."""
+    unwritten: str = ""
+    """Reason why the sound that comes cannot be written to the disk; empty if it can."""
+    unrecorded: str = ""
+    """Reason why what is done cannot be written to the store; empty if it can."""
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -140,6 +145,7 @@ class LiveSensor:
         self._expected_us: int | None = None
         self._sample_rate = 0
         self._reported = -_FAULT_EVERY_SECONDS
+        self._waits_since = time.monotonic()
         self._taking = threading.Lock()
         self._room = threading.Condition(self.lock)
 
@@ -302,6 +308,7 @@ class LiveSensor:
             for captured in self.cutter.add(block.samples, sample_rate=rate, start_us=start_us):
                 self._captured(captured, stop)
         except OutputError as error:
+            self.unwritten = words_of(error)
             self._break(str(error))
 
     def _captured(self, captured: CapturedClip, stop: threading.Event) -> None:
@@ -309,13 +316,15 @@ class LiveSensor:
             self._await_room(stop)
         elif len(self.pending) >= self.most_waiting:
             captured.file.unlink(missing_ok=True)
-            reason = "the computer is too slow: clips wait longer to be scored than they last"
+            slow = "the computer is too slow: clips wait longer to be scored than they last"
+            reason = f"the store could not be written: {self.unrecorded}" if self.unrecorded else slow
             self._is_broken, self._lost, self.progressed = True, self._lost or reason, time.monotonic()
             return
         if self._is_broken:
             self._close_gap(captured.start_us)
         clip = self.files.take(captured, self.number + 1)
         self.number += 1
+        self.unwritten = ""
         self.next_us = captured.start_us + round(1e6 * self.settings.hop)
         self.end_us = captured.start_us + round(1e6 * captured.seconds)
         self._submit(Work(clip=clip, number=self.number, fault=self.health.fault))
@@ -359,11 +368,18 @@ class LiveSensor:
     def _submit(self, work: Work) -> None:
         self.progressed = time.monotonic()
         with self.lock:
+            self._waits_since = self._waits_since if self.pending else self.progressed
             self.pending.append(work)
         self.ready(self)
+
+    @property
+    def waiting_seconds(self) -> float:
+        """Time for which the earliest work has waited, in seconds; 0 without any."""
+        return time.monotonic() - self._waits_since if self.pending else 0.0
 
     def done(self) -> None:
         """Note that the earliest work is done."""
         with self._room:
             self.pending.popleft()
+            self._waits_since = time.monotonic()
             self._room.notify_all()

@@ -1,7 +1,6 @@
 """Commissioning of a sensor that has no detector: it records, sets aside what does not belong, trains, and begins."""
 
 import logging
-import shutil
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -115,16 +114,12 @@ class Commissioning:
         if not self.is_recording:
             return "came while a detector is made of the clips before"
         try:
-            if self._is_full():
+            if not self.recorder.audio.has_room():
                 return "too little free space: not learned from"
             self.folder.keep(clip.path, index=self._n_clips, start_us=clip.start_us, plan=self.plan)
         except OutputError as error:
             return f"not learned from: {error}"
         return ""
-
-    def _is_full(self) -> bool:
-        audio = self.recorder.audio
-        return shutil.disk_usage(self.recorder.store.folder).free < audio.least_free_bytes
 
     def count(self) -> bool:
         """Count a clip whose row is written; true if it was the last one of the period."""

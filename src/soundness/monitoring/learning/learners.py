@@ -3,8 +3,8 @@
 import logging
 import queue
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -40,10 +40,21 @@ def run_beside(function: Callable[[Item], Result], item: Item) -> Result:
     ------
     ProcessError
         If the process ends before its work is done.
+    OutputError
+        If a file cannot be written.
     """
-    with Processes(1) as processes:
+    with _disk_errors(), Processes(1) as processes:
         (found,) = processes.map(partial(nicely, function), [item], name=lambda _: "what it learns")
     return found
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """Context that turns what the operating system refused a process, as on a full disk, into an `OutputError`."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"what it learns: {error}") from error
 
 
 class Learners:
@@ -130,8 +141,8 @@ class Learners:
             except (ProcessError, OutputError) as error:
                 if self.stop.is_set():
                     return
-                n_tries += 1
-                if n_tries < _TRIES:
+                n_tries += isinstance(error, ProcessError)
+                if n_tries < _TRIES:  # and as long as the disk is full: what was recorded would be lost
                     recorder.set_note(f"{error}; tries again in {self.wait_seconds:g} s")
                     self.stop.wait(self.wait_seconds)
                     continue
@@ -164,7 +175,9 @@ class Learners:
         try:
             if self.stop.is_set():
                 raise ProcessError("the monitor ends")
-            (found,) = processes.map(partial(nicely, run_stage), [commissioning.job(out)], name=lambda job: job.stage)
+            job = commissioning.job(out)
+            with _disk_errors():
+                (found,) = processes.map(partial(nicely, run_stage), [job], name=lambda job: job.stage)
             return found
         finally:
             with self._lock:

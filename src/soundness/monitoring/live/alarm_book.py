@@ -1,6 +1,5 @@
 """Open alarms of a sensor: written with the clip that changes them, and with what is to be sent of it."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,8 +10,6 @@ from soundness.monitoring.store.store import Store, Transaction, new_key
 from soundness.plain_text import one_line
 
 __all__ = ["AlarmBook", "alarm_content"]
-
-_LOG = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -107,7 +104,6 @@ class AlarmBook:
         )
         self.open[kind] = alarm
         self._deliver(transaction, alarm, event="raised", key="raised", now_us=now_us)
-        _LOG.warning("ALARM %s: %s", self.sensor, alarm.reason or kind)
         return alarm
 
     def end(self, transaction: Transaction, kind: AlarmKind, *, end_us: int, now_us: int) -> Alarm:

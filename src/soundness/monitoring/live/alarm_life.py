@@ -4,11 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from soundness.monitoring.store.records import ClipRow
 from soundness.scoring.decisions.alarms import AlarmRule, AlarmWindow
 
-__all__ = ["AlarmLife", "AlarmStep"]
+__all__ = ["AlarmLife", "AlarmStep", "FailingClips"]
 
 Change = Literal["", "raised", "continued", "ended", "resumed"]
+
+_FEWEST_FAILED = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,3 +99,29 @@ class AlarmLife:
         """Forget the clips before, and the alarm that is on: somebody has answered it."""
         self._window = AlarmWindow(self.rule)
         self._n_quiet, self.is_on, self.ended_us = 0, False, None
+
+
+@dataclass(slots=True)
+class FailingClips:
+    """Clips in a row that could not be judged, which are a fault once they last.
+
+    Parameters
+    ----------
+    fault_seconds
+        Time for which they last before they are a fault.
+    """
+
+    fault_seconds: float
+    _n_clips: int = 0
+    _since_us: int = 0
+
+    def add(self, row: ClipRow) -> str:
+        """Add the row of a clip, of which one that is scored or learned ends it; the fault, or an empty text."""
+        if row.outcome in ("scored", "learned"):
+            self._n_clips = 0
+        if row.outcome != "failed":
+            return ""
+        self._since_us = min(self._since_us, row.start_us) if self._n_clips else row.start_us
+        self._n_clips += 1
+        is_fault = self._n_clips >= _FEWEST_FAILED and row.end_us - self._since_us >= 1e6 * self.fault_seconds
+        return f"no clip can be judged: {row.note}" if is_fault else ""

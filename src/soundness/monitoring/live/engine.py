@@ -37,6 +37,7 @@ _LOOK_SECONDS = 0.2  # between two looks at the sensors
 _END_SECONDS = 10.0  # within which all threads end; one that waits for a network may take longer, and is left
 
 _FEW_SENSORS = 8  # whose clips may end at once
+_MOST_NAMED = 4  # sensors of one problem
 
 _LOG = logging.getLogger(__name__)
 
@@ -180,6 +181,27 @@ class Engine:
         is_recorded = all(sensor.has_ended and not sensor.pending for sensor in sensors)
         return is_recorded and not self.learners.is_busy
 
+    @property
+    def unrecorded(self) -> list[str]:
+        """Reasons why sensors are not recorded now, a line each; empty if all are."""
+        found: dict[str, list[str]] = {}
+        for name, recorder in self.recorders.items():
+            if problem := recorder.standing.problem:
+                found.setdefault(problem, []).append(name)
+        return [f"{_shown_names(names)}: {problem}" for problem, names in found.items()]
+
+    @property
+    def problems(self) -> list[str]:
+        """All that is wrong with the monitor itself, a line each."""
+        found, kept = self.unrecorded, [one.audio for one in self.recorders.values()]
+        if self.failure is not None:
+            found.append("the monitor has failed; see the log")
+        if not all(one.has_room() for one in kept):
+            n_lost = sum(one.n_lost for one in kept)
+            words = f"; that of {n_lost:,} clip(s) is lost" if n_lost else ""
+            found.append(f"too little free space on the disk of the store: no audio is kept until there is more{words}")
+        return found
+
     def run(self) -> None:
         """Listen until every source has ended, or `stop` is set.
 
@@ -206,6 +228,7 @@ class Engine:
                 while not self.stop.wait(_LOOK_SECONDS) and not self.has_ended:
                     for recorder in self.recorders.values():
                         recorder.sensor.watch()
+                        recorder.standing.tell()
                 is_stopped = self.stop.is_set()
             finally:
                 self.stop.set()
@@ -269,3 +292,8 @@ class Engine:
                     has_more = bool(sensor.pending)
             if has_more:
                 self._ready.put(sensor)
+
+
+def _shown_names(names: Sequence[str]) -> str:
+    """Names of sensors in one line, of many the number."""
+    return ", ".join(names) if len(names) <= _MOST_NAMED else f"{len(names)} sensors"

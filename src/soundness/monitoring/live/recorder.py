@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from threading import Event as ThreadEvent
 from threading import RLock
-from typing import Any, TypeVar
+from typing import Any
 
 from soundness.detectors.verdicts.records import RecordingScore, score_reason
 from soundness.errors import AudioError, OutputError
@@ -19,13 +19,14 @@ from soundness.monitoring.learning.commissioning import Commissioning
 from soundness.monitoring.learning.following import Following
 from soundness.monitoring.learning.trend import TrendStep
 from soundness.monitoring.live.alarm_book import AlarmBook, alarm_content
-from soundness.monitoring.live.alarm_life import AlarmLife, AlarmStep
+from soundness.monitoring.live.alarm_life import AlarmLife, AlarmStep, FailingClips
 from soundness.monitoring.live.events import Event, Events
 from soundness.monitoring.live.renewing import bank_clip
+from soundness.monitoring.live.sensor_writer import SensorWriter
+from soundness.monitoring.live.shown_state import ShownState
 from soundness.monitoring.sources.protocol import RecordingClip
 from soundness.monitoring.store.recordings import note_recording
 from soundness.monitoring.store.records import Alarm, ClipRow, SensorState
-from soundness.monitoring.store.retrying import retried, written
 from soundness.monitoring.store.store import Store, Transaction
 from soundness.monitoring.store.times import utc_us
 from soundness.monitoring.upkeep.detector_in_use import DetectorInUse
@@ -36,8 +37,6 @@ from soundness.settings.durations import parse_seconds
 __all__ = ["Recorder"]
 
 _LOG = logging.getLogger(__name__)
-
-Result = TypeVar("Result")
 
 
 class Recorder:
@@ -80,15 +79,16 @@ class Recorder:
         sinks: Sequence[str],
         stop: ThreadEvent,
     ) -> None:
-        self.sensor, self.store, self.events, self.stop = sensor, store, events, stop
-        self.state: SensorState = "waiting"
+        self.sensor, self.store, self.events = sensor, store, events
+        self.standing = ShownState(sensor, events)
         self.scoring_seconds = 0.0  # of the last clip that was scored
         self.detector: DetectorInUse | None = None
         self.detector_id: int | None = None
         self.life: AlarmLife | None = None
         self.book = AlarmBook.of_store(store, sensor.sensor_id, sensor=sensor.settings.name, sinks=sinks)
+        self.writer = SensorWriter(store, self.standing, self.book, stop=stop)
         self.audio = audio
-        self.note = ""
+        self.failing = FailingClips(parse_seconds(sensor.settings.fault_after))
         self.windows = sensor.settings.windows
         self.following: Following | None = None
         self.learning: Commissioning | None = None
@@ -110,7 +110,7 @@ class Recorder:
             values = {"installed_us": now_us, "reason": reason, "details": dict(details or {})}
             return transaction.add_detector(sensor_id, file=file, fingerprint=fingerprint, **values)
 
-        self.use(detector, self._written(write))
+        self.use(detector, self.writer.transaction(write))
 
     def learn(self) -> None:
         """Begin to learn, or go on with it."""
@@ -126,7 +126,7 @@ class Recorder:
         if now is None or now.id != alarm.id:
             return
         end_us = max(now.last_us, utc_us())
-        ended = self._written(lambda write: self.book.end(write, now.kind, end_us=now.last_us, now_us=end_us))
+        ended = self.writer.transaction(lambda write: self.book.end(write, now.kind, end_us=now.last_us, now_us=end_us))
         self.book.last.pop(now.kind)  # what comes after the answer is another alarm
         if self.life is not None and now.kind == "anomaly":
             self.life.forget()
@@ -136,7 +136,7 @@ class Recorder:
 
     def set_details(self, **details: Any) -> None:
         """Set some details of the sensor; ``None`` removes one."""
-        self._written(lambda transaction: transaction.set_details(self.sensor.sensor_id, **details))
+        self.writer.transaction(lambda transaction: transaction.set_details(self.sensor.sensor_id, **details))
 
     def use(self, detector: DetectorInUse, detector_id: int) -> None:
         """Score with a detector from now on."""
@@ -166,24 +166,22 @@ class Recorder:
 
     def set_state(self, state: SensorState, *, note: str = "") -> None:
         """Set the state of the sensor, if it is another."""
-        if state == self.state:
+        if state == self.standing.state:
             return
-        self._written(
+        self.writer.transaction(
             lambda transaction: transaction.update_sensor(
                 self.sensor.sensor_id, state=state, state_since_us=utc_us(), state_note=one_line(note)
             )
         )
-        self.state, self.note = state, one_line(note)
-        self.events.tell(Event(kind="state", sensor=self.sensor.settings.name, content={"state": state, "note": note}))
+        self.standing.set(state, one_line(note))
 
     def set_note(self, note: str) -> None:
         """Set the note of the state, if it is another."""
         note = one_line(note)
-        if note == self.note:
+        if note == self.standing.note:
             return
-        self._written(lambda transaction: transaction.update_sensor(self.sensor.sensor_id, state_note=note))
-        self.note, name = note, self.sensor.settings.name
-        self.events.tell(Event(kind="state", sensor=name, content={"state": self.state, "note": note}))
+        self.writer.transaction(lambda transaction: transaction.update_sensor(self.sensor.sensor_id, state_note=note))
+        self.standing.set(self.standing.state, note)
 
     def _usual_state(self) -> SensorState:
         if "fault" in self.book.open:
@@ -219,7 +217,7 @@ class Recorder:
                 changed = self.book.fault(transaction, stored, reason=f"no sound comes: {fault}", now_us=now_us)
             return stored, changed
 
-        stored, changed = self._written(write, known=lambda: self._known(row))
+        stored, changed = self.writer.transaction(write, known=lambda: self._known(row))
         self._tell(stored, changed)
         if fault:
             self.set_state(self._usual_state(), note=fault)
@@ -227,8 +225,8 @@ class Recorder:
     def _record_clip(self, clip: ClipFile, *, fault: str) -> None:
         try:
             level = level_of(clip.path)
-            clip = self.sensor.files.encoded(clip)
-        except (OutputError, OSError, RuntimeError) as error:  # a full disk: the row is written all the same
+            clip = self.writer.on_disk(lambda: self.sensor.files.encoded(clip))
+        except (OutputError, OSError, RuntimeError) as error:  # it is gone or damaged: the row is written all the same
             self._record_failed(clip, note=str(error))
             return
         row = replace(self._row(clip.number, clip.start_us), level_db=level)
@@ -250,14 +248,16 @@ class Recorder:
         """Record a recording of a folder, or a part of one."""
         row = replace(self._row(number, recording.start_us), seconds=recording.seconds, recording=recording.name)
         if recording.known_as:
-            self._written(lambda transaction: note_recording(transaction, row.sensor_id, recording, is_scored=True))
+            self.writer.transaction(lambda one: note_recording(one, row.sensor_id, recording, is_scored=True))
             return
         try:
             if recording.problem:
                 raise AudioError(recording.problem)
             files, own = self.sensor.files, self.sensor.settings
             is_trained = own.detector is not None  # on recordings with all their channels
-            clip = recorded_clip(files, recording, number, channel=own.channel, has_all_channels=is_trained)
+            clip = self.writer.on_disk(
+                lambda: recorded_clip(files, recording, number, channel=own.channel, has_all_channels=is_trained)
+            )
             row = replace(row, level_db=level_of(clip.path))
         except (AudioError, OutputError) as error:
             note = error.reason if isinstance(error, AudioError) else str(error)
@@ -283,7 +283,7 @@ class Recorder:
             start_us=start_us,
             seconds=self.sensor.settings.clip_seconds,
             outcome="scored",
-            state=self.state,
+            state=self.standing.state,
             detector_id=self.detector_id,
         )
 
@@ -316,7 +316,7 @@ class Recorder:
 
     def _why_muted(self, row: ClipRow) -> str:
         """Reason why a clip begins no alarm; empty without one."""
-        until_us = retried(lambda: self.store.ignored_until_us(row.sensor_id), stop=self.stop)
+        until_us = self.writer.reading(lambda: self.store.ignored_until_us(row.sensor_id))
         if until_us is not None and row.start_us < until_us:
             return "ignored"
         window = window_at(self.windows, row.start_us, row.end_us)
@@ -343,6 +343,7 @@ class Recorder:
     ) -> None:
         """Write the row of a clip with what it changes, keep its audio where that is wanted, and tell of it."""
         book = self.book
+        words = f"the sensor gives {fault}" if fault else self.failing.add(row)
 
         def write(transaction: Transaction) -> tuple[ClipRow, list[tuple[Alarm, str]]]:
             stored, now_us = transaction.add_clip(row), utc_us()
@@ -350,7 +351,6 @@ class Recorder:
                 note_recording(transaction, row.sensor_id, recording, is_scored=row.outcome != "failed")
             if row.number == 1:
                 transaction.update_sensor(row.sensor_id, first_us=row.start_us)
-            words = f"the sensor gives {fault}" if fault else ""
             changed = book.fault(transaction, stored, reason=words, now_us=now_us)
             if step is not None:
                 changed += book.step(transaction, stored, step, reason=reason, now_us=now_us)
@@ -358,16 +358,16 @@ class Recorder:
                     transaction.set_clip(stored.id, alarm_id=book.open["anomaly"].id)
             if trend is not None and self.following is not None:
                 transaction.set_details(row.sensor_id, following=self.following.as_details())
-                words = self.following.drift_words()
-                changed += book.drift(transaction, stored, trend.change, reason=words, now_us=now_us)
+                drifted = self.following.drift_words()
+                changed += book.drift(transaction, stored, trend.change, reason=drifted, now_us=now_us)
             return stored, changed
 
-        stored, changed = self._written(write, known=lambda: self._known(row))
+        stored, changed = self.writer.transaction(write, known=lambda: self._known(row))
         if clip is not None:
             self._keep_audio(clip, stored)
         self._tell(stored, changed)
         is_drift = trend is not None and trend.change == "raised" and "drift" in book.open
-        self.set_state(self._usual_state(), note=fault or reason or (book.open["drift"].reason if is_drift else ""))
+        self.set_state(self._usual_state(), note=words or reason or (book.open["drift"].reason if is_drift else ""))
 
     def _known(self, row: ClipRow) -> tuple[ClipRow, list[tuple[Alarm, str]]] | None:
         """Row of a clip that was committed, though the database went away before it said so, and the alarm of it."""
@@ -377,22 +377,17 @@ class Recorder:
         self.book.restore(AlarmBook.of_store(self.store, row.sensor_id, sensor=self.book.sensor, sinks=self.book.sinks))
         return stored, [(alarm, "raised") for alarm in self.book.open.values() if alarm.clip_id == stored.id]
 
-    def _written(
-        self, write: Callable[[Transaction], Result], *, known: Callable[[], Result | None] = lambda: None
-    ) -> Result:
-        """Result of a transaction, which is tried again while the database is away unless its result is known then."""
-        before = self.book.copy()
-        return written(self.store, write, undo=lambda: self.book.restore(before), known=known, stop=self.stop)
-
     def _keep_audio(self, clip: ClipFile, row: ClipRow) -> None:
         is_alarm = row.is_anomalous and "anomaly" in self.book.open
         kept = self.audio.add(clip, row.id, is_alarm=is_alarm)
         if kept:
-            self._written(lambda transaction: transaction.set_audio(kept))
+            self.writer.transaction(lambda transaction: transaction.set_audio(kept))
 
     def _tell(self, row: ClipRow, changed: Sequence[tuple[Alarm, str]]) -> None:
         content = {**asdict(row), "scoring_seconds": self.scoring_seconds if row.outcome == "scored" else None}
         self.events.tell(Event(kind="clip", sensor=self.sensor.settings.name, content=content))
         for alarm, change in changed:
+            if change == "raised":
+                _LOG.warning("ALARM %s: %s", self.sensor.settings.name, alarm.reason or alarm.kind)
             content = alarm_content(self.sensor.settings.name, alarm, event=change)
             self.events.tell(Event(kind="alarm", sensor=self.sensor.settings.name, content=content))

@@ -5,12 +5,13 @@ import shutil
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import get_args
 
 import sqlalchemy as sql
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from soundness.errors import OutputError
@@ -99,13 +100,21 @@ class Metrics(Collector):
             yield _gauge(name, about, ["sensor"], samples)
         recorders = self.engine.recorders.items()
         states = [
-            ([sensor, state], float(recorder.state == state))
+            ([sensor, state], float(recorder.standing.shown()[0] == state))
             for sensor, recorder in recorders
             for state in get_args(SensorState)
         ]
         yield _gauge("soundness_state", "1 for the state that a sensor is in.", ["sensor", "state"], states)
+        recorded = [([sensor], float(not recorder.standing.problem)) for sensor, recorder in recorders]
+        yield _gauge("soundness_recorded", "1 if what a sensor gives can be recorded.", ["sensor"], recorded)
         waiting = [([sensor], float(len(recorder.sensor.pending))) for sensor, recorder in recorders]
         yield _gauge("soundness_clips_waiting", "Clips that wait to be scored.", ["sensor"], waiting)
+        lost = CounterMetricFamily(
+            "soundness_audio_lost_clips", "Clips whose audio could not be kept.", labels=["sensor"]
+        )
+        for sensor, recorder in recorders:
+            lost.add_metric([sensor], recorder.audio.n_lost)
+        yield lost
 
     def _store(self) -> Iterator[Metric]:
         try:
@@ -121,8 +130,9 @@ class Metrics(Collector):
         yield _gauge("soundness_sink_failing", "1 if the last try failed.", ["sink"], failing)
         sizes = [(["database"], float(database)), (["audio"], float(self._audio_bytes()))]
         yield _gauge("soundness_store_bytes", "Size of the store; of the audio every ten minutes.", ["part"], sizes)
-        free = shutil.disk_usage(self.engine.store.folder).free
-        yield _gauge("soundness_disk_free_bytes", "Free space where the store is.", [], [([], float(free))])
+        with suppress(OSError):  # the disk is gone
+            free = shutil.disk_usage(self.engine.store.folder).free
+            yield _gauge("soundness_disk_free_bytes", "Free space where the store is.", [], [([], float(free))])
 
     def _audio_bytes(self) -> int:
         now = time.monotonic()

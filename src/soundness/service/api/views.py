@@ -56,14 +56,15 @@ def alarm_view(alarm: Alarm) -> dict[str, Any]:
 def sensor_view(parts: ServiceParts, sensor: Sensor, recent: Recent) -> dict[str, Any]:
     """Plain values of a sensor with its last clips."""
     detector, last = parts.detector_of(sensor.name), recent.last
+    state, note = parts.state_of(sensor)
     return {
         "id": sensor.id,
         "name": sensor.name,
         "source": sensor.source,
         "is_configured": parts.sensor_settings(sensor.name) is not None,
-        "state": sensor.state,
+        "state": state,
         "state_since_us": sensor.state_since_us,
-        "state_note": sensor.state_note,
+        "state_note": note,
         "ignored_until_us": sensor.ignored_until_us,
         "level_db": None if last is None else last.level_db,
         "last_us": None if last is None else last.end_us,

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from soundness.monitoring.store.history import Recent, recent_clips
+from soundness.plain_text import printable
 from soundness.service.api.sensors import N_SPARKS
 from soundness.service.api.views import sensor_view
 from soundness.service.pages.rendering import Pages
@@ -27,7 +28,15 @@ def overview_page(parts: ServiceParts, pages: Pages) -> APIRouter:
         order = list(STATE_WORDS)
         views.sort(key=lambda view: (order.index(view["state"]), _natural(view["name"])))
         troubled = [one for one in parts.sinks() if one.problem]
-        return pages.page(request, "overview.html", sensors=views, words=STATE_WORDS, sinks=troubled, **_summary(views))
+        return pages.page(
+            request,
+            "overview.html",
+            sensors=views,
+            words=STATE_WORDS,
+            problems=list(map(printable, parts.problems())),
+            sinks=troubled,
+            **_summary(views),
+        )
 
     return router
 

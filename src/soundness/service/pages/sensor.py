@@ -26,13 +26,15 @@ def sensor_page(parts: ServiceParts, pages: Pages) -> APIRouter:
     @router.get("/sensors/{sensor_id}")
     def sensor(request: Request, sensor_id: Id) -> HTMLResponse:
         found = required_sensor(parts, sensor_id)
+        state, note = parts.state_of(found)
         learning = found.details.get("learning")
         aside = learning.get("set_aside", []) if isinstance(learning, dict) else []
         return pages.page(
             request,
             "sensor.html",
             sensor=found,
-            note=printable(found.state_note),
+            state=state,
+            note=printable(note),
             source=printable(found.source),
             n_set_aside=len(aside),
             facts=sensor_facts(parts, found),

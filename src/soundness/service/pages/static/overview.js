@@ -2,6 +2,7 @@ import { WORDS, listen, numbers, request, since, sparkPath, surprise, when } fro
 
 const MOST = 60;
 const wall = document.getElementById("wall"), summary = document.getElementById("summary");
+const problems = document.getElementById("sinks");
 const cards = new Map([...wall.querySelectorAll(".card")].map(card => [Number(card.dataset.id), makeCard(card)]));
 
 function makeCard(card) {
@@ -74,7 +75,7 @@ function drawSoon(one) {  // a burst of clips is drawn once
 }
 
 async function refresh() {
-  await showSinks();
+  await showProblems();
   const found = await request("/api/sensors");
   if (found.items.some(one => !cards.has(one.id)) || found.items.length !== cards.size) { location.reload(); return; }
   for (const item of found.items) {
@@ -108,20 +109,29 @@ listen({
   },
   state(event) {
     const one = cards.get(event.sensor);
-    if (one) setState(one, event.state, Date.now() * 1000);
+    if (!one) return;
+    setState(one, event.state, Date.now() * 1000);
+    if (event.state === "waiting" || problems.children.length) showProblems().catch(() => {});
   },
 }, refresh);
 
-async function showSinks() {  // a page that is quiet because nothing arrives anywhere would be a false comfort
-  const found = await request("/api/sinks");
-  document.getElementById("sinks").replaceChildren(...found.items.filter(one => one.problem).map(one => {
-    const item = document.createElement("li"), name = document.createElement("b");
-    item.className = "warn";
-    name.textContent = one.name;
-    item.append(name, `: ${one.n_unsent} event(s) have not arrived. ${one.problem}`);
-    return item;
-  }));
+function makeProblem(...words) {
+  const item = document.createElement("li");
+  item.className = "warn";
+  item.append(...words);
+  return item;
 }
-setInterval(() => { if (!document.hidden) showSinks().catch(() => {}); }, 60000);
+
+async function showProblems() {  // a page that is quiet because nothing is recorded or arrives would be a false comfort
+  const [own, sinks] = await Promise.all([request("/api/problems"), request("/api/sinks")]);
+  problems.replaceChildren(
+    ...own.items.map(one => makeProblem(one.problem)),
+    ...sinks.items.filter(one => one.problem).map(one => {
+      const name = document.createElement("b");
+      name.textContent = one.name;
+      return makeProblem(name, `: ${one.n_unsent} event(s) have not arrived. ${one.problem}`);
+    }));
+}
+setInterval(() => { if (!document.hidden) showProblems().catch(() => {}); }, 60000);
 
 setInterval(() => cards.forEach(drawTimes), 30000);

@@ -57,6 +57,11 @@ class Mosquitto:
             return True
         return False
 
+    def saved(self):
+        """Content of the file that it saves; empty before there is one."""
+        file = self.folder / "mosquitto.db"
+        return file.read_bytes() if file.exists() else b""
+
     def stop(self, number=signal.SIGKILL):
         """End it, as a crash does unless told otherwise."""
         if self.process is not None:

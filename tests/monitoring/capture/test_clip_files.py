@@ -121,3 +121,10 @@ def test_nothing_is_kept_where_the_disk_is_too_full(tmp_path, caplog):
     audio = kept(files, "all", least_free_bytes=1e18)
     assert audio.add(files.encoded(captured(files, 1)), row_id=1, is_alarm=True) == {}
     assert "too little free space" in caplog.text
+
+
+def test_a_clip_that_could_not_be_encoded_is_encoded_when_it_is_kept(tmp_path):
+    files = ClipFolder(tmp_path, "1")
+    ring = kept(files, "all")
+    place = ring.add(captured(files, 1), 7, is_alarm=False)[7]
+    assert soundfile.info(tmp_path / place).frames == RATE

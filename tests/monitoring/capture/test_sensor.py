@@ -11,6 +11,7 @@ from clocks import NOON_US, Clocks
 from soundness.monitoring.capture.clip_files import ClipFolder
 from soundness.monitoring.capture.sensor import LiveSensor
 from soundness.monitoring.configuration.monitor_settings import SensorSettings
+from soundness.monitoring.live.resuming import place_after
 from soundness.monitoring.sources.protocol import Block, Lost
 
 RATE = 8_000
@@ -197,6 +198,16 @@ def test_digital_silence_for_a_minute_is_a_fault_of_its_clips(played) -> None:
     assert words(played)[:34] == ["clip"] * 34
     assert words(played)[34:40] == ["clip: digital silence"] * 6
     assert words(played)[40:] == ["clip"] * 2
+
+
+def test_clips_that_wait_over_a_restart_keep_the_fault_of_their_signal(played) -> None:
+    played.play(66.0, silent=True)
+    faults = [work.fault for work in played.sensor.pending]
+    assert faults == [""] * 29 + ["digital silence"] * 4
+    encoded = played.sensor.files.encoded(played.sensor.pending[-1].clip)
+    left = ClipFolder(encoded.path.parents[2], "1").left()
+    place = place_after(None, left, clip_seconds=2.0, hop_seconds=2.0)
+    assert [work.fault for work in place.work] == faults
 
 
 def test_a_source_that_gives_nothing_is_a_fault_about_once_a_minute_until_it_does(played) -> None:

@@ -27,8 +27,11 @@ def test_a_window_contains_its_times_alone(window, inside, outside):
     assert not parse_window(window).contains(at(outside))
 
 
-def test_a_clip_that_begins_or_ends_in_a_window_is_in_it():
+def test_a_clip_a_part_of_which_lies_in_a_window_is_in_it():
     windows = [parse_window("daily 02:00-03:00")]
+    short = [parse_window("daily 02:00-02:05")]
+    assert window_at(short, at("2026-11-29T01:58"), at("2026-11-29T02:08")) is short[0]
+    assert window_at(short, at("2026-11-29T02:05:00"), at("2026-11-29T02:15")) is None
     assert window_at(windows, at("2026-11-29T01:59:55"), at("2026-11-29T02:00:05")) is windows[0]
     assert window_at(windows, at("2026-11-29T01:00:00"), at("2026-11-29T01:00:10")) is None
 

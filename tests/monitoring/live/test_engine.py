@@ -337,3 +337,30 @@ def test_a_clip_that_was_encoded_when_the_monitor_was_killed_is_scored_once(fan)
     soundfile.write(ring / f"4-{start_us}-{RATE}.flac", samples, RATE, subtype="PCM_24")
     samples.astype("<f4").tofile(ring / f"4-{start_us}-{RATE}.raw")
     assert [row.number for row in run_engine(path)["fan"]] == [1, 2, 3, 4]
+
+
+def test_clips_before_gaps_leave_the_ring_in_time_although_the_monitor_was_restarted(fan):
+    path = write_configuration(fan, {"fan": replayed("a.flac")}, store='before_alarm = "2s"')
+    write_stream(fan / "a.flac", 3)
+    run_engine(path)
+    ring = fan / "data" / "ring" / "1"
+    last = max(ring.iterdir(), key=lambda file: int(file.name.split("-")[0]))
+    start_us = int(last.name.split("-")[1]) + 1_000_000  # 4 was a gap, and 5 is the clip after it
+    hum(9, seconds=SECONDS).astype("<f4").tofile(ring / f"5-{start_us}-{RATE}.raw")
+    assert [row.outcome for row in run_engine(path)["fan"]][3:] == ["gap", "scored"]
+    write_stream(fan / "a.flac", 30)
+    assert run_engine(path)["fan"][-1].number == 30
+    assert sorted(int(file.name.split("-")[0]) for file in ring.iterdir()) == [*range(26, 31)]
+
+
+def test_a_restart_counts_no_clip_of_maintenance_towards_an_alarm(fan):
+    write_stream(fan / "a.flac", 3, anomalous={3})
+    closed = replayed("a.flac", more='maintenance = ["daily 00:00-24:00"]')
+    (row,) = run_engine(write_configuration(fan, {"fan": closed}))["fan"][2:]
+    assert (row.is_anomalous, row.note) == (True, "maintenance (daily 00:00-24:00)")
+    write_stream(fan / "a.flac", 5, anomalous={4})
+    path = write_configuration(fan, {"fan": replayed("a.flac")})
+    with open_engine(path) as engine:
+        engine.run()
+        assert rows_of(engine.store)["fan"][3].is_anomalous
+        assert engine.store.last_alarm(1, "anomaly") is None

@@ -42,6 +42,7 @@ def test_a_stream_that_does_not_come_is_an_alarm_that_ends_when_it_does(tmp_path
             rows = monitor.rows()
         assert {row.outcome for row in rows} == {"fault", "learned"}
         assert monitor.store.sensor("pump").state == "learning"
+        assert monitor.store.sensor("pump").first_us == next(row.start_us for row in rows if row.outcome == "learned")
         text = everything_in(monitor.store)
     assert "sesame" not in text + caplog.text
     assert all(row.start_us - before.end_us < 50_000 for before, row in pairwise(rows))

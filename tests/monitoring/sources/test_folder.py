@@ -206,11 +206,25 @@ def test_a_folder_that_goes_away_is_a_fault_until_it_is_back(tmp_path, folder, o
         assert alarm.kind == "fault"
         assert "no such folder, or it cannot be reached" in alarm.reason
         (tmp_path / "away").rename(folder)
-        record(folder / "b.wav", 51)
         monitor.wait(lambda one: not one.store.open_alarms(1))
+        monitor.wait(lambda one: one.store.sensor("pump").state == "normal")
+        record(folder / "b.wav", 51)
+        monitor.wait(lambda one: one.rows()[-1].outcome == "scored")
         outcomes = [row.outcome for row in monitor.rows()]
     assert outcomes[0] == outcomes[-1] == "scored"
     assert set(outcomes[1:-1]) == {"fault"}
+
+
+def test_a_folder_that_came_back_while_the_monitor_did_not_run_is_no_fault_any_more(tmp_path, folder, options):
+    record(folder / "a.wav", 50, seconds_ago=100)
+    with running(tmp_path, **options, fault_after="1s") as monitor:
+        monitor.wait(lambda one: len(one.rows()) == 1)
+        folder.rename(tmp_path / "away")
+        monitor.wait(lambda one: one.store.open_alarms(1))
+    (tmp_path / "away").rename(folder)
+    with running(tmp_path, **options, fault_after="1s") as monitor:
+        monitor.wait(lambda one: not one.store.open_alarms(1))
+        monitor.wait(lambda one: one.store.sensor("pump").state == "normal")
 
 
 def test_a_folder_in_which_nothing_new_appears_for_too_long_is_a_fault(tmp_path, folder, options):
@@ -219,6 +233,13 @@ def test_a_folder_in_which_nothing_new_appears_for_too_long_is_a_fault(tmp_path,
     with running(tmp_path, **options) as monitor:
         monitor.wait(lambda one: one.store.open_alarms(1))
         assert "no new recording for" in monitor.store.open_alarms(1)[0].reason
+    options["source"] = "folder:in?poll=0.05&expect=1h"
+    with running(tmp_path, **options) as monitor:
+        monitor.wait(lambda one: one.engine.recorders["pump"].sensor.has_begun)
+        assert monitor.store.open_alarms(1)  # nothing has come since
+        record(folder / "b.wav", 51)
+        monitor.wait(lambda one: not one.store.open_alarms(1))
+        assert monitor.rows()[-1].outcome == "scored"
 
 
 def test_a_channel_of_a_recording_is_kept_and_learned_from(tmp_path, folder):

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from soundness.monitoring.capture.clip_cutter import CapturedClip
 
 __all__ = ["ClipFile", "ClipFolder", "level_of", "link_or_copy"]
 
-_NAME = re.compile(r"(\d+)-(\d+)-(\d+)(?:-recorded)?\.(raw|flac)")
+_NAME = re.compile(r"(\d+)-(\d+)-(\d+)(?:-recorded)?(?:-fault_([a-z_]+))?\.(raw|flac)")
 _SUBTYPE = "PCM_24"  # a clip of 16 bits takes no more space in it
 
 
@@ -39,6 +39,8 @@ class ClipFile:
         Raw float32 samples (``.raw``) until it is encoded (``.flac``).
     original
         File that is scored in its place, as a recording of a folder; ``None`` if it is scored itself.
+    fault
+        Fault of the signal at its end, which its name keeps over a restart; empty if there is none.
     """
 
     number: int
@@ -46,6 +48,7 @@ class ClipFile:
     sample_rate: int
     path: Path
     original: Path | None = None
+    fault: str = ""
 
     @property
     def is_recorded(self) -> bool:
@@ -90,18 +93,19 @@ class ClipFolder:
                 found[clip.number] = clip
         return [found[number] for number in sorted(found)]
 
-    def take(self, clip: CapturedClip, number: int) -> ClipFile:
-        """Give a captured clip its number: from now on it is scored, whatever happens.
+    def take(self, clip: CapturedClip, number: int, *, fault: str = "") -> ClipFile:
+        """Give a captured clip its number and the fault of its signal: from now on it gets its row, whatever happens.
 
         Raises
         ------
         OutputError
             If it cannot be renamed.
         """
-        path = self.ring / f"{number}-{clip.start_us}-{clip.sample_rate}.raw"
+        mark = f"-fault_{fault.replace(' ', '_')}" if fault else ""
+        path = self.ring / f"{number}-{clip.start_us}-{clip.sample_rate}{mark}.raw"
         with output_errors(path):
             clip.file.replace(path)
-        return ClipFile(number=number, start_us=clip.start_us, sample_rate=clip.sample_rate, path=path)
+        return ClipFile(number=number, start_us=clip.start_us, sample_rate=clip.sample_rate, path=path, fault=fault)
 
     def encoded(self, clip: ClipFile) -> ClipFile:
         """The clip as a FLAC, which takes the place of its raw samples.
@@ -120,7 +124,7 @@ class ClipFolder:
             raise OutputError(f"{clip.path}: {error.strerror or error}") from None
         _write_flac(flac, samples, sample_rate=clip.sample_rate)
         clip.path.unlink(missing_ok=True)
-        return ClipFile(number=clip.number, start_us=clip.start_us, sample_rate=clip.sample_rate, path=flac)
+        return replace(clip, path=flac)
 
     def add(self, samples: Waveform, *, number: int, start_us: int, sample_rate: int) -> ClipFile:
         """Add a clip of a recording that others made, shape ``(time,)``, as a FLAC.
@@ -194,7 +198,8 @@ def _clip_file(path: Path) -> ClipFile | None:
     if match is None:
         return None
     number, start_us, sample_rate = map(int, match.groups()[:3])
-    return ClipFile(number=number, start_us=start_us, sample_rate=sample_rate, path=path)
+    fault = (match[4] or "").replace("_", " ")
+    return ClipFile(number=number, start_us=start_us, sample_rate=sample_rate, path=path, fault=fault)
 
 
 def _write_flac(path: Path, samples: Waveform, *, sample_rate: int) -> None:

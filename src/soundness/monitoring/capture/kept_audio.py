@@ -78,6 +78,7 @@ class KeptAudio:
         for index, (clip, row_id, is_kept) in enumerate(ring):
             if not is_kept:
                 try:
+                    clip = self.files.encoded(clip)  # one that could not be before, as on a full disk
                     found[row_id] = self.files.keep(clip)
                 except OutputError as error:
                     if not self._has_failed:

@@ -71,13 +71,17 @@ class Gap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """A clip, a gap or a recording that is to be recorded, and the fault of the signal at its end, if any."""
+    """A clip, a gap or a recording that is to be recorded, and the fault of the signal at its end, if any.
+
+    With ``is_readable`` it is the sign that the source can be read, which ends a fault.
+    """
 
     clip: ClipFile | None = None
     gap: Gap | None = None
     recording: RecordingClip | None = None
     number: int = 0
     fault: str = ""
+    is_readable: bool = False
 
 
 @dataclass(kw_only=True, eq=False)
@@ -141,6 +145,7 @@ class LiveSensor:
         self.is_live = False
         self._begun_us = self._problem_us = self.clock.now_us()
         self._is_broken = True  # what comes next does not follow what came before
+        self._was_well = False  # that it can be read was told, and no fault since
         self._lost, self._lost_is_fault, self._set_us = "", False, 0
         self._expected_us: int | None = None
         self._sample_rate = 0
@@ -228,9 +233,9 @@ class LiveSensor:
             self._pass_on_held(stop)
             self._break(item.reason, is_fault=item.is_fault)
         elif isinstance(item, Readable):
-            self._note_readable()
+            self._note_readable(is_well=item.is_well)
         elif isinstance(item, RecordingClip):
-            self._note_readable()
+            self._note_readable(is_well=False)  # its own row says how it is
             self._await_room(stop)
             self.number += not item.known_as
             self._submit(Work(recording=item, number=self.number))
@@ -257,10 +262,14 @@ class LiveSensor:
         self._problem_us = self._problem_us if self.problem else self.clock.now_us()
         self.problem = problem
 
-    def _note_readable(self) -> None:
-        """Note that a source that is not live can be read, though nothing new has come."""
+    def _note_readable(self, *, is_well: bool) -> None:
+        """Note that a source that is not live can be read: if all is well that ends a fault, of a run before, too."""
         if self.problem and self._reported > 0:
             self._record_gap(self.clock.now_us())
+            self._was_well = False
+        if is_well and not self._was_well:
+            self._was_well = True
+            self._submit(Work(number=self.number, is_readable=True))
         self._note_sound()
         self._lost, self._lost_is_fault = "", False
 
@@ -322,12 +331,12 @@ class LiveSensor:
             return
         if self._is_broken:
             self._close_gap(captured.start_us)
-        clip = self.files.take(captured, self.number + 1)
+        clip = self.files.take(captured, self.number + 1, fault=self.health.fault)
         self.number += 1
         self.unwritten = ""
         self.next_us = captured.start_us + round(1e6 * self.settings.hop)
         self.end_us = captured.start_us + round(1e6 * captured.seconds)
-        self._submit(Work(clip=clip, number=self.number, fault=self.health.fault))
+        self._submit(Work(clip=clip, number=self.number, fault=clip.fault))
 
     def _close_gap(self, start_us: int) -> None:
         """Record the time from the last clip to one that has come, if the sound between them was lost."""

@@ -14,6 +14,7 @@ _WINDOW = re.compile(
     r"(daily|[a-z]{3}(?:-[a-z]{3})?(?:,[a-z]{3}(?:-[a-z]{3})?)*)\s+(\d\d?):(\d\d)\s*-\s*(\d\d?):(\d\d)", re.IGNORECASE
 )
 _MINUTES_A_DAY = 24 * 60
+_MINUTE_US = 60_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,5 +85,6 @@ def _problem(text: str) -> str:
 
 
 def window_at(windows: Sequence[MaintenanceWindow], start_us: int, end_us: int) -> MaintenanceWindow | None:
-    """First window that the start or the end of a clip lies in; ``None`` if there is none."""
-    return next((each for each in windows if each.contains(start_us) or each.contains(end_us)), None)
+    """First window that a part of a clip lies in; ``None`` if there is none."""
+    times = (*range(start_us, end_us, _MINUTE_US), end_us)  # no window is shorter than a minute
+    return next((each for each in windows if any(map(each.contains, times))), None)

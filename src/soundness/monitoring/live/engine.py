@@ -110,7 +110,7 @@ class Engine:
             end_us=place.end_us,
             number=place.number,
             ready=self._ready.put,
-            known=StoredRecordings(store, sensor_id),
+            known=StoredRecordings(store, sensor_id, self.stop),
         )
         sensor.pending.extend(place.work)
         recorder = Recorder(
@@ -129,7 +129,8 @@ class Engine:
     def _begin_audio(self, recorder: Recorder, left: Sequence[ClipFile]) -> None:
         """Go on with the clips that are in the ring of a sensor."""
         store = self.store
-        known = {row.number: row for row in store.last_clips(recorder.sensor.sensor_id, len(left))} if left else {}
+        rows = store.clips_from(recorder.sensor.sensor_id, left[0].number) if left else []
+        known = {row.number: row for row in rows}
         kept = recorder.audio.begin(
             [(clip, known[clip.number].id, bool(known[clip.number].audio)) for clip in left if clip.number in known],
             has_alarm=any(row.is_anomalous and row.alarm_id is not None and not row.audio for row in known.values()),

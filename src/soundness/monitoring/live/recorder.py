@@ -14,13 +14,13 @@ from soundness.monitoring.capture.clip_files import ClipFile, level_of
 from soundness.monitoring.capture.kept_audio import KeptAudio
 from soundness.monitoring.capture.recorded import recorded_clip
 from soundness.monitoring.capture.sensor import Gap, LiveSensor, Work
-from soundness.monitoring.configuration.maintenance import window_at
 from soundness.monitoring.learning.commissioning import Commissioning
 from soundness.monitoring.learning.following import Following
 from soundness.monitoring.learning.trend import TrendStep
 from soundness.monitoring.live.alarm_book import AlarmBook, alarm_content
 from soundness.monitoring.live.alarm_life import AlarmLife, AlarmStep, FailingClips
 from soundness.monitoring.live.events import Event, Events
+from soundness.monitoring.live.muting import is_muted, why_muted
 from soundness.monitoring.live.renewing import bank_clip
 from soundness.monitoring.live.sensor_writer import SensorWriter
 from soundness.monitoring.live.shown_state import ShownState
@@ -89,7 +89,7 @@ class Recorder:
         self.writer = SensorWriter(store, self.standing, self.book, stop=stop)
         self.audio = audio
         self.failing = FailingClips(parse_seconds(sensor.settings.fault_after))
-        self.windows = sensor.settings.windows
+        self.has_first = False  # clip, in this run
         self.following: Following | None = None
         self.learning: Commissioning | None = None
         self.learned: Callable[[Commissioning], None] = lambda _: None
@@ -125,12 +125,15 @@ class Recorder:
         now = self.book.open.get(alarm.kind)
         if now is None or now.id != alarm.id:
             return
-        end_us = max(now.last_us, utc_us())
-        ended = self.writer.transaction(lambda write: self.book.end(write, now.kind, end_us=now.last_us, now_us=end_us))
+        self._end(now, end_us=now.last_us)
         self.book.last.pop(now.kind)  # what comes after the answer is another alarm
         if self.life is not None and now.kind == "anomaly":
             self.life.forget()
-        name = self.sensor.settings.name
+
+    def _end(self, alarm: Alarm, *, end_us: int) -> None:
+        """End an alarm that no clip ends, and tell of it."""
+        now_us, name = utc_us(), self.sensor.settings.name
+        ended = self.writer.transaction(lambda write: self.book.end(write, alarm.kind, end_us=end_us, now_us=now_us))
         self.events.tell(Event(kind="alarm", sensor=name, content=alarm_content(name, ended, event="ended")))
         self.set_state(self._usual_state())
 
@@ -149,7 +152,7 @@ class Recorder:
             rule,
             quiet_clips=settings.quiet_clips,
             minimum_gap_us=round(1e6 * parse_seconds(settings.minimum_gap)),
-            anomalous=[row.is_anomalous for row in rows],
+            anomalous=[row.is_anomalous and not is_muted(row) for row in rows],
             is_on="anomaly" in self.book.open,
             ended_us=None if last is None else last.ended_us,
         )
@@ -204,6 +207,16 @@ class Recorder:
             self._record_clip(work.clip, fault=work.fault)
         elif work.recording is not None:
             self._record_recording(work.recording, work.number)
+        elif work.is_readable:
+            self._note_readable()
+
+    def _note_readable(self) -> None:
+        """End a fault that was that the source could not be read; one whose clips cannot be judged goes on."""
+        alarm, sensor_id = self.book.open.get("fault"), self.sensor.sensor_id
+        if alarm is not None:
+            last = self.writer.reading(lambda: self.store.last_clip(sensor_id))
+            if last is None or last.outcome == "fault":
+                self._end(alarm, end_us=max(alarm.last_us, utc_us()))
 
     def _record_gap(self, gap: Gap, *, fault: str) -> None:
         row = self._row(gap.number, gap.start_us)
@@ -315,12 +328,8 @@ class Recorder:
         bank_clip(self, clip.path, row, is_muted=bool(muted))
 
     def _why_muted(self, row: ClipRow) -> str:
-        """Reason why a clip begins no alarm; empty without one."""
         until_us = self.writer.reading(lambda: self.store.ignored_until_us(row.sensor_id))
-        if until_us is not None and row.start_us < until_us:
-            return "ignored"
-        window = window_at(self.windows, row.start_us, row.end_us)
-        return "" if window is None else f"maintenance ({window.text})"
+        return why_muted(row, self.sensor.settings.windows, ignored_until_us=until_us)
 
     def _reason(self, clip: ClipFile, found: RecordingScore) -> str:
         assert self.detector is not None
@@ -349,8 +358,8 @@ class Recorder:
             stored, now_us = transaction.add_clip(row), utc_us()
             if recording is not None:
                 note_recording(transaction, row.sensor_id, recording, is_scored=row.outcome != "failed")
-            if row.number == 1:
-                transaction.update_sensor(row.sensor_id, first_us=row.start_us)
+            if not self.has_first:
+                transaction.set_first(row.sensor_id, row.start_us)
             changed = book.fault(transaction, stored, reason=words, now_us=now_us)
             if step is not None:
                 changed += book.step(transaction, stored, step, reason=reason, now_us=now_us)
@@ -363,6 +372,7 @@ class Recorder:
             return stored, changed
 
         stored, changed = self.writer.transaction(write, known=lambda: self._known(row))
+        self.has_first = True
         if clip is not None:
             self._keep_audio(clip, stored)
         self._tell(stored, changed)

@@ -57,7 +57,7 @@ def place_after(last: ClipRow | None, waiting: Sequence[ClipFile], *, clip_secon
     for clip in waiting:
         if end_us is not None and clip.number > number + 1 and clip.start_us > end_us + _TOLERANCE_US:
             work.append(_gap(number + 1, end_us, clip.start_us))
-        work.append(Work(clip=clip, number=clip.number))
+        work.append(Work(clip=clip, number=clip.number, fault=clip.fault))
         number, next_us = clip.number, clip.start_us + round(1e6 * hop_seconds)
         end_us = clip.start_us + round(1e6 * clip_seconds)
     return Place(number=number, next_us=next_us, end_us=end_us, work=tuple(work))

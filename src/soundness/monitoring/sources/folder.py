@@ -3,18 +3,18 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
-from typing import ClassVar, Self, TypeVar
+from typing import ClassVar, Self
 
 from soundness.audio.decoding import AS_STATED
 from soundness.audio.formats import unread_recordings
 from soundness.audio.reading import AudioInfo, read_info
 from soundness.data.finding import FoundFiles, find_recordings, unread_problems
 from soundness.data.folder_names import path_key
-from soundness.errors import AudioError, DataError, OutputError, UnreadableError
+from soundness.errors import AudioError, DataError, UnreadableError
 from soundness.monitoring.recording_files import (
     Stamp,
     changes,
@@ -44,9 +44,6 @@ __all__ = ["FolderSource"]
 _LOG = logging.getLogger(__name__)
 _OPTIONS = ("poll", "expect")
 _POLL_SECONDS = 5.0
-_AGAIN_SECONDS = 2.0  # until a database that is away is asked again
-
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,11 +114,12 @@ class _Looks:
 
     def __init__(self, source: FolderSource, known: KnownRecordings | None, stop: Event) -> None:
         self._source, self._known, self._stop = source, known, stop
-        self._done: set[tuple[str, int, int]] = set() if known is None else self._asked(known.complete, set())
+        self._done: set[tuple[str, int, int]] = set() if known is None else known.complete()
         self._seen: dict[Path, tuple[Stamp, float]] = {}  # with the monotonic time of the first look
         self._present: set[str] = set()
         self._problems: list[str] = []
-        self._last = time.monotonic()  # of a new recording
+        self._last = time.monotonic()  # of a new recording, or of the start
+        self._has_new = False
 
     def take(self) -> Iterator[Item]:
         """Clips of the recordings that have settled and are not known, the earliest first."""
@@ -141,14 +139,15 @@ class _Looks:
             if now - since < source.poll_seconds or self._stop.is_set():
                 continue
             for item in self._unread(path, found[path]) if path in unread else self._clips(path, found[path]):
-                self._last = time.monotonic()
+                self._last, self._has_new = time.monotonic(), True
                 yield item
                 if item.is_last:
                     self._done.add((item.name, *item.stamp))
 
     def _said(self, listed: FoundFiles) -> Iterator[Item]:
         """Sign that the folder can be read, or not; problems that are new are logged."""
-        problems = [str(problem) for problem in unread_problems(listed, self._source.folder)]
+        source = self._source
+        problems = [str(problem) for problem in unread_problems(listed, source.folder)]
         for problem in problems:
             if problem not in self._problems:
                 _LOG.warning("%s; looking again", problem)
@@ -156,10 +155,10 @@ class _Looks:
         if listed.closed:
             error = listed.closed[0]
             yield Lost(reason=f"{error.path}: {error.reason}; what is in it is not read", is_fault=True)
-        elif (silent := time.monotonic() - self._last) > self._source.expected_seconds:
-            yield Lost(reason=f"{self._source.folder}: no new recording for {silent:.0f} s", is_fault=True)
+        elif (silent := time.monotonic() - self._last) > source.expected_seconds:
+            yield Lost(reason=f"{source.folder}: no new recording for {silent:.0f} s", is_fault=True)
         else:
-            yield Readable()
+            yield Readable(is_well=self._has_new or source.expected_seconds == math.inf)
 
     def _unknown(self, listed: FoundFiles) -> dict[Path, Stamp]:
         """Stamps of the recordings that are not known."""
@@ -205,7 +204,7 @@ class _Looks:
 
     def _parts(self, whole: RecordingClip, info: AudioInfo) -> Iterator[RecordingClip]:
         source, known = self._source, self._known
-        n_done = 0 if known is None else self._asked(lambda: known.n_clips(whole.name, whole.stamp), 0)
+        n_done = 0 if known is None else known.n_clips(whole.name, whole.stamp)
         yield from parts_of(
             whole, info, clip_seconds=source.clip_seconds, hop_seconds=source.hop_seconds, n_done=n_done
         )
@@ -213,18 +212,6 @@ class _Looks:
     def _known_as(self, clip: RecordingClip) -> str | None:
         if self._known is None or not clip.content:
             return None
-        known = self._known
-        nothing: list[tuple[str, int, bool]] = []
-        alike = self._asked(lambda: known.alike(clip.stamp[0], clip.content), nothing)
+        alike = self._known.alike(clip.stamp[0], clip.content)
         alike = [one for one in alike if (one[0], one[1]) != (clip.name, clip.stamp[1])]  # it is being scored
         return known_as(clip.path, clip.name, clip.stamp[1], alike, present=self._present, audio=AS_STATED)
-
-    def _asked(self, question: Callable[[], Answer], at_the_end: Answer) -> Answer:
-        """Answer of the store, which may be away for a while."""
-        while not self._stop.is_set():
-            try:
-                return question()
-            except OutputError as error:
-                _LOG.warning("%s; asking again", error)
-                self._stop.wait(_AGAIN_SECONDS)
-        return at_the_end

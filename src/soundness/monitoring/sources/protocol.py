@@ -106,14 +106,26 @@ class RecordingClip:
 
 @dataclass(frozen=True, slots=True)
 class Readable:
-    """Sign that a source can be read, as a folder in which there is nothing new."""
+    """Sign that a source can be read, as a folder in which there is nothing new.
+
+    Parameters
+    ----------
+    is_well
+        False where it is not known yet if what is expected comes: it ends no fault.
+    """
+
+    is_well: bool = True
 
 
 Item = Block | Lost | RecordingClip | Readable
 
 
 class KnownRecordings(Protocol):
-    """Recordings of a folder that have their rows."""
+    """Recordings of a folder that have their rows.
+
+    Each question raises `soundness.errors.OutputError` if the store cannot be read, or while it is away and the monitor
+    ends.
+    """
 
     def complete(self) -> set[tuple[str, int, int]]:
         """Name, size and time of change of the recordings all of which has its rows."""

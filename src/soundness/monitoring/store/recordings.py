@@ -1,12 +1,16 @@
 """Recordings of a folder that have their rows: so that each is scored once, whatever it is called later."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Event
+from typing import Any
 
 import sqlalchemy as sql
 
 from soundness.monitoring.recording_files import Stamp
 from soundness.monitoring.sources.protocol import RecordingClip
 from soundness.monitoring.store import tables
+from soundness.monitoring.store.retrying import retried
 from soundness.monitoring.store.store import Store, Transaction
 from soundness.plain_text import one_line
 
@@ -15,7 +19,7 @@ __all__ = ["StoredRecordings", "note_recording"]
 
 @dataclass(frozen=True, slots=True)
 class StoredRecordings:
-    """Recordings of one sensor in the store.
+    """Recordings of one sensor in the store, which is asked again while it is away.
 
     Parameters
     ----------
@@ -23,34 +27,41 @@ class StoredRecordings:
         Store of the monitor.
     sensor_id
         Number of the sensor.
+    stop
+        Set to end the tries: then a question raises `soundness.errors.OutputError`.
     """
 
     store: Store
     sensor_id: int
+    stop: Event
 
     def complete(self) -> set[tuple[str, int, int]]:
         """Name, size and time of change of the recordings all of which has its rows."""
         table = tables.recordings
         query = sql.select(table.c.name, table.c.size, table.c.mtime_ns)
         query = query.where(table.c.sensor_id == self.sensor_id, table.c.is_complete)
-        with self.store.reading() as connection:
-            return {(name, size, mtime_ns) for name, size, mtime_ns in connection.execute(query)}
+        return {(name, size, mtime_ns) for name, size, mtime_ns in self._rows(query)}
 
     def n_clips(self, name: str, stamp: Stamp) -> int:
         """Clips of a recording that have their rows."""
         table = tables.recordings
         query = sql.select(table.c.n_clips).where(table.c.sensor_id == self.sensor_id, table.c.name == name)
         query = query.where(table.c.size == stamp[0], table.c.mtime_ns == stamp[1])
-        with self.store.reading() as connection:
-            return int(connection.execute(query).scalar() or 0)
+        return next((int(n_clips) for (n_clips,) in self._rows(query)), 0)
 
     def alike(self, size: int, content: str) -> list[tuple[str, int, bool]]:
         """Names, times of change in nanoseconds, and True unless it failed, of recordings of a size and content."""
         table = tables.recordings
         query = sql.select(table.c.name, table.c.mtime_ns, table.c.is_scored)
         query = query.where(table.c.sensor_id == self.sensor_id, table.c.content == content, table.c.size == size)
-        with self.store.reading() as connection:
-            return [(name, mtime_ns, is_scored) for name, mtime_ns, is_scored in connection.execute(query)]
+        return [(name, mtime_ns, is_scored) for name, mtime_ns, is_scored in self._rows(query)]
+
+    def _rows(self, query: sql.Select[Any]) -> Sequence[Any]:
+        def attempt() -> Sequence[Any]:
+            with self.store.reading() as connection:
+                return connection.execute(query).all()
+
+        return retried(attempt, stop=self.stop)
 
 
 def note_recording(transaction: Transaction, sensor_id: int, recording: RecordingClip, *, is_scored: bool) -> None:

@@ -112,6 +112,12 @@ class Store:
             query = query.where(table.c.outcome == "scored")
         return self._all(ClipRow, query.order_by(table.c.number.desc()).limit(n_clips))[::-1]
 
+    def clips_from(self, sensor_id: int, number: int) -> list[ClipRow]:
+        """Clips and gaps of a sensor from a number on, the latest last."""
+        table = tables.clips
+        query = sql.select(table).where(table.c.sensor_id == sensor_id, table.c.number >= number)
+        return self._all(ClipRow, query.order_by(table.c.number))
+
     def clip(self, sensor_id: int, number: int) -> ClipRow | None:
         """Clip or gap of a sensor by its number; ``None`` if it is not there."""
         table = tables.clips
@@ -198,6 +204,12 @@ class Transaction:
         """Change columns of a sensor."""
         table = tables.sensors
         self.connection.execute(sql.update(table).where(table.c.id == sensor_id).values(**values))
+
+    def set_first(self, sensor_id: int, start_us: int) -> None:
+        """Set the start of a sensor's first clip, unless it had one before."""
+        table = tables.sensors
+        is_first = (table.c.id == sensor_id) & table.c.first_us.is_(None)
+        self.connection.execute(sql.update(table).where(is_first).values(first_us=start_us))
 
     def set_details(self, sensor_id: int, **details: Any) -> None:
         """Set some details of a sensor, and leave the others; ``None`` removes one."""

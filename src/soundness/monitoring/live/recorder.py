@@ -236,13 +236,13 @@ class Recorder:
             self.set_state(self._usual_state(), note=fault)
 
     def _record_clip(self, clip: ClipFile, *, fault: str) -> None:
+        row = self._row(clip.number, clip.start_us)
         try:
-            level = level_of(clip.path)
+            row = replace(row, level_db=level_of(clip.path))
             clip = self.writer.on_disk(lambda: self.sensor.files.encoded(clip))
         except (OutputError, OSError, RuntimeError) as error:  # it is gone or damaged: the row is written all the same
-            self._record_failed(clip, note=str(error))
+            self._finish(clip, replace(row, level_db=None, outcome="failed", note=one_line(str(error))))
             return
-        row = replace(self._row(clip.number, clip.start_us), level_db=level)
         if fault:
             self._finish(clip, replace(row, outcome="fault", note=fault), fault=fault)
         elif self.detector is None:
@@ -285,9 +285,6 @@ class Recorder:
                 self._score(clip, row, recording)
         finally:
             self.sensor.files.forget_scored(clip)
-
-    def _record_failed(self, clip: ClipFile, *, note: str) -> None:
-        self._finish(clip, replace(self._row(clip.number, clip.start_us), outcome="failed", note=one_line(note)))
 
     def _row(self, number: int, start_us: int) -> ClipRow:
         return ClipRow(

@@ -12,7 +12,8 @@
     ├── ScoresError             a folder of scores, or the truth it is compared with
     ├── DownloadError           data that cannot be downloaded, or that differ from what was announced
     ├── OutputError             a file or folder that exists already, or cannot be written
-    │   └── NotSentError        an event that another server did not take
+    │   ├── NotSentError        an event that another server did not take
+    │   └── InUseError          a store that a running monitor uses
     ├── ProcessError            another process that works for this one, and cannot be started or was killed
     └── MissingExtraError       a feature whose optional packages are not installed
 
@@ -31,6 +32,7 @@ __all__ = [
     "DataError",
     "DownloadError",
     "ExportError",
+    "InUseError",
     "MissingExtraError",
     "NotSentError",
     "OutputError",
@@ -138,6 +140,10 @@ class NotSentError(OutputError):
     def __init__(self, reason: str, *, asked_seconds: float = 0.0) -> None:
         super().__init__(reason)
         self.asked_seconds = asked_seconds
+
+
+class InUseError(OutputError):
+    """A store is in use by a running monitor."""
 
 
 class ProcessError(SoundnessError):

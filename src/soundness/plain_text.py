@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 __all__ = [
+    "counted",
     "one_line",
     "printable",
     "shown_name",
@@ -17,6 +18,15 @@ __all__ = [
 
 _FORMULA = re.compile(r"[=+\-@\t\r\n|%]")  # first characters that a spreadsheet may take for a formula
 _NUMBER = re.compile(r"[+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?")
+
+
+def counted(number: int, name: str) -> str:
+    """Number of things that have an English plural in -s.
+
+    >>> counted(1, "clip"), counted(1200, "clip")
+    ('1 clip', '1,200 clips')
+    """
+    return f"{number:,} {name}{'' if number == 1 else 's'}"
 
 
 def printable(text: str) -> str:

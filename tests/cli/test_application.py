@@ -137,6 +137,16 @@ def test_the_help_of_each_command_has_an_example_that_can_be_typed(name: str, mo
     assert found.make_context(name, arguments[1:])
 
 
+@pytest.mark.parametrize("name", ["run", "init", "learn", "feedback", "password"])
+def test_the_help_of_each_command_of_the_monitor_has_an_example_too(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    (example,) = re.findall(r"Example: soundness (.*)", soundness("monitor", name, "--help").stdout)
+    group, command, *arguments = shlex.split(example.partition(" > ")[0])
+    assert (group, command) == ("monitor", name)
+    monitor = typer.main.get_command(app).commands["monitor"]  # type: ignore[attr-defined]  # of a group
+    assert monitor.commands[name].make_context(name, arguments)
+
+
 INTERRUPTED = """
 import os, signal, sys
 

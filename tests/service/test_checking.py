@@ -228,13 +228,18 @@ def test_a_check_makes_no_store(write, tmp_path):
     assert not (tmp_path / "monitor-data").exists()
 
 
-def test_a_store_in_use_is_told(write, tmp_path):
+def test_a_configuration_can_be_checked_while_its_monitor_runs(write, tmp_path):
     store = Store.open(tmp_path / "monitor-data")
-    with only_monitor(store.engine):
-        (problem,) = soundness.check_monitor(write()).problems
-    store.close()
-    assert problem.endswith("in use by another monitor")
-    assert soundness.check_monitor(write()).problems == []
+    words = "in use by another monitor, which reads its configuration only when it starts"
+    with only_monitor(store.engine), socket.create_server(("127.0.0.1", 0)) as taken:
+        path = write(service=f"[service]\nport = {taken.getsockname()[1]}\n")
+        found = soundness.check_monitor(path)
+        assert found.problems == []
+        assert sum(words in note for note in found.notes) == 1
+        store.close()
+    found = soundness.check_monitor(path)
+    assert len(found.problems) == 0
+    assert not any(words in note for note in found.notes)
 
 
 def test_a_store_that_is_none_is_told(write, tmp_path):
@@ -285,7 +290,7 @@ def test_what_init_prints_is_a_configuration(tmp_path):
 
 def test_no_configuration_is_one_line(tmp_path):
     (problem,) = soundness.check_monitor(tmp_path / "none.toml").problems
-    assert problem.startswith(f"{tmp_path / 'none.toml'}: not a readable configuration")
+    assert problem.startswith(f"{tmp_path / 'none.toml'}: no such file; expected a configuration")
 
 
 @pytest.mark.parametrize(("seconds", "is_noted"), [(2.0, True), (0.5, False)])

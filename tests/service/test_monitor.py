@@ -88,7 +88,7 @@ def test_alarms_of_a_replay_reach_everybody_before_the_end_and_no_secret_is_seen
     seen = (tmp_path / "output").read_bytes() + b"".join(
         file.read_bytes() for file in (tmp_path / "data").glob("*sql*")
     )
-    assert b"ALARM fan" in seen
+    assert b"ALARM fan, " in seen
     assert not re.findall(rb"hunter-\w+", seen)
 
 

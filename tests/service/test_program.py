@@ -7,7 +7,9 @@ import subprocess
 import sys
 
 import httpx
+import numpy as np
 import pytest
+import soundfile
 
 COMMAND = [sys.executable, "-m", "soundness", "monitor"]
 SENSOR = '[[sensor]]\nname = "pump"\nsource = "pcm:-?rate=16000"\n'
@@ -25,7 +27,7 @@ def test_the_program_prints_its_address_answers_there_and_ends_when_it_is_told_t
     with subprocess.Popen(command, **pipes) as process:
         try:
             line = process.stdout.readline()
-            address = re.fullmatch(r"listening at (http://127\.0\.0\.1:\d+/)\n", line).group(1)
+            address = re.fullmatch(r"pages at (http://127\.0\.0\.1:\d+/)\n", line).group(1)
             assert httpx.get(f"{address}health", timeout=60).json() == {"status": "ok"}
             assert httpx.get(f"{address}api/sensors", timeout=60).json()["items"][0]["name"] == "pump"
             assert "soundness_" in httpx.get(f"{address}metrics", timeout=60).text
@@ -35,6 +37,29 @@ def test_the_program_prints_its_address_answers_there_and_ends_when_it_is_told_t
             process.kill()
     assert process.returncode == 0, problems
     assert "Traceback" not in output + problems
+
+
+def test_pages_of_recordings_stay_when_they_have_been_played(tmp_path):
+    rng = np.random.default_rng(0)
+    soundfile.write(tmp_path / "pump.flac", 0.1 * rng.standard_normal(3 * 16_000), 16_000)
+    path = tmp_path / "m.toml"
+    sensor = '[[sensor]]\nname = "pump"\nsource = "replay:pump.flac?speed=0"\nclip_seconds = 1.0\n'
+    path.write_text(f'[store]\nfolder = "data"\nmin_free_gigabytes = 0.0\n[service]\nport = 0\n{sensor}')
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([*COMMAND, path], **pipes) as process:
+        try:
+            address = re.search(r"http://127\.0\.0\.1:\d+/", process.stdout.readline()).group()
+            lines = iter(process.stderr.readline, "")
+            last = next(line for line in lines if "every recording has ended" in line)
+            (sensor,) = httpx.get(f"{address}api/sensors", timeout=60).json()["items"]
+            clips = httpx.get(f"{address}api/clips", timeout=60).json()["items"]
+            process.send_signal(signal.SIGINT)
+            output, problems = process.communicate(timeout=120)
+        finally:
+            process.kill()
+    assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ every recording", last)
+    assert (sensor["state_note"], len(clips)) == ("the recording has ended", 3)
+    assert process.returncode == 0, output + problems
 
 
 @pytest.mark.parametrize("option", [[], ["--check"]])

@@ -121,13 +121,23 @@ def main() -> None:
         gc.freeze()  # to collect garbage at the end takes 0.4 s once PyTorch is loaded
 
 
-def command(function: Callable[Parameters, int]) -> Callable[Parameters, None]:
-    """Turn a function that returns an exit status into a command; a known error is one line and status 2."""
+def command(
+    function: Callable[Parameters, int], *, is_quiet: bool = False, has_times: bool = False
+) -> Callable[Parameters, None]:
+    """Turn a function that returns an exit status into a command; a known error is one line and status 2.
+
+    Parameters
+    ----------
+    function
+        The function.
+    is_quiet, has_times
+        See `log_lines`; it is quiet, too, where the command's own option says so.
+    """
 
     @functools.wraps(function)
     def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
         try:
-            with log_lines(is_quiet=bool(kwargs.get("quiet"))):
+            with log_lines(is_quiet=is_quiet or bool(kwargs.get("quiet")), has_times=has_times):
                 status = function(*args, **kwargs)
         except SoundnessError as error:
             warn(f"soundness: {error}")
@@ -146,11 +156,33 @@ for _group, _functions in _COMMANDS.items():
         _example = f"Example: `soundness {_name} {_EXAMPLES[_name]}".rstrip() + "`"
         app.command(_name, rich_help_panel=_group, epilog=_example)(command(_function))
 
+_MONITOR_EXAMPLES = {
+    "run": "monitor.toml --check",
+    "init": "> monitor.toml",
+    "learn": '"pump 3" --from pump/normal',
+    "feedback": "--out answers",
+    "password": "> password.txt",
+}
+"""Arguments of an example of each command below ``monitor``."""
+
 _monitor = typer.Typer(
     cls=live.MonitorGroup,
     no_args_is_help=True,
-    help="Listen to machines around the clock: `soundness monitor FILE` with a configuration that `--init` writes.",
+    subcommand_metavar="FILE [--check] | COMMAND [ARGS]...",
+    help="""
+    Listen to machines around the clock, and tell people when one changes.
+
+    To begin, name a machine and its microphone or stream in the file that the first line writes; the last one starts:
+
+    - `soundness monitor --init > monitor.toml`
+    - `soundness devices`
+    - `soundness monitor monitor.toml --check`
+    - `soundness monitor monitor.toml`
+    """,
+    short_help="Listen to machines around the clock, and tell people when one changes.",
 )
 for _function in (live.run, live.init, live.learn, live.feedback, live.password):
-    _monitor.command(_function.__name__)(command(_function))
+    _name = _function.__name__
+    _run = command(_function, is_quiet=_function is live.learn, has_times=_function is live.run)
+    _monitor.command(_name, epilog=f"Example: `soundness monitor {_name} {_MONITOR_EXAMPLES[_name]}`")(_run)
 app.add_typer(_monitor, name="monitor", rich_help_panel="In use")

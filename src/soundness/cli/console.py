@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import textwrap
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Self, TextIO, cast
@@ -199,9 +200,21 @@ class _LineHandler(logging.Handler):
 
 
 @contextmanager
-def log_lines(*, is_quiet: bool) -> Iterator[None]:
-    """Print the messages that the package logs within it on standard error; only warnings if quiet."""
+def log_lines(*, is_quiet: bool, has_times: bool = False) -> Iterator[None]:
+    """Print the messages that the package logs within it on standard error; only warnings if quiet.
+
+    Parameters
+    ----------
+    is_quiet
+        Only warnings.
+    has_times
+        Begin each with the time (UTC), unless systemd, which adds it, takes the lines.
+    """
     logger, handler = logging.getLogger("soundness"), _LineHandler()
+    if has_times and "JOURNAL_STREAM" not in os.environ:
+        formatter = logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%SZ")
+        formatter.converter = time.gmtime
+        handler.setFormatter(formatter)
     before = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.WARNING if is_quiet else logging.INFO)

@@ -30,10 +30,10 @@ class MonitorGroup(TyperGroup):
 
 
 def run(
-    configuration: Annotated[Path, typer.Argument(help="Configuration, a TOML file.", show_default=False)],
+    configuration: Annotated[Path, typer.Argument(help="Configuration, a TOML file.")] = Path("monitor.toml"),
     *,
     check: Annotated[
-        bool, typer.Option("--check", help="Only check configuration, devices, detectors and brokers.")
+        bool, typer.Option("--check", help="Only tell what is wrong: with values, devices, detectors, brokers.")
     ] = False,
 ) -> int:
     """Listen to all sensors of a configuration, around the clock; also what `soundness monitor FILE` does."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundness.aliases import PathLike
-from soundness.errors import SettingsError, SoundnessError
+from soundness.errors import InUseError, SettingsError, SoundnessError
 from soundness.extras import check_extra
 
 if TYPE_CHECKING:  # loaded when it is needed
@@ -31,10 +31,13 @@ class MonitorCheck:
         Things that are well, and what is worth knowing of them, a line each.
     problems
         Things that are not, a line each.
+    is_running
+        True if a monitor runs with this store, so that its port is taken, too.
     """
 
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    is_running: bool = False
 
     @contextmanager
     def part(self, name: str = "") -> Iterator[None]:
@@ -118,7 +121,11 @@ def _check_store(settings: "MonitorSettings", folder: Path, found: MonitorCheck)
             return
         store = Store.open(place, url=own.url, password=password)
         stack.callback(store.close)
-        stack.enter_context(only_monitor(store.engine))
+        try:
+            stack.enter_context(only_monitor(store.engine))
+        except InUseError as error:
+            found.is_running = True
+            found.notes.append(f"{error}, which reads its configuration only when it starts")
 
 
 def _check_service(settings: "MonitorSettings", folder: Path, found: MonitorCheck) -> None:
@@ -129,6 +136,8 @@ def _check_service(settings: "MonitorSettings", folder: Path, found: MonitorChec
         return
     with found.part():
         read_secrets(own, folder)
+    if found.is_running:
+        return
     with found.part("service"):
         _check_free(own.host, own.port)
 
@@ -174,8 +183,7 @@ def _check_detector(sensor: "SensorSettings", folder: Path, found: MonitorCheck)
         hop_seconds=sensor.hop,
         longest_window=sensor.longest_window,
     )
-    note = f"; {using.note}" if using.note else ""
-    found.notes.append(f"sensor {sensor.name}: an alarm at {using.rule}{note}")
+    found.notes.append(f"sensor {sensor.name}: {using.promise}")
     lengths = using.detector.judge.lengths
     if lengths is not None and abs(lengths.clip_seconds - sensor.clip_seconds) > 0.01 * sensor.clip_seconds:
         found.notes.append(

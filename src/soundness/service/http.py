@@ -51,7 +51,7 @@ def http_service(
     found, live = open_socket(settings.host, settings.port), LiveEvents(parts)
     with serving(build_application(parts, access, live), found, before_end=live.end):
         address = shown_address(found)
-        print(f"listening at {address}", flush=True)
+        print(f"pages at {address}", flush=True)
         yield address
 
 

@@ -24,6 +24,8 @@ _PATIENCE_AT_END, _PATIENCE_IF_STOPPED = 15.0, 2.0  # seconds for what cannot be
 def monitor(configuration: PathLike) -> None:
     """Listen to all sensors of a configuration until it is interrupted, or every source has ended.
 
+    Where recordings were played and the pages are on, it stays until it is interrupted.
+
     Parameters
     ----------
     configuration
@@ -70,7 +72,7 @@ def monitor(configuration: PathLike) -> None:
         stack.callback(engine.stop.set)
         _stop_at_signals(engine.stop)
         with _delivering(deliveries, engine):
-            engine.run()
+            engine.run(stays=settings.service.is_on)
 
 
 @contextmanager
@@ -80,7 +82,8 @@ def _delivering(deliveries: "Deliveries", engine: "Engine") -> Iterator[None]:
     try:
         yield
     finally:
-        deliveries.close(patience_seconds=_PATIENCE_AT_END if engine.has_ended else _PATIENCE_IF_STOPPED)
+        is_at_end = engine.has_ended and not engine.is_interrupted
+        deliveries.close(patience_seconds=_PATIENCE_AT_END if is_at_end else _PATIENCE_IF_STOPPED)
 
 
 def _stop_at_signals(stop: threading.Event) -> None:

@@ -46,8 +46,9 @@ def open_socket(host: str, port: int) -> socket.socket:
 
 
 def shown_address(found: socket.socket) -> str:
-    """Address of a socket as people type it."""
+    """Address of a socket as people type it; of one that listens everywhere, by the name of this computer."""
     host, port = found.getsockname()[:2]
+    host = socket.gethostname() if host in ("0.0.0.0", "::") else host
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 

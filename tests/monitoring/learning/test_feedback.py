@@ -44,7 +44,7 @@ def test_the_sound_of_an_alarm_becomes_normal_and_that_can_be_undone(alarmed, de
     engine, store, alarm = alarmed
     recorder, sounds = engine.recorders["pump"], NormalSounds(engine.recorders)
     words = sounds(alarm, person="Ada")
-    assert "clip(s) are normal from now on" in words
+    assert "normal from now on" in words
     assert "would be now" in words
     assert "false alarms" in words
     assert recorder.detector.file == tmp_path / "data" / "detectors" / "1" / "0001.soundness"

@@ -40,7 +40,7 @@ def test_no_more_than_the_stated_share_is_set_aside(recorded):
 
 def test_a_clip_that_cannot_be_read_is_left_out_and_said(recorded):
     recorded.clips("train")[0].write_bytes(b"no sound")
-    assert "1 clip(s) cannot be read: left out" in screened(recorded)["notes"]
+    assert "cannot be read, left out: 1 clip" in screened(recorded)["notes"]
 
 
 def test_too_few_clips_are_refused(recorded):

@@ -327,4 +327,4 @@ def test_a_folder_that_is_not_there_is_named_by_the_check(tmp_path) -> None:
         find_source("folder:in", own).check()
     (tmp_path / "in").mkdir()
     record(tmp_path / "in" / "a.wav", 1)
-    assert find_source("folder:in", own).check() == f"{tmp_path / 'in'}: 1 recording(s)"
+    assert find_source("folder:in", own).check() == f"{tmp_path / 'in'}: 1 recording"

@@ -266,6 +266,9 @@ def read_configuration(path: Path) -> dict[str, Any]:
         tree = tomllib.loads(read_regular_text(path))
     except RecursionError:
         raise SettingsError(f"{path}: not a readable configuration: nested too deep") from None
+    except FileNotFoundError:
+        wanted = "expected a configuration, as soundness monitor --init writes it"
+        raise SettingsError(f"{path}: no such file; {wanted}") from None
     except (OSError, ValueError) as error:
         raise SettingsError(f"{path}: not a readable configuration: {error}") from None
     return {key: _deep(value) for key, value in tree.items()}

@@ -13,6 +13,7 @@ from soundness.monitoring.configuration.monitor_settings import SensorSettings
 from soundness.monitoring.learning.recordings import LearningFolder
 from soundness.monitoring.learning.stages import STAGES, LearningJob, Stage
 from soundness.monitoring.store.times import utc_us
+from soundness.plain_text import counted
 from soundness.scoring.decisions.alarms import duration
 from soundness.settings.durations import parse_seconds
 
@@ -156,7 +157,7 @@ class Commissioning:
         what = _WORDS[stage].format(**self._n_of())
         left = sum(self.expected_seconds(each) for each in list(STAGES)[list(STAGES).index(stage) :])
         set_aside = len(self.details.get("set_aside", []))
-        aside = f"; {set_aside} clip(s) set aside" if stage != "screening" else ""
+        aside = f"; {counted(set_aside, 'clip')} set aside" if stage != "screening" else ""
         return f"{what}: about {duration(round(left))} until it begins{aside}"
 
     def _n_of(self) -> dict[str, int]:

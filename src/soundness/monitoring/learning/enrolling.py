@@ -11,6 +11,7 @@ from soundness.errors import SettingsError
 from soundness.monitoring.alarm_rules import AlarmRequest
 from soundness.monitoring.enrolment import enroll
 from soundness.monitoring.learning.stages import proposed_rule
+from soundness.plain_text import counted
 from soundness.scoring.decisions.alarms import AlarmRule, rate_per_day
 
 __all__ = ["EnrolJob", "enrolled", "promise_change"]
@@ -95,7 +96,7 @@ def _of_clips(
     n_before = sum(rule.is_anomalous(before.calibration.p_value(score)) for score in scores)
     own = [after.score_recording(path).anomaly_score for path in clips]
     n_after = sum(after.alarm_rule.is_anomalous(after.calibration.p_value(score)) for score in own)
-    return f"{n_before} of its {len(clips)} clip(s) were anomalous before; {n_after} would be now"
+    return f"{n_before} of its {counted(len(clips), 'clip')} were anomalous before; {n_after} would be now"
 
 
 def promise_change(before: AlarmRule, after: AlarmRule) -> str:
@@ -103,6 +104,6 @@ def promise_change(before: AlarmRule, after: AlarmRule) -> str:
     old, new = rate_per_day(before.bound_per_day), rate_per_day(after.bound_per_day)
     asked = rate_per_day(after.asked_per_day)
     kept = "kept" if after.bound_per_day <= after.asked_per_day * (1.0 + 1e-9) else "cannot be promised"
-    changed = f"at most {old} false alarms as before" if old == new else f"at most {new} false alarms, {old} before"
+    changed = f"at most {new}, as before" if old == new else f"at most {new}, {old} before"
     rules = f"an alarm at {after}" + ("" if str(before) == str(after) else f", before at {before}")
-    return f"{changed} ({asked} asked for: {kept}); {rules}"
+    return f"False alarms: {changed} ({asked} asked for: {kept}); {rules}"

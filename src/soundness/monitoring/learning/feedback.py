@@ -14,6 +14,7 @@ from soundness.monitoring.learning.learners import detector_file, run_beside
 from soundness.monitoring.store.records import Alarm
 from soundness.monitoring.store.times import utc_us
 from soundness.monitoring.upkeep.detector_in_use import load_detector_in_use
+from soundness.plain_text import counted
 
 if TYPE_CHECKING:  # which imports this module's neighbours
     from soundness.monitoring.live.recorder import Recorder
@@ -88,7 +89,7 @@ class NormalSounds:
         )
         last = store.last_detector(recorder.sensor.sensor_id)
         base = before.fingerprint if last is None else last.details.get("base", last.fingerprint)
-        reason = f"{len(clips)} clip(s) of the alarm of {raised:%Y-%m-%d %H:%M} UTC are normal"
+        reason = f"{counted(len(clips), 'clip')} of the alarm of {raised:%Y-%m-%d %H:%M} UTC are normal"
         with recorder.turn:
             if recorder.detector_id != before_id:
                 raise SettingsError("the sensor has got another detector meanwhile; answer again")
@@ -97,7 +98,8 @@ class NormalSounds:
             recorder.install(detector, reason=reason, details=details)
         self._note(recorder, f"detector: {reason}", person)
         dangers = f"; note: {'; '.join(found['dangers'])}" if found["dangers"] else ""
-        return f"{len(clips)} clip(s) are normal from now on. {found['of_clips']}. {found['promise']}{dangers}"
+        what = f"{counted(len(clips), 'clip')} of it: normal from now on"
+        return f"{what}. {found['of_clips']}. {found['promise']}{dangers}"
 
     def undo(self, sensor: str, *, person: str) -> str:
         """Go back to the detector before the latest answer that was learned; what is undone, in words.

@@ -13,6 +13,7 @@ from soundness.errors import OutputError, ProcessError, SoundnessError
 from soundness.monitoring.learning.commissioning import Commissioning
 from soundness.monitoring.learning.stages import nicely, run_stage
 from soundness.monitoring.upkeep.detector_in_use import load_detector_in_use
+from soundness.plain_text import counted
 from soundness.processes import Processes
 
 __all__ = ["Learners", "detector_file", "run_beside"]
@@ -91,7 +92,9 @@ class Learners:
         with self._lock:
             n_before = self._n_unfinished
         if n_before:
-            commissioning.recorder.set_note(f"waits for {n_before} other sensor(s) that learn; {commissioning.words()}")
+            commissioning.recorder.set_note(
+                f"waits for {counted(n_before, 'other sensor')} that learn first; {commissioning.words()}"
+            )
         self.submit(lambda: self._learn(commissioning))
 
     def submit(self, job: Callable[[], None]) -> None:

@@ -29,6 +29,7 @@ from soundness.monitoring.learning.recordings import LearningFolder
 from soundness.monitoring.learning.threshold import ScoreScale
 from soundness.monitoring.learning.trend import bounded
 from soundness.monitoring.recalibration import calibrate
+from soundness.plain_text import counted
 from soundness.scoring.decisions.alarms import AlarmRule
 from soundness.scoring.decisions.calibration import Calibration
 from soundness.screening.dependence import find_dependence
@@ -132,8 +133,8 @@ def _screen(job: LearningJob) -> dict[str, Any]:
     record = _screened(found, read, share=job.set_aside)
     silent = len(paths) - len(read) - unread
     notes = [
-        *([f"{silent} clip(s) are digital silence: left out"] if silent else []),
-        *([f"{unread} clip(s) cannot be read: left out"] if unread else []),
+        *([f"digital silence, left out: {counted(silent, 'clip')}"] if silent else []),
+        *([f"cannot be read, left out: {counted(unread, 'clip')}"] if unread else []),
     ]
     record = record.model_copy(update={"notes": (*record.notes, *notes)})
     with output_errors(folder.work):

@@ -73,7 +73,7 @@ class Engine:
     ) -> None:
         self.settings, self.folder, self.store = settings, folder, store
         self.events = Events()
-        self.stop = threading.Event()
+        self.stop, self.is_interrupted = threading.Event(), False
         self.failure: Exception | None = None
         self.sinks = tuple(sinks)
         self.n_workers = (os.cpu_count() or 1) if n_workers is None else n_workers
@@ -203,8 +203,13 @@ class Engine:
             found.append(f"too little free space on the disk of the store: no audio is kept until there is more{words}")
         return found
 
-    def run(self) -> None:
+    def run(self, *, stays: bool = False) -> None:
         """Listen until every source has ended, or `stop` is set.
+
+        Parameters
+        ----------
+        stays
+            Go on after recordings have been played to their end, for those who look at what came of them.
 
         Raises
         ------
@@ -226,11 +231,8 @@ class Engine:
             for recorder in self.recorders.values():
                 self._ready.put(recorder.sensor)
             try:
-                while not self.stop.wait(_LOOK_SECONDS) and not self.has_ended:
-                    for recorder in self.recorders.values():
-                        recorder.sensor.watch()
-                        recorder.standing.tell()
-                is_stopped = self.stop.is_set()
+                self._watch(stays=stays)
+                self.is_interrupted = self.stop.is_set()
             finally:
                 self.stop.set()
                 self.learners.close()
@@ -242,8 +244,23 @@ class Engine:
         if failure := self.failure or self.learners.failure:
             raise failure
         problems = [f"{name}: {one.sensor.problem}" for name, one in self.recorders.items() if one.sensor.problem]
-        if problems and not is_stopped:
+        if problems and not self.is_interrupted:
             raise DataError("; ".join(problems))
+
+    def _watch(self, *, stays: bool) -> None:
+        """Watch over the sensors until `stop` is set, or every source has ended."""
+        sensors, is_over = [recorder.sensor for recorder in self.recorders.values()], False
+        while not self.stop.wait(_LOOK_SECONDS):
+            if self.has_ended and not is_over:
+                if not stays or any(sensor.is_live or sensor.problem for sensor in sensors):
+                    return
+                is_over = True
+                for recorder in self.recorders.values():
+                    recorder.set_note("the recording has ended")
+                _LOG.info("every recording has ended; the pages stay until this is interrupted (Ctrl-C)")
+            for recorder in self.recorders.values():
+                recorder.sensor.watch()
+                recorder.standing.tell()
 
     def _begins(self) -> list[float]:
         """Seconds after which each sensor begins: many are spread over a clip, so that not all clips end at once."""

@@ -17,7 +17,7 @@ from soundness.monitoring.capture.sensor import Gap, LiveSensor, Work
 from soundness.monitoring.learning.commissioning import Commissioning
 from soundness.monitoring.learning.following import Following
 from soundness.monitoring.learning.trend import TrendStep
-from soundness.monitoring.live.alarm_book import AlarmBook, alarm_content
+from soundness.monitoring.live.alarm_book import AlarmBook, alarm_content, log_alarm
 from soundness.monitoring.live.alarm_life import AlarmLife, AlarmStep, FailingClips
 from soundness.monitoring.live.events import Event, Events
 from soundness.monitoring.live.muting import is_muted, why_muted
@@ -117,6 +117,7 @@ class Recorder:
         self.learning = Commissioning(self)
         self.set_state(self._usual_state(), note=self.learning.words())
         self.learning.say()
+        _LOG.info("%s: %s", self.sensor.settings.name, self.standing.note)
         if not self.learning.is_recording:
             self.learned(self.learning)
 
@@ -158,6 +159,7 @@ class Recorder:
         )
         self.following = Following.of_store(self.store, settings, detector, detector_id=detector_id)
         self.set_state(self._usual_state(), note=detector.note)
+        _LOG.info("%s: %s", settings.name, detector.promise)
 
     def accept_level(self) -> str:
         """Take the level of the last day as the normal one; the change in words."""
@@ -394,7 +396,6 @@ class Recorder:
         content = {**asdict(row), "scoring_seconds": self.scoring_seconds if row.outcome == "scored" else None}
         self.events.tell(Event(kind="clip", sensor=self.sensor.settings.name, content=content))
         for alarm, change in changed:
-            if change == "raised":
-                _LOG.warning("ALARM %s: %s", self.sensor.settings.name, alarm.reason or alarm.kind)
+            log_alarm(self.sensor.settings.name, alarm, change=change)
             content = alarm_content(self.sensor.settings.name, alarm, event=change)
             self.events.tell(Event(kind="alarm", sensor=self.sensor.settings.name, content=content))

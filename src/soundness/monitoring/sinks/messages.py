@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from soundness.monitoring.store.records import Delivery
+from soundness.monitoring.store.times import shown_time
 from soundness.plain_text import stored_text
 
-__all__ = ["Notice", "alarm_link", "alarm_values", "event_values", "notice_of", "shown_time"]
+__all__ = ["Notice", "alarm_link", "alarm_values", "event_values", "notice_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,13 +113,6 @@ _TITLES = {
     ),
 }
 """Title and first sentence by kind of the alarm and event."""
-
-
-def shown_time(time_us: int | None) -> str:
-    """Time for people, in UTC."""
-    return (
-        "an unknown time" if time_us is None else f"{datetime.fromtimestamp(time_us / 1e6, UTC):%Y-%m-%d %H:%M:%S} UTC"
-    )
 
 
 def _lasted(content: Mapping[str, Any]) -> str:

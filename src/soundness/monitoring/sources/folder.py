@@ -36,7 +36,7 @@ from soundness.monitoring.sources.protocol import (
     SourceState,
 )
 from soundness.monitoring.sources.recording_clips import begin_of, parts_of
-from soundness.plain_text import one_line
+from soundness.plain_text import counted, one_line
 from soundness.settings.durations import parse_seconds
 
 __all__ = ["FolderSource"]
@@ -87,7 +87,7 @@ class FolderSource:
         """See `soundness.monitoring.sources.protocol.Source`."""
         if not self.folder.is_dir():
             raise DataError(f"{self.folder}: no such folder; expected one that recordings appear in")
-        return f"{self.folder}: {len(find_recordings(self.folder).recordings):,} recording(s)"
+        return f"{self.folder}: {counted(len(find_recordings(self.folder).recordings), 'recording')}"
 
     def items(self, state: SourceState, stop: Event) -> Iterator[Item]:
         """See `soundness.monitoring.sources.protocol.Source`."""

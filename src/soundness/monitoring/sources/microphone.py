@@ -12,6 +12,7 @@ from soundness.monitoring.sources.options import check_known, number
 from soundness.monitoring.sources.port_audio import Microphone, PortAudio, find_microphone, list_microphones
 from soundness.monitoring.sources.protocol import Address, Block, Item, Lost, SourceSettings, SourceState
 from soundness.monitoring.sources.shared_input import ChannelQueue, SharedInput
+from soundness.plain_text import counted
 
 __all__ = ["MicrophoneSource"]
 
@@ -61,7 +62,7 @@ class MicrophoneSource:
         """See `soundness.monitoring.sources.protocol.Source`."""
         found = find_microphone(self.device, list_microphones())
         self._check(found)
-        return f"{found.name}, {found.n_channels} channel(s)"
+        return f"{found.name}, {counted(found.n_channels, 'channel')}"
 
     def _opened(self, stop: Event) -> Iterator[Item]:
         """Items of the microphone until it fails."""
@@ -78,8 +79,8 @@ class MicrophoneSource:
     def _check(self, found: Microphone) -> None:
         if self.channel >= found.n_channels:
             raise SettingsError(
-                f"mic:{self.device}: {found.name} has {found.n_channels} channel(s); channel {self.channel} (counted "
-                "from 0) is needed"
+                f"mic:{self.device}: {found.name} has {counted(found.n_channels, 'channel')}; channel {self.channel} "
+                "(counted from 0) is needed"
             )
 
     def _blocks(self, sounddevice: Any, found: Microphone, stop: Event) -> Iterator[Item]:

@@ -15,6 +15,7 @@ from soundness.errors import AudioError, DataError
 from soundness.monitoring.sources.options import check_known, number, switch
 from soundness.monitoring.sources.protocol import Address, Block, Item, Lost, SourceSettings, SourceState
 from soundness.monitoring.sources.recording_clips import begin_of
+from soundness.plain_text import counted
 
 __all__ = ["ReplaySource"]
 
@@ -97,7 +98,7 @@ class ReplaySource:
 
     def check(self) -> str:
         """See `soundness.monitoring.sources.protocol.Source`."""
-        return f"{len(self._paths())} recording(s) to replay"
+        return f"{counted(len(self._paths()), 'recording')} to replay"
 
     def _paths(self) -> list[Path]:
         if not self.path.is_dir():

@@ -17,6 +17,7 @@ from soundness.errors import DataError, SettingsError
 from soundness.extras import check_extra
 from soundness.monitoring.sources.items import opened_again
 from soundness.monitoring.sources.protocol import Address, Block, Item, Lost, SourceSettings, SourceState
+from soundness.plain_text import counted
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -186,8 +187,8 @@ class _Decoder:
     def _add(self, frame: "AudioFrame") -> Iterator[Item]:
         if frame.layout.nb_channels <= self._channel:
             raise SettingsError(
-                f"{self._name}: {frame.layout.nb_channels} channel(s); channel {self._channel} (counted from 0) is "
-                "needed"
+                f"{self._name}: {counted(frame.layout.nb_channels, 'channel')}; channel {self._channel} (counted from "
+                "0) is needed"
             )
         if frame.sample_rate != self._sample_rate:
             yield from self._rest()

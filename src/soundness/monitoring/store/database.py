@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
-from soundness.errors import OutputError, SettingsError
+from soundness.errors import InUseError, OutputError, SettingsError
 from soundness.files.atomic import output_errors
 from soundness.files.run_folders import try_lock
 
@@ -173,7 +173,7 @@ class _ServerLock:
         taken = sql.text("SELECT pg_try_advisory_lock(:number)")
         if not self._connection.execute(taken, {"number": _LOCK}).scalar():
             self.release()
-            raise OutputError(f"{shown(self.engine)}: in use by another monitor")
+            raise InUseError(f"{shown(self.engine)}: in use by another monitor")
 
     def check(self) -> None:
         try:
@@ -200,5 +200,5 @@ def _locked_file(database: Path) -> Iterator[None]:
         stream = place.open("ab", buffering=0)
     with stream:
         if not try_lock(stream, place):
-            raise OutputError(f"{database}: in use by another monitor")
+            raise InUseError(f"{database}: in use by another monitor")
         yield

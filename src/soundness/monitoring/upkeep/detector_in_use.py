@@ -39,6 +39,12 @@ class DetectorInUse:
     rule: AlarmRule
     note: str = ""
 
+    @property
+    def promise(self) -> str:
+        """Rule of the alarms and the rate of false ones, in words."""
+        kept = self.note or f"false alarms: at most {rate_per_day(self.rule.bound_per_day)}"
+        return f"an alarm at {self.rule}; {kept}"
+
 
 def file_in_use(store: Store, sensor: LiveSensor, *, folder: Path) -> Path | None:
     """File of a sensor's detector: the one of the configuration, or the version that was learned from it.

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from soundness.files.stored_values import NotNegative, PositiveFinite, Rate
+from soundness.plain_text import counted
 
 __all__ = ["MOST_CLIPS", "AlarmRule", "AlarmWindow", "duration", "rate_in", "rate_per_day", "rate_unit"]
 
@@ -49,7 +50,7 @@ class AlarmRule:
 
     def __str__(self) -> str:
         """The rule in words."""
-        return f"{self.n_anomalous} of {self.n_clips} clip(s) with a p-value of {self.p_value:.4g} or less"
+        return f"{self.n_anomalous} of {counted(self.n_clips, 'clip')} with a p-value of {self.p_value:.4g} or less"
 
     def chance_of_alarm(self, share: float) -> float:
         """Probability of an alarm within the first ``n_clips`` clips of a fault.

@@ -46,7 +46,7 @@ def test_the_sound_of_an_alarm_becomes_normal_and_that_can_be_undone(alarmed, de
     words = sounds(alarm, person="Ada")
     assert "normal from now on" in words
     assert "would be now" in words
-    assert "false alarms" in words
+    assert "False alarms: at most" in words
     assert recorder.detector.file == tmp_path / "data" / "detectors" / "1" / "0001.soundness"
     assert len(recorder.detector.detector.normal_clips) > 40
     assert "anomaly" not in recorder.book.open

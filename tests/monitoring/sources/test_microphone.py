@@ -111,7 +111,7 @@ def test_a_microphone_that_is_not_there_is_a_fault_that_names_those_that_are() -
 
 @pytest.mark.usefixtures("daemon")
 def test_a_channel_that_a_microphone_lacks_is_refused() -> None:
-    with pytest.raises(SettingsError, match=r"mic:pulse: pulse has 32 channel\(s\); channel 40 \(counted from 0\)"):
+    with pytest.raises(SettingsError, match=r"mic:pulse: pulse has 32 channels; channel 40 \(counted from 0\)"):
         list(find_source("mic:pulse", settings(40)).items(SourceState(), threading.Event()))
 
 

@@ -207,7 +207,7 @@ def test_a_stream_of_pictures_alone_is_a_fault() -> None:
 
 
 def test_a_channel_that_a_stream_lacks_is_refused() -> None:
-    with rtsp_server() as port, pytest.raises(SettingsError, match=r"2 channel\(s\); channel 2 \(counted from 0\)"):
+    with rtsp_server() as port, pytest.raises(SettingsError, match=r"2 channels; channel 2 \(counted from 0\)"):
         list(items(f"rtsp://127.0.0.1:{port}/hall", channel=2))
 
 

@@ -67,11 +67,11 @@ def test_a_crash_before_the_end_was_noted_leaves_nothing_behind(learned):
     store.close()
 
 
-def test_every_clip_is_accounted_for_while_it_learns(learned):
+def test_every_clip_is_accounted_for_and_those_of_a_source_that_can_wait_are_scored_by_what_is_learned(learned):
     _, store = engine_in(learned, settings())
     found = outcomes(store)
     assert [number for number, _ in found] == list(range(1, N_PERIOD + 21))
-    assert all(outcome == "learned" for _, outcome in found[:N_PERIOD])
+    assert [outcome for _, outcome in found] == ["learned"] * N_PERIOD + ["scored"] * 20
     store.close()
 
 

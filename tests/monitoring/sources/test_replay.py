@@ -115,3 +115,14 @@ def test_what_cannot_be_replayed_is_named(tmp_path, address, error, words) -> No
 def test_an_option_of_a_file_is_refused(tmp_path) -> None:
     with pytest.raises(SettingsError, match="file: unknown option 'speed'; known: none"):
         source(tmp_path, "file:a.wav?speed=2")
+
+
+def test_a_replay_that_was_held_up_makes_up_for_little_of_it(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("soundness.monitoring.sources.replay._MOST_LATE_SECONDS", 0.0)
+    soundfile.write(tmp_path / "a.wav", np.zeros(80_000), 8_000)
+    began, speed, held_seconds = time.monotonic(), 20, 0.4
+    items = source(tmp_path, f"replay:a.wav?speed={speed}").items(SourceState(), threading.Event())
+    next(items)
+    time.sleep(held_seconds)
+    assert len(list(items)) == 9
+    assert time.monotonic() - began > held_seconds + 9 / speed - 0.01

@@ -86,6 +86,11 @@ class Commissioning:
         """True until enough has been recorded."""
         return self.stage == "recording"
 
+    @property
+    def is_awaited(self) -> bool:
+        """True while clips wait for the detector that is made, as those of a source that can wait do."""
+        return not self.is_recording and not self.recorder.sensor.is_live
+
     def begin(self, *, problem: str = "") -> None:
         """Begin to record, for the first time or anew.
 

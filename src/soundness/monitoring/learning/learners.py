@@ -160,6 +160,7 @@ class Learners:
                 recorder.install(found, reason=reason, details=dict(commissioning.details))
                 commissioning.finish()
                 recorder.learning = None
+            recorder.sensor.ready(recorder.sensor)
             _LOG.info("%s: %s", name, reason)
             return
 
@@ -169,6 +170,7 @@ class Learners:
         with commissioning.recorder.turn:
             commissioning.begin(problem=f"cannot learn from what was recorded: {problem}")
             commissioning.say()
+        commissioning.recorder.sensor.ready(commissioning.recorder.sensor)
 
     def _run(self, commissioning: Commissioning, out: Path) -> dict[str, object]:
         """Run the stage in a process of its own."""

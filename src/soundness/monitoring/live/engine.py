@@ -295,8 +295,10 @@ class Engine:
         """Score the earliest clip of the sensor whose turn it is; one thread at a time works for a sensor."""
         by_sensor = {id(recorder.sensor): recorder for recorder in self.recorders.values()}
         while (sensor := self._ready.get()) is not None:
+            learning = by_sensor[id(sensor)].learning
+            is_awaited = learning is not None and learning.is_awaited
             with sensor.lock:
-                if sensor.is_taken or not sensor.pending or self.stop.is_set():
+                if sensor.is_taken or is_awaited or not sensor.pending or self.stop.is_set():
                     continue
                 sensor.is_taken, work = True, sensor.pending[0]
             try:

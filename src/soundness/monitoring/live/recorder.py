@@ -116,7 +116,6 @@ class Recorder:
         """Begin to learn, or go on with it."""
         self.learning = Commissioning(self)
         self.set_state(self._usual_state(), note=self.learning.words())
-        self.learning.say()
         _LOG.info("%s: %s", self.sensor.settings.name, self.standing.note)
         if not self.learning.is_recording:
             self.learned(self.learning)

@@ -43,7 +43,8 @@ class ShownState:
             return f"the store cannot be written: {sensor.unrecorded}"
         if sensor.unwritten:
             return f"sound cannot be written: {sensor.unwritten}"
-        is_long = sensor.waiting_seconds > _LONG_SECONDS
+        is_awaited = self.state == "learning" and not sensor.is_live  # by clips that can wait for the detector
+        is_long = not is_awaited and sensor.waiting_seconds > _LONG_SECONDS
         return f"clips wait for more than {_LONG_SECONDS:g} s to be recorded" if is_long else ""
 
     def shown(self) -> tuple[SensorState, str]:

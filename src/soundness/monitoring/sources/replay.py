@@ -20,6 +20,7 @@ from soundness.plain_text import counted
 __all__ = ["ReplaySource"]
 
 _BLOCK_SECONDS = 1.0
+_MOST_LATE_SECONDS = 2.0  # that are made up for, as after a wait for a detector that is made
 _OPTIONS = ("speed", "loop")
 
 
@@ -83,7 +84,9 @@ class ReplaySource:
                     if item is None:
                         continue
                     played += seconds
-                    if self._waits(began + (played / self.speed if self.speed > 0 else 0.0), stop):
+                    after = played / self.speed if self.speed > 0 else 0.0
+                    began = max(began, time.monotonic() - after - _MOST_LATE_SECONDS)
+                    if self._waits(began + after, stop):
                         return
                     yield item
             if not self.is_loop or total == before:

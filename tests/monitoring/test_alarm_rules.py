@@ -1,10 +1,11 @@
 """A rule raises no more alarms than it promises, and nothing is promised that the clips cannot support."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import integrate, signal, stats
 
 import monitored
 from soundness.errors import SettingsError
@@ -12,10 +13,12 @@ from soundness.monitoring.alarm_rules import (
     AlarmRequest,
     alarm_rate,
     candidate_rules,
+    overlap_correlations,
     parse_rate,
     parse_seconds,
     poisson_upper,
     replay,
+    score_correlations,
     upper_share,
 )
 from soundness.scoring.decisions.alarms import AlarmWindow
@@ -104,6 +107,57 @@ def test_independent_clips_raise_no_more_alarms_than_expected_and_nearly_as_many
     )  # the newest is anomalous, the one that left was not
     assert found == pytest.approx(exact, rel=0.15)
     assert 0.6 * expected < found <= 1.05 * expected
+
+
+@pytest.mark.parametrize(("k", "n"), [(1, 1), (2, 3), (7, 10), (10, 10)])
+@pytest.mark.parametrize("correlation", [0.05, 0.4, 0.9])
+def test_the_rate_of_correlated_clips_is_the_mean_over_what_they_have_in_common(k, n, correlation):
+    def at(common):
+        root = np.sqrt(correlation)
+        given = stats.norm.cdf((stats.norm.ppf(0.02) + root * common) / np.sqrt(1 - correlation))
+        return stats.norm.pdf(common) * given * stats.binom.sf(k - 2, n - 1, given)
+
+    expected, _ = integrate.quad(at, -10, 10, epsabs=1e-14, limit=500)
+    found = alarm_rate(0.02, n_anomalous=k, n_clips=n, correlation=correlation)
+    assert found == pytest.approx(expected, rel=0.02)
+    assert k == 1 or found > alarm_rate(0.02, n_anomalous=k, n_clips=n)
+
+
+def test_the_correlation_of_a_window_is_the_mean_of_its_pairs():
+    request = REQUEST(correlations=(0.6, 0.3))
+    assert [request.correlation(n) for n in (1, 2, 3, 4)] == [0.0, 0.6, pytest.approx(1.5 / 3), pytest.approx(2.4 / 6)]
+    assert REQUEST(correlations=(-0.5,)).correlation(2) == 0.0
+
+
+def test_clips_that_share_sound_correlate_by_their_share_of_it():
+    assert overlap_correlations(clip_seconds=10.0, hop_seconds=10.0, longest=10) == ()
+    assert overlap_correlations(clip_seconds=10.0, hop_seconds=5.0, longest=10) == (0.5,)
+    assert overlap_correlations(clip_seconds=10.0, hop_seconds=2.5, longest=3) == (0.75, 0.5)
+
+
+def test_the_correlation_of_scores_is_found_in_their_p_values():
+    noise = np.random.default_rng(0).standard_normal(100_001)
+    scores = (noise[1:] + noise[:-1]) / np.sqrt(2.0)  # of clips that share half of their sound
+    found = score_correlations(stats.norm.sf(scores).tolist(), 4)
+    assert found == pytest.approx([0.5, 0.0, 0.0], abs=0.02)
+    assert score_correlations([0.5] * 10, 4) == score_correlations([0.5], 4) == ()
+
+
+@pytest.mark.parametrize("kind", ["of clips that share half of their sound", "that wander within minutes"])
+def test_the_alarms_of_normal_scores_that_depend_on_each_other_keep_to_the_rate(kind):
+    rng, n_learned, n_live, request = np.random.default_rng(0), 1_500, 1_000_000, REQUEST(clip_every="5s")
+    noise = rng.standard_normal(n_learned + n_live + 1)
+    scores = (noise[1:] + noise[:-1]) / np.sqrt(2.0)
+    if kind == "that wander within minutes":
+        slow = signal.lfilter([np.sqrt(1 - 0.96**2)], [1, -0.96], rng.standard_normal(len(scores)))
+        scores = np.sqrt(0.7) * scores + np.sqrt(0.3) * slow
+    learned = Calibration.from_scores({"": scores[:n_learned]}, origin="fresh")
+    own = learned.p_values(scores[:n_learned]).tolist()
+    found = candidate_rules(learned, replace(request, correlations=score_correlations(own, 10)))[0]
+    is_anomalous = learned.p_values(scores[n_learned:]) <= found.p_value
+    is_on = np.convolve(is_anomalous, np.ones(found.n_clips), "valid") >= found.n_anomalous
+    per_day = int((is_on[1:] & ~is_on[:-1]).sum()) / (n_live * 5.0 / 86_400)
+    assert per_day < 1.5  # asked for 1, in 58 days
 
 
 def test_each_proposed_rule_keeps_to_the_rate_by_its_bound_with_the_largest_p_value_that_does():

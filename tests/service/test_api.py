@@ -12,6 +12,7 @@ from PIL import Image
 
 from served import RATE, add_alarm, add_sensor, now_us, served, write_clip
 from soundness.errors import SettingsError
+from soundness.monitoring.configuration.monitor_settings import SensorSettings
 from soundness.monitoring.live.events import Event
 from soundness.monitoring.sinks.delivery import SinkStatus
 from soundness.monitoring.store import tables
@@ -288,7 +289,9 @@ def test_the_description_matches_the_page_that_shows_it(client):
 
 @pytest.fixture(scope="module")
 def scoring(trained, tmp_path_factory):
-    detector = load_detector_in_use(trained, false_alarms="1/hour", hop_seconds=1.0, longest_window=10)
+    detector = load_detector_in_use(
+        trained, SensorSettings(name="a", source="pcm:-", clip_seconds=1.0, false_alarms="1/hour")
+    )
     with served(tmp_path_factory.mktemp("store"), many, detector=detector) as found:
         yield found
 

@@ -8,6 +8,7 @@ import pytest
 from monitored import RATE
 from page_checks import look_at, poor_contrasts, reached_by_no_key, text_of, unlabelled, until, widest
 from served import add_alarm, add_sensor, now_us, served, write_clip
+from soundness.monitoring.configuration.monitor_settings import SensorSettings
 from soundness.monitoring.live.events import Event
 from soundness.monitoring.store import tables
 from soundness.monitoring.upkeep.detector_in_use import load_detector_in_use
@@ -40,7 +41,9 @@ def fill(store):
 
 @pytest.fixture(scope="module")
 def running(trained, tmp_path_factory):
-    detector = load_detector_in_use(trained, false_alarms="1/hour", hop_seconds=1.0, longest_window=10)
+    detector = load_detector_in_use(
+        trained, SensorSettings(name="a", source="pcm:-", clip_seconds=1.0, false_alarms="1/hour")
+    )
     with served(tmp_path_factory.mktemp("store"), fill, detector=detector) as found:
         yield found
 

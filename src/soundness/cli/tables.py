@@ -128,7 +128,7 @@ def show_proposal(proposal: "AlarmProposal") -> None:
     say(f"{proposal.machine_type}: an alarm at {rule}")
     rates = [
         ("requested", rule.asked_per_day),
-        ("expected of independent clips", rule.expected_per_day),
+        ("expected" if rule.correlations else "expected of independent clips", rule.expected_per_day),
         ("the same, upper 95 % bound", rule.bound_per_day),
         ("however dependent clips are, upper 95 % bound", rule.dependent_per_day),
     ]

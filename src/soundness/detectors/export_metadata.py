@@ -201,7 +201,8 @@ class ExportMetadata:
     @property
     def alarm_rule(self) -> AlarmRule | None:
         """Alarm rule that the detector was exported with; ``None`` without one."""
-        return None if self.about["alarm_rule"] is None else AlarmRule(**self.about["alarm_rule"])
+        about = self.about["alarm_rule"]
+        return None if about is None else stored_value(AlarmRule, about, name="alarm_rule")
 
     @property
     def shortest_seconds(self) -> float:

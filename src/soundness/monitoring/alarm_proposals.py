@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,13 @@ from soundness.detectors.detector import Detector
 from soundness.detectors.reader import read_recording
 from soundness.detectors.saving import new_detector_file, one_detector
 from soundness.errors import DataError, SettingsError, audio_errors_at
-from soundness.monitoring.alarm_rules import AlarmRequest, Replay, candidate_rules, replay
+from soundness.monitoring.alarm_rules import AlarmRequest, Replay, candidate_rules, replay, score_correlations
 from soundness.scoring.decisions.alarms import AlarmRule, rate_per_day
 from soundness.scoring.decisions.calibration import Calibration
 from soundness.settings.durations import SECONDS_PER_DAY
 from soundness.threads import map_recordings
 
-__all__ = ["AlarmProposal", "alarms", "p_values_of", "propose_alarms"]
+__all__ = ["AlarmProposal", "alarms", "p_values_of", "propose_alarms", "with_correlations"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -109,7 +110,7 @@ def propose_alarms(
     request
         Rate of false alarms that is asked for.
     p_values
-        P-values of a normal recording, in the order of time; empty without one.
+        P-values of a normal recording, in the order of time, whose correlation the bounds count with; empty for none.
     rng
         Random numbers of the bootstrap on the recording.
 
@@ -119,7 +120,7 @@ def propose_alarms(
         If there is no such rule; the message says what could be supported.
     """
     calibration = _valid_calibration(detector)
-    rules = candidate_rules(calibration, request)
+    rules = candidate_rules(calibration, with_correlations(request, p_values))
     machine_type = detector.machine_type
     if not p_values:
         note = (
@@ -216,15 +217,28 @@ def _valid_calibration(detector: Detector) -> Calibration:
     return found
 
 
+def with_correlations(request: AlarmRequest, p_values: Sequence[float]) -> AlarmRequest:
+    """Request with the correlations that a recording shows, where they are more than those that are known before."""
+    pairs = zip_longest(request.correlations, score_correlations(p_values, request.longest), fillvalue=0.0)
+    return replace(request, correlations=tuple(map(max, pairs)))
+
+
 def _notes(calibration: Calibration, rule: AlarmRule) -> list[str]:
     notes = list(calibration.notes)
     if rule.n_anomalous > 1:
         single = rate_per_day(calibration.smallest * SECONDS_PER_DAY / rule.clip_every_seconds)
         notes.append(
             f"single clips would raise {single} at the least; {rule.n_anomalous} anomalous ones of {rule.n_clips} "
-            f"raise fewer alarms only as far as neighbouring clips are independent"
+            f"raise fewer alarms only as far as neighbouring clips {_dependence(rule)}"
         )
     return notes
+
+
+def _dependence(rule: AlarmRule) -> str:
+    nearest = rule.correlations[0] if rule.correlations else 0.0
+    return (
+        f"depend on each other as in the recording (a correlation of {nearest:.2f})" if nearest else "are independent"
+    )
 
 
 def _replay_notes(rule: AlarmRule, found: Replay, best: AlarmRule) -> list[str]:
@@ -232,11 +246,11 @@ def _replay_notes(rule: AlarmRule, found: Replay, best: AlarmRule) -> list[str]:
     if best.n_clips > found.n_clips:
         notes.append(f"{best} would be better, but the recording of {found.n_clips} clip(s) is too short to check it")
     elif rule != best:
-        notes.append(f"{best} would have kept to the rate if clips were independent; on the recording it did not")
+        notes.append(f"{best} would have kept to the rate by its bound; on the recording it did not")
     if found.upper_per_day > rule.asked_per_day:
         notes.append(
             f"{found.n_clips} clips in a row support no rate below {rate_per_day(found.upper_per_day)}: below it, the "
-            f"promise rests on the independence of neighbouring clips"
+            f"promise rests on it that neighbouring clips {_dependence(rule)}"
         )
     if found.clustering is not None and found.clustering > _CLUSTERED:
         notes.append(f"anomalous clips come together {found.clustering:.1f} times as often as if they were independent")

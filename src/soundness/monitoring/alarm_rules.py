@@ -9,7 +9,7 @@ from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtrc, betaincinv, gammaincinv  # type: ignore[import-untyped]  # SciPy ships no types
+from scipy.special import bdtrc, betaincinv, gammaincinv, ndtr, ndtri  # type: ignore[import-untyped]  # SciPy ships no types
 
 from soundness.errors import SettingsError
 from soundness.scoring.decisions.alarms import AlarmRule, AlarmWindow, rate_per_day
@@ -22,8 +22,10 @@ __all__ = [
     "alarm_rate",
     "candidate_rules",
     "nearest_rule",
+    "overlap_correlations",
     "poisson_upper",
     "replay",
+    "score_correlations",
     "upper_share",
 ]
 
@@ -34,6 +36,9 @@ _LARGEST_P_VALUE = 0.5  # a clip with a larger one is not anomalous by any stand
 _MOST_P_VALUES = 200
 _N_RESAMPLES = 1_000
 _BLOCK_WINDOWS = 10  # a block of a replay is this many windows of the rule
+_LARGEST_CORRELATION = 0.95
+_COMMON, _WEIGHTS = np.polynomial.hermite_e.hermegauss(80)  # to integrate over a normal number
+_WEIGHTS /= math.sqrt(2.0 * math.pi)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +53,9 @@ class AlarmRequest:
         Time from the beginning of one clip to that of the next, such as ``10s``.
     longest
         Longest window of a rule, in clips.
+    correlations
+        Correlation of the scores of two clips of normal sound, from neighbours on; empty where they are taken as
+        independent. See `score_correlations` and `overlap_correlations`.
 
     Raises
     ------
@@ -58,6 +66,7 @@ class AlarmRequest:
     false_alarms: str
     clip_every: str
     longest: int = 10
+    correlations: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if self.longest < 1:
@@ -83,15 +92,55 @@ class AlarmRequest:
         """Clips a day."""
         return SECONDS_PER_DAY / self.seconds
 
+    def correlation(self, n_clips: int) -> float:
+        """Mean correlation of the pairs of so many clips in a row, in [0, 0.95]."""
+        lags = range(1, min(n_clips, len(self.correlations) + 1))
+        total = sum((n_clips - lag) * self.correlations[lag - 1] for lag in lags)
+        return min(max(2.0 * total / (n_clips * (n_clips - 1)), 0.0), _LARGEST_CORRELATION) if total > 0.0 else 0.0
 
-def alarm_rate(share: float, *, n_anomalous: int, n_clips: int) -> float:
-    r"""Upper bound of false alarms per clip, if clips are anomalous independently with probability ``share``.
+
+def overlap_correlations(*, clip_seconds: float, hop_seconds: float, longest: int) -> tuple[float, ...]:
+    """Correlations of clips that share sound, by the share of it; empty where none do."""
+    shares = [1.0 - lag * hop_seconds / clip_seconds for lag in range(1, longest)]
+    return tuple(share for share in shares if share > 1e-9)
+
+
+def score_correlations(p_values: Sequence[float], longest: int) -> tuple[float, ...]:
+    """Correlations of normal scores, as a recording of normal sound shows them, for windows of up to ``longest`` clips.
+
+    P-values are mapped onto a normal distribution, so that no single clip decides.
+
+    Parameters
+    ----------
+    p_values
+        P-values of its clips, in the order of time.
+    longest
+        Longest window of a rule, in clips.
+    """
+    values = np.asarray(p_values, dtype=float)
+    if len(values) < 2 or np.ptp(values) == 0.0:
+        return ()
+    normal = -ndtri(values - 0.5 * values.min())
+    normal = (normal - normal.mean()) / normal.std()
+    lags = range(1, min(longest, len(normal)))
+    return tuple(float(np.dot(normal[lag:], normal[:-lag])) / len(normal) for lag in lags)
+
+
+def alarm_rate(share: float, *, n_anomalous: int, n_clips: int, correlation: float = 0.0) -> float:
+    r"""Upper bound of false alarms per clip, if clips are anomalous with probability ``share``.
 
     An alarm begins with an anomalous clip that is at least the k-th of its window of n: with :math:`q` the share,
     :math:`q \, P(B_{n-1, q} \ge k - 1)`. It grows with :math:`q`. An alarm that goes on is counted again with each
     anomalous clip.
+
+    Scores of a correlation :math:`\rho` have a part :math:`u` in common, which is normal as they are; given it, clips
+    are anomalous independently with probability :math:`\Phi((\Phi^{-1}(q) + \sqrt{\rho} u) / \sqrt{1 - \rho})`, and the
+    bound is the mean over it.
     """
-    return share * float(bdtrc(n_anomalous - 2, n_clips - 1, share))
+    if correlation <= 0.0:
+        return share * float(bdtrc(n_anomalous - 2, n_clips - 1, share))
+    given = ndtr((ndtri(share) + math.sqrt(correlation) * _COMMON) / math.sqrt(1.0 - correlation))
+    return float(np.dot(_WEIGHTS, given * bdtrc(n_anomalous - 2, n_clips - 1, given)))
 
 
 def upper_share(n_above: int, n_clips: int) -> float:
@@ -133,7 +182,7 @@ def candidate_rules(calibration: Calibration, request: AlarmRequest) -> list[Ala
     rules = []
     for n_clips in range(1, request.longest + 1):
         for n_anomalous in range(1, n_clips + 1):
-            bound = partial(_bound, calibration, n_anomalous, n_clips)
+            bound = partial(_bound, calibration, request, n_anomalous, n_clips)
             n_kept = bisect_right(p_values, asked, key=bound)
             if n_kept > 0:
                 rules.append(_rule(calibration, request, p_values[n_kept - 1], n_anomalous, n_clips))
@@ -158,21 +207,24 @@ def _upper(calibration: Calibration, p_value: float) -> float:
     return max(upper_share(n_flagged(p_value, n), n) for n in calibration.n_clips.values())
 
 
-def _bound(calibration: Calibration, n_anomalous: int, n_clips: int, p_value: float) -> float:
-    return alarm_rate(_upper(calibration, p_value), n_anomalous=n_anomalous, n_clips=n_clips)
+def _bound(calibration: Calibration, request: AlarmRequest, n_anomalous: int, n_clips: int, p_value: float) -> float:
+    share, correlation = _upper(calibration, p_value), request.correlation(n_anomalous)
+    return alarm_rate(share, n_anomalous=n_anomalous, n_clips=n_clips, correlation=correlation)
 
 
 def _rule(calibration: Calibration, request: AlarmRequest, p_value: float, n_anomalous: int, n_clips: int) -> AlarmRule:
-    clips_per_day = request.clips_per_day
+    clips_per_day, correlation = request.clips_per_day, request.correlation(n_anomalous)
+    expected = alarm_rate(p_value, n_anomalous=n_anomalous, n_clips=n_clips, correlation=correlation)
     return AlarmRule(
         p_value=p_value,
         n_anomalous=n_anomalous,
         n_clips=n_clips,
         clip_every_seconds=request.seconds,
         asked_per_day=request.per_day,
-        expected_per_day=alarm_rate(p_value, n_anomalous=n_anomalous, n_clips=n_clips) * clips_per_day,
-        bound_per_day=_bound(calibration, n_anomalous, n_clips, p_value) * clips_per_day,
+        expected_per_day=expected * clips_per_day,
+        bound_per_day=_bound(calibration, request, n_anomalous, n_clips, p_value) * clips_per_day,
         dependent_per_day=_upper(calibration, p_value) * clips_per_day,
+        correlations=request.correlations,
     )
 
 

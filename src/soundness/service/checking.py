@@ -177,12 +177,7 @@ def _check_detector(sensor: "SensorSettings", folder: Path, found: MonitorCheck)
     if sensor.detector is None:
         found.notes.append(f"sensor {sensor.name}: learns for {sensor.learn}, unless it has learned")
         return
-    using = load_detector_in_use(
-        folder / sensor.detector,
-        false_alarms=sensor.false_alarms,
-        hop_seconds=sensor.hop,
-        longest_window=sensor.longest_window,
-    )
+    using = load_detector_in_use(folder / sensor.detector, sensor)
     found.notes.append(f"sensor {sensor.name}: {using.promise}")
     lengths = using.detector.judge.lengths
     if lengths is not None and abs(lengths.clip_seconds - sensor.clip_seconds) > 0.01 * sensor.clip_seconds:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from soundness.errors import SettingsError
+from soundness.monitoring.alarm_rules import AlarmRequest, overlap_correlations
 from soundness.monitoring.configuration.checked_texts import (
     AddressText,
     Duration,
@@ -155,6 +156,23 @@ class SensorSettings(StrictSettings):
     def hop(self) -> float:
         """Time from the start of one clip to that of the next, in seconds."""
         return self.clip_seconds if self.hop_seconds is None else self.hop_seconds
+
+    @property
+    def alarm_request(self) -> AlarmRequest:
+        """Rate of false alarms that is asked for, with the correlation of clips that share sound."""
+        return AlarmRequest(
+            false_alarms=self.false_alarms,
+            clip_every=f"{self.hop:g}s",
+            longest=self.longest_window,
+            correlations=overlap_correlations(
+                clip_seconds=self.clip_seconds, hop_seconds=self.hop, longest=self.longest_window
+            ),
+        )
+
+    @property
+    def has_rate(self) -> bool:
+        """True if the configuration names a rate of false alarms; else a detector's own is as good."""
+        return "false_alarms" in self.model_fields_set
 
     @property
     def windows(self) -> list[MaintenanceWindow]:

@@ -46,10 +46,8 @@ def learning_job(settings: SensorSettings, folder: LearningFolder, *, stage: Sta
         folder=folder.path,
         name=settings.name,
         clip_seconds=settings.clip_seconds,
-        hop_seconds=settings.hop,
         set_aside=settings.set_aside,
-        false_alarms=settings.false_alarms,
-        longest_window=settings.longest_window,
+        request=settings.alarm_request,
         out=out,
     )
 

@@ -8,9 +8,8 @@ from typing import Any
 from soundness.detectors.detector import Detector
 from soundness.detectors.saving import one_detector, save_detector
 from soundness.errors import SettingsError
-from soundness.monitoring.alarm_rules import AlarmRequest
+from soundness.monitoring.alarm_rules import AlarmRequest, candidate_rules, nearest_rule
 from soundness.monitoring.enrolment import enroll
-from soundness.monitoring.learning.stages import proposed_rule
 from soundness.plain_text import counted
 from soundness.scoring.decisions.alarms import AlarmRule, rate_per_day
 
@@ -29,8 +28,8 @@ class EnrolJob:
         Recordings that are normal.
     condition
         Name of what they are.
-    false_alarms, hop_seconds, longest_window
-        Acceptable rate of false alarms, time from clip to clip, and longest window of the rule in clips.
+    request
+        Rate of false alarms that is asked for.
     rule
         Rule that is in use.
     out
@@ -42,9 +41,7 @@ class EnrolJob:
     detector: Path
     clips: tuple[Path, ...]
     condition: str
-    false_alarms: str
-    hop_seconds: float
-    longest_window: int
+    request: AlarmRequest
     rule: AlarmRule
     out: Path
     is_sure: bool = True
@@ -68,10 +65,8 @@ def enrolled(job: EnrolJob) -> dict[str, Any]:
     if not job.is_sure and (dangerous := {clip.path for clip in found.clips if clip.danger}):
         clips = [path for path in clips if path not in dangerous]
         found = enroll(before, clips, condition=job.condition, domain=domain, force=True)
-    request = AlarmRequest(
-        false_alarms=job.false_alarms, clip_every=f"{job.hop_seconds:g}s", longest=job.longest_window
-    )
-    rule, problem = proposed_rule(found.detector, request, p_values=())
+    request = replace(job.request, correlations=job.rule.correlations)  # as the learning period has shown them
+    rule, problem = _rule(found.detector, request, before=job.rule)
     after = replace(found.detector, alarm_rule=rule)
     save_detector(after, job.out)
     dangers = [f"{clip.path.name}: {clip.danger}" for clip in found.clips if clip.danger]
@@ -84,6 +79,17 @@ def enrolled(job: EnrolJob) -> dict[str, Any]:
         "rule": str(rule),
         "n_clips": len(found.clips),
     }
+
+
+def _rule(detector: Detector, request: AlarmRequest, *, before: AlarmRule) -> tuple[AlarmRule, str]:
+    """Rule with the window of the one before, which the learning period has borne out, if that keeps to the rate."""
+    assert detector.calibration is not None
+    try:
+        rules = candidate_rules(detector.calibration, request)
+    except SettingsError as error:
+        return nearest_rule(detector.calibration, request), str(error)
+    window = before.n_anomalous, before.n_clips
+    return next((rule for rule in rules if (rule.n_anomalous, rule.n_clips) == window), rules[0]), ""
 
 
 def _of_clips(

@@ -74,19 +74,12 @@ class NormalSounds:
             detector=before.file,
             clips=tuple(clips),
             condition=f"alarm of {raised:%Y-%m-%d %H:%M} UTC",
-            false_alarms=settings.false_alarms,
-            hop_seconds=settings.hop,
-            longest_window=settings.longest_window,
+            request=settings.alarm_request,
             rule=before.rule,
             out=out,
         )
         found = run_beside(enrolled, job)
-        detector = load_detector_in_use(
-            out,
-            false_alarms=settings.false_alarms,
-            hop_seconds=settings.hop,
-            longest_window=settings.longest_window,
-        )
+        detector = load_detector_in_use(out, settings)
         last = store.last_detector(recorder.sensor.sensor_id)
         base = before.fingerprint if last is None else last.details.get("base", last.fingerprint)
         reason = f"{counted(len(clips), 'clip')} of the alarm of {raised:%Y-%m-%d %H:%M} UTC are normal"
@@ -118,12 +111,7 @@ class NormalSounds:
         parent = None if last is None else rows.get(int(last.details.get("parent", 0)))
         if last is None or parent is None:
             raise SettingsError(f"{sensor}: its detector has learned from no answer")
-        detector = load_detector_in_use(
-            Path(parent.file),
-            false_alarms=settings.false_alarms,
-            hop_seconds=settings.hop,
-            longest_window=settings.longest_window,
-        )
+        detector = load_detector_in_use(Path(parent.file), settings)
         details = {**parent.details, "base": last.details["base"], "undone": last.id}
         reason = f"undone: {last.reason}"
         with recorder.turn:

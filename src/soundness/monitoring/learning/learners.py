@@ -135,12 +135,7 @@ class Learners:
                 if not commissioning.advance(self._run(commissioning, out)):
                     continue
                 settings = commissioning.settings
-                found = load_detector_in_use(
-                    out,
-                    false_alarms=settings.false_alarms,
-                    hop_seconds=settings.hop,
-                    longest_window=settings.longest_window,
-                )
+                found = load_detector_in_use(out, settings)
             except (ProcessError, OutputError) as error:
                 if self.stop.is_set():
                     return

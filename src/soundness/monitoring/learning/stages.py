@@ -21,8 +21,8 @@ from soundness.detectors.reader import RecordingReader
 from soundness.detectors.saving import load_detector, save_detector
 from soundness.errors import AudioError, DataError, SettingsError
 from soundness.files.atomic import output_errors
-from soundness.monitoring.alarm_proposals import propose_alarms
-from soundness.monitoring.alarm_rules import AlarmRequest, nearest_rule
+from soundness.monitoring.alarm_proposals import propose_alarms, with_correlations
+from soundness.monitoring.alarm_rules import AlarmRequest, nearest_rule, replay
 from soundness.monitoring.capture.clip_files import link_or_copy
 from soundness.monitoring.configuration.learning_plan import MOST_TRAINED
 from soundness.monitoring.learning.recordings import LearningFolder
@@ -66,12 +66,12 @@ class LearningJob:
         Folder of its recordings.
     name
         Name of the sensor.
-    clip_seconds, hop_seconds
-        Length of a clip, and the time from the start of one to that of the next.
+    clip_seconds
+        Length of a clip.
     set_aside
         Largest share of the clips that may be set aside.
-    false_alarms, longest_window
-        Acceptable rate of false alarms, and the longest window of a rule in clips.
+    request
+        Rate of false alarms that is asked for.
     out
         File of the detector.
     """
@@ -80,10 +80,8 @@ class LearningJob:
     folder: Path
     name: str
     clip_seconds: float
-    hop_seconds: float
     set_aside: float
-    false_alarms: str
-    longest_window: int
+    request: AlarmRequest
     out: Path
 
     @property
@@ -241,11 +239,7 @@ def _calibrate(job: LearningJob) -> dict[str, Any]:
     except DataError as error:  # as where the source plays one recording again and again
         p_values, levels = [], []
         notes.append(f"the clips that were held back cannot calibrate it ({error}): clips left out one by one do")
-    rule, problem = proposed_rule(
-        detector,
-        AlarmRequest(false_alarms=job.false_alarms, clip_every=f"{job.hop_seconds:g}s", longest=job.longest_window),
-        p_values=p_values,
-    )
+    rule, problem = proposed_rule(detector, job.request, p_values=p_values)
     system = detector.settings.model_copy(update={"screening": "set-aside"})
     save_detector(replace(detector, alarm_rule=rule, settings=system), job.out)
     return {
@@ -306,13 +300,20 @@ def block_levels(scores: Array, blocks: Array, calibration: Calibration) -> list
 
 
 def proposed_rule(detector: Detector, request: AlarmRequest, *, p_values: Sequence[float]) -> tuple[AlarmRule, str]:
-    """Rule for a rate of false alarms, or the nearest, and then why there is none; empty if there is."""
+    """Rule for a rate of false alarms, or the nearest, and then why there is none; empty if there is.
+
+    The bound of the nearest is no lower than the rate of its alarms among the clips that were held back.
+    """
     assert detector.calibration is not None
+    rng = np.random.default_rng(0)  # of a bootstrap, which is to come out alike each time
     try:
-        rng = np.random.default_rng(0)  # of a bootstrap, which is to come out alike each time
         return propose_alarms(detector, request, p_values=p_values, rng=rng).rule, ""
     except SettingsError as error:
-        return nearest_rule(detector.calibration, request), str(error)
+        rule = nearest_rule(detector.calibration, with_correlations(request, p_values))
+        if len(p_values) >= rule.n_clips:
+            found = replay(p_values, rule, rng=rng)
+            rule = replace(rule, bound_per_day=max(rule.bound_per_day, found.per_day))
+        return rule, str(error)
 
 
 STAGES: Mapping[Stage, Callable[[LearningJob], dict[str, Any]]] = {

@@ -57,12 +57,7 @@ class DetectorFiles:
         if fingerprint and fingerprint == self._fingerprints[name]:
             return
         try:
-            found = load_detector_in_use(
-                file,
-                false_alarms=settings.false_alarms,
-                hop_seconds=settings.hop,
-                longest_window=settings.longest_window,
-            )
+            found = load_detector_in_use(file, settings)
             _try(found, recorder)
         except SoundnessError as error:
             _LOG.warning("%s: the detector goes on as it was; its new file is refused: %s", name, error)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from soundness.errors import DataError, SoundnessError
+from soundness.monitoring.alarm_rules import AlarmRequest
 from soundness.monitoring.capture.clip_files import ClipFile, ClipFolder
 from soundness.monitoring.capture.kept_audio import KeptAudio
 from soundness.monitoring.capture.sensor import LiveSensor
@@ -155,19 +156,17 @@ class Engine:
         Sensors that have none begin to learn, or go on with it.
         """
         problems: dict[str, str] = {}
-        loaded: dict[tuple[Path, str, float, int], DetectorInUse] = {}
+        loaded: dict[tuple[Path, AlarmRequest, bool], DetectorInUse] = {}
         for name, recorder in self.recorders.items():
             settings = recorder.sensor.settings
             file = file_in_use(self.store, recorder.sensor, folder=self.folder)
             if file is None:
                 recorder.learn()
                 continue
-            wanted = (file, settings.false_alarms, settings.hop, settings.longest_window)
+            wanted = (file, settings.alarm_request, settings.has_rate)
             try:
                 if wanted not in loaded:  # sensors of one file share it
-                    loaded[wanted] = load_detector_in_use(
-                        file, false_alarms=wanted[1], hop_seconds=wanted[2], longest_window=wanted[3]
-                    )
+                    loaded[wanted] = load_detector_in_use(file, settings)
             except SoundnessError as error:
                 problems[name] = str(error)
                 continue

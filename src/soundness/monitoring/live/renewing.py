@@ -79,17 +79,13 @@ def _made(
         detector=Path(base.file),
         clips=tuple(clip.path for clip in clips),
         condition="hours of the day",
-        false_alarms=settings.false_alarms,
-        hop_seconds=settings.hop,
-        longest_window=settings.longest_window,
+        request=settings.alarm_request,
         rule=in_use.rule,
         out=out,
         is_sure=False,
     )
     found = run_beside(enrolled, job)
-    return found, load_detector_in_use(
-        out, false_alarms=settings.false_alarms, hop_seconds=settings.hop, longest_window=settings.longest_window
-    )
+    return found, load_detector_in_use(out, settings)
 
 
 def _set_renewed(recorder: "Recorder", now_us: int) -> None:

@@ -1,14 +1,16 @@
 """Detector of a sensor: its file, its rule, and the replacement of the file while it is in use."""
 
 import hashlib
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from soundness.detectors.bulk_scoring import load_any
 from soundness.detectors.protocol import AnyDetector
 from soundness.errors import SettingsError
-from soundness.monitoring.alarm_rules import AlarmRequest, candidate_rules, nearest_rule
+from soundness.monitoring.alarm_rules import candidate_rules, nearest_rule
 from soundness.monitoring.capture.sensor import LiveSensor
+from soundness.monitoring.configuration.monitor_settings import SensorSettings
 from soundness.monitoring.recording_files import Stamp, stamp_of
 from soundness.monitoring.store.store import Store
 from soundness.scoring.decisions.alarms import AlarmRule, rate_per_day
@@ -82,8 +84,11 @@ def fingerprint_of(file: Path) -> str:
         return ""
 
 
-def load_detector_in_use(file: Path, *, false_alarms: str, hop_seconds: float, longest_window: int) -> DetectorInUse:
-    """Read a detector, and find its rule: its own if it is for clips as often, else one for the rate.
+def load_detector_in_use(file: Path, settings: SensorSettings) -> DetectorInUse:
+    """Read a detector, and find its rule for a sensor.
+
+    It is its own if that is for clips as often, and for the rate of false alarms that the configuration names, if it
+    names one; else one for that rate.
 
     Raises
     ------
@@ -96,21 +101,20 @@ def load_detector_in_use(file: Path, *, false_alarms: str, hop_seconds: float, l
         raise SettingsError(f"{file}: {len(detectors)} detectors ({', '.join(detectors)}); expected the file of one")
     (detector,) = detectors.values()
     content = fingerprint_of(file)
-    rule, note = _rule(detector, false_alarms=false_alarms, hop_seconds=hop_seconds, longest_window=longest_window)
+    rule, note = _rule(detector, settings)
     return DetectorInUse(detector=detector, file=file, stamp=stamp, fingerprint=content, rule=rule, note=note)
 
 
-def _rule(
-    detector: AnyDetector, *, false_alarms: str, hop_seconds: float, longest_window: int
-) -> tuple[AlarmRule, str]:
-    own = detector.alarm_rule
-    if own is not None and abs(own.clip_every_seconds - hop_seconds) < 0.01 * hop_seconds:
-        return own, _unkept(own)
+def _rule(detector: AnyDetector, settings: SensorSettings) -> tuple[AlarmRule, str]:
+    own, request = detector.alarm_rule, settings.alarm_request
+    if own is not None and math.isclose(own.clip_every_seconds, settings.hop, rel_tol=0.01):
+        if not settings.has_rate or math.isclose(own.asked_per_day, request.per_day, rel_tol=1e-6):
+            return own, _unkept(own)
+        request = replace(request, correlations=own.correlations)
     calibration = detector.calibration
     if calibration is None or not calibration.is_valid:
         reason = detector.calibration_note or "not calibrated"
         raise SettingsError(f"the detector of {detector.machine_type} cannot raise alarms: {reason}")
-    request = AlarmRequest(false_alarms=false_alarms, clip_every=f"{hop_seconds:g}s", longest=longest_window)
     try:
         return candidate_rules(calibration, request)[0], ""
     except SettingsError as error:

@@ -16,6 +16,8 @@ __all__ = ["MOST_CLIPS", "AlarmRule", "AlarmWindow", "duration", "rate_in", "rat
 MOST_CLIPS = 10_000
 """Largest number of clips that a rule looks at."""
 
+Correlation = Annotated[float, Field(ge=-1.0, le=1.0)]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmRule:
@@ -32,11 +34,14 @@ class AlarmRule:
     asked_per_day
         False alarms that were asked for.
     expected_per_day
-        False alarms, if neighbouring clips are independent and a share of ``p_value`` of normal clips is anomalous.
+        False alarms, if a share of ``p_value`` of normal clips is anomalous, and neighbours depend on each other as
+        `correlations` say.
     bound_per_day
         The same with the largest share of anomalous normal clips that the calibration clips leave possible, at 95 %.
     dependent_per_day
         The same bound, however much neighbouring clips depend on each other.
+    correlations
+        Correlation of two clips' scores that the rates count with, from neighbours on; empty for independent clips.
     """
 
     p_value: Rate
@@ -47,6 +52,7 @@ class AlarmRule:
     expected_per_day: NotNegative
     bound_per_day: NotNegative
     dependent_per_day: NotNegative
+    correlations: Annotated[tuple[Correlation, ...], Field(max_length=MOST_CLIPS)] = ()
 
     def __str__(self) -> str:
         """The rule in words."""

@@ -4,6 +4,8 @@ import asyncio
 import re
 import socket
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -122,6 +124,38 @@ def test_failed_logins_have_to_wait(tmp_path, password_hash):
         assert found.status_code == 429
         assert int(found.headers["retry-after"]) >= 1
         assert "try again in" in found.text
+
+
+def test_addresses_of_one_household_wait_together():
+    failures = FailedLogins(clock=lambda: 0.0)
+    for number in range(5):
+        failures.failed(f"2001:db8:1:2::{number:x}")
+    assert failures.wait_seconds("2001:db8:1:2:ffff::9") == 1.0
+    assert failures.wait_seconds("2001:db8:1:3::1") == 0.0
+    for _ in range(5):
+        failures.failed("::ffff:192.0.2.7")
+    assert failures.wait_seconds("192.0.2.7") == 1.0
+    assert failures.wait_seconds("192.0.2.8") == 0.0
+
+
+def test_guesses_from_many_addresses_keep_nobody_from_the_pages(tmp_path, password_hash):
+    def guess(number):
+        local = httpx.HTTPTransport(local_address=f"127.0.{number}.7")
+        with running.client(transport=local) as client:
+            return log_in(client, password=f"wrong password {number}").status_code
+
+    with (
+        served(tmp_path, token=TOKEN, password_hash=password_hash, host="0.0.0.0") as running,
+        ThreadPoolExecutor(24) as pool,
+        running.client() as client,
+    ):
+        guesses = [pool.submit(guess, number) for number in range(1, 25)]
+        while not all(one.done() for one in guesses):
+            assert client.get("/api/sensors", headers=BEARER).status_code == 200
+        statuses = Counter(one.result() for one in guesses)
+    assert statuses.keys() <= {401, 503}
+    assert statuses[401] >= 1
+    assert statuses[503] >= 1
 
 
 def test_waits_double_and_are_forgotten():

@@ -337,6 +337,17 @@ def test_what_is_no_recording_is_a_problem_that_names_no_file(scoring, content):
     assert "recording.wav" not in found.json()["detail"]
 
 
+def test_a_recording_of_hours_is_refused_however_small_it_is(scoring):
+    file = io.BytesIO()
+    with soundfile.SoundFile(file, "w", 8_000, 1, format="FLAC") as stream:
+        for _ in range(61):
+            stream.write(np.zeros(60 * 8_000, dtype=np.int16))
+    with scoring.client() as client:
+        found = client.post("/api/score?sensor=1", content=file.getvalue(), headers={"Content-Type": "audio/flac"})
+    assert (found.status_code, len(file.getvalue()) < 1_000_000) == (413, True)
+    assert found.json()["detail"] == "a recording of 3,660 s; at most 3,600 s are scored"
+
+
 def test_a_form_without_the_recording_and_a_sensor_without_a_detector_are_problems(scoring, client):
     with scoring.client() as scorer:
         assert scorer.post("/api/score?sensor=1", files={"other": b"x"}).status_code == 422

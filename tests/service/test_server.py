@@ -1,11 +1,14 @@
 """The service of a store: pages, sensors, history, and an end without anything left."""
 
+import socket
 import threading
 
 import pytest
 
+from delivered import until
 from served import add_sensor, served, two_sensors
 from soundness.errors import OutputError, SettingsError
+from soundness.monitoring.live.events import Event
 from soundness.service.server import open_socket, shown_address
 
 
@@ -63,6 +66,53 @@ def test_the_service_ends_with_a_listener_and_leaves_no_thread(tmp_path):
         assert next(lines).startswith("retry")
     client.close()
     assert not set(threading.enumerate()) - before
+
+
+def is_closed(connection):
+    """True if the other side has ended a connection."""
+    connection.setblocking(False)
+    try:
+        return connection.recv(1_000) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ",
+        b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\na",
+    ],
+    ids=["nothing", "header", "body"],
+)
+def test_a_request_that_does_not_come_ends_its_connection_and_no_other(tmp_path, monkeypatch, begun):
+    monkeypatch.setattr("soundness.service.connections._REQUEST_SECONDS", 1.0)
+    monkeypatch.setattr("soundness.service.connections._LOOK_SECONDS", 0.1)
+    with served(tmp_path, lambda store: (add_sensor(store, "pump"), {})[1]) as running:
+        place = ("127.0.0.1", int(running.address.rsplit(":", 1)[1].strip("/")))
+        with running.client() as client, client.stream("GET", "/api/events") as stream:
+            lines = stream.iter_lines()
+            assert next(lines).startswith("retry")
+            with socket.create_connection(place) as slow:
+                slow.sendall(begun)
+                until(lambda: is_closed(slow))
+            running.parts.events.tell(Event(kind="state", sensor="pump", content={"state": "fault"}))
+            assert any("fault" in line for line in lines)
+
+
+def test_connections_that_wait_make_room_for_those_that_ask(tmp_path, monkeypatch):
+    monkeypatch.setattr("soundness.service.connections._MOST", 20)
+    with served(tmp_path) as running:
+        place = ("127.0.0.1", int(running.address.rsplit(":", 1)[1].strip("/")))
+        waiting = [socket.create_connection(place) for _ in range(60)]
+        with running.client() as client:
+            assert client.get("/health").status_code == 200
+        until(lambda: sum(map(is_closed, waiting)) >= 40)
+        for one in waiting:
+            one.close()
 
 
 def test_a_port_that_is_taken_and_a_host_that_is_none_are_named():

@@ -1,6 +1,7 @@
 """`monitor`: one process that listens to all sensors of a configuration, tells of alarms and serves the pages."""
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,6 +19,7 @@ if TYPE_CHECKING:  # loaded when it is needed
 
 __all__ = ["monitor"]
 
+_OPEN_FILES = 8_192
 _PATIENCE_AT_END, _PATIENCE_IF_STOPPED = 15.0, 2.0  # seconds for what cannot be sent, which the next start sends
 
 
@@ -37,6 +39,7 @@ def monitor(configuration: PathLike) -> None:
         If the configuration, the store, a detector or a source cannot be used.
     """
     check_extra("monitor")
+    _allow_open_files()
     from soundness.monitoring.configuration.monitor_settings import load_configuration
     from soundness.monitoring.learning.feedback import NormalSounds
     from soundness.monitoring.live.engine import Engine
@@ -84,6 +87,18 @@ def _delivering(deliveries: "Deliveries", engine: "Engine") -> Iterator[None]:
     finally:
         is_at_end = engine.has_ended and not engine.is_interrupted
         deliveries.close(patience_seconds=_PATIENCE_AT_END if is_at_end else _PATIENCE_IF_STOPPED)
+
+
+def _allow_open_files() -> None:
+    """Allow this process as many open files as many sensors and many connections need, where the system lets it."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _stop_at_signals(stop: threading.Event) -> None:

@@ -10,6 +10,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from soundness.errors import OutputError, ProcessError, SettingsError
+from soundness.service.connections import TimedConnection
 
 __all__ = ["open_socket", "serving", "shown_address"]
 
@@ -73,11 +74,11 @@ def serving(app: ASGIApp, found: socket.socket, *, before_end: Callable[[], None
     config = uvicorn.Config(
         app,
         loop="asyncio",
-        http="h11",
+        http=TimedConnection,
         ws="none",
         lifespan="on",
         log_config=None,
-        log_level="warning",
+        log_level="error",  # whatever strangers send is no line of the log
         access_log=False,
         server_header=False,
         proxy_headers=False,

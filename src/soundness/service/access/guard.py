@@ -1,5 +1,6 @@
 """Guard of the service: every request passes it before anything else sees it."""
 
+import threading
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import quote, urlsplit
@@ -31,6 +32,7 @@ LARGEST_BODY = 64 * 1024
 LARGEST_UPLOAD = 64 * 1024 * 1024
 """Bytes of a recording that is sent to be scored."""
 
+_MOST_LOGINS = 2  # at one time: a hash takes long, and a thread that others want
 _UPLOADS = "/api/score"
 _PUBLIC = ("/login", "/health")
 _FORMS = ("/login", "/logout")
@@ -78,6 +80,7 @@ class Access:
 
     def __post_init__(self) -> None:
         self.failures = FailedLogins()
+        self.logins = threading.BoundedSemaphore(_MOST_LOGINS)
         public = urlsplit(self.public_url)
         self.is_secure = public.scheme == "https"
         self._public_host = (public.hostname or "").lower()

@@ -2,8 +2,8 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 from starlette.datastructures import UploadFile
 
 from soundness.audio.formats import AUDIO_SUFFIXES
+from soundness.audio.reading import read_info
 from soundness.monitoring.upkeep.detector_in_use import DetectorInUse
 from soundness.service.api.answers import LARGEST_ID
 from soundness.service.api.sensors import required_sensor
@@ -23,6 +24,7 @@ __all__ = ["ScoreModel", "score_api"]
 
 _MOST_WAITING = 4  # recordings on disk at one time
 _BLOCK = 1 << 20
+_LONGEST_SECONDS = 3_600.0  # silence is packed so well that a body could hold months, which nobody else could wait for
 _SUFFIX_OF_TYPE = {
     "audio/flac": ".flac",
     "audio/x-flac": ".flac",
@@ -83,12 +85,23 @@ def score_api(parts: ServiceParts) -> APIRouter:
         """Score one recording, sent as the body or as the field `recording` of a form, with a sensor's detector."""
         detector = await run_in_threadpool(_required_detector, parts, sensor)
         async with turn():
-            with tempfile.TemporaryDirectory(prefix="soundness-") as folder:
-                path = await _received(request, Path(folder))
+            with _own_folder() as folder:
+                path = await _received(request, folder)
                 async with one_at_a_time:  # the clips of the sensors come first
                     return await run_in_threadpool(_score, detector, path, sensor)
 
     return router
+
+
+@contextmanager
+def _own_folder() -> Iterator[Path]:
+    """Context with a folder for a recording; a full disk is a problem that passes."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="soundness-") as folder:
+            yield Path(folder)
+    except OSError as error:
+        words = f"the recording cannot be kept while it is scored: {error.strerror or error}"
+        raise Problem(503, words, kind="no-room", headers={"Retry-After": "60"}) from None
 
 
 def _required_detector(parts: ServiceParts, sensor_id: int) -> DetectorInUse:
@@ -99,6 +112,10 @@ def _required_detector(parts: ServiceParts, sensor_id: int) -> DetectorInUse:
 
 
 def _score(detector: DetectorInUse, path: Path, sensor_id: int) -> ScoreModel:
+    seconds = read_info(path).seconds
+    if seconds > _LONGEST_SECONDS:
+        words = f"a recording of {seconds:,.0f} s; at most {_LONGEST_SECONDS:,.0f} s are scored"
+        raise Problem(413, words, kind="too-long")
     score, reason = detector.detector.score_and_reason(path)
     return ScoreModel(
         sensor=sensor_id,

@@ -64,9 +64,17 @@ def _refusal(access: Access, request: Request, *, csrf: str, password: str) -> P
     wait = access.failures.wait_seconds(address)
     if wait:
         return too_many_failures(wait)
-    if not access.secrets.is_open and not access.secrets.is_password(password):
-        access.failures.failed(address)
-        return Problem(401, "That is not the password.", kind="wrong-password")
+    if not access.secrets.is_open:
+        if not access.logins.acquire(blocking=False):
+            words = "Others are logging in; try again in a few seconds."
+            return Problem(503, words, kind="busy", headers={"Retry-After": "3"})
+        try:
+            is_right = access.secrets.is_password(password)
+        finally:
+            access.logins.release()
+        if not is_right:
+            access.failures.failed(address)
+            return Problem(401, "That is not the password.", kind="wrong-password")
     access.failures.succeeded(address)
     return None
 

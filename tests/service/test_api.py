@@ -8,8 +8,10 @@ import httpx
 import numpy as np
 import pytest
 import soundfile
+import sqlalchemy as sql
 from PIL import Image
 
+from delivered import until
 from served import RATE, add_alarm, add_sensor, now_us, served, write_clip
 from soundness.errors import SettingsError
 from soundness.monitoring.configuration.monitor_settings import SensorSettings
@@ -224,6 +226,20 @@ def test_events_are_streamed_without_what_is_private(running):
                 break
     assert "event: clip" in lines
     assert json.loads(lines[-1].removeprefix("data: ")) == {"sensor": 1, "name": "pump 3", "p_value": 0.25}
+
+
+def test_events_go_on_after_one_for_which_the_store_could_not_be_read(running, caplog):
+    with running.client() as client, client.stream("GET", "/api/events") as stream:
+        rows = stream.iter_lines()
+        next(rows)
+        with running.store.engine.begin() as connection:
+            connection.execute(sql.text("ALTER TABLE sensors RENAME TO away"))
+        running.parts.events.tell(Event(kind="state", sensor="pump 4", content={}))
+        until(lambda: "no such table" in caplog.text)
+        with running.store.engine.begin() as connection:
+            connection.execute(sql.text("ALTER TABLE away RENAME TO sensors"))
+        running.parts.events.tell(Event(kind="state", sensor="pump 3", content={"state": "normal"}))
+        assert "normal" in next(line for line in rows if line.startswith(('data: {"sensor"', "event: beat")))
 
 
 def test_an_answer_is_told_to_those_who_listen(running, client):

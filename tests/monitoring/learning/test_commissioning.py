@@ -128,3 +128,18 @@ def test_a_period_that_is_too_short_is_refused_with_the_configuration(tmp_path):
     file.write_text('[[sensor]]\nname = "pump"\nsource = "pcm:-"\nlearn = "1min"\n')
     with pytest.raises(SettingsError, match="60 s hold 6 clips"):
         load_configuration(file)
+
+
+def test_a_period_that_was_complete_when_the_monitor_ended_is_learned_from_although_no_clip_comes_any_more(tmp_path):
+    write_stream(tmp_path / "stream.wav", 40)
+    own = settings()
+    engine, store = engine_in(tmp_path, own)
+    recorder = engine.recorders["pump"]
+    engine.load_detectors()
+    recorder.learned = lambda _: None
+    engine.run()
+    recorder.set_details(learning={**recorder.learning.details, "stage": "recording"})  # as before it was noted
+    store.close()
+    store = run_in(tmp_path, own)
+    assert store.last_detector(1) is not None
+    store.close()

@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -57,6 +58,12 @@ def test_the_sound_of_an_alarm_becomes_normal_and_that_can_be_undone(alarmed, de
     assert again.load_detectors() == {}
     assert again.recorders["pump"].detector_id == rows[1].id  # a restart goes on with what was learned
     other.close()
+    shutil.copytree(tmp_path / "data", tmp_path / "moved" / "data")
+    moved, other = engine_in(tmp_path / "moved", settings(detector=str(detector)))
+    assert moved.load_detectors() == {}
+    assert moved.recorders["pump"].detector.file == tmp_path / "moved" / "data" / "detectors" / "1" / "0001.soundness"
+    assert moved.recorders["pump"].detector_id == rows[1].id  # as does one whose store was moved
+    other.close()
     assert sounds.undo("pump", person="Bob").startswith("undone: ")
     assert recorder.detector.file == detector
     with store.reading() as connection:
@@ -73,6 +80,31 @@ def test_an_alarm_without_audio_cannot_be_learned(alarmed):
             transaction.set_clip(row.id, audio="")
     with pytest.raises(DataError, match="no audio of the alarm's clips is kept"):
         NormalSounds(engine.recorders)(alarm, person="")
+
+
+def test_a_version_that_is_not_kept_any_more_cannot_be_undone_to(alarmed):
+    engine, store, alarm = alarmed
+    sounds = NormalSounds(engine.recorders)
+    sounds(alarm, person="Ada")
+    with store.transaction() as transaction:
+        table = tables.detectors
+        transaction.connection.execute(table.update().where(table.c.id == 1).values(file="/gone/pump.soundness"))
+    with pytest.raises(SettingsError, match="pump: no more than 5 versions before the one in use are kept"):
+        sounds.undo("pump", person="Bob")
+
+
+def test_an_alarm_that_is_over_and_was_normal_does_not_go_on_with_the_next(alarmed):
+    engine, store, alarm = alarmed
+    recorder = engine.recorders["pump"]
+    recorder.book.open.pop("anomaly", None)
+    recorder.book.last["anomaly"] = ended = replace(alarm, ended_us=alarm.last_us)
+    recorder.end_alarm(ended)
+    assert "anomaly" not in recorder.book.last
+    with store.transaction() as transaction:
+        transaction.update_alarm(alarm.id, ended_us=alarm.last_us, verdict="normal")
+    again, other = engine_in(recorder.store.folder.parent, engine.settings)
+    assert "anomaly" not in again.recorders["pump"].book.last
+    other.close()
 
 
 def test_a_sensor_fault_is_no_sound_to_learn(alarmed):

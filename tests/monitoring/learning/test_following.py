@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import pytest
 import soundfile
 
 import soundness
 from learning_monitors import CLIP_SECONDS, engine_in, humming, settings, write_stream
 from monitored import RATE
+from soundness.errors import SettingsError
 from soundness.monitoring.learning.feedback import NormalSounds
 from soundness.monitoring.learning.following import Following
 from soundness.monitoring.learning.trend import BLOCK_US
@@ -86,9 +89,16 @@ def test_a_trend_is_an_alarm_of_its_own_that_can_be_accepted(tmp_path, detector)
     assert store.sensor("pump").state_note == alarm.reason
     assert store.last_alarm(1, "anomaly") is None
     assert store.sensor("pump").details["following"]["drifting_since_us"] == (hour - 29) * BLOCK_US
+    found = recorder.detector
+    recorder.install(replace(found, fingerprint="another"), reason="its file was replaced")
+    assert recorder.following.trend.is_on  # so that the alarm is not open for ever
+    recorder.install(found, reason="its file was replaced")
+    recorder.following.trend.levels = [4.0] * 24
     words = NormalSounds({"pump": recorder})(alarm, person="Ada")
     assert words == "the level of the last day, +4.0 deviations, is the normal one from now on"
     assert store.sensor("pump").state == "normal"
     assert store.last_alarm(1, "drift").ended_us is not None
+    with pytest.raises(SettingsError, match="the drift is over"):
+        NormalSounds({"pump": recorder})(alarm, person="Ada")
     assert store.sensor("pump").details["following"]["drifting_since_us"] is None
     store.close()

@@ -71,9 +71,10 @@ def test_each_event_has_its_words(kind, event, title, words):
     assert "http" not in came["message"]
 
 
-def test_a_picture_that_cannot_be_drawn_does_not_hold_up_the_notification(caplog):
+@pytest.mark.parametrize("error", [OutputError, ZeroDivisionError])
+def test_a_picture_that_cannot_be_drawn_does_not_hold_up_the_notification(caplog, error):
     def draw(_):
-        raise OutputError("the audio is gone")
+        raise error("the audio is gone")
 
     with taking_alarms() as server:
         NotifySink("shift", address(server), draw=draw).send(delivery())

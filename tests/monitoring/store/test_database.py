@@ -167,6 +167,17 @@ def test_a_postgresql_that_restarts_is_away_and_then_there_again(postgres, tmp_p
     store.close()
 
 
+def test_a_database_all_of_whose_connections_wait_is_away(tmp_path):
+    address = sqlite_url(tmp_path / "soundness.sqlite")
+    open_database(address).dispose()
+    one = {"poolclass": sql.QueuePool, "pool_size": 1, "max_overflow": 0, "pool_timeout": 0.1}
+    store = Store(sql.create_engine(address, **one), tmp_path)
+    with store.reading(), pytest.raises(OutputError, match="timed out") as caught, store.reading():
+        pass
+    assert is_away(caught.value.__cause__)
+    store.close()
+
+
 @pytest.fixture
 def disk(tmp_path):
     """A disk of one megabyte."""

@@ -2,11 +2,15 @@ from dataclasses import replace
 
 import pytest
 import soundfile
+from sqlalchemy.exc import OperationalError
 
 import soundness
 from learning_monitors import CLIP_SECONDS, engine_in, humming, settings, write_stream
 from monitored import RATE
+from soundness.monitoring.live.renewing import renew
+from soundness.monitoring.store.database import database_errors
 from soundness.monitoring.store.records import Alarm, ClipRow
+from soundness.monitoring.store.store import Store
 from soundness.monitoring.upkeep.normal_bank import NormalBank, confirmed
 
 HOUR_US, DAY_US = 3_600_000_000, 86_400_000_000
@@ -64,7 +68,15 @@ def test_clips_within_a_day_of_an_alarm_are_forgotten_unless_it_was_normal(bank)
     assert max(clip.start_us for clip in confirmed(bank.clips(), [still_on], now_us=5 * DAY_US)) < DAY_US
 
 
-def test_a_detector_takes_the_bank_in_after_a_week(tmp_path):
+class AwayStore(Store):
+    """A store whose database has gone away."""
+
+    def detectors(self, sensor_id):
+        with database_errors(self.engine):
+            raise OperationalError(f"SELECT {sensor_id}", {}, Exception("the connection was closed"))
+
+
+def test_a_detector_takes_the_bank_in_after_a_week(tmp_path, caplog):
     n = round(CLIP_SECONDS * RATE)
     (tmp_path / "data" / "pump" / "train").mkdir(parents=True)
     samples = humming(70 * CLIP_SECONDS, seed=7)
@@ -99,4 +111,8 @@ def test_a_detector_takes_the_bank_in_after_a_week(tmp_path):
     assert rows[1].details["parent"] == rows[0].id
     assert len(engine.recorders["pump"].detector.detector.normal_clips) == 40 + rows[1].details["n_clips"]
     assert store.sensor("pump").details["bank_renewed_us"] > now_us
+    recorder = engine.recorders["pump"]
+    recorder.store = AwayStore(store.engine, store.folder)
+    renew(recorder, now_us)  # which is no reason to end
+    assert "the connection was closed" in caplog.text
     store.close()

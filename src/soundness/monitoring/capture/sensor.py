@@ -284,6 +284,7 @@ class LiveSensor:
         self._break(f"the clock of the computer was set by {jump / 1e6:+.0f} s")
         self._set_us += jump
         self._begun_us += jump
+        self._problem_us += jump
         self.end_us = None if self.end_us is None else self.end_us + jump
 
     def _block(self, block: Block, stop: threading.Event) -> None:

@@ -72,6 +72,8 @@ class Commissioning:
         if self.details.get("stage") not in ("recording", *STAGES):
             self.begin()
         self._n_clips = store.count_learned(sensor.sensor_id, after=int(self.details["after_number"]))
+        if self.is_recording and self._n_clips >= self.plan.n_clips:  # it ended before that was noted
+            self._set(stage="screening", n_clips=self._n_clips)
 
     @property
     def stage(self) -> Literal["recording", "screening", "training", "calibrating"]:
@@ -98,7 +100,8 @@ class Commissioning:
             Reason why what was recorded before cannot be learned from; empty for the first time.
         """
         self.folder.clear()
-        last = self.recorder.store.last_clip(self.recorder.sensor.sensor_id)
+        recorder = self.recorder
+        last = recorder.writer.reading(lambda: recorder.store.last_clip(recorder.sensor.sensor_id))
         after = 0 if last is None else last.number
         self._n_clips = 0
         self._set(stage="recording", after_number=after, problem=problem, began_us=utc_us())

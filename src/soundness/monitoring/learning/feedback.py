@@ -10,10 +10,11 @@ import numpy as np
 
 from soundness.errors import DataError, SettingsError
 from soundness.monitoring.learning.enrolling import EnrolJob, enrolled
-from soundness.monitoring.learning.learners import detector_file, run_beside
+from soundness.monitoring.learning.learners import run_beside
 from soundness.monitoring.store.records import Alarm
 from soundness.monitoring.store.times import utc_us
 from soundness.monitoring.upkeep.detector_in_use import load_detector_in_use
+from soundness.monitoring.upkeep.detector_versions import KEPT_BEFORE, file_of, inherited, next_file
 from soundness.plain_text import counted
 
 if TYPE_CHECKING:  # which imports this module's neighbours
@@ -68,7 +69,7 @@ class NormalSounds:
         if before is None or before_id is None:
             raise SettingsError("the sensor has no detector yet")
         settings, store = recorder.sensor.settings, recorder.store
-        out = detector_file(store.folder, recorder.sensor.sensor_id)
+        out = next_file(store, recorder.sensor.sensor_id)
         raised = datetime.fromtimestamp(alarm.raised_us / 1e6, UTC)
         job = EnrolJob(
             detector=before.file,
@@ -86,7 +87,14 @@ class NormalSounds:
         with recorder.turn:
             if recorder.detector_id != before_id:
                 raise SettingsError("the sensor has got another detector meanwhile; answer again")
-            details = {**found, "parent": before_id, "base": base, "alarm": alarm.key, "person": person}
+            details = {
+                **inherited(last),
+                **found,
+                "parent": before_id,
+                "base": base,
+                "alarm": alarm.key,
+                "person": person,
+            }
             recorder.end_alarm(alarm)
             recorder.install(detector, reason=reason, details=details)
         self._note(recorder, f"detector: {reason}", person)
@@ -111,10 +119,15 @@ class NormalSounds:
         parent = None if last is None else rows.get(int(last.details.get("parent", 0)))
         if last is None or parent is None:
             raise SettingsError(f"{sensor}: its detector has learned from no answer")
-        detector = load_detector_in_use(Path(parent.file), settings)
+        file = file_of(store, parent)
+        if not file.exists():
+            raise SettingsError(f"{sensor}: no more than {KEPT_BEFORE} versions before the one in use are kept")
+        detector = load_detector_in_use(file, settings)
         details = {**parent.details, "base": last.details["base"], "undone": last.id}
         reason = f"undone: {last.reason}"
         with recorder.turn:
+            if recorder.detector_id != last.id:
+                raise SettingsError("the sensor has got another detector meanwhile; undo again")
             recorder.install(detector, reason=reason, details=details)
         self._note(recorder, f"detector: {reason}", person)
         return reason
@@ -122,7 +135,11 @@ class NormalSounds:
     def _accepted(self, recorder: "Recorder", alarm: Alarm, *, person: str) -> str:
         """Take the level of today as the normal one."""
         with recorder.turn:
-            words = recorder.accept_level()
+            following, now = recorder.following, recorder.book.open.get("drift")
+            if following is None or now is None or now.id != alarm.id:
+                raise SettingsError("the drift is over: the level of today is not that of the alarm")
+            words = following.accept()
+            recorder.set_details(following=following.as_details())
             recorder.end_alarm(alarm)
         self._note(recorder, f"trend: {words}", person)
         return words

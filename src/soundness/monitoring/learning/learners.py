@@ -13,10 +13,11 @@ from soundness.errors import OutputError, ProcessError, SoundnessError
 from soundness.monitoring.learning.commissioning import Commissioning
 from soundness.monitoring.learning.stages import nicely, run_stage
 from soundness.monitoring.upkeep.detector_in_use import load_detector_in_use
+from soundness.monitoring.upkeep.detector_versions import next_file
 from soundness.plain_text import counted
 from soundness.processes import Processes
 
-__all__ = ["Learners", "detector_file", "run_beside"]
+__all__ = ["Learners", "run_beside"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -25,13 +26,6 @@ _LOG = logging.getLogger(__name__)
 
 _TRIES = 5
 _WAIT_SECONDS = 30.0  # after a process that ended: there may be more memory then
-
-
-def detector_file(folder: Path, sensor_id: int) -> Path:
-    """File of the next version of a sensor's detector, below a store's folder."""
-    place = folder / "detectors" / f"{sensor_id}"
-    versions = [int(path.stem) for path in place.glob("*.soundness") if path.stem.isdigit()]
-    return place / f"{max(versions, default=0) + 1:04d}.soundness"
 
 
 def run_beside(function: Callable[[Item], Result], item: Item) -> Result:
@@ -127,7 +121,7 @@ class Learners:
     def _learn(self, commissioning: Commissioning) -> None:
         recorder = commissioning.recorder
         name = commissioning.settings.name
-        out = detector_file(recorder.store.folder, recorder.sensor.sensor_id)
+        out = recorder.writer.reading(lambda: next_file(recorder.store, recorder.sensor.sensor_id))
         n_tries = 0
         while not self.stop.is_set():
             commissioning.say()

@@ -16,7 +16,6 @@ from soundness.extras import check_extra
 from soundness.monitoring.configuration.learning_plan import FEWEST_CLIPS, LearningPlan
 from soundness.monitoring.configuration.monitor_settings import MonitorSettings, SensorSettings, load_configuration
 from soundness.monitoring.learning.commissioning import learning_job
-from soundness.monitoring.learning.learners import detector_file
 from soundness.monitoring.learning.recordings import LearningFolder
 from soundness.monitoring.learning.stages import STAGES, run_stage
 from soundness.monitoring.sources.protocol import without_secret
@@ -24,6 +23,7 @@ from soundness.monitoring.store.database import only_monitor
 from soundness.monitoring.store.store import Store
 from soundness.monitoring.store.times import utc_us
 from soundness.monitoring.upkeep.detector_in_use import fingerprint_of
+from soundness.monitoring.upkeep.detector_versions import next_file
 
 __all__ = ["learn_sensor", "store_of"]
 
@@ -127,7 +127,7 @@ def _learned(store: Store, settings: SensorSettings, pieces: list[_Piece], say: 
     plan = LearningPlan(seconds=len(pieces) * settings.clip_seconds, hop_seconds=settings.clip_seconds)
     say(f"{settings.name}: {len(pieces):,} clips")
     _fill(folder, plan, pieces, settings)
-    out, details = detector_file(store.folder, sensor_id), dict[str, Any]()
+    out, details = next_file(store, sensor_id), dict[str, Any]()
     for stage in STAGES:
         say(f"{settings.name}: {stage}")
         details |= run_stage(learning_job(settings, folder, stage=stage, out=out))

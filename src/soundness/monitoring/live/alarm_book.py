@@ -42,7 +42,8 @@ class AlarmBook:
         """Alarms of a sensor as they stand in the store."""
         open_alarms = {alarm.kind: alarm for alarm in store.open_alarms(sensor_id)}
         last = store.last_alarm(sensor_id, "anomaly")
-        return cls(sensor, sinks, open_alarms, {} if last is None or last.ended_us is None else {last.kind: last})
+        can_resume = last is not None and last.ended_us is not None and last.verdict != "normal"
+        return cls(sensor, sinks, open_alarms, {last.kind: last} if last is not None and can_resume else {})
 
     def copy(self) -> "AlarmBook":
         """Copy, to be restored if what was written is not."""

@@ -47,9 +47,9 @@ class DetectorFiles:
             elif name not in self._changed or self._changed[name] != stamp:
                 self._changed[name] = stamp
             else:
+                self._replace(name, file)  # again at the next look, if the database is away
                 del self._changed[name]
                 self._known[name] = stamp
-                self._replace(name, file)
 
     def _replace(self, name: str, file: Path) -> None:
         recorder = self.recorders[name]

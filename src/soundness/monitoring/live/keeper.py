@@ -11,6 +11,7 @@ from soundness.monitoring.live.detector_files import DetectorFiles
 from soundness.monitoring.store.database import is_away
 from soundness.monitoring.store.store import Store
 from soundness.monitoring.store.times import utc_us
+from soundness.monitoring.upkeep.detector_versions import delete_old_versions
 from soundness.monitoring.upkeep.retention import Retention
 from soundness.settings.durations import parse_seconds
 
@@ -63,6 +64,8 @@ class Keeper:
                 self.files.look()
                 if time.monotonic() >= due:
                     self.retention.delete_rings(self.sensor_ids)
+                    for sensor_id in self.sensor_ids:
+                        delete_old_versions(self.retention.store, sensor_id)
                     self.retention.keep(now_us=utc_us(), stop=stop)
                     due = time.monotonic() + _RETENTION_SECONDS
             except OutputError as error:

@@ -99,18 +99,19 @@ class Recorder:
 
     def install(self, detector: DetectorInUse, *, reason: str, details: Mapping[str, Any] | None = None) -> None:
         """Take a detector into use, and note it, unless it is the one that was in use last."""
-        sensor_id, now_us = self.sensor.sensor_id, utc_us()
-        file, fingerprint = str(detector.file), detector.fingerprint
-        last = self.store.last_detector(sensor_id)
-        if last is not None and (last.file, last.fingerprint) == (file, fingerprint):
-            self.use(detector, last.id)
-            return
+        sensor_id, now_us, file, own = self.sensor.sensor_id, utc_us(), str(detector.file), detector.fingerprint
+
+        def known() -> int | None:
+            last = self.store.last_detector(sensor_id)
+            is_it = last is not None and last.fingerprint == own and (own != "" or last.file == file)
+            return last.id if last is not None and is_it else None
 
         def write(transaction: Transaction) -> int:
             values = {"installed_us": now_us, "reason": reason, "details": dict(details or {})}
-            return transaction.add_detector(sensor_id, file=file, fingerprint=fingerprint, **values)
+            return transaction.add_detector(sensor_id, file=file, fingerprint=own, **values)
 
-        self.use(detector, self.writer.transaction(write))
+        known_id = self.writer.reading(known)
+        self.use(detector, self.writer.transaction(write, known=known) if known_id is None else known_id)
 
     def learn(self) -> None:
         """Begin to learn, or go on with it."""
@@ -122,12 +123,13 @@ class Recorder:
 
     def end_alarm(self, alarm: Alarm) -> None:
         """End an alarm that is open, since what it is of is normal or ignored."""
-        now = self.book.open.get(alarm.kind)
-        if now is None or now.id != alarm.id:
+        now, last = self.book.open.get(alarm.kind), self.book.last.get(alarm.kind)
+        if now is not None and now.id == alarm.id:
+            self._end(now, end_us=now.last_us)
+        elif last is None or last.id != alarm.id:
             return
-        self._end(now, end_us=now.last_us)
-        self.book.last.pop(now.kind)  # what comes after the answer is another alarm
-        if self.life is not None and now.kind == "anomaly":
+        self.book.last.pop(alarm.kind)  # what comes after the answer is another alarm
+        if self.life is not None and alarm.kind == "anomaly":
             self.life.forget()
 
     def _end(self, alarm: Alarm, *, end_us: int) -> None:
@@ -144,7 +146,8 @@ class Recorder:
     def use(self, detector: DetectorInUse, detector_id: int) -> None:
         """Score with a detector from now on."""
         rule, settings = detector.rule, self.sensor.settings
-        rows = self.store.last_clips(self.sensor.sensor_id, rule.n_clips, is_scored=True)
+        read, sensor_id = self.writer.reading, self.sensor.sensor_id
+        rows = read(lambda: self.store.last_clips(sensor_id, rule.n_clips, is_scored=True))
         rows = [row for row in rows if row.detector_id == detector_id]
         last = self.book.last.get("anomaly")
         self.detector, self.detector_id = detector, detector_id
@@ -156,17 +159,11 @@ class Recorder:
             is_on="anomaly" in self.book.open,
             ended_us=None if last is None else last.ended_us,
         )
-        self.following = Following.of_store(self.store, settings, detector, detector_id=detector_id)
+        self.following = read(lambda: Following.of_store(self.store, settings, detector, detector_id=detector_id))
+        if self.following is not None and "drift" in self.book.open:
+            self.following.trend.is_on = True  # so that the alarm ends when the new detector sees no drift
         self.set_state(self._usual_state(), note=detector.note)
         _LOG.info("%s: %s", settings.name, detector.promise)
-
-    def accept_level(self) -> str:
-        """Take the level of the last day as the normal one; the change in words."""
-        if self.following is None:
-            return "the sensor has no detector"
-        words = self.following.accept()
-        self.set_details(following=self.following.as_details())
-        return words
 
     def set_state(self, state: SensorState, *, note: str = "") -> None:
         """Set the state of the sensor, if it is another."""

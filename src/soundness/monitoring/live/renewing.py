@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from soundness.errors import OutputError, ProcessError, SoundnessError
 from soundness.monitoring.learning.enrolling import EnrolJob, enrolled
-from soundness.monitoring.learning.learners import detector_file, run_beside
+from soundness.monitoring.learning.learners import run_beside
 from soundness.monitoring.store.records import ClipRow, DetectorRow
 from soundness.monitoring.upkeep.detector_in_use import DetectorInUse, load_detector_in_use
+from soundness.monitoring.upkeep.detector_versions import file_of, inherited, next_file
 from soundness.monitoring.upkeep.normal_bank import EVERY_DAYS, FEWEST, BankClip
 
 if TYPE_CHECKING:  # which imports this module
@@ -40,7 +41,17 @@ def bank_clip(recorder: "Recorder", audio: Path, clip: ClipRow, *, is_muted: boo
 
 
 def renew(recorder: "Recorder", now_us: int) -> None:
-    """Make a new version of a sensor's detector with the confirmed clips of its bank, and take it into use."""
+    """Make a new version of a sensor's detector with the confirmed clips of its bank, and take it into use.
+
+    What fails since there is no room, or no store, is tried again in an hour.
+    """
+    try:
+        _renew(recorder, now_us)
+    except (OutputError, ProcessError) as error:
+        _LOG.warning("%s: normal clips of the last days are taken in later: %s", recorder.sensor.settings.name, error)
+
+
+def _renew(recorder: "Recorder", now_us: int) -> None:
     bank, store, sensor_id = recorder.bank, recorder.store, recorder.sensor.sensor_id
     rows = {row.id: row for row in store.detectors(sensor_id)}
     with recorder.turn:
@@ -54,19 +65,18 @@ def renew(recorder: "Recorder", now_us: int) -> None:
         return
     try:
         found, detector = _made(recorder, base, in_use, kept)
-    except ProcessError as error:  # tried again in an hour
-        _LOG.warning("%s: %s", recorder.sensor.settings.name, error)
-        return
+    except (OutputError, ProcessError):
+        raise
     except SoundnessError as error:
         _LOG.warning("%s: normal clips of the last days are not taken in: %s", recorder.sensor.settings.name, error)
         _set_renewed(recorder, now_us)
         return
     reason = f"takes in {found['n_clips']} normal clips of the hours of the day"
     details = {**found, "bank": True, "parent": base.id, "base": last.details.get("base", base.fingerprint)}
-    levels = {name: base.details[name] for name in ("block_levels",) if name in base.details}
     with recorder.turn:
-        if recorder.detector_id == in_use_id and not recorder.book.open:
-            recorder.install(detector, reason=reason, details={**levels, **details})
+        if recorder.detector_id != in_use_id or recorder.book.open:
+            return  # an alarm has begun, or somebody has answered one: tried again in an hour
+        recorder.install(detector, reason=reason, details={**inherited(base), **details})
     _set_renewed(recorder, now_us)
 
 
@@ -74,9 +84,9 @@ def _made(
     recorder: "Recorder", base: DetectorRow, in_use: DetectorInUse, clips: list[BankClip]
 ) -> tuple[dict[str, object], DetectorInUse]:
     settings = recorder.sensor.settings
-    out = detector_file(recorder.store.folder, recorder.sensor.sensor_id)
+    out = next_file(recorder.store, recorder.sensor.sensor_id)
     job = EnrolJob(
-        detector=Path(base.file),
+        detector=file_of(recorder.store, base),
         clips=tuple(clip.path for clip in clips),
         condition="hours of the day",
         request=settings.alarm_request,

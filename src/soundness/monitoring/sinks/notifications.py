@@ -96,7 +96,9 @@ class NotifySink:
             return self.draw(delivery)
         except SoundnessError as error:
             _LOG.warning("%s: the notification of %s has no picture: %s", self.name, delivery.key, error)
-            return None
+        except Exception as error:  # noqa: BLE001  # the alarm must arrive, whatever is wrong with its picture
+            _LOG.warning("%s: the notification of %s has no picture: %s", self.name, delivery.key, error, exc_info=True)
+        return None
 
 
 class _Warnings(logging.Handler):

@@ -116,6 +116,8 @@ def is_away(error: BaseException | None) -> bool:
     if isinstance(error, OperationalError):
         code = getattr(error.orig, "sqlite_errorcode", None)
         return code is None or code & 0xFF != sqlite3.SQLITE_ERROR  # that is a table that is not there, and the like
+    if isinstance(error, sql.exc.TimeoutError):  # all connections wait for one that does not answer
+        return True
     return isinstance(error, DBAPIError) and error.connection_invalidated
 
 

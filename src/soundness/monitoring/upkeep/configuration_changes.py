@@ -49,4 +49,4 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
             for one in value:
                 yield from _flat(one, f"{prefix}{key}.{one.get('name', '')}.")
         else:
-            yield f"{prefix}{key}", without_secret(value) if key == "source" else value
+            yield f"{prefix}{key}", without_secret(value) if key in ("source", "url") else value

@@ -13,6 +13,7 @@ from soundness.monitoring.capture.sensor import LiveSensor
 from soundness.monitoring.configuration.monitor_settings import SensorSettings
 from soundness.monitoring.recording_files import Stamp, stamp_of
 from soundness.monitoring.store.store import Store
+from soundness.monitoring.upkeep.detector_versions import file_of, is_learned
 from soundness.scoring.decisions.alarms import AlarmRule, rate_per_day
 
 __all__ = ["DetectorInUse", "file_in_use", "fingerprint_of", "load_detector_in_use"]
@@ -66,9 +67,7 @@ def file_in_use(store: Store, sensor: LiveSensor, *, folder: Path) -> Path | Non
         ``None`` if the sensor is to learn one.
     """
     last, configured = store.last_detector(sensor.sensor_id), sensor.settings.detector
-    learned = None
-    if last is not None and Path(last.file).parts[-3:-1] == ("detectors", f"{sensor.sensor_id}"):
-        learned = store.folder.joinpath(*Path(last.file).parts[-3:])  # the store may have been moved
+    learned = file_of(store, last) if last is not None and is_learned(last) else None
     if configured is None:
         return learned
     file = folder / configured

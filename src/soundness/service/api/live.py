@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import queue
 import threading
 from collections.abc import AsyncIterator, Mapping
@@ -11,11 +12,14 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
+from soundness.errors import OutputError
 from soundness.monitoring.live.events import Event
 from soundness.service.parts import ServiceParts
 from soundness.service.problems import Problem, problem_responses
 
 __all__ = ["LiveEvents", "events_api"]
+
+_LOG = logging.getLogger(__name__)
 
 _MOST_LISTENERS = 200
 _MOST_WAITING = 500  # events of one listener
@@ -57,7 +61,12 @@ class LiveEvents:
     def _forward(self) -> None:
         while not self._stop.is_set():
             event = self._source.get()
-            if self._listeners and (sensor_id := self._sensor_id(event.sensor)) is not None:
+            try:
+                sensor_id = self._sensor_id(event.sensor) if self._listeners else None
+            except OutputError as error:  # listeners miss the event, and are told of the next
+                _LOG.warning("%s; an event of %s is not shown", error, event.sensor)
+                continue
+            if sensor_id is not None:
                 self._loop.call_soon_threadsafe(self._spread, _message(event, sensor_id))
 
     def _sensor_id(self, name: str) -> int | None:

@@ -66,6 +66,18 @@ def test_clips_are_chosen_by_sensor_outcome_and_alarm(running, client):
     assert client.get("/api/clips/9999").status_code == 404
 
 
+def test_a_chart_ends_with_a_recording_that_is_ahead_of_the_clock(tmp_path):
+    with served(tmp_path, many) as running, running.client() as client:
+        first = client.get("/api/sensors/1/history", params={"span": "hour"}).json()
+        ahead = running.clips["pump"][-1].start_us + 5 * HOUR_US
+        with running.store.transaction() as transaction:
+            transaction.set_clip(running.clips["pump"][-1].id, start_us=ahead, threshold=2.5)
+        found = client.get("/api/sensors/1/history", params={"span": "hour"}).json()
+    assert first["end_us"] - first["last_us"] < HOUR_US
+    assert found["end_us"] == found["last_us"] == ahead + 1_000_000
+    assert [(one["n_clips"], one["threshold"]) for one in found["buckets"]] == [(1, 2.5)]
+
+
 def test_audio_is_what_was_kept_or_is_in_the_ring_and_comes_in_parts(running, client):
     rows = running.clips["pump"]
     kept, ringed, gone = rows[-1], rows[-4], rows[0]

@@ -30,6 +30,8 @@ def fill(store):
         transaction.set_clip(rows[10].id, outcome="gap", score=None, p_value=None, note="the cable was pulled")
         transaction.set_clip(rows[11].id, outcome="fault", score=None, p_value=None)
         transaction.update_sensor(rows[0].sensor_id, ignored_until_us=now_us() + 10**10)
+        for row in rows:
+            transaction.set_clip(row.id, threshold=30.0 + 0.1 * row.number)
     reason = "a very-long-word-without-a-blank-" * 4
     alarms = [add_alarm(store, rows[-2:], reason=reason), add_alarm(store, found["fault"][:1], kind="fault")]
     write_clip(store.folder / rows[-2].audio, seconds=0.4, seed=91, hz=1_300)
@@ -133,6 +135,10 @@ def test_a_sensor_shows_scores_gaps_sound_and_what_it_promises(browser, running)
         chart.send_keys(ARROW_LEFT)
         readings.add(text_of(browser, "#readout"))
     assert any("sound lost" in one or "sensor fault" in one for one in readings)
+    thresholds = {one.partition("threshold ")[2].partition(" ")[0] for one in readings} - {""}
+    assert len(thresholds) > 2  # as they were at each time
+    assert all(30.0 < float(one) <= 33.0 for one in thresholds)
+    assert text_of(browser, "#calibrated-key") == "as calibrated"
     for measure, name in (("p", "P-values"), ("level", "Levels")):
         browser.execute_script("document.querySelector(`input[value=${arguments[0]}]`).click()", measure)
         assert browser.execute_script("return document.getElementById('chart').ariaLabel").startswith(name)
@@ -162,6 +168,43 @@ def test_an_alarm_is_explained_played_and_answered(browser, running):
     until(lambda: "Ignored" in text_of(browser, "#given"))
     open_page(browser, running, f"/alarms/{alarm.key}")
     assert "Ignored" in text_of(browser, "#given")
+
+
+def test_a_picture_plays_from_where_it_is_clicked_and_shows_the_moment(browser, running):
+    open_page(browser, running, f"/alarms/{running.alarms[0].key}")
+    browser.execute_script("document.getElementById('sound-clip').muted = true")
+    until(lambda: browser.execute_script("return document.getElementById('sound-clip').readyState") > 0)
+    browser.execute_script(
+        "const picture = document.querySelector('[data-player=clip]'), box = picture.getBoundingClientRect();"
+        "picture.dispatchEvent(new MouseEvent('click', { clientX: box.left + 0.5 * box.width }))"
+    )
+    cursor = "return document.querySelector('[data-player=clip] .cursor.is-on')?.style.left ?? ''"
+    until(lambda: browser.execute_script(cursor) != "")
+    assert 45.0 <= float(browser.execute_script(cursor).rstrip("%")) <= 100.0
+
+
+def test_an_address_that_leads_nowhere_is_a_page_for_people_and_json_for_programs(browser, running):
+    browser.get(f"{running.address}sensors/9999")
+    assert "No sensor has the number 9999." in text_of(browser, "main")
+    browser.get_log("browser")
+    with running.client() as client:
+        assert client.get("/sensors/9999").json()["detail"] == "no sensor has the number 9999"
+        wants_html = {"Accept": "text/html"}
+        assert client.get("/api/sensors/9999/history", headers=wants_html).json()["status"] == 404
+
+
+def test_a_quiet_sensor_is_no_comfort(browser, running):
+    sensor = running.clips["waiting"][-1].sensor_id
+    open_page(browser, running, "/")
+    quiet = f".card[data-id='{sensor}'] .quiet"
+    assert text_of(browser, quiet) == ""
+    content = {"start_us": now_us() - 4 * 3_600_000_000, "seconds": 1.0, "p_value": 0.5, "level_db": -30.0}
+    until(
+        lambda: (
+            running.parts.events.tell(Event(kind="clip", sensor="waiting <b>pump", content=content))
+            or text_of(browser, quiet) == "last clip 3 h ago"
+        )
+    )
 
 
 def test_pages_load_nothing_from_elsewhere(browser, running, pages):

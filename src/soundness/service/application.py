@@ -61,14 +61,14 @@ def build_application(parts: ServiceParts, access: Access, live: LiveEvents) -> 
         openapi_url="/api/openapi.json",
         lifespan=lifespan,
     )
-    handle_problems(app)
+    pages = Pages(access)
+    handle_problems(app, pages.problem)
     api = APIRouter(prefix="/api")
     for router in (score_api(parts), sensors_api(parts), clips_api(parts), alarms_api(parts), events_api(live)):
         api.include_router(router)
     app.include_router(api)
     app.include_router(_health(parts))
     app.include_router(static_files())
-    pages = Pages(access)
     for router in (
         overview_page(parts, pages),
         sensor_page(parts, pages),

@@ -27,7 +27,7 @@ class Feedback(Protocol):
         """
 
     def undo(self, sensor: str, *, person: str) -> str:
-        """Go back to the detector before the latest answer that was learned; what is undone, in words.
+        """Go back to the detector before the latest answer that was learned, which is taken back; that in words.
 
         Raises
         ------

@@ -1,7 +1,7 @@
 """Problems as the service tells them: problem+json for programs (RFC 9457), a page for people."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -76,33 +76,32 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def handle_problems(app: FastAPI) -> None:
-    """Have an application tell of its problems."""
+def handle_problems(app: FastAPI, shown: Callable[[Request, Problem], Response]) -> None:
+    """Have an application tell of its problems, as a function shows them."""
 
     @app.exception_handler(Problem)
-    async def _problem(_request: Request, error: Problem) -> Response:
-        return problem_response(error)
+    async def _problem(request: Request, error: Problem) -> Response:
+        return shown(request, error)
 
     @app.exception_handler(HTTPException)
-    async def _http(_request: Request, error: HTTPException) -> Response:
+    async def _http(request: Request, error: HTTPException) -> Response:
         kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
-        return problem_response(
-            Problem(error.status_code, str(error.detail), kind=kind, headers=dict(error.headers or {}))
-        )
+        headers = dict(error.headers or {})
+        return shown(request, Problem(error.status_code, str(error.detail), kind=kind, headers=headers))
 
     @app.exception_handler(RequestValidationError)
-    async def _invalid(_request: Request, error: RequestValidationError) -> Response:
+    async def _invalid(request: Request, error: RequestValidationError) -> Response:
         found = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:5]]
-        return problem_response(Problem(422, one_line("; ".join(found)), kind="invalid"))
+        return shown(request, Problem(422, one_line("; ".join(found)), kind="invalid"))
 
     @app.exception_handler(Exception)  # the server logs it
-    async def _bug(_request: Request, _error: Exception) -> Response:
-        return problem_response(Problem(500, "a bug of soundness; the log says more", kind="bug"))
+    async def _bug(request: Request, _error: Exception) -> Response:
+        return shown(request, Problem(500, "a bug of soundness; the log says more", kind="bug"))
 
     @app.exception_handler(SoundnessError)
-    async def _soundness(_request: Request, error: SoundnessError) -> Response:
+    async def _soundness(request: Request, error: SoundnessError) -> Response:
         if isinstance(error, OutputError):  # the store, which may come back
             _LOG.warning("%s", error)
-            return problem_response(Problem(503, "the store cannot be used now; see the log", kind="store"))
+            return shown(request, Problem(503, "the store cannot be used now; see the log", kind="store"))
         reason = error.reason if isinstance(error, AudioError) else str(error)
-        return problem_response(Problem(422, one_line(reason), kind="unusable"))
+        return shown(request, Problem(422, one_line(reason), kind="unusable"))

@@ -64,7 +64,13 @@ def test_the_sound_of_an_alarm_becomes_normal_and_that_can_be_undone(alarmed, de
     assert moved.recorders["pump"].detector.file == tmp_path / "moved" / "data" / "detectors" / "1" / "0001.soundness"
     assert moved.recorders["pump"].detector_id == rows[1].id  # as does one whose store was moved
     other.close()
-    assert sounds.undo("pump", person="Bob").startswith("undone: ")
+    with store.transaction() as transaction:
+        transaction.update_alarm(alarm.id, verdict="normal", closed_us=1, closed_by="Ada")
+    words = sounds.undo("pump", person="Bob")
+    assert "is in use again" in words
+    assert "The alarm has no answer now." in words
+    assert (store.last_alarm(1, "anomaly").verdict, store.last_alarm(1, "anomaly").closed_us) == ("", None)
+    assert store.last_detector(1).reason.startswith("undone: ")
     assert recorder.detector.file == detector
     with store.reading() as connection:
         changes = connection.execute(tables.changes.select()).mappings().all()

@@ -39,6 +39,9 @@ def replayed(recorder, rows, *, moves=True):
     p_values = []
     for row in rows:
         p_values.append(found.p_value(row.score))
+        assert row.threshold is not None
+        is_above = row.score > row.threshold
+        assert is_above == (row.p_value <= rule.p_value)
         found.add_clip(row, is_frozen=False)
     return found, p_values
 
@@ -55,6 +58,7 @@ def test_the_threshold_follows_clip_by_clip_over_a_restart(tmp_path, detector):
     assert len(rows) == 50
     assert [row.p_value for row in rows] == pytest.approx(p_values)
     assert found.threshold.offset != 0.0
+    assert len({row.threshold for row in rows}) > 10
     kept = store.sensor("pump").details["following"]
     assert kept["threshold"] == pytest.approx(found.threshold.as_details(), abs=1e-4)
     assert kept["shift"] == pytest.approx(found.threshold.middle + found.threshold.tail, abs=1e-3)
@@ -65,7 +69,9 @@ def test_a_sensor_that_is_not_to_follow_keeps_its_threshold(tmp_path, detector):
     write_stream(tmp_path / "stream.wav", 30, seed=3)
     recorder, store = run(tmp_path, settings(detector=str(detector), follows_drift=False))
     calibration = recorder.detector.detector.calibration
-    assert all(row.p_value == calibration.p_value(row.score) for row in store.last_clips(1, 100))
+    rows = store.last_clips(1, 100)
+    assert all(row.p_value == calibration.p_value(row.score) for row in rows)
+    assert {row.threshold for row in rows} == {calibration.threshold(recorder.detector.rule.p_value)}
     assert store.sensor("pump").details["following"]["shift"] == 0.0
     store.close()
 

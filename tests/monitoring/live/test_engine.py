@@ -148,6 +148,33 @@ def test_many_sensors_begin_spread_over_a_clip_and_share_the_detector_of_one_fil
     assert all(start >= starts[0] + 0.09 * index * 500_000 for index, start in enumerate(starts))
 
 
+def test_a_sensor_that_nothing_has_come_from_is_not_said_to_be_normal(fan):
+    (fan / "logger").mkdir()
+    source = 'source = "folder:logger?poll=0.1"\ndetector = "fan.soundness"'
+    with open_engine(write_configuration(fan, {"logger": source})) as engine:
+        recorder = engine.recorders["logger"]
+        assert engine.store.sensor("logger").state == recorder.standing.state == "waiting"
+        running = threading.Thread(target=engine.run)
+        running.start()
+        soundfile.write(fan / "logger" / "a.wav", hum(7, seconds=SECONDS), RATE)
+        until(lambda: engine.store.sensor("logger").state == "normal")
+        engine.stop.set()
+        running.join()
+
+
+def test_a_sensor_that_is_in_alarm_says_why_after_a_restart(fan):
+    write_stream(fan / "b.flac", 12, anomalous=range(6, 13))
+    path = write_configuration(fan, {"fan": replayed("b.flac")})
+    with open_engine(path) as engine:
+        engine.run()
+        before = engine.store.sensor("fan")
+    assert before.state == "alarm"
+    assert before.state_note != ""
+    with open_engine(path) as engine:
+        after = engine.store.sensor("fan")
+        assert (after.state, after.state_note) == ("alarm", before.state_note)
+
+
 def test_a_bug_in_a_worker_ends_the_monitor_with_its_traceback(fan):
     with open_engine(write_configuration(fan, {"fan": replayed("a.flac", speed=1)})) as engine:
 

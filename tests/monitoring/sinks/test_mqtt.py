@@ -85,6 +85,23 @@ def test_the_latest_values_stand_at_the_broker(store, tmp_path):
             assert [late.last[f"soundness/pump_3/{name}"] for name in ("score", "p_value", "level")] == ["None"] * 3
 
 
+def test_a_state_is_sent_when_it_changes_and_not_with_every_note_of_it(store, tmp_path):
+    events = Events()
+    with (
+        broker(tmp_path / "broker") as server,
+        subscriber(server.port, topic="soundness/pump_3/state") as listening,
+        sending(store, server, events=events),
+    ):
+        until(lambda: len(listening.came) == 1)
+        for number in range(5):
+            content = {"state": "learning", "note": f"records normal sound: {number} min of 1 h"}
+            events.tell(Event(kind="state", sensor="pump 3", content=content))
+            until(lambda: listening.last.get("soundness/pump_3/state") == "learning")
+        events.tell(Event(kind="state", sensor="pump 3", content={"state": "normal", "note": ""}))
+        until(lambda: listening.last.get("soundness/pump_3/state") == "normal")
+    assert [payload for _, payload, *_ in listening.came] == ["normal", "learning", "normal"]
+
+
 def test_the_values_of_the_store_stand_at_the_broker_from_the_beginning(store, tmp_path):
     with (
         broker(tmp_path / "broker") as server,

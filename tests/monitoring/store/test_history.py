@@ -58,7 +58,13 @@ def test_spans_hold_the_lowest_mean_and_highest_of_their_clips(store):
     assert (second.start_us, second.n_anomalous, first.n_anomalous) == (START + 60 * SECOND, 0, 1)
     assert first.p_value == pytest.approx(1 / 7)
     assert second.level_db == pytest.approx(-39.5)
-    assert first.no_sound_until_us is None
+    assert (first.no_sound_until_us, first.threshold) == (None, None)
+
+
+def test_a_span_has_the_mean_threshold_of_its_clips(store):
+    (sensor,) = fill(store, lambda s: [clip(s, n, threshold=n + 1.0 if n < 5 else None) for n in range(1, 13)])
+    first, second = score_history(store, sensor, start_us=START, end_us=START + 120 * SECOND, n_buckets=2)
+    assert (first.threshold, second.threshold) == (3.5, None)
 
 
 def test_gaps_and_faults_are_told_with_their_end_and_failed_clips_counted(store):

@@ -1,6 +1,7 @@
 """Commissioning of a sensor that has no detector: it records, sets aside what does not belong, trains, and begins."""
 
 import logging
+import math
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +25,7 @@ __all__ = ["Commissioning", "finish_left", "learning_job", "plan_of"]
 
 _LOG = logging.getLogger(__name__)
 
-_NOTES_PER_PERIOD = 100  # of the state, while it records
+_NOTES_PER_PERIOD, _NOTE_SECONDS = 100, 10.0  # of the state, while it records: as many at least, and as often
 _SECONDS_A_CLIP: dict[Stage, float] = {"screening": 0.04, "training": 0.1, "calibrating": 0.06}
 _COUNTS: dict[Stage, str] = {"screening": "n_clips", "training": "n_trained", "calibrating": "n_calibrated"}
 _WORDS: dict[Stage, str] = {
@@ -66,6 +67,7 @@ class Commissioning:
         sensor, store = recorder.sensor, recorder.store
         self.settings = sensor.settings
         self.plan = plan_of(self.settings)
+        self._said = -math.inf
         self.folder = LearningFolder(store.folder / "learning" / f"{sensor.sensor_id}")
         found = store.sensor(self.settings.name)
         self.details: dict[str, Any] = dict(found.details.get("learning", {})) if found is not None else {}
@@ -135,12 +137,13 @@ class Commissioning:
         if self._n_clips >= self.plan.n_clips:
             self._set(stage="screening", n_clips=self._n_clips)
             return True
-        if self._n_clips % every == 1 or every == 1:
+        if self._n_clips % every == 0 or time.monotonic() - self._said >= _NOTE_SECONDS:
             self.say()
         return False
 
     def say(self) -> None:
         """Show what it does, and how long it will take."""
+        self._said = time.monotonic()
         self.recorder.set_note(self.words())
 
     def words(self) -> str:

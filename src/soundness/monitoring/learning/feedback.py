@@ -11,8 +11,10 @@ import numpy as np
 from soundness.errors import DataError, SettingsError
 from soundness.monitoring.learning.enrolling import EnrolJob, enrolled
 from soundness.monitoring.learning.learners import run_beside
+from soundness.monitoring.store.listing import find_alarm
 from soundness.monitoring.store.records import Alarm
-from soundness.monitoring.store.times import utc_us
+from soundness.monitoring.store.store import Store
+from soundness.monitoring.store.times import shown_time, utc_us
 from soundness.monitoring.upkeep.detector_in_use import load_detector_in_use
 from soundness.monitoring.upkeep.detector_versions import KEPT_BEFORE, file_of, inherited, next_file
 from soundness.plain_text import counted
@@ -103,7 +105,7 @@ class NormalSounds:
         return f"{what}. {found['of_clips']}. {found['promise']}{dangers}"
 
     def undo(self, sensor: str, *, person: str) -> str:
-        """Go back to the detector before the latest answer that was learned; what is undone, in words.
+        """Go back to the detector before the latest answer that was learned, which is taken back; that in words.
 
         Raises
         ------
@@ -130,7 +132,7 @@ class NormalSounds:
                 raise SettingsError("the sensor has got another detector meanwhile; undo again")
             recorder.install(detector, reason=reason, details=details)
         self._note(recorder, f"detector: {reason}", person)
-        return reason
+        return _taken_back(store, find_alarm(store, str(last.details.get("alarm"))))
 
     def _accepted(self, recorder: "Recorder", alarm: Alarm, *, person: str) -> str:
         """Take the level of today as the normal one."""
@@ -149,6 +151,18 @@ class NormalSounds:
         now_us = utc_us()
         with recorder.store.transaction() as transaction:
             transaction.note_change(what, now_us=now_us, sensor_id=recorder.sensor.sensor_id, person=person)
+
+
+def _taken_back(store: Store, alarm: Alarm | None) -> str:
+    """Take the answer to an alarm back, whose sound is not normal any more; that in words."""
+    if alarm is None:
+        return "The detector of before is in use again."
+    with store.transaction() as transaction:
+        transaction.update_alarm(alarm.id, verdict="", label="", note="", closed_us=None, closed_by="")
+    return (
+        f"The detector of before the answer to the alarm of {shown_time(alarm.raised_us)} is in use again: that sound "
+        "raises alarms as it did. The alarm has no answer now."
+    )
 
 
 def _clips_of(recorder: "Recorder", alarm: Alarm) -> list[Path]:

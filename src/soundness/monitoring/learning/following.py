@@ -1,5 +1,6 @@
 """Following of one sensor's normal sound: its threshold and its trend, kept in the store with each clip."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -96,6 +97,13 @@ class Following:
     def p_value(self, score: float) -> float:
         """P-value of a clip beside normal sound of now."""
         return self.threshold.p_value(score) if self.moves else self.threshold.calibration.p_value(score)
+
+    @property
+    def score_threshold(self) -> float | None:
+        """Score above which, and only above which, a clip of now counts as anomalous; ``None`` where none can."""
+        calibration, share = self.threshold.calibration, self.threshold.share
+        found = self.threshold.score_threshold if self.moves else calibration.threshold(share)
+        return found if math.isfinite(found) else None
 
     def can_follow(self, score: float, p_value: float | None) -> bool:
         """True if a p-value is that of the calibration of whole clips: others are not followed."""

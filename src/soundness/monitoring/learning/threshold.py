@@ -92,6 +92,11 @@ class FollowedNormal:
         return (self.middle + self.tail) * self.scale.deviation
 
     @property
+    def score_threshold(self) -> float:
+        """Score above which, and only above which, a clip of now counts as anomalous; infinite where none can."""
+        return self.calibration.threshold(self.share) + self.offset
+
+    @property
     def is_at_bound(self) -> bool:
         """True if normal sound has wandered as far as it is followed."""
         return self.middle >= _HIGHEST

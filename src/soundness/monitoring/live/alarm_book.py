@@ -45,6 +45,12 @@ class AlarmBook:
         can_resume = last is not None and last.ended_us is not None and last.verdict != "normal"
         return cls(sensor, sinks, open_alarms, {last.kind: last} if last is not None and can_resume else {})
 
+    @property
+    def reason(self) -> str:
+        """Reason of the open alarm that matters most; empty without one."""
+        kinds: tuple[AlarmKind, ...] = ("fault", "anomaly", "drift")
+        return next((self.open[kind].reason for kind in kinds if kind in self.open), "")
+
     def copy(self) -> "AlarmBook":
         """Copy, to be restored if what was written is not."""
         return AlarmBook(self.sensor, self.sinks, dict(self.open), dict(self.last))

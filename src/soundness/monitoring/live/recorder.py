@@ -137,7 +137,7 @@ class Recorder:
         now_us, name = utc_us(), self.sensor.settings.name
         ended = self.writer.transaction(lambda write: self.book.end(write, alarm.kind, end_us=end_us, now_us=now_us))
         self.events.tell(Event(kind="alarm", sensor=name, content=alarm_content(name, ended, event="ended")))
-        self.set_state(self._usual_state())
+        self.set_state(self._usual_state(), note=self.book.reason)
 
     def set_details(self, **details: Any) -> None:
         """Set some details of the sensor; ``None`` removes one."""
@@ -162,7 +162,7 @@ class Recorder:
         self.following = read(lambda: Following.of_store(self.store, settings, detector, detector_id=detector_id))
         if self.following is not None and "drift" in self.book.open:
             self.following.trend.is_on = True  # so that the alarm ends when the new detector sees no drift
-        self.set_state(self._usual_state(), note=detector.note)
+        self.set_state(self._usual_state(), note=self.book.reason or detector.note)
         _LOG.info("%s: %s", settings.name, detector.promise)
 
     def set_state(self, state: SensorState, *, note: str = "") -> None:
@@ -191,7 +191,9 @@ class Recorder:
             return "alarm"
         if self.detector is None:
             return "learning"
-        return "drifting" if "drift" in self.book.open else "normal"
+        if "drift" in self.book.open:
+            return "drifting"
+        return "normal" if self.sensor.number > 0 else "waiting"  # nobody has heard it yet
 
     def take(self, work: Work) -> None:
         """Record a piece of work."""
@@ -231,7 +233,7 @@ class Recorder:
         stored, changed = self.writer.transaction(write, known=lambda: self._known(row))
         self._tell(stored, changed)
         if fault:
-            self.set_state(self._usual_state(), note=fault)
+            self.set_state(self._usual_state(), note=self.book.reason)
 
     def _record_clip(self, clip: ClipFile, *, fault: str) -> None:
         row = self._row(clip.number, clip.start_us)
@@ -315,7 +317,8 @@ class Recorder:
         p_value = found.p_value if following is None else following.p_value(found.anomaly_score)
         step = self.life.add(p_value, end_us=row.end_us, is_muted=bool(muted))
         note = "; ".join((*found.notes, *([muted] if muted else [])))
-        row = replace(row, p_value=p_value, is_anomalous=step.is_anomalous, note=one_line(note))
+        limit = None if following is None else following.score_threshold
+        row = replace(row, p_value=p_value, threshold=limit, is_anomalous=step.is_anomalous, note=one_line(note))
         is_frozen = bool(muted) or self.life.is_on
         trend = None if following is None else following.add_clip(row, is_frozen=is_frozen)
         reason = self._reason(clip, found) if step.change in ("raised", "resumed") else ""
@@ -371,8 +374,7 @@ class Recorder:
         if clip is not None:
             self._keep_audio(clip, stored)
         self._tell(stored, changed)
-        is_drift = trend is not None and trend.change == "raised" and "drift" in book.open
-        self.set_state(self._usual_state(), note=words or reason or (book.open["drift"].reason if is_drift else ""))
+        self.set_state(self._usual_state(), note=book.reason)
 
     def _known(self, row: ClipRow) -> tuple[ClipRow, list[tuple[Alarm, str]]] | None:
         """Row of a clip that was committed, though the database went away before it said so, and the alarm of it."""

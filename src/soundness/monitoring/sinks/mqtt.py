@@ -144,7 +144,8 @@ class MqttSink:
         with self._lock:
             for value, payload in self._values_of(event).items():
                 topic = self.topics.of(event.sensor, value)
-                self._values[topic], self._changed[topic] = payload, None
+                if event.kind == "clip" or self._values.get(topic) != payload:  # what stands there is not sent again
+                    self._values[topic], self._changed[topic] = payload, None
         if self._client is not None:
             self._loop.call_soon_threadsafe(self._news.set)
 

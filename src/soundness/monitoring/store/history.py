@@ -48,6 +48,8 @@ class Bucket:
         Mean, lowest and highest anomaly score; ``None`` where none was scored.
     p_value
         Lowest p-value; ``None`` where none was scored.
+    threshold
+        Mean of the scores above which its clips counted as anomalous; ``None`` where none could.
     level_db
         Mean level, in dB below full scale; ``None`` without sound.
     no_sound_until_us
@@ -65,6 +67,7 @@ class Bucket:
     lowest_score: float | None
     highest_score: float | None
     p_value: float | None
+    threshold: float | None
     level_db: float | None
     no_sound_until_us: int | None
     fault_until_us: int | None
@@ -140,6 +143,7 @@ def score_history(store: Store, sensor_id: int, *, start_us: int, end_us: int, n
             sql.func.min(clips.c.score).label("lowest_score"),
             sql.func.max(clips.c.score).label("highest_score"),
             sql.func.min(clips.c.p_value).label("p_value"),
+            sql.func.avg(clips.c.threshold).label("threshold"),
             sql.func.avg(clips.c.level_db).label("level_db"),
             sql.func.max(sql.case((clips.c.outcome.in_(_NO_SOUND), ends))).label("no_sound_until_us"),
             sql.func.max(sql.case((clips.c.outcome == "fault", ends))).label("fault_until_us"),

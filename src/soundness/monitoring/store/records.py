@@ -56,6 +56,7 @@ class ClipRow:
     state: SensorState
     score: float | None = None
     p_value: float | None = None
+    threshold: float | None = None
     is_anomalous: bool = False
     level_db: float | None = None
     detector_id: int | None = None

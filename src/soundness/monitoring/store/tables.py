@@ -71,6 +71,7 @@ clips = Table(
     Column("outcome", String(10), nullable=False),
     Column("score", Float),
     Column("p_value", Float),
+    Column("threshold", Float),  # of the score, at the time of the clip: it follows normal sound
     Column("is_anomalous", Boolean, nullable=False, default=False),
     Column("level_db", Float),
     Column("state", String(20), nullable=False),
@@ -85,7 +86,7 @@ clips = Table(
     # All that a chart is made of: the rows of one sensor lie far apart, among those of the others.
     Index(
         "ix_clips_chart",
-        *("sensor_id", "start_us", "outcome", "score", "p_value", "is_anomalous", "level_db", "seconds"),
+        *("sensor_id", "start_us", "outcome", "score", "threshold", "p_value", "is_anomalous", "level_db", "seconds"),
     ),
 )
 """Clips, and the gaps between them; an outcome is one of `soundness.monitoring.store.records.Outcome`."""

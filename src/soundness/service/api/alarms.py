@@ -18,7 +18,7 @@ from soundness.service.api.views import alarm_view
 from soundness.service.parts import ServiceParts
 from soundness.service.problems import Problem, problem_responses
 
-__all__ = ["AlarmKey", "alarms_api", "required_alarm"]
+__all__ = ["AlarmKey", "alarms_api", "can_undo", "required_alarm"]
 
 AlarmKey = Annotated[str, Path(pattern=r"^[0-9a-f-]{36}$", description="Key of the alarm.")]
 Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -72,6 +72,12 @@ def required_alarm(parts: ServiceParts, key: str) -> Alarm:
     if found is None:
         raise Problem(404, "no alarm has that key", kind="not-found")
     return found
+
+
+def can_undo(parts: ServiceParts, alarm: Alarm) -> bool:
+    """True if the detector in use is the one that has learned from the answer to an alarm."""
+    last = parts.store.last_detector(alarm.sensor_id)
+    return parts.feedback is not None and last is not None and last.details.get("alarm") == alarm.key
 
 
 def alarms_api(parts: ServiceParts) -> APIRouter:
@@ -134,7 +140,7 @@ def _add_answers(router: APIRouter, parts: ServiceParts) -> None:
         if body.verdict == "ignored":
             _ignore(parts, alarm.sensor_id, body.ignored_until_us, person)
         message = _learned(parts, alarm, person) if body.verdict == "normal" else ""
-        return {**alarm_view(required_alarm(parts, key)), "message": message}
+        return {**alarm_view(required_alarm(parts, key)), "message": message, "can_undo": can_undo(parts, alarm)}
 
 
 def _add_sensor_answers(router: APIRouter, parts: ServiceParts) -> None:

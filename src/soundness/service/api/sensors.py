@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import asdict
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
@@ -51,6 +51,25 @@ def _score_threshold(detector: DetectorInUse | None) -> float | None:
     return found if math.isfinite(found) else None
 
 
+def _history(parts: ServiceParts, sensor: Sensor, span: str, end_us: int | None) -> dict[str, Any]:
+    """History of a sensor for a chart."""
+    length_us, last = SPANS[span] * 1_000_000, parts.store.last_clip(sensor.id)
+    last_us = None if last is None else last.end_us
+    end = max(utc_us(), last_us or 0) if end_us is None else max(end_us, length_us)
+    start = end - length_us
+    found = score_history(parts.store, sensor.id, start_us=start, end_us=end, n_buckets=_N_BUCKETS)
+    detector = parts.detector_of(sensor.name)
+    return {
+        "start_us": start,
+        "end_us": end,
+        "last_us": last_us,
+        "bucket_us": -(-length_us // _N_BUCKETS),
+        "p_threshold": None if detector is None else detector.rule.p_value,
+        "score_threshold": _score_threshold(detector),
+        "buckets": [asdict(one) for one in found],
+    }
+
+
 def sensors_api(parts: ServiceParts) -> APIRouter:
     """Operations on sensors."""
     router = APIRouter(tags=["sensors"])
@@ -68,26 +87,16 @@ def sensors_api(parts: ServiceParts) -> APIRouter:
         sensor_id: Id,
         span: Annotated[Literal["hour", "day", "week", "month"], Query(description="Length of time.")] = "day",
         end_us: Annotated[
-            int | None, Query(ge=0, le=LARGEST_ID, description="End, microseconds since 1970, UTC; now if left out.")
+            int | None,
+            Query(
+                ge=0,
+                le=LARGEST_ID,
+                description="End, microseconds since 1970, UTC; if left out, now, or the end of the last clip where a "
+                "recording that is played fast is ahead of the clock.",
+            ),
         ] = None,
     ) -> Response:
         """Scores, p-values and levels over time, in spans of one length; gaps and faults."""
-        sensor = required_sensor(parts, sensor_id)
-        length_us = SPANS[span] * 1_000_000
-        end = utc_us() if end_us is None else max(end_us, length_us)
-        start = end - length_us
-        found = score_history(parts.store, sensor.id, start_us=start, end_us=end, n_buckets=_N_BUCKETS)
-        detector = parts.detector_of(sensor.name)
-        return tagged(
-            request,
-            {
-                "start_us": start,
-                "end_us": end,
-                "bucket_us": -(-length_us // _N_BUCKETS),
-                "p_threshold": None if detector is None else detector.rule.p_value,
-                "score_threshold": _score_threshold(detector),
-                "buckets": [asdict(one) for one in found],
-            },
-        )
+        return tagged(request, _history(parts, required_sensor(parts, sensor_id), span, end_us))
 
     return router

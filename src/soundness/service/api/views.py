@@ -22,6 +22,7 @@ def clip_view(clip: ClipRow) -> dict[str, Any]:
         "state": clip.state,
         "score": clip.score,
         "p_value": clip.p_value,
+        "threshold": clip.threshold,
         "is_anomalous": clip.is_anomalous,
         "level_db": clip.level_db,
         "alarm_id": clip.alarm_id,

@@ -17,17 +17,17 @@ from soundness.monitoring.upkeep.detector_in_use import DetectorInUse
 from soundness.plain_text import printable
 from soundness.reports.explained_clip import explain_recording
 from soundness.reports.explanation_page import explanation_context
-from soundness.service.api.alarms import AlarmKey, required_alarm
+from soundness.service.api.alarms import AlarmKey, can_undo, required_alarm
 from soundness.service.api.answers import Before
 from soundness.service.api.sensors import required_sensor
 from soundness.service.audio_files import clip_audio
 from soundness.service.pages.rendering import Pages
-from soundness.service.pages.words import KINDS, VERDICTS
+from soundness.service.pages.words import FAULT_LABELS, KINDS, VERDICTS
 from soundness.service.parts import ServiceParts
 
 __all__ = ["alarm_pages"]
 
-_MOST_CLIPS = 60
+_MOST_CLIPS = 24
 _MOST_ALARMS = 50
 _MOST_REMEMBERED = 8
 
@@ -73,19 +73,7 @@ def alarm_pages(parts: ServiceParts, pages: Pages) -> APIRouter:
 
     @router.get("/alarms/{key}")
     def alarm(request: Request, key: AlarmKey) -> HTMLResponse:
-        found = required_alarm(parts, key)
-        clips = list_clips(parts.store, alarm=found, limit=_MOST_CLIPS)[::-1]
-        return pages.page(
-            request,
-            "alarm.html",
-            alarm=found,
-            reason=printable(found.reason),
-            sensor=required_sensor(parts, found.sensor_id),
-            clips=clips,
-            has_audio={one.id: clip_audio(parts.store, one) is not None for one in clips},
-            kind=KINDS[found.kind],
-            verdict=VERDICTS[found.verdict],
-        )
+        return pages.page(request, "alarm.html", **_shown(parts, required_alarm(parts, key)))
 
     @router.get("/alarms/{key}/explanation")
     def explanation(key: AlarmKey) -> HTMLResponse:
@@ -95,12 +83,36 @@ def alarm_pages(parts: ServiceParts, pages: Pages) -> APIRouter:
     return router
 
 
+def _shown(parts: ServiceParts, alarm: Alarm) -> dict[str, Any]:
+    """Values of the page of an alarm."""
+    last = list_clips(parts.store, alarm=alarm, limit=_MOST_CLIPS + 1)
+    clips = last[:_MOST_CLIPS][::-1]
+    return {
+        "alarm": alarm,
+        "reason": printable(alarm.reason),
+        "sensor": required_sensor(parts, alarm.sensor_id),
+        "clips": clips,
+        "is_cut": len(last) > len(clips),
+        "labels": FAULT_LABELS[alarm.kind],
+        "has_audio": {one.id: clip_audio(parts.store, one) is not None for one in clips},
+        "kind": KINDS[alarm.kind],
+        "verdict": VERDICTS[alarm.verdict],
+        "can_undo": can_undo(parts, alarm),
+    }
+
+
 def _explained(parts: ServiceParts, explanations: _Explanations, alarm: Alarm) -> dict[str, Any]:
     """Values of the fragment: the explanation, or the reason why there is none, and the normal clip before it."""
     sensor = required_sensor(parts, alarm.sensor_id)
     clip = None if alarm.clip_id is None else find_clip(parts.store, alarm.clip_id)
     normal = find_last_normal(parts.store, alarm.sensor_id, before_us=alarm.raised_us)
-    values: dict[str, Any] = {"found": None, "clip": clip, "normal": normal, "notes": []}
+    values: dict[str, Any] = {
+        "found": None,
+        "clip": clip,
+        "normal": normal,
+        "notes": [],
+        "is_anomaly": alarm.kind == "anomaly",
+    }
     path = None if clip is None else clip_audio(parts.store, clip)
     if clip is None or path is None:
         return {**values, "clip": None, "why_not": "The audio of this alarm is not kept, so there is no picture of it."}

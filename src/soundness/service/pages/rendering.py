@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 from functools import lru_cache
+from http import HTTPStatus
 from importlib import resources
 from typing import Any
 
@@ -11,11 +12,13 @@ from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from soundness.service.access.guard import Access, session_of
-from soundness.service.problems import Problem
+from soundness.service.problems import Problem, problem_response
 
 __all__ = ["Pages", "static_files"]
 
 _MEDIA_TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+_PLAYERS = "players.js"  # of the pages of reports too
+_FOR_PROGRAMS = ("/api/", "/static/", "/metrics", "/health")
 _A_YEAR = 365 * 24 * 3600
 
 
@@ -38,6 +41,7 @@ def _files() -> dict[str, tuple[bytes, str]]:
     """Content and fingerprint of each file of the pages, by name."""
     folder = resources.files("soundness.service.pages").joinpath("static")
     found = {one.name: one.read_bytes() for one in folder.iterdir() if one.name.rpartition(".")[2] in _MEDIA_TYPES}
+    found[_PLAYERS] = resources.files("soundness.reports").joinpath("templates", _PLAYERS).read_bytes()
     return {name: (content, hashlib.sha256(content).hexdigest()[:16]) for name, content in found.items()}
 
 
@@ -71,6 +75,16 @@ class Pages:
             )
         )
         return HTMLResponse(html.encode("utf-8", errors="replace"), status_code=status)
+
+    def problem(self, request: Request, problem: Problem) -> Response:
+        """Answer with a problem: a page for people who asked for one, problem+json for programs."""
+        wants_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
+        if not wants_page or request.url.path.startswith(_FOR_PROGRAMS):
+            return problem_response(problem)
+        title = HTTPStatus(problem.status_code).phrase
+        page = self.page(request, "problem.html", status=problem.status_code, title=title, detail=problem.detail)
+        page.headers.update(problem.headers or {})
+        return page
 
     @staticmethod
     def fragment(template: str, **context: Any) -> HTMLResponse:

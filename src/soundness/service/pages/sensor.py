@@ -45,6 +45,7 @@ def sensor_page(parts: ServiceParts, pages: Pages) -> APIRouter:
             verdicts=VERDICTS,
             spans=list(SPANS),
             span=_first_span(found),
+            measure="level" if parts.detector_of(found.name) is None else "score",
             is_live=parts.sensor_settings(found.name) is not None,
         )
 

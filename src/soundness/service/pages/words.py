@@ -14,7 +14,7 @@ from soundness.plain_text import printable
 from soundness.scoring.decisions.alarms import rate_per_day
 from soundness.service.parts import ServiceParts
 
-__all__ = ["KINDS", "STATE_WORDS", "VERDICTS", "Fact", "detector_facts", "sensor_facts"]
+__all__ = ["FAULT_LABELS", "KINDS", "STATE_WORDS", "VERDICTS", "Fact", "detector_facts", "sensor_facts"]
 
 STATE_WORDS = {
     "alarm": "Alarm",
@@ -29,6 +29,14 @@ STATE_WORDS = {
 
 KINDS = {"anomaly": "anomalous sound", "fault": "no usable signal", "drift": "normal sound has drifted"}
 """Kinds of alarms in words."""
+
+_MACHINE_FAULTS = ("bearing", "leak", "imbalance", "loose part", "cavitation", "belt")
+FAULT_LABELS = {
+    "anomaly": _MACHINE_FAULTS,
+    "drift": _MACHINE_FAULTS,
+    "fault": ("cable", "microphone", "power supply", "network"),
+}
+"""Faults that are proposed for an answer, by the kind of the alarm."""
 
 VERDICTS = {"fault": "fault", "normal": "normal sound", "ignored": "ignored", "": "not answered"}
 """Answers in words."""
@@ -73,6 +81,8 @@ def _drift(parts: ServiceParts, sensor: Sensor) -> Fact:
     if found:
         since = datetime.fromtimestamp(found[0].raised_us / 1e6, UTC)
         return Fact(name="Drift", value=f"since {since:%d %b %Y}", more=printable(found[0].reason))
+    if parts.detector_of(sensor.name) is None:
+        return Fact(name="Drift", value="not known yet")
     followed = sensor.details.get("following")
     more = "" if not isinstance(followed, dict) else _followed_words(followed)
     return Fact(name="Drift", value="none found", more=more)

@@ -1,9 +1,12 @@
 import { fillTimes, listen, request } from "./common.js";
+import { followPlayers } from "./players.js";
 
 const main = document.getElementById("main"), key = main.dataset.alarm;
 const form = document.getElementById("answers"), message = document.getElementById("message");
 const given = document.getElementById("given"), seen = document.getElementById("seen");
-const section = document.getElementById("explanation");
+const undo = document.getElementById("undo");  // not on the page of a sensor's fault
+const section = document.getElementById("explanation"), acknowledge = document.getElementById("acknowledge");
+const buttons = [...form.querySelectorAll("button"), acknowledge];
 
 form.person.value ||= localStorage.getItem("soundness-person") ?? "";
 form.addEventListener("submit", event => event.preventDefault());
@@ -14,30 +17,36 @@ function say(text, isProblem = false) {
   message.hidden = text === "";
 }
 
+let isPosting = false, closedUs = Number(given.dataset.closed) || null;
+
 async function post(path, body, address = `/api/alarms/${key}/${path}`) {
   const person = form.person.value.trim();
+  isPosting = true;
   localStorage.setItem("soundness-person", person);
-  for (const button of form.querySelectorAll("button")) button.disabled = true;
+  for (const button of buttons) button.disabled = true;
   say(body.verdict === "normal" ? "Learning the sound; this takes up to a minute …" : "");
   try {
     show(await request(address, { method: "POST", body: { ...body, person } }));
   } catch (error) {
     say(`Not stored: ${error.message}`, true);
   } finally {
-    for (const button of form.querySelectorAll("button")) button.disabled = false;
+    isPosting = false;
+    for (const button of buttons) button.disabled = false;
+    acknowledge.disabled = seen.textContent !== "";
   }
 }
 
 const words = { fault: "Fault", normal: "Normal sound", ignored: "Ignored" };
 
 function show(alarm) {
+  closedUs = alarm.closed_us ?? null;
+  given.hidden = !alarm.verdict;
   if (alarm.verdict) {
     const verdict = document.createElement("b");
     verdict.textContent = words[alarm.verdict];
     given.replaceChildren(verdict, [alarm.label && `: ${alarm.label}`, alarm.note && ` — ${alarm.note}`].filter(Boolean).join(""));
-    given.hidden = false;
   }
-  document.getElementById("undo").hidden = alarm.verdict !== "normal";
+  if (undo) undo.hidden = !alarm.can_undo;
   if (alarm.acknowledged_us) seen.textContent = `Seen${alarm.acknowledged_by ? ` by ${alarm.acknowledged_by}` : ""}.`;
   say(alarm.message || "Stored.");
 }
@@ -50,14 +59,12 @@ for (const button of form.querySelectorAll("[data-verdict]")) {
     post("answer", body);
   });
 }
-document.getElementById("undo").addEventListener("click", event => {
-  post("", {}, `/api/sensors/${event.currentTarget.dataset.sensor}/undo`);
-});
-document.getElementById("acknowledge").addEventListener("click", () => post("acknowledge", {}));
+undo?.addEventListener("click", () => post("", {}, `/api/sensors/${undo.dataset.sensor}/undo`));
+acknowledge.addEventListener("click", () => post("acknowledge", {}));
 
 async function explain() {
   try {
-    const answer = await fetch(`/alarms/${key}/explanation`, { headers: { Accept: "text/html" } });
+    const answer = await fetch(`/alarms/${key}/explanation`);
     if (!answer.ok) throw new Error((await answer.json()).detail);
     section.innerHTML = await answer.text();
   } catch (error) {
@@ -68,27 +75,13 @@ async function explain() {
   }
   section.removeAttribute("aria-busy");
   fillTimes(section);
-  for (const picture of section.querySelectorAll("[data-player]")) follow(picture);
-}
-
-function follow(picture) {  // a line across the picture at the moment that is played
-  const audio = document.getElementById(`sound-${picture.dataset.player}`), cursor = picture.querySelector(".cursor");
-  if (!audio) return;
-  const start = Number(audio.dataset.start), length = Number(audio.dataset.length);
-  const move = () => {
-    const place = `${100 * (start + audio.currentTime) / length}%`;
-    cursor.setAttribute("x1", place);
-    cursor.setAttribute("x2", place);
-    cursor.classList.toggle("is-on", audio.currentTime > 0);
-    if (!audio.paused) requestAnimationFrame(move);
-  };
-  for (const event of ["play", "seeked", "pause", "ended"]) audio.addEventListener(event, move);
-  picture.addEventListener("click", event => {
-    const box = picture.getBoundingClientRect();
-    audio.currentTime = Math.max(0, length * (event.clientX - box.left) / box.width - start);
-    audio.play();
-  });
+  followPlayers(section);
 }
 
 explain();
-listen({ alarm(event) { if (event.id === key && event.event === "answered") show({ ...event, message: "Answered." }); } }, async () => {});
+listen({
+  alarm(event) {  // an answer of somebody else
+    if (event.id !== key || event.event !== "answered" || isPosting || (event.closed_us ?? null) === closedUs) return;
+    show({ ...event, message: `Answered just now${event.closed_by ? ` by ${event.closed_by}` : ""}.` });
+  },
+}, async () => {});

@@ -3,12 +3,14 @@
 import { dayOf, when } from "./common.js";
 
 const MANY = 20;  // clips of a span of time
-const MARGIN = { left: 52, right: 10, top: 10, bottom: 24 };
+const MARGIN = { right: 10, top: 10, bottom: 24 };
+const LEAST_DB = 3;  // that the axis of levels shows
 
 export class Chart {
-  constructor(canvas, readout) {
+  constructor(canvas, readout, calibratedKey) {
     this.canvas = canvas;
     this.readout = readout;
+    this.calibratedKey = calibratedKey;
     this.measure = "score";
     this.data = null;
     this.at = null;
@@ -34,10 +36,17 @@ export class Chart {
     return this.data.buckets.map(one => [one, ...pick(one)]);
   }
 
-  threshold() {
+  threshold() {  // as calibrated
     const { score_threshold: score, p_threshold: p } = this.data;
     if (this.measure === "score") return score;
     return this.measure === "p" && p !== null ? -Math.log10(p) : null;
+  }
+
+  followed() {  // thresholds that clips were compared with; empty where they are those of the calibration
+    if (this.measure !== "score") return [];
+    const found = this.data.buckets.filter(one => one.threshold !== null), calibrated = this.threshold();
+    const isNear = one => calibrated !== null && Math.abs(one.threshold - calibrated) < 1e-6 * Math.abs(calibrated);
+    return found.every(isNear) ? [] : found;
   }
 
   format(value) {
@@ -50,9 +59,11 @@ export class Chart {
     const values = rows.flatMap(row => row.slice(1)).filter(one => one !== null);
     const limit = this.threshold();
     if (limit !== null) values.push(limit);
+    values.push(...this.followed().map(one => one.threshold));
     if (values.length === 0) return [0, 1];
     let low = Math.min(...values), high = Math.max(...values);
     if (this.measure === "p") low = 0;
+    if (this.measure === "level" && high - low < LEAST_DB) [low, high] = [(low + high - LEAST_DB) / 2, (low + high + LEAST_DB) / 2];
     const room = 0.06 * (high - low) || 0.5;
     return [this.measure === "p" ? 0 : low - room, high + room];
   }
@@ -68,16 +79,19 @@ export class Chart {
     pen.font = `12px ${style.fontFamily}`;
     if (data === null) return;
     const colour = name => style.getPropertyValue(`--${name}`).trim();
-    const rows = this.rows(), [low, high] = this.range(rows);
-    const inner = { width: width - MARGIN.left - MARGIN.right, height: height - MARGIN.top - MARGIN.bottom };
-    const x = us => MARGIN.left + inner.width * (us - data.start_us) / (data.end_us - data.start_us);
+    const rows = this.rows(), [low, high] = this.range(rows), isEmpty = rows.every(row => row[3] === null);
+    const ticks = isEmpty ? [] : this.ticks(low, high);
+    this.left = 14 + Math.max(30, ...ticks.map(one => pen.measureText(this.format(one)).width));
+    const inner = { width: width - this.left - MARGIN.right, height: height - MARGIN.top - MARGIN.bottom };
+    const x = us => this.left + inner.width * (us - data.start_us) / (data.end_us - data.start_us);
     const y = value => MARGIN.top + inner.height * (1 - (value - low) / (high - low));
     this.x = x;
     this.silence(pen, rows, x, inner, colour);
-    this.grid(pen, low, high, x, y, width, colour);
+    this.grid(pen, ticks, x, y, width, colour);
+    if (isEmpty) this.say(pen, `no ${{ score: "scores", p: "p-values", level: "levels" }[this.measure]} in this time`, x, height, colour);
     this.range_(pen, rows, x, y, colour);
     this.line(pen, rows, x, y, colour);
-    this.limit(pen, y, width, colour);
+    if (!isEmpty) this.limits(pen, x, y, width, colour);
     this.anomalies(pen, rows, x, y, colour);
     if (this.at !== null) this.cursor(pen, x, height, colour);
     this.describe(rows);
@@ -89,23 +103,30 @@ export class Chart {
         if (end === null) continue;
         pen.fillStyle = colour(name);
         pen.globalAlpha = name === "fault" ? 0.75 : 0.6;
-        const from = Math.max(MARGIN.left, x(one.start_us)), to = Math.min(MARGIN.left + inner.width, x(end));
+        const from = Math.max(this.left, x(one.start_us)), to = Math.min(this.left + inner.width, x(end));
         pen.fillRect(from, MARGIN.top, Math.max(1, to - from), inner.height);
       }
     }
     pen.globalAlpha = 1;
   }
 
-  grid(pen, low, high, x, y, width, colour) {
+  say(pen, words, x, height, colour) {
+    pen.fillStyle = colour("muted");
+    pen.textAlign = "center";
+    pen.textBaseline = "middle";
+    pen.fillText(words, x((this.data.start_us + this.data.end_us) / 2), height / 2 - 24);
+  }
+
+  grid(pen, ticks, x, y, width, colour) {
     pen.fillStyle = colour("muted");
     pen.strokeStyle = colour("rule");
     pen.lineWidth = 1;
     pen.textAlign = "right";
     pen.textBaseline = "middle";
-    for (const value of this.ticks(low, high)) {
+    for (const value of ticks) {
       const place = Math.round(y(value)) + 0.5;
-      pen.beginPath(); pen.moveTo(MARGIN.left, place); pen.lineTo(width - MARGIN.right, place); pen.stroke();
-      pen.fillText(this.format(value), MARGIN.left - 7, place);
+      pen.beginPath(); pen.moveTo(this.left, place); pen.lineTo(width - MARGIN.right, place); pen.stroke();
+      pen.fillText(this.format(value), this.left - 7, place);
     }
     pen.textAlign = "center";
     pen.textBaseline = "alphabetic";
@@ -162,20 +183,31 @@ export class Chart {
     }
   }
 
-  limit(pen, y, width, colour) {
-    const limit = this.threshold();
-    if (limit === null) return;
+  limits(pen, x, y, width, colour) {  // the threshold that follows normal sound, and below it the calibrated one
+    const limit = this.threshold(), followed = this.followed(), hasFollowed = followed.length > 0;
+    if (limit !== null) {
+      pen.strokeStyle = colour(hasFollowed ? "muted" : "ink");
+      pen.lineWidth = hasFollowed ? 1 : 1.3;
+      pen.setLineDash(hasFollowed ? [1, 4] : [6, 4]);
+      pen.beginPath(); pen.moveTo(this.left, y(limit)); pen.lineTo(width - MARGIN.right, y(limit)); pen.stroke();
+    }
     pen.strokeStyle = colour("ink");
     pen.lineWidth = 1.3;
     pen.setLineDash([6, 4]);
-    pen.beginPath(); pen.moveTo(MARGIN.left, y(limit)); pen.lineTo(width - MARGIN.right, y(limit)); pen.stroke();
+    for (const run of this.runs(followed.map(one => [one, one.threshold]), 1)) {
+      pen.beginPath();
+      pen.moveTo(x(run[0][0].start_us), y(run[0][1]));
+      for (const [one, value] of run) pen.lineTo(x(one.start_us), y(value));
+      pen.lineTo(x(Math.min(run.at(-1)[0].start_us + this.data.bucket_us, this.data.end_us)), y(run.at(-1)[1]));
+      pen.stroke();
+    }
     pen.setLineDash([]);
   }
 
   anomalies(pen, rows, x, y, colour) {  // dots; where a span holds many clips, a bar as high as their share
     pen.fillStyle = colour("alarm");
     const bottom = this.canvas.clientHeight - MARGIN.bottom, height = bottom - MARGIN.top;
-    const width = Math.max(1, x(this.data.start_us + this.data.bucket_us) - MARGIN.left);
+    const width = Math.max(1, x(this.data.start_us + this.data.bucket_us) - this.left);
     for (const [one, , , high] of rows) {
       if (one.n_anomalous === 0 || high === null) continue;
       if (one.n_scored > MANY) {
@@ -220,6 +252,7 @@ export class Chart {
     const one = this.data.buckets[this.at], [, low, , high] = this.rows()[this.at];
     const parts = [when(one.start_us, { seconds: this.data.bucket_us < 60e6 })];
     if (high !== null) parts.push(low === null || low === high ? this.format(high) : `${this.format(low)} to ${this.format(high)}`);
+    if (this.measure === "score" && one.threshold !== null) parts.push(`threshold ${this.format(one.threshold)}`);
     if (one.n_anomalous) parts.push(`${one.n_anomalous} of ${one.n_scored} anomalous`);
     if (one.n_failed) parts.push(`${one.n_failed} not judged`);
     if (one.fault_until_us !== null) parts.push("sensor fault");
@@ -231,6 +264,7 @@ export class Chart {
     const values = rows.map(row => row[3]).filter(one => one !== null);
     const n = this.data.buckets.reduce((sum, one) => sum + one.n_anomalous, 0);
     const name = { score: "Scores", p: "P-values", level: "Levels" }[this.measure];
+    this.calibratedKey.hidden = this.followed().length === 0;
     this.canvas.setAttribute("aria-label", values.length === 0 ? `${name}: none in this time`
       : `${name} from ${this.format(Math.min(...values))} to ${this.format(Math.max(...values))}; ${n} anomalous clips. Arrow keys read single times.`);
   }

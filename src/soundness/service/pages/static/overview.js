@@ -1,6 +1,6 @@
 import { WORDS, listen, numbers, request, since, sparkPath, surprise, when } from "./common.js";
 
-const MOST = 60;
+const MOST = 60, QUIET_US = 600e6;
 const wall = document.getElementById("wall"), summary = document.getElementById("summary");
 const problems = document.getElementById("sinks");
 const cards = new Map([...wall.querySelectorAll(".card")].map(card => [Number(card.dataset.id), makeCard(card)]));
@@ -9,7 +9,8 @@ function makeCard(card) {
   const find = selector => card.querySelector(selector);
   const one = {
     card, word: find(".word"), since: find(".since"), line: find(".line"), limit: find(".limit"), level: find(".level"),
-    ignored: find(".ignored"), last: find(".last"), name: find(".name").textContent,
+    ignored: find(".ignored"), note: find(".note"), quiet: find(".quiet"), last: find(".last"),
+    name: find(".name").textContent, lastUs: Number(card.dataset.last) || null,
     values: numbers(card.dataset.p), state: card.dataset.state, stateUs: Number(card.dataset.since),
     threshold: card.dataset.threshold === "" ? null : Number(card.dataset.threshold),
     alarmUs: Number(find(".last").dataset.us) || null, ignoredUs: Number(find(".ignored").dataset.until) || null,
@@ -28,11 +29,15 @@ function draw(one) {
 function drawTimes(one) {
   one.since.textContent = one.state === "normal" ? "" : since(one.stateUs);
   if (one.alarmUs) one.last.textContent = `alarm ${when(one.alarmUs)}`;
+  const isOld = one.lastUs !== null && Date.now() * 1000 - one.lastUs > QUIET_US, isJudged = one.values.at(-1) !== null;
+  one.quiet.textContent = isOld ? `last clip ${since(one.lastUs)} ago`
+    : one.state === "normal" && one.values.length > 0 && !isJudged ? "last clip not judged" : "";
   const isIgnored = one.ignoredUs !== null && one.ignoredUs / 1000 > Date.now();
   one.ignored.textContent = isIgnored ? `ignored until ${when(one.ignoredUs)}` : "";
 }
 
-function setState(one, state, us) {
+function setState(one, state, us, note) {
+  one.note.textContent = state === "normal" ? "" : note ?? "";
   if (state === one.state) return;
   one.card.classList.remove(one.state);
   one.card.classList.add(state);
@@ -82,10 +87,10 @@ async function refresh() {
     const one = cards.get(item.id);
     Object.assign(one, {
       values: item.p_values, threshold: item.p_threshold, alarmUs: item.alarm?.raised_us ?? null,
-      ignoredUs: item.ignored_until_us,
+      ignoredUs: item.ignored_until_us, lastUs: item.last_us,
     });
     setLevel(one, item.level_db);
-    setState(one, item.state, item.state_since_us);
+    setState(one, item.state, item.state_since_us, item.state_note);
     draw(one);
   }
 }
@@ -99,6 +104,7 @@ listen({
     const one = cards.get(event.sensor);
     if (!one) { location.reload(); return; }
     one.values.push(event.p_value);
+    one.lastUs = event.start_us + 1e6 * event.seconds;
     if (one.values.length > MOST) one.values.shift();
     setLevel(one, event.level_db);
     drawSoon(one);
@@ -110,7 +116,7 @@ listen({
   state(event) {
     const one = cards.get(event.sensor);
     if (!one) return;
-    setState(one, event.state, Date.now() * 1000);
+    setState(one, event.state, Date.now() * 1000, event.note);
     if (event.state === "waiting" || problems.children.length) showProblems().catch(() => {});
   },
 }, refresh);

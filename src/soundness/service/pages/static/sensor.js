@@ -7,9 +7,9 @@ const head = byId("head"), word = byId("word"), note = byId("note");
 
 // Scores
 
-const chart = new Chart(byId("chart"), byId("readout"));
+const chart = new Chart(byId("chart"), byId("readout"), byId("calibrated-key"));
 const lineNames = { score: "highest score", p: "lowest p-value", level: "mean level" };
-let span = document.querySelector("input[name=span]:checked").value, endUs = null, asked = 0;
+let span = document.querySelector("input[name=span]:checked").value, endUs = null, latestUs = 0, asked = 0;
 
 async function loadChart() {
   const mine = ++asked, end = endUs === null ? "" : `&end_us=${endUs}`;
@@ -17,8 +17,13 @@ async function loadChart() {
     const found = await request(`/api/sensors/${id}/history?span=${span}${end}`);
     if (mine !== asked) return;  // another was asked for meanwhile
     chart.show(found);
-    byId("shown").textContent = `${when(found.start_us)} – ${endUs === null ? "now" : when(found.end_us)}`;
+    latestUs = Math.max(Date.now() * 1000, found.last_us ?? 0);
+    const isNow = endUs === null && (found.last_us ?? 0) <= Date.now() * 1000;
+    byId("shown").textContent = `${when(found.start_us)} – ${isNow ? "now" : when(found.end_us)}`;
     byId("later").disabled = endUs === null;
+    const last = byId("last"), isFar = found.buckets.length === 0 && found.last_us !== null && found.last_us < found.start_us;
+    last.hidden = !isFar;
+    last.dataset.us = found.last_us ?? "";
   } catch (error) { byId("shown").textContent = error.message; }
 }
 
@@ -26,20 +31,26 @@ const lengths = { hour: 3600e6, day: 86400e6, week: 7 * 86400e6, month: 30 * 864
 for (const input of document.querySelectorAll("input[name=span]")) {
   input.addEventListener("change", () => { span = input.value; endUs = null; loadChart(); });
 }
-for (const input of document.querySelectorAll("input[name=measure]")) {
-  input.addEventListener("change", () => {
-    byId("line-name").textContent = lineNames[input.value];
-    chart.measure = input.value;
-    chart.draw();
-  });
+function measure(name) {
+  byId("line-name").textContent = lineNames[name];
+  chart.measure = name;
+  chart.draw();
 }
+for (const input of document.querySelectorAll("input[name=measure]")) {
+  input.addEventListener("change", () => measure(input.value));
+}
+measure(document.querySelector("input[name=measure]:checked").value);
 byId("earlier").addEventListener("click", () => {
-  endUs = Math.round((endUs ?? Date.now() * 1000) - lengths[span]);
+  endUs = Math.round((endUs ?? latestUs) - lengths[span]);
   loadChart();
 });
 byId("later").addEventListener("click", () => {
   endUs = Math.round(endUs + lengths[span]);
-  if (endUs / 1000 >= Date.now()) endUs = null;
+  if (endUs >= latestUs) endUs = null;
+  loadChart();
+});
+byId("last").addEventListener("click", event => {
+  endUs = Number(event.currentTarget.dataset.us) + 1;
   loadChart();
 });
 

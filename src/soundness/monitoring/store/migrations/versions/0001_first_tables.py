@@ -127,6 +127,7 @@ def upgrade() -> None:
         sa.Column("outcome", sa.String(length=10), nullable=False),
         sa.Column("score", sa.Float(), nullable=True),
         sa.Column("p_value", sa.Float(), nullable=True),
+        sa.Column("threshold", sa.Float(), nullable=True),
         sa.Column("is_anomalous", sa.Boolean(), nullable=False),
         sa.Column("level_db", sa.Float(), nullable=True),
         sa.Column("state", sa.String(length=20), nullable=False),
@@ -143,7 +144,17 @@ def upgrade() -> None:
     with op.batch_alter_table("clips", schema=None) as batch_op:
         batch_op.create_index(
             "ix_clips_chart",
-            ["sensor_id", "start_us", "outcome", "score", "p_value", "is_anomalous", "level_db", "seconds"],
+            [
+                "sensor_id",
+                "start_us",
+                "outcome",
+                "score",
+                "threshold",
+                "p_value",
+                "is_anomalous",
+                "level_db",
+                "seconds",
+            ],
             unique=False,
         )
         batch_op.create_index("ix_clips_outcome_id", ["outcome", "id"], unique=False)

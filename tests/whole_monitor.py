@@ -42,7 +42,7 @@ class WholeMonitor:
 
     def begin(self):
         """Wait until the pages can be reached, and begin with the sound."""
-        pattern = r"listening at (http://\S+)/"
+        pattern = r"pages at (http://\S+)/"
         address = self.until(lambda: re.search(pattern, self.output))[1]
         self.client = httpx.Client(base_url=address, timeout=60.0)
         threading.Thread(target=self._sound, daemon=True).start()

@@ -3,6 +3,7 @@
 import os
 import pkgutil
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,30 @@ def test_the_worked_examples_of_parts_of_ones_own_run_as_they_stand(tmp_path: Pa
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert 0.0 < float(done.stdout.strip()) <= 1.0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+def test_the_rehearsal_of_the_monitor_ends_with_an_alarm_as_it_stands(tmp_path: Path) -> None:
+    page = ROOT / "docs" / "monitor.md"
+    (commands,) = (block for block in code_blocks(page, "sh") if "make-data" in block)
+    (sensor,) = (block for block in code_blocks(page, "toml") if "replay:fan" in block)
+    program = f'set -e; soundness() {{ "{sys.executable}" -m soundness "$@"; }}\n{commands}'
+    subprocess.run(["bash", "-c", program], cwd=tmp_path, check=True, capture_output=True)
+    (tmp_path / "monitor.toml").write_text(f"[store]\nmin_free_gigabytes = 0.0\n[service]\nport = 0\n{sensor}")
+    command = [sys.executable, "-m", "soundness", "monitor", "monitor.toml"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as monitor:
+        try:
+            assert monitor.stderr is not None
+            lines = []
+            for line in monitor.stderr:
+                lines.append(line)
+                if "every recording has ended" in line:
+                    break
+        finally:
+            monitor.kill()
+    assert any("learned from" in line for line in lines), lines
+    assert any("ALARM fan" in line for line in lines), lines
 
 
 @pytest.mark.slow

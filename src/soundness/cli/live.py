@@ -64,19 +64,27 @@ Configuration = Annotated[Path, typer.Option("--config", help="Configuration of 
 
 def learn(
     sensor: Annotated[str, typer.Argument(help="Name of a sensor that has no detector.", show_default=False)],
-    recordings: Annotated[
-        Path, typer.Option("--from", help="Folder of normal recordings, in the order of time.", show_default=False)
-    ],
     *,
+    recordings: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            help="Folder of normal recordings, in the order of time.",
+            show_default="the sound that comes after the next start",
+        ),
+    ] = None,
     configuration: Configuration = Path("monitor.toml"),
 ) -> int:
-    """Learn the normal sound of a sensor from recordings, in the place of a learning period.
+    """Learn the normal sound of a sensor from recordings, or anew: then it forgets what it has learned.
 
     Clips that are not like the others are set aside and named; the others make and calibrate its detector, which the
     monitor uses from its next start on. It must not be running meanwhile.
     """
-    from soundness.monitoring.learning.offline import learn_sensor
+    from soundness.monitoring.learning.offline import learn_anew, learn_sensor
 
+    if recordings is None:
+        say(f"{sensor}: learns anew for {learn_anew(configuration, sensor)} from the monitor's next start on")
+        return 0
     say(f"detector: {learn_sensor(configuration, sensor, recordings, say=say)}")
     return 0
 

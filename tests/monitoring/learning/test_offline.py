@@ -7,9 +7,10 @@ from learning_monitors import CLIP_SECONDS, humming, write_stream
 from monitored import RATE
 from soundness.errors import DataError, SettingsError
 from soundness.monitoring.configuration.monitor_settings import load_configuration
-from soundness.monitoring.learning.offline import learn_sensor
+from soundness.monitoring.learning.offline import learn_anew, learn_sensor
 from soundness.monitoring.live.engine import Engine
-from soundness.monitoring.store.store import Store
+from soundness.monitoring.store.records import Alarm
+from soundness.monitoring.store.store import Store, new_key
 
 CONFIGURATION = """
 [[sensor]]
@@ -51,6 +52,26 @@ def test_a_sensor_learns_from_recordings_and_begins_at_once(configuration, tmp_p
     engine.run()
     assert [row.outcome for row in store.last_clips(1, 10)] == ["scored"] * 5
     assert engine.recorders["pump"].detector_id == 1
+    store.close()
+
+
+def test_a_sensor_that_has_learned_can_learn_anew(configuration, tmp_path):
+    learn_sensor(configuration, "pump", tmp_path / "normal")
+    assert learn_anew(configuration, "pump") == "20s"
+    settings = load_configuration(configuration)
+    settings = settings.model_copy(update={"sensor": settings.sensor[:1]})
+    write_stream(tmp_path / "stream.wav", 45, seed=3)
+    store = Store.open(tmp_path / "monitor-data")
+    with store.transaction() as transaction:
+        alarm = Alarm(key=new_key(), sensor_id=1, kind="anomaly", raised_us=1, last_us=2, reason="of before")
+        transaction.add_alarm(alarm)
+    engine = Engine(settings, folder=tmp_path, store=store, n_workers=1)
+    assert engine.load_detectors() == {}
+    assert engine.recorders["pump"].detector is None
+    assert store.open_alarms(1) == []
+    engine.run()
+    assert [row.outcome for row in store.last_clips(1, 50)] == ["learned"] * 40 + ["scored"] * 5
+    assert engine.recorders["pump"].detector.file.name == "0002.soundness"
     store.close()
 
 

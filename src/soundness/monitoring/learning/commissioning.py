@@ -106,6 +106,9 @@ class Commissioning:
         last = recorder.writer.reading(lambda: recorder.store.last_clip(recorder.sensor.sensor_id))
         after = 0 if last is None else last.number
         self._n_clips = 0
+        for alarm in tuple(self.recorder.book.open.values()):
+            if alarm.kind != "fault":  # of a detector that is no more
+                self.recorder.end_alarm(alarm)
         self._set(stage="recording", after_number=after, problem=problem, began_us=utc_us())
 
     def take(self, clip: ClipFile, *, why_not: str = "") -> str:

@@ -1,4 +1,4 @@
-"""`monitor learn`: a sensor learns from recordings that are there, in the place of a learning period."""
+"""`monitor learn`: a sensor learns from recordings that are there, or anew from the sound that comes."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ from soundness.monitoring.store.times import utc_us
 from soundness.monitoring.upkeep.detector_in_use import fingerprint_of
 from soundness.monitoring.upkeep.detector_versions import next_file
 
-__all__ = ["learn_sensor", "store_of"]
+__all__ = ["learn_anew", "learn_sensor", "store_of"]
 
 _WHOLE = 1.5  # clips: a longer recording is cut
 
@@ -73,8 +73,49 @@ def learn_sensor(
     SoundnessError
         If there is no such sensor, it has a detector, or the recordings cannot be learned from.
     """
+    settings, own = _learning_sensor(Path(configuration), sensor)
+    pieces = list(_pieces(Path(recordings), own))
+    if len(pieces) < FEWEST_CLIPS:
+        raise DataError(
+            f"{recordings}: {len(pieces)} clips of {own.clip_seconds:g} s; expected at least {FEWEST_CLIPS} to learn"
+        )
+    with store_of(settings, Path(configuration).absolute().parent) as store, only_monitor(store.engine):
+        return _learned(store, own, pieces, say)
+
+
+def learn_anew(configuration: PathLike, sensor: str) -> str:
+    """Have a sensor learn anew from the monitor's next start on; the length of its learning period, as it is set.
+
+    A monitor of the same configuration must not be running. Scores and alarms of before are kept.
+
+    Parameters
+    ----------
+    configuration
+        Configuration of the monitor.
+    sensor
+        Name of the sensor, which has no ``detector`` in the configuration.
+
+    Raises
+    ------
+    SoundnessError
+        If there is no such sensor, or it has a detector.
+    """
+    settings, own = _learning_sensor(Path(configuration), sensor)
+    with store_of(settings, Path(configuration).absolute().parent) as store, only_monitor(store.engine):
+        found, reason, now_us = store.sensor(sensor), "to be learned anew", utc_us()
+        if found is None:
+            return own.learn
+        LearningFolder(store.folder / "learning" / f"{found.id}").clear()
+        with store.transaction() as transaction:
+            transaction.add_detector(found.id, file="", fingerprint="", installed_us=now_us, reason=reason, details={})
+            transaction.set_details(found.id, learning=None, following=None, bank_renewed_us=None)
+            transaction.note_change(f"detector: {reason}", now_us=now_us, sensor_id=found.id)
+    return own.learn
+
+
+def _learning_sensor(path: Path, sensor: str) -> tuple[MonitorSettings, SensorSettings]:
+    """Configuration, and settings of a sensor of it that has no detector there."""
     check_extra("monitor")
-    path = Path(configuration)
     settings = load_configuration(path)
     own = next((one for one in settings.sensor if one.name == sensor), None)
     if own is None:
@@ -82,13 +123,7 @@ def learn_sensor(
         raise SettingsError(f"{path}: no sensor {sensor!r}; there are {names}")
     if own.detector is not None:
         raise SettingsError(f"{path}: sensor {sensor} has a detector, {own.detector}; without one it learns")
-    pieces = list(_pieces(Path(recordings), own))
-    if len(pieces) < FEWEST_CLIPS:
-        raise DataError(
-            f"{recordings}: {len(pieces)} clips of {own.clip_seconds:g} s; expected at least {FEWEST_CLIPS} to learn"
-        )
-    with store_of(settings, path.absolute().parent) as store, only_monitor(store.engine):
-        return _learned(store, own, pieces, say)
+    return settings, own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

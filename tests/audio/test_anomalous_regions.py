@@ -1,5 +1,7 @@
 """Anomalous regions lie where they were put, and are described in plain words."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -36,6 +38,11 @@ def regions_of(values):
 def test_regions_are_described_in_plain_words(bands, spans, amount, words):
     region = regions_of(anomalous_map(bands, spans, amount=amount))[0]
     assert str(region) == words
+
+
+def test_a_stretch_shorter_than_a_tenth_of_a_second_has_one_time() -> None:
+    region = replace(regions_of(anomalous_map(30, [(2, 4.5)], amount=9))[0], spans=((4.41, 4.44), (4.8, 10.0)))
+    assert region.times == "at 4.4 s and from 4.8 s to 10.0 s"
 
 
 def test_fluctuations_are_there_all_the_time():

@@ -165,6 +165,14 @@ def test_a_wrong_answer_changes_nothing(running, client, body):
     assert client.get(f"/api/alarms/{running.alarms[2].key}").json() == before
 
 
+def test_json_that_is_sent_as_something_else_is_refused_with_what_is_expected(running, client):
+    address = f"/api/alarms/{running.alarms[2].key}/answer"
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}  # that of curl
+    found = client.post(address, content='{"verdict": "fault"}', headers=kind)
+    assert found.status_code == 422
+    assert found.json()["detail"] == "expected JSON, sent with the header Content-Type: application/json"
+
+
 class Learning:
     """Learns the first time, and has no room after it."""
 

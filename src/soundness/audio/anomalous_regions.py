@@ -122,7 +122,7 @@ class AnomalousRegion:
         if not self.spans:
             return "all the time"
         if len(self.spans) <= 2:
-            return " and ".join(f"from {start:.1f} s to {end:.1f} s" for start, end in self.spans)
+            return " and ".join(_span_words(start, end) for start, end in self.spans)
         longest = max(end - start for start, end in self.spans)
         events = "short events" if longest < _SHORT_SECONDS else "stretches"
         every = f", one every {self._gaps.mean():.1f} s" if self._is_regular else ""
@@ -298,3 +298,9 @@ def _level(excess_db: float | None, reference: str) -> str:
         return ""
     amount = f"{abs(excess_db):.0f} dB" if abs(excess_db) >= 0.95 else "less than 1 dB"
     return f"{amount} {'above' if excess_db >= 0 else 'below'} {reference}"
+
+
+def _span_words(start: float, end: float) -> str:
+    """Start and end in seconds, or one time where they are the same to a tenth of a second."""
+    first, last = f"{start:.1f} s", f"{end:.1f} s"
+    return f"at {first}" if first == last else f"from {first} to {last}"

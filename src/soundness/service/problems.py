@@ -91,7 +91,10 @@ def handle_problems(app: FastAPI, shown: Callable[[Request, Problem], Response])
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> Response:
-        found = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:5]]
+        errors, kind = error.errors(), request.headers.get("content-type", "")
+        found = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in errors[:5]]
+        if any(one["loc"] == ("body",) for one in errors) and "json" not in kind:
+            found = ["expected JSON, sent with the header Content-Type: application/json"]
         return shown(request, Problem(422, one_line("; ".join(found)), kind="invalid"))
 
     @app.exception_handler(Exception)  # the server logs it

@@ -4,6 +4,7 @@ __all__ = ["EXAMPLE"]
 
 EXAMPLE = """\
 # Configuration of soundness monitor. Paths are beside this file. All times are UTC.
+# To begin, set name and source of [[sensor]] at the end; each machine has a part [[sensor]] of its own.
 # soundness monitor THIS_FILE --check   tells what is wrong with it; without --check it begins.
 # Lines such as "# key = value" are settings that can be used: remove the "# " before them.
 
@@ -44,10 +45,10 @@ port = 8734
 
 [[sensor]]
 name = "pump 3"
-source = "replay:pump-3.flac?speed=60"   # mic:0, rtsp://camera/stream, folder:/data/pump, pcm:- ...
+source = "mic:0"                         # soundness devices lists them; or rtsp://camera/stream, folder:/data/pump ...
 # source_secret = { env = "CAMERA" }     # stands for {secret}, as in rtsp://{secret}@camera/stream
 # detector = "pump.soundness"            # without one the sensor learns for this long:
-learn = "24h"
+learn = "24h"                            # while the machine is well; "10min" for a first look
 clip_seconds = 10.0
 # hop_seconds = 5.0                      # from the start of a clip to that of the next
 # channel = 0

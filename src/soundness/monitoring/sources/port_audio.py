@@ -152,7 +152,9 @@ def find_microphone(name: str, microphones: Sequence[Microphone]) -> Microphone:
         found = found or [each for each in microphones if text in each.name.casefold()]
     if len(found) == 1:
         return found[0]
-    names = ", ".join(f"{each.index} {shown_name(each.name)}" for each in found or microphones) or "none"
+    if not microphones:
+        raise DataError(f"no microphone {shown_name(name)}: none is plugged in, or none may be used by this user")
+    names = ", ".join(f"{each.index} {shown_name(each.name)}" for each in found or microphones)
     words = "several microphones of this name" if found else "no such microphone"
     raise DataError(f"{words}: {shown_name(name)}; there {'are' if found else 'is'}: {names}")
 

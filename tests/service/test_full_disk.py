@@ -78,7 +78,7 @@ def test_too_little_free_space_costs_audio_alone_which_is_counted(disk, tmp_path
         monitor.is_anomalous = True
         lost = 'soundness_audio_lost_clips_total{sensor="live"} '
         monitor.until(lambda: lost in (text := monitor.get("/metrics").text) and f"{lost}0.0" not in text)
-        assert monitor.states() == {"live": "alarm", "dropped": "normal", "new": "learning"}
+        assert {"live": "alarm", "new": "learning"}.items() <= monitor.states().items()
         (problem,) = monitor.problems()
         assert problem.startswith("too little free space on the disk of the store: no audio is kept until there is mor")
         assert "clip(s) is lost" in problem

@@ -1,5 +1,6 @@
 """The timeline of a sensor: every second of it is in a clip, or in a gap with its reason."""
 
+import shutil
 import threading
 import time
 from itertools import pairwise
@@ -260,16 +261,29 @@ def test_a_source_that_never_gave_anything_is_a_fault_from_the_beginning(tmp_pat
     assert reason == "the source gives nothing for 60 s"
 
 
-def test_a_disk_that_cannot_be_written_is_a_gap_and_no_flood_of_them(played) -> None:
+def test_a_disk_that_is_away_is_a_gap_and_no_flood_of_them(played, tmp_path) -> None:
     played.play(3.0)
-    ring = played.sensor.files.ring
+    assert played.sensor.unwritten == ""
+    ring, away = tmp_path / "ring", tmp_path.with_name(f"{tmp_path.name}-away")
     played.sensor.cutter.drop()
-    away = ring.with_name("away")
     ring.rename(away)
     played.play(10.0)
+    assert played.sensor.unwritten == "No such file or directory"
+    assert list(tmp_path.iterdir()) == []
     away.rename(ring)
     played.play(4.5)
+    assert played.sensor.unwritten == ""
     assert len(played.rows()) == 4
     assert words(played)[0] == "clip"
+    assert "No such file" in words(played)[1]
+    played.check(tolerance=0.3)
+
+
+def test_a_ring_that_somebody_has_removed_is_made_again(played, tmp_path) -> None:
+    (tmp_path / "soundness.sqlite").touch()
+    played.play(3.0)
+    shutil.rmtree(tmp_path / "ring")
+    played.play(6.0)
+    assert [one for one in words(played) if one == "clip"] == ["clip"] * 3
     assert "No such file" in words(played)[1]
     played.check(tolerance=0.3)

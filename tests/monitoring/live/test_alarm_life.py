@@ -2,7 +2,8 @@
 
 import pytest
 
-from soundness.monitoring.live.alarm_life import AlarmLife
+from soundness.monitoring.live.alarm_life import AlarmLife, FailingClips
+from soundness.monitoring.store.records import ClipRow
 from soundness.scoring.decisions.alarms import AlarmRule
 
 CLIP_US = 10_000_000
@@ -67,3 +68,34 @@ def test_muted_clips_raise_nothing_and_do_not_count_later():
 def test_an_end_that_lies_after_the_clip_resumes_nothing():
     own = life(ended_us=100 * CLIP_US)  # the clock was set back
     assert changes(own, [0.05, 0.05]) == ["", "raised"]
+
+
+def faults(outcomes: str, *, fault_seconds: float = 40.0) -> list[bool]:
+    """True for each clip of 10 s that is a fault; an outcome is the first letter of failed, scored, learned or gap."""
+    own, found = FailingClips(fault_seconds), []
+    for index, letter in enumerate(outcomes):
+        outcome = {"f": "failed", "s": "scored", "l": "learned", "g": "gap"}[letter]
+        row = ClipRow(sensor_id=1, number=index + 1, start_us=index * CLIP_US, seconds=10.0, outcome=outcome,
+                      state="normal", note="damaged")  # fmt: skip
+        found.append(own.add(row) == "no clip can be judged: damaged")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        ("ssss", "...."),
+        ("ffff", "...x"),
+        ("sfffff", "....xx"),
+        ("fffsfff", "......."),
+        ("ffflfff", "......."),
+        ("ffgf", "...x"),
+        ("fgggg", "....."),
+    ],
+)
+def test_clips_that_nobody_can_judge_are_a_fault_once_they_last(outcomes, expected):
+    assert "".join(".x"[one] for one in faults(outcomes)) == expected
+
+
+def test_two_recordings_that_are_damaged_are_no_fault_of_the_sensor():
+    assert faults("ff", fault_seconds=10.0) == [False, False]

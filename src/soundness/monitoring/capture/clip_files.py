@@ -78,6 +78,12 @@ class ClipFolder:
         with output_errors(self.ring):
             self.ring.mkdir(parents=True, exist_ok=True)
 
+    def make_again(self) -> None:
+        """Make the ring again where somebody has removed it; an empty store's folder is a disk that is away."""
+        with suppress(OSError):
+            if any(self.store_folder.iterdir()):
+                self.ring.mkdir(parents=True, exist_ok=True)
+
     def left(self, *, last_number: int = 0) -> list[ClipFile]:
         """Clips that are in the ring, by number; what is incomplete is removed.
 

@@ -319,6 +319,7 @@ class LiveSensor:
                 self._captured(captured, stop)
         except OutputError as error:
             self.unwritten = words_of(error)
+            self.files.make_again()
             self._break(str(error))
 
     def _captured(self, captured: CapturedClip, stop: threading.Event) -> None:

@@ -255,7 +255,7 @@ class Engine:
                     return
                 is_over = True
                 for recorder in self.recorders.values():
-                    recorder.set_note("the recording has ended")
+                    recorder.set_note("; ".join(filter(None, (recorder.standing.note, "the recording has ended"))))
                 _LOG.info("every recording has ended; the pages stay until this is interrupted (Ctrl-C)")
             for recorder in self.recorders.values():
                 recorder.sensor.watch()

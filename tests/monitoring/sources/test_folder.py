@@ -227,6 +227,20 @@ def test_a_folder_that_came_back_while_the_monitor_did_not_run_is_no_fault_any_m
         monitor.wait(lambda one: one.store.sensor("pump").state == "normal")
 
 
+def test_a_sensor_of_which_no_clip_was_ever_scored_waits_and_is_not_normal(tmp_path, folder, options):
+    with running(tmp_path, **options) as monitor:
+        monitor.wait(lambda one: one.engine.recorders["pump"].sensor.has_begun)
+        assert monitor.store.sensor("pump").state == "waiting"
+        (folder / "a.wav").write_bytes(b"no sound")
+        age(folder / "a.wav", 100)
+        monitor.wait(lambda one: [row.outcome for row in one.rows()] == ["failed"])
+        assert monitor.store.sensor("pump").state == "waiting"
+        record(folder / "b.wav", 51, seconds_ago=50)
+        monitor.wait(lambda one: one.store.sensor("pump").state == "normal")
+    with running(tmp_path, **options) as monitor:
+        assert monitor.store.sensor("pump").state == "normal"
+
+
 def test_a_folder_in_which_nothing_new_appears_for_too_long_is_a_fault(tmp_path, folder, options):
     record(folder / "a.wav", 50, seconds_ago=100)
     options = {**options, "source": "folder:in?poll=0.05&expect=1s", "fault_after": "1s"}

@@ -89,7 +89,7 @@ class Recorder:
         self.writer = SensorWriter(store, self.standing, self.book, stop=stop)
         self.audio = audio
         self.failing = FailingClips(parse_seconds(sensor.settings.fault_after))
-        self.has_first = False  # clip, in this run
+        self.has_first = self.has_scored = False  # a clip, in this run; a clip that was scored, in any
         self.following: Following | None = None
         self.learning: Commissioning | None = None
         self.learned: Callable[[Commissioning], None] = lambda _: None
@@ -148,7 +148,7 @@ class Recorder:
         rule, settings = detector.rule, self.sensor.settings
         read, sensor_id = self.writer.reading, self.sensor.sensor_id
         rows = read(lambda: self.store.last_clips(sensor_id, rule.n_clips, is_scored=True))
-        rows = [row for row in rows if row.detector_id == detector_id]
+        self.has_scored, rows = bool(rows), [row for row in rows if row.detector_id == detector_id]
         last = self.book.last.get("anomaly")
         self.detector, self.detector_id = detector, detector_id
         self.life = AlarmLife(
@@ -193,7 +193,7 @@ class Recorder:
             return "learning"
         if "drift" in self.book.open:
             return "drifting"
-        return "normal" if self.sensor.number > 0 else "waiting"  # nobody has heard it yet
+        return "normal" if self.has_scored else "waiting"
 
     def take(self, work: Work) -> None:
         """Record a piece of work."""
@@ -370,7 +370,7 @@ class Recorder:
             return stored, changed
 
         stored, changed = self.writer.transaction(write, known=lambda: self._known(row))
-        self.has_first = True
+        self.has_first, self.has_scored = True, self.has_scored or row.outcome == "scored"
         if clip is not None:
             self._keep_audio(clip, stored)
         self._tell(stored, changed)

@@ -157,7 +157,7 @@ class Commissioning:
         hop = self.plan.hop_seconds
         done, left = self._n_clips * hop, (self.plan.n_clips - self._n_clips) * hop
         until = datetime.fromtimestamp(time.time() + left, UTC)
-        after = duration(round(sum(self.expected_seconds(stage) for stage in STAGES)))
+        after = _about(sum(self.expected_seconds(stage) for stage in STAGES))
         return (
             f"{problem}records normal sound: {duration(round(done))} of {duration(round(self.plan.seconds))}, until "
             f"about {until:%Y-%m-%d %H:%M} UTC if no sound is missing; then it learns for about {after}"
@@ -170,7 +170,7 @@ class Commissioning:
         left = sum(self.expected_seconds(each) for each in list(STAGES)[list(STAGES).index(stage) :])
         set_aside = len(self.details.get("set_aside", []))
         aside = f"; {counted(set_aside, 'clip')} set aside" if stage != "screening" else ""
-        return f"{what}: about {duration(round(left))} until it begins{aside}"
+        return f"{what}: about {_about(left)} until it begins{aside}"
 
     def _n_of(self) -> dict[str, int]:
         uses = [self.plan.use_of(index) for index in range(self.plan.n_clips)]
@@ -212,6 +212,11 @@ class Commissioning:
     def _set(self, **details: Any) -> None:
         self.details |= details
         self.recorder.set_details(learning=self.details)
+
+
+def _about(seconds: float) -> str:
+    """Time that is known to a second up to two minutes, and to a minute beyond them, in words."""
+    return duration(round(seconds) if seconds <= 120 else 60 * round(seconds / 60))
 
 
 def finish_left(recorder: "Recorder") -> None:

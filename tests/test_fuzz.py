@@ -12,7 +12,8 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,15 +21,17 @@ import pytest
 import soundfile
 from safetensors.numpy import load as load_arrays
 
-from monitored import hum, record, rule
+from monitored import age, hum, record, rule
 from mutants import mutated_bytes, mutated_json, mutated_sealed, mutated_text
 from resealed import split
 from soundness.audio.reading import read_info, read_waveform
 from soundness.data.clips import read_attributes
+from soundness.detectors.saving import save_detector
 from soundness.errors import SoundnessError
 from soundness.evaluation.score_files import ClipScore, read_scores, write_scores
 from soundness.files.run_folders import begin_run, read_identity
-from soundness.monitoring.event_log import LogRow, open_log
+from soundness.monitoring.watching.log import CsvLog, opened_log, rows_after
+from soundness.monitoring.watching.watch import watch
 from soundness.settings.loading import load_settings
 
 RATE = 16_000
@@ -254,68 +257,64 @@ def test_graphs_of_exports(exported, clip, tmp_path):
     check(200, graph_sealed_again, use, tmp_path / "fan.json", seed=2)
 
 
-def log_rows(n):
-    for index in range(n):
-        yield LogRow(
-            time="2026-01-01T00:00:00.000+00:00",
-            event="failed" if index == 2 else "clip",
-            machine="fan",
-            file=f"a{index}.wav",
-            size=100 + index,
-            mtime_ns=1_700_000_000_000_000_000 + index,
-            score=None if index == 2 else 1.5,
-            p_value=None if index == 2 else 0.25,
-            anomalous=index % 2,
-            alarm=int(index == 1),
-            message="a note" if index == 3 else "",
+@pytest.fixture
+def log(tmp_path, calibrated, fan_clips):
+    """A log of each kind, of a watch that has scored five recordings."""
+    save_detector(replace(calibrated[0], alarm_rule=rule()), tmp_path / "fan.soundness")
+    for suffix in ("csv", "sqlite"):
+        watch(
+            fan_clips, detector=tmp_path / "fan.soundness", log=tmp_path / f"a.{suffix}", once=True, poll_seconds=0.02
         )
+    return tmp_path
 
 
-def use_log(path):
-    log = open_log(path)
-    try:
-        log.last_anomalous("fan", 10)
-        for row in log.unsent():
-            json.dumps(row.key)
-        log.add(next(iter(log_rows(1))).__class__(**{**fields_of(next(iter(log_rows(1)))), "file": "new.wav"}))
-    finally:
-        log.close()
+@pytest.fixture
+def fan_clips(tmp_path):
+    for index in range(5):
+        record(tmp_path / "clips" / f"a{index}.wav", 60 + index, is_anomalous=index == 1)
+    (tmp_path / "clips" / "bad.wav").write_bytes(b"RIFF" + bytes(100))
+    age(tmp_path / "clips" / "bad.wav", 100)
+    return tmp_path / "clips"
 
 
-def fields_of(row):
-    return {name: getattr(row, name) for name in row.__slots__}
+def test_text_logs(log, tmp_path):
+    content = (log / "a.csv").read_bytes()
+    with opened_log(tmp_path / "empty.csv") as (store, _):
+
+        def use(path):
+            try:
+                CsvLog(path, store).close()
+            finally:
+                with store.transaction() as transaction:
+                    transaction.connection.exec_driver_sql("DELETE FROM recordings")
+
+        check(600, lambda rng: mutated_text(content, rng), use, tmp_path / "mutant.csv")
 
 
-@pytest.mark.parametrize("suffix", ["csv", "sqlite"])
-def test_logs(suffix, tmp_path):
-    seed = tmp_path / f"seed.{suffix}"
-    log = open_log(seed)
-    for row in log_rows(5):
-        log.add(row)
-    log.close()
-    content = seed.read_bytes()
-    if suffix == "csv":
-        check(1_000, lambda rng: mutated_text(content, rng), use_log, tmp_path / "log.csv")
-        return
+def test_database_logs(log, tmp_path):
+    content, mutant = (log / "a.sqlite").read_bytes(), tmp_path / "mutant.sqlite"
 
     def cells_changed(rng):
         """A log of which a cell holds something else, or bytes are changed."""
+        for end in ("-wal", "-shm"):
+            mutant.with_name(f"{mutant.name}{end}").unlink(missing_ok=True)
         if rng.random() < 0.6:
             return mutated_bytes(content, rng)
         other = tmp_path / "other.sqlite"
         other.write_bytes(content)
-        database = sqlite3.connect(other)
-        column = rng.choice(
-            ["time", "event", "machine", "file", "size", "mtime_ns", "score", "alarm", "sent", "message"]
-        )
+        table = rng.choice(["recordings", "clips", "sensors", "alembic_version"])
         value = rng.choice([b"\x00\xff", "text", -1, 2**62, 1e300, 0.5, "", "\n"])
-        with suppress(sqlite3.Error):
-            database.execute(f"UPDATE soundness_clips SET {column} = ? WHERE id = ?", (value, rng.randrange(1, 6)))
-        database.commit()
-        database.close()
+        with closing(sqlite3.connect(other)) as database, database, suppress(sqlite3.Error):
+            names = [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
+            database.execute(f"UPDATE {table} SET {rng.choice(names)} = ?", (value,))
         return other.read_bytes()
 
-    check(300, cells_changed, use_log, tmp_path / "log.sqlite")
+    def use(path):
+        with opened_log(path) as (store, _):
+            assert len(rows_after(store, 0)) <= 6
+            store.sensors()
+
+    check(120, cells_changed, use, mutant)
 
 
 def test_score_tables(tmp_path):

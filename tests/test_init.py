@@ -123,5 +123,5 @@ def test_every_error_of_the_package_is_a_soundness_error():
     from soundness import errors
 
     classes = [each for name in errors.__all__ if isinstance(each := getattr(errors, name), type)]
-    assert len(classes) == 13
+    assert len(classes) == 14
     assert all(issubclass(error, SoundnessError) for error in classes)

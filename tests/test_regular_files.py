@@ -17,7 +17,7 @@ from soundness.errors import SoundnessError
 from soundness.files.atomic import open_text
 from soundness.files.run_folders import read_identity
 from soundness.files.sealed import read_sealed
-from soundness.monitoring.event_log import CsvLog, SqliteLog
+from soundness.monitoring.watching.log import opened_log
 from soundness.regular_files import NotAFileError, open_regular, read_regular, read_regular_text
 
 
@@ -52,6 +52,11 @@ def folder(path: Path) -> Path:
     return path
 
 
+def read_log(path: Path) -> None:
+    with opened_log(path):
+        pass
+
+
 KINDS = {"a named pipe": pipe, "a socket": bound_socket, "a device": device, "a folder": folder}
 READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "recording": ("a.wav", read_info),
@@ -59,8 +64,8 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "exported graph": ("a.json", lambda path: ExportedDetector.load(path.with_suffix(".onnx"))),
     "settings": ("a.toml", soundness.load_settings),
     "identity of a run": ("run.json", read_identity),
-    "log of text": ("a.csv", CsvLog),
-    "log of a database": ("a.sqlite", SqliteLog),
+    "log of text": ("a.csv", read_log),
+    "log of a database": ("a.sqlite", read_log),
 }
 
 

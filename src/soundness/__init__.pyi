@@ -16,8 +16,8 @@ from .exporting.write import export as export
 from .monitoring.alarm_proposals import alarms as alarms
 from .monitoring.drift_report import drift as drift
 from .monitoring.enrolment import enroll as enroll
-from .monitoring.folder_watch import watch as watch
 from .monitoring.recalibration import calibrate as calibrate
+from .monitoring.watching.watch import watch as watch
 from .reports.explanation import explain as explain
 from .reports.run_report import report as report
 from .screening.inspection import inspect as inspect

@@ -90,6 +90,21 @@ def test_a_watch_that_cannot_be_is_refused(clips, detector, arguments, message):
     assert message in refusal("watch", clips, "--detector", detector, "--once", *arguments)
 
 
+def test_a_watch_without_its_extra_says_how_to_install_it(clips, detector, monkeypatch):
+    for package in ("sqlalchemy", "alembic"):
+        monkeypatch.setitem(sys.modules, package, None)
+    line = refusal("watch", clips, "--detector", detector, "--once")
+    assert "this needs sqlalchemy, alembic, not installed here: python -m pip install" in line
+    assert not (clips / "alarms.csv").exists()
+
+
+def test_an_alarm_is_said_with_its_reason(clips, detector):
+    result = soundness("watch", clips, "--detector", detector, "--once", "--poll", "0.01")
+    (line,) = (line for line in result.stdout.splitlines() if line.startswith("ALARM"))
+    assert " fan: 4.wav, score " in line
+    assert "above normal" in line
+
+
 def test_a_folder_that_is_not_there_is_refused(tmp_path, detector):
     assert "no such folder" in refusal("watch", tmp_path / "nowhere", "--detector", detector, "--once")
 

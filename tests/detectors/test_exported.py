@@ -13,7 +13,7 @@ from soundness.detectors.exported import load_exports
 from soundness.detectors.saving import save_detector
 from soundness.errors import AudioError, BundleError, SettingsError
 from soundness.evaluation.score_files import read_scores
-from soundness.monitoring.folder_watch import watch
+from soundness.monitoring.watching.watch import watch
 
 
 def test_clips_of_one_length_can_be_scored_together(exported):

@@ -15,10 +15,10 @@ from delivered import until
 from served import RATE, add_alarm, add_sensor, now_us, served, write_clip
 from soundness.errors import SettingsError
 from soundness.monitoring.configuration.monitor_settings import SensorSettings
+from soundness.monitoring.detector_in_use import load_detector_in_use
 from soundness.monitoring.live.events import Event
 from soundness.monitoring.sinks.delivery import SinkStatus
 from soundness.monitoring.store import tables
-from soundness.monitoring.upkeep.detector_in_use import load_detector_in_use
 
 HOUR_US = 3_600_000_000
 

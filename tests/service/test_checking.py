@@ -230,7 +230,7 @@ def test_a_check_makes_no_store(write, tmp_path):
 
 def test_a_configuration_can_be_checked_while_its_monitor_runs(write, tmp_path):
     store = Store.open(tmp_path / "monitor-data")
-    words = "in use by another monitor, which reads its configuration only when it starts"
+    words = "in use by another monitor or watch, which reads its configuration only when it starts"
     with only_monitor(store.engine), socket.create_server(("127.0.0.1", 0)) as taken:
         path = write(service=f"[service]\nport = {taken.getsockname()[1]}\n")
         found = soundness.check_monitor(path)

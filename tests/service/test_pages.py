@@ -9,9 +9,9 @@ from monitored import RATE
 from page_checks import look_at, poor_contrasts, reached_by_no_key, text_of, unlabelled, until, widest
 from served import add_alarm, add_sensor, now_us, served, write_clip
 from soundness.monitoring.configuration.monitor_settings import SensorSettings
+from soundness.monitoring.detector_in_use import load_detector_in_use
 from soundness.monitoring.live.events import Event
 from soundness.monitoring.store import tables
-from soundness.monitoring.upkeep.detector_in_use import load_detector_in_use
 
 WIDTHS = (360, 1440)
 ARROW_LEFT = "\ue012"  # as WebDriver names it

@@ -3,7 +3,7 @@
 import functools
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ import soundness
 from soundness.cli.console import ProgressBars, say, say_watching, show_lines, show_table
 from soundness.cli.options import GroupBy, JsonFile, Keep, OneDetector, Overwrite, Pattern, Quiet, Seed, Since
 from soundness.files.atomic import write_whole
+
+if TYPE_CHECKING:  # of an extra
+    from soundness.monitoring.watching.log import LogRow
 
 __all__ = ["alarms", "calibrate", "drift", "enroll", "watch"]
 
@@ -116,6 +119,11 @@ def watch(
     longest: Annotated[float, typer.Option(help="Longest part of a recording that is scored, in seconds.")] = 86_400.0,
 ) -> int:
     """Score recordings as they appear in a folder, and raise alarms; the log keeps what was scored."""
+
+    def say_alarm(row: "LogRow") -> None:
+        found = f"{row.file}, score {row.score:.2f}, p-value {row.p_value:.4f}; {row.message}"
+        say_watching(f"ALARM {row.time} {row.machine}: {found}")
+
     counts = soundness.watch(
         soundness.Selection(folder, pattern=pattern, since=since),
         detector=detector,
@@ -124,9 +132,7 @@ def watch(
         once=once,
         poll_seconds=poll,
         longest_seconds=longest,
-        on_alarm=lambda row: say_watching(
-            f"ALARM {row.time} {row.machine}: {row.file}, score {row.score:.2f}, p-value {row.p_value:.4f}"
-        ),
+        on_alarm=say_alarm,
     )
     unsent = f", {counts.n_unsent} alarm(s) not sent yet" if counts.n_unsent else ""
     waiting = f", {counts.n_waiting} not whole yet" if counts.n_waiting else ""

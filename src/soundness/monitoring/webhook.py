@@ -1,21 +1,13 @@
-"""Alarms to another server: one JSON object each, by POST."""
+"""Events to another server, by POST; and addresses of the web, which may be secret."""
 
-import json
-import logging
-import time
 from collections.abc import Mapping
 
 import httpx
 
 from soundness.data.download_http import Deadline, in_words, seconds_asked, web_client
-from soundness.errors import NotSentError, OutputError, SettingsError
-from soundness.monitoring.event_log import EventLog, LogRow
+from soundness.errors import NotSentError, SettingsError
 
-__all__ = ["AlarmSender", "check_url", "post", "post_bytes", "shown_url"]
-
-_LOGGER = logging.getLogger(__name__)
-_TIMEOUT_SECONDS = 5.0
-_JSON = {"Content-Type": "application/json"}
+__all__ = ["check_url", "post_bytes", "shown_url"]
 
 
 def check_url(url: str) -> None:
@@ -44,11 +36,6 @@ def shown_url(url: str) -> str:
         return "webhook"
     port = "" if address.port is None else f":{address.port}"
     return f"{address.scheme}://{address.raw_host.decode('ascii', 'replace')}{port}"
-
-
-def post(url: str, content: Mapping[str, object], *, timeout_seconds: float) -> None:
-    """Send a JSON object, as `post_bytes` does."""
-    post_bytes(url, json.dumps(content).encode(), headers=_JSON, timeout_seconds=timeout_seconds)  # ASCII alone
 
 
 def post_bytes(url: str, body: bytes, *, headers: Mapping[str, str], timeout_seconds: float) -> None:
@@ -89,58 +76,3 @@ def _answer(got: httpx.Response) -> str:
     except (httpx.InvalidURL, ValueError):
         place = "no valid address"
     return f"{words}: a redirection to {place}, which is not followed; the address of the webhook has to be changed"
-
-
-class AlarmSender:
-    """Sends the alarms of a log in their order; after a failure it waits, twice as long each time, without blocking.
-
-    Parameters
-    ----------
-    url
-        Address of the webhook.
-    log
-        Log that holds the alarms, and whether they have been sent.
-    first_seconds, longest_seconds
-        Time to wait after the first failure, and at most.
-    n_tries
-        Number of tries of `insist`.
-    """
-
-    def __init__(
-        self, url: str, log: EventLog, *, first_seconds: float = 1.0, longest_seconds: float = 300.0, n_tries: int = 3
-    ) -> None:
-        self.url = url
-        self.log = log
-        self.first_seconds, self.longest_seconds, self.n_tries = first_seconds, longest_seconds, n_tries
-        self.n_failures = 0
-        self._not_before = 0.0  # monotonic seconds
-
-    def deliver(self) -> None:
-        """Send the alarms that have not been sent, unless it is too early to try again."""
-        if time.monotonic() < self._not_before:
-            return
-        for row in self.log.unsent():
-            try:
-                post(self.url, _content(row), timeout_seconds=_TIMEOUT_SECONDS)
-            except OutputError as error:
-                self.n_failures += 1
-                if self.n_failures == 1:
-                    _LOGGER.warning("%s; alarms are kept, and sent later", error)
-                wait_seconds = min(self.first_seconds * 2.0 ** (self.n_failures - 1), self.longest_seconds)
-                self._not_before = time.monotonic() + wait_seconds
-                return
-            self.n_failures = 0
-            self.log.mark_sent(row)
-
-    def insist(self) -> None:
-        """Send the alarms that have not been sent, waiting between as many tries as `n_tries`."""
-        self.deliver()
-        while 0 < self.n_failures < self.n_tries and self.log.unsent():
-            time.sleep(max(0.0, self._not_before - time.monotonic()))
-            self.deliver()
-
-
-def _content(row: LogRow) -> dict[str, object]:
-    """Content of an alarm; ``id`` is the same if it is sent twice."""
-    shown = ("time", "machine", "file", "score", "p_value")
-    return {"id": f"{row.file}:{row.size}:{row.mtime_ns}", **{name: getattr(row, name) for name in shown}}

@@ -172,7 +172,7 @@ def _check_source(sensor: "SensorSettings", folder: Path, found: MonitorCheck) -
 
 
 def _check_detector(sensor: "SensorSettings", folder: Path, found: MonitorCheck) -> None:
-    from soundness.monitoring.upkeep.detector_in_use import load_detector_in_use
+    from soundness.monitoring.detector_in_use import load_detector_in_use
 
     if sensor.detector is None:
         found.notes.append(f"sensor {sensor.name}: learns for {sensor.learn}, unless it has learned")

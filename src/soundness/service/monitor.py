@@ -43,6 +43,7 @@ def monitor(configuration: PathLike) -> None:
     from soundness.monitoring.configuration.monitor_settings import load_configuration
     from soundness.monitoring.learning.feedback import NormalSounds
     from soundness.monitoring.live.engine import Engine
+    from soundness.monitoring.live.events import log_event
     from soundness.monitoring.sinks.configured import configured_sinks
     from soundness.monitoring.sinks.delivery import Deliveries
     from soundness.monitoring.sinks.hidden_secrets import configured_secrets, secrets_hidden
@@ -62,6 +63,7 @@ def monitor(configuration: PathLike) -> None:
         stack.callback(store.close)
         still_alone = stack.enter_context(only_monitor(store.engine))
         engine = Engine(settings, folder=folder, store=store, sinks=settings.sink_names, still_alone=still_alone)
+        engine.events.call(log_event)
         problems = engine.load_detectors()
         if problems:
             name, problem = next(iter(problems.items()))

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from soundness.monitoring.configuration.monitor_settings import MonitorSettings, SensorSettings
+from soundness.monitoring.detector_in_use import DetectorInUse
 from soundness.monitoring.live.events import Events
 from soundness.monitoring.sinks.delivery import SinkStatus
 from soundness.monitoring.store.records import Alarm, Sensor, SensorState
 from soundness.monitoring.store.store import Store
-from soundness.monitoring.upkeep.detector_in_use import DetectorInUse
 
 __all__ = ["Feedback", "ServiceParts"]
 

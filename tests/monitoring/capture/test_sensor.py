@@ -10,9 +10,9 @@ import pytest
 
 from clocks import NOON_US, Clocks
 from soundness.monitoring.capture.clip_files import ClipFolder
+from soundness.monitoring.capture.resuming import place_after
 from soundness.monitoring.capture.sensor import LiveSensor
 from soundness.monitoring.configuration.monitor_settings import SensorSettings
-from soundness.monitoring.live.resuming import place_after
 from soundness.monitoring.sources.protocol import Block, Lost
 
 RATE = 8_000

@@ -88,3 +88,12 @@ def test_an_alarm_that_resumes_after_a_restart_is_found_in_the_store(store):
     assert step(store, book, 3, "resumed") == [(alarm.key, "resumed")]
     assert [one.key for one in store.open_alarms(1)] == [alarm.key]
     assert replace(store.open_alarms(1)[0], last_us=0).ended_us is None
+
+
+def test_the_recording_with_which_an_alarm_begins_is_told(store):
+    book = AlarmBook("pump", ["hook"], {}, {})
+    for number, change in ((1, "raised"), (2, "ended")):
+        with store.transaction() as transaction:
+            stored = transaction.add_clip(replace(clip(number), recording=f"{number}.wav"))
+            book.step(transaction, stored, AlarmStep(is_anomalous=True, change=change), reason="", now_us=number)
+    assert [one.content.get("recording") for one in store.unsent("hook")] == ["1.wav", None]

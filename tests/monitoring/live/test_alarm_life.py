@@ -99,3 +99,10 @@ def test_clips_that_nobody_can_judge_are_a_fault_once_they_last(outcomes, expect
 
 def test_two_recordings_that_are_damaged_are_no_fault_of_the_sensor():
     assert faults("ff", fault_seconds=10.0) == [False, False]
+
+
+def test_without_a_gap_an_alarm_at_the_very_end_of_one_is_another():
+    own = life(quiet_clips=1, minimum_gap_us=0)
+    p_values = [0.05, 0.05, 0.9, 0.9, 0.05, 0.05]
+    steps = [own.add(p, end_us=CLIP_US).change for p in p_values]  # as of files that were all copied at once
+    assert steps == ["", "raised", "", "ended", "", "raised"]

@@ -225,7 +225,7 @@ def test_a_second_monitor_on_the_same_store_is_refused_with_exit_status_2(fan):
     assert first.wait(timeout=10) == 0
     assert second.returncode == 2
     line = second.stderr.splitlines()[-1]
-    assert line == f"soundness: {fan / 'data' / 'soundness.sqlite'}: in use by another monitor"
+    assert line == f"soundness: {fan / 'data' / 'soundness.sqlite'}: in use by another monitor or watch"
 
 
 def test_a_sensor_whose_source_cannot_be_opened_is_said_and_the_others_go_on(fan, caplog):

@@ -43,6 +43,12 @@ def test_an_event_arrives_as_json():
     assert "X-Soundness-Signature" not in headers
 
 
+def test_an_alarm_of_a_recording_names_its_file():
+    with taking_alarms() as server:
+        WebhookSink("hook", server.url).send(delivery(recording="2024-03-01/a.wav"))
+    assert server.came[0]["recording"] == "2024-03-01/a.wav"
+
+
 def test_a_signature_is_the_hmac_of_timestamp_and_body():
     with taking_alarms() as server:
         WebhookSink("hook", server.url, signing_key="kéy").send(delivery())

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from soundness.errors import DataError, SettingsError
+from soundness.monitoring.detector_in_use import load_detector_in_use
 from soundness.monitoring.learning.enrolling import EnrolJob, enrolled
 from soundness.monitoring.learning.learners import run_beside
 from soundness.monitoring.store.listing import find_alarm
 from soundness.monitoring.store.records import Alarm
 from soundness.monitoring.store.store import Store
 from soundness.monitoring.store.times import shown_time, utc_us
-from soundness.monitoring.upkeep.detector_in_use import load_detector_in_use
 from soundness.monitoring.upkeep.detector_versions import KEPT_BEFORE, file_of, inherited, next_file
 from soundness.plain_text import counted
 

@@ -13,9 +13,9 @@ from soundness.scoring.decisions.calibration import Calibration
 
 if TYPE_CHECKING:
     from soundness.monitoring.configuration.monitor_settings import SensorSettings
+    from soundness.monitoring.detector_in_use import DetectorInUse
     from soundness.monitoring.store.records import ClipRow
     from soundness.monitoring.store.store import Store
-    from soundness.monitoring.upkeep.detector_in_use import DetectorInUse
 
 __all__ = ["Following"]
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from soundness.errors import OutputError, ProcessError, SoundnessError
+from soundness.monitoring.detector_in_use import load_detector_in_use
 from soundness.monitoring.learning.commissioning import Commissioning
 from soundness.monitoring.learning.stages import nicely, run_stage
-from soundness.monitoring.upkeep.detector_in_use import load_detector_in_use
 from soundness.monitoring.upkeep.detector_versions import next_file
 from soundness.plain_text import counted
 from soundness.processes import Processes

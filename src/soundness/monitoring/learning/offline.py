@@ -15,6 +15,7 @@ from soundness.errors import DataError, OutputError, SettingsError
 from soundness.extras import check_extra
 from soundness.monitoring.configuration.learning_plan import FEWEST_CLIPS, LearningPlan
 from soundness.monitoring.configuration.monitor_settings import MonitorSettings, SensorSettings, load_configuration
+from soundness.monitoring.detector_in_use import fingerprint_of
 from soundness.monitoring.learning.commissioning import learning_job
 from soundness.monitoring.learning.recordings import LearningFolder
 from soundness.monitoring.learning.stages import STAGES, run_stage
@@ -22,7 +23,6 @@ from soundness.monitoring.sources.protocol import without_secret
 from soundness.monitoring.store.database import only_monitor
 from soundness.monitoring.store.store import Store
 from soundness.monitoring.store.times import utc_us
-from soundness.monitoring.upkeep.detector_in_use import fingerprint_of
 from soundness.monitoring.upkeep.detector_versions import next_file
 
 __all__ = ["learn_anew", "learn_sensor", "store_of"]

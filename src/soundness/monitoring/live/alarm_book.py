@@ -1,6 +1,5 @@
 """Open alarms of a sensor: written with the clip that changes them, and with what is to be sent of it."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,12 +7,9 @@ from typing import Any
 from soundness.monitoring.live.alarm_life import AlarmStep
 from soundness.monitoring.store.records import Alarm, AlarmKind, ClipRow
 from soundness.monitoring.store.store import Store, Transaction, new_key
-from soundness.monitoring.store.times import shown_time
 from soundness.plain_text import one_line
 
-__all__ = ["AlarmBook", "alarm_content", "log_alarm"]
-
-_LOG = logging.getLogger(__name__)
+__all__ = ["AlarmBook", "alarm_content"]
 
 
 @dataclass(slots=True)
@@ -114,7 +110,7 @@ class AlarmBook:
             )
         )
         self.open[kind] = alarm
-        self._deliver(transaction, alarm, event="raised", key="raised", now_us=now_us)
+        self._deliver(transaction, alarm, event="raised", key="raised", now_us=now_us, recording=clip.recording)
         return alarm
 
     def end(self, transaction: Transaction, kind: AlarmKind, *, end_us: int, now_us: int) -> Alarm:
@@ -125,18 +121,11 @@ class AlarmBook:
         self._deliver(transaction, alarm, event="ended", key=f"ended:{end_us}", now_us=now_us)
         return alarm
 
-    def _deliver(self, transaction: Transaction, alarm: Alarm, *, event: str, key: str, now_us: int) -> None:
-        content = alarm_content(self.sensor, alarm, event=event)
+    def _deliver(
+        self, transaction: Transaction, alarm: Alarm, *, event: str, key: str, now_us: int, recording: str = ""
+    ) -> None:
+        content = alarm_content(self.sensor, alarm, event=event) | ({"recording": recording} if recording else {})
         transaction.deliver(self.sinks, key=f"{alarm.key}:{key}", content=content, now_us=now_us)
-
-
-def log_alarm(sensor: str, alarm: Alarm, *, change: str) -> None:
-    """Log that an alarm of a sensor has begun or ended."""
-    since = shown_time(alarm.raised_us)
-    if change == "raised":
-        _LOG.warning("ALARM %s, %s: %s", sensor, since, alarm.reason or alarm.kind)
-    elif change == "ended":
-        _LOG.info("%s: the alarm of %s ended at %s", sensor, since, shown_time(alarm.ended_us))
 
 
 def alarm_content(sensor: str, alarm: Alarm, *, event: str) -> dict[str, Any]:

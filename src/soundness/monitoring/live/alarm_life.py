@@ -40,7 +40,7 @@ class AlarmLife:
     quiet_clips
         Clips in a row, none of them part of an alarm by the rule, after which an alarm has ended.
     minimum_gap_us
-        Time after an end within which an alarm is the same one again, in microseconds.
+        Time after an end within which an alarm is the same one again, in microseconds; 0 for another one at once.
     anomalous
         True for each of the clips before that was anomalous, the last one last.
     is_on
@@ -87,7 +87,8 @@ class AlarmLife:
             if not is_anomalous or is_muted:
                 return AlarmStep(is_anomalous=is_anomalous)
             self.is_on = True
-            is_same = self.ended_us is not None and 0 <= end_us - self.ended_us <= self.minimum_gap_us
+            has_ended = self.ended_us is not None and self.minimum_gap_us > 0
+            is_same = has_ended and 0 <= end_us - (self.ended_us or 0) <= self.minimum_gap_us
             return AlarmStep(is_anomalous=True, change="resumed" if is_same else "raised")
         self._n_quiet += 1
         if self.is_on and self._n_quiet >= self.quiet_clips:

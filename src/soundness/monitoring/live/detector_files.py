@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from soundness.errors import DataError, SettingsError, SoundnessError
+from soundness.monitoring.detector_in_use import DetectorInUse, fingerprint_of, load_detector_in_use
 from soundness.monitoring.live.recorder import Recorder
 from soundness.monitoring.recording_files import Stamp, stamp_of
 from soundness.monitoring.store.times import utc_us
-from soundness.monitoring.upkeep.detector_in_use import DetectorInUse, fingerprint_of, load_detector_in_use
 
 __all__ = ["DetectorFiles"]
 

@@ -13,21 +13,21 @@ from soundness.errors import DataError, SoundnessError
 from soundness.monitoring.alarm_rules import AlarmRequest
 from soundness.monitoring.capture.clip_files import ClipFile, ClipFolder
 from soundness.monitoring.capture.kept_audio import KeptAudio
+from soundness.monitoring.capture.resuming import place_after
 from soundness.monitoring.capture.sensor import LiveSensor
 from soundness.monitoring.configuration.monitor_settings import MonitorSettings, SensorSettings
+from soundness.monitoring.detector_in_use import DetectorInUse, file_in_use, load_detector_in_use
 from soundness.monitoring.learning.commissioning import finish_left
 from soundness.monitoring.learning.learners import Learners
 from soundness.monitoring.live.detector_files import DetectorFiles
 from soundness.monitoring.live.events import Events
 from soundness.monitoring.live.keeper import Keeper, retention_of
 from soundness.monitoring.live.recorder import Recorder
-from soundness.monitoring.live.resuming import place_after
 from soundness.monitoring.sources.protocol import without_secret
 from soundness.monitoring.store.recordings import StoredRecordings
 from soundness.monitoring.store.store import Store
 from soundness.monitoring.store.times import utc_us
 from soundness.monitoring.upkeep.configuration_changes import note_configuration
-from soundness.monitoring.upkeep.detector_in_use import DetectorInUse, file_in_use, load_detector_in_use
 from soundness.monitoring.upkeep.normal_bank import bank_of
 from soundness.settings.durations import parse_seconds
 from soundness.threads import one_thread_each
@@ -60,6 +60,16 @@ class Engine:
         Threads that score; the number of cores if ``None``.
     still_alone
         Makes sure that no other monitor uses the database, see `soundness.monitoring.store.database.only_monitor`.
+    waits_for_store
+        Try again and again to write to a database that is away or has no room; else the monitor ends.
+
+    Attributes
+    ----------
+    feeds
+        Each is called in a thread of its own, with an event that ends it, and hands recordings to sensors of
+        `add_sensor`.
+    end_of_tries
+        Set where a database that is away is not asked again.
     """
 
     def __init__(
@@ -71,6 +81,7 @@ class Engine:
         sinks: Sequence[str] = (),
         n_workers: int | None = None,
         still_alone: Callable[[], None] = lambda: None,
+        waits_for_store: bool = True,
     ) -> None:
         self.settings, self.folder, self.store = settings, folder, store
         self.events = Events()
@@ -79,6 +90,11 @@ class Engine:
         self.sinks = tuple(sinks)
         self.n_workers = (os.cpu_count() or 1) if n_workers is None else n_workers
         self.learners, self.still_alone = Learners(self.stop), still_alone
+        self.feeds: list[Callable[[threading.Event], None]] = []
+        self._n_feeding = 0
+        self.end_of_tries = self.stop if waits_for_store else threading.Event()
+        if not waits_for_store:
+            self.end_of_tries.set()
         self._ready: queue.SimpleQueue[LiveSensor | None] = queue.SimpleQueue()
         self.recorders: dict[str, Recorder] = {}
         note_configuration(store, settings, now_us=utc_us())
@@ -111,7 +127,7 @@ class Engine:
             end_us=place.end_us,
             number=place.number,
             ready=self._ready.put,
-            known=StoredRecordings(store, sensor_id, self.stop),
+            known=StoredRecordings(store, sensor_id, self.end_of_tries),
         )
         sensor.pending.extend(place.work)
         recorder = Recorder(
@@ -120,12 +136,31 @@ class Engine:
             self.events,
             audio=self._audio(files, hop_seconds=settings.hop),
             sinks=self.sinks,
-            stop=self.stop,
+            stop=self.end_of_tries,
         )
         recorder.learned, recorder.beside = self.learners.learn, self.learners.submit
         recorder.bank = bank_of(store, found)
         self._begin_audio(recorder, left)
         return recorder
+
+    def add_sensor(self, settings: SensorSettings, detector: DetectorInUse | None) -> LiveSensor:
+        """Add a sensor without a source of its own, also while the engine runs; a feed hands recordings to it.
+
+        Parameters
+        ----------
+        settings
+            Its settings.
+        detector
+            Detector of its recordings, as `score` applies it: what is normal does not move. ``None`` for a sensor all
+            of whose recordings have a problem.
+        """
+        recorder = self._recorder(settings)
+        if detector is not None:
+            recorder.install(detector, reason="configured")
+            recorder.following = None
+        recorder.sensor.has_ended = True
+        self.recorders[settings.name] = recorder
+        return recorder.sensor
 
     def _begin_audio(self, recorder: Recorder, left: Sequence[ClipFile]) -> None:
         """Go on with the clips that are in the ring of a sensor."""
@@ -177,7 +212,9 @@ class Engine:
     @property
     def has_ended(self) -> bool:
         """True if every source has ended, and all that came of them is recorded and learned."""
-        sensors = [recorder.sensor for recorder in self.recorders.values()]
+        if self._n_feeding:  # asked first: what a feed has handed over is pending before it ends
+            return False
+        sensors = [recorder.sensor for recorder in list(self.recorders.values())]
         is_recorded = all(sensor.has_ended and not sensor.pending for sensor in sensors)
         return is_recorded and not self.learners.is_busy
 
@@ -218,17 +255,19 @@ class Engine:
             If every source has ended, and one of them because it can never be read.
         """
         workers = [threading.Thread(target=self._work, name=f"score {n}", daemon=True) for n in range(self.n_workers)]
-        captures = {
-            name: threading.Thread(target=self._capture, args=(one.sensor, begin), name=f"capture {name}", daemon=True)
-            for begin, (name, one) in zip(self._begins(), self.recorders.items(), strict=True)
-        }
+        captures = [
+            threading.Thread(target=self._capture, args=(sensor, begin), name=f"capture {name}", daemon=True)
+            for name, sensor, begin in self._begins()
+        ]
+        feeds = [threading.Thread(target=self._feed, args=(feed,), name="feed", daemon=True) for feed in self.feeds]
+        self._n_feeding = len(feeds)
         keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
         self.learners.start()
         with one_thread_each():
-            for thread in (*workers, *captures.values(), keeper):
-                thread.start()
             for recorder in self.recorders.values():
                 self._ready.put(recorder.sensor)
+            for thread in (*workers, *captures, *feeds, keeper):
+                thread.start()
             try:
                 self._watch(stays=stays)
                 self.is_interrupted = self.stop.is_set()
@@ -238,7 +277,7 @@ class Engine:
                 for _ in workers:
                     self._ready.put(None)
                 until = time.monotonic() + _END_SECONDS
-                for thread in (*workers, *captures.values(), keeper):
+                for thread in (*workers, *captures, *feeds, keeper):
                     thread.join(timeout=max(0.0, until - time.monotonic()))
         if failure := self.failure or self.learners.failure:
             raise failure
@@ -258,15 +297,25 @@ class Engine:
                 for recorder in self.recorders.values():
                     recorder.set_note("; ".join(filter(None, (recorder.standing.note, "the recording has ended"))))
                 _LOG.info("every recording has ended; the pages stay until this is interrupted (Ctrl-C)")
-            for recorder in self.recorders.values():
+            for recorder in list(self.recorders.values()):
                 recorder.sensor.watch()
                 recorder.standing.tell()
 
-    def _begins(self) -> list[float]:
-        """Seconds after which each sensor begins: many are spread over a clip, so that not all clips end at once."""
+    def _begins(self) -> list[tuple[str, LiveSensor, float]]:
+        """Sensors that have sources, and seconds after which each begins: many do not end their clips at once."""
         sensors = self.settings.sensor
-        is_spread = len(sensors) > _FEW_SENSORS
-        return [number / len(sensors) * one.hop if is_spread else 0.0 for number, one in enumerate(sensors)]
+        share = 1.0 / len(sensors) if len(sensors) > _FEW_SENSORS else 0.0
+        return [
+            (one.name, self.recorders[one.name].sensor, share * number * one.hop) for number, one in enumerate(sensors)
+        ]
+
+    def _feed(self, feed: Callable[[threading.Event], None]) -> None:
+        try:
+            feed(self.stop)
+        except Exception as error:  # noqa: BLE001  # it is raised where the monitor runs
+            self._fail(error)
+        finally:
+            self._n_feeding -= 1
 
     def _capture(self, sensor: LiveSensor, begin_seconds: float) -> None:
         if self.stop.wait(begin_seconds):
@@ -281,7 +330,7 @@ class Engine:
             Keeper(
                 retention_of(self.store, self.settings.store),
                 DetectorFiles(self.recorders, folder=self.folder),
-                sensor_ids=frozenset(recorder.sensor.sensor_id for recorder in self.recorders.values()),
+                sensor_ids=lambda: [recorder.sensor.sensor_id for recorder in list(self.recorders.values())],
                 still_alone=self.still_alone,
             ).run(self.stop)
         except Exception as error:  # noqa: BLE001  # it is raised where the monitor runs
@@ -293,16 +342,16 @@ class Engine:
 
     def _work(self) -> None:
         """Score the earliest clip of the sensor whose turn it is; one thread at a time works for a sensor."""
-        by_sensor = {id(recorder.sensor): recorder for recorder in self.recorders.values()}
         while (sensor := self._ready.get()) is not None:
-            learning = by_sensor[id(sensor)].learning
+            recorder = self.recorders[sensor.settings.name]
+            learning = recorder.learning
             is_awaited = learning is not None and learning.is_awaited
             with sensor.lock:
                 if sensor.is_taken or is_awaited or not sensor.pending or self.stop.is_set():
                     continue
                 sensor.is_taken, work = True, sensor.pending[0]
             try:
-                by_sensor[id(sensor)].take(work)
+                recorder.take(work)
                 sensor.done()
             except Exception as error:  # noqa: BLE001  # it is raised where the monitor runs
                 self._fail(error)

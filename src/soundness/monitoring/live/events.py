@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Literal
 
-__all__ = ["Event", "Events"]
+from soundness.monitoring.store.times import shown_time
+
+__all__ = ["Event", "Events", "log_event"]
+
+_LOG = logging.getLogger(__name__)
 
 _MOST_WAITING = 1_000
 
@@ -75,8 +79,21 @@ class Events:
                     listener.put_nowait(event)
                     break
                 except queue.Full:
-                    logging.getLogger(__name__).debug("a listener does not keep up")
+                    _LOG.debug("a listener does not keep up")
                     try:
                         listener.get_nowait()
                     except queue.Empty:
                         continue
+
+
+def log_event(event: Event) -> None:
+    """Write an alarm that begins or ends, and a recording that cannot be used, to the log of the program."""
+    content = event.content
+    if event.kind == "alarm":
+        since = shown_time(content["raised_us"])
+        if content["event"] == "raised":
+            _LOG.warning("ALARM %s, %s: %s", event.sensor, since, content["reason"] or content["kind"])
+        elif content["event"] == "ended":
+            _LOG.info("%s: the alarm of %s ended at %s", event.sensor, since, shown_time(content["ended_us"]))
+    elif event.kind == "clip" and content["outcome"] == "failed" and content["recording"]:
+        _LOG.warning("%s: %s", event.sensor, content["note"])

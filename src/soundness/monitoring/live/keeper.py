@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from threading import Event
 
 from soundness.errors import OutputError
@@ -33,7 +33,7 @@ class Keeper:
     files
         Files of detectors.
     sensor_ids
-        Sensors of the configuration.
+        Gives the sensors of the monitor.
     still_alone
         Makes sure that no other monitor uses the database, see `soundness.monitoring.store.database.only_monitor`.
     """
@@ -43,7 +43,7 @@ class Keeper:
         retention: Retention,
         files: DetectorFiles,
         *,
-        sensor_ids: frozenset[int],
+        sensor_ids: Callable[[], Iterable[int]],
         still_alone: Callable[[], None] = lambda: None,
     ) -> None:
         self.retention, self.files = retention, files
@@ -63,8 +63,9 @@ class Keeper:
                 self.still_alone()
                 self.files.look()
                 if time.monotonic() >= due:
-                    self.retention.delete_rings(self.sensor_ids)
-                    for sensor_id in self.sensor_ids:
+                    sensor_ids = list(self.sensor_ids())
+                    self.retention.delete_rings(sensor_ids)
+                    for sensor_id in sensor_ids:
                         delete_old_versions(self.retention.store, sensor_id)
                     self.retention.keep(now_us=utc_us(), stop=stop)
                     due = time.monotonic() + _RETENTION_SECONDS

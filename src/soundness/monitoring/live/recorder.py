@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from threading import Event as ThreadEvent
 from threading import RLock
 from typing import Any
@@ -12,14 +13,15 @@ from soundness.detectors.verdicts.records import RecordingScore, score_reason
 from soundness.errors import AudioError, OutputError
 from soundness.monitoring.capture.clip_files import ClipFile, level_of
 from soundness.monitoring.capture.kept_audio import KeptAudio
-from soundness.monitoring.capture.recorded import recorded_clip
 from soundness.monitoring.capture.sensor import Gap, LiveSensor, Work
+from soundness.monitoring.detector_in_use import DetectorInUse
 from soundness.monitoring.learning.commissioning import Commissioning
 from soundness.monitoring.learning.following import Following
 from soundness.monitoring.learning.trend import TrendStep
-from soundness.monitoring.live.alarm_book import AlarmBook, alarm_content, log_alarm
+from soundness.monitoring.live.alarm_book import AlarmBook, alarm_content
 from soundness.monitoring.live.alarm_life import AlarmLife, AlarmStep, FailingClips
 from soundness.monitoring.live.events import Event, Events
+from soundness.monitoring.live.found_recordings import record_recording
 from soundness.monitoring.live.muting import is_muted, why_muted
 from soundness.monitoring.live.renewing import bank_clip
 from soundness.monitoring.live.sensor_writer import SensorWriter
@@ -29,7 +31,6 @@ from soundness.monitoring.store.recordings import note_recording
 from soundness.monitoring.store.records import Alarm, ClipRow, SensorState
 from soundness.monitoring.store.store import Store, Transaction
 from soundness.monitoring.store.times import utc_us
-from soundness.monitoring.upkeep.detector_in_use import DetectorInUse
 from soundness.monitoring.upkeep.normal_bank import NormalBank
 from soundness.plain_text import one_line
 from soundness.settings.durations import parse_seconds
@@ -163,7 +164,8 @@ class Recorder:
         if self.following is not None and "drift" in self.book.open:
             self.following.trend.is_on = True  # so that the alarm ends when the new detector sees no drift
         self.set_state(self._usual_state(), note=self.book.reason or detector.note)
-        _LOG.info("%s: %s", settings.name, detector.promise)
+        if detector.promise:
+            _LOG.info("%s: %s", settings.name, detector.promise)
 
     def set_state(self, state: SensorState, *, note: str = "") -> None:
         """Set the state of the sensor, if it is another."""
@@ -206,7 +208,7 @@ class Recorder:
         elif work.clip is not None:
             self._record_clip(work.clip, fault=work.fault)
         elif work.recording is not None:
-            self._record_recording(work.recording, work.number)
+            record_recording(self, work.recording, work.number)
         elif work.is_readable:
             self._note_readable()
 
@@ -219,7 +221,7 @@ class Recorder:
                 self._end(alarm, end_us=max(alarm.last_us, utc_us()))
 
     def _record_gap(self, gap: Gap, *, fault: str) -> None:
-        row = self._row(gap.number, gap.start_us)
+        row = self.row(gap.number, gap.start_us)
         row = replace(row, seconds=gap.seconds, outcome="fault" if gap.is_fault else "gap", note=one_line(gap.reason))
 
         def write(transaction: Transaction) -> tuple[ClipRow, list[tuple[Alarm, str]]]:
@@ -236,57 +238,30 @@ class Recorder:
             self.set_state(self._usual_state(), note=self.book.reason)
 
     def _record_clip(self, clip: ClipFile, *, fault: str) -> None:
-        row = self._row(clip.number, clip.start_us)
+        row = self.row(clip.number, clip.start_us)
         try:
             row = replace(row, level_db=level_of(clip.path))
             clip = self.writer.on_disk(lambda: self.sensor.files.encoded(clip))
         except (OutputError, OSError, RuntimeError) as error:  # it is gone or damaged: the row is written all the same
-            self._finish(clip, replace(row, level_db=None, outcome="failed", note=one_line(str(error))))
+            self.finish(clip, replace(row, level_db=None, outcome="failed", note=one_line(str(error))))
             return
         if fault:
-            self._finish(clip, replace(row, outcome="fault", note=fault), fault=fault)
+            self.finish(clip, replace(row, outcome="fault", note=fault), fault=fault)
         elif self.detector is None:
-            self._learn_from(clip, row)
+            self.learn_from(clip, row)
         else:
             self._score(clip, row)
 
-    def _learn_from(self, clip: ClipFile, row: ClipRow, recording: RecordingClip | None = None) -> None:
+    def learn_from(self, clip: ClipFile, row: ClipRow, recording: RecordingClip | None = None) -> None:
+        """Record a clip that a detector is to be learned from."""
         learning = self.learning
         note = "" if learning is None else learning.take(clip, why_not=self._why_muted(row))
-        self._finish(clip, replace(row, outcome="learned", note=one_line(note)), recording=recording)
+        self.finish(clip, replace(row, outcome="learned", note=one_line(note)), recording=recording)
         if learning is not None and not note and learning.count():
             self.learned(learning)
 
-    def _record_recording(self, recording: RecordingClip, number: int) -> None:
-        """Record a recording of a folder, or a part of one."""
-        row = replace(self._row(number, recording.start_us), seconds=recording.seconds, recording=recording.name)
-        if recording.known_as:
-            self.writer.transaction(lambda one: note_recording(one, row.sensor_id, recording, is_scored=True))
-            return
-        try:
-            if recording.problem:
-                raise AudioError(recording.problem)
-            files, own = self.sensor.files, self.sensor.settings
-            is_trained = own.detector is not None  # on recordings with all their channels
-            clip = self.writer.on_disk(
-                lambda: recorded_clip(files, recording, number, channel=own.channel, has_all_channels=is_trained)
-            )
-            row = replace(row, level_db=level_of(clip.path))
-        except (AudioError, OutputError) as error:
-            note = error.reason if isinstance(error, AudioError) else str(error)
-            _LOG.warning("%s: %s: %s", self.sensor.settings.name, recording.name, note)
-            failed = replace(row, outcome="failed", note=one_line(f"{recording.name}: {note}"))
-            self._finish(None, failed, recording=recording)
-            return
-        try:
-            if self.detector is None:
-                self._learn_from(clip, row, recording)
-            else:
-                self._score(clip, row, recording)
-        finally:
-            self.sensor.files.forget_scored(clip)
-
-    def _row(self, number: int, start_us: int) -> ClipRow:
+    def row(self, number: int, start_us: int) -> ClipRow:
+        """Row of a clip, before it is scored."""
         return ClipRow(
             sensor_id=self.sensor.sensor_id,
             number=number,
@@ -297,19 +272,43 @@ class Recorder:
             detector_id=self.detector_id,
         )
 
-    def _score(self, clip: ClipFile, row: ClipRow, recording: RecordingClip | None = None) -> None:
-        assert self.detector is not None
-        assert self.life is not None
-        began = time.monotonic()
+    def _score(self, clip: ClipFile, row: ClipRow) -> None:
         try:
-            found = self.detector.detector.score_recording(clip.scored_path)
-            self.scoring_seconds = time.monotonic() - began
+            found = self.scored(clip.path)
         except AudioError as error:
-            self._finish(clip, replace(row, outcome="failed", note=one_line(error.reason)), recording=recording)
+            self.finish(clip, replace(row, outcome="failed", note=one_line(error.reason)))
             return
+        self.judge(found, row, clip.path, clip=clip)
+
+    def scored(self, path: Path, *, longest_seconds: float | None = None) -> RecordingScore:
+        """Score of a file, or of the first ``longest_seconds`` of it.
+
+        Raises
+        ------
+        AudioError
+            If it cannot be used.
+        """
+        assert self.detector is not None
+        began = time.monotonic()
+        found = self.detector.detector.score_recording(path, max_seconds=longest_seconds)
+        self.scoring_seconds = time.monotonic() - began
+        return found
+
+    def judge(
+        self,
+        found: RecordingScore,
+        row: ClipRow,
+        path: Path,
+        *,
+        clip: ClipFile | None,
+        recording: RecordingClip | None = None,
+    ) -> None:
+        """Record a score, with the alarm that it changes; ``path`` is the file, ``clip`` the audio that may be kept."""
+        assert self.life is not None
         row = replace(row, score=found.anomaly_score, p_value=found.p_value)
         if found.cannot_tell or found.p_value is None:
-            self._finish(clip, replace(row, outcome="failed", note=one_line(found.cannot_tell)), recording=recording)
+            note = "; ".join(dict.fromkeys(filter(None, (*found.notes, found.cannot_tell))))
+            self.finish(clip, replace(row, outcome="failed", note=one_line(note)), recording=recording)
             return
         muted, following = self._why_muted(row), self.following
         if following is not None and not following.can_follow(found.anomaly_score, found.p_value):
@@ -321,23 +320,24 @@ class Recorder:
         row = replace(row, p_value=p_value, threshold=limit, is_anomalous=step.is_anomalous, note=one_line(note))
         is_frozen = bool(muted) or self.life.is_on
         trend = None if following is None else following.add_clip(row, is_frozen=is_frozen)
-        reason = self._reason(clip, found) if step.change in ("raised", "resumed") else ""
-        self._finish(clip, row, step=step, trend=trend, reason=reason, recording=recording)
-        bank_clip(self, clip.path, row, is_muted=bool(muted))
+        reason = self._reason(path, found) if step.change in ("raised", "resumed") else ""
+        self.finish(clip, row, step=step, trend=trend, reason=reason, recording=recording)
+        if clip is not None:
+            bank_clip(self, clip.path, row, is_muted=bool(muted))
 
     def _why_muted(self, row: ClipRow) -> str:
         until_us = self.writer.reading(lambda: self.store.ignored_until_us(row.sensor_id))
         return why_muted(row, self.sensor.settings.windows, ignored_until_us=until_us)
 
-    def _reason(self, clip: ClipFile, found: RecordingScore) -> str:
+    def _reason(self, path: Path, found: RecordingScore) -> str:
         assert self.detector is not None
-        detector, path = self.detector.detector, clip.scored_path
+        detector = self.detector.detector
         try:
             return score_reason(found, lambda start, end: detector.reason(path, start_seconds=start, end_seconds=end))
         except AudioError as error:
             return error.reason
 
-    def _finish(
+    def finish(
         self,
         clip: ClipFile | None,
         row: ClipRow,
@@ -355,7 +355,8 @@ class Recorder:
         def write(transaction: Transaction) -> tuple[ClipRow, list[tuple[Alarm, str]]]:
             stored, now_us = transaction.add_clip(row), utc_us()
             if recording is not None:
-                note_recording(transaction, row.sensor_id, recording, is_scored=row.outcome != "failed")
+                is_scored = row.outcome != "failed" or row.score is not None
+                note_recording(transaction, stored, recording, is_scored=is_scored, now_us=now_us)
             if not self.has_first:
                 transaction.set_first(row.sensor_id, row.start_us)
             changed = book.fault(transaction, stored, reason=words, now_us=now_us)
@@ -394,6 +395,5 @@ class Recorder:
         content = {**asdict(row), "scoring_seconds": self.scoring_seconds if row.outcome == "scored" else None}
         self.events.tell(Event(kind="clip", sensor=self.sensor.settings.name, content=content))
         for alarm, change in changed:
-            log_alarm(self.sensor.settings.name, alarm, change=change)
             content = alarm_content(self.sensor.settings.name, alarm, event=change)
             self.events.tell(Event(kind="alarm", sensor=self.sensor.settings.name, content=content))

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundness.errors import OutputError, ProcessError, SoundnessError
+from soundness.monitoring.detector_in_use import DetectorInUse, load_detector_in_use
 from soundness.monitoring.learning.enrolling import EnrolJob, enrolled
 from soundness.monitoring.learning.learners import run_beside
 from soundness.monitoring.store.records import ClipRow, DetectorRow
-from soundness.monitoring.upkeep.detector_in_use import DetectorInUse, load_detector_in_use
 from soundness.monitoring.upkeep.detector_versions import file_of, inherited, next_file
 from soundness.monitoring.upkeep.normal_bank import EVERY_DAYS, FEWEST, BankClip
 

@@ -10,7 +10,7 @@ from soundness.monitoring.store.records import Delivery
 from soundness.monitoring.store.times import shown_time
 from soundness.plain_text import stored_text
 
-__all__ = ["Notice", "alarm_link", "alarm_values", "event_values", "notice_of"]
+__all__ = ["Notice", "alarm_link", "alarm_values", "event_values", "iso_time", "notice_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,8 @@ def event_values(delivery: Delivery, *, public_url: str = "") -> dict[str, Any]:
     dict
         ``id``, the same if the event is sent twice, ``alarm``, the same for all events of an alarm, ``event``
         (``raised``, ``ended`` or ``resumed``), ``sensor``, ``kind``, ``raised`` and ``ended`` in ISO 8601, UTC,
-        ``score``, ``p_value``, ``reason`` and, where there are pages, ``link``.
+        ``score``, ``p_value``, ``reason``, where there are pages ``link``, and ``recording``, the file with which an
+        alarm is raised, where a sensor's sound is from files.
     """
     return {"id": stored_text(delivery.key), **alarm_values(delivery.content, public_url=public_url)}
 
@@ -66,12 +67,13 @@ def alarm_values(content: Mapping[str, Any], *, public_url: str = "") -> dict[st
         "event": content.get("event"),
         "sensor": content.get("sensor"),
         "kind": content.get("kind"),
-        "raised": _iso(content.get("raised_us")),
-        "ended": _iso(content.get("ended_us")),
+        "raised": iso_time(content.get("raised_us")),
+        "ended": iso_time(content.get("ended_us")),
         "score": _finite(content.get("score")),
         "p_value": _finite(content.get("p_value")),
         "reason": content.get("reason", ""),
         **({"link": link} if link else {}),
+        **({"recording": content["recording"]} if content.get("recording") else {}),
     }
     return {name: stored_text(value) for name, value in values.items()}
 
@@ -126,7 +128,8 @@ def _lasted(content: Mapping[str, Any]) -> str:
     return f"{seconds} seconds"
 
 
-def _iso(time_us: int | None) -> str | None:
+def iso_time(time_us: int | None) -> str | None:
+    """Time in ISO 8601, UTC, with milliseconds; ``None`` stays."""
     if time_us is None:
         return None
     return datetime.fromtimestamp(time_us / 1e6, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -65,6 +65,10 @@ class WebhookSink:
     def close(self) -> None:
         """Nothing, likewise."""
 
+    def values(self, delivery: Delivery) -> dict[str, object]:
+        """Values that are posted; see `soundness.monitoring.sinks.messages.event_values`."""
+        return event_values(delivery, public_url=self.public_url)
+
     def send(self, delivery: Delivery) -> None:
         """Post an event.
 
@@ -73,7 +77,7 @@ class WebhookSink:
         NotSentError
             If the server did not take it.
         """
-        body = json.dumps(event_values(delivery, public_url=self.public_url), allow_nan=False).encode()
+        body = json.dumps(self.values(delivery), allow_nan=False).encode()
         headers = {"Content-Type": "application/json", "Idempotency-Key": delivery.key}
         if self.signing_key is not None:
             now = f"{int(time.time())}"

@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
@@ -12,7 +12,7 @@ from typing import ClassVar, Self
 from soundness.audio.decoding import AS_STATED
 from soundness.audio.formats import unread_recordings
 from soundness.audio.reading import AudioInfo, read_info
-from soundness.data.finding import FoundFiles, find_recordings, unread_problems
+from soundness.data.finding import FoundFiles, Selection, find_recordings, unread_problems
 from soundness.data.folder_names import path_key
 from soundness.errors import AudioError, DataError, UnreadableError
 from soundness.monitoring.recording_files import (
@@ -38,6 +38,7 @@ from soundness.monitoring.sources.protocol import (
 from soundness.monitoring.sources.recording_clips import begin_of, parts_of
 from soundness.plain_text import counted, one_line
 from soundness.settings.durations import parse_seconds
+from soundness.settings.system import AudioSettings
 
 __all__ = ["FolderSource"]
 
@@ -61,6 +62,15 @@ class FolderSource:
         Time for which a recording must be unchanged before it is scored, and the longest time between two looks.
     expected_seconds
         Time without a new recording after which the folder is at fault.
+    selection
+        Recordings of the folder that are taken; ``None`` for all.
+    longest_seconds
+        Longest part of a recording that is scored, as a whole and from its own file; ``None`` to cut long ones, and to
+        keep copies.
+    audio_of
+        Gives the settings with which the recording of a path is read.
+    is_once
+        True to end with the recordings that are there.
     """
 
     folder: Path
@@ -68,6 +78,10 @@ class FolderSource:
     hop_seconds: float
     poll_seconds: float = _POLL_SECONDS
     expected_seconds: float = math.inf
+    selection: Selection | None = None
+    longest_seconds: float | None = None
+    audio_of: Callable[[Path], AudioSettings] = lambda _: AS_STATED
+    is_once: bool = False
 
     is_live: ClassVar[bool] = False
 
@@ -93,6 +107,10 @@ class FolderSource:
         """See `soundness.monitoring.sources.protocol.Source`."""
         look = _Looks(self, state.known, stop)
         yield from look.take()
+        if self.is_once:
+            stop.wait(self.poll_seconds)
+            yield from look.take()
+            return
         for _ in changes(self.folder, poll_seconds=self.poll_seconds, stop=stop):
             if stop.is_set():
                 return
@@ -127,7 +145,7 @@ class _Looks:
         if not source.folder.is_dir():
             yield Lost(reason=f"{source.folder}: no such folder, or it cannot be reached", is_fault=True)
             return
-        listed = find_recordings(source.folder)
+        listed = find_recordings(source.folder, source.selection)
         yield from self._said(listed)
         found = self._unknown(listed)
         before = self._seen
@@ -140,9 +158,9 @@ class _Looks:
                 continue
             for item in self._unread(path, found[path]) if path in unread else self._clips(path, found[path]):
                 self._last, self._has_new = time.monotonic(), True
-                yield item
                 if item.is_last:
                     self._done.add((item.name, *item.stamp))
+                yield item
 
     def _said(self, listed: FoundFiles) -> Iterator[Item]:
         """Sign that the folder can be read, or not; problems that are new are logged."""
@@ -181,7 +199,16 @@ class _Looks:
     def _clip(self, path: Path, stamp: Stamp, content: str, *, seconds: float = 0.0) -> RecordingClip:
         start_us = begin_of(path.name, changed_us=stamp[1] // 1_000, seconds=seconds)
         name = self._name(path)
-        return RecordingClip(path=path, name=name, stamp=stamp, content=content, start_us=start_us, seconds=seconds)
+        return RecordingClip(
+            path=path,
+            name=name,
+            stamp=stamp,
+            content=content,
+            start_us=start_us,
+            seconds=seconds,
+            longest_seconds=self._source.longest_seconds,
+            put_back=lambda: self._done.discard((name, *stamp)),
+        )
 
     def _clips(self, path: Path, stamp: Stamp) -> Iterator[RecordingClip]:
         """Clips of a recording; none if it is still being written."""
@@ -192,7 +219,7 @@ class _Looks:
             yield replace(whole, known_as=known)
             return
         try:
-            info = read_info(path)
+            info = read_info(path, audio=self._source.audio_of(path))
         except AudioError as error:
             if stamp_of(path) is None:
                 yield replace(whole, problem="gone before it could be read")
@@ -204,6 +231,9 @@ class _Looks:
 
     def _parts(self, whole: RecordingClip, info: AudioInfo) -> Iterator[RecordingClip]:
         source, known = self._source, self._known
+        if source.longest_seconds is not None:
+            yield whole
+            return
         n_done = 0 if known is None else known.n_clips(whole.name, whole.stamp)
         yield from parts_of(
             whole, info, clip_seconds=source.clip_seconds, hop_seconds=source.hop_seconds, n_done=n_done
@@ -214,4 +244,5 @@ class _Looks:
             return None
         alike = self._known.alike(clip.stamp[0], clip.content)
         alike = [one for one in alike if (one[0], one[1]) != (clip.name, clip.stamp[1])]  # it is being scored
-        return known_as(clip.path, clip.name, clip.stamp[1], alike, present=self._present, audio=AS_STATED)
+        audio = self._source.audio_of(clip.path)
+        return known_as(clip.path, clip.name, clip.stamp[1], alike, present=self._present, audio=audio)

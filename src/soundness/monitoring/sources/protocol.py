@@ -1,7 +1,7 @@
 """Interface of sources, their addresses, and the items of sound that they give."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -88,6 +88,10 @@ class RecordingClip:
         Reason why it cannot be scored; empty if it can.
     known_as
         Reason why it is one that has its rows; empty if it is new.
+    longest_seconds
+        Longest part of a whole recording that is scored, from its own file, without a copy of it; ``None`` to copy it.
+    put_back
+        Called if it is still being written, so that it gets no row now and is looked at again.
     """
 
     path: Path
@@ -102,6 +106,8 @@ class RecordingClip:
     sample_rate: int = 0
     problem: str = ""
     known_as: str = ""
+    longest_seconds: float | None = None
+    put_back: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)

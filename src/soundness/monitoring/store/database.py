@@ -30,7 +30,7 @@ def sqlite_url(file: Path) -> str:
     return f"sqlite:///{file.absolute()}"
 
 
-def open_database(url: str, *, password: str | None = None) -> sql.Engine:
+def open_database(url: str, *, password: str | None = None, survives_power_cuts: bool = False) -> sql.Engine:
     """Connect to a database and bring its tables up to date.
 
     Parameters
@@ -39,6 +39,8 @@ def open_database(url: str, *, password: str | None = None) -> sql.Engine:
         Address as SQLAlchemy writes it, ``sqlite:///file`` or ``postgresql+psycopg://user@host/name``.
     password
         Its password; ``None`` without one.
+    survives_power_cuts
+        See `soundness.monitoring.store.store.Store.open`.
 
     Raises
     ------
@@ -62,7 +64,8 @@ def open_database(url: str, *, password: str | None = None) -> sql.Engine:
     except (sql.exc.ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise SettingsError(f"store: not an address of a database that can be used: {error}") from None
     if engine.dialect.name == "sqlite":
-        sql.event.listen(engine, "connect", _as_wal)
+        synchronous = "FULL" if survives_power_cuts else "NORMAL"
+        sql.event.listen(engine, "connect", lambda connection, _: _as_wal(connection, synchronous))
         sql.event.listen(engine, "begin", _begin)
     try:
         with database_errors(engine):
@@ -73,11 +76,11 @@ def open_database(url: str, *, password: str | None = None) -> sql.Engine:
     return engine
 
 
-def _as_wal(connection: Any, _record: object) -> None:
+def _as_wal(connection: Any, synchronous: str) -> None:
     """Settings of each connection: readers never wait for the writer, and a crash leaves whole transactions."""
     connection.isolation_level = None  # Python's own transactions leave out changes of tables
     cursor = connection.cursor()
-    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON", "busy_timeout = 10000"):
+    for pragma in ("journal_mode = WAL", f"synchronous = {synchronous}", "foreign_keys = ON", "busy_timeout = 10000"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
@@ -175,7 +178,7 @@ class _ServerLock:
         taken = sql.text("SELECT pg_try_advisory_lock(:number)")
         if not self._connection.execute(taken, {"number": _LOCK}).scalar():
             self.release()
-            raise InUseError(f"{shown(self.engine)}: in use by another monitor")
+            raise InUseError(f"{shown(self.engine)}: in use by another monitor or watch")
 
     def check(self) -> None:
         try:
@@ -202,5 +205,5 @@ def _locked_file(database: Path) -> Iterator[None]:
         stream = place.open("ab", buffering=0)
     with stream:
         if not try_lock(stream, place):
-            raise InUseError(f"{database}: in use by another monitor")
+            raise InUseError(f"{database}: in use by another monitor or watch")
         yield

@@ -91,7 +91,7 @@ def retried(
             found = attempt() if found is None else found
         except OutputError as error:
             undo()
-            if not may_pass(error.__cause__):
+            if not may_pass(error.__cause__) or stop.is_set():
                 raise
             if str(error) != problem:
                 _LOG.warning("%s; trying again", error)

@@ -5,10 +5,13 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sql
+from sqlalchemy import Executable
+from sqlalchemy.dialects import postgresql, sqlite
 
 from soundness.errors import OutputError
 from soundness.monitoring.store import tables
@@ -38,8 +41,13 @@ class Store:
         self.folder = folder
 
     @classmethod
-    def open(cls, folder: Path, *, url: str = "", password: str | None = None) -> "Store":
+    def open(
+        cls, folder: Path, *, url: str = "", password: str | None = None, survives_power_cuts: bool = False
+    ) -> "Store":
         """Open the store of a folder, which is made if it does not exist.
+
+        With ``survives_power_cuts`` each row of SQLite is on the disk before the next one is made; else a power cut may
+        cost the last ones, and what they are of is scored again.
 
         Raises
         ------
@@ -54,7 +62,9 @@ class Store:
                 stream.write(b"x")  # it can be written
         except OSError as error:
             raise OutputError(f"{folder}: {error.strerror or error}") from None
-        return cls(open_database(url or sqlite_url(folder / DATABASE_FILE), password=password), folder)
+        address = url or sqlite_url(folder / DATABASE_FILE)
+        engine = open_database(address, password=password, survives_power_cuts=survives_power_cuts)
+        return cls(engine, folder)
 
     def close(self) -> None:
         """Close all connections."""
@@ -245,11 +255,8 @@ class Transaction:
         self, sensor_id: int, name: str, *, size: int, mtime_ns: int, content: str, **values: Any
     ) -> None:
         """Note how much of a recording has its rows, as in `soundness.monitoring.store.tables.recordings`."""
-        table = tables.recordings
-        key = {"sensor_id": sensor_id, "name": name, "size": size, "mtime_ns": mtime_ns}
-        known = sql.update(table).where(*(table.c[column] == value for column, value in key.items()))
-        if self.connection.execute(known.values(content=content, **values)).rowcount == 0:
-            self._insert(table, {**key, "content": content, **values})
+        row = {"sensor_id": sensor_id, "name": name, "size": size, "mtime_ns": mtime_ns, "content": content, **values}
+        self.connection.execute(_noting(self.connection.dialect.name, tuple(values)), row)
 
     def add_detector(self, sensor_id: int, **values: Any) -> int:
         """Add a detector that is in use from now on; its id."""
@@ -282,7 +289,7 @@ class Transaction:
         self._insert(tables.changes, values)
 
     def _insert(self, table: sql.Table, values: Mapping[str, Any]) -> int:
-        found = self.connection.execute(sql.insert(table).values(**values))
+        found = self.connection.execute(sql.insert(table), dict(values))  # whose text is made once for all rows
         assert found.inserted_primary_key is not None
         return int(found.inserted_primary_key[0])
 
@@ -290,6 +297,16 @@ class Transaction:
 def new_key() -> str:
     """Key of an event that no other has."""
     return str(uuid.uuid4())
+
+
+@cache
+def _noting(dialect: str, columns: tuple[str, ...]) -> Executable:
+    """Statement that adds a recording, or changes some columns of it."""
+    made = (sqlite if dialect == "sqlite" else postgresql).insert(tables.recordings)
+    changed = {column: made.excluded[column] for column in ("content", *columns)}
+    key = ["sensor_id", "name", "size", "mtime_ns"]
+    statement: Executable = made.on_conflict_do_update(index_elements=key, set_=changed)
+    return statement
 
 
 def _without_id(record: ClipRow | Alarm) -> dict[str, Any]:

@@ -104,6 +104,8 @@ recordings = Table(
     Column("is_complete", Boolean, nullable=False),  # all of it has a row
     Column("is_scored", Boolean, nullable=False),  # none of it has failed
     Column("note", Text, nullable=False, default=""),
+    Column("clip_id", BigInteger),  # its last clip
+    Column("noted_us", BigInteger),  # when that got its row
     UniqueConstraint("sensor_id", "name", "size", "mtime_ns"),
     Index("ix_recordings_sensor_id_content", "sensor_id", "content", "size"),
 )

@@ -14,7 +14,7 @@ from starlette.datastructures import UploadFile
 
 from soundness.audio.formats import AUDIO_SUFFIXES
 from soundness.audio.reading import read_info
-from soundness.monitoring.upkeep.detector_in_use import DetectorInUse
+from soundness.monitoring.detector_in_use import DetectorInUse
 from soundness.service.api.answers import LARGEST_ID
 from soundness.service.api.sensors import required_sensor
 from soundness.service.parts import ServiceParts

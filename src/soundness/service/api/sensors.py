@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
+from soundness.monitoring.detector_in_use import DetectorInUse
 from soundness.monitoring.store.history import Recent, recent_clips, score_history
 from soundness.monitoring.store.listing import find_sensor
 from soundness.monitoring.store.records import Sensor
 from soundness.monitoring.store.times import utc_us
-from soundness.monitoring.upkeep.detector_in_use import DetectorInUse
 from soundness.service.api.answers import LARGEST_ID, Id, tagged
 from soundness.service.api.views import sensor_view
 from soundness.service.parts import ServiceParts

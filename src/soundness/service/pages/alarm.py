@@ -11,9 +11,9 @@ from fastapi.responses import HTMLResponse
 
 from soundness.detectors.detector import Detector
 from soundness.errors import SoundnessError
+from soundness.monitoring.detector_in_use import DetectorInUse
 from soundness.monitoring.store.listing import find_clip, find_last_normal, list_alarms, list_clips
 from soundness.monitoring.store.records import Alarm, ClipRow, Sensor
-from soundness.monitoring.upkeep.detector_in_use import DetectorInUse
 from soundness.plain_text import printable
 from soundness.reports.explained_clip import explain_recording
 from soundness.reports.explanation_page import explanation_context

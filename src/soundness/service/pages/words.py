@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from soundness.monitoring.detector_in_use import DetectorInUse
 from soundness.monitoring.store.history import level_at_share
 from soundness.monitoring.store.listing import list_alarms, list_detectors, list_false_alarms
 from soundness.monitoring.store.records import Sensor
 from soundness.monitoring.store.times import utc_us
-from soundness.monitoring.upkeep.detector_in_use import DetectorInUse
 from soundness.plain_text import printable
 from soundness.scoring.decisions.alarms import rate_per_day
 from soundness.service.parts import ServiceParts

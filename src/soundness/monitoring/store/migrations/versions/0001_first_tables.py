@@ -108,6 +108,8 @@ def upgrade() -> None:
         sa.Column("is_complete", sa.Boolean(), nullable=False),
         sa.Column("is_scored", sa.Boolean(), nullable=False),
         sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("clip_id", sa.BigInteger(), nullable=True),
+        sa.Column("noted_us", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["sensor_id"], ["sensors.id"], name=op.f("fk_recordings_sensor_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_recordings")),
         sa.UniqueConstraint(

@@ -8,7 +8,7 @@ from live_monitor import SECONDS
 from monitored import rule
 from soundness.detectors.saving import save_detector
 from soundness.monitoring.configuration.monitor_settings import SensorSettings
-from soundness.monitoring.upkeep.detector_in_use import load_detector_in_use
+from soundness.monitoring.detector_in_use import load_detector_in_use
 
 
 def settings(**options):

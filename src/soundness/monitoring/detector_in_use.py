@@ -33,6 +33,8 @@ class DetectorInUse:
         Rule of the alarms.
     note
         Reason why the rate of false alarms cannot be promised; empty if it can.
+    has_promise
+        False where the rule is applied as it stands, and nothing is promised of it.
     """
 
     detector: AnyDetector
@@ -41,10 +43,13 @@ class DetectorInUse:
     fingerprint: str
     rule: AlarmRule
     note: str = ""
+    has_promise: bool = True
 
     @property
     def promise(self) -> str:
-        """Rule of the alarms and the rate of false ones, in words."""
+        """Rule of the alarms and the rate of false ones, in words; empty where nothing is promised."""
+        if not self.has_promise:
+            return ""
         kept = self.note or f"false alarms: at most {rate_per_day(self.rule.bound_per_day)}"
         return f"an alarm at {self.rule}; {kept}"
 

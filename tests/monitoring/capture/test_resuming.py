@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from soundness.monitoring.capture.clip_files import ClipFile
-from soundness.monitoring.live.resuming import place_after
+from soundness.monitoring.capture.resuming import place_after
 from soundness.monitoring.store.records import ClipRow
 
 SECOND = 1_000_000

@@ -1,0 +1,1 @@
+"""Watch of one folder: the short form of a monitor."""

@@ -288,6 +288,17 @@ def test_what_init_prints_is_a_configuration(tmp_path):
     assert load_configuration(tmp_path / "m.toml").sensor[0].name == "pump 3"
 
 
+def test_a_table_in_one_bracket_is_told(tmp_path):
+    (tmp_path / "m.toml").write_text('[sensor]\nname = "pump"\nsource = "pcm:-"\n')
+    (problem,) = soundness.check_monitor(tmp_path / "m.toml").problems
+    assert problem.endswith("[sensor]: expected [[sensor]], in two brackets, since there may be several")
+
+
+def test_a_value_that_a_message_holds_is_not_told_twice(write):
+    (problem,) = soundness.check_monitor(write(sensor='name = "pump"\nsource = "usb"\n')).problems
+    assert problem.count("'usb'") == 1
+
+
 def test_no_configuration_is_one_line(tmp_path):
     (problem,) = soundness.check_monitor(tmp_path / "none.toml").problems
     assert problem.startswith(f"{tmp_path / 'none.toml'}: no such file; expected a configuration")

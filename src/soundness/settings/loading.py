@@ -209,8 +209,9 @@ def _problem(model: type[BaseModel], one: Any, shown_key: Callable[[tuple[int | 
         return f"{key}: {expected}; the value that came is not shown, for it may be secret"
     if one["type"] == "value_error" and isinstance(came, Mapping):  # of a table as a whole
         return f"{key}: {message}"
-    hint = _hint(f"{key.rpartition('.')[2]}={came}", [])
-    return f"{key}: {message}; {_without_user(_SHORT.repr(came))} came{hint}"
+    hint, shown = _hint(f"{key.rpartition('.')[2]}={came}", []), _without_user(_SHORT.repr(came))
+    is_told = isinstance(came, str) and shown in message
+    return f"{key}: {message}{hint}" if is_told else f"{key}: {message}; {shown} came{hint}"
 
 
 def _without_user(text: str) -> str:

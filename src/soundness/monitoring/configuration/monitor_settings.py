@@ -304,6 +304,9 @@ def configuration_problems(tree: Mapping[str, Any]) -> list[str]:
         which = f"{table} {name!r}" if isinstance(name, str) else f"{table} {rest[0] + 1}"
         return ": ".join([which, *([".".join(map(str, rest[1:]))] if rest[1:] else [])])
 
+    single = [name for name in ("sensor", "webhook", "notify") if isinstance(tree.get(name), Mapping)]
+    if single:
+        return [f"[{name}]: expected [[{name}]], in two brackets, since there may be several" for name in single]
     return setting_problems(MonitorSettings, tree, shown_key=shown_key)
 
 

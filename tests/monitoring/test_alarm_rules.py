@@ -124,26 +124,30 @@ def test_the_rate_of_correlated_clips_is_the_mean_over_what_they_have_in_common(
 
 
 def test_the_correlation_of_a_window_is_the_mean_of_its_pairs():
-    request = REQUEST(correlations=(0.6, 0.3))
-    assert [request.correlation(n) for n in (1, 2, 3, 4)] == [0.0, 0.6, pytest.approx(1.5 / 3), pytest.approx(2.4 / 6)]
+    request = REQUEST(correlations=(0.6, 0.5))
+    assert [request.correlation(n) for n in (1, 2, 3, 4)] == [0.0, 0.6, 0.5, 0.5]
     assert REQUEST(correlations=(-0.5,)).correlation(2) == 0.0
 
 
 def test_clips_that_share_sound_correlate_by_their_share_of_it():
     assert overlap_correlations(clip_seconds=10.0, hop_seconds=10.0, longest=10) == ()
-    assert overlap_correlations(clip_seconds=10.0, hop_seconds=5.0, longest=10) == (0.5,)
-    assert overlap_correlations(clip_seconds=10.0, hop_seconds=2.5, longest=3) == (0.75, 0.5)
+    assert overlap_correlations(clip_seconds=10.0, hop_seconds=5.0, longest=4) == pytest.approx((0.5, 1.0 / 3, 1.5 / 6))
+    assert overlap_correlations(clip_seconds=10.0, hop_seconds=2.5, longest=3) == pytest.approx((0.75, 2.0 / 3))
 
 
 def test_the_correlation_of_scores_is_found_in_their_p_values():
     noise = np.random.default_rng(0).standard_normal(100_001)
     scores = (noise[1:] + noise[:-1]) / np.sqrt(2.0)  # of clips that share half of their sound
     found = score_correlations(stats.norm.sf(scores).tolist(), 4)
-    assert found == pytest.approx([0.5, 0.0, 0.0], abs=0.02)
+    assert found[0] == pytest.approx(0.5, abs=0.02)
+    assert np.all(np.array(found) >= [0.48, 1.0 / 3 - 0.02, 1.5 / 6 - 0.02])  # as they are, or a little more
     assert score_correlations([0.5] * 10, 4) == score_correlations([0.5], 4) == ()
 
 
-@pytest.mark.parametrize("kind", ["of clips that share half of their sound", "that wander within minutes"])
+KINDS = ("of clips that share half of their sound", "that wander within minutes", "with a noise that comes and goes")
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_alarms_of_normal_scores_that_depend_on_each_other_keep_to_the_rate(kind):
     rng, n_learned, n_live, request = np.random.default_rng(0), 1_500, 1_000_000, REQUEST(clip_every="5s")
     noise = rng.standard_normal(n_learned + n_live + 1)
@@ -151,13 +155,19 @@ def test_the_alarms_of_normal_scores_that_depend_on_each_other_keep_to_the_rate(
     if kind == "that wander within minutes":
         slow = signal.lfilter([np.sqrt(1 - 0.96**2)], [1, -0.96], rng.standard_normal(len(scores)))
         scores = np.sqrt(0.7) * scores + np.sqrt(0.3) * slow
+    if kind == "with a noise that comes and goes":  # every ten minutes, for half a minute
+        for start in np.flatnonzero(rng.random(len(scores)) < 5.0 / 600.0):
+            scores[start : start + rng.geometric(5.0 / 30.0)] += 2.5
     learned = Calibration.from_scores({"": scores[:n_learned]}, origin="fresh")
-    own = learned.p_values(scores[:n_learned]).tolist()
-    found = candidate_rules(learned, replace(request, correlations=score_correlations(own, 10)))[0]
-    is_anomalous = learned.p_values(scores[n_learned:]) <= found.p_value
-    is_on = np.convolve(is_anomalous, np.ones(found.n_clips), "valid") >= found.n_anomalous
-    per_day = int((is_on[1:] & ~is_on[:-1]).sum()) / (n_live * 5.0 / 86_400)
-    assert per_day < 1.5  # asked for 1, in 58 days
+    own, per_day = learned.p_values(scores[:n_learned]).tolist(), []
+    for correlations in (score_correlations(own, 10), ()):
+        found = candidate_rules(learned, replace(request, correlations=correlations))[0]
+        is_anomalous = learned.p_values(scores[n_learned:]) <= found.p_value
+        is_on = np.convolve(is_anomalous, np.ones(found.n_clips), "valid") >= found.n_anomalous
+        per_day.append(int((is_on[1:] & ~is_on[:-1]).sum()) / (n_live * 5.0 / 86_400))
+    counted, independent = per_day  # 1 was asked for, in 58 days
+    assert independent > 5.0
+    assert counted < (0.2 * independent if kind == KINDS[2] else 1.5)  # of which the learning period has heard little
 
 
 def test_each_proposed_rule_keeps_to_the_rate_by_its_bound_with_the_largest_p_value_that_does():

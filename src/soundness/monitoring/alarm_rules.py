@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtrc, betaincinv, gammaincinv, ndtr, ndtri  # type: ignore[import-untyped]  # SciPy ships no types
 
+from soundness.aliases import Array
 from soundness.errors import SettingsError
 from soundness.scoring.decisions.alarms import AlarmRule, AlarmWindow, rate_per_day
 from soundness.scoring.decisions.calibration import Calibration, n_flagged
@@ -37,6 +38,7 @@ _MOST_P_VALUES = 200
 _N_RESAMPLES = 1_000
 _BLOCK_WINDOWS = 10  # a block of a replay is this many windows of the rule
 _LARGEST_CORRELATION = 0.95
+_TAILS, _FEWEST_HIGH = (0.1, 0.02), 30  # upper parts of the scores in which pairs are counted, and clips in one
 _COMMON, _WEIGHTS = np.polynomial.hermite_e.hermegauss(80)  # to integrate over a normal number
 _WEIGHTS /= math.sqrt(2.0 * math.pi)
 
@@ -54,8 +56,8 @@ class AlarmRequest:
     longest
         Longest window of a rule, in clips.
     correlations
-        Correlation of the scores of two clips of normal sound, from neighbours on; empty where they are taken as
-        independent. See `score_correlations` and `overlap_correlations`.
+        Mean correlation of the scores of all pairs of 2, 3 ... clips of normal sound in a row; empty where they are
+        taken as independent. See `score_correlations` and `overlap_correlations`.
 
     Raises
     ------
@@ -94,21 +96,23 @@ class AlarmRequest:
 
     def correlation(self, n_clips: int) -> float:
         """Mean correlation of the pairs of so many clips in a row, in [0, 0.95]."""
-        lags = range(1, min(n_clips, len(self.correlations) + 1))
-        total = sum((n_clips - lag) * self.correlations[lag - 1] for lag in lags)
-        return min(max(2.0 * total / (n_clips * (n_clips - 1)), 0.0), _LARGEST_CORRELATION) if total > 0.0 else 0.0
+        if n_clips < 2 or not self.correlations:
+            return 0.0
+        return min(max(self.correlations[min(n_clips - 2, len(self.correlations) - 1)], 0.0), _LARGEST_CORRELATION)
 
 
 def overlap_correlations(*, clip_seconds: float, hop_seconds: float, longest: int) -> tuple[float, ...]:
-    """Correlations of clips that share sound, by the share of it; empty where none do."""
-    shares = [1.0 - lag * hop_seconds / clip_seconds for lag in range(1, longest)]
-    return tuple(share for share in shares if share > 1e-9)
+    """Correlations of clips that share sound, by the share of it, as `score_correlations`; empty where none do."""
+    shares = np.maximum(1.0 - np.arange(1, longest) * hop_seconds / clip_seconds, 0.0)
+    return tuple(map(float, _of_pairs(shares))) if shares.max(initial=0.0) > 1e-9 else ()
 
 
 def score_correlations(p_values: Sequence[float], longest: int) -> tuple[float, ...]:
-    """Correlations of normal scores, as a recording of normal sound shows them, for windows of up to ``longest`` clips.
+    """Mean correlations of the scores of 2, 3 ... ``longest`` clips in a row, as a normal recording shows them.
 
-    P-values are mapped onto a normal distribution, so that no single clip decides.
+    P-values are mapped onto a normal distribution, so that no single clip decides. High scores may come together more
+    than that tells, as of a noise that comes and goes: the correlation is no less than that with which, among normal
+    numbers, as many pairs of clips lie in the upper part as do.
 
     Parameters
     ----------
@@ -123,7 +127,28 @@ def score_correlations(p_values: Sequence[float], longest: int) -> tuple[float, 
     normal = -ndtri(values - 0.5 * values.min())
     normal = (normal - normal.mean()) / normal.std()
     lags = range(1, min(longest, len(normal)))
-    return tuple(float(np.dot(normal[lag:], normal[:-lag])) / len(normal) for lag in lags)
+    found = _of_pairs(np.array([np.dot(normal[lag:], normal[:-lag]) / len(normal) for lag in lags]))
+    for share in _TAILS:
+        is_high = values <= share
+        if is_high.sum() >= _FEWEST_HIGH:
+            found = np.maximum(found, _of_pairs(_tail_correlations(is_high, lags)))
+    return tuple(map(float, found))
+
+
+def _tail_correlations(is_high: NDArray[np.bool_], lags: Sequence[int]) -> Array:
+    """Correlations with which as many pairs of clips, up to each lag, would lie in the upper part of normal numbers."""
+    share = float(is_high.mean())
+    both = np.array([np.mean(is_high[lag:] & is_high[:-lag]) for lag in lags])
+    grid = np.linspace(0.0, _LARGEST_CORRELATION, 96)
+    expected = [alarm_rate(share, n_anomalous=2, n_clips=2, correlation=one) for one in grid]
+    found: Array = np.interp(np.cumsum(both) / np.arange(1, len(both) + 1), expected, grid)
+    return found
+
+
+def _of_pairs(by_lag: Array) -> Array:
+    """Means of correlations over all pairs of 2, 3 ... clips in a row, from those by lag."""
+    n_clips = np.arange(2, len(by_lag) + 2)
+    return 2.0 * np.cumsum(np.cumsum(by_lag)) / (n_clips * (n_clips - 1))
 
 
 def alarm_rate(share: float, *, n_anomalous: int, n_clips: int, correlation: float = 0.0) -> float:

@@ -41,7 +41,7 @@ class AlarmRule:
     dependent_per_day
         The same bound, however much neighbouring clips depend on each other.
     correlations
-        Correlation of two clips' scores that the rates count with, from neighbours on; empty for independent clips.
+        Mean correlation of all pairs of 2, 3 ... clips in a row that the rates count with; empty for independent ones.
     """
 
     p_value: Rate

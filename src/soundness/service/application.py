@@ -84,7 +84,7 @@ def _health(parts: ServiceParts) -> APIRouter:
     router = APIRouter(tags=["monitor"])
 
     @router.get("/health", responses=problem_responses())
-    def get_health() -> dict[str, str]:
+    async def get_health() -> dict[str, str]:
         """Is the monitor well? 503 if it is not."""
         problem = parts.problem()
         if problem:

@@ -23,6 +23,13 @@ __all__ = ["database_errors", "is_away", "only_monitor", "open_database", "shown
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 0x536F756E64  # of PostgreSQL, whose locks are numbers
 _TIMEOUT_SECONDS = 10
+_KEEP_ALIVE = {
+    "keepalives_idle": 20,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,  # milliseconds
+}
+"""Settings of a connection to PostgreSQL that end it half a minute after its server or the network is gone."""
 
 
 def sqlite_url(file: Path) -> str:
@@ -58,7 +65,7 @@ def open_database(url: str, *, password: str | None = None, survives_power_cuts:
         options: dict[str, Any] = (
             {"timeout": _TIMEOUT_SECONDS}
             if address.get_backend_name() == "sqlite"
-            else {"connect_timeout": _TIMEOUT_SECONDS}
+            else {"connect_timeout": _TIMEOUT_SECONDS, **_KEEP_ALIVE}
         )
         engine = sql.create_engine(address, connect_args=options, pool_pre_ping=True)
     except (sql.exc.ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:

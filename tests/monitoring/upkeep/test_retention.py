@@ -1,13 +1,17 @@
 """Retention: rows and audio by age, audio by size, free space, and nothing that alarms or the next start need."""
 
 import os
+import shutil
 import threading
 import time
+from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sql
 
+from small_disks import fill, small_disk
+from soundness.errors import OutputError
 from soundness.monitoring.store import tables
 from soundness.monitoring.store.records import Alarm, ClipRow
 from soundness.monitoring.store.store import Store, new_key
@@ -133,6 +137,32 @@ def test_audio_goes_until_space_is_free_but_never_that_of_alarms(store, monkeypa
     assert left(store)[1] == [2, 5, *range(8, 21)]
     keep(store, least_free_bytes=1e9)
     assert left(store)[1] == [2, 5]
+
+
+def note_much(store):
+    with store.transaction() as transaction:
+        for number in range(10_000):
+            transaction.note_change("x" * 100, now_us=number)
+
+
+def test_audio_makes_room_on_a_disk_that_is_quite_full(tmp_path):
+    with small_disk(tmp_path / "disk", megabytes=2) as disk, closing(Store.open(disk / "store")) as store:
+        with store.transaction() as transaction:
+            transaction.add_sensor("pump", source="mic:0", state="normal", now_us=NOW)
+        add_clips(store, [20 - index for index in range(20)], alarm_at={2})
+        for path in store.folder.glob("audio/*/*/*.flac"):
+            path.write_bytes(bytes(30_000))
+        fill(disk)
+        with pytest.raises(OutputError, match="full"):
+            note_much(store)
+        fill(disk)
+        keep(store, least_free_bytes=200_000)
+        numbers, kept = left(store)
+        assert numbers == list(range(1, 21))
+        assert kept[0] == 2
+        assert shutil.disk_usage(disk).free >= 200_000
+        with store.transaction() as transaction:
+            transaction.note_change("there is room", now_us=NOW)
 
 
 def test_files_without_a_row_go_once_their_row_cannot_be_on_its_way(store):

@@ -13,6 +13,7 @@ from typing import Any
 
 import sqlalchemy as sql
 
+from soundness.errors import OutputError
 from soundness.monitoring.store.store import Store
 from soundness.monitoring.store.tables import alarms, changes, clips, deliveries
 
@@ -64,16 +65,16 @@ class Retention:
         OutputError
             If the database cannot be written.
         """
+        missing = self.least_free_bytes - shutil.disk_usage(self.store.folder).free
+        if missing > 0:  # first: where the disk is full, nothing else can be written
+            self._delete_audio(self._all_sizes(stop), missing, stop, is_alarm=False)
         self._delete_old_rows(now_us, stop)
-        sizes = {folder: self._size(folder, stop) for folder in self._day_folders()}
+        sizes = self._all_sizes(stop)
         too_much = sum(sizes.values()) - self.most_bytes
         if too_much > 0:
             too_much += (1 - _ROOM) * self.most_bytes
             too_much -= self._delete_audio(sizes, too_much, stop, is_alarm=False)
             self._delete_audio(sizes, too_much, stop, is_alarm=True)
-        missing = self.least_free_bytes - shutil.disk_usage(self.store.folder).free
-        if missing > 0:
-            self._delete_audio(sizes, missing, stop, is_alarm=False)
 
     def delete_rings(self, sensor_ids: Iterable[int]) -> None:
         """Delete the last clips of sensors that are not among these, a day after they were recorded."""
@@ -136,6 +137,9 @@ class Retention:
             rows = connection.execute(query.order_by(clips.c.start_us)).all()
         return [(row[0], row[1].rpartition("/")[2]) for row in rows]
 
+    def _all_sizes(self, stop: Event) -> dict[Path, int]:
+        return {folder: self._size(folder, stop) for folder in self._day_folders()}
+
     def _size(self, folder: Path, stop: Event) -> int:
         """Bytes of the audio in a folder, once files without a row are deleted."""
         changed = folder.stat().st_mtime
@@ -169,14 +173,23 @@ class Retention:
                         with suppress(OSError):  # it is gone already
                             gone += (folder / name).stat().st_size
                         chosen.append((number, folder / name))
-                with self.store.transaction() as transaction:
-                    transaction.set_audio({number: "" for number, _ in chosen})
-                for _, path in chosen:
-                    _remove(path)
+                self._forget_audio(dict(chosen))
                 stop.wait(_PAUSE_SECONDS)
         if gone:
             _LOG.info("%.1f MB of the earliest audio%s deleted", gone / 1e6, " of alarms" if is_alarm else "")
         return gone
+
+    def _forget_audio(self, files: dict[int, Path]) -> None:
+        """Delete audio and its places in the rows of these numbers; the files first if a full disk takes no rows."""
+        places = dict.fromkeys(files, "")
+        try:
+            with self.store.transaction() as transaction:
+                transaction.set_audio(places)
+        except OutputError:
+            self._unlink(map(str, files.values()))
+            with self.store.transaction() as transaction:
+                transaction.set_audio(places)
+        self._unlink(map(str, files.values()))
 
     def _unlink(self, places: Iterable[str]) -> None:
         for place in places:

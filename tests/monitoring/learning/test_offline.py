@@ -69,6 +69,7 @@ def test_a_sensor_that_has_learned_can_learn_anew(configuration, tmp_path):
     assert engine.load_detectors() == {}
     assert engine.recorders["pump"].detector is None
     assert store.open_alarms(1) == []
+    assert store.sensor("pump").state_note.startswith("records normal sound: 0 s of 20 s")
     engine.run()
     assert [row.outcome for row in store.last_clips(1, 50)] == ["learned"] * 40 + ["scored"] * 5
     assert engine.recorders["pump"].detector.file.name == "0002.soundness"

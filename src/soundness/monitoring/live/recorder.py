@@ -117,7 +117,8 @@ class Recorder:
     def learn(self) -> None:
         """Begin to learn, or go on with it."""
         self.learning = Commissioning(self)
-        self.set_state(self._usual_state(), note=self.learning.words())
+        self.set_state(self._usual_state())
+        self.learning.say()
         _LOG.info("%s: %s", self.sensor.settings.name, self.standing.note)
         if not self.learning.is_recording:
             self.learned(self.learning)

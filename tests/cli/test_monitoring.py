@@ -103,6 +103,7 @@ def test_an_alarm_is_said_with_its_reason(clips, detector):
     (line,) = (line for line in result.stdout.splitlines() if line.startswith("ALARM"))
     assert " fan: 4.wav, score " in line
     assert "above normal" in line
+    assert result.stderr == ""
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path, detector):

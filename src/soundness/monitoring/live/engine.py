@@ -291,7 +291,8 @@ class Engine:
         while not self.stop.wait(_LOOK_SECONDS):
             if self.has_ended and not is_over:
                 if not stays or any(sensor.is_live or sensor.problem for sensor in sensors):
-                    _LOG.info("every source has ended")
+                    if sensors:  # what a feed ends with is said by it
+                        _LOG.info("every source has ended")
                     return
                 is_over = True
                 for recorder in self.recorders.values():

@@ -7,6 +7,7 @@ store holds a day of clips of every sensor and a month of one.
 import contextlib
 import math
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -32,6 +33,7 @@ N_ANOMALOUS, N_SILENT, N_LEARNING = 4, 2, 2  # sensors among them
 N_TIMES = 15
 DAY, MONTH = 8_640, 30 * 8_640  # clips
 AT_ONCE = 60  # clips of a sensor that are written in one go
+CACHE_KB = 400_000
 WIDTHS = (360, 1440)
 STREAM_SECONDS = 600
 
@@ -125,6 +127,7 @@ def _fill(configuration: Path) -> None:
             sensor = transaction.add_sensor(one.name, source=one.source, state=state, now_us=now_us)
             # its stream begins now, not at the first clip: else it would be played up to here first
             transaction.update_sensor(sensor, first_us=now_us if known else None)
+        transaction.connection.exec_driver_sql(f"PRAGMA cache_size = {-CACHE_KB}")  # many rows in one transaction
         sensors = [number for number, one in enumerate(settings.sensor, start=1) if one.detector is not None]
         for first in range(0, MONTH, AT_ONCE):
             some = sensors if first >= MONTH - DAY else sensors[:1]
@@ -157,15 +160,26 @@ def _clip(sensor: int, number: int, start_us: int, share: float) -> dict[str, ob
 def _running(path: Path) -> Iterator[Monitored]:
     """Context in which a monitor runs."""
     command = [sys.executable, "-c", "from soundness.cli import main; main()", "monitor", path]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    log = path.with_name("monitor.log")
+    with log.open("w") as stream:
+        process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT)
     try:
-        address = process.stdout.readline().removeprefix("listening at ").strip()
+        address = _address(process, log)
         items = httpx.get(f"{address}api/sensors", timeout=60.0).json()["items"]
         yield Monitored(address, {one["name"]: one["id"] for one in items})
     finally:
         process.terminate()
         process.wait()
-        process.stdout.close()
+
+
+def _address(process: subprocess.Popen, log: Path) -> str:
+    """Address that a monitor prints once it answers."""
+    while process.poll() is None:
+        found = re.search(r"^listening at (\S+)$", log.read_text(encoding="utf-8"), re.MULTILINE)
+        if found is not None:
+            return found[1]
+        time.sleep(0.1)
+    raise AssertionError(log.read_text(encoding="utf-8"))
 
 
 def _first_alarm(monitor: Monitored) -> str:

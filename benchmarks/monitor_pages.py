@@ -175,7 +175,7 @@ def _running(path: Path) -> Iterator[Monitored]:
 def _address(process: subprocess.Popen, log: Path) -> str:
     """Address that a monitor prints once it answers."""
     while process.poll() is None:
-        found = re.search(r"^listening at (\S+)$", log.read_text(encoding="utf-8"), re.MULTILINE)
+        found = re.search(r"^pages at (\S+)$", log.read_text(encoding="utf-8"), re.MULTILINE)
         if found is not None:
             return found[1]
         time.sleep(0.1)

@@ -156,7 +156,7 @@ def test_a_sensor_that_nothing_has_come_from_is_not_said_to_be_normal(fan):
         assert engine.store.sensor("logger").state == recorder.standing.state == "waiting"
         running = threading.Thread(target=engine.run)
         running.start()
-        soundfile.write(fan / "logger" / "a.wav", hum(7, seconds=SECONDS), RATE)
+        soundfile.write(fan / "logger" / "a.wav", hum(1_007, seconds=SECONDS), RATE)
         until(lambda: engine.store.sensor("logger").state == "normal")
         engine.stop.set()
         running.join()

@@ -2,6 +2,7 @@
 
 import base64
 import logging
+import tempfile
 
 import pytest
 
@@ -69,6 +70,15 @@ def test_each_event_has_its_words(kind, event, title, words):
     assert came["title"] == title
     assert came["message"].startswith(words)
     assert "http" not in came["message"]
+
+
+def test_an_alarm_arrives_without_its_picture_where_no_file_can_be_written(caplog, monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with taking_alarms() as server:
+        NotifySink("shift", address(server), draw=lambda _: PNG).send(delivery())
+    assert server.came[0]["attachments"] == []
+    assert "has no picture: " in caplog.text
+    assert "gone" in caplog.text
 
 
 @pytest.mark.parametrize("error", [OutputError, ZeroDivisionError])

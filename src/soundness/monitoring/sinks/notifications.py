@@ -3,7 +3,8 @@
 import logging
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import apprise
@@ -74,22 +75,34 @@ class NotifySink:
         notice = notice_of(delivery, public_url=self.public_url)
         kind = apprise.NotifyType.SUCCESS if delivery.content.get("event") == "ended" else apprise.NotifyType.WARNING
         picture = self._picture(delivery)
-        with tempfile.TemporaryDirectory(prefix="soundness") as folder, _Warnings() as warnings:
-            path = Path(folder) / "alarm.png"
-            if picture is not None:
-                path.write_bytes(picture)
+        with self._attached(delivery, picture) as attached, _Warnings() as warnings:
             outcome = self._service.notify(
                 notice.text,
                 title=notice.title,
                 notify_type=kind,
                 body_format=apprise.NotifyFormat.TEXT,
-                attach=None if picture is None else str(path),
+                attach=attached,
             )
         if not outcome:
             logs = outcome.logs() if hasattr(outcome, "logs") else ()  # of later versions, which send in another thread
             lines = [*warnings.lines, *(one.message for one in logs if one.level in ("WARNING", "ERROR"))]
             reason = hide(one_line(" ".join(lines)), self._parts).rstrip(". ") or "the service did not take it"
             raise NotSentError(f"{self._shown}: not sent: {reason}")
+
+    @contextmanager
+    def _attached(self, delivery: Delivery, picture: bytes | None) -> Iterator[str | None]:
+        """File of a picture, which is there for a while; ``None`` without one, or where none can be written."""
+        with ExitStack() as stack:
+            path = None
+            if picture is not None:
+                try:
+                    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="soundness"))
+                    path = Path(folder) / "alarm.png"
+                    path.write_bytes(picture)
+                except OSError as error:  # as on a full disk: the alarm must arrive
+                    _LOG.warning("%s: the notification of %s has no picture: %s", self.name, delivery.key, error)
+                    path = None
+            yield None if path is None else str(path)
 
     def _picture(self, delivery: Delivery) -> bytes | None:
         try:

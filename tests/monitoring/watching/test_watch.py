@@ -21,7 +21,8 @@ import watchfiles
 from monitored import age, hum, record, rule
 from soundness.detectors.bulk_scoring import score_clip
 from soundness.detectors.saving import save_detector
-from soundness.monitoring.watching.watch import WatchCounts, watch
+from soundness.monitoring.watching.counts import WatchCounts
+from soundness.monitoring.watching.watch import watch
 from webhook_server import taking_alarms
 
 PROGRAM = "from soundness.cli import main; main()"

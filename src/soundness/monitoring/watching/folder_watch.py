@@ -13,9 +13,9 @@ from soundness.monitoring.sources.folder import FolderSource
 from soundness.monitoring.sources.protocol import Item, Lost, RecordingClip, SourceState
 from soundness.monitoring.store.recordings import StoredRecordings
 from soundness.monitoring.watching.alarm_posts import count_unsent_alarms
+from soundness.monitoring.watching.counts import WatchCounts
 from soundness.monitoring.watching.log import CsvLog, LogRow, last_id, rows_after
 from soundness.monitoring.watching.machines import Machines
-from soundness.monitoring.watching.watch import WatchCounts
 from soundness.plain_text import one_line
 
 __all__ = ["FolderWatch"]

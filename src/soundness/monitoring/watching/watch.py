@@ -6,7 +6,6 @@ The store is the memory: a watch that ends in any way continues where it was. Th
 import logging
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,30 +15,17 @@ from soundness.detectors.bulk_scoring import load_any
 from soundness.detectors.protocol import AnyDetector
 from soundness.errors import DataError, SettingsError
 from soundness.extras import check_extra
+from soundness.monitoring.watching.counts import WatchCounts
 
 if TYPE_CHECKING:  # of an extra
     from soundness.monitoring.configuration.monitor_settings import MonitorSettings
     from soundness.monitoring.watching.log import LogRow
 
-__all__ = ["WatchCounts", "watch"]
+__all__ = ["watch"]
 
 _LOGGER = logging.getLogger(__name__)
 
 _FOR_EVER = "1000y"  # a log has all of its rows
-
-
-@dataclass(slots=True)
-class WatchCounts:
-    """Numbers of recordings and alarms of a watch."""
-
-    n_scored: int = 0
-    n_failed: int = 0
-    n_alarms: int = 0
-    n_unsent: int = 0
-    n_waiting: int = 0
-    """Recordings that are there at the end and have no row, such as those that are still being written."""
-    n_closed: int = 0
-    """Folders that cannot be listed at the end."""
 
 
 def watch(

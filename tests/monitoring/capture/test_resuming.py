@@ -65,3 +65,10 @@ def test_a_new_sensor_begins_anywhere() -> None:
     assert place(None) == place_after(None, [], clip_seconds=1.0, hop_seconds=1.0)
     assert place(None).next_us is None
     assert place(None, clip(1, 5)).next_us == 15 * SECOND
+
+
+def test_a_sensor_without_a_row_began_with_the_clip_that_waits_first() -> None:
+    found = place(None, clip(1, 30), clip(2, 40))
+    assert (found.first_us, found.next_us) == (30 * SECOND, 50 * SECOND)
+    assert place(row(3, 20), clip(4, 30)).first_us is None  # a row tells it
+    assert place(None).first_us is None

@@ -26,12 +26,15 @@ class Place:
         End of the last clip or gap; ``None`` if there was none.
     work
         Clips that wait to be scored, and gaps between them, in their order.
+    first_us
+        Start of its first clip, if that waits and no row tells it; else ``None``.
     """
 
     number: int = 0
     next_us: int | None = None
     end_us: int | None = None
     work: tuple[Work, ...] = ()
+    first_us: int | None = None
 
 
 def place_after(last: ClipRow | None, waiting: Sequence[ClipFile], *, clip_seconds: float, hop_seconds: float) -> Place:
@@ -60,7 +63,8 @@ def place_after(last: ClipRow | None, waiting: Sequence[ClipFile], *, clip_secon
         work.append(Work(clip=clip, number=clip.number, fault=clip.fault))
         number, next_us = clip.number, clip.start_us + round(1e6 * hop_seconds)
         end_us = clip.start_us + round(1e6 * clip_seconds)
-    return Place(number=number, next_us=next_us, end_us=end_us, work=tuple(work))
+    first_us = waiting[0].start_us if last is None and waiting else None
+    return Place(number=number, next_us=next_us, end_us=end_us, work=tuple(work), first_us=first_us)
 
 
 def _gap(number: int, start_us: int, end_us: int) -> Work:

@@ -122,7 +122,7 @@ class Engine:
             files=files,
             base=self.folder,
             address=settings.source.replace("{secret}", secret),
-            first_us=found.first_us,
+            first_us=place.first_us if found.first_us is None else found.first_us,
             next_us=place.next_us,
             end_us=place.end_us,
             number=place.number,

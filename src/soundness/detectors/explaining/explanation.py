@@ -161,7 +161,7 @@ def _with_tests(
     explanation: Explanation, scorer: JoinedScorer, vectors: Array, *, detector: "Detector", clip: Spectrograms
 ) -> Explanation:
     """The same of a scorer of several tests: shares are of the test that gave the score."""
-    nats, order = scorer.nats(vectors), scorer.order(vectors)
+    nats, order = scorer.findings(vectors)
     threshold = clip_threshold(detector, clip)
     found = [index for index in order if index == order[0] or nats[index] > threshold]
     beside = [index - 1 for index in found if index > 0]

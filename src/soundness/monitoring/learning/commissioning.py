@@ -3,7 +3,6 @@
 import logging
 import math
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,7 +12,7 @@ from soundness.monitoring.configuration.learning_plan import LearningPlan
 from soundness.monitoring.configuration.monitor_settings import SensorSettings
 from soundness.monitoring.learning.recordings import LearningFolder
 from soundness.monitoring.learning.stages import STAGES, LearningJob, Stage
-from soundness.monitoring.store.times import utc_us
+from soundness.monitoring.store.times import shown_minute, utc_us
 from soundness.plain_text import counted
 from soundness.scoring.decisions.alarms import duration
 from soundness.settings.durations import parse_seconds
@@ -156,11 +155,11 @@ class Commissioning:
             return problem + self._stage_words()
         hop = self.plan.hop_seconds
         done, left = self._n_clips * hop, (self.plan.n_clips - self._n_clips) * hop
-        until = datetime.fromtimestamp(time.time() + left, UTC)
+        until = shown_minute(utc_us() + round(1e6 * left))
         after = _about(sum(self.expected_seconds(stage) for stage in STAGES))
         return (
             f"{problem}records normal sound: {duration(round(done))} of {duration(round(self.plan.seconds))}, until "
-            f"about {until:%Y-%m-%d %H:%M} UTC if no sound is missing; then it learns for about {after}"
+            f"about {until} if no sound is missing; then it learns for about {after}"
         )
 
     def _stage_words(self) -> str:

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ from soundness.monitoring.learning.learners import run_beside
 from soundness.monitoring.store.listing import find_alarm
 from soundness.monitoring.store.records import Alarm
 from soundness.monitoring.store.store import Store
-from soundness.monitoring.store.times import shown_time, utc_us
+from soundness.monitoring.store.times import shown_minute, shown_time, utc_us
 from soundness.monitoring.upkeep.detector_versions import KEPT_BEFORE, file_of, inherited, next_file
 from soundness.plain_text import counted
 
@@ -72,11 +71,11 @@ class NormalSounds:
             raise SettingsError("the sensor has no detector yet")
         settings, store = recorder.sensor.settings, recorder.store
         out = next_file(store, recorder.sensor.sensor_id)
-        raised = datetime.fromtimestamp(alarm.raised_us / 1e6, UTC)
+        raised = shown_minute(alarm.raised_us)
         job = EnrolJob(
             detector=before.file,
             clips=tuple(clips),
-            condition=f"alarm of {raised:%Y-%m-%d %H:%M} UTC",
+            condition=f"alarm of {raised}",
             request=settings.alarm_request,
             rule=before.rule,
             out=out,
@@ -85,7 +84,7 @@ class NormalSounds:
         detector = load_detector_in_use(out, settings)
         last = store.last_detector(recorder.sensor.sensor_id)
         base = before.fingerprint if last is None else last.details.get("base", last.fingerprint)
-        reason = f"{counted(len(clips), 'clip')} of the alarm of {raised:%Y-%m-%d %H:%M} UTC are normal"
+        reason = f"{counted(len(clips), 'clip')} of the alarm of {raised} are normal"
         with recorder.turn:
             if recorder.detector_id != before_id:
                 raise SettingsError("the sensor has got another detector meanwhile; answer again")

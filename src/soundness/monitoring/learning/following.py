@@ -3,11 +3,11 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from soundness.monitoring.learning.threshold import FollowedNormal
 from soundness.monitoring.learning.trend import Trend, TrendStep
+from soundness.monitoring.store.times import shown_minute
 from soundness.scoring.decisions.alarms import AlarmRule
 from soundness.scoring.decisions.calibration import Calibration
 
@@ -134,9 +134,8 @@ class Following:
 
     def drift_words(self) -> str:
         """Description of the trend."""
-        since = datetime.fromtimestamp(self.trend.since_us / 1e6, UTC)
         return (
-            f"drifting since {since:%Y-%m-%d %H:%M} UTC: on average over the last day its clips score "
+            f"drifting since {shown_minute(self.trend.since_us)}: on average over the last day its clips score "
             f"{self.trend.recent:.1f} deviations above the learning period, though few of them are anomalous alone"
         )
 

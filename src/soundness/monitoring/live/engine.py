@@ -91,7 +91,7 @@ class Engine:
         self.n_workers = (os.cpu_count() or 1) if n_workers is None else n_workers
         self.learners, self.still_alone = Learners(self.stop), still_alone
         self.feeds: list[Callable[[threading.Event], None]] = []
-        self._n_feeding = 0
+        self._feeding: list[threading.Thread] = []
         self.end_of_tries = self.stop if waits_for_store else threading.Event()
         if not waits_for_store:
             self.end_of_tries.set()
@@ -212,8 +212,8 @@ class Engine:
     @property
     def has_ended(self) -> bool:
         """True if every source has ended, and all that came of them is recorded and learned."""
-        if self._n_feeding:  # asked first: what a feed has handed over is pending before it ends
-            return False
+        if any(thread.is_alive() for thread in self._feeding):
+            return False  # asked first: what a feed has handed over is pending before it ends
         sensors = [recorder.sensor for recorder in list(self.recorders.values())]
         is_recorded = all(sensor.has_ended and not sensor.pending for sensor in sensors)
         return is_recorded and not self.learners.is_busy
@@ -260,7 +260,7 @@ class Engine:
             for name, sensor, begin in self._begins()
         ]
         feeds = [threading.Thread(target=self._feed, args=(feed,), name="feed", daemon=True) for feed in self.feeds]
-        self._n_feeding = len(feeds)
+        self._feeding = feeds
         keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
         self.learners.start()
         with one_thread_each():
@@ -315,8 +315,6 @@ class Engine:
             feed(self.stop)
         except Exception as error:  # noqa: BLE001  # it is raised where the monitor runs
             self._fail(error)
-        finally:
-            self._n_feeding -= 1
 
     def _capture(self, sensor: LiveSensor, begin_seconds: float) -> None:
         if self.stop.wait(begin_seconds):

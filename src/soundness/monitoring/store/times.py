@@ -3,7 +3,7 @@
 import time
 from datetime import UTC, datetime
 
-__all__ = ["shown_time", "utc_us"]
+__all__ = ["shown_minute", "shown_time", "utc_us"]
 
 
 def utc_us() -> int:
@@ -16,3 +16,8 @@ def shown_time(time_us: int | None) -> str:
     if time_us is None:
         return "an unknown time"
     return f"{datetime.fromtimestamp(time_us / 1e6, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def shown_minute(time_us: int) -> str:
+    """Time for people to the minute, in UTC."""
+    return f"{datetime.fromtimestamp(time_us / 1e6, UTC):%Y-%m-%d %H:%M} UTC"

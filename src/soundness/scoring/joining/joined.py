@@ -201,9 +201,10 @@ class JoinedScorer(Scorer):
         """
         return self._bounded(self._rarity(vectors))
 
-    def order(self, vectors: Array) -> list[int]:
-        """Indices of the tests of a clip, as in `nats`, the rarest by its law first: that tells what the clip shows."""
-        return [int(index) for index in np.argsort(-self._rarity(vectors), kind="stable")]
+    def findings(self, vectors: Array) -> tuple[Array, list[int]]:
+        """Findings as in `nats`, and indices of the tests, the rarest by its law first: that tells what it shows."""
+        rarity = self._rarity(vectors)
+        return self._bounded(rarity), [int(index) for index in np.argsort(-rarity, kind="stable")]
 
     def _rarity(self, vectors: Array) -> Array:
         """Rarity of a clip by each test, less its price, without a bound, shape ``(test,)``."""
@@ -214,7 +215,7 @@ class JoinedScorer(Scorer):
 
     def peak(self, vectors: Array) -> Peak | None:
         """Feature by which a clip is the rarest; ``None`` where that is the sound as a whole."""
-        rarest = self.order(vectors)[0]
+        rarest = int(self._rarity(vectors).argmax())
         return None if rarest == 0 else self.peak_of(vectors, rarest - 1)
 
     def peak_of(self, vectors: Array, index: int) -> Peak:
